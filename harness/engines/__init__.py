@@ -1,0 +1,1 @@
+"""Engines: an artifact in, a session that answers queries out."""

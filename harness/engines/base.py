@@ -1,0 +1,122 @@
+"""The public interface of an engine: `open(artifact, ...)` gives a `Session`, whose `run` blocks until the answer is there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.schema import EngineSpec
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output as the model declares it.
+
+    Attributes:
+        name: As in the file.
+        shape: None where the size is open; the first axis is the batch.
+        dtype: Of the array that goes in or comes out.
+        scale: Of an affine-quantized tensor, real = scale (q - zero_point); null for a float one.
+        zero_point: Likewise.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: np.dtype[Any]
+    scale: float | None = None
+    zero_point: int = 0
+
+    def encode(self, values: Array) -> Array:
+        """Real values -> what the model takes."""
+        if self.scale is None or not np.issubdtype(values.dtype, np.floating):
+            return np.ascontiguousarray(values, dtype=self.dtype)
+        limits = np.iinfo(self.dtype)
+        return np.asarray(np.clip(np.rint(values / self.scale) + self.zero_point, limits.min, limits.max), dtype=self.dtype)
+
+    def decode(self, values: Array) -> Array:
+        """What the model gives -> real values."""
+        return values if self.scale is None else (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+
+class Session(ABC):
+    """A loaded model, ready for queries of one batch size."""
+
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+    concurrent: bool = False
+    """Whether `run` may be called from several threads at once."""
+
+    @abstractmethod
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Answer one query.
+
+        Args:
+            inputs: One array for each of `self.inputs`, encoded, batch first.
+
+        Returns:
+            One array for each of `self.outputs`, not decoded; complete on return.
+        """
+
+    def synchronize(self) -> None:
+        """Wait for the device; nothing to do where `run` has already waited."""
+
+    def precision(self) -> str | None:
+        """The precision that the engine computes in, as far as it tells."""
+        return None
+
+    def facts(self) -> dict[str, Any]:
+        """What else the engine says of what it really loaded: provider, delegate, threads."""
+        return {}
+
+    def close(self) -> None:
+        """Free the model."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How a case wants its artifact opened.
+
+    Attributes:
+        path: The artifact: a file or a folder.
+        format: Its format.
+        device: `cpu`, `gpu`, ...
+        batch_size: Samples a query.
+        threads: The most cores it may use.
+        options: A value of the spec's `parameters`; null where it has none.
+        trusted: Whether the model may run code of its own.
+    """
+
+    path: Path
+    format: str
+    device: str
+    batch_size: int
+    threads: int
+    options: Any = None
+    trusted: bool = False
+
+
+class Engine(ABC):
+    """One file, one class, one light spec. The library is imported in `open`, never at the top."""
+
+    spec: ClassVar[EngineSpec]
+
+    @classmethod
+    def environment(cls, load: Load) -> dict[str, str]:
+        """Variables that must be set before the library is imported, such as its number of threads."""
+        return {}
+
+    @abstractmethod
+    def open(self, load: Load) -> Session:
+        """Load the artifact.
+
+        Raises:
+            EngineError: It cannot be loaded so; `refused` where it never can be on this machine.
+        """

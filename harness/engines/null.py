@@ -1,0 +1,54 @@
+"""An engine that computes nothing for a stated time: test double and overhead calibration; its rows are always `simulated`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.engines.base import Array, Engine, Load, Session, Tensor
+from harness.schema import EngineSpec
+
+
+class Options(BaseModel):
+    """What a suite may set."""
+
+    model_config = ConfigDict(extra="forbid")
+    query_s: float = Field(0.0, ge=0, description="how long a query takes, spinning; seconds")
+
+
+class Null(Engine):
+    """Answers every query with zeros after `query_s`."""
+
+    spec: ClassVar = EngineSpec(
+        name="null",
+        summary="computes nothing; for tests and overhead",
+        formats=("*",),
+        devices=("cpu",),
+        simulated=True,
+        parameters=Options,
+    )
+
+    def open(self, load: Load) -> Session:
+        """Load nothing."""
+        return NullSession(load)
+
+
+class NullSession(Session):
+    """Spins."""
+
+    def __init__(self, load: Load) -> None:
+        self.inputs: Sequence[Tensor] = ()
+        self.outputs = (Tensor("zeros", (load.batch_size, 1), np.dtype(np.float32)),)
+        self._answer = [np.zeros((load.batch_size, 1), np.float32)]
+        self._query_ns = int(load.options.query_s * 1e9)
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Spin for `query_s` and answer with zeros."""
+        until = time.monotonic_ns() + self._query_ns
+        while time.monotonic_ns() < until:
+            pass
+        return self._answer

@@ -1,0 +1,396 @@
+"""PARENT: one task -> one record: sample, start the child, talk to it, integrate. Knows neither plan nor store."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import energy, validity
+from harness.analysis.interval import percentile, wilson
+from harness.channel import Child, Message
+from harness.energy import Progress, Window
+from harness.errors import WorkerError
+from harness.schema import Artifact, Domain, Finding, Latency, Limits, Phase, Profile, Quality, Record, Status, Task, Trace
+from harness.sensors.base import Sensor
+from harness.sensors.sampler import Sampler
+
+LEAD_IN_S = 1.0
+ROUND_S = 1.0
+EDGE_PATIENCE_S = 3.0
+SETTLED = 0.01
+"""Two rounds of warm-up whose rates differ by no more are steady."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every task of a run is measured with.
+
+    Attributes:
+        sensors: Opened sensors with their domains.
+        profile: How long to idle, warm up and measure.
+        limits: When to give a child up.
+        run_id: Of the run the records belong to.
+        environment_id: Of this machine and its software.
+        boot_id: Of this boot, so that monotonic times can be told apart.
+    """
+
+    sensors: Sequence[tuple[Sensor, Sequence[Domain]]]
+    profile: Profile
+    limits: Limits
+    run_id: str
+    environment_id: str
+    boot_id: str | None
+
+    @property
+    def tick_s(self) -> float:
+        """Update period of the slowest counter, 0 where there is none."""
+        return max((d.update_period_s or 0.1 for _, domains in self.sensors for d in domains if d.quantity == "energy"), default=0.0)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a child is started with.
+
+    Attributes:
+        module: `harness.measure` or `harness.build`.
+        task: Its JSON, without the paths that the runner adds.
+        python: The interpreter and its options; ours unless a recipe needs its own.
+        environment: Variables the engine wants set before it is imported.
+        simulated: Whether the engine is a test double.
+        artifact: What a case runs.
+    """
+
+    module: str
+    task: Mapping[str, Any]
+    python: tuple[str, ...] = (sys.executable,)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    simulated: bool = False
+    artifact: Artifact | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A record with its raw data.
+
+    Attributes:
+        record: Without the path of its trace: the store knows that.
+        trace: What the sensors said.
+        completions: Shape (3, n): start ns, end ns, queries; empty where none were kept.
+        per_sample: Quality of each test sample; empty where it was not measured.
+        interrupted: Whether the user ended it.
+    """
+
+    record: Record
+    trace: Trace
+    completions: np.ndarray
+    per_sample: np.ndarray
+    interrupted: bool = False
+
+
+class LostError(Exception):
+    """The task is over early: the status and the reason of its record."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+def run(task: Task, order: Order, bench: Bench, tell: Callable[[str], None] = lambda phase: None) -> Outcome:
+    """Run one task to its record, whatever happens to the child.
+
+    Args:
+        task: A build or a repetition of a case.
+        order: What to start.
+        bench: What to measure with.
+        tell: Told the name of each phase as it begins.
+    """
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        return _Repetition(task, order, bench, tell, Path(folder)).run()
+
+
+class _Repetition:
+    """One task under way."""
+
+    def __init__(self, task: Task, order: Order, bench: Bench, tell: Callable[[str], None], folder: Path) -> None:
+        self.task, self.order, self.bench, self.tell = task, order, bench, tell
+        self.completions_path, self.per_sample_path = folder / "completions.npy", folder / "per_sample.npy"
+        self.sampler = Sampler(bench.sensors)
+        self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
+        self.started_s = time.monotonic()
+        self.marks: dict[str, float] = {}
+        self.windows: list[Window] = []
+        self.said: Message = {}
+        self.ready: Message = {}
+        self.findings: list[Finding] = []
+
+    def run(self) -> Outcome:
+        """The whole of it; the child is gone afterwards."""
+        paths = {"completions_path": str(self.completions_path), "per_sample_path": str(self.per_sample_path)}
+        oom_kills = _oom_kills()
+        self.sampler.start()
+        self.child = Child(self.order.module, {**self.order.task, **paths}, python=self.order.python, environment=self.order.environment)
+        status: Status = "ok"
+        reason: str | None = None
+        interrupted = False
+        try:
+            for sensor, _ in self.bench.sensors:
+                sensor.watch(self.child.pid)
+            (self._case if self.task.case else self._build)()
+            status, reason = self.said.get("status", "failed"), self.said.get("reason")
+        except LostError as lost:
+            status, reason = lost.status, lost.reason
+        except EOFError:
+            status, reason = self._why_dead(oom_kills)
+        except WorkerError as error:
+            status, reason = "failed", str(error)
+        except KeyboardInterrupt:
+            status, reason, interrupted = "killed", "interrupted by the user", True
+        finally:
+            self.child.end(grace_s=1.0 if status == "ok" else 0.0)
+            for sensor, _ in self.bench.sensors:
+                sensor.watch(None)
+            trace = self.sampler.stop()
+        return self._outcome(status, reason, trace, interrupted)
+
+    # --- the talk ---
+
+    def _case(self) -> None:
+        """Idle, warm up, measure from tick to tick, quality, idle again."""
+        self._phase("load")
+        self.ready = self._await("ready", self.bench.limits.timeout_s)
+        loaded_s = time.monotonic()
+        self.windows.append(Window.loose("load", self.started_s, loaded_s))
+        self._phase("idle")
+        self._window("idle", self.bench.profile.idle_s)
+        self._phase("warmup")
+        begun_s = time.monotonic()
+        self._warm_up()
+        self.child.send("go")
+        self._listen(LEAD_IN_S)
+        self._phase("steady")
+        steady = self._window("steady", self._window_s(), ticks=self._ticks())
+        self.windows.insert(-1, Window.loose("warmup", begun_s, steady.begin_s))
+        self.child.send("close")
+        self._phase("quality")
+        self._await("done", max(10.0, min(self.bench.limits.timeout_s, 20 * self.ready["first_query_s"])))
+        self.said = self._await("result", self.bench.limits.timeout_s)
+        if "quality" in self.marks:
+            self.windows.append(Window.loose("quality", self.marks["quality"], time.monotonic()))
+        if self.said["status"] == "ok":
+            self._phase("idle")
+            self._window("idle", self.bench.profile.idle_s)
+
+    def _build(self) -> None:
+        """Wait until it is built."""
+        self._phase("build")
+        self.said = self._await("result", self.bench.limits.build_timeout_s)
+
+    def _phase(self, name: str) -> None:
+        self.tell(name)
+
+    def _await(self, kind: str, patience_s: float) -> Message:
+        """The next message of a kind; marks are kept on the way, and a result that comes early ends the task."""
+        deadline = time.monotonic() + patience_s
+        while message := self.child.receive(max(0.0, deadline - time.monotonic())):
+            if message["kind"] == "mark":
+                self.marks[message["name"]] = message["t_s"]
+            elif message["kind"] == "result" and kind != "result":
+                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
+            elif message["kind"] == kind:
+                return message
+        raise LostError("timeout", f"the child said nothing for {patience_s:.0f} s while the parent waited for {kind!r}")
+
+    def _listen(self, seconds: float, until: threading.Event | None = None) -> None:
+        """Let time pass, or an event happen, while the child works; it may only mark, fail, or die."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and not (until and until.is_set()):
+            message = self.child.receive(min(left, 0.005) if until else left)
+            if message and message["kind"] == "mark":
+                self.marks[message["name"]] = message["t_s"]
+            elif message and message["kind"] == "result":
+                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
+
+    # --- the windows ---
+
+    def _window(self, phase: str, seconds: float, ticks: int = 1) -> Window:
+        """Measure one phase from tick to tick of every counter."""
+        begin_s = self._edge(ticks)
+        open_s = time.monotonic()
+        self._listen(max(0.0, open_s + seconds - time.monotonic()))
+        end_s = self._edge(ticks)
+        window = Window(phase, begin_s, open_s, end_s, time.monotonic())
+        self.windows.append(window)
+        return window
+
+    def _edge(self, ticks: int) -> float:
+        """Wait until every counter has ticked, then read the rest; returns when the waiting began."""
+        asked_s = time.monotonic()
+        reached = self.sampler.edge(ticks)
+        self._listen(EDGE_PATIENCE_S + 4 * ticks * self.bench.tick_s, until=reached)
+        self.sampler.give_up()
+        self.sampler.read_all()
+        return asked_s
+
+    def _window_s(self) -> float:
+        """The least window of the profile that holds enough ticks and enough inferences."""
+        profile = self.bench.profile
+        return max(
+            profile.window_s, profile.window_ticks * self.bench.tick_s, profile.window_inferences * float(self.ready["first_query_s"])
+        )
+
+    def _ticks(self) -> int:
+        """Several ticks to choose from at each edge where an inference is longer than a tick."""
+        return energy.EDGE_TICKS if self.bench.tick_s and self.ready["first_query_s"] > self.bench.tick_s / 2 else 1
+
+    def _warm_up(self) -> None:
+        """Rounds of queries until the machine is steady, within the profile's bound."""
+        rates: list[float] = []
+        began_s = time.monotonic()
+        while time.monotonic() - began_s + ROUND_S <= self.bench.profile.warmup_s:
+            round_s = time.monotonic()
+            self.child.send("more", seconds=ROUND_S)
+            n = self._await("done", ROUND_S + max(10.0, 20 * self.ready["first_query_s"]))["n"]
+            rates.append(n / (time.monotonic() - round_s))
+            if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and time.monotonic() - began_s >= self.bench.profile.slope_s:
+                return
+        if rates:
+            self.findings.append(validity.finding("steady_state_not_reached", seconds=self.bench.profile.warmup_s))
+
+    # --- the record ---
+
+    def _why_dead(self, oom_kills: int) -> tuple[Status, str]:
+        """What a child that closed its pipe without a result died of."""
+        code = self.child.exit_code(5.0)
+        tail = self.child.tail
+        if "bad_alloc" in tail or _oom_kills() > oom_kills:
+            return "oom", "the process ran out of memory and died"
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                return "killed", f"the process was ended from outside by {name}"
+            return "failed", f"the process crashed with {name}"
+        return "failed", f"the process left with exit code {code} and no result"
+
+    def _outcome(self, status: Status, reason: str | None, trace: Trace, interrupted: bool) -> Outcome:
+        completions, per_sample = _load(self.completions_path, (3, 0)), _load(self.per_sample_path, (0,))
+        case = self.task.case
+        progress = Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1)
+        if self.task.build or status != "ok":
+            self.windows.append(Window.loose("build" if self.task.build else "load", self.started_s, time.monotonic()))
+        measurements = energy.measure(trace, self.windows, progress)
+        if self.order.simulated:
+            measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
+        steady = [m for m in measurements if m.phase == "steady"]
+        phases = _phases(self.windows, steady)
+        window = next((p for p in phases if p.name == "steady"), None)
+        inferences = progress.between(window.start_s, window.end_s) if window else None
+        record = Record(
+            run_id=self.bench.run_id,
+            task="case" if case else "build",
+            case_id=case.case_id if case else None,
+            build_id=case.build_id if case else self.task.build.build_id if self.task.build else None,
+            block=self.task.block,
+            repetition=self.task.repetition,
+            attempt=self.task.attempt,
+            status=status,
+            reason=reason,
+            environment_id=self.bench.environment_id,
+            boot_id=self.bench.boot_id,
+            started_utc=self.started_utc.isoformat(timespec="milliseconds"),
+            utc_minus_monotonic_s=self.offset_s,
+            inferences=inferences,
+            throughput_per_s=inferences / window.duration_s if window and inferences else None,
+            phases=phases,
+            measurements=tuple(measurements),
+            conditions=_conditions(trace, window),
+            latency=_latency(completions, window),
+            quality=_quality(self.said.get("quality"), per_sample),
+            peak_memory_bytes=self.said.get("peak_memory_bytes"),
+            precision_ran=self.ready.get("precision"),
+            engine_facts=self.ready.get("facts", {}),
+            artifact=self.order.artifact or self.said.get("artifact"),
+            warnings=tuple(self.findings),
+            stderr_tail=None if status == "ok" else self.child.tail or None,
+        )
+        return Outcome(record, trace, completions, per_sample, interrupted)
+
+
+def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
+    """An array the child left, or an empty one."""
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (OSError, ValueError):
+        return np.zeros(empty, dtype=np.int64)
+
+
+def _phases(windows: Sequence[Window], steady: Sequence[Any]) -> tuple[Phase, ...]:
+    """Windows as phases; `steady` reaches from the first edge of any domain to the last."""
+    phases = []
+    for window in windows:
+        start_s, end_s = window.open_s, window.end_s
+        if window.phase == "steady" and steady:
+            start_s, end_s = min(m.start_s for m in steady), max(m.end_s for m in steady)
+        phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
+    return tuple(phases)
+
+
+def _latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
+    """Percentiles of the queries that began and ended inside the window."""
+    if window is None or not completions.size:
+        return None
+    start_s, end_s = completions[0] * 1e-9, completions[1] * 1e-9
+    inside = (start_s >= window.start_s) & (end_s <= window.end_s)
+    each = (end_s - start_s)[inside] / completions[2][inside]
+    if not len(each):
+        return None
+    p50, p90, p95, p99 = (percentile(each, p) for p in (50, 90, 95, 99))
+    assert p50 is not None
+    return Latency(
+        queries=int(completions[2][inside].sum()),
+        mean_s=float(np.average(each, weights=completions[2][inside])),
+        p50_s=p50,
+        p90_s=p90,
+        p95_s=p95,
+        p99_s=p99,
+    )
+
+
+def _quality(said: Mapping[str, Any] | None, per_sample: np.ndarray) -> Quality | None:
+    """The child's quality with its interval, where right and wrong were counted."""
+    if not said:
+        return None
+    if not np.isin(per_sample, (0, 1)).all():
+        return Quality(**said)
+    interval = wilson(int(per_sample.sum()), len(per_sample))
+    return Quality(**said, low=interval.low, high=interval.high)
+
+
+def _conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
+    """Means over the window of what is no energy."""
+    means: dict[str, float | None] = {}
+    for name, domain in trace.domains.items():
+        if window and domain.quantity not in ("energy", "power", "mean_power", "flags"):
+            sample = trace.samples[name].finite()
+            inside = sample.value[(sample.t_s >= window.start_s) & (sample.t_s <= window.end_s)]
+            means[name] = float(np.mean(inside)) if len(inside) else None
+    return means
+
+
+def _oom_kills() -> int:
+    """How many processes Linux has killed for memory since boot."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

@@ -1,0 +1,1 @@
+"""Sensors: each a plug-in that reads domains; the sampler that polls them; the probe that checks them."""

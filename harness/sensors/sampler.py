@@ -1,0 +1,152 @@
+"""Polls the sensors from a thread of the parent: slowly between the edges of a window, quickly at them.
+
+slow        | fast until each counter has ticked | slow ... | fast | slow
+lead-in      ^ begin                               window    ^ end
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from harness.errors import SensorError
+from harness.schema import Domain, Sample, Trace
+from harness.sensors.base import Sensor
+
+FAST_POLL_S = 0.0004
+CLEAN_GAP_S = 0.002
+"""A tick counts as an edge where the two polls that bracket it are no further apart."""
+
+
+class Stream:
+    """The readings of one domain so far."""
+
+    def __init__(self, sensor: Sensor, domain: Domain) -> None:
+        self.sensor = sensor
+        self.domain = domain
+        self.due_s = 0.0
+        self.failure: str | None = None
+        self._start, self._end, self._value = array("d"), array("d"), array("d")
+
+    def read(self) -> float:
+        """Read once; a failure is kept as NaN with its reason."""
+        start = time.monotonic()
+        try:
+            value = self.sensor.read(self.domain.name)
+        except SensorError as error:
+            self.failure = str(error)
+            value = float("nan")
+        self._start.append(start)
+        self._end.append(time.monotonic())
+        self._value.append(value)
+        self.due_s = start + self.sensor.period_s
+        return value
+
+    def last(self) -> tuple[float, float]:
+        """(middle of the read, value) of the newest reading; NaN before the first."""
+        return ((self._start[-1] + self._end[-1]) / 2, self._value[-1]) if self._value else (float("nan"), float("nan"))
+
+    def sample(self) -> Sample:
+        """Everything so far, as arrays."""
+        return Sample(np.array(self._start), np.array(self._end), np.array(self._value))
+
+
+class Sampler:
+    """Samples every domain of the sensors given, from `start` to `stop`.
+
+    Args:
+        sensors: Opened sensors, each with its domains.
+    """
+
+    def __init__(self, sensors: Iterable[tuple[Sensor, Sequence[Domain]]]) -> None:
+        self._streams = [Stream(sensor, domain) for sensor, domains in sensors for domain in domains]
+        self._lock = threading.Lock()  # a sensor is read by one thread at a time
+        self._wake = threading.Event()
+        self._over = False
+        self._pending: dict[Stream, int] = {}
+        self._reached = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
+
+    def start(self) -> None:
+        """Read everything once, then begin to poll."""
+        self.read_all()
+        self._thread.start()
+
+    def stop(self) -> Trace:
+        """End the polling and give what was seen."""
+        self._over = True
+        self._wake.set()
+        if self._thread.ident:
+            self._thread.join()
+        self.read_all()
+        return self.trace()
+
+    def trace(self) -> Trace:
+        """What was seen so far."""
+        with self._lock:
+            return Trace(
+                domains={s.domain.name: s.domain for s in self._streams},
+                samples={s.domain.name: s.sample() for s in self._streams},
+                failures={s.domain.name: s.failure for s in self._streams if s.failure},
+            )
+
+    def read_all(self) -> None:
+        """Read every domain now: the edges of what has no ticks."""
+        with self._lock:
+            for stream in self._streams:
+                stream.read()
+
+    def edge(self, ticks: int = 1) -> threading.Event:
+        """Poll the counters quickly until each has shown `ticks` clean ticks.
+
+        Returns:
+            An event that is set then; at once where there is no counter that works.
+        """
+        reached = threading.Event()
+        with self._lock:
+            self._pending = {s: ticks for s in self._streams if s.domain.quantity == "energy" and np.isfinite(s.read())}
+            self._reached = reached
+        if not self._pending:
+            reached.set()
+        self._wake.set()
+        return reached
+
+    def give_up(self) -> None:
+        """Stop polling quickly for a counter that does not tick."""
+        with self._lock:
+            self._pending = {}
+
+    def _loop(self) -> None:
+        while not self._over:
+            if self._pending:
+                self._poll_edges()
+                time.sleep(FAST_POLL_S)
+            else:
+                self._wake.wait(self._poll_due())
+                self._wake.clear()
+
+    def _poll_due(self) -> float:
+        """Read what is due; returns how long until the next."""
+        with self._lock:
+            now = time.monotonic()
+            for stream in self._streams:
+                if stream.due_s <= now:
+                    stream.read()
+            return max(0.0, min((s.due_s for s in self._streams), default=now + 1.0) - time.monotonic())
+
+    def _poll_edges(self) -> None:
+        """Read each counter that still owes a tick."""
+        with self._lock:
+            for stream in list(self._pending):
+                before, old = stream.last()
+                new = stream.read()
+                if new != old and np.isfinite(new) and np.isfinite(old) and stream.last()[0] - before <= CLEAN_GAP_S:
+                    self._pending[stream] -= 1
+                    if not self._pending[stream]:
+                        del self._pending[stream]
+            if not self._pending:
+                self._reached.set()

@@ -1,0 +1,1 @@
+"""Variants: recipes that change a model, and exporters that change its format."""

@@ -1,0 +1,1 @@
+"""Tests mirror the package; none needs a GPU, a network or a sensor."""

@@ -1,0 +1,51 @@
+"""The riskiest thing: parent and child as designed, on a counter whose truth is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.runner import Bench, Order, Outcome, run
+from harness.schema import PROFILES, Case, Limits, Task
+from tests.simulated import SimulatedCounter, constant, ramp, square
+
+CASE = Case(
+    case_id="null",
+    model="none",
+    variant="dense",
+    steps=(),
+    engine="null",
+    device="cpu",
+    batch_size=1,
+    threads=1,
+    scenario="single_stream",
+    build_id="-",
+    baseline_case_id=None,
+)
+
+
+def measured(sensor: SimulatedCounter, query_s: float = 0.001, window_s: float = 1.5, idle_s: float = 0.3, **task: object) -> Outcome:
+    """One repetition of the null engine on the sensor given."""
+    profile = PROFILES["quick"].model_copy(update={"window_s": window_s, "window_ticks": 0, "idle_s": idle_s})
+    bench = Bench([(sensor, sensor.open())], profile, Limits(), "run", "environment", None)
+    order = Order("harness.measure", child_task(query_s=query_s, **task), simulated=True)
+    return run(Task(case=CASE), order, bench)
+
+
+def child_task(query_s: float = 0.001, **changes: object) -> dict[str, object]:
+    """What `harness.measure` is told for the null engine."""
+    return {
+        "engine": "null", "engine_options": {"query_s": query_s}, "artifact": {"path": "/", "format": "none"}, "device": "cpu", "batch_size": 1, "threads": 1,
+        "scenario": "single_stream", "inputs": [], "labels": None, "metric": None, "trusted": False, "memory_bytes": None, **changes,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("energy", [constant(100), square(20, 180, 0.3), ramp(10, 200, 0.7)], ids=["constant", "square", "ramp"])
+def test_energy_from_tick_to_tick_is_the_truth(energy):
+    """One window agrees with the exact energy between its own edges within 0.5 %."""
+    sensor = SimulatedCounter(energy, update_period_s=0.1)
+    record = measured(sensor).record
+    steady = next(m for m in record.measurements if m.phase == "steady")
+    assert record.status == "ok", record.reason
+    assert steady.kind == "simulated"
+    assert steady.gross_j == pytest.approx(sensor.truth_j(steady.start_s, steady.end_s), rel=0.005)
+    assert steady.inferences == pytest.approx((steady.end_s - steady.start_s) / 0.001, rel=0.1)
