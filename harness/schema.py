@@ -54,6 +54,8 @@ class EngineSpec(PluginSpec):
     devices: tuple[str, ...] = ("cpu",)
     simulated: bool = False
     """True for a test double: everything measured on it is `simulated`."""
+    load_s: float = 1.0
+    """About how long its process takes to import and load, for the expected duration of a run."""
 
 
 class SensorSpec(PluginSpec):
@@ -168,6 +170,8 @@ class DataRef(Noun):
 class Training(Noun):
     """How a user's model is fine-tuned, as the suite says."""
 
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
     optimizer: str = "adam"
     loss: str = "sparse_categorical_crossentropy"
     epochs: int = Field(10, ge=1, le=100_000)
@@ -238,6 +242,8 @@ class Impossible(Noun):
 
 class Limits(Noun):
     """Bounds on one task."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     timeout_s: float = Field(120.0, gt=0, le=86_400)
     """The longest a child may be silent while it loads, infers once, or measures quality."""

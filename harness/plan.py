@@ -1,0 +1,117 @@
+"""(Suite, profile, records so far) -> the next block of tasks, or nothing. Pure and seeded.
+
+The first run, `--resume` and the stopping rule are one mechanism: ask for the next block until there is none.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from harness.analysis.scope import case_energy
+from harness.analysis.stopping import HalfWidth
+from harness.schema import Build, Case, Catalogue, Profile, Record, Suite, Task
+
+GIVE_UP_AFTER = 2
+"""A case that has failed so often and never succeeded is not asked again in this session."""
+START_S = 0.7
+BUILD_S = 9.0
+
+
+def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cached: Collection[str] = (), attempt: int = 1) -> list[Task]:
+    """What to do next.
+
+    Args:
+        suite: The resolved suite.
+        profile: How often.
+        records: Everything stored so far.
+        cached: Build ids whose artifact is in the cache.
+        attempt: 1 in the first session of a run, one more with each resume: what failed before is tried once more.
+
+    Returns:
+        Builds in their order; else each open case once, in seeded random order; empty when all is done.
+    """
+    builds = _missing_builds(suite, records, cached, attempt)
+    if builds:
+        return [Task(build=build, attempt=attempt) for build in builds]
+    by_case: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.case_id:
+            by_case[record.case_id].append(record)
+    for repetition in range(profile.cap):
+        wanted = _wanted(suite, profile, by_case, repetition)
+        order = sorted(wanted, key=lambda case: case.case_id)
+        random.Random(f"{suite.seed}/{repetition}").shuffle(order)  # noqa: S311  a design, not a secret
+        block = [case for case in order if not _settled(by_case[case.case_id], repetition, attempt)]
+        if block:
+            return [Task(case=case, block=repetition, repetition=repetition, attempt=attempt) for case in block]
+    return []
+
+
+def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[float, float]:
+    """About how long the measuring takes with the first repetitions, and with the cap, s; builds are not in it."""
+    warmup_s = min(profile.warmup_s, max(3.0, profile.slope_s * 1.5)) if profile.warmup_s else 0.0
+    fixed_s = START_S + 2 * profile.idle_s + warmup_s + 1.0 + profile.window_s
+    round_s = sum(fixed_s + catalogue.engines[case.engine].load_s for case in suite.cases)
+    return round_s * profile.first, round_s * profile.cap
+
+
+def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
+    """The builds whose artifacts the cases use, and those of their ancestors that are not in the cache, parents first."""
+    by_id = {build.build_id: build for build in suite.builds}
+    needed: set[str] = set()
+
+    def need(build_id: str | None) -> None:
+        if build_id and build_id not in needed:
+            needed.add(build_id)
+            if build_id not in cached:
+                need(by_id[build_id].parent)
+
+    for case in suite.cases:
+        need(case.build_id)
+        need(case.dataset_id)
+    return [build for build in suite.builds if build.build_id in needed]
+
+
+def _missing_builds(suite: Suite, records: Iterable[Record], cached: Collection[str], attempt: int) -> list[Build]:
+    done = {r.build_id for r in records if r.task == "build" and (r.status == "ok" or r.attempt >= attempt)}
+    return [build for build in needed_builds(suite, cached) if build.build_id not in done]
+
+
+def _wanted(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
+    """The cases whose repetition of this number is asked for; a baseline stays while a comparison with it is open."""
+    open_ = {case.case_id for case in suite.cases if _is_open(suite, case, profile, by_case.get(case.case_id, ()), repetition)}
+    baselines = {case.baseline_case_id for case in suite.cases if case.case_id in open_ and repetition >= profile.first}
+    return [case for case in suite.cases if case.case_id in open_ or (case.case_id in baselines and not _hopeless(by_case.get(case.case_id, ()), repetition))]
+
+
+def _is_open(suite: Suite, case: Case, profile: Profile, records: Sequence[Record], repetition: int) -> bool:
+    """Whether a case still needs this repetition, judged by the repetitions before it."""
+    if _hopeless(records, repetition):
+        return False
+    if repetition < profile.first:
+        return True
+    rule = HalfWidth(profile.first, profile.cap, profile.half_width)
+    for energy_j in _energies(suite, case, records, repetition):
+        rule.add(energy_j)
+    return not rule.finished
+
+
+def _energies(suite: Suite, case: Case, records: Sequence[Record], before: int) -> list[float]:
+    """Joules per inference of the repetitions before one."""
+    ok = {r.repetition: r for r in records if r.status == "ok" and r.repetition < before}
+    found = (case_energy(record.measurements, case.device, suite.domains).energy_j for _, record in sorted(ok.items()))
+    return [energy_j for energy_j in found if energy_j is not None]
+
+
+def _hopeless(records: Iterable[Record], repetition: int) -> bool:
+    """Refused once, or failed `GIVE_UP_AFTER` times before this repetition and never succeeded."""
+    earlier = [r for r in records if r.repetition < repetition]
+    newest = {r.repetition: r.status for r in earlier}
+    return "refused" in newest.values() or (len(newest) >= GIVE_UP_AFTER and "ok" not in newest.values())
+
+
+def _settled(records: Iterable[Record], repetition: int, attempt: int) -> bool:
+    """Whether a repetition needs no more doing in this session."""
+    return any(r.repetition == repetition and (r.status in ("ok", "refused") or r.attempt >= attempt) for r in records)

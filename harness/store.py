@@ -1,0 +1,252 @@
+"""The results folder: a run's header, its records appended and fsynced one by one, its raw traces; old versions readable."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import StoreError
+from harness.schema import SCHEMA_VERSION, Header, Record, StoredRun, Trace
+
+
+def new_run_id(suite_name: str, profile: str) -> str:
+    """A name for a run that sorts by time: `2026-01-31T120000Z-digits-quick`."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", suite_name).strip("-.")[:40] or "suite"
+    return f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{slug}-{profile}"
+
+
+def find_run(results: Path, run: str) -> Path:
+    """The folder of a run given by its name under the results folder, or by a path.
+
+    Raises:
+        StoreError: There is no such run.
+    """
+    for folder in (Path(run), results / run):
+        if (folder / "run.json").is_file():
+            return folder
+    known = sorted(p.parent.name for p in results.glob("*/run.json"))
+    newest = f"the newest under {results} is {known[-1]}" if known else f"there is none under {results}"
+    raise StoreError(f"there is no run {run!r}", newest)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file whole, or leave it as it was.
+
+    Raises:
+        StoreError: The folder cannot be written, or the disk is full.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise _trouble(path, error) from None
+
+
+class Store:
+    """One run's folder, open for writing.
+
+    Args:
+        folder: An existing run; see `create`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls, results: Path, header: Header) -> Store:
+        """Make the folder of a new run.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        folder = results / header.run_id
+        try:
+            (folder / "traces").mkdir(parents=True)
+        except OSError as error:
+            raise _trouble(results, error) from None
+        store = cls(folder)
+        store.write_header(header)
+        return store
+
+    def write_header(self, header: Header) -> None:
+        """Write `run.json`."""
+        write_atomically(self.folder / "run.json", header.model_dump_json(indent=1) + "\n")
+
+    def append(self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray) -> Record:
+        """Keep one task for good: first its raw data, then its line, each on the disk before this returns.
+
+        Args:
+            record: Without its trace's path.
+            trace: What the sensors said.
+            completions: Shape (3, n): start ns, end ns, queries.
+            per_sample: Shape (samples,), may be empty.
+
+        Returns:
+            The record as stored.
+
+        Raises:
+            StoreError: The disk is full or gone; what was stored before is intact.
+        """
+        stem = f"traces/{_stem(record)}"
+        try:
+            _write_table(self.folder / f"{stem}.parquet", _trace_columns(trace))
+            if completions.size:
+                _write_table(self.folder / f"{stem}.completions.parquet", dict(zip(("start_ns", "end_ns", "queries"), completions, strict=True)))
+            if per_sample.size:
+                _write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
+            stored = record.model_copy(update={"trace": f"{stem}.parquet"})
+            self._append_line(stored.model_dump_json().encode() + b"\n")
+        except OSError as error:
+            raise _trouble(self.folder, error) from None
+        return stored
+
+    def _append_line(self, line: bytes) -> None:
+        """Append one line whole, or nothing; a torn line that a killed writer left is closed first."""
+        path = self.folder / "records.jsonl"
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            try:
+                written = os.write(handle, line)
+                if written < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(handle)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, size)
+                raise
+        finally:
+            os.close(handle)
+
+
+def read_run(folder: Path) -> StoredRun:
+    """Read a run back.
+
+    Raises:
+        StoreError: Its `run.json` is missing, damaged, or of a newer version.
+    """
+    try:
+        raw = json.loads((folder / "run.json").read_bytes())
+    except FileNotFoundError:
+        raise StoreError(f"{folder} holds no run.json", "give the folder of a run") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder / 'run.json'} cannot be read: {error}", "the run cannot be used without it") from None
+    try:
+        header = Header.model_validate_json(json.dumps(migrate(raw)))
+    except ValueError as error:
+        raise StoreError(f"{folder / 'run.json'} is damaged: {str(error).splitlines()[0]}", "the run cannot be used without it") from None
+    records, problems = _read_records(folder / "records.jsonl")
+    return StoredRun(str(folder), header, tuple(records), tuple(problems))
+
+
+def migrate(raw: Any) -> Any:
+    """An older header or record in today's shape.
+
+    Raises:
+        StoreError: It was written by a newer harness.
+    """
+    found = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(found, int) and found > SCHEMA_VERSION:
+        raise StoreError(f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness")
+    return raw
+
+
+def read_trace(run: StoredRun, record: Record) -> Trace:
+    """The raw trace of a record.
+
+    Raises:
+        StoreError: It is missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    from harness.schema import Sample
+
+    assert record.trace
+    try:
+        table = pq.read_table(Path(run.folder) / record.trace)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"the trace {record.trace} cannot be read: {error}", "was the run copied whole?") from None
+    names = np.asarray(table["domain"].to_pylist())
+    columns = {name: table[name].to_numpy() for name in ("start_s", "end_s", "value")}
+    domains = {d.name: d for d in run.header.domains}
+    return Trace(
+        domains=domains, samples={name: Sample(*(columns[c][names == name] for c in ("start_s", "end_s", "value"))) for name in domains}
+    )
+
+
+def _read_records(path: Path) -> tuple[list[Record], list[str]]:
+    """Every record that can be read, and a sentence for each line that cannot."""
+    records, problems = [], []
+    try:
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                records.append(Record.model_validate_json(json.dumps(migrate(json.loads(line)))))
+            except ValueError as error:
+                what = "is torn (the writer was killed)" if number == len(lines) else "is damaged"
+                problems.append(f"{path.name}:{number} {what} and was left out: {str(error).splitlines()[0][:120]}")
+    return records, problems
+
+
+def _stem(record: Record) -> str:
+    """A file name for a task: readable, safe, and unique in its run."""
+    name = record.case_id or f"build/{record.build_id}"
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{slug}-{digest}-r{record.repetition}-a{record.attempt}"
+
+
+def _trace_columns(trace: Trace) -> dict[str, Any]:
+    names = [name for name, sample in trace.samples.items() for _ in range(len(sample.value))]
+    parts = list(trace.samples.values())
+
+    def joined(pick: Any) -> np.ndarray:
+        return np.concatenate([pick(part) for part in parts]) if parts else np.zeros(0)
+
+    return {"domain": names, "start_s": joined(lambda s: s.start_s), "end_s": joined(lambda s: s.end_s), "value": joined(lambda s: s.value)}
+
+
+def _write_table(path: Path, columns: dict[str, Sequence[Any] | np.ndarray]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array(values, type=pa.string()) if name == "domain" else pa.array(values) for name, values in columns.items()})
+    with path.open("wb") as stream:
+        pq.write_table(table, stream, compression="zstd")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _trouble(path: Path, error: OSError) -> StoreError:
+    """An operating-system error as a sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        trouble = StoreError(f"the disk that holds {path} is full", "every record so far is intact: free some space, then `harness run --resume`")
+        trouble.exit_code = 3
+        return trouble
+    return StoreError(f"{path} cannot be written: {error.strerror or error}", "choose another folder with --results, or mend its permissions")

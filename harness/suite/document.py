@@ -1,0 +1,176 @@
+"""A YAML file -> plain values, with the line of each; duplicates, explosions and oddities are errors with their place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import SuiteError
+
+MAX_BYTES = 2**20
+MAX_NODES = 20_000
+MAX_DEPTH = 40
+
+Place = tuple[str | int, ...]
+
+
+@dataclass
+class Document:
+    """The values of a file, and where each stands.
+
+    Attributes:
+        path: The file.
+        text: Its content.
+        values: Plain lists, mappings and scalars.
+        lines: The line of each place, from 1.
+        problems: What is wrong so far, as `file:line: sentence`.
+    """
+
+    path: Path
+    text: str
+    values: Any
+    lines: dict[Place, int]
+    problems: list[str] = field(default_factory=list)
+
+    def blame(self, place: Sequence[str | int], sentence: str) -> None:
+        """Note that something is wrong at a place, or at the nearest place above it that stands in the file."""
+        known = tuple(place)
+        while known and known not in self.lines:
+            known = known[:-1]
+        self.problems.append(f"{self.path}:{self.lines.get(known, 1)}: {sentence}")
+
+    def check(self) -> None:
+        """Give up if anything is wrong.
+
+        Raises:
+            SuiteError: With every problem, in the order of the lines.
+        """
+        if self.problems:
+            problems = sorted(dict.fromkeys(self.problems), key=lambda text: int(text.removeprefix(f"{self.path}:").split(":")[0]))
+            shown = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
+            raise SuiteError("\n".join(shown), "nothing was built; `harness schema` prints the whole grammar for your editor")
+
+
+def nearest(name: object, names: Iterable[str]) -> str:
+    """`; did you mean ...?`, or what there is to choose from."""
+    names = list(names)
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is: {', '.join(sorted(names))}" if names else ""
+
+
+def read(path: Path) -> Document:
+    """Read a suite file.
+
+    Raises:
+        SuiteError: It cannot be read, is no YAML, says a key twice, or grows beyond reason.
+    """
+    text = _text(path)
+    tree = _parse(path, text)
+    document = Document(path, text, None, {})
+    document.values = _Walk(document).value(tree, (), 0)
+    document.check()
+    return document
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SuiteError(f"{path} is larger than 1 MiB, which no suite is", "give the path of a suite file")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SuiteError(f"there is no suite {path}", _suites_nearby(path)) from None
+    except UnicodeDecodeError as error:
+        raise SuiteError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from None
+    except IsADirectoryError:
+        raise SuiteError(f"{path} is a folder", _suites_nearby(path / "x")) from None
+    except (OSError, ValueError) as error:
+        raise SuiteError(f"{path} cannot be read: {error}", "check the path and its permissions") from None
+
+
+def _suites_nearby(path: Path) -> str:
+    folder = path.parent if path.parent.is_dir() else Path("suites")
+    found = sorted(str(p) for p in folder.glob("*.yaml"))
+    close = difflib.get_close_matches(str(path), found, n=1, cutoff=0.7)
+    if close:
+        return f"did you mean {close[0]}?"
+    return f"there is: {', '.join(found[:5])}" if found else "give the path of a YAML file"
+
+
+def _parse(path: Path, text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        return YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise SuiteError(f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", "mend that line; nothing was built") from None
+    except (YAMLError, ValueError, RecursionError, AttributeError, TypeError) as error:
+        sentence = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SuiteError(f"{path}:1: not valid YAML: {sentence}", "mend it; nothing was built") from None
+
+
+class _Walk:
+    """Turns ruamel's commented values into plain ones, counting what aliases make of them."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.nodes = 0
+
+    def value(self, node: Any, place: Place, depth: int) -> Any:
+        """One node and what is below it."""
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise SuiteError(f"{self.document.path}: its aliases grow to more than {MAX_NODES} values", "write the values out instead of nesting aliases")
+        if depth > MAX_DEPTH:
+            raise SuiteError(f"{self.document.path}: nested more than {MAX_DEPTH} deep, or an alias that holds itself", "write it flat")
+        if isinstance(node, dict):
+            return self._mapping(node, place, depth)
+        if isinstance(node, list):
+            return [self._child(node, index, item, place, depth) for index, item in enumerate(node)]
+        return self._scalar(node)
+
+    def _mapping(self, node: Any, place: Place, depth: int) -> dict[str, Any]:
+        plain = {}
+        for key, item in node.items():
+            if not isinstance(key, str):
+                self.document.lines.setdefault((*place, str(key)), self._line(node, key))
+                self.document.blame((*place, str(key)), f"the field name {key!r} is not text: put it in quotes, or check the indentation")
+                continue
+            plain[str(key)] = self._child(node, key, item, place, depth)
+        return plain
+
+    def _child(self, node: Any, key: str | int, item: Any, place: Place, depth: int) -> Any:
+        here = (*place, key if isinstance(key, int) else str(key))
+        self.document.lines.setdefault(here, self._line(node, key))
+        return self.value(item, here, depth + 1)
+
+    @staticmethod
+    def _line(node: Any, key: Any) -> int:
+        try:
+            return int(node.lc.data[key][0]) + 1
+        except (AttributeError, KeyError, TypeError):
+            return 1
+
+    @staticmethod
+    def _scalar(node: Any) -> Any:
+        for plain in (bool, int, float, str):
+            if isinstance(node, plain):
+                return plain(node)
+        return node if node is None else _Other(node)
+
+
+class _Other:
+    """A YAML scalar that no field takes (a date, a tag); shown as it was written."""
+
+    def __init__(self, node: Any) -> None:
+        self._text = str(getattr(node, "value", node))
+
+    def __repr__(self) -> str:
+        return self._text

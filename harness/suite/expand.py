@@ -1,0 +1,306 @@
+"""Written matrices x resolved models -> cases, the builds they need, and the pairs that cannot be, each with its reason."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from harness.schema import Build, Case, Catalogue, EngineSpec, Impossible, Model, Step, Suite, VariantSpec
+from harness.suite.document import Document, Place, nearest
+from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
+
+SCENARIOS = ("single_stream", "offline")
+# What it takes to begin a chain; their versions belong to what comes out.
+FIRST_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "scikit-learn")
+
+
+class Variant(NamedTuple):
+    """A chain of steps, and its one canonical text."""
+
+    text: str
+    steps: tuple[Step, ...]
+
+
+class EngineChoice(NamedTuple):
+    """An engine with its options, and its canonical text."""
+
+    text: str
+    spec: EngineSpec
+    options: dict[str, Any]
+
+
+class Hop(NamedTuple):
+    """One step of a route: what is done, and the format that comes out."""
+
+    step: Step
+    format: str
+
+
+def expand(
+    document: Document, written: SuiteFile, models: Sequence[Model | None], catalogue: Catalogue, devices: Collection[str], device: str
+) -> Suite:
+    """The suite with every cell of its matrices as a case or as impossible."""
+    expansion = _Expansion(document, catalogue, written.seed, devices, device)
+    for index, matrix in enumerate(written.matrices):
+        expansion.matrix(("matrices", index), matrix, [model for model in models if model])
+    document.check()
+    cases = _with_baselines(expansion.cases.values())
+    if not cases and not expansion.impossible:
+        document.blame(("matrices",), f"no case is left for device {device!r}")
+    return Suite(
+        name=written.name,
+        sha256=_hash(written.model_dump(mode="json", exclude={"models"}), [_identity(model) for model in models if model]),
+        models=tuple(model for model in models if model),
+        cases=tuple(cases),
+        builds=tuple(expansion.builds.values()),
+        impossible=tuple(expansion.impossible.values()),
+        domains=None if written.domains == "auto" else tuple(written.domains),
+        quality_margin=written.quality.margin,
+        limits=written.limits,
+        seed=written.seed,
+    )
+
+
+class _Expansion:
+    """Collects what the matrices ask for; the same cell asked for twice is one case."""
+
+    def __init__(self, document: Document, catalogue: Catalogue, seed: int, devices: Collection[str], device: str) -> None:
+        self.document, self.catalogue, self.seed, self.present, self.device = document, catalogue, seed, devices, device
+        self.cases: dict[str, Case] = {}
+        self.builds: dict[str, Build] = {}
+        self.impossible: dict[str, Impossible] = {}
+
+    def matrix(self, place: Place, matrix: Matrix, models: Sequence[Model]) -> None:
+        """Add one matrix."""
+        variants = [self._variant((*place, "variants", i), item) for i, item in enumerate(matrix.variants)]
+        engines = [self._engine((*place, "engines", i), item) for i, item in enumerate(matrix.engines)]
+        known = ("auto", *sorted({d for spec in self.catalogue.engines.values() for d in spec.devices}))
+        self._check_names((*place, "devices"), "device", matrix.devices, known)
+        self._check_names((*place, "scenarios"), "scenario", matrix.scenarios, SCENARIOS)
+        for model, variant, engine in itertools.product(models, variants, engines):
+            if variant and engine and self._data_suffices(place, model, variant):
+                cells = itertools.product(self._devices(matrix, engine.spec), matrix.batch_sizes, matrix.threads, matrix.scenarios)
+                for device, batch_size, threads, scenario in cells:
+                    self._cell(model, variant, engine, device=device, batch_size=batch_size, threads=threads, scenario=scenario)
+
+    # --- names ---
+
+    def _check_names(self, place: Place, what: str, given: Sequence[str], known: Sequence[str]) -> None:
+        for index, name in enumerate(given):
+            if name not in known:
+                self.document.blame((*place, index), f"no {what} is named {name!r}{nearest(name, known)}")
+
+    def _engine(self, place: Place, item: str | EngineItem) -> EngineChoice | None:
+        name, given = (item, {}) if isinstance(item, str) else (item.name, item.options)
+        spec = self.catalogue.engines.get(name)
+        if spec is None:
+            broken = self.catalogue.broken.get(name)
+            self.document.blame(place, broken or f"no engine is named {name!r}{nearest(name, self.catalogue.engines)}")
+            return None
+        options = validate_parameters(self.document, (*place, "options"), f"engine {name}", spec.parameters, given)
+        return EngineChoice(_call(name, spec.parameters, options), spec, options)
+
+    def _variant(self, place: Place, item: Any) -> Variant | None:
+        """One written variant: a name, `{recipe: parameters}`, or a list of those."""
+        written = item if isinstance(item, list) else [item]
+        steps, texts = [], []
+        for index, part in enumerate(written):
+            here = (*place, index) if isinstance(item, list) else place
+            if part == "dense":
+                if len(written) > 1:
+                    self.document.blame(here, "'dense' is the model as it is: it is no step of a chain")
+                continue
+            step = self._step(here, part)
+            if step is None:
+                return None
+            steps.append(step)
+            texts.append(_call(step.recipe, self.catalogue.variants[step.recipe].parameters, step.parameters))
+        return Variant("+".join(texts) or "dense", tuple(steps))
+
+    def _step(self, place: Place, part: str | dict[str, dict[str, Any] | None]) -> Step | None:
+        if isinstance(part, dict) and len(part) != 1:
+            self.document.blame(place, f"a variant is one recipe with its parameters, not {len(part)} of them: write a list for a chain")
+            return None
+        name, given = (part, {}) if isinstance(part, str) else next((recipe, values or {}) for recipe, values in part.items())
+        recipes = {recipe: spec for recipe, spec in self.catalogue.variants.items() if not spec.exporter}
+        if name not in recipes:
+            broken = self.catalogue.broken.get(name)
+            self.document.blame(place, broken or f"no variant is named {name!r}{nearest(name, ['dense', *recipes])}")
+            return None
+        parameters = validate_parameters(self.document, (*place, name), name, recipes[name].parameters, given)
+        return Step(recipe=name, parameters=parameters)
+
+    def _data_suffices(self, place: Place, model: Model, variant: Variant) -> bool:
+        """Whether the model has the training data that the variant needs; test data never enters a build."""
+        for step in variant.steps:
+            needs = self.catalogue.variants[step.recipe].needs
+            lacks_labels = "labels" in needs and model.train is not None and model.train.labels is None
+            if model.workload is None and needs and (model.train is None or lacks_labels):
+                what = "labels in `data.train`" if lacks_labels else "`data.train`"
+                self.document.blame((*place, "variants"), f"{step.recipe} needs {what}, which model {model.name!r} does not have (test data never enters a build)")
+                return False
+        return True
+
+    def _devices(self, matrix: Matrix, engine: EngineSpec) -> Iterator[str]:
+        """The devices of one engine in a matrix: `auto` is each it can use and the machine has; the command line may keep one."""
+        for device in matrix.devices:
+            chosen = [d for d in engine.devices if d in self.present or d == self.device] if device == "auto" else [device]
+            yield from (d for d in chosen if self.device in ("auto", d))
+
+    # --- cells ---
+
+    def _cell(self, model: Model, variant: Variant, engine: EngineChoice, *, device: str, batch_size: int, threads: int, scenario: str) -> None:
+        rest = f"{engine.text}/{device}/b{batch_size}/t{threads}/{scenario}"
+        case_id = f"{model.name}/{variant.text}/{rest}"
+        if case_id in self.cases:
+            return
+        if device not in engine.spec.devices:
+            self.impossible[case_id] = Impossible(case_id=case_id, reason=f"{engine.spec.name} runs on {', '.join(engine.spec.devices)}, not on {device}")
+            return
+        route = find_route(model, variant.steps, engine.spec, self.catalogue.variants)
+        if isinstance(route, str):
+            self.impossible[case_id] = Impossible(case_id=case_id, reason=route)
+            return
+        builds = self._builds(model, route)
+        self.cases[case_id] = Case(
+            case_id=case_id,
+            model=model.name,
+            variant=variant.text,
+            steps=variant.steps,
+            engine=engine.spec.name,
+            engine_options=engine.options,
+            device=device,
+            batch_size=batch_size,
+            threads=threads,
+            scenario=scenario,
+            build_id=builds[-1].build_id,
+            dataset_id=builds[0].build_id if model.workload else None,
+            baseline_case_id=f"{model.name}/dense/{rest}",
+        )
+
+    def _builds(self, model: Model, route: Sequence[Hop]) -> list[Build]:
+        """The chain of builds along a route; each id is the hash of all that determines its result."""
+        chain: list[Build] = []
+        for hop in route:
+            spec = self.catalogue.variants.get(hop.step.recipe)
+            needs_data = bool(spec and spec.needs)
+            content = {
+                "model": model.sha256,
+                "parent": chain[-1].build_id if chain else None,
+                "step": hop.step.model_dump(mode="json"),
+                "version": spec.version if spec else 1,
+                "format": hop.format,
+                "packages": _versions(spec.packages if spec else FIRST_PACKAGES),
+                "data": model.train.model_dump(mode="json", exclude={"inputs": {"__all__": {"path"}}, "labels": {"path"}}) if needs_data and model.train else None,
+                "training": model.training.model_dump(mode="json") if needs_data and model.training else None,
+                "seed": self.seed,
+                "trusted": model.trusted,
+            }
+            build = Build(
+                build_id=_hash(content)[:24],
+                model=model.name,
+                step=hop.step,
+                parent=chain[-1].build_id if chain else None,
+                format=hop.format,
+                lineage=(*(chain[-1].lineage if chain else ()), self._lineage_text(hop, spec)),
+            )
+            chain.append(self.builds.setdefault(build.build_id, build))
+        return chain
+
+    @staticmethod
+    def _lineage_text(hop: Hop, spec: VariantSpec | None) -> str:
+        text = _call(hop.step.recipe, spec.parameters if spec else None, hop.step.parameters)
+        return f"{text} ({hop.format})" if hop.step.recipe not in ("dataset", "train") else text
+
+
+def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec]) -> list[Hop] | str:
+    """The shortest way from a model to an artifact the engine opens, taking the variant's steps in order and exporters where needed.
+
+    Returns:
+        The hops from the first build on, or the reason why there is none.
+    """
+    start = [Hop(Step(recipe="dataset"), "npz"), Hop(Step(recipe="train"), "keras")] if model.workload else [Hop(Step(recipe="source"), _native(model.format))]
+    exporters = {name: spec for name, spec in variants.items() if spec.exporter}
+    queue = deque([(start, 0)])
+    seen = set()
+    while queue:
+        hops, done = queue.popleft()
+        have = hops[-1].format
+        if done == len(steps) and (have in engine.formats or "*" in engine.formats):
+            return hops
+        if (have, done) in seen:
+            continue
+        seen.add((have, done))
+        if done < len(steps):
+            queue.extend(([*hops, Hop(steps[done], out)], done + 1) for source, out in variants[steps[done].recipe].conversions if source == have)
+        queue.extend(
+            ([*hops, Hop(Step(recipe=name), out)], done) for name, spec in exporters.items() for source, out in spec.conversions if source == have
+        )
+    return _no_route(_native(model.format), steps, engine, variants, {have for have, _ in seen}, max(done for _, done in seen))
+
+
+def _no_route(
+    start: str, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec], reached: Collection[str], done: int
+) -> str:
+    opens = f"{engine.name} opens {' or '.join(engine.formats)}"
+    if done < len(steps):
+        recipe = steps[done].recipe
+        takes = sorted({source for source, _ in variants[recipe].conversions})
+        return f"{recipe} takes {' or '.join(takes)}; from {start} only {', '.join(sorted(reached))} can be had here"
+    return f"{opens}; from {start} {'with ' + '+'.join(s.recipe for s in steps) + ' ' if steps else ''}only {', '.join(sorted(reached))} can be had"
+
+
+def _native(format_: str) -> str:
+    """The format in which the first build leaves a model."""
+    return "keras" if format_ in ("h5", "python", "workload") else format_
+
+
+def _with_baselines(cases: Collection[Case]) -> list[Case]:
+    """The cases, each with its dense baseline where the suite has it."""
+    ids = {case.case_id for case in cases}
+    return [case if case.baseline_case_id in ids else case.model_copy(update={"baseline_case_id": None}) for case in cases]
+
+
+def _call(name: str, model: type[BaseModel] | None, values: Mapping[str, Any]) -> str:
+    """A name with the parameters that say something: those that are not the default, or that are declared `shown`."""
+    if model is None:
+        return name
+    said = []
+    for key, field in model.model_fields.items():
+        extra = field.json_schema_extra
+        shown = isinstance(extra, dict) and extra.get("shown")
+        if key in values and (shown or field.is_required() or values[key] != field.get_default(call_default_factory=True)):
+            said.append(f"{key}={_number(values[key])}")
+    return f"{name}({', '.join(said)})" if said else name
+
+
+def _number(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _identity(model: Model) -> dict[str, Any]:
+    """What makes a model the same on another machine: not its path."""
+    return model.model_dump(
+        mode="json", exclude={"path": True, "train": {"inputs": {"__all__": {"path"}}, "labels": {"path"}}, "test": {"inputs": {"__all__": {"path"}}, "labels": {"path"}}}
+    )
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _hash(*content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()

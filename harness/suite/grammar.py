@@ -1,0 +1,228 @@
+"""The shape of a suite file as pydantic models, and their errors as sentences with the line and what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+
+from harness.schema import Catalogue, Limits, Training
+from harness.suite.document import Document, nearest
+
+
+class Strict(BaseModel):
+    """No field that is not named, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\u2028\u2029]+$")]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Arrays(Strict):
+    """Where samples and labels come from: `file.npz:key`, or a mapping from the model's inputs to those."""
+
+    inputs: str | dict[str, str]
+    labels: str | None = None
+
+
+class Data(Strict):
+    """The user's data; `train` for fine-tuning and calibration, `test` for quality only."""
+
+    train: Arrays | None = None
+    test: Arrays | None = None
+
+
+class OwnModel(Strict):
+    """A model of the user's own."""
+
+    name: Name
+    path: Annotated[str, Field(min_length=1)]
+    data: Data = Data()
+    metric: str | None = None
+    training: Training | None = None
+
+
+class EngineItem(Strict):
+    """An engine with options."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+def _shape(value: Any) -> str | None:
+    """Which of the written forms a value has."""
+    if isinstance(value, BaseModel):
+        return "mapping"
+    return "text" if isinstance(value, str) else "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else None
+
+
+StepItem = Annotated[Annotated[str, Tag("text")] | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")], Discriminator(_shape)]
+VariantItem = Annotated[
+    Annotated[str, Tag("text")]
+    | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")]
+    | Annotated[Annotated[list[StepItem], Field(min_length=1)], Tag("list")],
+    Discriminator(_shape),
+]
+
+
+class Matrix(Strict):
+    """A product of its lists, over all models."""
+
+    variants: Annotated[list[VariantItem], Field(min_length=1)] = ["dense"]
+    engines: Annotated[list[Annotated[Annotated[str, Tag("text")] | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
+    devices: Annotated[list[str], Field(min_length=1)] = ["auto"]
+    batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1]
+    threads: Annotated[list[Positive], Field(min_length=1)] = [1]
+    scenarios: Annotated[list[str], Field(min_length=1)] = ["single_stream"]
+
+
+class QualityRule(Strict):
+    """When a quality still counts as as good."""
+
+    margin: Annotated[float, Field(ge=0, lt=1, description="how much worse than dense still counts as as good, as a fraction: 0.01 is one point")] = 0.01
+
+
+class SuiteFile(Strict):
+    """A suite, as a user writes it."""
+
+    name: Name
+    models: Annotated[
+        list[Annotated[Annotated[str, Tag("text")] | Annotated[OwnModel, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)
+    ]
+    matrices: Annotated[list[Matrix], Field(min_length=1)]
+    domains: Literal["auto"] | Annotated[list[Name], Field(min_length=1)] = "auto"
+    quality: QualityRule = QualityRule()
+    limits: Limits = Limits()
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    "matrices": Matrix,
+    "models": OwnModel,
+    "data": Data,
+    "train": Arrays,
+    "test": Arrays,
+    "training": Training,
+    "quality": QualityRule,
+    "limits": Limits,
+    "engines": EngineItem,
+}
+TAGS = {"text", "mapping", "list", "str", "dict[str,str]", "literal['auto']", "constrained-str"}
+
+
+def parse(document: Document) -> SuiteFile:
+    """The document as a suite file.
+
+    Raises:
+        SuiteError: With the line of each mistake.
+    """
+    if not isinstance(document.values, dict):
+        document.blame((), "a suite is a mapping with `name`, `models` and `matrices`" + ("; the file is empty" if document.values is None else ""))
+        document.check()
+    try:
+        return SuiteFile.model_validate(document.values)
+    except ValidationError as error:
+        for problem in error.errors():
+            _blame(document, problem, SuiteFile)
+    document.check()
+    raise AssertionError("a validation error without a problem")
+
+
+def validate_parameters(document: Document, place: Sequence[str | int], owner: str, model: type[BaseModel] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a recipe or the options of an engine, defaults filled in; mistakes are noted in the document.
+
+    Args:
+        document: Takes the blame.
+        place: Where the parameters stand.
+        owner: Whose they are, for the sentence.
+        model: What it takes; null: nothing.
+        given: What the suite says.
+    """
+    if model is None:
+        for name in given:
+            document.blame((*place, name), f"{owner} takes no parameters, so not {name!r}")
+        return {}
+    try:
+        return model.model_validate(given, strict=True).model_dump()
+    except ValidationError as error:
+        for problem in error.errors():
+            _blame(document, {**problem, "loc": (*place, *problem["loc"])}, model, owner)
+    return {}
+
+
+def json_schema(catalogue: Catalogue) -> dict[str, Any]:
+    """The grammar as a JSON schema, with the names that this installation knows.
+
+    Args:
+        catalogue: Gives the engines, variants and workloads.
+    """
+    schema = SuiteFile.model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "harness suite"
+    recipes = {name: _parameters_schema(spec.parameters) for name, spec in catalogue.variants.items() if not spec.exporter}
+    step = {"oneOf": [{"enum": ["dense", *sorted(recipes)]}, {"type": "object", "properties": recipes, "additionalProperties": False, "maxProperties": 1, "minProperties": 1}]}
+    matrix = schema["$defs"]["Matrix"]["properties"]
+    matrix["variants"]["items"] = {"anyOf": [step, {"type": "array", "items": step, "minItems": 1}]}
+    matrix["engines"]["items"] = {
+        "anyOf": [
+            {"enum": sorted(catalogue.engines)},
+            *(
+                {
+                    "type": "object",
+                    "properties": {"name": {"const": name}, "options": _parameters_schema(spec.parameters)},
+                    "required": ["name"],
+                    "additionalProperties": False,
+                }
+                for name, spec in sorted(catalogue.engines.items())
+            ),
+        ]
+    }
+    schema["properties"]["models"]["items"] = {"anyOf": [{"enum": sorted(catalogue.workloads)}, {"$ref": "#/$defs/OwnModel"}]}
+    return schema
+
+
+def _parameters_schema(model: type[BaseModel] | None) -> dict[str, Any]:
+    return model.model_json_schema() if model else {"type": ["object", "null"], "maxProperties": 0}
+
+
+def _blame(document: Document, problem: Mapping[str, Any], root: type[BaseModel], owner: str = "") -> None:
+    """Say one pydantic error as a person would."""
+    place = [part for part in problem["loc"] if part not in TAGS or part in ("models",)]
+    document.blame(place, _sentence(problem, place, root, owner))
+
+
+def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type[BaseModel], owner: str) -> str:
+    kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
+    what = next((str(part) for part in reversed(place) if isinstance(part, str)), "the suite")
+    if kind == "extra_forbidden":
+        section = root if owner else next((SECTIONS[part] for part in reversed(place[:-1]) if part in SECTIONS), root)
+        return f"unknown {f'parameter of {owner}' if owner else 'field'} {what!r}{nearest(what, section.model_fields)}"
+    if kind == "missing":
+        return f"the field {what!r} is missing"
+    if kind == "union_tag_not_found":
+        return f"{what}: {_shown(given)} is neither a name nor a mapping"
+    if kind in ("list_type", "tuple_type"):
+        return f"{what!r} must be a list: write [{given}]" if isinstance(given, str | int | float) else f"{what!r} must be a list"
+    if kind in ("float_type", "int_type") and isinstance(given, str):
+        return f"{what!r} must be a plain number{_unit(what)}, not the text {given!r}"
+    if kind == "literal_error":
+        choices = [choice.strip("'") for choice in str(context.get("expected", "")).replace(" or ", ", ").split(", ")]
+        return f"{what!r} cannot be {_shown(given)}{nearest(given, choices)}"
+    if kind == "string_pattern_mismatch":
+        return f"{what!r} must be text without control characters or '/', not {_shown(given)}"
+    message = problem["msg"].replace("Input should be", "must be").replace("Value error, ", "")
+    return f"{what!r} {message[0].lower()}{message[1:]}, not {_shown(given)}"
+
+
+def _unit(name: str) -> str:
+    units = {"_s": " of seconds", "_bytes": " of bytes", "_j": " of joules", "_w": " of watts"}
+    fraction = " (a fraction: 0.01 is one per cent)" if name in ("margin",) or "sparsity" in name else ""
+    return next((text for suffix, text in units.items() if name.endswith(suffix)), fraction)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
