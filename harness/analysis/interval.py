@@ -57,3 +57,29 @@ def percentile(values: np.ndarray, p: int) -> float | None:
         p: 50, 90, 95 or 99.
     """
     return float(np.percentile(values, p)) if len(values) >= LEAST_N.get(p, 1) else None
+
+
+def absolute_interval(values: Sequence[float], gain: float, q: float = 0.975) -> Interval:
+    """Interval that also holds the sensor's gain, in log form so that it stays positive.
+
+    u_c^2 = u_A^2 + (gain e)^2, nu = (R - 1) u_c^4 / u_A^4, U = t(q, nu) u_c, bounds e exp(-U / e) .. e exp(U / e)
+    (GUM, JCGM 100:2008, G.4, the gain being known with infinitely many degrees of freedom).
+
+    Args:
+        values: One per launch, shape (R,), all positive.
+        gain: Relative standard uncertainty of the gain, of the whole sum.
+        q: Quantile of t, as for `mean_interval`.
+    """
+    from scipy.stats import t
+
+    array = np.asarray(values, dtype=np.float64)
+    mean = float(np.mean(array)) if len(array) else float("nan")
+    if len(array) < 2 or mean <= 0:
+        return Interval(mean, float("nan"), float("nan"))
+    spread = float(np.std(array, ddof=1)) / np.sqrt(len(array))
+    combined = float(np.hypot(spread, gain * mean))
+    if not combined:
+        return Interval(mean, mean, mean)
+    nu = (len(array) - 1) * (combined / spread) ** 4 if spread else np.inf
+    factor = float(np.exp(t.ppf(q, nu) * combined / mean))
+    return Interval(mean, mean / factor, mean * factor)

