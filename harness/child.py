@@ -1,0 +1,52 @@
+"""CHILD: a piece of work -> its result message, under a memory ceiling and whatever goes wrong in it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from harness.errors import EngineError, HarnessError
+
+REASON_CHARACTERS = 2000
+
+
+def outcome(work: Callable[[], Mapping[str, Any]], memory_bytes: int | None) -> dict[str, Any]:
+    """Run a child's work.
+
+    Args:
+        work: What to do; gives the fields of the result.
+        memory_bytes: Ceiling of this process's private memory; null: none.
+
+    Returns:
+        What the work gave with status `ok`, or the status and the reason of its failure.
+    """
+    limit_memory(memory_bytes)
+    try:
+        return {"status": "ok", **work()}
+    except EngineError as error:
+        return {"status": "refused" if error.refused else "failed", "reason": str(error)}
+    except HarnessError as error:
+        return {"status": "failed", "reason": str(error)}
+    except MemoryError as error:
+        return {"status": "oom", "reason": f"out of memory: {error or 'an allocation failed'}"}
+    except Exception as error:  # an engine may raise anything; the record keeps it
+        traceback.print_exc()
+        text = f"{type(error).__name__}: {error}"
+        return {"status": "oom" if is_out_of_memory(text) else "failed", "reason": text[:REASON_CHARACTERS]}
+
+
+def limit_memory(limit_bytes: int | None) -> None:
+    """Let an allocation beyond the limit fail in this process instead of the machine's memory running out."""
+    if limit_bytes and sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+
+
+def is_out_of_memory(text: str) -> bool:
+    """Whether an engine's message means that memory ran out."""
+    return any(
+        words in text
+        for words in ("bad_alloc", "bad allocation", "ResourceExhausted", "Failed to allocate memory", "out of memory", "OOM when")
+    )

@@ -1,0 +1,1 @@
+"""Model files of each format, checked before they are trusted, loaded, and counted."""

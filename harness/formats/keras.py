@@ -1,0 +1,181 @@
+"""A `.keras` or `.h5` file -> a Keras model, without running code that it brings, and what can be counted in a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import EngineError
+from harness.schema import ArtifactFacts
+
+CONFIG_BYTES = 256 * 2**20
+TRUST = "look at what it does, then run with --trust"
+
+# Layers whose weights cost no multiply-accumulate of their own: a normalisation folds into its neighbour, an embedding is looked up.
+FREE_LAYERS = ("BatchNormalization", "Embedding", "Normalization")
+
+
+def import_keras() -> Any:
+    """Keras on TensorFlow.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own configuration says: everything here goes through TensorFlow
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import keras
+    except ImportError as error:
+        raise EngineError(f"Keras cannot be imported: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
+    return keras
+
+
+def load_keras(path: Path, *, trusted: bool = False) -> Any:
+    """The model in a file, not compiled.
+
+    Args:
+        path: `.keras`, or `.h5` of the whole model.
+        trusted: Whether it may bring code: Lambda layers.
+
+    Raises:
+        EngineError: No model, a damaged one, or one that brings code and is not trusted.
+    """
+    with _sentence(path):
+        config = _h5_config(path) if path.suffix in (".h5", ".hdf5") else _zip_config(path)
+        if not trusted:
+            _refuse_code(path, config)
+    keras = import_keras()
+    with _sentence(path):
+        return keras.models.load_model(str(path), compile=False, safe_mode=not trusted)
+
+
+@contextmanager
+def _sentence(path: Path) -> Iterator[None]:
+    """Whatever a library raises over a file, as a sentence."""
+    try:
+        yield
+    except (EngineError, MemoryError):
+        raise
+    except Exception as error:  # a file of other people's can make a parser raise anything
+        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise EngineError(f"{path.name} cannot be loaded as a Keras model: {line[:300]}", "save it again with model.save()") from error
+
+
+def _zip_config(path: Path) -> Any:
+    """The configuration in a `.keras` file."""
+    if not zipfile.is_zipfile(path):
+        raise EngineError(f"{path.name} is no .keras file: it is not a zip archive", "save the model with model.save('model.keras')")
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
+                raise EngineError(f"{path.name} holds the path {entry.filename!r}, which leaves the archive", "get the file from its author again")
+        if archive.getinfo("config.json").file_size > CONFIG_BYTES:
+            raise EngineError(f"{path.name} has a configuration of more than 256 MiB", "get the file from its author again")
+        return json.loads(archive.read("config.json"))
+
+
+def _h5_config(path: Path) -> Any:
+    """The configuration in an `.h5` file, which must not draw data from other files."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        _refuse_external(path, file)
+        if "model_config" not in file.attrs:
+            raise EngineError(f"{path.name} holds weights without a model", "save the whole model with model.save()")
+        return json.loads(file.attrs["model_config"])
+
+
+def _refuse_external(path: Path, group: Any) -> None:
+    import h5py
+
+    for name in group:
+        outside = isinstance(group.get(name, getlink=True), h5py.ExternalLink)
+        item = None if outside else group.get(name)
+        if outside or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
+            raise EngineError(f"{path.name} draws {name!r} from another file", "save the model into one file")
+        if isinstance(item, h5py.Group):
+            _refuse_external(path, item)
+
+
+def _refuse_code(path: Path, config: Any) -> None:
+    """Refuse a configuration with a Lambda, or with a class that is not of Keras itself."""
+    waiting = [config]
+    while waiting:
+        node = waiting.pop()
+        waiting.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
+        if not isinstance(node, dict) or "class_name" not in node:
+            continue
+        if node["class_name"] in ("Lambda", "__lambda__", "TorchModuleWrapper"):
+            raise EngineError(f"{path.name} brings code of its own ({node['class_name']})", TRUST)
+        module = node.get("module") or "builtins"
+        if str(module).split(".")[0] not in ("keras", "builtins"):
+            raise EngineError(
+                f"{path.name} needs the class {node['class_name']!r} of {module!r}, which is not part of Keras",
+                "build it from Keras layers, or export it to .tflite or .onnx",
+            )
+
+
+# --- counting ----------------------------------------------------------------------------------------------------------
+
+
+def facts(model: Any) -> ArtifactFacts:
+    """Parameters, those that are not 0, and multiply-accumulates of one inference, of a Keras model."""
+    weights = [np.asarray(weight) for weight in model.weights if weight.dtype != "string" and "seed_generator" not in weight.path]
+    return ArtifactFacts(
+        parameters=sum(weight.size for weight in weights),
+        nonzero_parameters=sum(int(np.count_nonzero(weight)) for weight in weights),
+        macs=count_macs(model),
+    )
+
+
+def count_macs(model: Any) -> int | None:
+    """Multiply-accumulates of one inference; null where a layer with weights is of an unknown kind or its sizes are open.
+
+    Bias additions and activations are not counted. A convolution costs its kernel's size for each position of the output (transposed: of the input),
+    whatever its groups, because the kernel's shape already holds input channels per group.
+    """
+    counts = [_layer_macs(layer) for layer in leaf_layers(model)]
+    return None if any(count is None for count in counts) else sum(count for count in counts if count is not None)
+
+
+def leaf_layers(model: Any) -> Iterator[Any]:
+    """The layers of a model and of the models inside it."""
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from leaf_layers(layer)
+        else:
+            yield layer
+
+
+def _layer_macs(layer: Any) -> int | None:
+    kind = type(layer).__name__
+    if not layer.weights or kind in FREE_LAYERS:
+        return 0
+    try:
+        positions_in, positions_out = _positions(layer, layer.input.shape), _positions(layer, layer.output.shape)
+    except (AttributeError, ValueError):  # called nowhere, or its input is no single tensor
+        return None
+    if positions_in is None or positions_out is None or len(layer._inbound_nodes) > 1:  # a shared layer runs more than once
+        return None
+    if kind in ("Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"):
+        return positions_out * prod(layer.kernel.shape)
+    if kind in ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"):
+        return positions_in * prod(layer.kernel.shape)
+    if kind in ("SeparableConv1D", "SeparableConv2D"):
+        return positions_out * (prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape))
+    return None
+
+
+def _positions(layer: Any, shape: tuple[int | None, ...]) -> int | None:
+    """How many positions a tensor has beside batch and channels; null where one is open."""
+    first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    sizes = shape[2:] if first else shape[1:-1]
+    return None if any(size is None for size in sizes) else prod(int(size or 0) for size in sizes)
