@@ -1,0 +1,203 @@
+"""NVIDIA's management library -> per GPU an energy counter (or a power gauge), power beside it, and the conditions it ran under."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from harness.errors import SensorError
+from harness.schema import Domain, Kind, SensorSpec
+from harness.sensors.base import Sensor
+
+GAIN = 0.07
+"""Spread and mean error of eleven cards against a meter, uncalibrated: arXiv 2312.02741."""
+
+POWER_AVERAGE, POWER_INSTANT = 185, 186
+
+# What pynvml can raise -> (what and why, next step). Codes: nvmlReturn_t in NVIDIA's nvml.h.
+ERRORS: dict[int, tuple[str, str]] = {
+    1: ("NVML was used before it was initialised", "this is a bug of the harness: please report it"),
+    2: ("the driver does not know this question for this device", "update the NVIDIA driver"),
+    3: ("this GPU does not support the reading", "nothing to do: another domain, or the power reading, stands in for it where there is one"),
+    4: ("the driver refuses the reading to this user", "let an administrator lift the restriction: nvidia-smi -acp UNRESTRICTED, or add you to the group of /dev/nvidiactl"),
+    9: ("the NVIDIA driver is not loaded", "load it (modprobe nvidia) and see that `nvidia-smi` works; in a container start it with the GPU passed in"),
+    12: ("the NVIDIA management library (libnvidia-ml) is not here: this machine has no NVIDIA driver", "on a GPU machine install the driver; in a container start it with the GPU passed in; without a GPU nothing is missing"),
+    13: ("the installed driver is too old to know this reading", "update the NVIDIA driver"),
+    15: ("the GPU has fallen off the bus or cannot be reached", "see `dmesg` for Xid messages; the machine must usually be restarted"),
+    18: ("the NVIDIA driver and its library have different versions, as after an update", "restart the machine, or reload the driver's modules"),
+    999: ("the NVIDIA driver failed for a reason it does not tell", "see `dmesg` for Xid messages"),
+}  # fmt: skip
+
+
+class Nvml(Sensor):
+    """Every GPU that the driver shows, whatever CUDA_VISIBLE_DEVICES says; `gpu:0` is the first in the driver's order, its UUID is in `detail`."""
+
+    spec: ClassVar = SensorSpec(name="nvml", summary="NVIDIA GPUs, by the driver", packages=("nvidia-ml-py",), rank=10)
+
+    def open(self) -> Sequence[Domain]:
+        """Ask the driver what each GPU can tell."""
+        import pynvml
+
+        self._nvml = pynvml
+        self._readers: dict[str, Callable[[], float]] = {}
+        self._gpus: list[dict[str, Any]] = []
+        self._call(pynvml.nvmlInit)
+        driver = self._call(pynvml.nvmlSystemGetDriverVersion)
+        count = self._call(pynvml.nvmlDeviceGetCount)
+        domains = [d for index in range(count) for d in self._device(index, driver)]
+        if not domains:
+            self.close()
+            raise SensorError(
+                "the NVIDIA driver works, but shows no GPU whose power can be read", "see that `nvidia-smi` lists the GPU with its power"
+            )
+        return domains
+
+    def read(self, domain: str) -> float:
+        """The value now; a failed read is an error, never 0."""
+        return float(self._call(self._readers[domain]))
+
+    def describe(self) -> Sequence[dict[str, Any]]:
+        """Each GPU: domain, name, uuid, driver, scope, caps, clocks, modes, and the processes on it where the driver shows them."""
+        return [{**gpu["facts"], "pids": self._pids(gpu["handle"])} for gpu in self._gpus]
+
+    def close(self) -> None:
+        """Let go of the driver."""
+        self._nvml.nvmlShutdown()
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A call of the library with its errors in words."""
+        try:
+            return function(*arguments)
+        except self._nvml.NVMLError as error:
+            code = getattr(error, "value", 999)
+            what, hint = ERRORS.get(code, (f"the NVIDIA driver said: {error}", ERRORS[999][1]))
+            raise SensorError(f"{what} (NVML error {code})", hint) from None
+
+    def _maybe(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The answer, or null where this GPU has none."""
+        try:
+            return self._call(function, *arguments)
+        except SensorError:
+            return None
+
+    def _device(self, index: int, driver: str) -> list[Domain]:
+        """The domains of one GPU."""
+        handle = self._call(self._nvml.nvmlDeviceGetHandleByIndex, index)
+        facts = self._facts(handle, f"gpu:{index}", driver)
+        self._gpus.append({"handle": handle, "facts": facts})
+        kind: Kind = "simulated" if "simulated" in driver.lower() else "counter"
+        energy = self._energy_domains(handle, facts, kind)
+        return energy + self._condition_domains(handle, facts["domain"]) if energy else []
+
+    def _facts(self, handle: Any, name: str, driver: str) -> dict[str, Any]:
+        """What does not change during a run."""
+        nvml = self._nvml
+        mig = self._maybe(nvml.nvmlDeviceGetMigMode, handle)
+        device_name = self._call(nvml.nvmlDeviceGetName, handle)
+        limits = {
+            key: _thousandth(self._maybe(call, handle))
+            for key, call in (
+                ("power_limit_w", nvml.nvmlDeviceGetEnforcedPowerLimit),
+                ("power_limit_default_w", nvml.nvmlDeviceGetPowerManagementDefaultLimit),
+            )
+        }
+        return {
+            "domain": name,
+            "name": device_name,
+            "uuid": self._call(nvml.nvmlDeviceGetUUID, handle),
+            "driver": driver,
+            "scope": _scope(device_name, bool(mig and mig[0])),
+            "mig": None if mig is None else bool(mig[0]),
+            "persistence": _flag(self._maybe(nvml.nvmlDeviceGetPersistenceMode, handle)),
+            "sm_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM)),
+            "memory_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)),
+            **limits,
+        }
+
+    def _energy_domains(self, handle: Any, facts: dict[str, Any], kind: Kind) -> list[Domain]:
+        """The counter with its gauge beside it, or the gauge alone, or nothing."""
+        name, nvml = facts["domain"], self._nvml
+        sampled: Kind = "simulated" if kind == "simulated" else "sampled"
+        counter = self._maybe(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) is not None
+        reading, gauge = self._gauge(handle, full_coverage=not counter)
+        rail = {"sensor": "nvml", "device": "gpu", "limit_w": facts["power_limit_w"], "gain": GAIN}
+        detail = {key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig")}
+        found = []
+        if counter:
+            self._readers[name] = lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
+            found.append(Domain(name=name, quantity="energy", unit="J", kind=kind, detail=detail, **rail))
+        if gauge:
+            gauge_name = f"{name} power" if counter else name
+            self._readers[gauge_name] = gauge
+            detail = {**detail, "reading": reading}
+            beside = name if counter else None
+            found.append(Domain(name=gauge_name, quantity="power", unit="W", kind=sampled, counter=beside, detail=detail, **rail))
+        return found
+
+    def _gauge(self, handle: Any, full_coverage: bool) -> tuple[str | None, Callable[[], float] | None]:
+        """The best power reading that answers: its name, and how to read it in W.
+
+        `full_coverage` asks for the mean first: it misses no part of its period, where the instant reading of some cards sees a quarter of it.
+        """
+        fields = [("POWER_INSTANT", POWER_INSTANT), ("POWER_AVERAGE", POWER_AVERAGE)]
+        for name, field in reversed(fields) if full_coverage else fields:
+            if self._maybe(self._field_w, handle, field) is not None:
+                return name, lambda field=field: self._field_w(handle, field)
+        if self._maybe(self._nvml.nvmlDeviceGetPowerUsage, handle) is not None:
+            return "nvmlDeviceGetPowerUsage", lambda: self._nvml.nvmlDeviceGetPowerUsage(handle) / 1e3
+        return None, None
+
+    def _field_w(self, handle: Any, field: int) -> float:
+        """One power field; the call succeeds even where the field failed, so its own return is checked."""
+        value = self._nvml.nvmlDeviceGetFieldValues(handle, [field])[0]
+        if value.nvmlReturn != self._nvml.NVML_SUCCESS:
+            raise self._nvml.NVMLError(value.nvmlReturn)
+        return float(value.value.uiVal) / 1e3
+
+    def _condition_domains(self, handle: Any, gpu: str) -> list[Domain]:
+        """Temperature, clock, utilization, memory and the reasons for a lower clock, as far as they answer."""
+        nvml = self._nvml
+        conditions: list[tuple[str, str, str, Callable[[], float]]] = [
+            ("temperature", "temperature", "degC", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
+            ("sm_clock", "clock", "Hz", lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM) * 1e6),
+            ("utilization", "load", "1", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
+            ("memory_used", "memory", "bytes", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
+            ("event_reasons", "flags", "1", self._event_reasons(handle)),
+        ]
+        found = []
+        for name, quantity, unit, reader in conditions:
+            if self._maybe(reader) is not None:
+                self._readers[f"{gpu} {name}"] = reader
+                found.append(Domain(name=f"{gpu} {name}", sensor="nvml", quantity=quantity, unit=unit, device="gpu"))
+        return found
+
+    def _event_reasons(self, handle: Any) -> Callable[[], float]:
+        """Under the name that this driver knows: it was `throttle reasons` before driver 535."""
+        nvml = self._nvml
+        if self._maybe(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) is not None:
+            return lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
+        return lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
+
+    def _pids(self, handle: Any) -> list[int] | None:
+        """Processes that compute on it; null where the driver hides them."""
+        processes = self._maybe(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        return None if processes is None else sorted(process.pid for process in processes)
+
+
+def _scope(device_name: str, mig: bool) -> str:
+    """What the power of this device covers: a MIG instance has none of its own, Grace superchips report the module."""
+    if mig:
+        return "whole GPU"
+    return "module" if any(chip in device_name for chip in ("GH200", "GB200", "GB300")) else "GPU"
+
+
+def _thousandth(value: float | None) -> float | None:
+    return None if value is None else value / 1e3
+
+
+def _mega(value: float | None) -> float | None:
+    return None if value is None else value * 1e6
+
+
+def _flag(value: int | None) -> bool | None:
+    return None if value is None else bool(value)

@@ -1,0 +1,210 @@
+"""The processor's own energy counters (RAPL, through powercap) -> packages, their cores, DRAM and the platform, each counted once."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from harness.errors import SensorError
+from harness.schema import Domain, Kind, SensorSpec
+from harness.sensors.base import Sensor
+
+ROOT = "/sys/class/powercap"
+ROOT_VARIABLE = "HARNESS_POWERCAP"
+GAIN = 0.05
+MIRROR_POLLS = 8
+MIRROR_GAP_S = 0.005
+
+UDEV_RULE = (
+    'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/sh -c \'chgrp energy /sys%p/energy_uj && chmod g+r /sys%p/energy_uj\'"'
+    " in /etc/udev/rules.d/70-powercap.rules, your user in a group `energy`, then `udevadm trigger --action=add --subsystem-match=powercap`"
+)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """One powercap zone.
+
+    Attributes:
+        id: Name of its directory, `intel-rapl:0:1`.
+        name: What it measures, `package-0`, `core`, `dram`, `psys`.
+        path: Its directory.
+    """
+
+    id: str
+    name: str
+    path: Path
+
+    @property
+    def parent_id(self) -> str:
+        """The directory of the zone around it; that of a control type for an outermost zone."""
+        return self.id.rpartition(":")[0]
+
+    def read_uj(self) -> int:
+        """The counter, uJ."""
+        return int((self.path / "energy_uj").read_bytes())
+
+
+class Rapl(Sensor):
+    """Zones under /sys/class/powercap, Intel's and AMD's; a container that mounts them elsewhere sets HARNESS_POWERCAP."""
+
+    spec: ClassVar = SensorSpec(name="rapl", summary="CPU packages and DRAM, by the processor's counters", rank=10)
+
+    def __init__(self) -> None:
+        self.root = Path(os.environ.get(ROOT_VARIABLE) or ROOT)
+        self.dropped: dict[str, str] = {}
+        """Zones that are there and not offered, by id, with the reason."""
+
+    def open(self) -> Sequence[Domain]:
+        """Find the zones, leave out copies, and say how they nest."""
+        zones = self._without_copies(self._readable(self._zones()))
+        kind: Kind = "counter" if self.root.as_posix().endswith(ROOT) else "simulated"
+        names = _domain_names(zones)
+        self._by_domain = {names[zone.id]: zone for zone in zones}
+        return [self._domain(zone, names, kind) for zone in zones]
+
+    def read(self, domain: str) -> float:
+        """The counter in J; it starts again at 0 where the domain says so."""
+        zone = self._by_domain[domain]
+        try:
+            return zone.read_uj() / 1e6
+        except (OSError, ValueError) as error:
+            raise _read_error(zone, error) from None
+
+    def describe(self) -> Sequence[dict[str, Any]]:
+        """The zones that are read, and those left out with their reason."""
+        used = [{"domain": name, "zone": zone.id, "name": zone.name} for name, zone in self._by_domain.items()]
+        return [*used, *({"zone": zone_id, "left_out": why} for zone_id, why in self.dropped.items())]
+
+    def _zones(self) -> list[Zone]:
+        """Every zone with a counter; sysfs shows them flat and nested, so each id is taken once."""
+        found: dict[str, Zone] = {}
+        for pattern in ("*:*", "*/*:*", "*/*/*:*"):
+            for path in sorted(self.root.glob(pattern)):
+                if path.name not in found and (path / "energy_uj").exists():
+                    found[path.name] = Zone(path.name, _text(path / "name") or path.name, path)
+        if not found:
+            raise SensorError(
+                f"this machine shows no RAPL counters under {self.root}, as in most virtual machines and containers",
+                "on bare metal load the module intel_rapl_msr; in a container mount /sys/class/powercap read-only "
+                f"and name the place in {ROOT_VARIABLE}",
+            )
+        return list(found.values())
+
+    def _readable(self, zones: Iterable[Zone]) -> list[Zone]:
+        """Those that can be read now."""
+        good, errors = [], []
+        for zone in zones:
+            try:
+                zone.read_uj()
+            except (OSError, ValueError) as error:
+                errors.append(_read_error(zone, error))
+                self.dropped[zone.id] = errors[-1].what
+            else:
+                good.append(zone)
+        if not good:
+            raise errors[0]
+        return good
+
+    def _without_copies(self, zones: Sequence[Zone]) -> list[Zone]:
+        """Each counter once: the second road to a package (MMIO) and the mirrors of multi-die parts are left out, with all inside them."""
+        copies: dict[str, str] = {}
+        msr = {zone.name: zone.id for zone in zones if "mmio" not in zone.id}
+        for zone in zones:
+            if "mmio" in zone.id and zone.parent_id.count(":") == 0 and zone.name in msr:
+                copies[zone.id] = f"the same counter as {msr[zone.name]}, by another road"
+        outer = [zone for zone in zones if _is_package(zone) and zone.id not in copies]
+        copies.update({mirror.id: f"shows the same counter as {first.id}" for first, mirror in _mirrors(outer)})
+        for zone in zones:
+            if zone.parent_id in copies:
+                copies[zone.id] = f"inside {zone.parent_id}, which {copies[zone.parent_id]}"
+        self.dropped.update(copies)
+        return [zone for zone in zones if zone.id not in copies]
+
+    def _domain(self, zone: Zone, names: dict[str, str], kind: Kind) -> Domain:
+        """How one zone stands among the others."""
+        name = names[zone.id]
+        psys = next((n for n in names.values() if n == "psys"), None)
+        # DRAM lies beside its package, not in it; psys holds both.
+        parent = psys if _is_package(zone) or zone.name == "dram" else names.get(zone.parent_id)
+        range_uj = _text(zone.path / "max_energy_range_uj")
+        return Domain(
+            name=name,
+            sensor="rapl",
+            quantity="energy",
+            unit="J",
+            kind=kind,
+            parent=parent,
+            wrap_j=int(range_uj) / 1e6 if range_uj and range_uj.isdigit() and int(range_uj) else None,
+            gain=GAIN,
+            detail={"zone": zone.id, "name": zone.name, "path": str(zone.path)},
+        )
+
+
+def _is_package(zone: Zone) -> bool:
+    return zone.name.startswith("package")
+
+
+def _domain_names(zones: Sequence[Zone]) -> dict[str, str]:
+    """Zone id -> domain: `package` where there is one, `package:N` where there are several, and what is inside numbered alike."""
+    packages = sorted((z for z in zones if _is_package(z)), key=lambda z: [int(n) for n in re.findall(r"\d+", z.name)] or [0])
+    suffix = {zone.id: f":{index}" if len(packages) > 1 else "" for index, zone in enumerate(packages)}
+    names: dict[str, str] = {}
+    for zone in zones:
+        base = "package" if _is_package(zone) else zone.name
+        name = base + suffix.get(zone.id, suffix.get(zone.parent_id, ""))
+        names[zone.id] = name if name not in names.values() else f"{base}@{zone.id}"
+    return names
+
+
+def _mirrors(zones: Sequence[Zone], wait: Callable[[], None] = lambda: time.sleep(MIRROR_GAP_S)) -> list[tuple[Zone, Zone]]:
+    """(first, mirror) pairs whose counters agreed at every poll while they moved.
+
+    Zen 1 and 2 show one socket's counter on each die. The first is read before and after the other, so that a tick between the two
+    reads is no difference; two counters of their own never agree to the microjoule poll after poll.
+    """
+    alive = [(a, b) for i, a in enumerate(zones) for b in zones[i + 1 :]]
+    seen: dict[str, set[int]] = {zone.id: set() for zone in zones}
+    for _ in range(MIRROR_POLLS if alive else 0):
+        alive = [(a, b) for a, b in alive if _agree(a, b, seen)]
+        wait()
+    found: dict[str, tuple[Zone, Zone]] = {}
+    for first, mirror in alive:
+        if len(seen[first.id]) > 2 and first.id not in found:
+            found.setdefault(mirror.id, (first, mirror))
+    return list(found.values())
+
+
+def _agree(first: Zone, other: Zone, seen: dict[str, set[int]]) -> bool:
+    """Whether the other's counter lies between two reads of the first."""
+    try:
+        before, between, after = first.read_uj(), other.read_uj(), first.read_uj()
+    except (OSError, ValueError):
+        return False
+    seen[first.id].add(before)
+    return before <= between <= after
+
+
+def _read_error(zone: Zone, error: OSError | ValueError) -> SensorError:
+    """Why a counter cannot be read, and the least that would mend it."""
+    if isinstance(error, PermissionError):
+        return SensorError(
+            f"the RAPL counter {zone.id} ({zone.name}) may be read by root alone, as since CVE-2020-8694",
+            f"let a group read it: {UDEV_RULE}",
+        )
+    if isinstance(error, FileNotFoundError):
+        return SensorError(f"the RAPL zone {zone.id} ({zone.name}) has gone", "was the module intel_rapl unloaded? see `harness doctor`")
+    return SensorError(f"the RAPL counter {zone.id} ({zone.name}) failed: {error}", "see `dmesg`; the sample is missing")
+
+
+def _text(path: Path) -> str | None:
+    """A small file, or null where it cannot be read."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
