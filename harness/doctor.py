@@ -1,0 +1,163 @@
+"""The catalogue's sensors, probed -> per domain whether it can be read, how well, and what to do about it; and the machine's facts that matter."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from harness import environment
+from harness.schema import Catalogue, Domain, Kind
+from harness.sensors.base import Sensor
+from harness.sensors.probe import disagreement, open_sensors, probe
+from harness.sensors.sampler import FAST_POLL_S
+
+WINDOW_S = 1.5
+INT8_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
+"""What makes int8 pay on a CPU; the last two are Arm's."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor says of one domain, or of a sensor that could not be opened.
+
+    Attributes:
+        sensor: Its name.
+        domain: Null for a sensor that has none here.
+        readable: Whether a value came.
+        why_not: Null where it is readable.
+        fix: The next step, of least privilege; null where there is none to take.
+        kind: Null for conditions.
+        update_period_s: As probed; null for models and conditions, and where no tick was seen.
+        expected_error: Relative standard uncertainty of a window of `WINDOW_S` from its edges; null where there is no honest figure.
+        counter_vs_power: Integrated power over the counter, less 1; null where one of the two is missing.
+        note: A warning, or where the figures hold; null where there is nothing to say.
+    """
+
+    sensor: str
+    domain: str | None
+    readable: bool
+    why_not: str | None = None
+    fix: str | None = None
+    kind: Kind | None = None
+    update_period_s: float | None = None
+    expected_error: float | None = None
+    counter_vs_power: float | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What of the machine, apart from its sensors, decides whether figures can be compared.
+
+    Attributes:
+        governor: The clock policy; null where the system shows none.
+        turbo: Null where the system does not tell.
+        virtual: Hypervisor and container; null on bare metal.
+        int8_flags: Of the CPU flags that make int8 pay, those it has.
+        advice: What would make figures steadier, as sentences.
+    """
+
+    governor: str | None
+    turbo: bool | None
+    virtual: str | None
+    int8_flags: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+def examine(catalogue: Catalogue, seconds: float = 5.0) -> list[Diagnosis]:
+    """Open, probe and close every sensor.
+
+    Args:
+        catalogue: The plug-ins.
+        seconds: The longest the probe may take.
+    """
+    opened, unavailable = open_sensors(catalogue)
+    try:
+        opened, seen = probe(opened, seconds)
+        findings = [_of_domain(sensor, domain, seen.get(domain.name, {})) for sensor, domains in opened for domain in domains]
+    finally:
+        for sensor, _ in opened:
+            sensor.close()
+    return findings + [_unavailable(name, why) for name, why in unavailable.items()]
+
+
+def machine() -> Machine:
+    """The facts that need no sensor."""
+    here = environment.environment()
+    advice = []
+    if here.governor not in (None, "performance"):
+        advice.append(f"the clock governor is {here.governor}: clocks follow the load, so compare only runs under the same governor")
+    if here.virtual:
+        advice.append(f"this is {here.virtual}: neighbours share the hardware, and the CPU's energy counters are usually hidden")
+    flags = tuple(flag for flag in INT8_FLAGS if flag in here.cpu_flags)
+    if not set(flags) - {"avx2"}:
+        advice.append("the CPU has no instructions for int8 dot products: int8 may save no time here")
+    return Machine(here.governor, here.turbo, here.virtual, flags, tuple(advice))
+
+
+def edge_error(poll_gap_s: float, window_s: float = WINDOW_S) -> float:
+    """Relative standard uncertainty of a window from tick to tick.
+
+    Each edge lies within half the poll gap d of its tick: u = sqrt(2) (d / sqrt 3) P for energy, over P T for the ratio (rectangular
+    distribution, GUM 4.3.7; the power at the edges taken as the mean power).
+
+    Args:
+        poll_gap_s: Distance of the two polls that bracket a tick.
+        window_s: Length of the window.
+    """
+    return math.sqrt(2) * (poll_gap_s / 2) / math.sqrt(3) / window_s
+
+
+def sampling_error(period_s: float, window_s: float = WINDOW_S) -> float:
+    """Relative standard uncertainty of power samples integrated, for a load that swings by as much as its mean.
+
+    u = sigma sqrt(T dt) over P T, with sigma = P: a pessimistic load, since the real one is not known before it runs.
+
+    Args:
+        period_s: The sensor's update period dt.
+        window_s: Length T of the window.
+    """
+    return math.sqrt(period_s / window_s)
+
+
+def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any]) -> Diagnosis:
+    error = seen.get("error")
+    return Diagnosis(
+        sensor=sensor.spec.name,
+        domain=domain.name,
+        readable=error is None,
+        why_not=error,
+        fix="run the doctor again; if it stays, see `dmesg`" if error else None,
+        kind=domain.kind,
+        update_period_s=domain.update_period_s,
+        expected_error=_expected_error(domain, seen),
+        counter_vs_power=disagreement(seen),
+        note=_note(domain, seen),
+    )
+
+
+def _expected_error(domain: Domain, seen: dict[str, Any]) -> float | None:
+    """Of the edges alone; the gain is a matter of its own."""
+    if domain.update_period_s is None or domain.kind == "modelled":
+        return None
+    if domain.quantity == "energy":
+        return edge_error(FAST_POLL_S + float(seen.get("poll_s") or 0.0))
+    return sampling_error(domain.update_period_s) if domain.quantity == "power" else None
+
+
+def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
+    if domain.kind == "modelled":
+        return "modelled from the whole machine's load, not measured"
+    if domain.quantity == "energy" and not seen.get("error") and domain.update_period_s is None:
+        return "no tick was seen: the counter may be stuck, so its energy cannot be trusted"
+    if seen.get("disagree"):
+        return "counter and integrated power differ by more than 5 %: treat both with care, or calibrate against a meter"
+    if domain.quantity == "power" and domain.counter is None:
+        return "power alone, no counter: the error is for a load that swings by its own mean; a load that beats with the sensor is worse"
+    return f"covers the {domain.detail['scope']}" if domain.detail.get("scope") in ("whole GPU", "module") else None
+
+
+def _unavailable(name: str, why: str) -> Diagnosis:
+    what, _, hint = why.partition("\n")
+    return Diagnosis(sensor=name, domain=None, readable=False, why_not=what, fix=hint or None)

@@ -1,0 +1,165 @@
+"""This machine, its operating system, CPU, clocks policy and software -> Environment, as far as they can change a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from harness.schema import Environment
+
+VOLATILE = ("pids",)
+"""Of what a sensor says of its device: it changes from minute to minute, so it does not make another environment."""
+CONTAINERS = ("docker", "podman", "kubepods", "containerd", "lxc", "libpod")
+
+
+def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[str] = ()) -> Environment:
+    """Look at the machine.
+
+    Args:
+        devices: What each sensor's `describe` said.
+        packages: Distributions whose versions matter; those that are not installed are left out.
+    """
+    import psutil
+
+    cpu, flags = _cpu()
+    fixed: dict[str, Any] = {
+        "host": platform.node(),
+        "os": _os_name(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "cpu": cpu,
+        "cpu_flags": flags,
+        "cpu_count": psutil.cpu_count() or 1,
+        "cpu_count_physical": psutil.cpu_count(logical=False),
+        "memory_bytes": psutil.virtual_memory().total,
+        "governor": governor(),
+        "turbo": turbo(),
+        "virtual": virtual(flags),
+        "versions": _versions(packages),
+        "harness_version": _versions(["harness"]).get("harness", "unknown"),
+        "harness_commit": commit(),
+    }
+    devices = tuple(dict(device) for device in devices)
+    return Environment(
+        environment_id=_hash(fixed, devices),
+        devices=devices,
+        boot_id=boot_id(),
+        timezone=datetime.now().astimezone().tzname(),
+        **fixed,
+    )
+
+
+def boot_id() -> str | None:
+    """Which boot this is, so that monotonic times of two records can be told apart; null where the system does not tell."""
+    return _text("/proc/sys/kernel/random/boot_id")
+
+
+def governor() -> str | None:
+    """The policy that sets the CPU's clock; null where the system shows none, as in a virtual machine."""
+    return _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
+
+def turbo() -> bool | None:
+    """Whether the CPU may exceed its nominal clock; null where the system does not tell."""
+    if (no_turbo := _text("/sys/devices/system/cpu/intel_pstate/no_turbo")) in ("0", "1"):
+        return no_turbo == "0"
+    boost = _text("/sys/devices/system/cpu/cpufreq/boost")
+    return boost == "1" if boost in ("0", "1") else None
+
+
+def virtual(flags: Sequence[str]) -> str | None:
+    """The hypervisor and the container around us; null on bare metal, or where it cannot be told.
+
+    Args:
+        flags: The CPU's; a guest of any hypervisor has `hypervisor` among them.
+    """
+    found = []
+    if "hypervisor" in flags:
+        vendor = " ".join(filter(None, (_text("/sys/class/dmi/id/sys_vendor"), _text("/sys/class/dmi/id/product_name"))))
+        found.append(vendor or "virtual machine")
+    if container := _container():
+        found.append(container)
+    return ", ".join(found) or None
+
+
+def commit() -> str | None:
+    """The git commit of the harness where it runs from a checkout, with `+` where files differ from it; null otherwise."""
+    root = Path(__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    head = _git(root, "rev-parse", "HEAD")
+    return head and head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no", "--", "harness") else "")
+
+
+def _cpu() -> tuple[str, tuple[str, ...]]:
+    """Name and flags; py-cpuinfo takes a second, so it is asked only where /proc/cpuinfo does not tell."""
+    fields: dict[str, str] = {}
+    for line in (_text("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        fields.setdefault(key.strip(), value.strip())
+    name, flags = fields.get("model name"), fields.get("flags") or fields.get("Features")
+    if not name or not flags:
+        import cpuinfo
+
+        info = cpuinfo.get_cpu_info()
+        name, flags = name or info.get("brand_raw"), flags or " ".join(info.get("flags", ()))
+    return name or platform.processor() or "unknown", tuple(sorted(set(flags.split())))
+
+
+def _os_name() -> str:
+    if sys.platform == "linux":
+        try:
+            return platform.freedesktop_os_release().get("PRETTY_NAME", "Linux")
+        except OSError:
+            return "Linux"
+    return f"{platform.system()} {platform.version()}"
+
+
+def _container() -> str | None:
+    if Path("/.dockerenv").exists():
+        return "docker"
+    if Path("/run/.containerenv").exists():
+        return "podman"
+    cgroup = _text("/proc/1/cgroup") or ""
+    return next((name for name in CONTAINERS if name in cgroup), os.environ.get("container"))  # noqa: SIM112 - systemd writes it so
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in sorted(set(packages)):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)  # noqa: S607 - git is where the user has it
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _hash(fixed: Mapping[str, Any], devices: Sequence[Mapping[str, Any]]) -> str:
+    """Twelve hexadecimal digits of everything that stays the same from one minute to the next."""
+    stable = [{key: value for key, value in device.items() if key not in VOLATILE} for device in devices]
+    return hashlib.sha256(json.dumps([fixed, stable], sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _text(path: str) -> str | None:
+    """A small file, or null where it cannot be read."""
+    try:
+        return Path(path).read_text().strip() or None
+    except OSError:
+        return None
