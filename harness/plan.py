@@ -75,7 +75,9 @@ def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
 
 
 def _missing_builds(suite: Suite, records: Iterable[Record], cached: Collection[str], attempt: int) -> list[Build]:
-    done = {r.build_id for r in records if r.task == "build" and (r.status == "ok" or r.attempt >= attempt)}
+    """The needed builds that have no record yet, or whose artifact has since gone from the cache."""
+    builds = [r for r in records if r.task == "build"]
+    done = {r.build_id for r in builds if (r.status == "ok" and r.build_id in cached) or (r.status != "ok" and r.attempt >= attempt)}
     return [build for build in needed_builds(suite, cached) if build.build_id not in done]
 
 
@@ -92,10 +94,11 @@ def _is_open(suite: Suite, case: Case, profile: Profile, records: Sequence[Recor
         return False
     if repetition < profile.first:
         return True
+    energies_j = _energies(suite, case, records, repetition)
     rule = HalfWidth(profile.first, profile.cap, profile.half_width)
-    for energy_j in _energies(suite, case, records, repetition):
+    for energy_j in energies_j:
         rule.add(energy_j)
-    return not rule.finished
+    return bool(energies_j) and not rule.finished
 
 
 def _energies(suite: Suite, case: Case, records: Sequence[Record], before: int) -> list[float]:

@@ -110,12 +110,13 @@ class Store:
         """
         stem = f"traces/{_stem(record)}"
         try:
-            _write_table(self.folder / f"{stem}.parquet", _trace_columns(trace))
+            if trace.samples:
+                _write_table(self.folder / f"{stem}.parquet", _trace_columns(trace))
             if completions.size:
                 _write_table(self.folder / f"{stem}.completions.parquet", dict(zip(("start_ns", "end_ns", "queries"), completions, strict=True)))
             if per_sample.size:
                 _write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
-            stored = record.model_copy(update={"trace": f"{stem}.parquet"})
+            stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
             self._append_line(stored.model_dump_json().encode() + b"\n")
         except OSError as error:
             raise _trouble(self.folder, error) from None

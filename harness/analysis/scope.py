@@ -65,8 +65,8 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
 
 
 def _declared(measurement: Measurement) -> str:
-    """Modelled or measured, also where a test double made the kind `simulated`: a model has no gain."""
-    return "modelled" if measurement.kind == "modelled" or (measurement.kind == "simulated" and measurement.gain is None) else "measured"
+    """Modelled or measured, also where the kind became `simulated` or `absent`: a model has no gain."""
+    return "modelled" if measurement.kind == "modelled" or (measurement.kind in ("simulated", "absent") and measurement.gain is None) else "measured"
 
 
 def _counts(measurement: Measurement, device: str, domains: Collection[str] | None) -> bool:

@@ -1,0 +1,73 @@
+# Everything a person needs, in one virtual environment per lock.
+#   make bench            measure suites/digits.yaml and print the table
+#   make test             run the tests
+#   make help             explain every target
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON  ?= python3
+DEVICE  ?= auto
+SUITE   ?= suites/digits.yaml
+PROFILE ?= quick
+
+# auto: an NVIDIA driver on this machine means the lock with CUDA.
+HAS_GPU := $(if $(wildcard /proc/driver/nvidia/version /dev/nvidiactl),yes)
+LOCK    := $(if $(filter gpu,$(DEVICE))$(and $(filter auto,$(DEVICE)),$(HAS_GPU)),gpu,cpu)
+VENV    := $(if $(filter gpu,$(LOCK)),.venv-gpu,.venv)
+BIN     := $(VENV)/bin
+WANTED  := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut -c1-16)-$(shell $(PYTHON) -c 'import sys; print(*sys.version_info[:3], sep=".")' 2>/dev/null)
+STAMP   := $(VENV)/installed-$(WANTED)
+
+.PHONY: help bench test lint format benchmarks lock gpu-dry-run clean
+
+help: ## explain every target
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "  DEVICE=auto|cpu|gpu   auto: an NVIDIA driver means the GPU lock and the GPU cases   (now: $(LOCK) lock)"
+	@echo "  SUITE=FILE            the suite of make bench                                       (now: $(SUITE))"
+	@echo "  PROFILE=quick|standard|publish                                                      (now: $(PROFILE))"
+	@echo "  PYTHON=COMMAND        Python 3.11, 3.12 or 3.13 for the virtual environment         (now: $(PYTHON))"
+
+bench: $(STAMP) ## run SUITE at PROFILE, print the table, say where the report lies
+	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
+
+test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP) ## ruff (with docstrings) and mypy (strict)
+	@$(BIN)/ruff format --check harness tests benchmarks
+	@$(BIN)/ruff check harness tests benchmarks
+	@$(BIN)/mypy
+
+format: $(STAMP) ## let ruff lay out the code
+	@$(BIN)/ruff format harness tests benchmarks
+	@$(BIN)/ruff check --fix harness tests benchmarks
+
+benchmarks: $(STAMP) ## measure the harness itself: ratios within one run, against truth and bare loops
+	@$(BIN)/python -m benchmarks
+
+# The stamp is written last: without it the environment is half-made and is made anew. The wheels are in pip's cache by then.
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: give PYTHON=python3.12, say" >&2; exit 2; }
+	@echo "installing the $(LOCK) lock into $(VENV) (once; a few minutes)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(LOCK).txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
+	@for pair in cpu:tensorflow-cpu gpu:gpu; do \
+	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header \
+	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra dev -o requirements/$${pair%:*}.txt; \
+	done
+
+gpu-dry-run: $(STAMP) ## resolve the GPU lock with its hashes, and install nothing
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --require-hashes -r requirements/gpu.txt
+	@echo "the GPU lock resolves"
+
+clean: ## remove the virtual environments and what tools left; results and the artifact cache stay
+	rm -rf .venv .venv-gpu .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find harness tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,424 @@
+"""Ask `plan`, run, store, ask again: the first run, the stopping rule, `--resume` and Ctrl-C are this one loop."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness import __version__, plan, plugins
+from harness.artifacts import Cache
+from harness.engines.base import Load
+from harness.environment import environment
+from harness.errors import StoreError, SuiteError
+from harness.runner import Bench, Order, Outcome, run
+from harness.schema import Artifact, Build, Case, Catalogue, Domain, Environment, Grid, Header, Profile, Record, StoredRun, Suite, Task, Trace
+from harness.sensors.base import Sensor
+from harness.sensors.probe import open_sensors, probe
+from harness.store import Store, new_run_id, read_run
+
+MEMORY_SHARE = 0.9
+# Builds run on the CPU, so that every machine makes the same artifact.
+BUILD_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+Sensors = Sequence[tuple[Sensor, Sequence[Domain]]]
+
+
+class Observer(Protocol):
+    """Who is told how a campaign goes."""
+
+    def waiting(self, owner: str) -> None:
+        """Another run holds the machine."""
+
+    def sensors(self, domains: Sequence[Domain], unavailable: Mapping[str, str]) -> None:
+        """What will be measured, and what cannot be."""
+
+    def task(self, task: Task, left: int, left_s: float | None) -> None:
+        """A task begins; so many are left, this one included, about so long."""
+
+    def phase(self, name: str) -> None:
+        """A phase of it begins."""
+
+    def record(self, record: Record) -> None:
+        """It has been stored."""
+
+
+class Campaign:
+    """One run on its way to its end.
+
+    Args:
+        store: Where it is kept.
+        header: Its `run.json`.
+        catalogue: What this installation knows.
+        sensors: Opened and probed.
+        observer: Who is told.
+        records: What earlier sessions stored.
+    """
+
+    def __init__(self, store: Store, header: Header, catalogue: Catalogue, sensors: Sensors, observer: Observer, records: Sequence[Record] = ()) -> None:
+        self.store, self.header, self.catalogue, self.sensors, self.observer = store, header, catalogue, sensors, observer
+        self.records = list(records)
+        self.attempt = 1 + max((r.attempt for r in records), default=0)
+        self.cache = Cache()
+        found = {build.build_id: self.cache.find(build.build_id) for build in header.suite.builds}
+        self.originals = {build_id: record for build_id, (_, record) in ((b, f) for b, f in found.items() if f)}
+        self.artifacts = {build_id: record.artifact for build_id, record in self.originals.items() if record.artifact}
+        self.durations_s: dict[str, list[float]] = {}
+        self.memory_bytes = header.suite.limits.memory_bytes or int(MEMORY_SHARE * _available_memory_bytes())
+
+    def run(self) -> None:
+        """Until `plan` has nothing more to ask.
+
+        Raises:
+            KeyboardInterrupt: The user ended it; the task under way is stored as killed.
+            StoreError: The disk is full; what was stored is intact.
+        """
+        suite, profile = self.header.suite, self.header.profile
+        while block := plan.next_block(suite, profile, self.records, cached=self.artifacts, attempt=self.attempt):
+            for index, task in enumerate(block):
+                self.observer.task(task, *self._left(task, block[index:]))
+                began_s = time.monotonic()
+                self._one(task)
+                self.durations_s.setdefault(task.case.engine if task.case else "build", []).append(time.monotonic() - began_s)
+        self.cache.trim(in_use={build.build_id for build in suite.builds})
+
+    def _left(self, task: Task, block: Sequence[Task]) -> tuple[int, float | None]:
+        """How many tasks are left at least, and about how long they take; null while nothing is known."""
+        if task.build:
+            return len(block), None
+        later = max(0, self.header.profile.first - task.repetition - 1)
+        cases = [t.case for t in block if t.case] + list(self.header.suite.cases) * later
+        known = [np.mean(seconds) for name, seconds in self.durations_s.items() if name != "build"]
+        if not known:
+            return len(cases), plan.expected_s(self.header.suite, self.header.profile, self.catalogue)[0]
+        return len(cases), float(sum(np.mean(self.durations_s.get(case.engine, known)) for case in cases))
+
+    def _one(self, task: Task) -> None:
+        """Run one task and store it; an interruption is passed on after that."""
+        if task.build:
+            self._build(task, task.build)
+        elif task.case:
+            self._case(task, task.case)
+
+    # --- builds ---
+
+    def _build(self, task: Task, build: Build) -> None:
+        """Build an artifact, or quote the record of the one in the cache."""
+        original = self.originals.get(build.build_id)
+        if original:
+            quoted = original.model_copy(
+                update={"run_id": self.header.run_id, "cached": True, "attempt": task.attempt, "block": 0, "repetition": 0, "artifact": self.artifacts[build.build_id]}
+            )
+            self._store(Outcome(quoted, Trace({}, {}), np.zeros((3, 0)), np.zeros(0)))
+            return
+        if build.parent and build.parent not in self.artifacts:
+            self._store(self._failed(task, f"the step before it was not built: {self._why(build.parent)}", refused=self._was_refused(build.parent)))
+            return
+        with self.cache.workshop() as folder:
+            outcome = run(task, self._build_order(build, folder), self._bench(), self.observer.phase)
+            artifact = outcome.record.artifact
+            if outcome.record.status == "ok" and artifact:
+                kept = self.cache.keep(folder, outcome.record)
+                outcome = Outcome(outcome.record.model_copy(update={"artifact": kept}), outcome.trace, outcome.completions, outcome.per_sample)
+                self.artifacts[build.build_id] = kept
+            self._store(outcome)
+
+    def _build_order(self, build: Build, folder: Path) -> Order:
+        suite = self.header.suite
+        source = self.artifacts.get(build.parent) if build.parent else None
+        dataset = self.artifacts.get(_first(suite, build).build_id)
+        task = {
+            "model": suite.model(build.model).model_dump(mode="json", exclude={"test"}),
+            "build": build.model_dump(mode="json"),
+            "source": {"path": source.path, "format": source.format} if source else None,
+            "dataset": {"path": dataset.path} if dataset and dataset.format == "npz" else None,
+            "folder": str(folder),
+            "seed": suite.seed,
+            "memory_bytes": self.memory_bytes,
+        }
+        return Order("harness.build", task, environment=BUILD_ENVIRONMENT)
+
+    # --- cases ---
+
+    def _case(self, task: Task, case: Case) -> None:
+        missing = next((b for b in (case.build_id, case.dataset_id) if b and b not in self.artifacts), None)
+        if missing:
+            self._store(self._failed(task, f"its artifact was not built: {self._why(missing)}", refused=self._was_refused(missing)))
+            return
+        self._store(run(task, self._case_order(case), self._bench(), self.observer.phase))
+
+    def _case_order(self, case: Case) -> Order:
+        model, artifact = self.header.suite.model(case.model), self.artifacts[case.build_id]
+        inputs, labels = _test_data(model.test, self.artifacts.get(case.dataset_id or ""))
+        engine = plugins.load("engines", case.engine)
+        options = engine.spec.parameters(**case.engine_options) if engine.spec.parameters else None
+        load = Load(Path(artifact.path), artifact.format, case.device, case.batch_size, case.threads, options, model.trusted)
+        task = {
+            **case.model_dump(mode="json", include={"engine", "engine_options", "device", "batch_size", "threads", "scenario"}),
+            "artifact": {"path": artifact.path, "format": artifact.format},
+            "inputs": inputs,
+            "labels": labels,
+            "metric": model.metric if labels else None,
+            "trusted": model.trusted,
+            "memory_bytes": self.memory_bytes if case.device == "cpu" else None,
+        }
+        return Order("harness.measure", task, environment=engine.environment(load), simulated=engine.spec.simulated, artifact=artifact)
+
+    # --- both ---
+
+    def _bench(self) -> Bench:
+        here = self.header.environments[-1]
+        return Bench(self.sensors, self.header.profile, self.header.suite.limits, self.header.run_id, here.environment_id, here.boot_id)
+
+    def _store(self, outcome: Outcome) -> None:
+        record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample)
+        self.records.append(record)
+        self.observer.record(record)
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+
+    def _failed(self, task: Task, reason: str, *, refused: bool) -> Outcome:
+        """The record of a task that could not even begin."""
+        here = self.header.environments[-1]
+        record = Record(
+            run_id=self.header.run_id,
+            task="case" if task.case else "build",
+            case_id=task.case.case_id if task.case else None,
+            build_id=task.case.build_id if task.case else task.build.build_id if task.build else None,
+            block=task.block,
+            repetition=task.repetition,
+            attempt=task.attempt,
+            status="refused" if refused else "failed",
+            reason=reason,
+            environment_id=here.environment_id,
+            boot_id=here.boot_id,
+            started_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            utc_minus_monotonic_s=time.time() - time.monotonic(),
+        )
+        return Outcome(record, Trace({}, {}), np.zeros((3, 0)), np.zeros(0))
+
+    def _last(self, build_id: str) -> Record | None:
+        return next((r for r in reversed(self.records) if r.task == "build" and r.build_id == build_id), None)
+
+    def _why(self, build_id: str) -> str:
+        record = self._last(build_id)
+        return record.reason or record.status if record else "it has no record"
+
+    def _was_refused(self, build_id: str) -> bool:
+        record = self._last(build_id)
+        return bool(record and record.status == "refused")
+
+
+# --- to begin one -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks of a new run.
+
+    Attributes:
+        suite: Resolved.
+        source: The suite file as written.
+        profile: How much to spend.
+        results: The results folder.
+        grid: For carbon figures; null where no country was given.
+    """
+
+    suite: Suite
+    source: str
+    profile: Profile
+    results: Path
+    grid: Grid | None = None
+
+
+@contextlib.contextmanager
+def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Campaign]:
+    """A new run, with the machine to itself and its sensors open.
+
+    Raises:
+        StoreError: The results folder or the cache cannot be written.
+    """
+    run_id = new_run_id(wish.suite.name, wish.profile.name)
+    _check_writable(wish.results)
+    with machine_lock(run_id, observer), opened_sensors(catalogue, observer) as (sensors, unavailable, probed):
+        header = Header(
+            run_id=_unused(wish.results, run_id),
+            started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            harness_version=__version__,
+            harness_commit=None,
+            profile=wish.profile,
+            seed=wish.suite.seed,
+            suite=wish.suite,
+            suite_source=wish.source,
+            environments=(_here(catalogue, sensors),),
+            domains=tuple(d for _, domains in sensors for d in domains),
+            unavailable=unavailable,
+            probe=probed,
+            grid=wish.grid,
+        )
+        header = header.model_copy(update={"harness_commit": header.environments[0].harness_commit})
+        yield Campaign(Store.create(wish.results, header), header, catalogue, sensors, observer)
+
+
+@contextlib.contextmanager
+def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite | None = None) -> Iterator[Campaign]:
+    """An interrupted run again, on the same machine with the same suite and the same sensors.
+
+    Args:
+        folder: Of the run.
+        catalogue: What this installation knows.
+        observer: Who is told.
+        suite: The suite the user names beside it, which must be the run's own; null: the stored one.
+
+    Raises:
+        SuiteError: Another suite, another machine, other sensors.
+    """
+    stored = read_run(folder)
+    if suite and suite.sha256 != stored.header.suite.sha256:
+        raise SuiteError(f"{folder.name} was made of another suite", "resume it without naming a suite, or start a new run")
+    _check_files(stored)
+    _check_writable(folder)
+    with machine_lock(stored.header.run_id, observer), opened_sensors(catalogue, observer) as (sensors, _, _):
+        here = _here(catalogue, sensors)
+        first = stored.header.environments[0]
+        if here.environment_id != first.environment_id:
+            raise SuiteError(f"{folder.name} was begun on another machine or with other versions: {_differences(first, here)}", "resume it there, or start a new run here")
+        now, then = ({(d.name, d.kind) for d in domains} for domains in ([d for _, ds in sensors for d in ds], stored.header.domains))
+        if now != then:
+            changed = ", ".join(sorted({name for name, _ in now ^ then}))
+            raise SuiteError(f"{folder.name} was begun with other sensors: {changed}", "make the same sensors readable (`harness doctor`), or start a new run")
+        store, header = Store(folder), stored.header
+        if here.boot_id != header.environments[-1].boot_id:
+            header = header.model_copy(update={"environments": (*header.environments, here)})
+            store.write_header(header)
+        yield Campaign(store, header, catalogue, sensors, observer, stored.records)
+
+
+@contextlib.contextmanager
+def opened_sensors(catalogue: Catalogue, observer: Observer) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
+    """Every sensor that can be read here, probed; closed again at the end."""
+    sensors, unavailable = open_sensors(catalogue)
+    try:
+        sensors, probed = probe(sensors)
+        observer.sensors([d for _, domains in sensors for d in domains], unavailable)
+        yield sensors, unavailable, probed
+    finally:
+        for sensor, _ in sensors:
+            sensor.close()
+
+
+@contextlib.contextmanager
+def machine_lock(run_id: str, observer: Observer) -> Iterator[None]:
+    """One run at a time on this machine, since two would spoil each other; the second waits and says for whom.
+
+    The operating system frees the lock when its owner dies, so that none is ever stale.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = Path(tempfile.gettempdir())
+    lock, owner = FileLock(folder / "harness-machine.lock", mode=0o666), folder / "harness-machine.owner"
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            observer.waiting(_owner(owner))
+            lock.acquire(poll_interval=0.5)
+    except OSError as error:
+        raise StoreError(f"the lock {lock.lock_file} cannot be taken: {error.strerror or error}", "is it another user's? ask them, or remove it when no run is on") from None
+    try:
+        with contextlib.suppress(OSError):
+            owner.write_text(json.dumps({"pid": os.getpid(), "run": run_id, "since": datetime.now(UTC).isoformat(timespec="seconds")}))
+        yield
+    finally:
+        lock.release()
+
+
+def _owner(path: Path) -> str:
+    try:
+        said = json.loads(path.read_text())
+        return f"run {said['run']} of process {said['pid']}, since {said['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another run"
+
+
+def _here(catalogue: Catalogue, sensors: Sensors) -> Environment:
+    packages = sorted({p for family in (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads) for spec in family.values() for p in spec.packages})
+    return environment([device for sensor, _ in sensors for device in sensor.describe()], packages)
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse before anything is built what could not be stored.
+
+    Raises:
+        StoreError: The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe_file:
+            probe_file.write(b"\0" * 4096)
+    except OSError as error:
+        raise StoreError(f"the results folder {folder} cannot be written: {error.strerror or error}", "choose another with --results, or mend its permissions") from None
+
+
+def _check_files(stored: StoredRun) -> None:
+    """The user's files must be what they were when the run began.
+
+    Raises:
+        SuiteError: One has changed or gone.
+    """
+    from harness.artifacts import sha256_of
+
+    for model in stored.header.suite.models:
+        refs = [ref for data in (model.train, model.test) if data for ref in (*data.inputs, *([data.labels] if data.labels else []))]
+        files = {ref.path: ref.sha256 for ref in refs}
+        if model.path and model.format != "python":
+            files[model.path] = model.sha256
+        for path, sha256 in files.items():
+            if not Path(path).is_file() or sha256_of(Path(path)) != sha256:
+                raise SuiteError(f"{path} has changed or gone since the run began", "put it back, or start a new run")
+
+
+def _differences(first: Environment, here: Environment) -> str:
+    a, b = first.model_dump(mode="json"), here.model_dump(mode="json")
+    names = [name for name in a if a[name] != b[name] and name not in ("environment_id", "boot_id", "devices")]
+    return ", ".join(names) or "its devices"
+
+
+def _first(suite: Suite, build: Build) -> Build:
+    while build.parent:
+        build = suite.build(build.parent)
+    return build
+
+
+def _test_data(test: Any, dataset: Artifact | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Where the measuring child finds its inputs and labels."""
+    if dataset:
+        path = str(Path(dataset.path) / "test.npz")
+        return [{"path": path, "key": "inputs", "name": None}], {"path": path, "key": "labels"}
+    if test is None:
+        return [], None
+    return (
+        [{"path": ref.path, "key": ref.key, "name": ref.name} for ref in test.inputs],
+        {"path": test.labels.path, "key": test.labels.key} if test.labels else None,
+    )
+
+
+def _unused(results: Path, run_id: str) -> str:
+    """The id, or with a number behind it where a run of the same second exists."""
+    taken = (f"{run_id}-{n}" if n else run_id for n in range(1000))
+    return next(name for name in taken if not (results / name).exists())
+
+
+def _available_memory_bytes() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,247 @@
+"""The command line: parses, calls, prints; the only printer and the only exit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.campaign import Campaign
+    from harness.schema import StoredRun, Suite
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help="Energy-aware benchmarking of machine-learning models.")
+
+SuitePath = Annotated[Path, typer.Argument(help="a suite file", show_default=False)]
+Results = Annotated[Path, typer.Option(help="the results folder", envvar="HARNESS_RESULTS")]
+Device = Annotated[str, typer.Option(help="keep only the cases of this device: cpu, gpu, ...; auto keeps all that this machine has")]
+Trust = Annotated[bool, typer.Option("--trust", help="let models run code of their own, and paths leave the suite's folder")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
+
+EXIT_CODES = "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
+
+
+def main() -> None:
+    """Run the command line; every error a person can mend is a sentence, `--debug` shows the traceback."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    sys.exit(_guarded(arguments, debug=debug))
+
+
+def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
+    import click
+
+    from harness.errors import HarnessError
+
+    try:
+        code = app(args=list(arguments), prog_name="harness", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return 130
+    except BrokenPipeError:  # the reader of our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except click.exceptions.ClickException as error:
+        error.show()
+        return 2
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except HarnessError as error:
+        _complain(error.what, error.hint)
+        if debug:
+            raise
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        _complain(f"{type(error).__name__}: {error}", "this is a bug of the harness; run it again with --debug and report what it says")
+        return 3
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    suite: Annotated[Path | None, typer.Argument(help="a suite file", show_default=False)] = None,
+    profile: Annotated[str, typer.Option(help="quick, standard or publish")] = "quick",
+    results: Results = Path("results"),
+    device: Device = "auto",
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="finish an interrupted run", show_default=False)] = None,
+    country: Annotated[str | None, typer.Option(help="ISO code of the grid that carbon figures are computed with, such as DEU", show_default=False)] = None,
+    trust: Trust = False,
+) -> int:
+    """Measure every case of a suite, and leave the run and its report in the results folder."""
+    from harness import campaign, plugins
+    from harness.progress import Progress
+
+    catalogue = plugins.catalogue()
+    with Progress() as progress:
+        if resume is not None:
+            from harness.store import find_run
+
+            again = _load(suite, device, trust=trust) if suite else None
+            with campaign.resume(find_run(results, resume), catalogue, progress, again) as running:
+                return _finish(running)
+        with campaign.begin(_wish(suite, profile, results, device, country, trust=trust), catalogue, progress) as running:
+            return _finish(running)
+
+
+@app.command(epilog=EXIT_CODES)
+def plan(suite: SuitePath, device: Device = "auto", trust: Trust = False) -> None:
+    """List the tasks of a suite, the pairs that cannot be with their reason, and how long each profile takes."""
+    from harness import plugins
+    from harness.artifacts import Cache
+    from harness.plan import BUILD_S, expected_s, needed_builds
+    from harness.schema import PROFILES
+
+    resolved, catalogue, cache = _load(suite, device, trust=trust), plugins.catalogue(), Cache()
+    cached = {build.build_id for build in resolved.builds if cache.find(build.build_id)}
+    builds = needed_builds(resolved, cached)
+    missing = [build for build in builds if build.build_id not in cached]
+    print(f"{resolved.name}: {len(resolved.cases)} cases, {len(builds)} builds of which {len(builds) - len(missing)} are in the cache")
+    for build in builds:
+        print(f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}")
+    for case in resolved.cases:
+        print(f"  case   {case.case_id}")
+    for pair in resolved.impossible:
+        print(f"  never  {pair.case_id}: {pair.reason}")
+    for profile in PROFILES.values():
+        first_s, cap_s = expected_s(resolved, profile, catalogue)
+        span = f"{first_s / 60:.0f}" if profile.first == profile.cap else f"{first_s / 60:.0f} to {cap_s / 60:.0f}"
+        print(f"{profile.name}: about {span} minutes" + (f", and {len(missing) * BUILD_S / 60:.0f} for the builds" if missing else ""))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a suite file, for editors."""
+    import json
+
+    from harness import plugins
+    from harness.suite import json_schema
+
+    print(json.dumps(json_schema(plugins.catalogue()), indent=2))
+
+
+@app.command(epilog=EXIT_CODES)
+def report(runs: Annotated[list[str], typer.Argument(metavar="RUN...", show_default=False)], results: Results = Path("results")) -> None:
+    """Draw the report of a run again; needs no engine and no sensor."""
+    for name in runs:
+        print(_write_report(_read(name, results)))
+
+
+@app.command(epilog=EXIT_CODES)
+def export(
+    run: RunName,
+    results: Results = Path("results"),
+    format: Annotated[str, typer.Option(help="md, csv, json or tex")] = "md",
+    table: Annotated[str, typer.Option(help="cases, runs, domains or builds")] = "cases",
+) -> None:
+    """Print a table of a run: one row a case, a repetition, a domain or a build."""
+    from harness.report.export import export as exported
+
+    sys.stdout.write(exported([_read(run, results)], table=table, format=format))
+
+
+@app.command(epilog=EXIT_CODES)
+def doctor(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> int:
+    """Say what can be measured on this machine, how well, and what would mend the rest."""
+    from harness import plugins
+    from harness.doctor import examine, to_json, to_text
+
+    examination = examine(plugins.catalogue())
+    print(to_json(examination) if json else to_text(examination))
+    return 0
+
+
+# --- what the commands share ---
+
+
+def _wish(suite: Path | None, profile: str, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
+    from harness.campaign import Wish
+    from harness.errors import SuiteError
+    from harness.schema import PROFILES
+    from harness.suite.document import nearest
+
+    if suite is None:
+        raise SuiteError("no suite was named", "harness run SUITE, or harness run --resume RUN")
+    if profile not in PROFILES:
+        raise SuiteError(f"no profile is named {profile!r}{nearest(profile, PROFILES)}")
+    grid = None
+    if country:
+        from harness.sensors.codecarbon import grid as grid_of
+
+        grid = grid_of(country)
+    return Wish(_load(suite, device, trust=trust), suite.read_text(encoding="utf-8"), PROFILES[profile], results, grid)
+
+
+def _load(suite: Path, device: str, *, trust: bool) -> Suite:
+    from harness import plugins
+    from harness.errors import SuiteError
+    from harness.sensors.nvml import gpu_present
+    from harness.suite import load_suite
+    from harness.suite.document import nearest
+
+    catalogue = plugins.catalogue()
+    known = ["auto", *sorted({d for spec in catalogue.engines.values() for d in spec.devices})]
+    if device not in known:
+        raise SuiteError(f"no device is named {device!r}{nearest(device, known)}")
+    return load_suite(suite, catalogue, ("cpu", "gpu") if gpu_present() else ("cpu",), device=device, trusted=trust)
+
+
+def _read(name: str, results: Path) -> StoredRun:
+    from harness.store import find_run, read_run
+
+    run = read_run(find_run(results, name))
+    for problem in run.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    return run
+
+
+def _write_report(run: StoredRun) -> Path:
+    from harness.report import write
+
+    return write(run)
+
+
+def _finish(running: Campaign) -> int:
+    """Run the campaign to its end and show what came out."""
+    from harness.store import read_run
+
+    folder = running.store.folder
+    try:
+        running.run()
+    except KeyboardInterrupt:
+        print(f"interrupted: every finished repetition is stored; go on with `harness run --resume {folder}`", file=sys.stderr)
+        raise
+    running.observer.close()  # type: ignore[attr-defined]
+    run = read_run(folder)
+    target = _write_report(run)
+    from harness.report import terminal
+
+    terminal(run)
+    print(f"report: {target / 'index.html'}")
+    return 3 if any(r.status != "ok" for r in _newest(run)) else 0
+
+
+def _newest(run: StoredRun) -> list[Any]:
+    """The last attempt of each task."""
+    return list({(r.case_id, r.build_id if not r.case_id else None, r.repetition): r for r in run.records}.values())
+
+
+def _complain(what: str, hint: str = "") -> None:
+    print(f"error: {what}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Once is enough: a second Ctrl-C while we put things away is ignored."""
+    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, signal.SIG_IGN)
+    raise KeyboardInterrupt
