@@ -185,7 +185,7 @@ def _wish(suite: Path | None, profile: str, results: Path, device: str, country:
 def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     from harness import plugins
     from harness.errors import SuiteError
-    from harness.sensors.nvml import gpu_present
+    from harness.sensors.probe import devices_present
     from harness.suite import load_suite
     from harness.suite.document import nearest
 
@@ -193,7 +193,7 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     known = ["auto", *sorted({d for spec in catalogue.engines.values() for d in spec.devices})]
     if device not in known:
         raise SuiteError(f"no device is named {device!r}{nearest(device, known)}")
-    return load_suite(suite, catalogue, ("cpu", "gpu") if gpu_present() else ("cpu",), device=device, trusted=trust)
+    return load_suite(suite, catalogue, devices_present(catalogue), device=device, trusted=trust)
 
 
 def _read(name: str, results: Path) -> StoredRun:

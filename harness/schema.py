@@ -61,6 +61,8 @@ class EngineSpec(PluginSpec):
 class SensorSpec(PluginSpec):
     """A sensor; its domains are known only once it is opened."""
 
+    devices: tuple[str, ...] = ("cpu",)
+    """What it can find besides the CPU: what `auto` stands for in a suite."""
     rank: int = 0
     """Where two sensors offer one domain the lower rank is read: a measurement before a model."""
 

@@ -32,7 +32,7 @@ ERRORS: dict[int, tuple[str, str]] = {
 class Nvml(Sensor):
     """Every GPU that the driver shows, whatever CUDA_VISIBLE_DEVICES says; `gpu:0` is the first in the driver's order, its UUID is in `detail`."""
 
-    spec: ClassVar = SensorSpec(name="nvml", summary="NVIDIA GPUs, by the driver", packages=("nvidia-ml-py",), rank=10)
+    spec: ClassVar = SensorSpec(name="nvml", summary="NVIDIA GPUs, by the driver", packages=("nvidia-ml-py",), devices=("gpu",), rank=10)
 
     def open(self) -> Sequence[Domain]:
         """Ask the driver what each GPU can tell."""

@@ -51,6 +51,20 @@ def open_sensors(catalogue: Catalogue) -> tuple[Opened, dict[str, str]]:
     return opened, unavailable
 
 
+def devices_present(catalogue: Catalogue) -> set[str]:
+    """`cpu`, and every other device that a sensor finds on this machine; only the sensors that declare one are opened."""
+    present = {"cpu"}
+    for spec in catalogue.sensors.values():
+        if spec.devices != ("cpu",):
+            try:
+                sensor: Sensor = plugins.load("sensors", spec.name)()
+                present |= {domain.device for domain in sensor.open()}
+                sensor.close()
+            except Exception:  # noqa: S112  what it lacks is told when it is opened to measure
+                continue
+    return present
+
+
 def probe(sensors: Opened, seconds: float = LONGEST_S) -> tuple[Opened, dict[str, Any]]:
     """Watch the counters tick.
 
