@@ -1,0 +1,301 @@
+"""Stored runs -> tidy pandas tables by declared lists of columns: `cases`, `runs` (repetitions), `domains` (of each case), `builds`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.analysis.interval import Interval, absolute_interval, mean_interval
+from harness.analysis.stopping import HalfWidth
+from harness.frame.columns import TABLES, describe_columns
+from harness.frame.compare import Row, against, fronts
+from harness.frame.results import Result, family, known, mean, of_domain, per_unit, rails, results, scope, steady, weakest
+from harness.schema import Build, Domain, Finding, Record, StoredRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["builds", "cases", "describe_columns", "domains", "runs", "tables"]
+
+
+def tables(stored: Sequence[StoredRun]) -> dict[str, pd.DataFrame]:
+    """All public tables, by name.
+
+    Args:
+        stored: Runs read back from their folders.
+    """
+    return {"cases": cases(stored), "runs": runs(stored), "domains": domains(stored), "builds": builds(stored)}
+
+
+def cases(stored: Iterable[StoredRun]) -> pd.DataFrame:
+    """One row per case that ran at least once, in the suite's order; columns: `harness.frame.columns.CASES`."""
+    return _frame("cases", [row for run in stored for row in _case_rows(results(run))])
+
+
+def runs(stored: Iterable[StoredRun]) -> pd.DataFrame:
+    """One row per case and repetition: the last attempt that is ok, else the last; columns: `harness.frame.columns.RUNS`."""
+    return _frame("runs", [_repetition_row(result, record) for run in stored for result in results(run) for record in result.chosen])
+
+
+def domains(stored: Iterable[StoredRun]) -> pd.DataFrame:
+    """One row per case and domain that was sampled; columns: `harness.frame.columns.DOMAINS`."""
+    return _frame(
+        "domains", [_domain_row(result, domain) for run in stored for result in results(run) for domain in rails(run.header.domains)]
+    )
+
+
+def builds(stored: Iterable[StoredRun]) -> pd.DataFrame:
+    """One row per build, its last attempt; columns: `harness.frame.columns.BUILDS`."""
+    return _frame("builds", [_build_row(run, record) for run in stored for record in _last_builds(run)])
+
+
+def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
+    import pandas as pd
+
+    types: dict[str, str] = {"str": "string", "float": "float64", "int": "Int64", "bool": "boolean"}
+    return pd.DataFrame({c.name: pd.Series([row.get(c.name) for row in rows], dtype=types[c.type]) for c in TABLES[name]})
+
+
+def _case_rows(found: Sequence[Result]) -> list[Row]:
+    by_id = {result.case.case_id: result for result in found}
+    places = fronts(found)
+    return [
+        {
+            **_identity(result),
+            **_status(result),
+            **_quality(result),
+            **_latency(result),
+            **_energy(result),
+            **_artifact((result.ok or result.chosen)[-1]),
+            **against(result, by_id.get(result.case.baseline_case_id or "")),
+            **places[result.case.case_id],
+        }
+        for result in found
+    ]
+
+
+def _identity(result: Result) -> Row:
+    header, case, environment = result.run.header, result.case, result.environment
+    name, count = _device(result)
+    return {
+        **{
+            field: getattr(case, field)
+            for field in ("case_id", "model", "variant", "engine", "device", "batch_size", "threads", "scenario")
+        },
+        "schema_version": header.schema_version,
+        "run_id": header.run_id,
+        "suite_hash": header.suite.sha256,
+        "environment_id": result.chosen[-1].environment_id,
+        "host": environment.host if environment else None,
+        "device_name": name,
+        "device_count": count,
+        "unit": "inference",
+        "baseline_case_id": case.baseline_case_id,
+    }
+
+
+def _device(result: Result) -> tuple[str | None, int | None]:
+    """(name, how many) of the case's device, as sensors and system tell."""
+    device, found = result.case.device, rails(result.run.header.domains)
+    if device == "cpu":
+        own = [d for d in found if family(d) == "package"]
+        name = result.environment.cpu if result.environment else None
+    else:
+        own = [d for d in found if device in (d.device, d.name) and d.parent is None]
+        name = next((str(d.detail["name"]) for d in own if d.detail.get("name")), None)
+    return name, len(own) or None
+
+
+def _status(result: Result) -> Row:
+    last = (result.ok or result.chosen)[-1]
+    findings = [f for r in result.ok for f in r.warnings]
+    valid = bool(result.valid) if result.ok else None
+    return {
+        "status": last.status,
+        "reason": last.reason,
+        "valid": valid,
+        "invalid_reasons": None if valid else _codes(f for f in findings if f.invalid),
+        "warnings": _codes(f for f in findings if valid or not f.invalid),
+        "repetitions": len(result.ok),
+        "window_s": mean(_window_s(r) for r in result.ok),
+        "peak_memory_bytes": max(known(r.peak_memory_bytes for r in result.ok), default=None),
+        "precision_ran": next((r.precision_ran for r in result.ok if r.precision_ran), None),
+    }
+
+
+def _quality(result: Result) -> Row:
+    found = result.qualities
+    if not found:
+        return {}
+    return {
+        "quality_metric": found[-1].metric,
+        "quality_direction": found[-1].direction,
+        "quality": mean(q.value for q in found),
+        "quality_low": mean(q.low for q in found),
+        "quality_high": mean(q.high for q in found),
+    }
+
+
+def _latency(result: Result) -> Row:
+    row: Row = {"throughput_per_s": mean(r.throughput_per_s for r in result.ok)}
+    for p in ("p50", "p90", "p99"):
+        values = [getattr(r.latency, f"{p}_s") if r.latency else None for r in result.ok]
+        if values and None not in values:
+            interval = mean_interval(known(values), result.q)
+            row |= {f"latency_{p}_s": interval.value, f"latency_{p}_low_s": interval.low, f"latency_{p}_high_s": interval.high}
+    return row
+
+
+def _energy(result: Result) -> Row:
+    names, grid = result.scope.counted, result.run.header.grid
+    row: Row = {
+        "energy_kind": result.kind,
+        "energy_scope": result.scope.text,
+        "energy_repetitions": len(result.energies),
+        "energy_modelled_j": mean(per_unit(r, result.scope.modelled) for r in result.valid),
+    }
+    if not result.energies:
+        return row
+    interval = mean_interval(result.energies, result.q)
+    absolute = _absolute(result)
+    return row | {
+        "energy_j": interval.value,
+        "energy_low_j": interval.low,
+        "energy_high_j": interval.high,
+        "energy_abs_low_j": absolute.low,
+        "energy_abs_high_j": absolute.high,
+        "energy_net_j": mean(per_unit(r, names, "net_j") for r in result.energetic),
+        "idle_w": mean(_idle_w(r, names) for r in result.energetic),
+        "carbon_g": interval.value / 3.6e6 * grid.g_per_kwh if grid else None,
+        "target_reached": _reached(result),
+    }
+
+
+def _absolute(result: Result) -> Interval:
+    """With the gains of the scope's domains, which are independent of each other; NaN where one is not known."""
+    gains = {m.domain: m.gain for r in result.energetic for m in r.measurements if m.phase == "steady"}
+    shares = [(gains.get(name), mean(of_domain(r, name) for r in result.energetic)) for name in result.scope.counted]
+    if result.kind == "modelled" or any(gain is None or share is None for gain, share in shares):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    joules = float(np.sqrt(sum(((gain or 0.0) * (share or 0.0)) ** 2 for gain, share in shares)))
+    return absolute_interval(result.energies, joules / float(np.mean(result.energies)), result.q)
+
+
+def _reached(result: Result) -> bool | None:
+    profile = result.run.header.profile
+    rule = HalfWidth(profile.first, profile.cap, profile.half_width)
+    for energy in result.energies:
+        rule.add(energy)
+    return rule.reached
+
+
+def _artifact(record: Record) -> Row:
+    artifact = record.artifact
+    if not artifact:
+        return {}
+    facts = artifact.facts
+    return {
+        "artifact_bytes": artifact.bytes,
+        "parameters": facts.parameters,
+        "nonzero_parameters": facts.nonzero_parameters,
+        "macs": facts.macs,
+        "sha256": artifact.sha256,
+    }
+
+
+# --- the other tables ------------------------------------------------------------------------------------------------
+
+
+def _repetition_row(result: Result, record: Record) -> Row:
+    ok, valid = record.status == "ok", record in result.valid
+    names = result.scope.counted
+    row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
+    row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
+    row |= {"precision_ran": record.precision_ran, "trace": record.trace, "window_s": _window_s(record)}
+    row |= {"valid": valid if ok else None, "energy_scope": result.scope.text, "quality": record.quality.value if record.quality else None}
+    row |= {
+        "invalid_reasons": _codes(f for f in record.warnings if f.invalid),
+        "warnings": _codes(f for f in record.warnings if not f.invalid),
+    }
+    if record.latency:
+        row |= {f"latency_{name}": value for name, value in record.latency.model_dump().items()}
+    energetic = record in result.energetic
+    row["energy_kind"] = weakest(m.kind for m in record.measurements if energetic and m.phase == "steady" and m.domain in names)
+    if valid:
+        row |= {"energy_j": per_unit(record, names), "energy_net_j": per_unit(record, names, "net_j")}
+        row |= {"energy_modelled_j": per_unit(record, result.scope.modelled), "idle_w": _idle_w(record, names)}
+    return row
+
+
+def _domain_row(result: Result, domain: Domain) -> Row:
+    records = [r for r in result.valid if of_domain(r, domain.name) is not None]
+    windows = [m for r in records for m in steady(r, domain.name)]
+    interval = mean_interval(known(of_domain(r, domain.name) for r in records), result.q)
+    return {
+        "run_id": result.run.header.run_id,
+        "case_id": result.case.case_id,
+        "domain": domain.name,
+        "sensor": domain.sensor,
+        "kind": weakest(m.kind for m in windows),
+        "device": domain.device,
+        "parent": domain.parent,
+        "in_scope": domain.name in result.scope.counted,
+        "repetitions": len(records),
+        "energy_j": interval.value,
+        "energy_low_j": interval.low,
+        "energy_high_j": interval.high,
+        "energy_net_j": mean(of_domain(r, domain.name, "net_j") for r in records),
+        "integrated_j": mean(of_domain(r, domain.name, "integrated_j") for r in records),
+        "power_w": mean((m.gross_j or 0.0) / (m.end_s - m.start_s) for m in windows),
+        "idle_w": mean(m.idle_w for m in windows),
+        "gain": domain.gain,
+        "update_period_s": domain.update_period_s,
+    }
+
+
+def _last_builds(run: StoredRun) -> list[Record]:
+    last = {record.build_id: record for record in run.records if record.task == "build"}
+    return list(last.values())
+
+
+def _build_row(run: StoredRun, record: Record) -> Row:
+    build: Build | None = next((b for b in run.header.suite.builds if b.build_id == record.build_id), None)
+    # A training run may use every card: whatever the host and the accelerators drew.
+    devices = {d.device for d in rails(run.header.domains)} - {"cpu"}
+    of_devices = [scope(run.header, device) for device in devices or {"cpu"}]
+    measured, modelled = (tuple(dict.fromkeys(n for s in of_devices for n in getattr(s, which))) for which in ("measured", "modelled"))
+    names = measured or modelled
+    parts = [m for m in record.measurements if m.phase == "build" and m.domain in names]
+    joules = [m.gross_j for m in parts]
+    whole = {m.domain for m in parts} == set(names) and bool(parts) and None not in joules
+    return {
+        "run_id": run.header.run_id,
+        "build_id": record.build_id,
+        "model": build.model if build else None,
+        "lineage": " > ".join(build.lineage) if build else None,
+        "format": build.format if build else None,
+        "status": record.status,
+        "reason": record.reason,
+        "cached": record.cached,
+        "seconds": sum(p.duration_s for p in record.phases if p.name == "build") or None,
+        "energy_j": sum(known(joules)) if whole else None,
+        "energy_kind": weakest(m.kind for m in parts) if whole else "absent",
+        "energy_scope": "+".join(names) or None,
+        **_artifact(record),
+    }
+
+
+def _window_s(record: Record) -> float | None:
+    return sum(p.duration_s for p in record.phases if p.name == "steady") or None
+
+
+def _idle_w(record: Record, names: Sequence[str]) -> float | None:
+    """Idle power of the scope, W."""
+    parts = [m.idle_w for name in names for m in steady(record, name)[:1]]
+    return sum(known(parts)) if len(parts) == len(names) and parts and None not in parts else None
+
+
+def _codes(findings: Iterable[Finding]) -> str | None:
+    return ";".join(dict.fromkeys(f.code for f in findings)) or None
