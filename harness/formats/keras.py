@@ -6,7 +6,6 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,22 @@ from typing import Any
 import numpy as np
 
 from harness.errors import EngineError
+from harness.formats.reading import reading
 from harness.schema import ArtifactFacts
 
 CONFIG_BYTES = 256 * 2**20
+KIND = ("a Keras model", "save it again with model.save()")
 TRUST = "look at what it does, then run with --trust"
 
 # Layers whose weights cost no multiply-accumulate of their own: a normalisation folds into its neighbour, an embedding is looked up.
 FREE_LAYERS = ("BatchNormalization", "Embedding", "Normalization")
+SEPARABLE = ("depthwise_kernel", "pointwise_kernel")
+KERNELS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"), ("kernel",)),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), ("kernel",)),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), SEPARABLE),
+}
+"""The attributes that hold a layer's kernels, by its class."""
 
 
 def import_keras() -> Any:
@@ -48,25 +56,13 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
     Raises:
         EngineError: No model, a damaged one, or one that brings code and is not trusted.
     """
-    with _sentence(path):
+    with reading(path, *KIND):
         config = _h5_config(path) if path.suffix in (".h5", ".hdf5") else _zip_config(path)
         if not trusted:
             _refuse_code(path, config)
     keras = import_keras()
-    with _sentence(path):
+    with reading(path, *KIND):
         return keras.models.load_model(str(path), compile=False, safe_mode=not trusted)
-
-
-@contextmanager
-def _sentence(path: Path) -> Iterator[None]:
-    """Whatever a library raises over a file, as a sentence."""
-    try:
-        yield
-    except (EngineError, MemoryError):
-        raise
-    except Exception as error:  # a file of other people's can make a parser raise anything
-        line = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise EngineError(f"{path.name} cannot be loaded as a Keras model: {line[:300]}", "save it again with model.save()") from error
 
 
 def _zip_config(path: Path) -> Any:
@@ -76,7 +72,9 @@ def _zip_config(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
-                raise EngineError(f"{path.name} holds the path {entry.filename!r}, which leaves the archive", "get the file from its author again")
+                raise EngineError(
+                    f"{path.name} holds the path {entry.filename!r}, which leaves the archive", "get the file from its author again"
+                )
         if archive.getinfo("config.json").file_size > CONFIG_BYTES:
             raise EngineError(f"{path.name} has a configuration of more than 256 MiB", "get the file from its author again")
         return json.loads(archive.read("config.json"))
@@ -159,19 +157,14 @@ def _layer_macs(layer: Any) -> int | None:
     kind = type(layer).__name__
     if not layer.weights or kind in FREE_LAYERS:
         return 0
+    if kind not in KERNELS or len(layer._inbound_nodes) > 1:  # a shared layer runs more than once
+        return None
     try:
-        positions_in, positions_out = _positions(layer, layer.input.shape), _positions(layer, layer.output.shape)
-    except (AttributeError, ValueError):  # called nowhere, or its input is no single tensor
+        tensor = layer.input if kind.endswith("Transpose") else layer.output
+    except (AttributeError, ValueError):  # it is called nowhere
         return None
-    if positions_in is None or positions_out is None or len(layer._inbound_nodes) > 1:  # a shared layer runs more than once
-        return None
-    if kind in ("Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"):
-        return positions_out * prod(layer.kernel.shape)
-    if kind in ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"):
-        return positions_in * prod(layer.kernel.shape)
-    if kind in ("SeparableConv1D", "SeparableConv2D"):
-        return positions_out * (prod(layer.depthwise_kernel.shape) + prod(layer.pointwise_kernel.shape))
-    return None
+    positions = _positions(layer, tensor.shape)
+    return None if positions is None else positions * sum(prod(getattr(layer, kernel).shape) for kernel in KERNELS[kind])
 
 
 def _positions(layer: Any, shape: tuple[int | None, ...]) -> int | None:

@@ -1,0 +1,179 @@
+"""An `.onnx` file -> the model, with no data from outside its folder, and what can be counted in it. Creates no session."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import EngineError
+from harness.formats.precision import precision_text
+from harness.formats.reading import reading
+from harness.schema import ArtifactFacts
+
+KIND = ("an ONNX model", "export it again; the file may be damaged or cut short")
+FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
+NAMES = {"float": "float32", "double": "float64"}
+# Operators that take a quantized constant, and at which inputs its scale and zero point stand.
+QUANTIZED = {
+    "DequantizeLinear": (0, 1, 2),
+    "MatMulInteger": (1, None, 3),
+    "ConvInteger": (1, None, 3),
+    "QLinearConv": (3, 4, 5),
+    "QLinearMatMul": (3, 4, 5),
+}
+
+
+def load_onnx(path: Path, *, weights: bool = True) -> Any:
+    """The model, with its external data.
+
+    Args:
+        path: The file.
+        weights: False: leave external data where they are.
+
+    Raises:
+        EngineError: No ONNX model, a damaged one, one that draws data from outside its folder, or no `onnx` installed.
+    """
+    onnx = import_onnx()
+    with reading(path, *KIND):
+        model = onnx.load(str(path), load_external_data=False)
+        if not model.graph.node:
+            raise EngineError(f"{path.name} is no ONNX model: it has no graph", KIND[1])
+        _refuse_outside(path, model)
+        if weights:
+            onnx.load_external_data_for_model(model, str(path.parent))
+    return model
+
+
+def import_onnx() -> Any:
+    """The `onnx` package.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise EngineError(f"ONNX cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
+    return onnx
+
+
+def has_external_data(model: Any) -> bool:
+    """Whether some tensors lie in other files."""
+    return any(tensor.external_data for tensor in tensors(model))
+
+
+def tensors(model: Any) -> Iterator[Any]:
+    """Every constant of a model, those of subgraphs and functions too."""
+    yield from _graph_tensors(model.graph)
+    for function in model.functions:
+        yield from _node_tensors(function.node)
+
+
+def facts(model: Any) -> ArtifactFacts:
+    """Parameters, and those that are not 0, of a model with its weights; null where they are in types NumPy has not. Multiply-accumulates are not counted."""
+    from onnx import numpy_helper
+
+    parameters = nonzero = 0
+    zero_points = _zero_points(model)
+    for tensor in _weights(model):
+        values = numpy_helper.to_array(tensor)
+        zero = zero_points.get(tensor.name)
+        if zero is not None and zero.any():
+            if zero.size > 1:  # along which axis is not worth the code: the tools of the field make zero points of 0 there
+                return ArtifactFacts()
+            values = values.astype(np.int64) - int(zero.flat[0])
+        parameters += values.size
+        nonzero += int(np.count_nonzero(values))
+    return ArtifactFacts(parameters=parameters, nonzero_parameters=nonzero)
+
+
+def precision(model: Any, *, fused: bool = True) -> str | None:
+    """The precision a model computes in, by most of its weights; null where it has none.
+
+    Args:
+        model: Its external data may be missing.
+        fused: Whether the engine fuses quantize-dequantize pairs into integer operators; without it these run in float.
+    """
+    types = import_onnx().TensorProto.DataType
+    weights: Counter[str] = Counter()
+    for tensor in _weights(model):
+        name = types.Name(tensor.data_type).lower()
+        weights[NAMES.get(name, name)] += max(1, int(np.prod(tensor.dims)))
+    if not weights:
+        return None
+    kind = weights.most_common(1)[0][0]
+    if kind.startswith(("int", "uint")):
+        operators = {node.op_type for node in model.graph.node}
+        whole = "QLinearConv" in operators or "QLinearMatMul" in operators or ("QuantizeLinear" in operators and fused)
+        return precision_text(kind if whole else "float32", kind)
+    return precision_text(None, kind) if kind != "float16" else "float16 weights"
+
+
+# --- inside ------------------------------------------------------------------------------------------------------------
+
+
+def _refuse_outside(path: Path, model: Any) -> None:
+    folder = path.parent.resolve()
+    for tensor in tensors(model):
+        for entry in tensor.external_data:
+            if entry.key == "location" and not (folder / entry.value).resolve().is_relative_to(folder):
+                raise EngineError(f"{path.name} draws data from {entry.value!r}, outside its folder", "put the data beside the model")
+
+
+def _graph_tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Any) -> Iterator[Any]:
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _graph_tensors(graph)
+
+
+def _weights(model: Any) -> Iterator[Any]:
+    """The initializers that are computed with: floats that are no scale, and integers that a quantized operator takes."""
+    name_of = import_onnx().TensorProto.DataType.Name
+    quantized: set[str] = set()
+    beside: set[str] = set()
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear", *QUANTIZED):
+            value, *rest = QUANTIZED.get(node.op_type, (0, 1, 2))
+            quantized.add(_input(node, value))
+            beside.update(_input(node, at) for at in rest)
+    # Dynamic quantization multiplies by the weights' scale in an operator of its own.
+    beside.update(tensor.name for tensor in model.graph.initializer if tensor.name.endswith(("_scale", "_zero_point")))
+    for tensor in model.graph.initializer:
+        if tensor.name in quantized or (name_of(tensor.data_type) in FLOATS and tensor.name not in beside):
+            yield tensor
+
+
+def _zero_points(model: Any) -> dict[str, Any]:
+    """Zero points by the name of the weight they belong to."""
+    from onnx import numpy_helper
+
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    found = {}
+    for node in model.graph.node:
+        if node.op_type in QUANTIZED:
+            value, _, zero = QUANTIZED[node.op_type]
+            if (name := _input(node, zero)) in constants:
+                found[_input(node, value)] = numpy_helper.to_array(constants[name])
+    return found
+
+
+def _input(node: Any, index: int | None) -> str:
+    """The name at one of a node's inputs; empty where it has none there."""
+    return node.input[index] if index is not None and index < len(node.input) else ""

@@ -1,0 +1,163 @@
+"""Magnitude pruning: a Keras model -> the same model with the smallest weights at exactly 0, fine-tuned on training data."""
+
+from __future__ import annotations
+
+from math import ceil
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import EngineError
+from harness.formats.keras import facts, import_keras, leaf_layers, load_keras
+from harness.schema import ArtifactFacts, VariantSpec
+from harness.variants.base import Array, Job, Recipe
+from harness.variants.training import fit, steps_of
+
+PRUNED = ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
+
+
+class Parameters(BaseModel):
+    """What a suite may set."""
+
+    model_config = ConfigDict(extra="forbid")
+    final_sparsity: float = Field(
+        0.9, gt=0, lt=1, description="share of zeros in each kernel at the end", json_schema_extra={"shown": True}
+    )
+    initial_sparsity: float = Field(0.5, ge=0, lt=1, description="share of zeros when pruning begins")
+    epochs: int | None = Field(None, ge=1, le=100_000, description="epochs of fine-tuning; null: those of the model's training")
+    begin_step: int = Field(0, ge=0, description="training step at which pruning begins")
+    end_step: int | None = Field(None, ge=1, description="step at which the final sparsity is reached; null: two thirds of the fit")
+    frequency: int = Field(10, ge=1, description="steps between two changes of the masks")
+
+
+class Schedule(NamedTuple):
+    """Polynomial decay of the dense part, of third degree.
+
+    Zhu and Gupta, "To prune, or not to prune" (2017), equation 1:
+    s(t) = s_f + (s_i - s_f) (1 - (t - t_0) / (t_1 - t_0))^3 for t_0 <= t <= t_1.
+
+    Attributes:
+        initial: s_i, share of zeros at `begin`.
+        final: s_f, from `end` on.
+        begin: t_0, training step.
+        end: t_1, training step.
+        frequency: Steps between two changes.
+    """
+
+    initial: float
+    final: float
+    begin: int
+    end: int
+    frequency: int
+
+    def sparsity(self, step: int) -> float:
+        """Share of zeros at a step; 0 before the beginning."""
+        if step < self.begin:
+            return 0.0
+        left = 1 - min(1.0, (step - self.begin) / max(1, self.end - self.begin))
+        return self.final + (self.initial - self.final) * left**3
+
+    def changes(self, step: int) -> bool:
+        """Whether the masks change at a step; the last change is at `end`, whatever the frequency."""
+        return step == self.end or (self.begin <= step < self.end and (step - self.begin) % self.frequency == 0)
+
+
+class Prune(Recipe):
+    """Zeros in each kernel of the dense and convolutional layers, by magnitude; biases and everything else stay."""
+
+    spec: ClassVar = VariantSpec(
+        name="prune",
+        summary="magnitude pruning, polynomial decay, fine-tuned",
+        packages=("tensorflow", "tensorflow-cpu", "keras"),
+        extra="tensorflow",
+        parameters=Parameters,
+        conversions=(("keras", "keras"),),
+        needs=("train", "labels"),
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Train with masks, save, and count the zeros in what was saved."""
+        assert job.data
+        training = job.training.model_copy(update={"epochs": job.parameters.epochs or job.training.epochs})
+        schedule = schedule_of(job.parameters, steps_of(training, job.data))
+        keras = import_keras()
+        model = load_keras(job.source, trusted=job.trusted)
+        layers = [layer for layer in leaf_layers(model) if type(layer).__name__ in PRUNED]
+        if not layers:
+            raise EngineError("the model has no dense or convolutional layer to prune", "leave `prune` out for this model")
+        job.notes.update(fit(model, training, job.data, job.seed, callbacks=[masking(keras, layers, schedule)]))
+        target = job.folder / "model.keras"
+        model.save(target)
+        saved = load_keras(target, trusted=job.trusted)
+        job.notes["sparsity"] = verify(saved, schedule.final)
+        return target, facts(saved)
+
+
+def schedule_of(parameters: Parameters, steps: int) -> Schedule:
+    """The schedule for a fit of so many steps.
+
+    Raises:
+        EngineError: The fit ends before the schedule does.
+    """
+    end = parameters.end_step if parameters.end_step is not None else max(parameters.begin_step, 2 * steps // 3)
+    if end >= steps or parameters.begin_step > end:
+        raise EngineError(
+            f"pruning would run from step {parameters.begin_step} to step {end}, the fit has {steps} steps",
+            f"train for at least {max(end, parameters.begin_step) + 1} steps (epochs, batch_size), or lower end_step and begin_step",
+        )
+    return Schedule(parameters.initial_sparsity, parameters.final_sparsity, parameters.begin_step, end, parameters.frequency)
+
+
+def masking(keras: Any, layers: list[Any], schedule: Schedule) -> Any:
+    """A Keras callback that keeps the pruned weights at 0 after each step."""
+
+    class Masking(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = 0
+            self.masks: list[Any] = []
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if schedule.changes(self.step):
+                sparsity = schedule.sparsity(self.step)
+                self.masks = [keras.ops.convert_to_tensor(mask(np.asarray(layer.kernel), sparsity)) for layer in layers]
+            for layer, kept in zip(layers, self.masks, strict=False):
+                layer.kernel.assign(layer.kernel * kept)
+            self.step += 1
+
+    return Masking()
+
+
+def mask(kernel: Array, sparsity: float) -> Array:
+    """1 for the weights that stay, 0 for the smallest, of the kernel's shape and type.
+
+    Args:
+        kernel: The weights.
+        sparsity: Share of zeros; the number of zeros is rounded up.
+    """
+    zeros = ceil(sparsity * kernel.size - 1e-9)
+    kept = np.ones(kernel.size, kernel.dtype)
+    if zeros:
+        kept[np.argpartition(np.abs(kernel).ravel(), zeros - 1)[:zeros]] = 0
+    return kept.reshape(kernel.shape)
+
+
+def verify(model: Any, final_sparsity: float) -> dict[str, float]:
+    """The share of exact zeros in each pruned kernel, by layer.
+
+    Raises:
+        EngineError: One falls short.
+    """
+    shares: dict[str, float] = {}
+    for layer in leaf_layers(model):
+        if type(layer).__name__ in PRUNED:
+            kernel = np.asarray(layer.kernel)
+            shares[layer.name] = 1 - int(np.count_nonzero(kernel)) / kernel.size
+    short = [f"{name} ({share:.4f})" for name, share in shares.items() if share < final_sparsity - 1e-9]
+    if short:
+        raise EngineError(
+            f"pruning fell short of {final_sparsity} zeros in {', '.join(short)}", "this is a bug of the harness: please report it"
+        )
+    return shares

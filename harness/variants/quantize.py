@@ -1,0 +1,229 @@
+"""Post-training quantization: a Keras or ONNX model -> one with smaller numbers, inputs and outputs still float32."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import EngineError
+from harness.formats import onnx
+from harness.formats.keras import load_keras
+from harness.formats.reading import first_line
+from harness.schema import ArtifactFacts, VariantSpec
+from harness.variants.base import Array, Job, Recipe
+from harness.variants.export import TENSORFLOW, to_tflite
+
+CONVERSIONS = (("keras", "tflite"), ("onnx", "onnx"))
+PACKAGES = (*TENSORFLOW, "onnx", "onnxruntime")
+
+
+class Float16(Recipe):
+    """Weights in float16. LiteRT computes in float32 unless its delegate can do better; ONNX Runtime on a CPU casts."""
+
+    spec: ClassVar = VariantSpec(
+        name="float16", summary="float16 weights", packages=(*PACKAGES, "onnxconverter-common"), extra="tensorflow", conversions=CONVERSIONS
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Convert."""
+        if job.source_format == "keras":
+            import tensorflow as tf
+
+            return to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT], target_spec=_target_spec(tf, types=[tf.float16]))
+        with _quantizing("float16"):
+            from onnxconverter_common.float16 import convert_float_to_float16
+
+            converted = convert_float_to_float16(onnx.load_onnx(job.source), keep_io_types=True)
+        return _save_onnx(job, converted)
+
+
+class DynamicInt8(Recipe):
+    """Weights in int8, activations quantized while it runs where the kernel can, no calibration."""
+
+    spec: ClassVar = VariantSpec(
+        name="dynamic_int8", summary="int8 weights, dynamic range", packages=PACKAGES, extra="tensorflow", conversions=CONVERSIONS
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Convert."""
+        if job.source_format == "keras":
+            import tensorflow as tf
+
+            return to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT])
+        target = job.folder / "model.onnx"
+        with _quantizing("dynamic_int8"), _prepared(job) as source:
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+
+            # ONNX Runtime's integer convolution on a CPU takes unsigned weights alone.
+            quantize_dynamic(source, target, weight_type=QuantType.QUInt8)
+        return target, onnx.facts(onnx.load_onnx(target))
+
+
+class Calibration(BaseModel):
+    """What a suite may set for `int8`."""
+
+    model_config = ConfigDict(extra="forbid")
+    samples: int = Field(256, ge=1, le=100_000, description="training samples whose activations set the ranges")
+
+
+class Int8(Recipe):
+    """Weights and activations in int8, their ranges calibrated on training data; float32 at the ends."""
+
+    spec: ClassVar = VariantSpec(
+        name="int8",
+        summary="full integer, calibrated on training data",
+        packages=PACKAGES,
+        extra="tensorflow",
+        parameters=Calibration,
+        conversions=CONVERSIONS,
+        needs=("train",),
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Calibrate and convert."""
+        assert job.data
+        samples = calibration(job.data.inputs, job.parameters.samples, job.seed)
+        job.notes["calibration_samples"] = len(samples[0])
+        if job.source_format == "keras":
+            import tensorflow as tf
+
+            return to_tflite(
+                job,
+                optimizations=[tf.lite.Optimize.DEFAULT],
+                target_spec=_target_spec(tf, ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]),
+                representative_dataset=_representative(job, samples),
+            )
+        target = job.folder / "model.onnx"
+        with _quantizing("int8"), _prepared(job) as source:
+            _quantize_static(source, target, samples)
+        return target, onnx.facts(onnx.load_onnx(target))
+
+
+def calibration(inputs: Sequence[Array], count: int, seed: int) -> list[Array]:
+    """A seeded choice of samples, the same rows of each input.
+
+    Args:
+        inputs: One array for each model input, first axis the sample.
+        count: How many; all where there are fewer.
+        seed: Of the choice.
+    """
+    available = len(inputs[0])
+    chosen = np.random.default_rng(seed).permutation(available)[:count]
+    return [array[chosen] for array in inputs]
+
+
+def rows(samples: list[Array]) -> Iterator[list[Array]]:
+    """The samples one by one, each input with a batch axis of 1."""
+    for index in range(len(samples[0])):
+        yield [array[index : index + 1] for array in samples]
+
+
+def _target_spec(tf: Any, types: Any = (), ops: Any = None) -> Any:
+    spec = tf.lite.TargetSpec(supported_ops=ops)
+    spec.supported_types = list(types)
+    return spec
+
+
+@contextmanager
+def _quantizing(recipe: str) -> Iterator[None]:
+    """What ONNX Runtime's tools raise over a model, as a sentence."""
+    try:
+        yield
+    except (EngineError, MemoryError):
+        raise
+    except ImportError as error:
+        raise EngineError(f"{recipe} of an ONNX model needs more: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
+    except Exception as error:  # the tools raise whatever an unknown operator makes them raise
+        raise EngineError(
+            f"{recipe} cannot be applied to this ONNX model: {first_line(error)}", "leave this variant out for this model"
+        ) from error
+
+
+@contextmanager
+def _prepared(job: Job) -> Iterator[Path]:
+    """The model with its shapes inferred and its constants folded, as the quantizer wants it; as it is where that fails."""
+    from onnxruntime.quantization import shape_inference
+
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        model = Path(folder) / "prepared.onnx"
+        try:
+            shape_inference.quant_pre_process(str(job.source), str(model))
+        except Exception as error:  # symbolic shapes of other people's models are more than it can do
+            job.notes["preparation"] = f"skipped: {first_line(error)}"
+            model = job.source
+        yield model
+
+
+def _representative(job: Job, samples: list[Array]) -> Callable[[], Iterator[list[Array]]]:
+    """The samples as TensorFlow's converter asks for them: one by one, in the order of the model's inputs."""
+    tensors = [(tensor.name, tuple(tensor.shape), np.dtype(tensor.dtype)) for tensor in load_keras(job.source, trusted=job.trusted).inputs]
+    shaped = _shaped(tensors, samples)
+    return lambda: rows(shaped)
+
+
+def _quantize_static(source: Path, target: Path, samples: list[Array]) -> None:
+    from onnx.helper import tensor_dtype_to_np_dtype
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    model = onnx.load_onnx(source, weights=False)
+    constants = {tensor.name for tensor in model.graph.initializer}  # old exporters list them among the inputs
+    tensors = [
+        (
+            value.name,
+            tuple(d.dim_value or None for d in value.type.tensor_type.shape.dim),
+            tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
+        )
+        for value in model.graph.input
+        if value.name not in constants
+    ]
+    shaped = _shaped(tensors, samples)
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        queries = rows(shaped)
+
+        def get_next(self) -> dict[str, Array] | None:
+            query = next(self.queries, None)
+            return None if query is None else dict(zip((name for name, _, _ in tensors), query, strict=True))
+
+    quantize_static(
+        source,
+        target,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+    )
+
+
+def _shaped(tensors: Sequence[tuple[str, tuple[int | None, ...], np.dtype[Any]]], samples: list[Array]) -> list[Array]:
+    """The samples in the shapes and types of a model's inputs; an axis of 1 may be missing or superfluous."""
+    if len(tensors) != len(samples):
+        names = ", ".join(name for name, _, _ in tensors)
+        raise EngineError(
+            f"the model has {len(tensors)} inputs ({names}), the training data {len(samples)} arrays", "list one array for each input"
+        )
+    shaped = []
+    for (name, shape, dtype), array in zip(tensors, samples, strict=True):
+        open_sizes = shape[1:].count(None)
+        wanted = array.shape[1:] if open_sizes > 1 else [-1 if size is None else size for size in shape[1:]]
+        try:
+            shaped.append(array.reshape(len(array), *wanted).astype(dtype))
+        except ValueError as error:
+            raise EngineError(
+                f"input {name!r} wants samples of shape {shape[1:]}, the training data has {array.shape[1:]}",
+                "reshape the array in the .npz",
+            ) from error
+    return shaped
+
+
+def _save_onnx(job: Job, model: Any) -> tuple[Path, ArtifactFacts]:
+    target = job.folder / "model.onnx"
+    onnx.import_onnx().save(model, str(target))
+    return target, onnx.facts(model)
