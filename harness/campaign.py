@@ -21,7 +21,22 @@ from harness.engines.base import Load
 from harness.environment import environment
 from harness.errors import StoreError, SuiteError
 from harness.runner import Bench, Order, Outcome, run
-from harness.schema import Artifact, Build, Case, Catalogue, Domain, Environment, Grid, Header, Profile, Record, StoredRun, Suite, Task, Trace
+from harness.schema import (
+    Artifact,
+    Build,
+    Case,
+    Catalogue,
+    Domain,
+    Environment,
+    Grid,
+    Header,
+    Profile,
+    Record,
+    StoredRun,
+    Suite,
+    Task,
+    Trace,
+)
 from harness.sensors.base import Sensor
 from harness.sensors.probe import open_sensors, probe
 from harness.store import Store, new_run_id, read_run
@@ -64,7 +79,9 @@ class Campaign:
         records: What earlier sessions stored.
     """
 
-    def __init__(self, store: Store, header: Header, catalogue: Catalogue, sensors: Sensors, observer: Observer, records: Sequence[Record] = ()) -> None:
+    def __init__(
+        self, store: Store, header: Header, catalogue: Catalogue, sensors: Sensors, observer: Observer, records: Sequence[Record] = ()
+    ) -> None:
         self.store, self.header, self.catalogue, self.sensors, self.observer = store, header, catalogue, sensors, observer
         self.records = list(records)
         self.attempt = 1 + max((r.attempt for r in records), default=0)
@@ -116,19 +133,30 @@ class Campaign:
         original = self.originals.get(build.build_id)
         if original:
             quoted = original.model_copy(
-                update={"run_id": self.header.run_id, "cached": True, "attempt": task.attempt, "block": 0, "repetition": 0, "artifact": self.artifacts[build.build_id]}
+                update={
+                    "run_id": self.header.run_id,
+                    "cached": True,
+                    "attempt": task.attempt,
+                    "block": 0,
+                    "repetition": 0,
+                    "artifact": self.artifacts[build.build_id],
+                }
             )
             self._store(Outcome(quoted, Trace({}, {}), np.zeros((3, 0)), np.zeros(0)))
             return
         if build.parent and build.parent not in self.artifacts:
-            self._store(self._failed(task, f"the step before it was not built: {self._why(build.parent)}", refused=self._was_refused(build.parent)))
+            self._store(
+                self._failed(task, f"the step before it was not built: {self._why(build.parent)}", refused=self._was_refused(build.parent))
+            )
             return
         with self.cache.workshop() as folder:
             outcome = run(task, self._build_order(build, folder), self._bench(), self.observer.phase)
             artifact = outcome.record.artifact
             if outcome.record.status == "ok" and artifact:
                 kept = self.cache.keep(folder, outcome.record)
-                outcome = Outcome(outcome.record.model_copy(update={"artifact": kept}), outcome.trace, outcome.completions, outcome.per_sample)
+                outcome = Outcome(
+                    outcome.record.model_copy(update={"artifact": kept}), outcome.trace, outcome.completions, outcome.per_sample
+                )
                 self.artifacts[build.build_id] = kept
             self._store(outcome)
 
@@ -291,11 +319,17 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
         here = _here(catalogue, sensors)
         first = stored.header.environments[0]
         if here.environment_id != first.environment_id:
-            raise SuiteError(f"{folder.name} was begun on another machine or with other versions: {_differences(first, here)}", "resume it there, or start a new run here")
+            raise SuiteError(
+                f"{folder.name} was begun on another machine or with other versions: {_differences(first, here)}",
+                "resume it there, or start a new run here",
+            )
         now, then = ({(d.name, d.kind) for d in domains} for domains in ([d for _, ds in sensors for d in ds], stored.header.domains))
         if now != then:
             changed = ", ".join(sorted({name for name, _ in now ^ then}))
-            raise SuiteError(f"{folder.name} was begun with other sensors: {changed}", "make the same sensors readable (`harness doctor`), or start a new run")
+            raise SuiteError(
+                f"{folder.name} was begun with other sensors: {changed}",
+                "make the same sensors readable (`harness doctor`), or start a new run",
+            )
         store, header = Store(folder), stored.header
         if here.boot_id != header.environments[-1].boot_id:
             header = header.model_copy(update={"environments": (*header.environments, here)})
@@ -333,7 +367,10 @@ def machine_lock(run_id: str, observer: Observer) -> Iterator[None]:
             observer.waiting(_owner(owner))
             lock.acquire(poll_interval=0.5)
     except OSError as error:
-        raise StoreError(f"the lock {lock.lock_file} cannot be taken: {error.strerror or error}", "is it another user's? ask them, or remove it when no run is on") from None
+        raise StoreError(
+            f"the lock {lock.lock_file} cannot be taken: {error.strerror or error}",
+            "is it another user's? ask them, or remove it when no run is on",
+        ) from None
     try:
         with contextlib.suppress(OSError):
             owner.write_text(json.dumps({"pid": os.getpid(), "run": run_id, "since": datetime.now(UTC).isoformat(timespec="seconds")}))
@@ -351,7 +388,14 @@ def _owner(path: Path) -> str:
 
 
 def _here(catalogue: Catalogue, sensors: Sensors) -> Environment:
-    packages = sorted({p for family in (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads) for spec in family.values() for p in spec.packages})
+    packages = sorted(
+        {
+            p
+            for family in (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads)
+            for spec in family.values()
+            for p in spec.packages
+        }
+    )
     return environment([device for sensor, _ in sensors for device in sensor.describe()], packages)
 
 
@@ -366,7 +410,10 @@ def _check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as probe_file:
             probe_file.write(b"\0" * 4096)
     except OSError as error:
-        raise StoreError(f"the results folder {folder} cannot be written: {error.strerror or error}", "choose another with --results, or mend its permissions") from None
+        raise StoreError(
+            f"the results folder {folder} cannot be written: {error.strerror or error}",
+            "choose another with --results, or mend its permissions",
+        ) from None
 
 
 def _check_files(stored: StoredRun) -> None:

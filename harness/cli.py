@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from harness.campaign import Campaign
     from harness.schema import StoredRun, Suite
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, help="Energy-aware benchmarking of machine-learning models.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Energy-aware benchmarking of machine-learning models.",
+)
 
 SuitePath = Annotated[Path, typer.Argument(help="a suite file", show_default=False)]
 Results = Annotated[Path, typer.Option(help="the results folder", envvar="HARNESS_RESULTS")]
@@ -24,7 +30,9 @@ Device = Annotated[str, typer.Option(help="keep only the cases of this device: c
 Trust = Annotated[bool, typer.Option("--trust", help="let models run code of their own, and paths leave the suite's folder")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
 
-EXIT_CODES = "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
+EXIT_CODES = (
+    "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
+)
 
 
 def main() -> None:
@@ -75,7 +83,9 @@ def run(
     results: Results = Path("results"),
     device: Device = "auto",
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="finish an interrupted run", show_default=False)] = None,
-    country: Annotated[str | None, typer.Option(help="ISO code of the grid that carbon figures are computed with, such as DEU", show_default=False)] = None,
+    country: Annotated[
+        str | None, typer.Option(help="ISO code of the grid that carbon figures are computed with, such as DEU", show_default=False)
+    ] = None,
     trust: Trust = False,
 ) -> int:
     """Measure every case of a suite, and leave the run and its report in the results folder."""

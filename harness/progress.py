@@ -78,7 +78,9 @@ class Progress:
             self._say(f"{record.status}: {self._name()}: {(record.reason or '').splitlines()[0]}")
         elif not self._live:
             total = int(row.total or self._done)
-            self._say(f"[{self._done}/{total}] {self._name()}{'  from the cache' if record.cached else ''}{'  ' + row.fields['left'] if row.fields['left'] else ''}")
+            self._say(
+                f"[{self._done}/{total}] {self._name()}{'  from the cache' if record.cached else ''}{'  ' + row.fields['left'] if row.fields['left'] else ''}"
+            )
 
     def _name(self) -> str:
         task = self._task

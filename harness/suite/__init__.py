@@ -14,7 +14,9 @@ from harness.suite.resolve import resolve
 __all__ = ["json_schema", "load_suite"]
 
 
-def load_suite(path: Path, catalogue: Catalogue, devices: Collection[str] = ("cpu",), *, device: str = "auto", trusted: bool = False) -> Suite:
+def load_suite(
+    path: Path, catalogue: Catalogue, devices: Collection[str] = ("cpu",), *, device: str = "auto", trusted: bool = False
+) -> Suite:
     """Read, validate and expand a suite.
 
     Args:

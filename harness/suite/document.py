@@ -110,9 +110,13 @@ def _parse(path: Path, text: str) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise SuiteError(f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", "mend that line; nothing was built") from None
+        raise SuiteError(
+            f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", "mend that line; nothing was built"
+        ) from None
     except (YAMLError, ValueError, RecursionError, AttributeError, TypeError) as error:
-        sentence = "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0] if str(error) else type(error).__name__
+        sentence = (
+            "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0] if str(error) else type(error).__name__
+        )
         raise SuiteError(f"{path}:1: not valid YAML: {sentence}", "mend it; nothing was built") from None
 
 
@@ -127,7 +131,9 @@ class _Walk:
         """One node and what is below it."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
-            raise SuiteError(f"{self.document.path}: its aliases grow to more than {MAX_NODES} values", "write the values out instead of nesting aliases")
+            raise SuiteError(
+                f"{self.document.path}: its aliases grow to more than {MAX_NODES} values", "write the values out instead of nesting aliases"
+            )
         if depth > MAX_DEPTH:
             raise SuiteError(f"{self.document.path}: nested more than {MAX_DEPTH} deep, or an alias that holds itself", "write it flat")
         if isinstance(node, dict):

@@ -144,7 +144,10 @@ class _Expansion:
             lacks_labels = "labels" in needs and model.train is not None and model.train.labels is None
             if model.workload is None and needs and (model.train is None or lacks_labels):
                 what = "labels in `data.train`" if lacks_labels else "`data.train`"
-                self.document.blame((*place, "variants"), f"{step.recipe} needs {what}, which model {model.name!r} does not have (test data never enters a build)")
+                self.document.blame(
+                    (*place, "variants"),
+                    f"{step.recipe} needs {what}, which model {model.name!r} does not have (test data never enters a build)",
+                )
                 return False
         return True
 
@@ -156,13 +159,17 @@ class _Expansion:
 
     # --- cells ---
 
-    def _cell(self, model: Model, variant: Variant, engine: EngineChoice, *, device: str, batch_size: int, threads: int, scenario: str) -> None:
+    def _cell(
+        self, model: Model, variant: Variant, engine: EngineChoice, *, device: str, batch_size: int, threads: int, scenario: str
+    ) -> None:
         rest = f"{engine.text}/{device}/b{batch_size}/t{threads}/{scenario}"
         case_id = f"{model.name}/{variant.text}/{rest}"
         if case_id in self.cases:
             return
         if device not in engine.spec.devices:
-            self.impossible[case_id] = Impossible(case_id=case_id, reason=f"{engine.spec.name} runs on {', '.join(engine.spec.devices)}, not on {device}")
+            self.impossible[case_id] = Impossible(
+                case_id=case_id, reason=f"{engine.spec.name} runs on {', '.join(engine.spec.devices)}, not on {device}"
+            )
             return
         route = find_route(model, variant.steps, engine.spec, self.catalogue.variants)
         if isinstance(route, str):
@@ -198,7 +205,9 @@ class _Expansion:
                 "version": spec.version if spec else 1,
                 "format": hop.format,
                 "packages": _versions(spec.packages if spec else FIRST_PACKAGES),
-                "data": model.train.model_dump(mode="json", exclude={"inputs": {"__all__": {"path"}}, "labels": {"path"}}) if needs_data and model.train else None,
+                "data": model.train.model_dump(mode="json", exclude={"inputs": {"__all__": {"path"}}, "labels": {"path"}})
+                if needs_data and model.train
+                else None,
                 "training": model.training.model_dump(mode="json") if needs_data and model.training else None,
                 "seed": self.seed,
                 "trusted": model.trusted,
@@ -226,7 +235,11 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
     Returns:
         The hops from the first build on, or the reason why there is none.
     """
-    start = [Hop(Step(recipe="dataset"), "npz"), Hop(Step(recipe="train"), "keras")] if model.workload else [Hop(Step(recipe="source"), _native(model.format))]
+    start = (
+        [Hop(Step(recipe="dataset"), "npz"), Hop(Step(recipe="train"), "keras")]
+        if model.workload
+        else [Hop(Step(recipe="source"), _native(model.format))]
+    )
     exporters = {name: spec for name, spec in variants.items() if spec.exporter}
     queue = deque([(start, 0)])
     seen = set()
@@ -239,9 +252,14 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
             continue
         seen.add((have, done))
         if done < len(steps):
-            queue.extend(([*hops, Hop(steps[done], out)], done + 1) for source, out in variants[steps[done].recipe].conversions if source == have)
+            queue.extend(
+                ([*hops, Hop(steps[done], out)], done + 1) for source, out in variants[steps[done].recipe].conversions if source == have
+            )
         queue.extend(
-            ([*hops, Hop(Step(recipe=name), out)], done) for name, spec in exporters.items() for source, out in spec.conversions if source == have
+            ([*hops, Hop(Step(recipe=name), out)], done)
+            for name, spec in exporters.items()
+            for source, out in spec.conversions
+            if source == have
         )
     return _no_route(_native(model.format), steps, engine, variants, {have for have, _ in seen}, max(done for _, done in seen))
 
@@ -288,7 +306,12 @@ def _number(value: Any) -> str:
 def _identity(model: Model) -> dict[str, Any]:
     """What makes a model the same on another machine: not its path."""
     return model.model_dump(
-        mode="json", exclude={"path": True, "train": {"inputs": {"__all__": {"path"}}, "labels": {"path"}}, "test": {"inputs": {"__all__": {"path"}}, "labels": {"path"}}}
+        mode="json",
+        exclude={
+            "path": True,
+            "train": {"inputs": {"__all__": {"path"}}, "labels": {"path"}},
+            "test": {"inputs": {"__all__": {"path"}}, "labels": {"path"}},
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -72,7 +73,9 @@ class Matrix(Strict):
     """A product of its lists, over all models."""
 
     variants: Annotated[list[VariantItem], Field(min_length=1)] = ["dense"]
-    engines: Annotated[list[Annotated[Annotated[str, Tag("text")] | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
+    engines: Annotated[
+        list[Annotated[Annotated[str, Tag("text")] | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)
+    ]
     devices: Annotated[list[str], Field(min_length=1)] = ["auto"]
     batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1]
     threads: Annotated[list[Positive], Field(min_length=1)] = [1]
@@ -82,7 +85,9 @@ class Matrix(Strict):
 class QualityRule(Strict):
     """When a quality still counts as as good."""
 
-    margin: Annotated[float, Field(ge=0, lt=1, description="how much worse than dense still counts as as good, as a fraction: 0.01 is one point")] = 0.01
+    margin: Annotated[
+        float, Field(ge=0, lt=1, description="how much worse than dense still counts as as good, as a fraction: 0.01 is one point")
+    ] = 0.01
 
 
 class SuiteFile(Strict):
@@ -120,7 +125,9 @@ def parse(document: Document) -> SuiteFile:
         SuiteError: With the line of each mistake.
     """
     if not isinstance(document.values, dict):
-        document.blame((), "a suite is a mapping with `name`, `models` and `matrices`" + ("; the file is empty" if document.values is None else ""))
+        document.blame(
+            (), "a suite is a mapping with `name`, `models` and `matrices`" + ("; the file is empty" if document.values is None else "")
+        )
         document.check()
     try:
         return SuiteFile.model_validate(document.values)
@@ -131,7 +138,9 @@ def parse(document: Document) -> SuiteFile:
     raise AssertionError("a validation error without a problem")
 
 
-def validate_parameters(document: Document, place: Sequence[str | int], owner: str, model: type[BaseModel] | None, given: Mapping[str, Any]) -> dict[str, Any]:
+def validate_parameters(
+    document: Document, place: Sequence[str | int], owner: str, model: type[BaseModel] | None, given: Mapping[str, Any]
+) -> dict[str, Any]:
     """The parameters of a recipe or the options of an engine, defaults filled in; mistakes are noted in the document.
 
     Args:
@@ -163,7 +172,12 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "harness suite"
     recipes = {name: _parameters_schema(spec.parameters) for name, spec in catalogue.variants.items() if not spec.exporter}
-    step = {"oneOf": [{"enum": ["dense", *sorted(recipes)]}, {"type": "object", "properties": recipes, "additionalProperties": False, "maxProperties": 1, "minProperties": 1}]}
+    step = {
+        "oneOf": [
+            {"enum": ["dense", *sorted(recipes)]},
+            {"type": "object", "properties": recipes, "additionalProperties": False, "maxProperties": 1, "minProperties": 1},
+        ]
+    }
     matrix = schema["$defs"]["Matrix"]["properties"]
     matrix["variants"]["items"] = {"anyOf": [step, {"type": "array", "items": step, "minItems": 1}]}
     matrix["engines"]["items"] = {
@@ -198,12 +212,16 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
     kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     what = next((str(part) for part in reversed(place) if isinstance(part, str)), "the suite")
     if kind == "extra_forbidden":
-        section = root if owner else next((SECTIONS[part] for part in reversed(place[:-1]) if part in SECTIONS), root)
-        return f"unknown {f'parameter of {owner}' if owner else 'field'} {what!r}{nearest(what, section.model_fields)}"
+        if owner:
+            return f"unknown parameter of {owner} {what!r}{nearest(what, root.model_fields)}"
+        section = next((part for part in reversed(place[:-1]) if part in SECTIONS), None)
+        return f"unknown field {what!r}{_meant(what, str(section) if section else None)}"
     if kind == "missing":
         return f"the field {what!r} is missing"
     if kind == "union_tag_not_found":
-        return f"{what}: {_shown(given)} is neither a name nor a mapping"
+        return f"{what}: {_shown(given)} is neither a name nor a mapping" + (
+            "; put a name that YAML reads as nothing in quotes" if given is None else ""
+        )
     if kind in ("list_type", "tuple_type"):
         return f"{what!r} must be a list: write [{given}]" if isinstance(given, str | int | float) else f"{what!r} must be a list"
     if kind in ("float_type", "int_type") and isinstance(given, str):
@@ -215,6 +233,16 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
         return f"{what!r} must be text without control characters or '/', not {_shown(given)}"
     message = problem["msg"].replace("Input should be", "must be").replace("Value error, ", "")
     return f"{what!r} {message[0].lower()}{message[1:]}, not {_shown(given)}"
+
+
+def _meant(name: str, section: str | None) -> str:
+    """The nearest field of this section; where another section has a nearer one, that and its place."""
+    here = SECTIONS[section].model_fields if section else SuiteFile.model_fields
+    elsewhere = {field: where for where, model in SECTIONS.items() for field in model.model_fields}
+    close = difflib.get_close_matches(name, [*here, *elsewhere], n=1, cutoff=0.5)
+    if close and close[0] not in here and not difflib.get_close_matches(name, here, n=1, cutoff=0.8):
+        return f"; did you mean {close[0]!r}, which belongs under {elsewhere[close[0]]!r}?"
+    return nearest(name, here)
 
 
 def _unit(name: str) -> str:

@@ -38,7 +38,9 @@ def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, tru
 def _built_in(document: Document, place: Place, name: str, catalogue: Catalogue) -> Model | None:
     spec = catalogue.workloads.get(name)
     if spec is None:
-        document.blame(place, f"no built-in model is named {name!r}{nearest(name, catalogue.workloads)} (your own model needs `name` and `path`)")
+        document.blame(
+            place, f"no built-in model is named {name!r}{nearest(name, catalogue.workloads)} (your own model needs `name` and `path`)"
+        )
         return None
     sha256 = hashlib.sha256(f"{name} {spec.version}".encode()).hexdigest()
     return Model(name=name, workload=name, format="workload", sha256=sha256, metric=spec.metric)
@@ -107,7 +109,9 @@ class _Own:
             with path.open("rb"):
                 return path
         except FileNotFoundError:
-            close = nearest(written, [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.is_file() and p.suffix == path.suffix])
+            close = nearest(
+                written, [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.is_file() and p.suffix == path.suffix]
+            )
             self.document.blame(place, f"there is no file {written!r} in {self.folder}{close if 'mean' in close else ''}")
         except OSError as error:
             self.document.blame(place, f"{written!r} cannot be read: {error.strerror or error}")

@@ -1,0 +1,44 @@
+"""A small catalogue without any library behind it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.schema import Catalogue, EngineSpec, VariantSpec, WorkloadSpec
+
+
+class PruneParameters(BaseModel):
+    """As a pruning recipe has them."""
+
+    model_config = ConfigDict(extra="forbid")
+    final_sparsity: float = Field(0.9, gt=0, lt=1, json_schema_extra={"shown": True})
+    epochs: int = 5
+
+
+class OrtOptions(BaseModel):
+    """As an engine has them."""
+
+    model_config = ConfigDict(extra="forbid")
+    graph_optimization: Literal["disable", "basic", "all"] = "all"
+
+
+CATALOGUE = Catalogue(
+    engines={
+        "litert": EngineSpec(name="litert", formats=("tflite",)),
+        "onnxruntime": EngineSpec(name="onnxruntime", formats=("onnx",), parameters=OrtOptions),
+        "tensorflow": EngineSpec(name="tensorflow", formats=("keras",), devices=("cpu", "gpu")),
+        "null": EngineSpec(name="null", formats=("*",), simulated=True),
+    },
+    sensors={},
+    variants={
+        "float16": VariantSpec(name="float16", conversions=(("keras", "tflite"), ("onnx", "onnx"))),
+        "int8": VariantSpec(name="int8", conversions=(("keras", "tflite"), ("onnx", "onnx")), needs=("train",)),
+        "prune": VariantSpec(name="prune", conversions=(("keras", "keras"),), needs=("train", "labels"), parameters=PruneParameters),
+        "tflite": VariantSpec(name="tflite", conversions=(("keras", "tflite"),), exporter=True),
+        "onnx": VariantSpec(name="onnx", conversions=(("keras", "onnx"),), exporter=True),
+    },
+    workloads={"digits-cnn": WorkloadSpec(name="digits-cnn")},
+    broken={"vendor": "plug-in vendor:Engine cannot be imported: ImportError: no libvendor"},
+)

@@ -1,0 +1,1 @@
+"""Suites, good and spoilt."""
