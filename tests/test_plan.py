@@ -1,0 +1,154 @@
+"""What to do next is one pure function of the suite and the records so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness import plan
+from harness.schema import PROFILES, Measurement, Profile, Record, Suite, Task
+from harness.suite import load_suite
+from tests.catalogue import CATALOGUE
+
+QUICK, STANDARD = PROFILES["quick"], PROFILES["standard"]
+
+
+def suite_of(folder, variants: str = "[dense, float16]") -> Suite:
+    """A suite of as many cases as variants."""
+    path = folder / "suite.yaml"
+    path.write_text(f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [litert], variants: {variants}}}\n")
+    return load_suite(path, CATALOGUE)
+
+
+def record_of(task: Task, status: str = "ok", energy_j: float = 1.0) -> Record:
+    """The record of a task that went so."""
+    measurement = Measurement(
+        domain="package", sensor="s", kind="counter", phase="steady", start_s=0, end_s=1, inferences=1, gross_j=energy_j, gain=0.05
+    )
+    return Record(
+        run_id="r",
+        task="case" if task.case else "build",
+        case_id=task.case.case_id if task.case else None,
+        build_id=task.build.build_id if task.build else None,
+        block=task.block,
+        repetition=task.repetition,
+        attempt=task.attempt,
+        status=status,
+        environment_id="e",
+        boot_id=None,
+        started_utc="2026-01-01T00:00:00+00:00",
+        utc_minus_monotonic_s=0,
+        measurements=(measurement,) if task.case and status == "ok" else (),
+    )
+
+
+def play(
+    suite: Suite, profile: Profile, answer=lambda task: "ok", energy=lambda task: 1.0, records: Sequence[Record] = (), attempt: int = 1
+) -> list[Record]:
+    """Follow the plan to its end; what is built is in the cache from then on."""
+    records = list(records)
+    for _ in range(1000):
+        cached = {r.build_id for r in records if r.task == "build" and r.status == "ok"}
+        block = plan.next_block(suite, profile, records, cached=cached, attempt=attempt)
+        if not block:
+            return records
+        records += [record_of(task, answer(task), energy(task)) for task in block]
+    raise AssertionError("the plan has no end")
+
+
+def repetitions(records: Sequence[Record]) -> dict[str, list[int]]:
+    """The repetitions of each case that went well."""
+    found: dict[str, list[int]] = {}
+    for record in records:
+        if record.case_id and record.status == "ok":
+            found.setdefault(record.case_id, []).append(record.repetition)
+    return found
+
+
+def test_builds_come_first_and_once(tmp_path):
+    """Every needed build is asked for before any case, and never again."""
+    records = play(suite_of(tmp_path), QUICK)
+    kinds = [r.task for r in records]
+    assert kinds == sorted(kinds)
+    builds = [r.build_id for r in records if r.task == "build"]
+    assert len(builds) == len(set(builds)) == 4  # dataset, train, tflite, float16
+
+
+def test_an_artifact_in_the_cache_needs_none_of_its_ancestors(tmp_path):
+    """The training is not asked for when nothing has to be made from it."""
+    suite = suite_of(tmp_path, "[float16]")
+    case = suite.cases[0]
+    block = plan.next_block(suite, QUICK, [], cached={case.build_id, case.dataset_id})
+    assert {task.build.step.recipe for task in block} == {"float16", "dataset"}
+
+
+def test_each_block_holds_every_case_once_in_an_order_that_is_seeded(tmp_path):
+    """The same suite gives the same order; blocks differ; another seed gives another."""
+    suite = suite_of(tmp_path, "[dense, float16, int8, prune, [prune, int8]]")
+    records = [r for r in play(suite, QUICK) if r.case_id]
+    blocks = [[r.case_id for r in records if r.block == b] for b in range(3)]
+    assert all(sorted(block) == sorted(c.case_id for c in suite.cases) for block in blocks)
+    assert len({tuple(block) for block in blocks}) > 1
+    assert [r.case_id for r in play(suite, QUICK) if r.case_id] == [r.case_id for r in records]
+    other = suite.model_copy(update={"seed": 1})
+    assert [r.case_id for r in play(other, QUICK) if r.case_id] != [r.case_id for r in records]
+
+
+def test_resume_asks_for_exactly_what_is_missing(tmp_path):
+    """Stopped after any number of records, the rest is done once, and what was done is not done again."""
+    suite = suite_of(tmp_path)
+    whole = play(suite, QUICK)
+    for stopped in range(len(whole)):
+        resumed = play(suite, QUICK, records=whole[:stopped], attempt=2)
+        assert repetitions(resumed) == {case.case_id: [0, 1, 2] for case in suite.cases}
+
+
+def test_what_failed_is_tried_once_more_on_resume(tmp_path):
+    """A failure is not repeated in its own session, and is in the next."""
+    suite = suite_of(tmp_path)
+    bad = suite.cases[0].case_id
+    first = play(suite, QUICK, answer=lambda t: "failed" if t.case and t.case.case_id == bad and t.repetition == 1 else "ok")
+    assert repetitions(first)[bad] == [0, 2]
+    assert sorted(repetitions(play(suite, QUICK, records=first, attempt=2))[bad]) == [0, 1, 2]
+
+
+def test_a_refused_case_is_not_asked_again_and_a_hopeless_one_is_given_up(tmp_path):
+    """A refusal is an answer; two failures without any success are one too; the others go on."""
+    suite = suite_of(tmp_path)
+    bad, good = (case.case_id for case in suite.cases)
+    for status, times in (("refused", 1), ("failed", plan.GIVE_UP_AFTER), ("timeout", plan.GIVE_UP_AFTER)):
+        records = play(suite, QUICK, answer=lambda t, s=status: s if t.case and t.case.case_id == bad else "ok")
+        assert sum(r.case_id == bad for r in records) == times
+        assert repetitions(records)[good] == [0, 1, 2]
+
+
+def test_a_steady_case_stops_at_the_first_repetitions_and_a_noisy_one_at_the_cap(tmp_path):
+    """The half-width of the profile decides, case by case."""
+    suite = suite_of(tmp_path)
+    calm, noisy = (case.case_id for case in suite.cases)
+    noise = {calm: 0.0, noisy: 0.3}
+    records = play(suite, STANDARD, energy=lambda t: 1 + noise[t.case.case_id] * (t.repetition % 2) if t.case else 1)
+    done = repetitions(records)
+    assert len(done[noisy]) == STANDARD.cap
+    # The calm one is the baseline of the noisy one: it stays as long as the comparison is open.
+    assert len(done[calm]) == STANDARD.cap
+    noise = {calm: 0.3, noisy: 0.0}
+    done = repetitions(play(suite, STANDARD, energy=lambda t: 1 + noise[t.case.case_id] * (t.repetition % 2) if t.case else 1))
+    assert (len(done[calm]), len(done[noisy])) == (STANDARD.cap, STANDARD.first)
+
+
+def test_a_build_that_failed_is_not_asked_again_in_its_session(tmp_path):
+    """Its cases are asked, so that each gets a record that says why; on resume it is built anew."""
+    suite = suite_of(tmp_path)
+    records = play(suite, QUICK, answer=lambda t: "failed" if t.build and t.build.step.recipe == "float16" else "ok")
+    assert sum(r.task == "build" and r.status == "failed" for r in records) == 1
+    assert (
+        len([r for r in play(suite, QUICK, records=records, attempt=2) if r.task == "build"])
+        == len([r for r in records if r.task == "build"]) + 1
+    )
+
+
+def test_an_artifact_that_was_lost_is_built_again(tmp_path):
+    """A record alone is no artifact."""
+    suite = suite_of(tmp_path, "[dense]")
+    records = play(suite, QUICK)
+    assert {t.build.step.recipe for t in plan.next_block(suite, QUICK, records, cached=(), attempt=2)} == {"dataset", "train", "tflite"}
