@@ -184,6 +184,7 @@ def _one(trace: Trace, domain: Domain, window: Window, progress: Progress) -> Me
         poll_gap_s=gap_s,
         device=domain.device,
         parent=domain.parent,
+        counter=domain.counter,
         gain=domain.gain,
     )
 

@@ -400,6 +400,8 @@ class Measurement(Noun):
     """The wider of the two poll gaps that bracket the edges."""
     device: str = "cpu"
     parent: str | None = None
+    counter: str | None = None
+    """The energy domain of the same rail, of which this power reading is the second witness: never summed beside it."""
     gain: float | None = None
 
 

@@ -115,7 +115,7 @@ def measurement(domain: Domain, joules: float, inferences: float, **changes: Any
     fields: dict[str, Any] = {
         "domain": domain.name, "sensor": domain.sensor, "kind": domain.kind or "absent", "phase": "steady", "start_s": 10.0, "end_s": 11.5,
         "inferences": inferences, "gross_j": joules * inferences, "idle_w": 2.0, "net_j": joules * inferences - 3.0,
-        "device": domain.device, "parent": domain.parent, "gain": domain.gain,
+        "device": domain.device, "parent": domain.parent, "counter": domain.counter, "gain": domain.gain,
     }  # fmt: skip
     return Measurement(**{**fields, **changes})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from harness.schema import KINDS, Kind, Measurement
 
@@ -46,27 +47,51 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
         device: Of the case: `cpu` takes packages and DRAM, another device those and its own.
         domains: The suite's own choice of domains or families; null: by the device.
     """
-    steady = [m for m in measurements if m.phase == "steady"]
-    chosen = _without_parents([m for m in steady if _counts(m, device, domains)])
-    measured = [m for m in chosen if _declared(m) != "modelled"]
-    modelled = [m for m in chosen if _declared(m) == "modelled"]
-    summed = measured or modelled
-    energy_j = _sum([_per_inference(m, m.gross_j) for m in summed])
-    kind: Kind = max((m.kind for m in summed), key=KINDS.index, default="absent")
+    chosen = _rails([m for m in measurements if m.phase == "steady" and _counts(m, device, domains)])
+    modelled = {name: windows for name, windows in chosen.items() if all(_is_model(m) for m in windows)}
+    summed = {name: windows for name, windows in chosen.items() if name not in modelled} or modelled
+    energy_j = _sum([per_inference(windows) for windows in summed.values()])
+    parts = tuple(m for windows in summed.values() for m in windows)
     return CaseEnergy(
         energy_j=energy_j,
-        modelled_j=_sum([_per_inference(m, m.gross_j) for m in modelled]),
-        net_j=_sum([_per_inference(m, m.net_j) for m in summed]),
-        idle_w=_sum([m.idle_w for m in summed]),
-        kind="absent" if energy_j is None else kind,
-        scope="+".join(m.domain for m in summed),
-        parts=tuple(summed),
+        modelled_j=_sum([per_inference(windows) for windows in modelled.values()]),
+        net_j=_sum([per_inference(windows, "net_j") for windows in summed.values()]),
+        idle_w=_sum([windows[0].idle_w for windows in summed.values()]),
+        kind="absent" if energy_j is None else weakest(m.kind for m in parts),
+        scope="+".join(summed),
+        parts=parts,
     )
 
 
-def _declared(measurement: Measurement) -> str:
-    """Modelled or measured, also where the kind became `simulated` or `absent`: a model has no gain."""
-    return "modelled" if measurement.kind == "modelled" or (measurement.kind in ("simulated", "absent") and measurement.gain is None) else "measured"
+def build_energy(measurements: Iterable[Measurement]) -> CaseEnergy:
+    """Add up what a build drew: the host and every accelerator, since training may use them all; here `energy_j` is of the whole build.
+
+    Args:
+        measurements: Of one build; only those of the phase `build` count.
+    """
+    chosen = _rails([m for m in measurements if m.phase == "build" and (family(m.domain) in CPU_FAMILIES or m.device != "cpu")])
+    parts = [m for windows in chosen.values() for m in windows]
+    measured = [m for m in parts if not _is_model(m)] or parts
+    energy_j = _sum([m.gross_j for m in measured])
+    kind = "absent" if energy_j is None else weakest(m.kind for m in measured)
+    return CaseEnergy(energy_j, None, None, None, kind, "+".join(dict.fromkeys(m.domain for m in measured)), tuple(measured))
+
+
+def per_inference(windows: Sequence[Measurement], reading: Literal["gross_j", "net_j", "integrated_j"] = "gross_j") -> float | None:
+    """Joules per inference of one domain over its windows (several where the load was shifted); null where one is missing."""
+    joules = _sum([getattr(m, reading) for m in windows])
+    inferences = _sum([m.inferences for m in windows])
+    return joules / inferences if joules is not None and inferences else None
+
+
+def weakest(kinds: Iterable[Kind]) -> Kind:
+    """A sum is as strong as its weakest part; of nothing, absent."""
+    return max(kinds, key=KINDS.index, default="absent")
+
+
+def _is_model(measurement: Measurement) -> bool:
+    """Modelled, also where the kind became `simulated` or `absent`: a model has no gain."""
+    return measurement.kind == "modelled" or (measurement.kind in ("simulated", "absent") and measurement.gain is None)
 
 
 def _counts(measurement: Measurement, device: str, domains: Collection[str] | None) -> bool:
@@ -76,14 +101,14 @@ def _counts(measurement: Measurement, device: str, domains: Collection[str] | No
     return family(name) in CPU_FAMILIES or (device != "cpu" and measurement.device == device)
 
 
-def _without_parents(measurements: Sequence[Measurement]) -> list[Measurement]:
-    """Leave out what contains another one that counts."""
-    parents = {m.parent for m in measurements}
-    return [m for m in measurements if m.domain not in parents]
-
-
-def _per_inference(measurement: Measurement, joules: float | None) -> float | None:
-    return joules / measurement.inferences if joules is not None and measurement.inferences else None
+def _rails(measurements: Sequence[Measurement]) -> dict[str, list[Measurement]]:
+    """By domain, without what contains another one that counts, and without the power reading of a rail whose counter counts."""
+    names, parents = {m.domain for m in measurements}, {m.parent for m in measurements}
+    rails: dict[str, list[Measurement]] = {}
+    for m in measurements:
+        if m.domain not in parents and m.counter not in names:
+            rails.setdefault(m.domain, []).append(m)
+    return rails
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.analysis.interval import Interval, absolute_interval, mean_interval
+from harness.analysis.scope import build_energy, family, per_inference, weakest
 from harness.analysis.stopping import HalfWidth
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import Row, against, fronts
-from harness.frame.results import Result, family, known, mean, of_domain, per_unit, rails, results, scope, steady, weakest
+from harness.frame.results import Result, known, mean, rails, results
 from harness.schema import Build, Domain, Finding, Record, StoredRun
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _device(result: Result) -> tuple[str | None, int | None]:
     """(name, how many) of the case's device, as sensors and system tell."""
     device, found = result.case.device, rails(result.run.header.domains)
     if device == "cpu":
-        own = [d for d in found if family(d) == "package"]
+        own = [d for d in found if family(d.name) == "package"]
         name = result.environment.cpu if result.environment else None
     else:
         own = [d for d in found if device in (d.device, d.name) and d.parent is None]
@@ -149,12 +150,12 @@ def _latency(result: Result) -> Row:
 
 
 def _energy(result: Result) -> Row:
-    names, grid = result.scope.counted, result.run.header.grid
+    grid = result.run.header.grid
     row: Row = {
         "energy_kind": result.kind,
-        "energy_scope": result.scope.text,
+        "energy_scope": result.scope,
         "energy_repetitions": len(result.energies),
-        "energy_modelled_j": mean(per_unit(r, result.scope.modelled) for r in result.valid),
+        "energy_modelled_j": mean(result.sum(r).modelled_j for r in result.valid),
     }
     if not result.energies:
         return row
@@ -166,8 +167,8 @@ def _energy(result: Result) -> Row:
         "energy_high_j": interval.high,
         "energy_abs_low_j": absolute.low,
         "energy_abs_high_j": absolute.high,
-        "energy_net_j": mean(per_unit(r, names, "net_j") for r in result.energetic),
-        "idle_w": mean(_idle_w(r, names) for r in result.energetic),
+        "energy_net_j": mean(each.net_j for _, each in result.launches),
+        "idle_w": mean(each.idle_w for _, each in result.launches),
         "carbon_g": interval.value / 3.6e6 * grid.g_per_kwh if grid else None,
         "target_reached": _reached(result),
     }
@@ -175,11 +176,9 @@ def _energy(result: Result) -> Row:
 
 def _absolute(result: Result) -> Interval:
     """With the gains of the scope's domains, which are independent of each other; NaN where one is not known."""
-    gains = {m.domain: m.gain for r in result.energetic for m in r.measurements if m.phase == "steady"}
-    shares = [(gains.get(name), mean(of_domain(r, name) for r in result.energetic)) for name in result.scope.counted]
-    if result.kind == "modelled" or any(gain is None or share is None for gain, share in shares):
+    if result.kind == "modelled" or any(gain is None or share is None for gain, share in result.shares):
         return Interval(float("nan"), float("nan"), float("nan"))
-    joules = float(np.sqrt(sum(((gain or 0.0) * (share or 0.0)) ** 2 for gain, share in shares)))
+    joules = float(np.sqrt(sum(((gain or 0.0) * (share or 0.0)) ** 2 for gain, share in result.shares)))
     return absolute_interval(result.energies, joules / float(np.mean(result.energies)), result.q)
 
 
@@ -210,46 +209,45 @@ def _artifact(record: Record) -> Row:
 
 def _repetition_row(result: Result, record: Record) -> Row:
     ok, valid = record.status == "ok", record in result.valid
-    names = result.scope.counted
+    each = next((each for launch, each in result.launches if launch is record), None)
     row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
     row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
     row |= {"precision_ran": record.precision_ran, "trace": record.trace, "window_s": _window_s(record)}
-    row |= {"valid": valid if ok else None, "energy_scope": result.scope.text, "quality": record.quality.value if record.quality else None}
+    row |= {"valid": valid if ok else None, "energy_scope": result.scope, "quality": record.quality.value if record.quality else None}
     row |= {
         "invalid_reasons": _codes(f for f in record.warnings if f.invalid),
         "warnings": _codes(f for f in record.warnings if not f.invalid),
     }
     if record.latency:
         row |= {f"latency_{name}": value for name, value in record.latency.model_dump().items()}
-    energetic = record in result.energetic
-    row["energy_kind"] = weakest(m.kind for m in record.measurements if energetic and m.phase == "steady" and m.domain in names)
-    if valid:
-        row |= {"energy_j": per_unit(record, names), "energy_net_j": per_unit(record, names, "net_j")}
-        row |= {"energy_modelled_j": per_unit(record, result.scope.modelled), "idle_w": _idle_w(record, names)}
+    row["energy_kind"] = each.kind if each else "absent"
+    if each:
+        row |= {"energy_j": each.energy_j, "energy_net_j": each.net_j, "energy_modelled_j": each.modelled_j, "idle_w": each.idle_w}
     return row
 
 
 def _domain_row(result: Result, domain: Domain) -> Row:
-    records = [r for r in result.valid if of_domain(r, domain.name) is not None]
-    windows = [m for r in records for m in steady(r, domain.name)]
-    interval = mean_interval(known(of_domain(r, domain.name) for r in records), result.q)
+    windows = [[m for m in r.measurements if m.domain == domain.name and m.phase == "steady"] for r in result.valid]
+    windows = [each for each in windows if per_inference(each) is not None]
+    interval = mean_interval(known(per_inference(each) for each in windows), result.q)
+    every = [m for each in windows for m in each]
     return {
         "run_id": result.run.header.run_id,
         "case_id": result.case.case_id,
         "domain": domain.name,
         "sensor": domain.sensor,
-        "kind": weakest(m.kind for m in windows),
+        "kind": weakest(m.kind for m in every),
         "device": domain.device,
         "parent": domain.parent,
-        "in_scope": domain.name in result.scope.counted,
-        "repetitions": len(records),
+        "in_scope": domain.name in (result.scope or "").split("+"),
+        "repetitions": len(windows),
         "energy_j": interval.value,
         "energy_low_j": interval.low,
         "energy_high_j": interval.high,
-        "energy_net_j": mean(of_domain(r, domain.name, "net_j") for r in records),
-        "integrated_j": mean(of_domain(r, domain.name, "integrated_j") for r in records),
-        "power_w": mean((m.gross_j or 0.0) / (m.end_s - m.start_s) for m in windows),
-        "idle_w": mean(m.idle_w for m in windows),
+        "energy_net_j": mean(per_inference(each, "net_j") for each in windows),
+        "integrated_j": mean(per_inference(each, "integrated_j") for each in windows),
+        "power_w": mean((m.gross_j or 0.0) / (m.end_s - m.start_s) for m in every),
+        "idle_w": mean(m.idle_w for m in every),
         "gain": domain.gain,
         "update_period_s": domain.update_period_s,
     }
@@ -262,14 +260,7 @@ def _last_builds(run: StoredRun) -> list[Record]:
 
 def _build_row(run: StoredRun, record: Record) -> Row:
     build: Build | None = next((b for b in run.header.suite.builds if b.build_id == record.build_id), None)
-    # A training run may use every card: whatever the host and the accelerators drew.
-    devices = {d.device for d in rails(run.header.domains)} - {"cpu"}
-    of_devices = [scope(run.header, device) for device in devices or {"cpu"}]
-    measured, modelled = (tuple(dict.fromkeys(n for s in of_devices for n in getattr(s, which))) for which in ("measured", "modelled"))
-    names = measured or modelled
-    parts = [m for m in record.measurements if m.phase == "build" and m.domain in names]
-    joules = [m.gross_j for m in parts]
-    whole = {m.domain for m in parts} == set(names) and bool(parts) and None not in joules
+    energy = build_energy(record.measurements)
     return {
         "run_id": run.header.run_id,
         "build_id": record.build_id,
@@ -280,21 +271,15 @@ def _build_row(run: StoredRun, record: Record) -> Row:
         "reason": record.reason,
         "cached": record.cached,
         "seconds": sum(p.duration_s for p in record.phases if p.name == "build") or None,
-        "energy_j": sum(known(joules)) if whole else None,
-        "energy_kind": weakest(m.kind for m in parts) if whole else "absent",
-        "energy_scope": "+".join(names) or None,
+        "energy_j": energy.energy_j,
+        "energy_kind": energy.kind,
+        "energy_scope": energy.scope or None,
         **_artifact(record),
     }
 
 
 def _window_s(record: Record) -> float | None:
     return sum(p.duration_s for p in record.phases if p.name == "steady") or None
-
-
-def _idle_w(record: Record, names: Sequence[str]) -> float | None:
-    """Idle power of the scope, W."""
-    parts = [m.idle_w for name in names for m in steady(record, name)[:1]]
-    return sum(known(parts)) if len(parts) == len(names) and parts and None not in parts else None
 
 
 def _codes(findings: Iterable[Finding]) -> str | None:

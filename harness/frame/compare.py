@@ -52,13 +52,13 @@ def _offset(result: Result, baseline: Result) -> float:
 
 def _offset_w(result: Result) -> float:
     """Standard uncertainty of the offset of the NVML cards in the scope, W: 13 GeForce and RTX, 2 data centre (measurement.md, section 5)."""
-    cards = [d for d in result.run.header.domains if d.name in result.scope.measured and d.sensor == "nvml"]
+    names = (result.scope or "").split("+")
+    cards = [d for d in result.run.header.domains if d.name in names and d.sensor == "nvml"]
     return float(np.sqrt(sum((13.0 if any(w in str(d.detail.get("name")) for w in ("GeForce", "RTX")) else 2.0) ** 2 for d in cards)))
 
 
 def _power_w(result: Result) -> float | None:
-    rate = mean(r.throughput_per_s for r in result.energetic)
-    return float(np.mean(result.energies)) * rate if rate and result.energies else None
+    return float(np.mean(result.energies)) * result.throughput_per_s if result.throughput_per_s else None
 
 
 def fronts(results: Sequence[Result]) -> dict[str, Row]:
@@ -77,9 +77,9 @@ def _launches(result: Result) -> np.ndarray:
     """(energy, quality as a loss, median latency) of each launch that has all three, shape (R, 3)."""
     sign = {"higher": -1.0, "lower": 1.0}
     rows = [
-        (energy, sign[r.quality.direction] * r.quality.value, r.latency.p50_s)
-        for r, energy in zip(result.energetic, result.energies, strict=True)
-        if r.quality and r.latency and energy > 0 and r.latency.p50_s > 0
+        (each.energy_j, sign[r.quality.direction] * r.quality.value, r.latency.p50_s)
+        for r, each in result.launches
+        if r.quality and r.latency and (each.energy_j or 0) > 0 and r.latency.p50_s > 0
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
@@ -87,8 +87,7 @@ def _launches(result: Result) -> np.ndarray:
 def _p_front(group: Sequence[Result]) -> np.ndarray:
     shared = np.zeros((1, len(group), 3))
     for i, result in enumerate(group):
-        rate = mean(r.throughput_per_s for r in result.energetic)
-        shared[0, i, 0] = _offset_w(result) / rate if rate else 0.0
+        shared[0, i, 0] = _offset_w(result) / result.throughput_per_s if result.throughput_per_s else 0.0
     return p_front([_launches(result) for result in group], shared)
 
 
