@@ -1,0 +1,73 @@
+"""An artifact is in the cache whole, or it is not there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from harness.artifacts import Cache, sha256_of
+from harness.errors import StoreError
+from tests import factories
+
+
+def keep(cache: Cache, build_id: str, content: bytes = b"model"):
+    """Build a file and keep it."""
+    with cache.workshop() as folder:
+        path = folder / "model.tflite"
+        path.write_bytes(content)
+        record = factories.build_record()
+        artifact = record.artifact.model_copy(
+            update={"build_id": build_id, "path": str(path), "sha256": sha256_of(path), "bytes": len(content)}
+        )
+        return cache.keep(folder, record.model_copy(update={"artifact": artifact, "build_id": build_id}))
+
+
+def test_what_is_kept_is_found_with_its_record(tmp_path):
+    """At its final place, with the same content."""
+    cache = Cache(tmp_path)
+    kept = keep(cache, "a")
+    found = cache.find("a")
+    assert found
+    assert found[0] == kept
+    assert found[1].artifact == kept
+    assert cache.find("b") is None
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".building")] == []
+
+
+def test_a_changed_artifact_is_not_found(tmp_path):
+    """One byte is enough."""
+    cache = Cache(tmp_path)
+    kept = keep(cache, "a")
+    (tmp_path / "a" / "model.tflite").write_bytes(b"m0del")
+    assert cache.find("a") is None
+    assert keep(cache, "a") == kept
+    assert cache.find("a")
+
+
+def test_a_build_that_dies_leaves_nothing(tmp_path):
+    """Not even when it has written something."""
+    cache = Cache(tmp_path)
+    with pytest.raises(RuntimeError), cache.workshop() as folder:
+        (folder / "half").write_text("")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_least_recently_used_go_first(tmp_path):
+    """Down to the limit, never what is in use."""
+    cache = Cache(tmp_path, limit_bytes=3000)
+    for age, name in enumerate("abc"):
+        keep(cache, name, b"x" * 2000)
+        os.utime(tmp_path / name, (age, age))
+    assert cache.trim(in_use={"a"}) > 0
+    assert cache.find("a")
+    assert cache.find("b") is None
+
+
+def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path):
+    """With the variable that moves it."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made") as caught:
+        Cache(tmp_path / "file" / "cache")
+    assert "HARNESS_CACHE" in caught.value.hint

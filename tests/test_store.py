@@ -1,0 +1,144 @@
+"""What was recorded is never lost, and never changed by what comes after."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+
+from harness.errors import StoreError
+from harness.schema import SCHEMA_VERSION, Sample, Trace
+from harness.store import Store, find_run, new_run_id, read_run, read_trace, write_atomically
+from tests import factories
+
+EMPTY = Trace({}, {})
+NOTHING = np.zeros((3, 0)), np.zeros(0)
+
+
+@pytest.fixture
+def run():
+    """A stored run made by hand."""
+    return factories.digits()
+
+
+@pytest.fixture
+def store(tmp_path, run):
+    """Its folder, still without records."""
+    return Store.create(tmp_path, run.header)
+
+
+def test_what_goes_in_comes_out(store, run):
+    """Header and records are read back as they were."""
+    for record in run.records:
+        store.append(record.model_copy(update={"trace": None}), EMPTY, *NOTHING)
+    back = read_run(store.folder)
+    assert back.header == run.header
+    assert [r.model_copy(update={"trace": None}) for r in run.records] == list(back.records)
+    assert back.problems == ()
+
+
+def test_the_raw_trace_is_kept(store, run):
+    """Times, values and missing readings of every domain come back; completions and per-sample quality lie beside them."""
+    domains = {d.name: d for d in run.header.domains}
+    samples = {name: Sample(np.array([1.0, 2.0]), np.array([1.5, 2.5]), np.array([7.0, np.nan])) for name in domains}
+    stored = store.append(run.records[0], Trace(domains, samples), np.array([[1, 2], [3, 4], [1, 1]]), np.array([1.0, 0.0]))
+    trace = read_trace(read_run(store.folder), stored)
+    for name in domains:
+        assert np.array_equal(trace.samples[name].value, [7.0, np.nan], equal_nan=True)
+        assert trace.samples[name].t_s.tolist() == [1.25, 2.25]
+    assert sorted(p.suffixes[0] for p in (store.folder / "traces").iterdir() if len(p.suffixes) > 1) != []
+    assert len(list((store.folder / "traces").iterdir())) == 3
+
+
+def test_a_torn_line_loses_nothing_else(store, run):
+    """A writer killed in the middle of a line: the lines before it stay, the next one does not stick to it, and the reader says so."""
+    path = store.folder / "records.jsonl"
+    store.append(run.records[0], EMPTY, *NOTHING)
+    before = path.read_bytes()
+    with path.open("ab") as stream:
+        stream.write(b'{"schema_version": 1, "run_')
+    store.append(run.records[1], EMPTY, *NOTHING)
+    back = read_run(store.folder)
+    assert path.read_bytes().startswith(before)
+    assert len(back.records) == 2
+    assert len(back.problems) == 1
+
+
+def test_a_full_disk_leaves_what_was_there(store, run, monkeypatch):
+    """The line that does not fit is taken back whole, the error names the next step, and the record can be stored later."""
+    store.append(run.records[0], EMPTY, *NOTHING)
+    before = (store.folder / "records.jsonl").read_bytes()
+    real_write = os.write
+
+    def full(handle, data):
+        real_write(handle, data[:10])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StoreError, match="full") as caught:
+        store.append(run.records[1], EMPTY, *NOTHING)
+    assert (caught.value.exit_code, "--resume" in caught.value.hint) == (3, True)
+    assert (store.folder / "records.jsonl").read_bytes() == before
+    monkeypatch.undo()
+    store.append(run.records[1], EMPTY, *NOTHING)
+    assert len(read_run(store.folder).records) == 2
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, run):
+    """A sentence with the next step."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written") as caught:
+        Store.create(tmp_path / "file", run.header)
+    assert "--results" in caught.value.hint
+
+
+def test_a_newer_run_is_not_misread(store):
+    """A schema from the future is refused."""
+    path = store.folder / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(StoreError, match="newer harness"):
+        read_run(store.folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}'])
+def test_a_damaged_header_is_a_sentence(store, content):
+    """No traceback for a run.json that somebody cut."""
+    (store.folder / "run.json").write_text(content)
+    with pytest.raises(StoreError):
+        read_run(store.folder)
+
+
+def test_a_run_is_found_by_name_or_path_and_a_wrong_one_is_a_sentence(tmp_path, store, run):
+    """The newest is named as the next step."""
+    assert find_run(tmp_path, run.header.run_id) == store.folder
+    assert find_run(tmp_path / "elsewhere", str(store.folder)) == store.folder
+    with pytest.raises(StoreError, match="no run") as caught:
+        find_run(tmp_path, "nope")
+    assert run.header.run_id in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["a b/c", "../../etc", "...", "名前", "x" * 500])
+def test_a_run_id_is_a_safe_file_name(name):
+    """Whatever the suite is called."""
+    run_id = new_run_id(name, "quick")
+    assert "/" not in run_id
+    assert len(run_id) < 100
+    assert ".." not in run_id or not run_id.startswith(".")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    """A write that fails leaves the old content and no litter."""
+    path = tmp_path / "x"
+    write_atomically(path, "old")
+
+    def broken(handle):
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StoreError):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
