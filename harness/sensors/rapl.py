@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,8 +19,9 @@ from harness.sensors.base import Sensor
 ROOT = "/sys/class/powercap"
 ROOT_VARIABLE = "HARNESS_POWERCAP"
 GAIN = 0.05
-MIRROR_POLLS = 8
+MIRROR_VALUES = 5
 MIRROR_GAP_S = 0.005
+MIRROR_LONGEST_S = 1.0
 
 UDEV_RULE = (
     'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/sh -c \'chgrp energy /sys%p/energy_uj && chmod g+r /sys%p/energy_uj\'"'
@@ -162,32 +165,35 @@ def _domain_names(zones: Sequence[Zone]) -> dict[str, str]:
     return names
 
 
-def _mirrors(zones: Sequence[Zone], wait: Callable[[], None] = lambda: time.sleep(MIRROR_GAP_S)) -> list[tuple[Zone, Zone]]:
-    """(first, mirror) pairs whose counters agreed at every poll while they moved.
+def _mirrors(zones: Sequence[Zone]) -> list[tuple[Zone, Zone]]:
+    """(first, mirror) pairs whose counters agreed at nearly every poll while they moved.
 
-    Zen 1 and 2 show one socket's counter on each die. The first is read before and after the other, so that a tick between the two
-    reads is no difference; two counters of their own never agree to the microjoule poll after poll.
+    Zen 1 and 2 show one socket's counter on each die. Two counters of their own never agree to the microjoule, so a poll that falls
+    between the updates of two mirrors does not hide them.
     """
-    alive = [(a, b) for i, a in enumerate(zones) for b in zones[i + 1 :]]
-    seen: dict[str, set[int]] = {zone.id: set() for zone in zones}
-    for _ in range(MIRROR_POLLS if alive else 0):
-        alive = [(a, b) for a, b in alive if _agree(a, b, seen)]
-        wait()
+    pairs = [(a, b) for i, a in enumerate(zones) for b in zones[i + 1 :]]
+    agreed, seen, polls, began = Counter[tuple[str, str]](), set[int](), 0, time.monotonic()
+    while pairs and len(seen) < MIRROR_VALUES and time.monotonic() - began < MIRROR_LONGEST_S:
+        with contextlib.suppress(OSError, ValueError):
+            seen.add(zones[0].read_uj())
+        agreed.update((a.id, b.id) for a, b in pairs if _agree(a, b))
+        polls += 1
+        if not agreed and polls > MIRROR_VALUES:
+            return []
+        time.sleep(MIRROR_GAP_S)
     found: dict[str, tuple[Zone, Zone]] = {}
-    for first, mirror in alive:
-        if len(seen[first.id]) > 2 and first.id not in found:
+    for first, mirror in pairs:
+        if len(seen) > 1 and agreed[first.id, mirror.id] > 0.8 * polls and first.id not in found:
             found.setdefault(mirror.id, (first, mirror))
     return list(found.values())
 
 
-def _agree(first: Zone, other: Zone, seen: dict[str, set[int]]) -> bool:
+def _agree(first: Zone, other: Zone) -> bool:
     """Whether the other's counter lies between two reads of the first."""
     try:
-        before, between, after = first.read_uj(), other.read_uj(), first.read_uj()
+        return first.read_uj() <= other.read_uj() <= first.read_uj()
     except (OSError, ValueError):
         return False
-    seen[first.id].add(before)
-    return before <= between <= after
 
 
 def _read_error(zone: Zone, error: OSError | ValueError) -> SensorError:

@@ -30,10 +30,14 @@ class Track:
     counter: bool
 
     @classmethod
-    def of(cls, t_s: Floats, value: Floats, counter: bool) -> Track:
-        """From readings in time order; those that failed are left out."""
+    def of(cls, t_s: Floats, value: Floats, counter: bool, wrap_j: float | None = None) -> Track:
+        """From readings in time order; those that failed are left out, wraps of a counter undone."""
         good = np.isfinite(t_s) & np.isfinite(value)
+        if good.sum() < 2:
+            raise ValueError("it has fewer than two readings")
         t_s, value = t_s[good] - t_s[good][0], value[good]
+        if counter and wrap_j:
+            value = value + wrap_j * np.cumsum(np.diff(value, prepend=value[0]) < -wrap_j / 2)
         return cls(t_s, value, float(t_s[-1] + np.median(np.diff(t_s))), counter)
 
     def at(self, t_s: float) -> float:
@@ -93,7 +97,7 @@ def _read_parquet(path: Path) -> tuple[Mapping[str, Track], Sequence[Domain]]:
     middle_s = (table.column("start_s").to_numpy() + table.column("end_s").to_numpy()) / 2
     value = table.column("value").to_numpy()
     tracks = {
-        name: Track.of(middle_s[names == name], value[names == name], domain.quantity == "energy")
+        name: Track.of(middle_s[names == name], value[names == name], domain.quantity == "energy", domain.wrap_j)
         for name, domain in known.items()
         if np.isfinite(value[names == name]).sum() > 1
     }

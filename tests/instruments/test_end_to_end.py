@@ -1,0 +1,92 @@
+"""The whole path on simulated instruments: unmodified sensors, sampler, runner and a real child, against the exact energy."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness.sensors.rapl import ROOT_VARIABLE
+from tests.instruments import nvml
+from tests.instruments.powercap import Zone, plant, running
+
+RUN = """
+import json
+from harness import plugins
+from harness.runner import Bench, Order, run
+from harness.schema import PROFILES, Limits, Task
+from harness.sensors.probe import open_sensors, probe
+from tests.test_handshake import CASE, child_task
+
+sensors, unavailable = open_sensors(plugins.catalogue())
+sensors, seen = probe(sensors, seconds=2.0)
+profile = PROFILES["quick"].model_copy(update={"window_s": 1.5, "window_ticks": 0, "idle_s": 0.3})
+bench = Bench(sensors, profile, Limits(), "run", "environment", None)
+record = run(Task(case=CASE), Order("harness.measure", child_task()), bench).record
+periods = {domain.name: domain.update_period_s for _, domains in sensors for domain in domains}
+print(json.dumps({"record": record.model_dump(), "unavailable": unavailable, "periods": periods, "probe": seen}))
+"""
+
+ZONES = (
+    Zone("intel-rapl:0", "package-0", ("square", 20.0, 90.0, 0.31), update_period_s=0.02, wrap_j=1100.0),
+    Zone("intel-rapl:0:0", "core", ("constant", 15.0), update_period_s=0.02),
+    Zone("intel-rapl:0:1", "dram", ("constant", 9.0), update_period_s=0.02),
+)
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What a process tells that runs one repetition on two GPUs (one without a counter) and a package that wraps."""
+    folder = tmp_path_factory.mktemp("instruments")
+    gpus = nvml.configure(
+        folder, devices=2, wave="ramp", low_w=60, high_w=240, wave_period_s=0.7, window_s=0.1, gpu1_counter=0, gpu1_wave="constant"
+    )
+    with running(plant(folder / "powercap", *ZONES)) as tree:
+        variables = {**os.environ, **gpus, ROOT_VARIABLE: str(tree.root)}
+        done = subprocess.run([sys.executable, "-c", RUN], env=variables, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer["record"]["status"] == "ok", answer["record"]["reason"]
+    answer["steady"] = {m["domain"]: m for m in answer["record"]["measurements"] if m["phase"] == "steady"}
+    return answer | {"gpus": gpus, "tree": tree}
+
+
+@pytest.mark.parametrize(("domain", "zone"), [("package", "intel-rapl:0"), ("core", "intel-rapl:0:0"), ("dram", "intel-rapl:0:1")])
+def test_the_energy_of_a_zone_is_the_truth(told, domain, zone):
+    """From tick to tick within 0.5 %, over a wrap of the package's counter."""
+    found = told["steady"][domain]
+    assert found["gross_j"] == pytest.approx(told["tree"].truth_j(zone, found["start_s"], found["end_s"]), rel=0.005)
+
+
+@pytest.mark.parametrize(("domain", "device"), [("gpu:0", 0), ("gpu:1", 1)])
+def test_the_energy_of_a_gpu_is_the_truth(told, domain, device):
+    """By its counter within 0.5 %; a card without one by its power, which is constant here."""
+    found = told["steady"][domain]
+    assert found["gross_j"] == pytest.approx(nvml.truth_j(told["gpus"], device, found["start_s"], found["end_s"]), rel=0.005)
+
+
+def test_the_integrated_power_stands_beside_the_counter(told):
+    """As a check, in a column of its own."""
+    found = told["steady"]["gpu:0"]
+    assert found["integrated_j"] == pytest.approx(found["gross_j"], rel=0.1)
+
+
+def test_everything_is_simulated(told):
+    """Whatever it was read from: no figure of a fake leaves as a measurement."""
+    assert {m["kind"] for m in told["steady"].values()} == {"simulated"}
+
+
+def test_the_model_steps_back_where_something_is_measured(told):
+    """Neither `package` nor `dram` comes from CodeCarbon."""
+    assert {m["sensor"] for m in told["steady"].values()} == {"nvml", "rapl"}
+    assert "codecarbon" in told["unavailable"]
+
+
+def test_the_probe_has_measured_the_update_periods(told):
+    """They decide how long a window must be."""
+    assert told["periods"]["gpu:0"] == pytest.approx(0.1, rel=0.1)
+    assert told["periods"]["package"] == pytest.approx(0.02, rel=0.25)
+    assert told["probe"]["gpu:0"]["disagree"] in (True, False)

@@ -1,0 +1,1 @@
+"""The sensors, on simulated instruments."""

@@ -1,0 +1,141 @@
+"""The real NVML sensor on a simulated driver whose power is known."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+
+from harness.errors import SensorError
+from harness.sensors.nvml import ERRORS
+
+
+def by_name(sensor):
+    return {domain.name: domain for domain in sensor.open()}
+
+
+def test_a_gpu_with_a_counter_has_its_power_beside_it(driver):
+    """The counter is the domain; the gauge names the counter, so that nobody adds the two."""
+    domains = by_name(driver(limit_w=350))
+    assert domains["gpu:0"].quantity == "energy" and domains["gpu:0"].unit == "J"
+    assert domains["gpu:0 power"].counter == "gpu:0" and domains["gpu:0 power"].quantity == "power"
+    assert domains["gpu:0"].limit_w == 350 and domains["gpu:0"].gain == 0.07
+    assert {d.device for d in domains.values()} == {"gpu"}
+
+
+def test_the_counter_is_in_joules(driver):
+    """A constant 150 W since 10 s ago is 1,500 J beyond the start."""
+    sensor = driver(origin_s=time.monotonic() - 10, counter_start_j=0)
+    sensor.open()
+    assert sensor.read("gpu:0") == pytest.approx(1500, rel=0.2)
+    assert sensor.read("gpu:0 power") == pytest.approx(150)
+
+
+def test_without_a_counter_the_power_is_the_domain(driver):
+    """And the reading that covers its whole period is preferred to the one that sees a quarter of it."""
+    domains = by_name(driver(counter=0))
+    assert domains["gpu:0"].quantity == "power" and domains["gpu:0"].counter is None
+    assert domains["gpu:0"].detail["reading"] == "POWER_AVERAGE"
+    assert "gpu:0 power" not in domains
+
+
+@pytest.mark.parametrize(
+    ("settings", "reading"),
+    [
+        ({}, "POWER_INSTANT"),
+        ({"field_instant": 0}, "POWER_AVERAGE"),
+        ({"field_instant": 0, "field_average": 0}, "nvmlDeviceGetPowerUsage"),
+    ],
+)
+def test_a_field_that_failed_is_not_read_as_zero(driver, settings, reading):
+    """NVML's call succeeds although the field failed; the next reading is taken instead, and still tells 150 W."""
+    sensor = driver(**settings)
+    assert by_name(sensor)["gpu:0 power"].detail["reading"] == reading
+    assert sensor.read("gpu:0 power") == pytest.approx(150)
+
+
+def test_whatever_comes_from_this_driver_is_simulated(driver):
+    """It says so in its version; a driver that does not say so gives counters and samples."""
+    assert {d.kind for d in driver().open()} == {"simulated", None}
+    domains = by_name(driver(driver="580.65.06"))
+    assert domains["gpu:0"].kind == "counter" and domains["gpu:0 power"].kind == "sampled"
+
+
+def test_conditions_in_si_units(driver):
+    """degC, Hz, a share of 1, bytes, and the event reasons as flags."""
+    sensor = driver(temperature_c=61, sm_clock_mhz=1410, utilization=87, memory_used_bytes=5e9, reasons=0x44)
+    domains = by_name(sensor)
+    read = {name: sensor.read(name) for name, domain in domains.items() if domain.kind is None}
+    assert read == {
+        "gpu:0 temperature": 61,
+        "gpu:0 sm_clock": 1.41e9,
+        "gpu:0 utilization": 0.87,
+        "gpu:0 memory_used": 5e9,
+        "gpu:0 event_reasons": 0x44,
+    }
+    assert domains["gpu:0 event_reasons"].quantity == "flags"
+
+
+def test_conditions_that_are_not_supported_are_no_domains(driver):
+    """Absent, not 0."""
+    assert set(by_name(driver(conditions=0))) == {"gpu:0", "gpu:0 power"}
+
+
+def test_several_gpus_are_told_apart_by_uuid(driver, monkeypatch):
+    """CUDA_VISIBLE_DEVICES reorders CUDA, not NVML."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    sensor = driver(devices=2, gpu1_high_w=300, gpu1_counter=0)
+    domains = by_name(sensor)
+    assert [domains[name].detail["uuid"] for name in ("gpu:0", "gpu:1")] == ["GPU-simulated-0", "GPU-simulated-1"]
+    assert domains["gpu:0"].quantity == "energy" and domains["gpu:1"].quantity == "power"
+    assert sensor.read("gpu:1") == pytest.approx(300)
+
+
+def test_a_mig_instance_has_no_power_of_its_own(driver):
+    """The figure is labelled as the whole GPU's."""
+    assert by_name(driver(mig=1))["gpu:0"].detail["scope"] == "whole GPU"
+    assert by_name(driver(mig=0))["gpu:0"].detail["scope"] == "GPU"
+    assert by_name(driver(name="NVIDIA GH200 480GB"))["gpu:0"].detail["scope"] == "module"
+
+
+def test_describe_tells_the_device_and_who_else_is_on_it(driver):
+    """Hidden processes are null, none are an empty list."""
+    sensor = driver(pids=2, mig=0)
+    sensor.open()
+    (facts,) = sensor.describe()
+    assert facts["uuid"] == "GPU-simulated-0" and facts["driver"] == "simulated 1.0" and facts["power_limit_w"] == 300
+    assert facts["pids"] == [1000, 1001] and facts["persistence"] is True and facts["mig"] is False
+    assert facts["sm_clock_max_hz"] == 1.98e9
+    hidden = driver(hide_pids=1)
+    hidden.open()
+    assert hidden.describe()[0]["pids"] is None
+
+
+@pytest.mark.parametrize("code", sorted(ERRORS))
+def test_each_error_of_the_driver_has_its_sentence_and_next_step(driver, code):
+    """Not a number alone."""
+    with pytest.raises(SensorError) as caught:
+        driver(init_error=code).open()
+    assert caught.value.what.startswith(ERRORS[code][0]) and f"error {code}" in caught.value.what
+    assert caught.value.hint
+
+
+def test_no_gpu_behind_a_working_driver(driver):
+    """It is an error with a next step, not a sensor without domains."""
+    with pytest.raises(SensorError, match="no GPU"):
+        driver(devices=0).open()
+
+
+def test_a_gpu_that_is_lost_is_missing_and_comes_back(driver):
+    """A failed read raises; the reads around it are good."""
+    sensor = driver(origin_s=time.monotonic() - 5, error_at_s=6, error_until_s=7, error_code=15)
+    sensor.open()
+    assert sensor.read("gpu:0") > 1000
+    sensor = driver(origin_s=time.monotonic() - 5, error_at_s=5.2, error_until_s=math.inf)
+    sensor.open()
+    time.sleep(0.25)
+    with pytest.raises(SensorError, match="fallen off the bus"):
+        sensor.read("gpu:0")
+    with pytest.raises(SensorError, match="fallen off the bus"):
+        sensor.read("gpu:0 power")

@@ -1,0 +1,154 @@
+"""Which sensors are read, and what the probe finds out about their counters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pytest
+
+from harness import plugins
+from harness.errors import SensorError
+from harness.schema import Catalogue, Domain, SensorSpec
+from harness.sensors.base import Sensor
+from harness.sensors.probe import disagreement, open_sensors, probe
+from tests.simulated import SimulatedCounter, constant, square
+
+
+def fake(name: str, rank: int, domains: Sequence[Domain] = (), error: Exception | None = None) -> type[Sensor]:
+    """A sensor that offers the domains given, or fails."""
+
+    class Fake(Sensor):
+        spec: ClassVar = SensorSpec(name=name, rank=rank)
+        closed = False
+
+        def open(self):
+            if error:
+                raise error
+            return list(domains)
+
+        def read(self, domain):
+            return 1.0
+
+        def close(self):
+            type(self).closed = True
+
+    return Fake
+
+
+def power(name, kind="sampled", quantity="power"):
+    return Domain(name=name, sensor="fake", quantity=quantity, unit="W", kind=kind)
+
+
+@pytest.fixture
+def open_these(monkeypatch):
+    """Open the fakes given as if they were the catalogue's."""
+
+    def of(*sensors):
+        classes = {sensor.spec.name: sensor for sensor in sensors}
+        monkeypatch.setattr(plugins, "load", lambda family, name: classes[name])
+        return open_sensors(Catalogue({}, {name: sensor.spec for name, sensor in classes.items()}, {}, {}))
+
+    return of
+
+
+def names(opened):
+    return {sensor.spec.name: [domain.name for domain in domains] for sensor, domains in opened}
+
+
+def test_one_domain_is_read_once_by_the_lower_rank(open_these):
+    """Whatever the order of the catalogue."""
+    opened, unavailable = open_these(fake("late", 9, [power("package"), power("system")]), fake("early", 1, [power("package")]))
+    assert names(opened) == {"early": ["package"], "late": ["system"]} and unavailable == {}
+
+
+def test_a_model_is_dropped_where_its_parts_are_measured(open_these):
+    """A modelled `package` beside measured `package:0` and `package:1` would count the CPU twice; modelled DRAM stays."""
+    model = [power("package", "modelled", "mean_power"), power("dram", "modelled", "mean_power")]
+    opened, _ = open_these(fake("model", 90, model), fake("measured", 1, [power("package:0"), power("package:1")]))
+    assert names(opened) == {"measured": ["package:0", "package:1"], "model": ["dram"]}
+
+
+def test_a_sensor_with_nothing_new_is_closed(open_these):
+    """And said to be superfluous."""
+    late = fake("late", 9, [power("package", "modelled")])
+    opened, unavailable = open_these(late, fake("early", 1, [power("package")]))
+    assert names(opened) == {"early": ["package"]} and late.closed
+    assert "already" in unavailable["late"]
+
+
+def test_a_broken_sensor_takes_nothing_down(open_these):
+    """Its reason is kept, with the next step; somebody else's exception too."""
+    opened, unavailable = open_these(
+        fake("refused", 1, error=SensorError("may not be read", "ask for a group")),
+        fake("broken", 2, error=RuntimeError("oops")),
+        fake("good", 3, [power("package")]),
+    )
+    assert names(opened) == {"good": ["package"]}
+    assert unavailable["refused"] == "may not be read\nask for a group"
+    assert "RuntimeError: oops" in unavailable["broken"]
+
+
+@pytest.mark.parametrize("period_s", [0.004, 0.05])
+def test_the_update_period_of_a_counter_is_measured(period_s):
+    """Median of 12 gaps between ticks; it is written into the domain."""
+    sensor = SimulatedCounter(constant(100), update_period_s=period_s)
+    declared = [domain.model_copy(update={"update_period_s": None}) for domain in sensor.open()]
+    [(_, [domain])], seen = probe([(sensor, declared)])
+    assert domain.update_period_s == pytest.approx(period_s, rel=0.15)
+    assert seen["package"]["ticks"] > 12 and seen["package"]["poll_s"] < 0.001
+    assert seen["package"]["update_period_s"] == domain.update_period_s
+
+
+def test_a_counter_that_does_not_tick_has_no_period():
+    """Null, within the time given."""
+    sensor = SimulatedCounter(constant(0), update_period_s=0.01)
+    [(_, [domain])], seen = probe([(sensor, [d.model_copy(update={"update_period_s": None}) for d in sensor.open()])], seconds=0.1)
+    assert domain.update_period_s is None and seen["package"]["ticks"] == 0
+
+
+def test_a_counter_that_cannot_be_read_is_told():
+    """The probe goes on."""
+
+    class Lost(SimulatedCounter):
+        def read(self, domain):
+            raise SensorError("the GPU is lost")
+
+    sensor = Lost(constant(1), 0.01)
+    _, seen = probe([(sensor, sensor.open())], seconds=5)
+    assert seen["package"]["error"] == "the GPU is lost" and seen["package"]["poll_s"] is None
+
+
+def test_models_and_conditions_are_not_probed():
+    """So that a machine without sensors loses no time."""
+    sensor = fake("model", 1)()
+    given = [(sensor, [power("package", "modelled", "mean_power"), Domain(name="load", sensor="fake", quantity="load", unit="1")])]
+    filled, seen = probe(given)
+    assert seen == {} and filled == given
+
+
+@pytest.mark.parametrize(
+    ("settings", "apart"), [({"gauge_period_s": 0.02, "window_s": 0.02}, 0.0), ({"gain": 1.3, "counter_from_gauge": 0}, 0.0)]
+)
+def test_a_counter_and_its_power_agree(driver, settings, apart):
+    """A constant power: within a few percent, whatever the gain that both share."""
+    sensor = driver(**settings)
+    _, seen = probe([(sensor, sensor.open())], seconds=1.0)
+    assert disagreement(seen["gpu:0"]) == pytest.approx(apart, abs=0.03)
+    assert seen["gpu:0"]["disagree"] is False
+    assert seen["gpu:0"]["update_period_s"] == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_counter_and_its_power_disagree(driver):
+    """A gauge that sees a quarter of each period, under a load that beats with it, is far off; the probe says so."""
+    sensor = driver(wave="square", wave_period_s=0.1, duty=0.5, low_w=20, high_w=180, window_s=0.025)
+    _, seen = probe([(sensor, sensor.open())], seconds=1.0)
+    assert abs(disagreement(seen["gpu:0"])) > 0.3 and seen["gpu:0"]["disagree"] is True
+
+
+def test_counters_of_several_speeds_are_probed_together():
+    """Each has its own period."""
+    sensors = [SimulatedCounter(square(10, 90, 0.3), u, name=f"package:{i}") for i, u in enumerate((0.002, 0.02, 0.06))]
+    filled, _ = probe([(sensor, sensor.open()) for sensor in sensors])
+    periods = [domains[0].update_period_s for _, domains in filled]
+    assert periods == pytest.approx([0.002, 0.02, 0.06], rel=0.3)

@@ -1,0 +1,180 @@
+"""The real RAPL sensor on powercap trees on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.errors import SensorError
+from harness.sensors.rapl import ROOT_VARIABLE, Rapl
+from tests.instruments.powercap import Zone, plant, running
+
+PACKAGE = Zone("intel-rapl:0", "package-0")
+CORE = Zone("intel-rapl:0:0", "core", ("constant", 30.0))
+UNCORE = Zone("intel-rapl:0:1", "uncore", ("constant", 5.0))
+DRAM = Zone("intel-rapl:0:2", "dram", ("constant", 8.0), start_j=3.0)
+PSYS = Zone("intel-rapl:1", "psys", ("constant", 90.0), start_j=7.0)
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """A function that opens the sensor on a tree of the zones given."""
+
+    def of(*zones: Zone, root: Path = tmp_path / "powercap"):
+        monkeypatch.setenv(ROOT_VARIABLE, str(root))
+        plant(root, *zones)
+        sensor = Rapl()
+        return sensor, {domain.name: domain for domain in sensor.open()}
+
+    return of
+
+
+def test_a_client_nests_core_in_package_in_psys(opened):
+    """DRAM lies beside the package, not in it; a parent is named, so that nobody adds it to its child."""
+    _, domains = opened(PACKAGE, CORE, UNCORE, DRAM, PSYS)
+    parents = {name: domain.parent for name, domain in domains.items()}
+    assert parents == {"package": "psys", "core": "package", "uncore": "package", "dram": "psys", "psys": None}
+
+
+def test_a_package_without_psys_has_no_parent(opened):
+    """Null, not a name that is not there."""
+    _, domains = opened(PACKAGE, DRAM)
+    assert domains["package"].parent is None and domains["dram"].parent is None
+
+
+def test_two_sockets_are_numbered_with_what_is_in_them(opened):
+    """Their counters differ, so both are real."""
+    other = Zone("intel-rapl:1", "package-1", start_j=5000.0)
+    inside = Zone("intel-rapl:1:0", "dram", start_j=17.0)
+    _, domains = opened(PACKAGE, DRAM, other, inside)
+    assert set(domains) == {"package:0", "dram:0", "package:1", "dram:1"}
+    assert domains["dram:1"].detail["zone"] == "intel-rapl:1:0"
+
+
+def test_values_in_joules_with_the_wrap_told(opened):
+    """The zone counts in microjoules."""
+    sensor, domains = opened(Zone("intel-rapl:0", "package-0", wrap_j=65.532610987, start_j=12.5))
+    assert sensor.read("package") == pytest.approx(12.5, abs=0.5)
+    assert domains["package"].wrap_j == pytest.approx(65.532611) and domains["package"].gain == 0.05
+
+
+def test_a_tree_elsewhere_is_simulated_and_a_mounted_one_is_not(opened, tmp_path):
+    """A container may mount the real tree at another place, under its own name."""
+    _, domains = opened(PACKAGE)
+    assert domains["package"].kind == "simulated"
+    _, domains = opened(PACKAGE, root=tmp_path / "host" / "sys" / "class" / "powercap")
+    assert domains["package"].kind == "counter"
+
+
+def test_the_mirrors_of_a_multi_die_part_are_one_counter(tmp_path, monkeypatch):
+    """Four dies that show their socket's counter are read once, and the reason is kept."""
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "powercap"))
+    dies = [Zone(f"intel-rapl:{i}", f"package-0-die-{i}", update_period_s=0.005) for i in range(3)]
+    tree = plant(tmp_path / "powercap", dies[0])
+    for die in dies[1:]:
+        folder = tree.root / die.id
+        folder.mkdir()
+        (folder / "name").write_text(die.name)
+        (folder / "energy_uj").symlink_to(tree.root / "intel-rapl:0" / "energy_uj")
+    with running(tree):
+        sensor = Rapl()
+        domains = sensor.open()
+    assert [domain.name for domain in domains] == ["package"]
+    assert sensor.dropped == {die.id: "shows the same counter as intel-rapl:0" for die in dies[1:]}
+
+
+def test_two_dies_with_counters_of_their_own_are_both_read(tmp_path, monkeypatch):
+    """Also while both move at the same power."""
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "powercap"))
+    dies = [Zone(f"intel-rapl:{i}", f"package-0-die-{i}", update_period_s=0.005, start_j=1000.0 + i) for i in range(2)]
+    with running(plant(tmp_path / "powercap", *dies)):
+        assert [domain.name for domain in Rapl().open()] == ["package:0", "package:1"]
+
+
+def test_the_second_road_to_a_package_is_left_out(opened):
+    """The MMIO interface shows the package that the MSR shows; alone it is used."""
+    mmio = Zone("intel-rapl-mmio:0", "package-0", start_j=77.0)
+    inside = Zone("intel-rapl-mmio:0:0", "dram", start_j=78.0)
+    sensor, domains = opened(PACKAGE, DRAM, mmio, inside)
+    assert {domain.detail["zone"] for domain in domains.values()} == {"intel-rapl:0", "intel-rapl:0:2"}
+    assert set(sensor.dropped) == {"intel-rapl-mmio:0", "intel-rapl-mmio:0:0"}
+    assert "another road" in sensor.describe()[-2]["left_out"]
+
+
+def test_mmio_alone_is_used(opened):
+    """Some clients show nothing else."""
+    _, domains = opened(Zone("intel-rapl-mmio:0", "package-0"))
+    assert list(domains) == ["package"]
+
+
+def test_no_tree_says_so(tmp_path, monkeypatch):
+    """A virtual machine or a container: the sentence names the place, the hint says what to mount."""
+    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "nothing"))
+    with pytest.raises(SensorError, match="no RAPL counters") as caught:
+        Rapl().open()
+    assert "intel_rapl_msr" in caught.value.hint and "root" not in caught.value.hint
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """Without root's right to read everything: tests may run as root, to whom no file mode is an obstacle."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.seteuid(user)
+
+
+def test_counters_for_root_alone_name_the_least_privilege(monkeypatch):
+    """A udev rule and a group; never "run as root"."""
+    root = Path(tempfile.mkdtemp())  # the test runner's own folder is closed to others
+    root.chmod(0o755)
+    try:
+        monkeypatch.setenv(ROOT_VARIABLE, str(root))
+        tree = plant(root, PACKAGE, DRAM)
+        for zone in tree.zones:
+            (root / zone.id / "energy_uj").chmod(0o400 if os.geteuid() == 0 else 0)
+        with unprivileged(), pytest.raises(SensorError, match="CVE-2020-8694") as caught:
+            Rapl().open()
+    finally:
+        shutil.rmtree(root)
+    assert "udev" in caught.value.hint and "chgrp energy" in caught.value.hint
+
+
+def test_a_zone_that_fails_at_the_start_is_left_out_and_the_rest_is_read(tmp_path, monkeypatch):
+    """EIO on DRAM (offset 0 of a process's memory gives one) does not cost the package."""
+    root = tmp_path / "powercap"
+    plant(root, PACKAGE)
+    (root / "intel-rapl:0:2").mkdir()
+    (root / "intel-rapl:0:2" / "name").write_text("dram")
+    (root / "intel-rapl:0:2" / "energy_uj").symlink_to("/proc/self/mem")
+    monkeypatch.setenv(ROOT_VARIABLE, str(root))
+    sensor = Rapl()
+    assert [domain.name for domain in sensor.open()] == ["package"]
+    assert "failed" in sensor.dropped["intel-rapl:0:2"]
+
+
+def test_a_read_that_fails_is_missing(opened, tmp_path):
+    """EIO, a zone that vanishes, and rubbish: an error each time, never a number."""
+    sensor, _ = opened(PACKAGE, DRAM)
+    counter = tmp_path / "powercap" / "intel-rapl:0" / "energy_uj"
+    counter.write_text("none\n")
+    with pytest.raises(SensorError, match="failed"):
+        sensor.read("package")
+    counter.unlink()
+    counter.symlink_to("/proc/self/mem")
+    with pytest.raises(SensorError, match="Input/output error"):
+        sensor.read("package")
+    shutil.rmtree(counter.parent)
+    with pytest.raises(SensorError, match="has gone"):
+        sensor.read("package")
+    assert sensor.read("dram") >= 3.0

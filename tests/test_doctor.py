@@ -1,0 +1,92 @@
+"""What the doctor says of sensors that work, that lie, and that may not be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import doctor, plugins
+from harness.errors import SensorError
+from harness.schema import Catalogue, Domain, SensorSpec
+from harness.sensors.base import Sensor
+from tests.simulated import SimulatedCounter, constant
+
+
+@pytest.fixture
+def examine(monkeypatch):
+    """Examine the sensor given as if it were the only plug-in."""
+
+    def of(sensor, seconds=1.0):
+        monkeypatch.setattr(plugins, "load", lambda family, name: lambda: sensor)
+        return {d.domain or d.sensor: d for d in doctor.examine(Catalogue({}, {sensor.spec.name: sensor.spec}, {}, {}), seconds)}
+
+    return of
+
+
+def test_a_counter_is_readable_with_its_period_and_the_error_of_a_window(examine):
+    """Poll gaps of half a millisecond on a window of 1.5 s are errors of some hundredths of a percent."""
+    found = examine(SimulatedCounter(constant(50), update_period_s=0.01))["package"]
+    assert found.readable and found.kind == "simulated" and found.why_not is None
+    assert found.update_period_s == pytest.approx(0.01, rel=0.2)
+    assert 0 < found.expected_error < 0.001
+
+
+def test_a_stuck_counter_is_not_given_an_error_but_a_warning(examine):
+    """No tick was seen: nothing is known of its windows."""
+
+    class Stuck(SimulatedCounter):
+        def open(self):
+            return [domain.model_copy(update={"update_period_s": None}) for domain in super().open()]
+
+    found = examine(Stuck(constant(0), update_period_s=0.01), seconds=0.1)["package"]
+    assert found.expected_error is None and found.update_period_s is None
+    assert "stuck" in found.note
+
+
+def test_a_sensor_that_may_not_be_read_has_its_fix(examine):
+    """The error's next step."""
+
+    class Forbidden(Sensor):
+        spec = SensorSpec(name="forbidden")
+
+        def open(self):
+            raise SensorError("only root may read it", "add a udev rule")
+
+        def read(self, domain):
+            raise AssertionError
+
+    found = examine(Forbidden())["forbidden"]
+    assert (found.readable, found.domain, found.why_not, found.fix) == (False, None, "only root may read it", "add a udev rule")
+
+
+def test_a_model_says_so_and_has_no_error(examine):
+    """A model has no honest uncertainty."""
+
+    class Model(Sensor):
+        spec = SensorSpec(name="model")
+
+        def open(self):
+            return [Domain(name="package", sensor="model", quantity="mean_power", unit="W", kind="modelled")]
+
+        def read(self, domain):
+            return 1.0
+
+    found = examine(Model())["package"]
+    assert found.expected_error is None and "not measured" in found.note
+
+
+def test_the_error_of_the_edges():
+    """sqrt(2) (d / sqrt 3) / T with d half the poll gap: 1 ms on 1.5 s."""
+    assert doctor.edge_error(0.001, 1.5) == pytest.approx(2**0.5 * 0.0005 / 3**0.5 / 1.5)
+    assert doctor.edge_error(0.001, 15) == pytest.approx(doctor.edge_error(0.001, 1.5) / 10)
+
+
+def test_the_machine_is_told_with_advice(monkeypatch):
+    """The governor, virtualisation and what int8 needs."""
+    here = doctor.environment.environment()
+    changed = here.model_copy(update={"governor": "powersave", "virtual": "KVM", "cpu_flags": ("avx2",)})
+    monkeypatch.setattr(doctor.environment, "environment", lambda: changed)
+    told = doctor.machine()
+    assert told.int8_flags == ("avx2",) and told.governor == "powersave"
+    assert len(told.advice) == 3
+    changed = here.model_copy(update={"governor": "performance", "virtual": None, "cpu_flags": ("avx2", "avx512_vnni", "amx_int8")})
+    assert doctor.machine().advice == () and doctor.machine().int8_flags == ("avx2", "avx512_vnni", "amx_int8")

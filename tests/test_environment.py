@@ -1,0 +1,82 @@
+"""What is written down of the machine."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from harness import environment as module
+from harness.environment import environment
+
+
+@pytest.fixture
+def files(monkeypatch):
+    """Small system files by path, in place of this machine's."""
+    shown: dict[str, str] = {}
+    monkeypatch.setattr(module, "_text", shown.get)
+    return shown
+
+
+def test_it_describes_this_machine():
+    """Every fact that decides whether two results may be compared."""
+    here = environment(packages=["numpy", "no-such-package"])
+    assert here.cpu != "unknown" and here.cpu_flags and here.cpu_count >= 1 and here.memory_bytes > 1e6
+    assert set(here.versions) == {"numpy"}, "what is not installed is absent"
+    assert here.harness_version and len(here.environment_id) == 12
+
+
+def test_the_id_stays_the_same_from_one_minute_to_the_next():
+    """Processes on the GPU come and go; the boot changes; neither makes another environment."""
+    first = environment([{"uuid": "GPU-1", "pids": [1]}])
+    assert environment([{"uuid": "GPU-1", "pids": [2, 3]}]).environment_id == first.environment_id
+    assert first.devices[0]["pids"] == [1], "the record keeps them"
+
+
+def test_another_card_or_another_package_is_another_environment():
+    """Each can change a result."""
+    first = environment([{"uuid": "GPU-1", "power_limit_w": 300}])
+    assert environment([{"uuid": "GPU-1", "power_limit_w": 200}]).environment_id != first.environment_id
+    assert environment([{"uuid": "GPU-1", "power_limit_w": 300}], ["numpy"]).environment_id != first.environment_id
+
+
+@pytest.mark.parametrize(
+    ("shown", "turbo"),
+    [
+        ({"/sys/devices/system/cpu/intel_pstate/no_turbo": "1"}, False),
+        ({"/sys/devices/system/cpu/intel_pstate/no_turbo": "0"}, True),
+        ({"/sys/devices/system/cpu/cpufreq/boost": "0"}, False),
+        ({}, None),
+    ],
+)
+def test_turbo_is_told_or_null(files, shown, turbo):
+    """Intel's file says the opposite of the general one; neither is null, not False."""
+    files.update(shown)
+    assert module.turbo() is turbo
+
+
+def test_a_guest_names_its_hypervisor(files, monkeypatch):
+    """As far as the firmware tells; bare metal is null."""
+    monkeypatch.setattr(module, "_container", lambda: None)
+    assert module.virtual(("avx2",)) is None
+    assert module.virtual(("hypervisor",)) == "virtual machine"
+    files["/sys/class/dmi/id/sys_vendor"] = "QEMU"
+    files["/sys/class/dmi/id/product_name"] = "Standard PC"
+    assert module.virtual(("hypervisor",)) == "QEMU Standard PC"
+    monkeypatch.setattr(module, "_container", lambda: "docker")
+    assert module.virtual(("hypervisor",)) == "QEMU Standard PC, docker"
+
+
+def test_the_cpu_of_an_arm_machine_comes_from_cpuinfo(files, monkeypatch):
+    """Where /proc/cpuinfo has no name, py-cpuinfo is asked."""
+    files["/proc/cpuinfo"] = "processor\t: 0\nFeatures\t: fp asimddp i8mm\n"
+    fake = type(sys)("cpuinfo")
+    fake.get_cpu_info = lambda: {"brand_raw": "Neoverse-N1", "flags": []}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cpuinfo", fake)
+    assert module._cpu() == ("Neoverse-N1", ("asimddp", "fp", "i8mm"))
+
+
+def test_a_commit_that_cannot_be_told_is_null(monkeypatch):
+    """No git, no checkout: null."""
+    monkeypatch.setattr(module, "_git", lambda root, *arguments: None)
+    assert module.commit() is None
