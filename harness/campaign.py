@@ -195,7 +195,7 @@ class Campaign:
             "artifact": {"path": artifact.path, "format": artifact.format},
             "inputs": inputs,
             "labels": labels,
-            "metric": model.metric if labels else None,
+            "metric": model.metric if labels and not engine.spec.simulated else None,
             "trusted": model.trusted,
             "memory_bytes": self.memory_bytes if case.device == "cpu" else None,
         }

@@ -1,0 +1,78 @@
+"""A bare loop around each engine in a process of its own: what a person would write without the harness. Prints its p50 in seconds.
+
+python -m benchmarks.bare ENGINE ARTIFACT DATA.npz BATCH SECONDS
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def litert(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
+    """LiteRT: set, invoke, get."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(path, num_threads=1)
+    entry, leave = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    interpreter.resize_tensor_input(entry, batch.shape)
+    interpreter.allocate_tensors()
+
+    def call(x: np.ndarray) -> Any:
+        interpreter.set_tensor(entry, x)
+        interpreter.invoke()
+        return interpreter.get_tensor(leave)
+
+    return call
+
+
+def onnxruntime(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
+    """ONNX Runtime: run."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda x: session.run(None, {name: x})
+
+
+def tensorflow(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
+    """TensorFlow: a traced function, the answer as an array."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    model = tf.keras.models.load_model(path)
+    function = tf.function(lambda x: model(x, training=False))
+    concrete = function.get_concrete_function(tf.TensorSpec(batch.shape, tf.float32))
+    return lambda x: concrete(tf.constant(x)).numpy()
+
+
+def main() -> None:
+    """Loop, and print the p50."""
+    engine, path, data, size, seconds = sys.argv[1:]
+    samples = np.load(data)["inputs"]
+    queries = [np.ascontiguousarray(samples[i : i + int(size)]) for i in range(0, len(samples) - int(size) + 1, int(size))][:256]
+    call = {"litert": litert, "onnxruntime": onnxruntime, "tensorflow": tensorflow}[engine](path, queries[0])
+    times, clock = array("q"), time.monotonic_ns
+    warm_until, until = clock() + 1_000_000_000, clock() + int((1 + float(seconds)) * 1e9)
+    index = 0
+    while (began := clock()) < until:
+        call(queries[index])
+        ended = clock()
+        if began > warm_until:
+            times.append(ended - began)
+        index = (index + 1) % len(queries)
+    print(float(np.median(np.frombuffer(times, dtype=np.int64))) * 1e-9)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()

@@ -1,0 +1,169 @@
+"""What the harness adds: to a query, to a repetition, to the machine. Pairs interleaved, median ratios, the noise of A against A beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import campaign, plugins
+from harness.runner import run
+from harness.schema import PROFILES, Case, Record, Task
+from harness.suite import load_suite
+
+SUITE = """\
+name: cost
+models: [digits-cnn]
+matrices:
+  - engines: [litert, onnxruntime, tensorflow]
+    variants: [dense]
+"""
+ENGINES = ("litert", "onnxruntime", "tensorflow")
+Row = dict[str, str]
+
+
+class Quiet:
+    """An observer that says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *arguments, **named: None
+
+
+@contextlib.contextmanager
+def bench() -> Iterator[campaign.Campaign]:
+    """A campaign on this machine, everything built."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "suite.yaml"
+        path.write_text(SUITE)
+        catalogue = plugins.catalogue()
+        suite = load_suite(path, catalogue)
+        profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # the builds alone
+        with campaign.begin(campaign.Wish(suite, SUITE, profile, Path(folder)), catalogue, Quiet()) as running:
+            running.run()
+            running.header = running.header.model_copy(update={"profile": PROFILES["quick"]})
+            yield running
+
+
+class Repetition:
+    """One repetition, with what the parent spent in its window."""
+
+    def __init__(self, running: campaign.Campaign, case: Case, *, sampled: bool = True) -> None:
+        self.marks: list[tuple[str, float, float]] = []
+        setting = running._bench()  # the benchmark looks inside on purpose
+        began_s = time.monotonic()
+        self.record: Record = run(
+            Task(case=case), running._case_order(case), setting if sampled else replace(setting, sensors=[]), self._mark
+        ).record
+        self.wall_s = time.monotonic() - began_s
+        assert self.record.status == "ok", self.record.reason
+
+    def _mark(self, phase: str) -> None:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self.marks.append((phase, time.monotonic(), usage.ru_utime + usage.ru_stime))
+
+    @property
+    def p50_s(self) -> float:
+        """Median latency."""
+        assert self.record.latency
+        return self.record.latency.p50_s
+
+    @property
+    def parent_share(self) -> float:
+        """Share of one core that the parent used inside the window."""
+        at = next(i for i, mark in enumerate(self.marks) if mark[0] == "steady")
+        (_, t0, c0), (_, t1, c1) = self.marks[at], self.marks[at + 1]
+        return (c1 - c0) / (t1 - t0)
+
+    @property
+    def fixed_s(self) -> float:
+        """Seconds that were neither idle nor window nor quality: start, load, warm-up, reply."""
+        measured = sum(p.duration_s for p in self.record.phases if p.name in ("idle", "steady", "quality"))
+        return self.wall_s - measured
+
+
+def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
+    """Every figure of this file."""
+    with bench() as running:
+        cases = {case.engine: case for case in running.header.suite.cases}
+        return [*_sampler(running, cases["litert"], pairs), *_bare(running, cases, bare_pairs), *_fixed(running, cases), _help()]
+
+
+def _sampler(running: campaign.Campaign, case: Case, pairs: int) -> list[Row]:
+    """With and without the sampler, and without against without."""
+    ratios, noise, shares = [], [], []
+    for _ in range(pairs):
+        a, b, c = Repetition(running, case), Repetition(running, case, sampled=False), Repetition(running, case, sampled=False)
+        ratios.append(a.p50_s / b.p50_s)
+        noise.append(c.p50_s / b.p50_s)
+        shares.append(a.parent_share)
+    spread = float(np.median(np.abs(np.array(noise) - 1))) / np.sqrt(pairs)
+    verdict = "" if spread <= 0.005 else f" (inconclusive: the noise of A against A leaves {spread:.2%} on the median)"
+    return [
+        row(f"p50 with the sampler / without, LiteRT dense, {pairs} pairs", "<= 1.01", f"{np.median(ratios):.4f}{verdict}"),
+        row("the same, without / without (noise)", "", f"{np.median(noise):.4f}, single pairs {np.min(noise):.3f} to {np.max(noise):.3f}"),
+        row("the parent in a window, share of one core", "<= 3 %", f"{np.median(shares):.2%}, worst {np.max(shares):.2%}"),
+    ]
+
+
+def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> list[Row]:
+    """The harness's p50 against a bare loop in a process of its own."""
+    found = []
+    for engine in ENGINES:
+        ratios = []
+        for _ in range(pairs):
+            ours = Repetition(running, cases[engine]).p50_s
+            ratios.append(ours / bare_p50_s(running, cases[engine]))
+        found.append(
+            row(
+                f"p50 / bare loop, {engine}, {pairs} pairs",
+                "<= 1.03",
+                f"{np.median(ratios):.4f}, single pairs {np.min(ratios):.3f} to {np.max(ratios):.3f}",
+            )
+        )
+    return found
+
+
+def bare_p50_s(running: campaign.Campaign, case: Case) -> float:
+    """The bare loop on the same artifact and data."""
+    order = running._case_order(case)
+    artifact, data = running.artifacts[case.build_id], running.artifacts[case.dataset_id or ""]
+    argv = [sys.executable, "-m", "benchmarks.bare", case.engine, artifact.path, f"{data.path}/test.npz", str(case.batch_size), "1.5"]
+    import os
+
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **order.environment})
+    return float(done.stdout)
+
+
+def _fixed(running: campaign.Campaign, cases: dict[str, Case], repetitions: int = 3) -> list[Row]:
+    goals = {"litert": "<= 2.5 s", "onnxruntime": "<= 2.5 s", "tensorflow": "<= 8 s"}
+    return [
+        row(
+            f"fixed cost of a repetition, {engine}",
+            goals[engine],
+            f"{np.median([Repetition(running, cases[engine]).fixed_s for _ in range(repetitions)]):.2f} s",
+        )
+        for engine in ENGINES
+    ]
+
+
+def _help() -> Row:
+    def once() -> float:
+        began_s = time.monotonic()
+        subprocess.run([str(Path(sys.executable).parent / "harness"), "--help"], capture_output=True, check=True)
+        return time.monotonic() - began_s
+
+    return row("harness --help", "<= 0.3 s", f"{np.median([once() for _ in range(5)]):.2f} s")
+
+
+def row(figure: str, goal: str, measured: str) -> Row:
+    """A line of the table."""
+    return {"figure": figure, "goal": goal, "measured": measured}
