@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,10 @@ import numpy as np
 
 from harness import plugins
 from harness.channel import Parent
+from harness.child import outcome
 from harness.engines.base import Array, Load, Session, Tensor
-from harness.errors import EngineError, HarnessError
+from harness.errors import EngineError
+from harness.formats.shapes import fit_shape
 from harness.scenario import SCENARIOS, Completions
 from harness.workloads.data import batches, load_array
 from harness.workloads.metrics import METRICS
@@ -32,37 +33,6 @@ def main() -> None:
     channel.receive()
 
 
-def outcome(work: Any, memory_bytes: int | None) -> dict[str, Any]:
-    """Run a child's work under its memory ceiling; what it gives, or the status and the reason of its failure."""
-    limit_memory(memory_bytes)
-    try:
-        return {"status": "ok", **work()}
-    except EngineError as error:
-        return {"status": "refused" if error.refused else "failed", "reason": str(error)}
-    except HarnessError as error:
-        return {"status": "failed", "reason": str(error)}
-    except MemoryError as error:
-        return {"status": "oom", "reason": f"out of memory: {error or 'an allocation failed'}"}
-    except Exception as error:  # an engine may raise anything; the record keeps it
-        traceback.print_exc()
-        text = f"{type(error).__name__}: {error}"
-        return {"status": "oom" if is_out_of_memory(text) else "failed", "reason": text[:2000]}
-
-
-def is_out_of_memory(text: str) -> bool:
-    """Whether an engine's message means that memory ran out."""
-    return any(
-        words in text
-        for words in ("bad_alloc", "bad allocation", "ResourceExhausted", "Failed to allocate memory", "out of memory", "OOM when")
-    )
-
-
-def limit_memory(limit_bytes: int | None) -> None:
-    """Let an allocation beyond the limit fail in this process instead of the machine's memory running out."""
-    if limit_bytes and sys.platform == "linux":
-        resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
-
-
 def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
     """Load, then answer queries until told to stop, then measure quality.
 
@@ -72,15 +42,26 @@ def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
     """
     channel.mark("load")
     session = open_session(task)
-    data = [load_array(ref["path"], ref["key"]) for ref in task["inputs"]]
+    data = load_data(session.inputs, task["inputs"], task["batch_size"])
+    labels = load_labels(task, data)
     queries = make_queries(session.inputs, data, task["batch_size"])
-    first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
-    channel.send("ready", first_query_s=first_query_s, precision=session.precision(), facts=session.facts())
+    answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
+    facts = session.facts()
+    scored = 0
+    if labels is not None:
+        scored = choose_output(session.outputs, answers, task["metric"], labels, task["batch_size"])
+        facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
+    channel.send("ready", first_query_s=first_query_s, precision=session.precision(), facts=facts)
     completions = answer(channel, session, queries, task["scenario"])
     np.save(task["completions_path"], np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
-    quality = measure_quality(channel, session, data, task)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {"quality": quality, "peak_memory_bytes": peak}
+    quality = None
+    if labels is not None:
+        channel.mark("quality")
+        per_sample = measure_quality(session, data, labels, task, scored)
+        np.save(task["per_sample_path"], per_sample)
+        channel.mark("quality_end")
+        quality = summary(task["metric"], per_sample)
+    return {"quality": quality, "peak_memory_bytes": peak_memory_bytes()}
 
 
 def open_session(task: dict[str, Any]) -> Session:
@@ -99,12 +80,80 @@ def open_session(task: dict[str, Any]) -> Session:
     return session
 
 
-def timed(session: Session, query: Sequence[Array]) -> float:
-    """How long one query takes, s."""
+def timed(session: Session, query: Sequence[Array]) -> tuple[Sequence[Array], float]:
+    """The answer to one query, and how long it took, s."""
     began = time.monotonic()
-    session.run(query)
+    answers = session.run(query)
     session.synchronize()
-    return time.monotonic() - began
+    return answers, time.monotonic() - began
+
+
+# --- data in ------------------------------------------------------------------------------------------------------------
+
+
+def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_size: int) -> list[Array]:
+    """The test inputs, one array for each of the model's inputs, in its order and shapes; empty where the suite gives none."""
+    if not inputs or not refs:
+        return []
+    if len(refs) != len(inputs):
+        raise EngineError(
+            f"the model has {len(inputs)} inputs ({_names(inputs)}), the data {len(refs)} arrays",
+            "list one array for each input, in this order",
+        )
+    arrays = [load_array(ref["path"], ref["key"]) for ref in _in_order(inputs, refs)]
+    if len({array.shape[:1] for array in arrays}) > 1 or not all(array.ndim and len(array) for array in arrays):
+        raise EngineError(
+            f"the input arrays have {[array.shape[:1] for array in arrays]} samples", "the first axis is the sample, and of one length"
+        )
+    return [fit(tensor, array, batch_size) for tensor, array in zip(inputs, arrays, strict=True)]
+
+
+def load_labels(task: dict[str, Any], data: Sequence[Array]) -> Array | None:
+    """The test labels, one for each sample; null where quality is not asked for."""
+    if not task["metric"] or not task["labels"] or not data:
+        return None
+    labels = load_array(task["labels"]["path"], task["labels"]["key"])
+    if labels.shape[:1] != (len(data[0]),):
+        raise EngineError(f"labels of shape {labels.shape} for {len(data[0])} samples", "the first axis of inputs and labels is the sample")
+    return labels
+
+
+def _in_order(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The references in the order of the inputs they name; as they are where they name none."""
+    if not any(ref.get("name") for ref in refs):
+        return list(refs)
+    named = {ref.get("name"): ref for ref in refs}
+    found = [named.get(tensor.name) or named.get(_plain(tensor.name)) for tensor in inputs]
+    if None in found or len(named) < len(refs):
+        raise EngineError(
+            f"the data name {', '.join(map(str, named))}, the model's inputs are {_names(inputs)}", "name each input once, or none"
+        )
+    return [ref for ref in found if ref]
+
+
+def _plain(name: str) -> str:
+    """An input's name without what TensorFlow's converter adds: `serving_default_x:0` -> `x`."""
+    return name.removeprefix("serving_default_").split(":")[0]
+
+
+def _names(tensors: Sequence[Tensor]) -> str:
+    return ", ".join(tensor.name for tensor in tensors)
+
+
+def fit(tensor: Tensor, array: Array, batch_size: int) -> Array:
+    """The data in an input's shape: a missing or superfluous axis of 1 is mended, anything else is refused."""
+    wanted = tensor.shape[1:] if tensor.batched(batch_size) else tensor.shape
+    shape = fit_shape(array.shape[1:], wanted)
+    if shape is None:
+        raise EngineError(
+            f"input {tensor.name!r} wants samples of shape {wanted}, the data has {array.shape[1:]}",
+            "reshape the array in the .npz; the first axis is the sample",
+        )
+    text, numbers = array.dtype.kind in "OUS", tensor.dtype.kind != "O"
+    fractions = array.dtype.kind == "f" and tensor.dtype.kind in "iu" and tensor.scale is None and bool((array % 1).any())
+    if text == numbers or fractions:
+        raise EngineError(f"input {tensor.name!r} is of type {tensor.dtype}, the data is {array.dtype}", "convert the array in the .npz")
+    return array.reshape(len(array), *shape)
 
 
 def make_queries(inputs: Sequence[Tensor], data: Sequence[Array], batch_size: int) -> list[list[Array]]:
@@ -113,55 +162,30 @@ def make_queries(inputs: Sequence[Tensor], data: Sequence[Array], batch_size: in
         return [[]]
     if not data:
         data = [noise(tensor, batch_size) for tensor in inputs]
-    data = fit(inputs, data)
     sample_bytes = sum(array[:1].nbytes for array in data)
     samples = max(batch_size, min(QUERY_POOL * batch_size, QUERY_POOL_BYTES // max(sample_bytes, 1)))
-    return [encode(inputs, batch) for batch in batches([array[:samples] for array in data], batch_size)]
+    return [encode(inputs, batch, batch_size) for batch in batches([array[:samples] for array in data], batch_size)]
 
 
-def encode(inputs: Sequence[Tensor], batch: Sequence[Array]) -> list[Array]:
+def encode(inputs: Sequence[Tensor], batch: Sequence[Array], batch_size: int) -> list[Array]:
     """One batch as the model takes it."""
-    return [tensor.encode(array) for tensor, array in zip(inputs, batch, strict=True)]
+    return [tensor.encode(array if tensor.batched(batch_size) else array[0]) for tensor, array in zip(inputs, batch, strict=True)]
 
 
 def noise(tensor: Tensor, batch_size: int) -> Array:
-    """Seeded samples of an input's shape."""
-    shape = tensor.shape[1:]
-    if any(size is None for size in shape):
+    """Seeded samples of an input's shape, first axis the sample: between 0 and 1, and zeros for what is no real number."""
+    wanted = tensor.shape[1:] if tensor.batched(batch_size) else tensor.shape
+    sizes = [size for size in wanted if size is not None]
+    if len(sizes) < len(wanted):
         raise EngineError(
             f"input {tensor.name!r} has an open shape {tensor.shape}", "give `data.test` in the suite, so that its size is known"
         )
-    rng = np.random.default_rng(0)
-    values = rng.random((batch_size, *[int(size or 1) for size in shape]), dtype=np.float32)
-    return values if np.issubdtype(tensor.dtype, np.floating) or tensor.scale else np.zeros_like(values, dtype=tensor.dtype)
+    if tensor.dtype.kind == "f" or tensor.scale:
+        return np.random.default_rng(0).random((batch_size, *sizes), dtype=np.float32)
+    return np.full((batch_size, *sizes), "" if tensor.dtype.kind == "O" else 0, dtype=tensor.dtype)
 
 
-def fit(inputs: Sequence[Tensor], data: Sequence[Array]) -> list[Array]:
-    """The data in the model's shapes: a missing or superfluous axis of 1 is mended, anything else is refused."""
-    if len(data) != len(inputs):
-        names = ", ".join(tensor.name for tensor in inputs)
-        raise EngineError(
-            f"the model has {len(inputs)} inputs ({names}), the data {len(data)} arrays", "list one array for each input, in this order"
-        )
-    if len({len(array) for array in data}) > 1:
-        raise EngineError(
-            f"the input arrays have different numbers of samples: {[len(array) for array in data]}", "the first axis is the sample"
-        )
-    fitted = []
-    for tensor, array in zip(inputs, data, strict=True):
-        wanted = tensor.shape[1:]
-        shape = (
-            [have if want is None else want for want, have in zip(wanted, array.shape[1:], strict=False)]
-            if len(wanted) == array.ndim - 1
-            else wanted
-        )
-        if any(size is None for size in shape) or np.prod(array.shape[1:]) != np.prod([int(s or 0) for s in shape]):
-            raise EngineError(
-                f"input {tensor.name!r} wants samples of shape {tuple(wanted)}, the data has {array.shape[1:]}",
-                "reshape the array in the .npz; the first axis is the sample",
-            )
-        fitted.append(array.reshape(len(array), *[int(s or 0) for s in shape]))
-    return fitted
+# --- the queries ----------------------------------------------------------------------------------------------------------
 
 
 def answer(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
@@ -186,23 +210,74 @@ def _over(channel: Parent, until_s: float) -> bool:
     return time.monotonic() >= until_s or channel.closing.is_set()
 
 
-def measure_quality(channel: Parent, session: Session, data: Sequence[Array], task: dict[str, Any]) -> dict[str, Any] | None:
-    """Answer the whole test set once and compare; per-sample values go to a file."""
-    if not task["metric"] or not task["labels"] or not data:
-        return None
-    channel.mark("quality")
-    metric = METRICS[task["metric"]]
-    labels = load_array(task["labels"]["path"], task["labels"]["key"])
-    if len(labels) != len(data[0]):
-        raise EngineError(f"{len(labels)} labels for {len(data[0])} samples", "the first axis of inputs and labels is the sample")
+# --- quality ------------------------------------------------------------------------------------------------------------
+
+
+def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], metric: str, labels: Array, batch_size: int) -> int:
+    """The first output that the metric can compare with the labels, tried on the sample with the largest label.
+
+    Raises:
+        EngineError: None can be, each with its reason.
+    """
+    hardest = int(np.argmax(labels.reshape(len(labels), -1).max(axis=1))) if labels.dtype.kind in "iufb" and labels.size else 0
+    reasons = []
+    for index, (tensor, array) in enumerate(zip(outputs, answers, strict=True)):
+        try:
+            METRICS[metric].per_sample(decoded(tensor, array, batch_size)[:1], labels[hardest : hardest + 1])
+        except EngineError as error:
+            reasons.append(f"{tensor.name}: {error.what}")
+        else:
+            return index
+    raise EngineError(
+        f"{metric} cannot be measured: {'; '.join(reasons)}", "correct `data.test.labels`, or leave the metric out (`metric: null`)"
+    )
+
+
+def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
+    """One output's answer to one query as real values, a copy, first axis the sample.
+
+    Raises:
+        EngineError: It has no row for each sample.
+    """
+    if not isinstance(array, np.ndarray | np.generic):
+        raise EngineError(f"it is a {type(array).__name__}, no tensor")
+    values = tensor.decode(np.array(array))
+    if batch_size == 1 and values.shape[:1] != (1,):
+        values = values[np.newaxis]
+    if values.shape[:1] != (batch_size,):
+        raise EngineError(f"its shape {values.shape} has no row for each of {batch_size} samples")
+    return values
+
+
+def measure_quality(session: Session, data: Sequence[Array], labels: Array, task: dict[str, Any], scored: int) -> Array:
+    """Answer the whole test set once, and compare one of the outputs with the labels.
+
+    Returns:
+        The metric for each sample, shape (n,).
+    """
+    batch_size = task["batch_size"]
     answers = [
-        session.outputs[0].decode(np.array(session.run(encode(session.inputs, batch))[0]))
-        for batch in batches(fit(session.inputs, data), task["batch_size"])
+        decoded(session.outputs[scored], session.run(encode(session.inputs, batch, batch_size))[scored], batch_size)
+        for batch in batches(data, batch_size)
     ]
-    per_sample = metric.per_sample(np.concatenate(answers)[: len(labels)], labels)
-    np.save(task["per_sample_path"], per_sample)
-    channel.mark("quality_end")
-    return {"metric": task["metric"], "direction": metric.direction, "value": float(np.mean(per_sample)), "samples": len(labels)}
+    return METRICS[task["metric"]].per_sample(np.concatenate(answers)[: len(labels)], labels)
+
+
+def summary(metric: str, per_sample: Array) -> dict[str, Any]:
+    """The quality as the record has it."""
+    return {"metric": metric, "direction": METRICS[metric].direction, "value": float(np.mean(per_sample)), "samples": len(per_sample)}
+
+
+def peak_memory_bytes() -> int | None:
+    """Largest resident set of this process; null where the system does not tell.
+
+    Linux: VmHWM, because `ru_maxrss` keeps the size of the parent that this process was forked from.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import EngineError
 from harness.schema import EngineSpec
 
 Array = NDArray[Any]
@@ -35,15 +36,38 @@ class Tensor:
     zero_point: int = 0
 
     def encode(self, values: Array) -> Array:
-        """Real values -> what the model takes."""
-        if self.scale is None or not np.issubdtype(values.dtype, np.floating):
+        """Real values -> what the model takes; values that are of a quantized tensor's own type are quantized already."""
+        if self.scale is None or values.dtype == self.dtype:
             return np.ascontiguousarray(values, dtype=self.dtype)
         limits = np.iinfo(self.dtype)
         return np.asarray(np.clip(np.rint(values / self.scale) + self.zero_point, limits.min, limits.max), dtype=self.dtype)
 
+    def batched(self, batch_size: int) -> bool:
+        """Whether its first axis is the batch. Else it takes a whole sample: a state, a scalar; with a batch of 1 only."""
+        return bool(self.shape) and self.shape[0] in (None, batch_size)
+
     def decode(self, values: Array) -> Array:
         """What the model gives -> real values."""
         return values if self.scale is None else (values.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+
+def check_batch(inputs: Sequence[Tensor], batch_size: int) -> None:
+    """Refuse a batch that a model is not made for.
+
+    Args:
+        inputs: As the model declares them.
+        batch_size: What the case asks for.
+
+    Raises:
+        EngineError: With a batch of 1 some input must be able to take it (others may be states or scalars), with a larger one all.
+    """
+    unfit = [tensor for tensor in inputs if not tensor.batched(batch_size)]
+    if unfit and (batch_size > 1 or (len(unfit) == len(inputs) and any(tensor.shape for tensor in unfit))):
+        raise EngineError(
+            f"input {unfit[0].name!r} has the fixed shape {unfit[0].shape}, the case asks for a batch of {batch_size}",
+            "export the model with an open batch, or leave this batch size out",
+            refused=True,
+        )
 
 
 class Session(ABC):

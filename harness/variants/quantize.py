@@ -15,6 +15,7 @@ from harness.errors import EngineError
 from harness.formats import onnx
 from harness.formats.keras import load_keras
 from harness.formats.reading import first_line
+from harness.formats.shapes import fit_shape
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import TENSORFLOW, to_tflite
@@ -211,15 +212,13 @@ def _shaped(tensors: Sequence[tuple[str, tuple[int | None, ...], np.dtype[Any]]]
         )
     shaped = []
     for (name, shape, dtype), array in zip(tensors, samples, strict=True):
-        open_sizes = shape[1:].count(None)
-        wanted = array.shape[1:] if open_sizes > 1 else [-1 if size is None else size for size in shape[1:]]
-        try:
-            shaped.append(array.reshape(len(array), *wanted).astype(dtype))
-        except ValueError as error:
+        fitted = fit_shape(array.shape[1:], shape[1:])
+        if fitted is None:
             raise EngineError(
                 f"input {name!r} wants samples of shape {shape[1:]}, the training data has {array.shape[1:]}",
                 "reshape the array in the .npz",
-            ) from error
+            )
+        shaped.append(array.reshape(len(array), *fitted).astype(dtype))
     return shaped
 
 

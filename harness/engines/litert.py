@@ -1,0 +1,141 @@
+"""LiteRT: a `.tflite` file -> a session on the CPU, through the interpreter of `ai-edge-litert`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch
+from harness.errors import EngineError
+from harness.formats.reading import first_line, reading
+from harness.formats.tflite import KIND, import_interpreter, precision
+from harness.schema import EngineSpec
+
+
+class Options(BaseModel):
+    """What a suite may set."""
+
+    model_config = ConfigDict(extra="forbid")
+    xnnpack: bool = Field(True, description="use the XNNPACK delegate, as LiteRT does by itself")
+
+
+class LiteRT(Engine):
+    """Google's runtime for small models, formerly TensorFlow Lite."""
+
+    spec: ClassVar = EngineSpec(
+        name="litert",
+        summary="LiteRT (TensorFlow Lite) interpreter",
+        packages=("ai-edge-litert",),
+        extra="litert",
+        formats=("tflite",),
+        parameters=Options,
+    )
+
+    @classmethod
+    def environment(cls, load: Load) -> dict[str, str]:
+        """Threads of libraries that its kernels may use."""
+        return {"OMP_NUM_THREADS": str(load.threads)}
+
+    def open(self, load: Load) -> Session:
+        """Load the model, set its batch, allocate its tensors."""
+        library = import_interpreter()
+        resolver = library.OpResolverType
+        with reading(load.path, *KIND):
+            interpreter = library.Interpreter(
+                model_path=str(load.path),
+                num_threads=load.threads,
+                experimental_op_resolver_type=resolver.AUTO if load.options.xnnpack else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
+        details = interpreter.get_input_details()
+        check_batch([_tensor(detail) for detail in details], load.batch_size)
+        resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
+        return LiteRTSession(interpreter, load)
+
+
+class LiteRTSession(Session):
+    """An allocated interpreter."""
+
+    def __init__(self, interpreter: Any, load: Load) -> None:
+        self._interpreter, self._load = interpreter, load
+        inputs, outputs = interpreter.get_input_details(), _in_order(interpreter)
+        self._in, self._out = [detail["index"] for detail in inputs], [detail["index"] for detail in outputs]
+        self.inputs: Sequence[Tensor] = [_tensor(detail) for detail in inputs]
+        self.outputs: Sequence[Tensor] = [_tensor(detail) for detail in outputs]
+        self._open = any(None in tensor.shape[1:] for tensor in self.inputs)
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Copy the inputs in, compute, copy the outputs out."""
+        interpreter = self._interpreter
+        try:
+            for index, array in zip(self._in, inputs):  # noqa: B905  a check of the lengths costs, and the caller has made it
+                interpreter.set_tensor(index, array)
+        except ValueError:
+            if not self._open:
+                raise
+            self._reshape(inputs)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in self._out]
+
+    def precision(self) -> str | None:
+        """From the types in the file."""
+        return precision(self._load.path)
+
+    def facts(self) -> dict[str, Any]:
+        """Whether XNNPACK was asked for, and the threads."""
+        return {"xnnpack": self._load.options.xnnpack, "threads": self._load.threads}
+
+    def _reshape(self, inputs: Sequence[Array]) -> None:
+        """Take inputs of another size along an open axis."""
+        resize(self._interpreter, [array.shape for array in inputs])
+        for index, array in zip(self._in, inputs, strict=True):
+            self._interpreter.set_tensor(index, array)
+
+
+def resize(interpreter: Any, shapes: Sequence[Sequence[int]]) -> None:
+    """Give the inputs these shapes, and allocate.
+
+    Raises:
+        EngineError: The model cannot be prepared so.
+    """
+    try:
+        for detail, shape in zip(interpreter.get_input_details(), shapes, strict=True):
+            if tuple(detail["shape"]) != tuple(shape):
+                interpreter.resize_tensor_input(detail["index"], shape)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(
+            f"LiteRT cannot prepare the model: {first_line(error)}",
+            "it may hold operators that LiteRT does not have, or a size that does not fit",
+        ) from error
+
+
+def _batched(detail: dict[str, Any], batch_size: int) -> list[int]:
+    """The shape of an input with the batch asked for; other open axes stay as in the file until data come."""
+    shape = [int(size) for size in detail["shape"]]
+    return [batch_size, *shape[1:]] if len(detail["shape_signature"]) and detail["shape_signature"][0] == -1 else shape
+
+
+def _in_order(interpreter: Any) -> list[dict[str, Any]]:
+    """The outputs as the model had them before its conversion, which Keras names output_0, output_1, ...; else as in the file."""
+    details = interpreter.get_output_details()
+    if len(details) < 2 or len(interpreter.get_signature_list()) != 1:
+        return list(details)
+    named = interpreter.get_signature_runner().get_output_details()
+    numbers = {detail["index"]: int(name[7:]) for name, detail in named.items() if name.startswith("output_") and name[7:].isdigit()}
+    return (
+        sorted(details, key=lambda detail: numbers[detail["index"]]) if numbers.keys() == {d["index"] for d in details} else list(details)
+    )
+
+
+def _tensor(detail: dict[str, Any]) -> Tensor:
+    scale, zero_point = detail["quantization"]
+    return Tensor(
+        name=detail["name"],
+        shape=tuple(None if size == -1 else int(size) for size in detail["shape_signature"]),
+        dtype=np.dtype(detail["dtype"]),
+        scale=float(scale) or None,
+        zero_point=int(zero_point),
+    )

@@ -1,0 +1,149 @@
+"""TensorFlow: a `.keras` file -> a session on CPU or GPU, as a `tf.function` (XLA as an option) or eagerly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch
+from harness.errors import EngineError
+from harness.formats.keras import import_keras, load_keras
+from harness.formats.reading import first_line
+from harness.schema import EngineSpec
+
+
+class Options(BaseModel):
+    """What a suite may set."""
+
+    model_config = ConfigDict(extra="forbid")
+    xla: bool = Field(False, description="compile with XLA; in graph mode only")
+    mode: Literal["graph", "eager"] = Field("graph", description="graph: one tf.function; eager: operator by operator")
+
+
+class TensorFlow(Engine):
+    """The framework itself, as people run it without exporting."""
+
+    spec: ClassVar = EngineSpec(
+        name="tensorflow",
+        summary="TensorFlow, tf.function or eager",
+        packages=("tensorflow", "tensorflow-cpu", "keras"),
+        extra="tensorflow",
+        formats=("keras",),
+        devices=("cpu", "gpu"),
+        parameters=Options,
+    )
+
+    @classmethod
+    def environment(cls, load: Load) -> dict[str, str]:
+        """Threads and log level; without a GPU in sight where the case is for the CPU."""
+        variables = {
+            "TF_CPP_MIN_LOG_LEVEL": "2",
+            "KERAS_BACKEND": "tensorflow",
+            "OMP_NUM_THREADS": str(load.threads),
+            "TF_NUM_INTRAOP_THREADS": str(load.threads),
+            "TF_NUM_INTEROP_THREADS": "1",
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        }
+        return {**variables, "CUDA_VISIBLE_DEVICES": "-1"} if load.device == "cpu" else variables
+
+    def open(self, load: Load) -> Session:
+        """Load the model, trace it for the batch, and make sure that it runs where it should."""
+        if load.options.xla and load.options.mode == "eager":
+            raise EngineError("XLA compiles graphs; the case asks for eager mode", "set mode: graph, or xla: false", refused=True)
+        import_keras()
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(load.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        _choose_device(tf, load.device)
+        return TensorFlowSession(tf, load_keras(load.path, trusted=load.trusted), load)
+
+
+class TensorFlowSession(Session):
+    """A traced model, or the model itself."""
+
+    def __init__(self, tf: Any, model: Any, load: Load) -> None:
+        self._tf, self._load = tf, load
+        specs = list(model.inputs)
+        self._single = len(specs) == 1
+        self.inputs: Sequence[Tensor] = [_tensor(spec) for spec in specs]
+        check_batch(self.inputs, load.batch_size)
+        self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in model.outputs]
+        self._weights = {str(weight.dtype) for weight in model.weights}
+        self._model = model
+        self._device = _device(load.device)
+        self._answer = self._eager if load.options.mode == "eager" else _traced(tf, self._eager, specs, load)
+        self._on = ""
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Copy the inputs to the device, compute, copy the outputs back."""
+        convert = self._tf.convert_to_tensor
+        with self._tf.device(self._device):
+            answers = self._answer(*[convert(array) for array in inputs])
+        if not self._on:
+            self._on = _verified(answers[0].device, self._load.device)
+        return [answer.numpy() for answer in answers]
+
+    def precision(self) -> str | None:
+        """The type of the weights and of what is computed with them."""
+        policy = self._model.dtype_policy
+        return str(policy.compute_dtype) if self._weights else None
+
+    def facts(self) -> dict[str, Any]:
+        """Mode, XLA, the device that the outputs were on, threads."""
+        return {**self._load.options.model_dump(), "device": self._on or None, "threads": self._load.threads}
+
+    def _eager(self, *inputs: Any) -> Sequence[Any]:
+        answer = self._model(inputs[0] if self._single else list(inputs), training=False)
+        return list(self._tf.nest.flatten(answer))
+
+
+def _traced(tf: Any, function: Any, specs: Sequence[Any], load: Load) -> Any:
+    """The function as one graph for this batch."""
+    signature = [tf.TensorSpec([load.batch_size, *spec.shape[1:]], spec.dtype, name=f"input_{i}") for i, spec in enumerate(specs)]
+    try:
+        return tf.function(function, jit_compile=load.options.xla or None).get_concrete_function(*signature)
+    except Exception as error:  # a layer that cannot be traced raises what it likes
+        raise EngineError(f"TensorFlow cannot trace the model: {first_line(error)}", "try mode: eager") from error
+
+
+def _choose_device(tf: Any, device: str) -> None:
+    """Show TensorFlow the device of the case alone.
+
+    Raises:
+        EngineError: A GPU is asked for, and TensorFlow sees none.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    elif not gpus:
+        raise EngineError(
+            "TensorFlow sees no GPU here", "is the driver installed, and TensorFlow by `harness[gpu]`? see `nvidia-smi`", refused=True
+        )
+    for gpu in gpus if device != "cpu" else ():
+        tf.config.experimental.set_memory_growth(gpu, True)
+
+
+def _device(device: str) -> str:
+    return "/CPU:0" if device == "cpu" else "/GPU:0"
+
+
+def _verified(name: str, device: str) -> str:
+    """The device an output was on.
+
+    Raises:
+        EngineError: It is not the one asked for.
+    """
+    if _device(device)[1:4] not in name:
+        raise EngineError(
+            f"TensorFlow computed on {name} though the case is for {device}", "see the log for the operator that has no GPU kernel"
+        )
+    return name
+
+
+def _tensor(spec: Any) -> Tensor:
+    dtype = object if spec.dtype == "string" else spec.dtype
+    return Tensor(name=spec.name, shape=tuple(spec.shape), dtype=np.dtype(dtype))

@@ -1,0 +1,25 @@
+"""(Shape of a sample, shape a model wants) -> the shape to give it, where only axes of 1 differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def fit_shape(have: Sequence[int], wanted: Sequence[int | None]) -> tuple[int, ...] | None:
+    """The sample's sizes in the axes that the model has.
+
+    Args:
+        have: Shape of one sample of the data.
+        wanted: Shape of one sample for the model; None where any size will do.
+
+    Returns:
+        A shape for `reshape` that moves no number, or None where more than axes of 1 differ: then axes may be in another order.
+    """
+    if len(have) == len(wanted) and all(want in (None, size) for size, want in zip(have, wanted, strict=True)):
+        return tuple(have)
+    sizes = [size for size in have if size != 1]
+    open_ = [want for want in wanted if want != 1]
+    if len(sizes) != len(open_) or any(want not in (None, size) for size, want in zip(sizes, open_, strict=True)):
+        return None
+    left = iter(sizes)
+    return tuple(1 if want == 1 else next(left) for want in wanted)
