@@ -1,0 +1,70 @@
+"""A table -> text for another program or a paper: csv, json (raw SI values), md, tex."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from harness import frame
+from harness.errors import HarnessError
+from harness.report import text
+from harness.report.tables import rows_of, to_latex, to_markdown
+from harness.schema import StoredRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def export(runs: Sequence[StoredRun], table: str = "cases", format: str = "md") -> str:
+    """A public table of some runs as text.
+
+    Args:
+        runs: Read back from their folders.
+        table: `cases`, `runs`, `domains` or `builds`.
+        format: `csv` and `json` give raw SI values; `md` and `tex` what a person reads of `cases`, and any other table as it is.
+
+    Raises:
+        HarnessError: No such table or format.
+    """
+    tables: dict[str, Callable[[Sequence[StoredRun]], pd.DataFrame]] = {
+        "cases": frame.cases, "runs": frame.runs, "domains": frame.domains, "builds": frame.builds
+    }  # fmt: skip
+    formats: dict[str, Callable[[pd.DataFrame], str]] = {"csv": to_csv, "json": to_json, "md": _markdown, "tex": _latex}
+    for kind, wanted, known in (("table", table, list(tables)), ("format", format, list(formats))):
+        if wanted not in known:
+            raise HarnessError(f"there is no {kind} {wanted!r}", f"choose one of {', '.join(known)}")
+    return formats[format](tables[table](runs))
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Raw SI values, null as nothing, text that no spreadsheet takes for a formula."""
+    return str(_escaped(table, text.csv).to_csv(index=False, lineterminator="\n"))
+
+
+def to_json(table: pd.DataFrame) -> str:
+    """A list of objects with raw SI values, null as null."""
+    return json.dumps(rows_of(table), indent=1, ensure_ascii=False, allow_nan=False, default=_native) + "\n"
+
+
+def _native(value: object) -> object:
+    """A NumPy scalar as Python's own."""
+    return value.item()  # type: ignore[attr-defined]
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    return to_markdown(table) if "baseline_case_id" in table else str(_escaped(table, text.markdown).to_markdown(index=False)) + "\n"
+
+
+def _latex(table: pd.DataFrame) -> str:
+    if "baseline_case_id" in table:
+        return to_latex(table)
+    from tabulate import tabulate
+
+    escaped = _escaped(table, text.latex)
+    return str(tabulate(escaped.values.tolist(), [text.latex(c) for c in table.columns], tablefmt="latex_raw")) + "\n"
+
+
+def _escaped(table: pd.DataFrame, escape: Callable[[str], str]) -> pd.DataFrame:
+    """The text columns made safe."""
+    return table.assign(**{name: table[name].map(escape, na_action="ignore") for name in table.columns if table[name].dtype == "string"})

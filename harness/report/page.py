@@ -1,0 +1,135 @@
+"""A run and its tables -> one self-contained page: table, figure, machine, method. No script, no request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.report import plots, tables
+from harness.report.text import NONE, Scale, number, plain
+from harness.schema import Finding, Header, Record, StoredRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str) -> str:
+    """The page as HTML.
+
+    Args:
+        run: The run.
+        frames: Its public tables, by name.
+        svg: The figure.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    rows = tables.rows_of(frames["cases"])
+    headings, cells = tables.readable(rows)
+    environment = Environment(
+        loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.finalize = lambda value: plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    return environment.get_template("page.html.j2").render(
+        header=run.header,
+        headings=headings,
+        lines=[(row, line) for row, line in zip(rows, cells, strict=True)],
+        numeric=[heading not in tables.LEFT for heading in headings],
+        caption=tables.caption(rows),
+        svg=_inline(svg),
+        alt=plots.alt_text(frames["cases"]),
+        facts=machine(run.header),
+        method=method(run.header, rows),
+        failures=[row for row in rows if row["status"] != "ok"],
+        findings=findings(run.records),
+        builds=builds(tables.rows_of(frames["builds"])),
+        problems=run.problems,
+        source=run.header.suite_source.splitlines(),
+    )
+
+
+def machine(header: Header) -> list[tuple[str, str]]:
+    """What the figures were taken on, as (name, value)."""
+    facts: list[tuple[str, str]] = []
+    for box in header.environments:
+        cores = f"{box.cpu_count} CPUs" + (f" on {box.cpu_count_physical} cores" if box.cpu_count_physical else "")
+        facts += [
+            ("host", box.host),
+            ("processor", f"{box.cpu}, {cores}, {box.memory_bytes / 2**30:.1f} GiB"),
+            ("system", ", ".join(filter(None, [box.os, box.kernel, f"virtual: {box.virtual}" if box.virtual else None]))),
+            ("governor, turbo", f"{box.governor or 'not told'}, {'not told' if box.turbo is None else 'on' if box.turbo else 'off'}"),
+            ("versions", ", ".join([f"Python {box.python}", *(f"{name} {version}" for name, version in sorted(box.versions.items()))])),
+        ]
+    facts.append(("harness", f"{header.harness_version}, commit {header.harness_commit or 'unknown'}"))
+    facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.gain)) for d in header.domains if d.kind]
+    return facts + [(f"{sensor} (not read)", reason) for sensor, reason in header.unavailable.items()]
+
+
+def _domain(sensor: str, kind: str | None, period_s: float | None, gain: float | None) -> str:
+    period = f", changes every {Scale([period_s], 's').text(period_s)} {Scale([period_s], 's').unit}" if period_s else ""
+    return f"{kind}, read by {sensor}{period}" + (f", gain known to {gain:.1%}" if gain is not None else ", gain not known")
+
+
+def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """How the figures were taken and what the intervals are, one sentence each."""
+    profile, grid = header.profile, header.grid
+    counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
+    launches = "none that ended well" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    target = (
+        f"until the half-width of the interval is {profile.half_width:.0%}, at most {profile.cap}"
+        if profile.half_width
+        else "a fixed number"
+    )
+    quantile = "t(.9825), since a stopping rule ended them" if profile.half_width else "t(.975)"
+    said = [
+        f"Profile {profile.name}: independent launches of a process per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
+        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, the load running through both edges; nothing is subtracted.",
+        "Energy is gross, per inference, summed over the domains named as scope. Latency is per query (a batch is one query), closed loop.",
+        f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. "
+        "energy_abs_low_j and energy_abs_high_j in table.csv also hold the sensor's gain, for comparing with other machines; a model has none.",
+        "The interval of a quality is over test samples. vs dense is the ratio to the dense case of the same engine, device, batch, threads and scenario "
+        "(log-Welch). front: on the front of energy, quality and latency in 95 % of redraws of the launches; a percentage where that is not sure.",
+    ]
+    kinds = {row["energy_kind"] for row in rows}
+    if "modelled" in kinds:
+        said.append(
+            "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
+        )
+    if "simulated" in kinds:
+        said.append("Simulated energy comes from a test double: it says nothing of any real machine.")
+    if grid:
+        said.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year not told'}, from {grid.source}.")
+    return said
+
+
+def findings(records: Sequence[Record]) -> list[tuple[Finding, int]]:
+    """Each code with its first sentence and remedy, and how many repetitions it concerns."""
+    found: dict[str, tuple[Finding, int]] = {}
+    for record in records:
+        for finding in record.warnings:
+            first, n = found.get(finding.code, (finding, 0))
+            found[finding.code] = (first, n + 1)
+    return sorted(found.values(), key=lambda pair: (not pair[0].invalid, pair[0].code))
+
+
+def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
+    """(name, status, duration, energy with its kind) of each build."""
+    return [
+        (
+            f"{row['model'] or row['build_id']} > {row['lineage'] or ''}".rstrip(" >"),
+            (row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}")
+            + (", from the cache" if row["cached"] else ""),
+            f"{number(row['seconds'])} s" if row["seconds"] is not None else NONE,
+            f"{number(row['energy_j'])} J, {row['energy_kind']}" if row["energy_j"] is not None else NONE,
+        )
+        for row in rows
+    ]
+
+
+def _inline(svg: str) -> Any:
+    """The figure as a part of the page: without prologue, as wide as its place."""
+    from markupsafe import Markup
+
+    body = svg[svg.index("<svg") :]
+    # Markup: matplotlib has escaped every text in it.
+    return Markup(re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', lambda m: m.group(1) or "", body, count=2))  # noqa: S704

@@ -1,0 +1,296 @@
+"""The table of cases -> a figure: energy-quality, latency-quality and energy-latency, one row a model, every case numbered and named below."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.analysis.pareto import front
+from harness.report.tables import Row, provenance, remarks, rows_of
+from harness.report.text import Scale, number, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe & Ito, Color Universal Design (2008); the yellow is left out: it does not show on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "X", "P", "*")
+INK, PALE = "#222222", "#999999"
+WIDTH_IN, DPI = 18.0, 100
+LEGEND_LINE_IN, PANEL_IN = 0.21, 5.2
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One quantity as a panel shows it.
+
+    Attributes:
+        name: As people call it.
+        column: Its column; its bounds stand in `low` and `high`.
+        unit: SI; empty for a quality, which is shown as it is.
+    """
+
+    name: str
+    column: str
+    low: str
+    high: str
+    unit: str = ""
+
+
+ENERGY = Axis("energy per inference", "energy_j", "energy_low_j", "energy_high_j", "J")
+LATENCY = Axis("latency p50 per query", "latency_p50_s", "latency_p50_low_s", "latency_p50_high_s", "s")
+QUALITY = Axis("quality", "quality", "quality_low", "quality_high")
+PANELS = ((ENERGY, QUALITY), (LATENCY, QUALITY), (LATENCY, ENERGY))
+
+
+def draw(frame: pd.DataFrame) -> dict[str, bytes]:
+    """The figure as `png` and `svg`; text stays text in the SVG.
+
+    Args:
+        frame: The table `cases`.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    rows = rows_of(frame)
+    settings: Any = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "harness",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+    with mpl.rc_context(settings), warnings.catch_warnings():
+        # A model may be named in a script that the font lacks; the SVG still holds the text.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure = Figure(figsize=(WIDTH_IN, 1.0), dpi=DPI, facecolor="white")
+        _compose(figure, rows)
+        return {form: _saved(figure, form) for form in ("png", "svg")}
+
+
+def _saved(figure: Figure, form: str) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else {"Software": "harness"})
+    return buffer.getvalue()
+
+
+def _compose(figure: Figure, rows: Sequence[Row]) -> None:
+    """A row of panels for each model, and the legend below."""
+    models = list(dict.fromkeys(row["model"] for row in rows)) or [""]
+    style = Style(rows)
+    lines, columns = _legend_shape(rows)
+    heights = [PANEL_IN] * len(models) + [LEGEND_LINE_IN * (lines + 2)]
+    figure.set_size_inches(WIDTH_IN, sum(heights) + 0.4)
+    grid = figure.add_gridspec(
+        len(heights),
+        3,
+        height_ratios=heights,
+        left=0.045,
+        right=0.99,
+        top=1 - 0.75 / figure.get_figheight(),
+        bottom=0.01,
+        hspace=0.42,
+        wspace=0.2,
+    )
+    for i, model in enumerate(models):
+        of_model = [row for row in rows if row["model"] == model]
+        for j, panel in enumerate(PANELS):
+            _panel(figure.add_subplot(grid[i, j]), of_model, style, panel, model if len(models) > 1 else "")
+    _legend(figure.add_subplot(grid[-1, :]), rows, style, columns)
+
+
+class Style:
+    """Number, colour (engine), marker (family of the variant) and size (batch) of each case.
+
+    Args:
+        rows: Every case of the figure.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.numbers = {row["case_id"]: i for i, row in enumerate(rows, start=1)}
+        self.engines = _indexed(f"{row['engine']} {row['device']}" for row in rows)
+        self.families = _indexed(_family(row) for row in rows)
+        self.batches = _indexed(sorted({row["batch_size"] for row in rows}))
+
+    def of(self, row: Row) -> dict[str, Any]:
+        """Keywords for `Axes.scatter`: hollow where the energy is invalid, pale where another case dominates it."""
+        colour = COLOURS[self.engines[f"{row['engine']} {row['device']}"] % len(COLOURS)]
+        hollow = row["valid"] is False
+        return {
+            "marker": MARKERS[self.families[_family(row)] % len(MARKERS)],
+            "s": 48 + 42 * self.batches[row["batch_size"]],
+            "facecolor": "none" if hollow else colour,
+            "edgecolor": PALE if hollow else "white",
+            "linewidth": 1.4 if hollow else 0.6,
+            "alpha": 0.45 if row["dominated"] else 0.95,
+        }
+
+
+def _indexed(values: Any) -> dict[Any, int]:
+    return {value: i for i, value in enumerate(dict.fromkeys(values))}
+
+
+def _family(row: Row) -> str:
+    """`prune+int8` of `prune(final_sparsity=0.9)+int8`."""
+    return "+".join(step.split("(")[0] for step in row["variant"].split("+"))
+
+
+# --- a panel ---------------------------------------------------------------------------------------------------------
+
+
+def _panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis], model: str) -> None:
+    x, y = axes
+    shown = [row for row in rows if row[x.column] is not None and row[y.column] is not None]
+    scales = [Scale((row[axis.column] for row in shown), axis.unit) if axis.unit else None for axis in axes]
+    title = f"{x.name.split(' per ')[0]} and {y.name.split(' per ')[0]}" + (f": {model}" if model else "")
+    ax.set_title(plain(title), loc="left", fontsize=12, pad=34, parse_math=False)
+    ax.text(0, 1.02, _caption(rows, shown, style), transform=ax.transAxes, fontsize=8.5, color="#444444", va="bottom", parse_math=False)
+    if not shown:
+        ax.text(0.5, 0.5, f"no case has both {x.name} and {y.name}", transform=ax.transAxes, ha="center", color=INK)
+        ax.set_axis_off()
+        return
+    points = np.array([[_scaled(row[axis.column], scale) for axis, scale in zip(axes, scales, strict=True)] for row in shown])
+    ax.set_xlabel(plain(_axis_label(x, scales[0], shown)), parse_math=False)
+    ax.set_ylabel(plain(_axis_label(y, scales[1], shown)), parse_math=False)
+    ax.set(**{f"{name}scale": _axis_scale(axis, points[:, k]) for k, (name, axis) in enumerate(zip("xy", axes, strict=True))})
+    for row, point in zip(shown, points, strict=True):
+        _error_bars(ax, row, point, list(zip(axes, scales, strict=True)))
+        ax.scatter(*point, zorder=3, **style.of(row))
+    _fronts(ax, shown, points, x, y)
+    ax.margins(0.08)
+    ax.grid(True, color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+    _plain_ticks(ax)
+    _label(ax, [str(style.numbers[row["case_id"]]) for row in shown], points)
+
+
+def _caption(rows: Sequence[Row], shown: Sequence[Row], style: Style) -> str:
+    """Where the joules come from, and who is missing, and why."""
+    missing: dict[str, list[int]] = {}
+    for row in rows:
+        if row not in shown:
+            why = row["status"] if row["status"] != "ok" else "energy invalid" if row["valid"] is False else "not measured"
+            missing.setdefault(why, []).append(style.numbers[row["case_id"]])
+    gone = ", ".join(f"{' '.join(map(str, numbers[:12]))}{' …' if len(numbers) > 12 else ''} ({why})" for why, numbers in missing.items())
+    return plain(provenance(rows)) + (f"\nnot shown: {gone}" if gone else "")
+
+
+def _axis_scale(axis: Axis, values: np.ndarray) -> str:
+    """Logarithmic where the cases spread over more than a factor of four."""
+    return "log" if axis.unit and values.min() > 0 and values.max() / values.min() > 4 else "linear"
+
+
+def _axis_label(axis: Axis, scale: Scale | None, shown: Sequence[Row]) -> str:
+    if scale:
+        return f"{axis.name}, {scale.unit}"
+    metric, direction = (next((row[name] for row in shown if row[name]), "") for name in ("quality_metric", "quality_direction"))
+    return f"{metric} ({direction} is better)"
+
+
+def _scaled(value: float, scale: Scale | None) -> float:
+    return value / scale.factor if scale else value
+
+
+def _error_bars(ax: Axes, row: Row, point: np.ndarray, axes: Sequence[tuple[Axis, Scale | None]]) -> None:
+    """95 % over launches for energy and latency, over test samples for quality."""
+    spans = []
+    for (axis, scale), value in zip(axes, point, strict=True):
+        low, high = row[axis.low], row[axis.high]
+        known = low is not None and high is not None
+        spans.append([[max(0.0, value - _scaled(low, scale))], [max(0.0, _scaled(high, scale) - value)]] if known else None)
+    ax.errorbar(point[0], point[1], xerr=spans[0], yerr=spans[1], fmt="none", ecolor="#b0b0b0", elinewidth=0.9, capsize=1.5, zorder=2)
+
+
+def _fronts(ax: Axes, rows: Sequence[Row], points: np.ndarray, x: Axis, y: Axis) -> None:
+    """The front of each kind of evidence: solid between points whose intervals over launches do not overlap, else dashed."""
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        if row["valid"] is not False:
+            groups.setdefault("measured" if row["energy_kind"] in ("counter", "sampled") else row["energy_kind"], []).append(i)
+    sign = [-1.0 if axis is QUALITY and rows[0]["quality_direction"] == "higher" else 1.0 for axis in (x, y)]
+    for members in groups.values():
+        on = [members[i] for i in np.flatnonzero(front(points[members] * sign))]
+        on.sort(key=lambda i: points[i, 0])
+        for a, b in pairwise(on):
+            solid = all(_apart(rows[a], rows[b], axis) for axis in (x, y))
+            ax.plot(*points[[a, b]].T, color=INK, linewidth=1.2, linestyle="-" if solid else (0, (4, 3)), zorder=1)
+
+
+def _apart(a: Row, b: Row, axis: Axis) -> bool:
+    """Whether two cases differ in more than the scatter of launches; the quality of both is on the same samples."""
+    if axis is QUALITY:
+        return bool(a["quality"] != b["quality"])
+    bounds = (a[axis.low], a[axis.high], b[axis.low], b[axis.high])
+    return None not in bounds and (bounds[1] < bounds[2] or bounds[3] < bounds[0])
+
+
+def _plain_ticks(ax: Axes) -> None:
+    """Numbers as people write them on a logarithmic axis, with 2 and 5 between the decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
+    """The number of each case beside its point, where it hides neither a point nor another number."""
+    import textalloc
+
+    textalloc.allocate(
+        ax, points[:, 0], points[:, 1], list(texts), x_scatter=points[:, 0], y_scatter=points[:, 1], textsize=9, textcolor=INK,
+        linecolor=PALE, linewidth=0.6, margin=0.006, min_distance=0.012, max_distance=0.35, nbr_candidates=800, zorder=4,
+    )  # fmt: skip
+
+
+# --- the legend ------------------------------------------------------------------------------------------------------
+
+
+def _legend_text(row: Row) -> str:
+    """`dense · litert cpu · batch 1`, and what is wrong with it."""
+    said = remarks(row) if row["status"] != "ok" or row["valid"] is False else ""
+    text = f"{row['variant']} · {row['engine']} {row['device']} · batch {row['batch_size']}"
+    return plain(text) + (f" — {plain(said)[:70]}" if said else "")
+
+
+def _legend_shape(rows: Sequence[Row]) -> tuple[int, int]:
+    """(lines, columns) that hold every name."""
+    longest = max((len(_legend_text(row)) for row in rows), default=0)
+    columns = 3 if longest <= 80 else 2 if longest <= 130 else 1
+    return -(-len(rows) // columns), columns
+
+
+def _legend(ax: Axes, rows: Sequence[Row], style: Style, columns: int) -> None:
+    """Every case: its number, its marker, its name."""
+    lines = max(1, -(-len(rows) // columns))
+    ax.set(xlim=(0, columns), ylim=(lines + 1, -1))
+    ax.set_axis_off()
+    ax.text(
+        0.0, -0.6, "bars: 95 % over launches, quality over test samples · line: front of the estimates, solid between cases that the launches separate"
+        " · pale: dominated · hollow: energy invalid", fontsize=9, color="#444444",
+    )  # fmt: skip
+    for i, row in enumerate(rows):
+        x, y = divmod(i, lines)
+        ax.text(x + 0.03, y + 0.5, str(style.numbers[row["case_id"]]), fontsize=9, ha="right", va="center", weight="bold", color=INK)
+        ax.scatter(x + 0.05, y + 0.5, **{**style.of(row), "s": min(70, style.of(row)["s"])})
+        ax.text(x + 0.07, y + 0.5, _legend_text(row), fontsize=9, va="center", color=INK, parse_math=False)
+
+
+def alt_text(frame: pd.DataFrame) -> str:
+    """What the figure shows, for who cannot see it."""
+    rows = rows_of(frame)
+    sure = [row for row in rows if row["p_front"] is not None and row["p_front"] >= 0.95]
+    named = "; ".join(f"{row['variant']} on {row['engine']}, batch {row['batch_size']}, energy {number(row['energy_j'])} J" for row in sure)
+    return plain(
+        f"Three scatter plots of {len(rows)} cases. {provenance(rows)}. On the front: {named or 'no case for certain'}. The table holds every figure."
+    )

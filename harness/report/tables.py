@@ -1,0 +1,172 @@
+"""The table of cases -> what a person reads of it: Markdown, LaTeX, HTML cells, and a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.report.text import NONE, Scale, latex, markdown, number, plain, with_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+Row = dict[str, Any]
+HEADINGS = ("model", "variant", "engine", "device", "batch", "scenario", "quality", "latency p50", "energy", "vs dense", "kind", "remarks")
+LEFT = ("model", "variant", "engine", "device", "scenario", "kind", "remarks")
+SURE = 0.95
+"""Chance of being on the front from which a case is said to be there; below 1 - SURE it is said not to be."""
+
+
+def rows_of(frame: pd.DataFrame) -> list[Row]:
+    """A frame as plain Python rows: null is None, whatever pandas calls it."""
+    import pandas as pd
+
+    return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def readable(rows: Sequence[Row], *, brief: bool = False) -> tuple[list[str], list[list[str]]]:
+    """Headings with units, and cells as text, not escaped; what all cases share (model, device, scenario) has no column.
+
+    Args:
+        rows: Of the table `cases`.
+        brief: For a narrow terminal: remarks without their reasons, and the kind in a heading where there is one kind only.
+    """
+    energy = Scale((row["energy_j"] for row in rows), "J")
+    time = Scale((row["latency_p50_s"] for row in rows), "s")
+    cells = [_cells(row, energy, time, brief=brief) for row in rows]
+    kinds = {row["energy_kind"] for row in rows if row["energy_j"] is not None}
+    constant = [name for name in ("model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1]
+    if brief and "device" not in constant:
+        cells = [{**cell, "engine": f"{cell['engine']} {cell['device']}"} for cell in cells]
+        constant.append("device")
+    kind = f"{next(iter(kinds))}\n" if brief and len(kinds) == 1 else ""
+    shown = [name for name in HEADINGS if name not in constant and not (kind and name == "kind")]
+    headings = {
+        "quality": next((row["quality_metric"] for row in rows if row["quality_metric"]), "quality"),
+        "latency p50": f"p50, {time.unit}" if brief else f"latency p50, {time.unit}",
+        "energy": f"{kind}{energy.unit}/inf." if brief else f"energy, {energy.unit} / inference",
+        "vs dense": "vs\ndense" if brief else "energy vs dense",
+    }
+    return [headings.get(name, name) for name in shown], [[cell[name] for name in shown] for cell in cells]
+
+
+def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, str]:
+    return {
+        **{name: str(row[name]) for name in ("model", "variant", "engine", "device", "scenario")},
+        "batch": str(row["batch_size"]),
+        "quality": _quality(row),
+        "latency p50": time.text(row["latency_p50_s"], row["latency_p50_low_s"], row["latency_p50_high_s"]),
+        "energy": energy.text(row["energy_j"], row["energy_low_j"], row["energy_high_j"]),
+        "vs dense": _ratio(row),
+        "kind": row["energy_kind"],
+        "remarks": _mark(row) if brief else remarks(row),
+    }
+
+
+def remarks(row: Row) -> str:
+    """What a reader must know of a case: its failure, why its energy is not told, its place on the front, its warnings."""
+    if row["status"] != "ok":
+        return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
+    said = [f"invalid: {row['invalid_reasons'].replace(';', ', ')}"] if row["valid"] is False else []
+    if row["p_front"] is not None and row["p_front"] > 1 - SURE:
+        said.append("front" if row["p_front"] >= SURE else f"front {row['p_front']:.0%}")
+    if row["warnings"]:
+        said.append(row["warnings"].replace(";", ", "))
+    return "; ".join(said)
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """One line for each case that failed, and one for each code, with how many cases it concerns."""
+    failed = [f"{row['status']}: {row['case_id']}: {row['reason'] or 'no reason was recorded'}" for row in rows if row["status"] != "ok"]
+    codes: dict[str, int] = {}
+    for row in rows:
+        for code in [c for field in ("invalid_reasons", "warnings") if row[field] for c in row[field].split(";")]:
+            codes[code] = codes.get(code, 0) + 1
+    return failed + [f"{code}: {n} case{'s' if n > 1 else ''}" for code, n in codes.items()]
+
+
+def to_markdown(frame: pd.DataFrame) -> str:
+    """A Markdown table, followed by what the figures are."""
+    headings, cells = readable(rows_of(frame))
+    return f"{_tabulated(headings, cells, markdown, 'pipe')}\n\n{markdown(caption(rows_of(frame)))}\n"
+
+
+def to_latex(frame: pd.DataFrame) -> str:
+    """A LaTeX tabular (package booktabs)."""
+    headings, cells = readable(rows_of(frame))
+    return f"% {latex(caption(rows_of(frame)))}\n{_tabulated(headings, cells, latex, 'latex_raw')}\n"
+
+
+def caption(rows: Sequence[Row]) -> str:
+    """What the figures are: where the joules come from, what they sum, what the ± is."""
+    return f"{provenance(rows)}. ± is the half-width of the 95 % repeatability interval over launches; {NONE} is not measured."
+
+
+def provenance(rows: Sequence[Row]) -> str:
+    """`Energy is modelled: package+dram`, one part a kind; the sentence that goes with every picture."""
+    scopes: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row["energy_j"] is not None:
+            scopes.setdefault(row["energy_kind"], {})[row["energy_scope"]] = None
+    if not scopes:
+        return "Energy is absent: nothing measured or modelled it"
+    return "Energy is " + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in scopes.items())
+
+
+def terminal(frame: pd.DataFrame) -> Table:
+    """A table for the terminal, 100 to 120 columns wide."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = rows_of(frame)
+    headings, cells = readable(rows, brief=True)
+    # Text, not str: rich reads [brackets] in a string as its own markup.
+    below = Text("\n".join(plain(line) for line in [caption(rows), *notes(rows)]))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, caption=below, caption_justify="left")
+    for heading in headings:
+        left = heading in LEFT
+        table.add_column(
+            Text(heading),
+            min_width=10 if heading in ("variant", "engine") else None,
+            justify="left" if left else "right",
+            no_wrap=heading not in ("model", "variant", "engine"),
+            overflow="fold",
+        )
+    for row, line in zip(rows, cells, strict=True):
+        style = "red" if row["status"] != "ok" else "yellow" if row["valid"] is False else ""
+        table.add_row(*(Text(plain(cell)) for cell in line), style=style)
+    return table
+
+
+def _mark(row: Row) -> str:
+    """The first word of the remarks; the rest stands below the table."""
+    if row["status"] != "ok" or row["valid"] is False:
+        return str(row["status"]) if row["status"] != "ok" else "invalid"
+    front = "" if row["p_front"] is None or row["p_front"] <= 1 - SURE else "front" if row["p_front"] >= SURE else "front?"
+    return f"{front} !".strip() if row["warnings"] else front
+
+
+def _quality(row: Row) -> str:
+    """`0.972 [0.950 0.985]`: Wilson's interval leans, so both bounds are told."""
+    if row["quality"] is None:
+        return NONE
+    if row["quality_low"] is None or row["quality_high"] is None:
+        return number(row["quality"], 4)
+    return f"{row['quality']:.3f} [{row['quality_low']:.3f} {row['quality_high']:.3f}]"
+
+
+def _ratio(row: Row) -> str:
+    if row["case_id"] == row["baseline_case_id"] and row["energy_j"] is not None:
+        return "1"
+    return with_interval(row["energy_vs_baseline"], row["energy_vs_baseline_low"], row["energy_vs_baseline_high"])
+
+
+def _tabulated(headings: Sequence[str], cells: Sequence[Sequence[str]], escape: Callable[[str], str], style: str) -> str:
+    from tabulate import tabulate
+
+    align = ["left" if heading in LEFT else "right" for heading in headings]
+    escaped = [[escape(cell) for cell in line] for line in cells]
+    # The cells are finished text: tabulate must not read 0.10 as a number and shorten it.
+    return str(tabulate(escaped, [escape(h) for h in headings], tablefmt=style, disable_numparse=True, colalign=align if cells else None))

@@ -1,0 +1,95 @@
+"""Values and strangers' text -> what a person reads, safe in the format it goes into."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from typing import Any
+
+import numpy as np
+
+PREFIXES = {-4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M"}
+NONE = "—"
+"""What stands for null: never 0."""
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    "±": r"$\pm$", "µ": r"$\mu$", "—": "---", "[": "{[}",
+}  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """Without control, formatting and surrogate characters: a terminal obeys some, XML has no place for others."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or c in "\ufffe\uffff" else c for c in text)
+
+
+def markdown(text: str) -> str:
+    """Safe in a cell of a Markdown table."""
+    text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{c}" if c in "\\`*[]|~!$" else c for c in text)
+
+
+def latex(text: str) -> str:
+    """Safe in LaTeX."""
+    return "".join(_LATEX.get(c, c) for c in plain(text))
+
+
+def csv(text: str) -> str:
+    """Safe in a spreadsheet: what would be a formula becomes text (OWASP, CSV injection)."""
+    cleaned = plain(text)
+    return (
+        f"'{cleaned}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) or cleaned.lstrip().startswith(("=", "+", "-", "@")) else cleaned
+    )
+
+
+class Scale:
+    """One SI prefix for a whole column, so that its numbers can be compared by eye.
+
+    Args:
+        values: In the SI unit; nulls are left out.
+        unit: `J`, `s`, `g`, ...
+    """
+
+    def __init__(self, values: Any, unit: str) -> None:
+        known = np.array([abs(v) for v in values if v is not None and v], dtype=np.float64)
+        # The geometric mean less a decade: over a range of four decades the small ones keep a digit before the point.
+        typical = float(np.exp(np.mean(np.log(known)))) / 2 if len(known) else 1.0
+        step = min(max(math.floor(math.log10(typical) / 3), min(PREFIXES)), max(PREFIXES))
+        self.factor = 1000.0**step
+        self.unit = PREFIXES[step] + unit
+
+    def __call__(self, value: float | None) -> float | None:
+        """The value in the unit shown."""
+        return None if value is None else value / self.factor
+
+    def text(self, value: float | None, low: float | None = None, high: float | None = None) -> str:
+        """`21.3 ± 0.4`, in the unit shown but without it."""
+        return with_interval(self(value), self(low), self(high))
+
+
+def with_interval(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """`21.3 ± 0.4`: two digits of the half-width decide where the value ends; three digits where there is no interval."""
+    if value is None:
+        return NONE
+    if low is None or high is None:
+        return number(value, 3)
+    half = (high - low) / 2
+    if not half > 0:
+        return f"{number(value, 4)} ± 0"
+    decimals = decimals_of(half, 2)
+    return f"{value:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A value with that many significant digits, never in exponent form between a millionth and a million."""
+    if value is None:
+        return NONE
+    if value == 0 or not 1e-6 <= abs(value) < 1e7:
+        return f"{value:.{digits}g}"
+    return f"{value:.{decimals_of(value, digits)}f}"
+
+
+def decimals_of(value: float, digits: int) -> int:
+    """Decimals that show so many significant digits."""
+    return max(0, digits - 1 - math.floor(math.log10(abs(value))))
