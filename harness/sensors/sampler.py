@@ -21,6 +21,11 @@ FAST_POLL_S = 0.0004
 CLEAN_GAP_S = 0.002
 """A tick counts as an edge where the two polls that bracket it are no further apart."""
 
+CONDITION_PERIOD_S = 0.25
+"""Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
+BATCH_S = 0.01
+"""What is due so soon is read at once: waking up costs more than reading."""
+
 
 class Stream:
     """The readings of one domain so far."""
@@ -28,6 +33,7 @@ class Stream:
     def __init__(self, sensor: Sensor, domain: Domain) -> None:
         self.sensor = sensor
         self.domain = domain
+        self.period_s = sensor.period_s if domain.kind else max(sensor.period_s, CONDITION_PERIOD_S)
         self.due_s = 0.0
         self.failure: str | None = None
         self._start, self._end, self._value = array("d"), array("d"), array("d")
@@ -43,7 +49,7 @@ class Stream:
         self._start.append(start)
         self._end.append(time.monotonic())
         self._value.append(value)
-        self.due_s = start + self.sensor.period_s
+        self.due_s = start + self.period_s
         return value
 
     def last(self) -> tuple[float, float]:
@@ -134,7 +140,7 @@ class Sampler:
         with self._lock:
             now = time.monotonic()
             for stream in self._streams:
-                if stream.due_s <= now:
+                if stream.due_s <= now + BATCH_S:
                     stream.read()
             return max(0.0, min((s.due_s for s in self._streams), default=now + 1.0) - time.monotonic())
 
