@@ -1,9 +1,11 @@
-"""The catalogue's sensors, probed -> per domain whether it can be read, how well, and what to do about it; and the machine's facts that matter."""
+"""The catalogue's sensors, probed -> per domain whether it can be read, how well, and what to do about it; and the machine."""
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import environment
@@ -65,8 +67,16 @@ class Machine:
     advice: tuple[str, ...]
 
 
-def examine(catalogue: Catalogue, seconds: float = 5.0) -> list[Diagnosis]:
-    """Open, probe and close every sensor.
+@dataclass(frozen=True)
+class Examination:
+    """What the doctor found: the machine, and every domain and sensor."""
+
+    machine: Machine
+    findings: tuple[Diagnosis, ...]
+
+
+def examine(catalogue: Catalogue, seconds: float = 5.0) -> Examination:
+    """Open, probe and close every sensor, and look at the machine.
 
     Args:
         catalogue: The plug-ins.
@@ -79,7 +89,33 @@ def examine(catalogue: Catalogue, seconds: float = 5.0) -> list[Diagnosis]:
     finally:
         for sensor, _ in opened:
             sensor.close()
-    return findings + [_unavailable(name, why) for name, why in unavailable.items()]
+    return Examination(machine(), (*findings, *(_unavailable(name, why) for name, why in unavailable.items())))
+
+
+def to_json(examination: Examination) -> str:
+    """Everything, for programs; absent is null."""
+    return json.dumps({"window_s": WINDOW_S, **asdict(examination)}, indent=2)
+
+
+def to_text(examination: Examination) -> str:
+    """For people: a table of energies, the conditions, what cannot be read with its next step, and the machine."""
+    energies = [f for f in examination.findings if f.domain and f.kind]
+    conditions = [f.domain for f in examination.findings if f.domain and not f.kind]
+    lines = [_table(energies) if energies else "No energy can be read here."]
+    lines += ["", f"Conditions: {', '.join(filter(None, conditions)) or 'none'}", ""]
+    lines += [f"{f.domain}: {f.note}" for f in energies if f.note]
+    for finding in examination.findings:
+        if not finding.readable:
+            lines += ["", f"{finding.domain or finding.sensor}: {finding.why_not}", *([f"    -> {finding.fix}"] if finding.fix else [])]
+    here = examination.machine
+    turbo = {True: "on", False: "off", None: "not told"}[here.turbo]
+    lines += [
+        "",
+        f"Clock governor: {here.governor or 'not told'}; turbo: {turbo}; virtual: {here.virtual or 'no sign of it'}; "
+        f"int8 instructions: {', '.join(here.int8_flags) or 'none'}",
+        *(f"    -> {advice}" for advice in here.advice),
+    ]
+    return "\n".join(lines)
 
 
 def machine() -> Machine:
@@ -119,6 +155,24 @@ def sampling_error(period_s: float, window_s: float = WINDOW_S) -> float:
         window_s: Length T of the window.
     """
     return math.sqrt(period_s / window_s)
+
+
+def _table(findings: Sequence[Diagnosis]) -> str:
+    from tabulate import tabulate
+
+    rows = [
+        {
+            "domain": f.domain,
+            "sensor": f.sensor,
+            "kind": f.kind,
+            "readable": "yes" if f.readable else "no",
+            "update period": None if f.update_period_s is None else f"{f.update_period_s * 1e3:.3g} ms",
+            f"error of {WINDOW_S:g} s": None if f.expected_error is None else f"{f.expected_error:.2%}",
+            "power against counter": None if f.counter_vs_power is None else f"{f.counter_vs_power:+.1%}",
+        }
+        for f in findings
+    ]
+    return str(tabulate(rows, headers="keys", missingval="-", disable_numparse=True))
 
 
 def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any]) -> Diagnosis:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from harness import doctor, plugins
@@ -11,13 +13,17 @@ from harness.sensors.base import Sensor
 from tests.simulated import SimulatedCounter, constant
 
 
+def examined(sensor, seconds):
+    return doctor.examine(Catalogue({}, {sensor.spec.name: sensor.spec}, {}, {}), seconds)
+
+
 @pytest.fixture
 def examine(monkeypatch):
     """Examine the sensor given as if it were the only plug-in."""
 
     def of(sensor, seconds=1.0):
         monkeypatch.setattr(plugins, "load", lambda family, name: lambda: sensor)
-        return {d.domain or d.sensor: d for d in doctor.examine(Catalogue({}, {sensor.spec.name: sensor.spec}, {}, {}), seconds)}
+        return {d.domain or d.sensor: d for d in examined(sensor, seconds).findings}
 
     return of
 
@@ -90,3 +96,31 @@ def test_the_machine_is_told_with_advice(monkeypatch):
     assert len(told.advice) == 3
     changed = here.model_copy(update={"governor": "performance", "virtual": None, "cpu_flags": ("avx2", "avx512_vnni", "amx_int8")})
     assert doctor.machine().advice == () and doctor.machine().int8_flags == ("avx2", "avx512_vnni", "amx_int8")
+
+
+def test_it_is_told_to_people_and_to_programs():
+    """The same facts; what is absent is null, or a dash."""
+    found = doctor.Examination(
+        doctor.Machine("powersave", None, "KVM", ("avx2",), ("set it",)),
+        (
+            doctor.Diagnosis("nvml", "gpu:0", True, kind="counter", update_period_s=0.1, expected_error=0.0003, counter_vs_power=-0.021),
+            doctor.Diagnosis("codecarbon", "package", True, kind="modelled", note="not measured"),
+            doctor.Diagnosis("psutil", "cpu_load", True),
+            doctor.Diagnosis("rapl", None, False, why_not="only root may read it", fix="add a udev rule"),
+        ),
+    )
+    text = doctor.to_text(found)
+    for words in (
+        "100 ms",
+        "0.03%",
+        "-2.1%",
+        "package: not measured",
+        "Conditions: cpu_load",
+        "rapl: only root",
+        "-> add a udev rule",
+        "-> set it",
+    ):
+        assert words in text
+    told = json.loads(doctor.to_json(found))
+    assert told["machine"]["turbo"] is None and told["findings"][1]["expected_error"] is None
+    assert told["findings"][0]["update_period_s"] == 0.1

@@ -44,10 +44,10 @@ class Nvml(Sensor):
         self._call(pynvml.nvmlInit)
         driver = self._call(pynvml.nvmlSystemGetDriverVersion)
         count = self._call(pynvml.nvmlDeviceGetCount)
-        domains = [d for index in range(count) for d in self._device(index, driver)]
+        domains, lost = self._devices(count, driver)
         if not domains:
             self.close()
-            raise SensorError(
+            raise lost or SensorError(
                 "the NVIDIA driver works, but shows no GPU whose power can be read", "see that `nvidia-smi` lists the GPU with its power"
             )
         return domains
@@ -80,14 +80,27 @@ class Nvml(Sensor):
         except SensorError:
             return None
 
+    def _devices(self, count: int, driver: str) -> tuple[list[Domain], SensorError | None]:
+        """The domains of every GPU, and why one of them failed; a lost card does not cost the others."""
+        domains, lost = [], None
+        for index in range(count):
+            try:
+                domains += self._device(index, driver)
+            except SensorError as error:
+                lost = error
+        return domains, lost
+
     def _device(self, index: int, driver: str) -> list[Domain]:
         """The domains of one GPU."""
         handle = self._call(self._nvml.nvmlDeviceGetHandleByIndex, index)
         facts = self._facts(handle, f"gpu:{index}", driver)
-        self._gpus.append({"handle": handle, "facts": facts})
         kind: Kind = "simulated" if "simulated" in driver.lower() else "counter"
         energy = self._energy_domains(handle, facts, kind)
-        return energy + self._condition_domains(handle, facts["domain"]) if energy else []
+        if not energy:
+            self._call(self._nvml.nvmlDeviceGetPowerUsage, handle)  # raises, and so says why
+            return []
+        self._gpus.append({"handle": handle, "facts": facts})
+        return energy + self._condition_domains(handle, facts["domain"])
 
     def _facts(self, handle: Any, name: str, driver: str) -> dict[str, Any]:
         """What does not change during a run."""

@@ -121,6 +121,13 @@ def test_each_error_of_the_driver_has_its_sentence_and_next_step(driver, code):
     assert caught.value.hint
 
 
+def test_a_lost_card_does_not_cost_the_others(driver):
+    """The second of three has fallen off the bus; when all have, the reason is told."""
+    assert {name.partition(" ")[0] for name in by_name(driver(devices=3, gpu1_error_at_s=-1))} == {"gpu:0", "gpu:2"}
+    with pytest.raises(SensorError, match="fallen off the bus"):
+        driver(error_at_s=-1).open()
+
+
 def test_no_gpu_behind_a_working_driver(driver):
     """It is an error with a next step, not a sensor without domains."""
     with pytest.raises(SensorError, match="no GPU"):
