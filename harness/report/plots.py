@@ -25,7 +25,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "X", "P", "*")
 INK, PALE = "#222222", "#999999"
 WIDTH_IN, DPI = 18.0, 100
-LEGEND_LINE_IN, PANEL_IN = 0.21, 5.2
+LEGEND_LINE_IN, PANEL_IN, ROW_IN = 0.21, 4.2, 5.75
 
 
 @dataclass(frozen=True)
@@ -83,28 +83,20 @@ def _saved(figure: Figure, form: str) -> bytes:
 
 
 def _compose(figure: Figure, rows: Sequence[Row]) -> None:
-    """A row of panels for each model, and the legend below."""
+    """A row of panels for each model, and the legend below; places are inches from the top."""
     models = list(dict.fromkeys(row["model"] for row in rows)) or [""]
     style = Style(rows)
     lines, columns = _legend_shape(rows)
-    heights = [PANEL_IN] * len(models) + [LEGEND_LINE_IN * (lines + 2)]
-    figure.set_size_inches(WIDTH_IN, sum(heights) + 0.4)
-    grid = figure.add_gridspec(
-        len(heights),
-        3,
-        height_ratios=heights,
-        left=0.045,
-        right=0.99,
-        top=1 - 0.75 / figure.get_figheight(),
-        bottom=0.01,
-        hspace=0.42,
-        wspace=0.2,
-    )
+    legend_in = LEGEND_LINE_IN * (lines + 2)
+    height = len(models) * ROW_IN + legend_in + 0.2
+    figure.set_size_inches(WIDTH_IN, height)
     for i, model in enumerate(models):
         of_model = [row for row in rows if row["model"] == model]
         for j, panel in enumerate(PANELS):
-            _panel(figure.add_subplot(grid[i, j]), of_model, style, panel, model if len(models) > 1 else "")
-    _legend(figure.add_subplot(grid[-1, :]), rows, style, columns)
+            left, bottom = 0.8 + j * 5.95, height - (i + 1) * ROW_IN + 0.75
+            ax = figure.add_axes((left / WIDTH_IN, bottom / height, 5.1 / WIDTH_IN, PANEL_IN / height))
+            _panel(ax, of_model, style, panel, model if len(models) > 1 else "")
+    _legend(figure.add_axes((0.8 / WIDTH_IN, 0.1 / height, 17.0 / WIDTH_IN, legend_in / height)), rows, style, columns)
 
 
 class Style:
@@ -165,7 +157,7 @@ def _panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis],
         _error_bars(ax, row, point, list(zip(axes, scales, strict=True)))
         ax.scatter(*point, zorder=3, **style.of(row))
     _fronts(ax, shown, points, x, y)
-    ax.margins(0.08)
+    _limits(ax, shown, axes, scales, points)
     ax.grid(True, color="#e6e6e6", linewidth=0.6)
     ax.set_axisbelow(True)
     _plain_ticks(ax)
@@ -232,6 +224,19 @@ def _apart(a: Row, b: Row, axis: Axis) -> bool:
     return None not in bounds and (bounds[1] < bounds[2] or bounds[3] < bounds[0])
 
 
+def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequence[Scale | None], points: np.ndarray) -> None:
+    """Room for every point and, up to a third beyond them, for the bars: one wide interval must not press all points together."""
+    for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
+        log = getattr(ax, f"get_{name}scale")() == "log"
+        go, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
+        bounds = [_scaled(row[bound], scale) for row in rows for bound in (axis.low, axis.high) if row[bound] is not None]
+        place = go(points[:, k])
+        ends = go(np.array([b for b in bounds if b > 0 or not log] + [*points[:, k]]))
+        spread = float(np.ptp(place)) or float(np.ptp(ends)) or abs(float(place[0])) * 0.1 or 1.0
+        low, high = max(ends.min(), place.min() - spread / 3), min(ends.max(), place.max() + spread / 3)
+        getattr(ax, f"set_{name}lim")(*back(np.array([low - 0.08 * spread, high + 0.08 * spread])))
+
+
 def _plain_ticks(ax: Axes) -> None:
     """Numbers as people write them on a logarithmic axis, with 2 and 5 between the decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -247,9 +252,10 @@ def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
     """The number of each case beside its point, where it hides neither a point nor another number."""
     import textalloc
 
+    x, y = points.T
     textalloc.allocate(
-        ax, points[:, 0], points[:, 1], list(texts), x_scatter=points[:, 0], y_scatter=points[:, 1], textsize=9, textcolor=INK,
-        linecolor=PALE, linewidth=0.6, margin=0.006, min_distance=0.012, max_distance=0.35, nbr_candidates=800, zorder=4,
+        ax, x, y, list(texts), x_scatter=x, y_scatter=y, textsize=9 if len(texts) <= 24 else 7.5, textcolor=INK, linecolor=PALE,
+        linewidth=0.6, margin=0.011, min_distance=0.018, max_distance=0.3, nbr_candidates=2000, zorder=4,
     )  # fmt: skip
 
 
