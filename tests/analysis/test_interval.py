@@ -1,0 +1,57 @@
+"""Intervals against SciPy, and the properties they owe."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness.analysis.interval import absolute_interval, mean_interval, percentile, wilson
+
+launches = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=30)
+
+
+def test_mean_interval_is_students():
+    """The t interval of SciPy at 95 %."""
+    values = [1.0, 1.1, 0.9, 1.3, 1.0]
+    expected = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
+    assert mean_interval(values)[1:] == pytest.approx(expected)
+
+
+def test_a_single_launch_has_no_interval():
+    """One value says nothing of the spread: the bounds are NaN, not the value itself."""
+    for interval in (mean_interval([3.0]), absolute_interval([3.0], 0.05)):
+        assert interval.value == 3.0
+        assert np.isnan([interval.low, interval.high]).all()
+
+
+@given(launches, st.floats(0, 0.2))
+def test_the_absolute_interval_is_positive_and_holds_the_estimate(values, gain):
+    """In log form no bound is negative, however wide it is."""
+    interval = absolute_interval(values, gain)
+    assert 0 <= interval.low <= interval.value * (1 + 1e-12)
+    assert interval.high >= interval.value * (1 - 1e-12)
+
+
+def test_the_absolute_interval_of_equal_launches_is_the_gain_alone():
+    """Without scatter u_c is the gain, known with infinitely many degrees of freedom: exp(1.96 g)."""
+    interval = absolute_interval([2.0, 2.0, 2.0], 0.05)
+    assert interval.high / interval.value == pytest.approx(np.exp(stats.norm.ppf(0.975) * 0.05))
+
+
+@given(launches)
+def test_a_gain_of_nothing_leaves_the_scatter(values):
+    """With g = 0 the absolute half-width in logarithms is that of the repeatability interval."""
+    repeat, absolute = mean_interval(values), absolute_interval(values, 0.0)
+    if repeat.half_width < 5:
+        assert np.log(absolute.high / absolute.value) == pytest.approx(repeat.half_width, rel=1e-6, abs=1e-9)
+
+
+def test_wilson_and_percentiles():
+    """Wilson's interval holds the proportion; a percentile that n cannot bound is null."""
+    interval = wilson(350, 360)
+    assert interval.low < 350 / 360 < interval.high < 1
+    assert percentile(np.arange(35.0), 90) is None
+    assert percentile(np.arange(36.0), 90) is not None
