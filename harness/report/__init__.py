@@ -1,21 +1,30 @@
-"""Stored runs -> what people read: a table in the terminal, and `report/` with table.md, table.csv, pareto.png, pareto.svg and index.html."""
+"""Tables of a run -> what people read: a table for the terminal, and `report/` with table.md, table.csv, pareto.png, pareto.svg and index.html."""
 
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
+from harness.report.export import export, to_csv
+from harness.report.tables import terminal, to_markdown
 from harness.schema import StoredRun
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def write(run: StoredRun, folder: Path | None = None) -> Path:
+__all__ = ["export", "terminal", "write"]
+
+
+def write(run: StoredRun, tables: Mapping[str, pd.DataFrame], folder: Path | None = None) -> Path:
     """Write the report of a run; each file is replaced at once, so that a reader never meets half of one.
 
     Args:
         run: Read back from its folder.
+        tables: What `frame.tables([run])` gives.
         folder: Where to; null: `report` in the run's folder.
 
     Returns:
@@ -24,19 +33,16 @@ def write(run: StoredRun, folder: Path | None = None) -> Path:
     Raises:
         StoreError: It cannot be written.
     """
-    from harness import frame
-    from harness.report import page, plots, tables
-    from harness.report.export import to_csv
+    from harness.report import page, plots
 
     folder = Path(run.folder) / "report" if folder is None else folder
-    table = frame.cases([run])
-    pictures = plots.draw(table)
+    pictures = plots.draw(tables["cases"])
     contents = {
-        "table.md": tables.to_markdown(table).encode(),
-        "table.csv": to_csv(table).encode(),
+        "table.md": to_markdown(tables["cases"]).encode(),
+        "table.csv": to_csv(tables["cases"]).encode(),
         "pareto.png": pictures["png"],
         "pareto.svg": pictures["svg"],
-        "index.html": page.render(run, frame.tables([run]), pictures["svg"].decode()).encode(),
+        "index.html": page.render(run, tables, pictures["svg"].decode()).encode(),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,17 +55,8 @@ def write(run: StoredRun, folder: Path | None = None) -> Path:
     return folder
 
 
-def terminal(run: StoredRun) -> None:
-    """Print the table of a run to standard output: as wide as the terminal, 120 columns where there is none."""
-    from rich.console import Console
-
-    from harness import frame
-    from harness.report.tables import terminal as table
-
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(table(frame.cases([run])))
-
-
 def _replace(path: Path, content: bytes) -> None:
+    """Write beside it, then take its place."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

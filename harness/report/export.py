@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness import frame
 from harness.errors import HarnessError
 from harness.report import text
 from harness.report.tables import rows_of, to_latex, to_markdown
-from harness.schema import StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def export(runs: Sequence[StoredRun], table: str = "cases", format: str = "md") -> str:
-    """A public table of some runs as text.
+def export(table: pd.DataFrame, format: str = "md") -> str:
+    """A public table as text.
 
     Args:
-        runs: Read back from their folders.
         table: `cases`, `runs`, `domains` or `builds`.
         format: `csv` and `json` give raw SI values; `md` and `tex` what a person reads of `cases`, and any other table as it is.
 
     Raises:
-        HarnessError: No such table or format.
+        HarnessError: No such format.
     """
-    tables: dict[str, Callable[[Sequence[StoredRun]], pd.DataFrame]] = {
-        "cases": frame.cases, "runs": frame.runs, "domains": frame.domains, "builds": frame.builds
-    }  # fmt: skip
     formats: dict[str, Callable[[pd.DataFrame], str]] = {"csv": to_csv, "json": to_json, "md": _markdown, "tex": _latex}
-    for kind, wanted, known in (("table", table, list(tables)), ("format", format, list(formats))):
-        if wanted not in known:
-            raise HarnessError(f"there is no {kind} {wanted!r}", f"choose one of {', '.join(known)}")
-    return formats[format](tables[table](runs))
+    if format not in formats:
+        raise HarnessError(f"there is no format {format!r}", f"choose one of {', '.join(formats)}")
+    return formats[format](table)
 
 
 def to_csv(table: pd.DataFrame) -> str:
