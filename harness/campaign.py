@@ -100,6 +100,10 @@ class Campaign:
             StoreError: The disk is full; what was stored is intact.
         """
         suite, profile = self.header.suite, self.header.profile
+        lost = self.store.announced()
+        if lost:
+            self._store(self._without_running(lost, "killed", "the harness itself was killed while this ran"))
+            self.attempt = max(self.attempt, lost.attempt + 1)
         while block := plan.next_block(suite, profile, self.records, cached=self.artifacts, attempt=self.attempt):
             for index, task in enumerate(block):
                 self.observer.task(task, *self._left(task, block[index:]))
@@ -121,6 +125,7 @@ class Campaign:
 
     def _one(self, task: Task) -> None:
         """Run one task and store it; an interruption is passed on after that."""
+        self.store.announce(task)
         if task.build:
             self._build(task, task.build)
         elif task.case:
@@ -146,7 +151,7 @@ class Campaign:
             return
         if build.parent and build.parent not in self.artifacts:
             self._store(
-                self._failed(task, f"the step before it was not built: {self._why(build.parent)}", refused=self._was_refused(build.parent))
+                self._without_running(task, self._status(build.parent), f"the step before it was not built: {self._why(build.parent)}")
             )
             return
         with self.cache.workshop() as folder:
@@ -180,7 +185,7 @@ class Campaign:
     def _case(self, task: Task, case: Case) -> None:
         missing = next((b for b in (case.build_id, case.dataset_id) if b and b not in self.artifacts), None)
         if missing:
-            self._store(self._failed(task, f"its artifact was not built: {self._why(missing)}", refused=self._was_refused(missing)))
+            self._store(self._without_running(task, self._status(missing), f"its artifact was not built: {self._why(missing)}"))
             return
         self._store(run(task, self._case_order(case), self._bench(), self.observer.phase))
 
@@ -214,8 +219,8 @@ class Campaign:
         if outcome.interrupted:
             raise KeyboardInterrupt
 
-    def _failed(self, task: Task, reason: str, *, refused: bool) -> Outcome:
-        """The record of a task that could not even begin."""
+    def _without_running(self, task: Task, status: Status, reason: str) -> Outcome:
+        """The record of a task that could not begin, or was lost."""
         here = self.header.environments[-1]
         record = Record(
             run_id=self.header.run_id,
@@ -225,7 +230,7 @@ class Campaign:
             block=task.block,
             repetition=task.repetition,
             attempt=task.attempt,
-            status="refused" if refused else "failed",
+            status=status,
             reason=reason,
             environment_id=here.environment_id,
             boot_id=here.boot_id,
@@ -241,9 +246,10 @@ class Campaign:
         record = self._last(build_id)
         return record.reason or record.status if record else "it has no record"
 
-    def _was_refused(self, build_id: str) -> bool:
+    def _status(self, build_id: str) -> Status:
+        """Of a case whose build did not succeed."""
         record = self._last(build_id)
-        return bool(record and record.status == "refused")
+        return "refused" if record and record.status == "refused" else "failed"
 
 
 # --- to begin one -------------------------------------------------------------------------------------------------------

@@ -127,9 +127,9 @@ class _Repetition:
         self.completions_path, self.per_sample_path = folder / "completions.npy", folder / "per_sample.npy"
         self.sampler = Sampler(bench.sensors)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
-        self.started_s = time.monotonic()
         self.marks: dict[str, float] = {}
         self.windows: list[Window] = []
+        self.under_way: tuple[str, float] | None = None
         self.said: Message = {}
         self.ready: Message = {}
         self.findings: list[Finding] = []
@@ -160,6 +160,7 @@ class _Repetition:
             self.child.end(grace_s=1.0 if status == "ok" else 0.0)
             for sensor, _ in self.bench.sensors:
                 sensor.watch(None)
+            self._end()  # the energy so far of a task that was cut off
             trace = self.sampler.stop()
         return self._outcome(status, reason, trace, interrupted)
 
@@ -167,37 +168,43 @@ class _Repetition:
 
     def _case(self) -> None:
         """Idle, warm up, measure from tick to tick, quality, idle again."""
-        self._phase("load")
+        self._begin("load")
         self.ready = self._await("ready", self.bench.limits.timeout_s)
-        loaded_s = time.monotonic()
-        self.windows.append(Window.loose("load", self.started_s, loaded_s))
-        self._phase("idle")
+        self._end()
+        self._begin("idle")
         self._window("idle", self.bench.profile.idle_s)
-        self._phase("warmup")
-        begun_s = time.monotonic()
+        self._begin("warmup")
         self._warm_up()
         self.child.send("go")
         self._listen(LEAD_IN_S)
-        self._phase("steady")
-        steady = self._window("steady", self._window_s(), ticks=self._ticks())
-        self.windows.insert(-1, Window.loose("warmup", begun_s, steady.begin_s))
+        self._end()
+        self._begin("steady")
+        self._window("steady", self._window_s(), ticks=self._ticks())
         self.child.send("close")
-        self._phase("quality")
         self._await("done", max(10.0, min(self.bench.limits.timeout_s, 20 * self.ready["first_query_s"])))
+        self._begin("quality")
         self.said = self._await("result", self.bench.limits.timeout_s)
         if "quality" in self.marks:
-            self.windows.append(Window.loose("quality", self.marks["quality"], time.monotonic()))
+            self._end()
         if self.said["status"] == "ok":
-            self._phase("idle")
+            self._begin("idle")
             self._window("idle", self.bench.profile.idle_s)
 
     def _build(self) -> None:
         """Wait until it is built."""
-        self._phase("build")
+        self._begin("build")
         self.said = self._await("result", self.bench.limits.build_timeout_s)
+        self._end()
 
-    def _phase(self, name: str) -> None:
-        self.tell(name)
+    def _begin(self, phase: str) -> None:
+        self.under_way = (phase, time.monotonic())
+        self.tell(phase)
+
+    def _end(self) -> None:
+        """The phase under way is over, or was cut off: nobody aligned its edges."""
+        if self.under_way:
+            self.windows.append(Window.loose(*self.under_way, time.monotonic()))
+            self.under_way = None
 
     def _await(self, kind: str, patience_s: float) -> Message:
         """The next message of a kind; marks are kept on the way, and a result that comes early ends the task."""
@@ -223,7 +230,7 @@ class _Repetition:
 
     # --- the windows ---
 
-    def _window(self, phase: str, seconds: float, ticks: int = 1) -> Window:
+    def _window(self, phase: str, seconds: float, ticks: int = 1) -> None:
         """Measure one phase from tick to tick of every counter."""
         begin_s = self._edge(ticks)
         open_s = time.monotonic()
@@ -231,7 +238,7 @@ class _Repetition:
         end_s = self._edge(ticks)
         window = Window(phase, begin_s, open_s, end_s, time.monotonic())
         self.windows.append(window)
-        return window
+        self.under_way = None
 
     def _edge(self, ticks: int) -> float:
         """Wait until every counter has ticked, then read the rest; returns when the waiting began."""
@@ -286,8 +293,6 @@ class _Repetition:
         completions, per_sample = _load(self.completions_path, (3, 0)), _load(self.per_sample_path, (0,))
         case = self.task.case
         progress = Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1)
-        if self.task.build or status != "ok":
-            self.windows.append(Window.loose("build" if self.task.build else "load", self.started_s, time.monotonic()))
         measurements = energy.measure(trace, self.windows, progress)
         if self.order.simulated:
             measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]

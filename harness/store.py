@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Header, Record, StoredRun, Trace
+from harness.schema import SCHEMA_VERSION, Header, Record, Sample, StoredRun, Task, Trace
 
 
 def new_run_id(suite_name: str, profile: str) -> str:
@@ -93,6 +93,17 @@ class Store:
         """Write `run.json`."""
         write_atomically(self.folder / "run.json", header.model_dump_json(indent=1) + "\n")
 
+    def announce(self, task: Task) -> None:
+        """Write down what is about to run, so that a killed harness leaves a trace of it."""
+        write_atomically(self.folder / "inflight.json", task.model_dump_json() + "\n")
+
+    def announced(self) -> Task | None:
+        """What was running when the harness was killed; null where it ended by itself."""
+        try:
+            return Task.model_validate_json((self.folder / "inflight.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+
     def append(self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray) -> Record:
         """Keep one task for good: first its raw data, then its line, each on the disk before this returns.
 
@@ -113,11 +124,14 @@ class Store:
             if trace.samples:
                 _write_table(self.folder / f"{stem}.parquet", _trace_columns(trace))
             if completions.size:
-                _write_table(self.folder / f"{stem}.completions.parquet", dict(zip(("start_ns", "end_ns", "queries"), completions, strict=True)))
+                _write_table(
+                    self.folder / f"{stem}.completions.parquet", dict(zip(("start_ns", "end_ns", "queries"), completions, strict=True))
+                )
             if per_sample.size:
                 _write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
             stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
             self._append_line(stored.model_dump_json().encode() + b"\n")
+            (self.folder / "inflight.json").unlink(missing_ok=True)
         except OSError as error:
             raise _trouble(self.folder, error) from None
         return stored
@@ -171,7 +185,9 @@ def migrate(raw: Any) -> Any:
     """
     found = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(found, int) and found > SCHEMA_VERSION:
-        raise StoreError(f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness")
+        raise StoreError(
+            f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness"
+        )
     return raw
 
 
@@ -182,8 +198,6 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
         StoreError: It is missing or damaged.
     """
     import pyarrow.parquet as pq
-
-    from harness.schema import Sample
 
     assert record.trace
     try:
@@ -237,7 +251,9 @@ def _write_table(path: Path, columns: dict[str, Sequence[Any] | np.ndarray]) -> 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({name: pa.array(values, type=pa.string()) if name == "domain" else pa.array(values) for name, values in columns.items()})
+    table = pa.table(
+        {name: pa.array(values, type=pa.string()) if name == "domain" else pa.array(values) for name, values in columns.items()}
+    )
     with path.open("wb") as stream:
         pq.write_table(table, stream, compression="zstd")
         stream.flush()
@@ -247,7 +263,11 @@ def _write_table(path: Path, columns: dict[str, Sequence[Any] | np.ndarray]) -> 
 def _trouble(path: Path, error: OSError) -> StoreError:
     """An operating-system error as a sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        trouble = StoreError(f"the disk that holds {path} is full", "every record so far is intact: free some space, then `harness run --resume`")
+        trouble = StoreError(
+            f"the disk that holds {path} is full", "every record so far is intact: free some space, then `harness run --resume`"
+        )
         trouble.exit_code = 3
         return trouble
-    return StoreError(f"{path} cannot be written: {error.strerror or error}", "choose another folder with --results, or mend its permissions")
+    return StoreError(
+        f"{path} cannot be written: {error.strerror or error}", "choose another folder with --results, or mend its permissions"
+    )
