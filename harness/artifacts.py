@@ -49,7 +49,9 @@ class Cache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"the cache {self.folder} cannot be made: {error.strerror}", "set HARNESS_CACHE to a folder you may write") from None
+            raise StoreError(
+                f"the cache {self.folder} cannot be made: {error.strerror}", "set HARNESS_CACHE to a folder you may write"
+            ) from None
 
     def find(self, build_id: str) -> tuple[Artifact, Record] | None:
         """An artifact and the record of its build; null where there is none, or where its content has changed."""
@@ -74,7 +76,9 @@ class Cache:
         try:
             folder = Path(tempfile.mkdtemp(prefix=".building-", dir=self.folder))
         except OSError as error:
-            raise StoreError(f"nothing can be built in {self.folder}: {error.strerror}", "set HARNESS_CACHE to a folder with room") from None
+            raise StoreError(
+                f"nothing can be built in {self.folder}: {error.strerror}", "set HARNESS_CACHE to a folder with room"
+            ) from None
         try:
             yield folder
         finally:
@@ -102,7 +106,9 @@ class Cache:
                 shutil.rmtree(home, ignore_errors=True)
                 folder.rename(home)
             except OSError as error:
-                raise StoreError(f"the artifact cannot be kept in {self.folder}: {error.strerror}", "free some space, or set HARNESS_CACHE") from None
+                raise StoreError(
+                    f"the artifact cannot be kept in {self.folder}: {error.strerror}", "free some space, or set HARNESS_CACHE"
+                ) from None
         return record.artifact.model_copy(update={"path": str(home / inside)})
 
     def trim(self, in_use: Collection[str] = ()) -> int:

@@ -32,6 +32,7 @@ from harness.schema import (
     Header,
     Profile,
     Record,
+    Status,
     StoredRun,
     Suite,
     Task,
@@ -65,6 +66,9 @@ class Observer(Protocol):
 
     def record(self, record: Record) -> None:
         """It has been stored."""
+
+    def done(self) -> None:
+        """Nothing more comes."""
 
 
 class Campaign:

@@ -143,8 +143,12 @@ def schema() -> None:
 @app.command(epilog=EXIT_CODES)
 def report(runs: Annotated[list[str], typer.Argument(metavar="RUN...", show_default=False)], results: Results = Path("results")) -> None:
     """Draw the report of a run again; needs no engine and no sensor."""
+    from harness import frame
+    from harness.report import write
+
     for name in runs:
-        print(_write_report(_read(name, results)))
+        run = _read(name, results)
+        print(write(run, frame.tables([run])))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -155,9 +159,15 @@ def export(
     table: Annotated[str, typer.Option(help="cases, runs, domains or builds")] = "cases",
 ) -> None:
     """Print a table of a run: one row a case, a repetition, a domain or a build."""
-    from harness.report.export import export as exported
+    from harness import frame
+    from harness.errors import HarnessError
+    from harness.report import export as exported
+    from harness.suite.document import nearest
 
-    sys.stdout.write(exported([_read(run, results)], table=table, format=format))
+    tables = frame.tables([_read(run, results)])
+    if table not in tables:
+        raise HarnessError(f"there is no table {table!r}{nearest(table, tables)}")
+    sys.stdout.write(exported(tables[table], format=format))
 
 
 @app.command(epilog=EXIT_CODES)
@@ -215,14 +225,12 @@ def _read(name: str, results: Path) -> StoredRun:
     return run
 
 
-def _write_report(run: StoredRun) -> Path:
-    from harness.report import write
-
-    return write(run)
-
-
 def _finish(running: Campaign) -> int:
     """Run the campaign to its end and show what came out."""
+    from rich.console import Console
+
+    from harness import frame
+    from harness.report import terminal, write
     from harness.store import read_run
 
     folder = running.store.folder
@@ -231,14 +239,34 @@ def _finish(running: Campaign) -> int:
     except KeyboardInterrupt:
         print(f"interrupted: every finished repetition is stored; go on with `harness run --resume {folder}`", file=sys.stderr)
         raise
-    running.observer.close()  # type: ignore[attr-defined]
-    run = read_run(folder)
-    target = _write_report(run)
-    from harness.report import terminal
-
-    terminal(run)
+    running.observer.done()
+    stored = read_run(folder)
+    tables = frame.tables([stored])
+    target = write(stored, tables)
+    console = Console(highlight=False)
+    console.print(terminal(tables["cases"]), soft_wrap=not console.is_terminal)
+    print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
-    return 3 if any(r.status != "ok" for r in _newest(run)) else 0
+    return 3 if any(r.status != "ok" for r in _newest(stored)) else 0
+
+
+def _widths(run: StoredRun, cases: Any, catalogue: Any) -> str:
+    """How wide the intervals are, and what the next profile costs."""
+    from harness.plan import expected_s
+    from harness.schema import PROFILES
+
+    header = run.header
+    half = ((cases["energy_high_j"] - cases["energy_low_j"]) / 2 / cases["energy_j"]).dropna()
+    if half.empty:
+        said = "no case has an interval on its energy"
+    else:
+        said = f"95 % intervals on energy: half-width {half.median():.1%} in the median, {half.max():.1%} at worst, over {header.profile.first} launches or more"
+    names = list(PROFILES)
+    later = names[names.index(header.profile.name) + 1 :]
+    if not later:
+        return said
+    first_s, cap_s = expected_s(header.suite, PROFILES[later[0]], catalogue)
+    return f"{said}; narrower: PROFILE={later[0]}, about {first_s / 60:.0f} to {cap_s / 60:.0f} minutes"
 
 
 def _newest(run: StoredRun) -> list[Any]:

@@ -86,10 +86,16 @@ def examine(catalogue: Catalogue, seconds: float = 5.0) -> Examination:
     try:
         opened, seen = probe(opened, seconds)
         findings = [_of_domain(sensor, domain, seen.get(domain.name, {})) for sensor, domains in opened for domain in domains]
+        findings += [
+            _left_out(sensor.spec.name, device["left_out"], device["domain"])
+            for sensor, _ in opened
+            for device in sensor.describe()
+            if "left_out" in device
+        ]
     finally:
         for sensor, _ in opened:
             sensor.close()
-    return Examination(machine(), (*findings, *(_unavailable(name, why) for name, why in unavailable.items())))
+    return Examination(machine(), (*findings, *(_left_out(name, why) for name, why in unavailable.items())))
 
 
 def to_json(examination: Examination) -> str:
@@ -212,6 +218,7 @@ def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
     return f"covers the {domain.detail['scope']}" if domain.detail.get("scope") in ("whole GPU", "module") else None
 
 
-def _unavailable(name: str, why: str) -> Diagnosis:
+def _left_out(sensor: str, why: str, domain: str | None = None) -> Diagnosis:
+    """What cannot be read: an error's text is what happened, and on a line of its own the next step."""
     what, _, hint = why.partition("\n")
-    return Diagnosis(sensor=name, domain=None, readable=False, why_not=what, fix=hint or None)
+    return Diagnosis(sensor, domain, readable=False, why_not=what, fix=hint or None)

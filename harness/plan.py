@@ -85,7 +85,11 @@ def _wanted(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Recor
     """The cases whose repetition of this number is asked for; a baseline stays while a comparison with it is open."""
     open_ = {case.case_id for case in suite.cases if _is_open(suite, case, profile, by_case.get(case.case_id, ()), repetition)}
     baselines = {case.baseline_case_id for case in suite.cases if case.case_id in open_ and repetition >= profile.first}
-    return [case for case in suite.cases if case.case_id in open_ or (case.case_id in baselines and not _hopeless(by_case.get(case.case_id, ()), repetition))]
+    return [
+        case
+        for case in suite.cases
+        if case.case_id in open_ or (case.case_id in baselines and not _hopeless(by_case.get(case.case_id, ()), repetition))
+    ]
 
 
 def _is_open(suite: Suite, case: Case, profile: Profile, records: Sequence[Record], repetition: int) -> bool:

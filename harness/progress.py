@@ -39,10 +39,10 @@ class Progress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+        self.done()
 
-    def close(self) -> None:
-        """End the bar, so that what follows is not drawn over."""
+    def done(self) -> None:
+        """Nothing more comes: end the bar, so that what follows is not drawn over."""
         if self._live:
             self._bar.stop()
             self._live = False

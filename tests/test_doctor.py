@@ -64,6 +64,18 @@ def test_a_sensor_that_may_not_be_read_has_its_fix(examine):
     assert (found.readable, found.domain, found.why_not, found.fix) == (False, None, "only root may read it", "add a udev rule")
 
 
+def test_what_a_sensor_leaves_out_is_told_too(examine):
+    """A zone that may not be read, beside one that may."""
+
+    class Partly(SimulatedCounter):
+        def describe(self):
+            return [{"domain": "package"}, {"domain": "dram", "left_out": "may not be read\nadd a udev rule"}]
+
+    found = examine(Partly(constant(5), update_period_s=0.01))
+    assert found["package"].readable
+    assert (found["dram"].readable, found["dram"].why_not, found["dram"].fix) == (False, "may not be read", "add a udev rule")
+
+
 def test_a_model_says_so_and_has_no_error(examine):
     """A model has no honest uncertainty."""
 

@@ -17,9 +17,27 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(["errors", "schema"], 0),  # the nouns of the ground, which the rest of the ground may say
     **dict.fromkeys(["plugins", "analysis", "formats"], 1),
     **dict.fromkeys(
-        "suite plan environment artifacts channel child scenario energy validity store frame workloads variants engines sensors report".split(), 2
+        [
+            "suite",
+            "plan",
+            "environment",
+            "artifacts",
+            "channel",
+            "child",
+            "scenario",
+            "energy",
+            "validity",
+            "store",
+            "frame",
+            "workloads",
+            "variants",
+            "engines",
+            "sensors",
+            "report",
+        ],
+        2,
     ),
-    **dict.fromkeys("measure build runner doctor".split(), 3),
+    **dict.fromkeys(["measure", "build", "runner", "doctor"], 3),
     **dict.fromkeys(["campaign", "progress"], 4),
     "cli": 5,
 }

@@ -52,7 +52,8 @@ class LiteRT(Engine):
         details = interpreter.get_input_details()
         check_batch([_tensor(detail) for detail in details], load.batch_size)
         resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
-        return LiteRTSession(interpreter, load)
+        single = len(details) == 1 and len(interpreter.get_output_details()) == 1
+        return (SingleSession if single else LiteRTSession)(interpreter, load)
 
 
 class LiteRTSession(Session):
@@ -84,14 +85,35 @@ class LiteRTSession(Session):
         return precision(self._load.path)
 
     def facts(self) -> dict[str, Any]:
-        """Whether XNNPACK was asked for, and the threads."""
-        return {"xnnpack": self._load.options.xnnpack, "threads": self._load.threads}
+        """Whether XNNPACK really took operators over, and the threads."""
+        operators = [detail["op_name"] for detail in self._interpreter._get_ops_details()]
+        return {"xnnpack": "DELEGATE" in operators, "threads": self._load.threads}
 
     def _reshape(self, inputs: Sequence[Array]) -> None:
         """Take inputs of another size along an open axis."""
         resize(self._interpreter, [array.shape for array in inputs])
         for index, array in zip(self._in, inputs, strict=True):
             self._interpreter.set_tensor(index, array)
+
+
+class SingleSession(LiteRTSession):
+    """A model of one input and one output, without loops: they would cost 3 % of a call of 12 us."""
+
+    def __init__(self, interpreter: Any, load: Load) -> None:
+        super().__init__(interpreter, load)
+        self._set, self._invoke, self._get = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
+        self._first_in, self._first_out = self._in[0], self._out[0]
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Copy the input in, compute, copy the output out."""
+        try:
+            self._set(self._first_in, inputs[0])
+        except ValueError:
+            if not self._open:
+                raise
+            self._reshape(inputs)
+        self._invoke()
+        return (self._get(self._first_out),)
 
 
 def resize(interpreter: Any, shapes: Sequence[Sequence[int]]) -> None:

@@ -39,7 +39,7 @@ class Sensor(ABC):
         """Tell it which process is being measured, so that a foreign load can be told from ours; null between tasks."""
 
     def describe(self) -> Sequence[dict[str, Any]]:
-        """Each device: name, uuid, driver, caps, clocks, as the driver tells."""
+        """Each device: name, uuid, driver, caps, clocks, as the driver tells; one that is not offered says why under `left_out`."""
         return ()
 
     def close(self) -> None:

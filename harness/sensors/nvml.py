@@ -41,15 +41,15 @@ class Nvml(Sensor):
         self._nvml = pynvml
         self._readers: dict[str, Callable[[], float]] = {}
         self._gpus: list[dict[str, Any]] = []
+        self._lost: dict[str, SensorError] = {}
         self._call(pynvml.nvmlInit)
         driver = self._call(pynvml.nvmlSystemGetDriverVersion)
         count = self._call(pynvml.nvmlDeviceGetCount)
-        domains, lost = self._devices(count, driver)
+        domains = [d for index in range(count) for d in self._device_or_reason(index, driver)]
         if not domains:
             self.close()
-            raise lost or SensorError(
-                "the NVIDIA driver works, but shows no GPU whose power can be read", "see that `nvidia-smi` lists the GPU with its power"
-            )
+            no_gpu = SensorError("the NVIDIA driver works, but shows no GPU", "see that `nvidia-smi` lists the GPU")
+            raise next(iter(self._lost.values()), no_gpu)
         return domains
 
     def read(self, domain: str) -> float:
@@ -58,7 +58,8 @@ class Nvml(Sensor):
 
     def describe(self) -> Sequence[dict[str, Any]]:
         """Each GPU: domain, name, uuid, driver, scope, caps, clocks, modes, and the processes on it where the driver shows them."""
-        return [{**gpu["facts"], "pids": self._pids(gpu["handle"])} for gpu in self._gpus]
+        found = [{**gpu["facts"], "pids": self._pids(gpu["handle"])} for gpu in self._gpus]
+        return [*found, *({"domain": name, "left_out": str(error)} for name, error in self._lost.items())]
 
     def close(self) -> None:
         """Let go of the driver."""
@@ -80,15 +81,13 @@ class Nvml(Sensor):
         except SensorError:
             return None
 
-    def _devices(self, count: int, driver: str) -> tuple[list[Domain], SensorError | None]:
-        """The domains of every GPU, and why one of them failed; a lost card does not cost the others."""
-        domains, lost = [], None
-        for index in range(count):
-            try:
-                domains += self._device(index, driver)
-            except SensorError as error:
-                lost = error
-        return domains, lost
+    def _device_or_reason(self, index: int, driver: str) -> list[Domain]:
+        """The domains of one GPU, or the reason kept: a lost card does not cost the others."""
+        try:
+            return self._device(index, driver)
+        except SensorError as error:
+            self._lost[f"gpu:{index}"] = error
+            return []
 
     def _device(self, index: int, driver: str) -> list[Domain]:
         """The domains of one GPU."""

@@ -139,6 +139,9 @@ class _Watched:
         except SensorError as error:
             self.error = error.what
             return
+        except Exception as error:  # somebody else's sensor
+            self.error = f"it failed with {type(error).__name__}: {error}"
+            return
         end = time.monotonic()
         middle = (start + end) / 2
         if self.value and value != self.value[-1]:

@@ -82,7 +82,7 @@ class Rapl(Sensor):
     def describe(self) -> Sequence[dict[str, Any]]:
         """The zones that are read, and those left out with their reason."""
         used = [{"domain": name, "zone": zone.id, "name": zone.name} for name, zone in self._by_domain.items()]
-        return [*used, *({"zone": zone_id, "left_out": why} for zone_id, why in self.dropped.items())]
+        return [*used, *({"domain": zone_id, "left_out": why} for zone_id, why in self.dropped.items())]
 
     def _zones(self) -> list[Zone]:
         """Every zone with a counter; sysfs shows them flat and nested, so each id is taken once."""
@@ -107,7 +107,7 @@ class Rapl(Sensor):
                 zone.read_uj()
             except (OSError, ValueError) as error:
                 errors.append(_read_error(zone, error))
-                self.dropped[zone.id] = errors[-1].what
+                self.dropped[zone.id] = str(errors[-1])
             else:
                 good.append(zone)
         if not good:

@@ -46,6 +46,9 @@ class Stream:
         except SensorError as error:
             self.failure = str(error)
             value = float("nan")
+        except Exception as error:  # somebody else's sensor: the sampler must outlive it
+            self.failure = f"the sensor failed with {type(error).__name__}: {error}"
+            value = float("nan")
         self._start.append(start)
         self._end.append(time.monotonic())
         self._value.append(value)

@@ -13,6 +13,7 @@ from harness.sensors.rapl import ROOT_VARIABLE
 from tests.instruments import nvml
 from tests.instruments.powercap import Zone, plant, running
 
+HEALTHY = "tell = lambda phase: None"
 RUN = """
 import json
 from harness import plugins
@@ -21,13 +22,14 @@ from harness.schema import PROFILES, Limits, Task
 from harness.sensors.probe import open_sensors, probe
 from tests.test_handshake import CASE, child_task
 
+{before}
 sensors, unavailable = open_sensors(plugins.catalogue())
 sensors, seen = probe(sensors, seconds=2.0)
-profile = PROFILES["quick"].model_copy(update={"window_s": 1.5, "window_ticks": 0, "idle_s": 0.3})
+profile = PROFILES["quick"].model_copy(update=dict(window_s=1.5, window_ticks=0, idle_s=0.3))
 bench = Bench(sensors, profile, Limits(), "run", "environment", None)
-record = run(Task(case=CASE), Order("harness.measure", child_task()), bench).record
-periods = {domain.name: domain.update_period_s for _, domains in sensors for domain in domains}
-print(json.dumps({"record": record.model_dump(), "unavailable": unavailable, "periods": periods, "probe": seen}))
+record = run(Task(case=CASE), Order("harness.measure", child_task()), bench, tell).record
+periods = dict((domain.name, domain.update_period_s) for _, domains in sensors for domain in domains)
+print(json.dumps(dict(record=record.model_dump(), unavailable=unavailable, periods=periods, probe=seen)))
 """
 
 ZONES = (
@@ -37,21 +39,42 @@ ZONES = (
 )
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """What a process tells that runs one repetition on two GPUs (one without a counter) and a package that wraps."""
-    folder = tmp_path_factory.mktemp("instruments")
-    gpus = nvml.configure(
-        folder, devices=2, wave="ramp", low_w=60, high_w=240, wave_period_s=0.7, window_s=0.1, gpu1_counter=0, gpu1_wave="constant"
-    )
+# In the middle of the window: the first GPU is lost, the counter of the second begins anew, the DRAM zone vanishes.
+FAULTY = """
+import os, pathlib, shutil, threading, time
+import pynvml
+
+def fail():
+    conf = pathlib.Path(os.environ["SIMULATED_NVML"])
+    now_s = time.monotonic() - float(conf.read_text().split()[1])
+    conf.write_text(conf.read_text() + f"0.error_at_s {now_s}\\n1.reset_at_s {now_s}\\n")
+    pynvml.nvmlInit()  # reads its configuration again
+    shutil.rmtree(pathlib.Path(os.environ["HARNESS_POWERCAP"]) / "intel-rapl:0:1")
+
+def tell(phase):
+    if phase == "steady":
+        threading.Timer(0.75, fail).start()
+"""
+
+
+def repetition(folder, before, **gpus):
+    """What a process tells that runs one repetition on the simulated instruments."""
+    variables = nvml.configure(folder, wave="ramp", low_w=60, high_w=240, wave_period_s=0.7, window_s=0.1, **gpus)
     with running(plant(folder / "powercap", *ZONES)) as tree:
-        variables = {**os.environ, **gpus, ROOT_VARIABLE: str(tree.root)}
-        done = subprocess.run([sys.executable, "-c", RUN], env=variables, capture_output=True, text=True, timeout=60, check=False)
+        everything = {**os.environ, **variables, ROOT_VARIABLE: str(tree.root)}
+        code = RUN.format(before=before)
+        done = subprocess.run([sys.executable, "-c", code], env=everything, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert answer["record"]["status"] == "ok", answer["record"]["reason"]
     answer["steady"] = {m["domain"]: m for m in answer["record"]["measurements"] if m["phase"] == "steady"}
-    return answer | {"gpus": gpus, "tree": tree}
+    return answer | {"gpus": variables, "tree": tree}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """Two GPUs, one without a counter, and a package whose counter wraps."""
+    return repetition(tmp_path_factory.mktemp("healthy"), HEALTHY, devices=2, gpu1_counter=0, gpu1_wave="constant")
 
 
 @pytest.mark.parametrize(("domain", "zone"), [("package", "intel-rapl:0"), ("core", "intel-rapl:0:0"), ("dram", "intel-rapl:0:1")])
@@ -90,3 +113,13 @@ def test_the_probe_has_measured_the_update_periods(told):
     assert told["periods"]["gpu:0"] == pytest.approx(0.1, rel=0.1)
     assert told["periods"]["package"] == pytest.approx(0.02, rel=0.25)
     assert told["probe"]["gpu:0"]["disagree"] in (True, False)
+
+
+def test_what_fails_in_the_window_has_no_number_and_costs_nothing_else(tmp_path):
+    """A lost GPU, a counter that begins anew and a zone that vanishes are null, not 0; the package beside them is the truth."""
+    told = repetition(tmp_path, FAULTY, devices=2)
+    steady = told["steady"]
+    for domain in ("gpu:0", "gpu:1", "dram"):
+        assert (steady[domain]["gross_j"], steady[domain]["kind"]) == (None, "absent"), domain
+    found = steady["package"]
+    assert found["gross_j"] == pytest.approx(told["tree"].truth_j("intel-rapl:0", found["start_s"], found["end_s"]), rel=0.005)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness.errors import HarnessError
+from harness.sensors import codecarbon as module
 from harness.sensors.codecarbon import CodeCarbon, grid
 
 
@@ -40,6 +41,17 @@ def test_the_cube_of_the_load(sensor, monkeypatch):
         monkeypatch.setattr(sensor._cpu._cpu_load_meter, "percent", lambda load=load: load)
         time.sleep(0.06)
         assert sensor.read("package") == pytest.approx(tdp_w * share)
+
+
+def test_a_cpu_of_the_table_has_its_design_power_for_each_socket(monkeypatch):
+    """The name that Linux tells is enough; an unknown one is given 4 W a thread, and says so."""
+    util = pytest.importorskip("codecarbon.core.util")
+    monkeypatch.setattr(util, "count_physical_cpus", lambda: 2)
+    monkeypatch.setattr(util, "count_cpus", lambda: 16)
+    monkeypatch.setattr(module, "_cpu_name", lambda: "Intel(R) Core(TM) i7-8700 CPU @ 3.20GHz")
+    assert module._tdp()[1:] == (2 * 65, "CodeCarbon's table")
+    monkeypatch.setattr(module, "_cpu_name", lambda: "Nobody's CPU")
+    assert module._tdp()[1:] == (64, "unknown CPU: 4 W a thread")
 
 
 def test_an_interval_too_short_to_see_the_load_repeats_the_reading(sensor, monkeypatch):

@@ -123,7 +123,9 @@ def test_each_error_of_the_driver_has_its_sentence_and_next_step(driver, code):
 
 def test_a_lost_card_does_not_cost_the_others(driver):
     """The second of three has fallen off the bus; when all have, the reason is told."""
-    assert {name.partition(" ")[0] for name in by_name(driver(devices=3, gpu1_error_at_s=-1))} == {"gpu:0", "gpu:2"}
+    sensor = driver(devices=3, gpu1_error_at_s=-1)
+    assert {name.partition(" ")[0] for name in by_name(sensor)} == {"gpu:0", "gpu:2"}
+    assert "fallen off the bus" in {d["domain"]: d for d in sensor.describe()}["gpu:1"]["left_out"]
     with pytest.raises(SensorError, match="fallen off the bus"):
         driver(error_at_s=-1).open()
 

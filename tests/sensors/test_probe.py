@@ -119,6 +119,18 @@ def test_a_counter_that_cannot_be_read_is_told():
     assert seen["package"]["error"] == "the GPU is lost" and seen["package"]["poll_s"] is None
 
 
+def test_a_sensor_that_breaks_while_it_is_probed_is_told():
+    """Somebody else's exception does not end the run."""
+
+    class Broken(SimulatedCounter):
+        def read(self, domain):
+            raise RuntimeError("oops")
+
+    sensor = Broken(constant(1), 0.01)
+    _, seen = probe([(sensor, sensor.open())], seconds=5)
+    assert seen["package"]["error"] == "it failed with RuntimeError: oops"
+
+
 def test_models_and_conditions_are_not_probed():
     """So that a machine without sensors loses no time."""
     sensor = fake("model", 1)()

@@ -1,0 +1,241 @@
+"""The tidy tables: what is summed, what is null, which repetition counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import frame
+from harness.analysis.interval import mean_interval
+from harness.frame.columns import TABLES, describe_columns
+from tests.factories import CARD, COUNTERS, INVALID, MODELLED, WARNING, build_record, case, digits, measurement, record, stored
+
+CONTRACT = """schema_version run_id case_id suite_hash environment_id host model variant engine device device_name device_count
+batch_size threads scenario unit status valid invalid_reasons repetitions target_reached window_s quality_metric quality_direction
+quality quality_low quality_high latency_p50_s latency_p90_s latency_p99_s throughput_per_s energy_j energy_low_j energy_high_j
+energy_abs_low_j energy_abs_high_j energy_net_j energy_modelled_j idle_w energy_kind energy_scope peak_memory_bytes artifact_bytes
+parameters nonzero_parameters macs precision_ran carbon_g baseline_case_id p_front warnings""".split()
+
+DENSE, INT8 = case("dense"), case("int8")
+
+
+def row(run) -> pd.Series:
+    """The only row of a run's cases."""
+    table = frame.cases([run])
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def one(found=MODELLED, energies=(None, None, None), of=DENSE, **changes) -> pd.Series:
+    """The row of a case with such repetitions."""
+    records = [record(of, each, repetition=k, found=found, **changes) for k, each in enumerate(energies)]
+    return row(stored([of], records, found))
+
+
+def test_the_contract_comes_first_and_in_its_order():
+    """Whoever reads the table by position finds the contract's columns; useful others stand after them."""
+    assert frame.cases([digits()]).columns[: len(CONTRACT)].tolist() == CONTRACT
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_every_table_has_its_declared_columns(name):
+    """Also where no row fills them, and the documentation names each once."""
+    assert frame.tables([digits()])[name].columns.tolist() == [c.name for c in TABLES[name]]
+    assert frame.tables([])[name].columns.tolist() == [c.name for c in TABLES[name]]
+    assert describe_columns(name).count("\n") == len(TABLES[name]) + 1
+
+
+def test_no_column_is_forgotten():
+    """Every column of `cases` but the reasons that did not occur is filled somewhere."""
+    table = pd.concat([frame.cases([digits(COUNTERS, 5, "standard")]), frame.cases([digits()])])
+    assert [name for name in table if table[name].isna().all()] == []
+
+
+def test_a_cpu_case_sums_packages_and_dram():
+    """Not core, which package contains, and not psys, which contains both."""
+    found = one(COUNTERS, [{"package": 2.0, "dram": 0.5, "core": 1.5, "psys": 9.0}] * 2)
+    assert found.energy_j == pytest.approx(2.5)
+    assert found.energy_scope == "package+dram"
+    assert found.energy_kind == "counter"
+
+
+def test_each_domain_has_its_own_count_of_inferences():
+    """The sum is of joules per inference between each domain's own edges, not joules over a common count."""
+    parts = (measurement(COUNTERS[0], 2.0, 100.0), measurement(COUNTERS[1], 0.5, 80.0))
+    found = row(stored([DENSE], [record(DENSE, {}, measurements=parts)], COUNTERS))
+    assert found.energy_j == pytest.approx(2.5)
+
+
+def test_several_windows_of_one_domain_are_one_energy():
+    """Where the load was shifted into several windows, joules and inferences add up before they are divided."""
+    parts = (measurement(COUNTERS[0], 2.0, 100.0), measurement(COUNTERS[0], 4.0, 300.0))
+    found = row(stored([DENSE], [record(DENSE, {}, measurements=parts)], COUNTERS[:1]))
+    assert found.energy_j == pytest.approx(3.5)
+
+
+def test_a_missing_domain_leaves_no_partial_sum():
+    """One repetition without its DRAM has no energy; the others keep theirs."""
+    lost = measurement(COUNTERS[1], 0.5, 100.0, gross_j=None, kind="absent")
+    broken = record(DENSE, {}, repetition=2, measurements=(measurement(COUNTERS[0], 2.0, 100.0), lost))
+    whole = [record(DENSE, {"package": 2.0, "dram": 0.5}, repetition=k, found=COUNTERS) for k in (0, 1)]
+    run = stored([DENSE], [*whole, broken], COUNTERS)
+    assert row(run).energy_j == pytest.approx(2.5)
+    assert row(run).energy_repetitions == 2
+    assert frame.runs([run]).energy_j.isna().tolist() == [False, False, True]
+
+
+def test_a_domain_that_vanished_leaves_no_partial_sum():
+    """Likewise where the sensor was gone altogether, so that its domain is not even listed."""
+    records = [record(DENSE, {"package": 2.0, "dram": 0.5}, found=COUNTERS), record(DENSE, {"package": 2.0}, repetition=1, found=COUNTERS)]
+    found = row(stored([DENSE], records, COUNTERS))
+    assert (found.energy_j, found.energy_repetitions) == (pytest.approx(2.5), 1)
+
+
+def test_measured_and_modelled_are_never_added():
+    """A card's counter is the energy; what is modelled of the host stands beside it."""
+    found = one((*MODELLED, *CARD), [{"package": 1.0, "dram": 0.5, "gpu:0": 7.0, "gpu:0:power": 7.1}] * 2, of=case(device="gpu"))
+    assert found.energy_j == pytest.approx(7.0)
+    assert found.energy_modelled_j == pytest.approx(1.5)
+    assert found.energy_kind == "counter"
+    assert found.energy_scope == "gpu:0"
+    assert found.device_name == "NVIDIA GeForce RTX 4090"
+
+
+def test_a_counter_and_its_power_reading_are_one_rail():
+    """The gauge of a rail that has a counter is its witness: it is not summed, and it is no domain of its own."""
+    run = stored([case(device="gpu")], [record(case(device="gpu"), {"gpu:0": 7.0, "gpu:0:power": 7.1}, found=CARD)], CARD)
+    assert row(run).energy_j == pytest.approx(7.0)
+    assert frame.domains([run]).domain.tolist() == ["gpu:0"]
+
+
+def test_a_gpu_case_sums_the_host_too():
+    """Packages, DRAM and its cards, in one scope; a CPU case beside it leaves the card out."""
+    energies = [{"package": 2.0, "dram": 0.5, "gpu:0": 7.0}] * 2
+    assert one((*COUNTERS, *CARD), energies, of=case(device="gpu")).energy_scope == "package+dram+gpu:0"
+    assert one((*COUNTERS, *CARD), energies).energy_j == pytest.approx(2.5)
+
+
+def test_the_suite_may_choose_the_domains():
+    """By name or family; `package` also means `package:1`."""
+    second = COUNTERS[0].model_copy(update={"name": "package:1"})
+    records = [record(DENSE, {"package": 2.0, "package:1": 1.0, "dram": 0.5}, found=(*COUNTERS, second))]
+    assert row(stored([DENSE], records, (*COUNTERS, second), domains=("package",))).energy_scope == "package+package:1"
+
+
+def test_repeatability_is_students_t_and_the_absolute_interval_is_wider():
+    """At a fixed R with .975; with the gain of each domain the interval holds more."""
+    energies = [{"package": e, "dram": 0.0 + 0.1} for e in (2.0, 2.1, 1.9)]
+    found = one(COUNTERS, energies)
+    expected = mean_interval([2.1, 2.2, 2.0])
+    assert (found.energy_low_j, found.energy_high_j) == pytest.approx((expected.low, expected.high))
+    assert found.energy_abs_high_j > found.energy_high_j
+    assert 0 < found.energy_abs_low_j < found.energy_low_j
+
+
+def test_after_a_stopping_rule_the_interval_is_told_with_its_quantile():
+    """The profile has a target half-width: t(.9825), and whether it was met."""
+    values = (2.0, 2.1, 1.9, 2.0, 2.0)
+    records = [record(DENSE, {"package": e}, repetition=k, found=COUNTERS) for k, e in enumerate(values)]
+    found = row(stored([DENSE], records, COUNTERS, "standard"))
+    assert found.energy_low_j == pytest.approx(mean_interval(values, 0.9825).low)
+    assert not found.target_reached
+    assert pd.isna(row(stored([DENSE], records, COUNTERS, "quick")).target_reached)
+
+
+def test_a_model_has_no_absolute_interval():
+    """It has no honest gain; and its sum is told as both energy and modelled energy."""
+    found = one()
+    assert found.energy_kind == "modelled"
+    assert np.isnan([found.energy_abs_low_j, found.energy_abs_high_j]).all()
+    assert found.energy_low_j <= found.energy_j == found.energy_modelled_j
+
+
+def test_one_simulated_part_makes_the_sum_simulated():
+    """A sum is as strong as its weakest part."""
+    parts = (measurement(COUNTERS[0], 2.0, 100.0), measurement(COUNTERS[1], 0.5, 100.0, kind="simulated"))
+    assert row(stored([DENSE], [record(DENSE, {}, measurements=parts)], COUNTERS)).energy_kind == "simulated"
+
+
+def test_an_invalid_repetition_gives_no_energy():
+    """If all are invalid the row says so and holds none; if one is, it is left out and the code becomes a warning."""
+    found = one(COUNTERS, [{"package": 2.0}] * 3, warnings=(INVALID, WARNING))
+    assert (found.valid, found.invalid_reasons, found.warnings) == (False, "sensor_gap", "foreign_load")
+    assert pd.isna(found.energy_j)
+    assert found.energy_kind == "absent"
+    assert found.latency_p50_s > 0
+    records = [record(DENSE, {"package": 2.0}, repetition=k, found=COUNTERS, warnings=(INVALID,) if k == 2 else ()) for k in range(3)]
+    partly = row(stored([DENSE], records, COUNTERS))
+    assert (partly.valid, partly.energy_repetitions, partly.warnings) == (True, 2, "sensor_gap")
+
+
+def test_a_failed_case_is_a_row_without_figures():
+    """Absent is null, never 0: no energy, no latency, no quality, no validity; its status and reason are there."""
+    found = one(energies=[{}], status="oom", reason="out of memory", latency=None, quality=None, throughput_per_s=None, phases=())
+    assert (found.status, found.reason, found.repetitions) == ("oom", "out of memory", 0)
+    columns = ["energy_j", "energy_net_j", "latency_p50_s", "quality", "valid", "carbon_g", "p_front", "window_s", "throughput_per_s"]
+    assert found[columns].isna().all()
+
+
+def test_the_last_attempt_that_is_ok_counts():
+    """A later failure does not undo a success, a later success takes the place of an earlier one."""
+    said = [("failed", 1), ("ok", 2), ("ok", 3), ("failed", 4)]
+    records = [record(DENSE, {"package": 1.0 * n} if s == "ok" else {}, found=COUNTERS, attempt=n, status=s) for s, n in said]
+    run = stored([DENSE], records, COUNTERS)
+    assert frame.runs([run]).attempt.tolist() == [3]
+    assert row(run).energy_j == pytest.approx(3.0)
+
+
+def test_a_case_that_never_ran_has_no_row():
+    """The suite's cases that have no record yet are not in the table."""
+    assert frame.cases([stored([DENSE, INT8], [record(INT8)])]).variant.tolist() == ["int8"]
+
+
+def test_ratios_to_the_baseline():
+    """Half the energy of dense, with an interval; dense over itself is 1 without one; other domains are not compared."""
+    records = [
+        record(c, {"package": e * (1 + k / 100)}, e * 1e-5, repetition=k, found=COUNTERS)
+        for c, e in ((DENSE, 2.0), (INT8, 1.0))
+        for k in range(3)
+    ]
+    dense, int8 = (each for _, each in frame.cases([stored([DENSE, INT8], records, COUNTERS)]).iterrows())
+    assert int8.energy_vs_baseline == pytest.approx(0.5)
+    assert int8.energy_vs_baseline_low < 0.5 < int8.energy_vs_baseline_high
+    assert int8.latency_vs_baseline == pytest.approx(0.5)
+    assert dense.energy_vs_baseline == 1
+    assert pd.isna(dense.energy_vs_baseline_low)
+    mixed = [record(DENSE, {"package": 2.0}, found=COUNTERS), record(INT8, {"package": 1.0, "dram": 0.1}, found=COUNTERS)]
+    assert pd.isna(frame.cases([stored([DENSE, INT8], mixed, COUNTERS)]).energy_vs_baseline[1])
+
+
+def test_measured_and_modelled_stand_on_fronts_of_their_own():
+    """A modelled CPU case never competes with a measured GPU case, however small its figure."""
+    gpu = case(device="gpu")
+    domains = (*MODELLED, *CARD)
+    records = [record(gpu, {"gpu:0": 9.0}, 9e-5, repetition=k, found=domains) for k in range(3)]
+    records += [record(DENSE, {"package": 1.0, "dram": 0.1}, 1e-5, repetition=k, found=domains) for k in range(3)]
+    assert frame.cases([stored([DENSE, gpu], records, domains)]).p_front.tolist() == [1, 1]
+
+
+def test_carbon_is_the_energy_times_the_grid():
+    """381 g/kWh; J to kWh is 3.6e6."""
+    found = one(COUNTERS, [{"package": 2.0}] * 2)
+    assert found.carbon_g == pytest.approx(2.0 / 3.6e6 * 381)
+
+
+def test_the_build_tells_its_energy_and_its_time():
+    """Every domain of the phase `build` between its edges; a lost one leaves none."""
+    built = frame.builds([stored([DENSE], [build_record()])]).iloc[0]
+    assert (built.seconds, built.energy_j, built.energy_kind, built.lineage) == (40.0, 400.0, "modelled", "train")
+    lost = build_record()
+    parts = (lost.measurements[0], lost.measurements[1].model_copy(update={"gross_j": None, "kind": "absent"}))
+    assert pd.isna(frame.builds([stored([DENSE], [lost.model_copy(update={"measurements": parts})])]).energy_j[0])
+
+
+def test_domains_tell_what_was_sampled_beside_the_scope():
+    """Core and psys have their rows, marked as not summed."""
+    run = stored([DENSE], [record(DENSE, {"package": 2.0, "dram": 0.5, "core": 1.5, "psys": 9.0}, found=COUNTERS)], COUNTERS)
+    table = frame.domains([run]).set_index("domain")
+    assert table.in_scope.to_dict() == {"package": True, "dram": True, "core": False, "psys": False}
+    assert table.energy_j.psys == pytest.approx(9.0)
+    assert pd.isna(table.integrated_j.package)
