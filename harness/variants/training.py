@@ -49,6 +49,7 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
         raise EngineError(f"the model cannot be trained so: {first_line(error)}", "see `data.train` and `training` in the suite") from error
     if not isfinite(history["loss"][-1]):
         raise EngineError("training diverged: the loss is not finite", "lower `training.learning_rate`")
+    model.optimizer, model.compiled = None, False  # what only training needs would make the saved model three times as large
     reached = {name.replace("val_", "validation_"): round(values[-1], 6) for name, values in history.items()}
     return {"epochs": training.epochs, "steps": steps_of(training, data), **reached}
 
