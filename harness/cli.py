@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
-    import click
+    from typer.exceptions import TyperException
 
     from harness.errors import HarnessError
 
@@ -54,16 +54,16 @@ def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
         code = app(args=list(arguments), prog_name="harness", standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return 130
     except BrokenPipeError:  # the reader of our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except click.exceptions.ClickException as error:
-        error.show()
-        return 2
-    except click.exceptions.Exit as leave:
+    except typer.Exit as leave:
         return leave.exit_code
+    except TyperException as error:
+        _complain(error.format_message().removesuffix("."), "`harness --help`, or `harness COMMAND --help`, says what there is")
+        return 2
     except HarnessError as error:
         _complain(error.what, error.hint)
         if debug:
@@ -125,8 +125,8 @@ def plan(suite: SuitePath, device: Device = "auto", trust: Trust = False) -> Non
         print(f"  never  {pair.case_id}: {pair.reason}")
     for profile in PROFILES.values():
         first_s, cap_s = expected_s(resolved, profile, catalogue)
-        span = f"{first_s / 60:.0f}" if profile.first == profile.cap else f"{first_s / 60:.0f} to {cap_s / 60:.0f}"
-        print(f"{profile.name}: about {span} minutes" + (f", and {len(missing) * BUILD_S / 60:.0f} for the builds" if missing else ""))
+        builds_s = f", and {_minutes(len(missing) * BUILD_S)} for the builds" if missing else ""
+        print(f"{profile.name}: about {_minutes(first_s, cap_s)} minutes{builds_s}")
 
 
 @app.command()
@@ -266,12 +266,17 @@ def _widths(run: StoredRun, cases: Any, catalogue: Any) -> str:
     if not later:
         return said
     first_s, cap_s = expected_s(header.suite, PROFILES[later[0]], catalogue)
-    return f"{said}; narrower: PROFILE={later[0]}, about {first_s / 60:.0f} to {cap_s / 60:.0f} minutes"
+    return f"{said}; narrower: PROFILE={later[0]}, about {_minutes(first_s, cap_s)} minutes"
 
 
 def _newest(run: StoredRun) -> list[Any]:
     """The last attempt of each task."""
     return list({(r.case_id, r.build_id if not r.case_id else None, r.repetition): r for r in run.records}.values())
+
+
+def _minutes(*seconds: float) -> str:
+    """A span in whole minutes, rounded up."""
+    return " to ".join(dict.fromkeys(str(-int(-s // 60)) for s in seconds))
 
 
 def _complain(what: str, hint: str = "") -> None:

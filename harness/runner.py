@@ -25,9 +25,11 @@ from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
 LEAD_IN_S = 1.0
-ROUND_S = 1.0
+SHORT_LEAD_IN_S = 0.2
+"""After rounds of warm-up: the same inferences ran until a moment before."""
+ROUND_S = 0.5
 EDGE_PATIENCE_S = 3.0
-SETTLED = 0.01
+SETTLED = 0.02
 """Two rounds of warm-up whose rates differ by no more are steady."""
 
 
@@ -174,9 +176,9 @@ class _Repetition:
         self._begin("idle")
         self._window("idle", self.bench.profile.idle_s)
         self._begin("warmup")
-        self._warm_up()
+        warmed_s = self._warm_up()
         self.child.send("go")
-        self._listen(LEAD_IN_S)
+        self._listen(max(SHORT_LEAD_IN_S, LEAD_IN_S - warmed_s))
         self._end()
         self._begin("steady")
         self._window("steady", self._window_s(), ticks=self._ticks())
@@ -260,8 +262,8 @@ class _Repetition:
         """Several ticks to choose from at each edge where an inference is longer than a tick."""
         return energy.EDGE_TICKS if self.bench.tick_s and self.ready["first_query_s"] > self.bench.tick_s / 2 else 1
 
-    def _warm_up(self) -> None:
-        """Rounds of queries until the machine is steady, within the profile's bound."""
+    def _warm_up(self) -> float:
+        """Rounds of queries until the machine is steady, within the profile's bound; returns how long they took, s."""
         rates: list[float] = []
         began_s = time.monotonic()
         while time.monotonic() - began_s + ROUND_S <= self.bench.profile.warmup_s:
@@ -270,9 +272,10 @@ class _Repetition:
             n = self._await("done", ROUND_S + max(10.0, 20 * self.ready["first_query_s"]))["n"]
             rates.append(n / (time.monotonic() - round_s))
             if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and time.monotonic() - began_s >= self.bench.profile.slope_s:
-                return
+                return time.monotonic() - began_s
         if rates:
             self.findings.append(validity.finding("steady_state_not_reached", seconds=self.bench.profile.warmup_s))
+        return time.monotonic() - began_s
 
     # --- the record ---
 
