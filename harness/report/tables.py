@@ -55,10 +55,10 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, st
     return {
         **{name: str(row[name]) for name in ("model", "variant", "engine", "device", "scenario")},
         "batch": str(row["batch_size"]),
-        "quality": _quality(row),
+        "quality": _quality(row).replace("[0.", "[.").replace(" 0.", " .") if brief else _quality(row),
         "latency p50": time.text(row["latency_p50_s"], row["latency_p50_low_s"], row["latency_p50_high_s"]),
         "energy": energy.text(row["energy_j"], row["energy_low_j"], row["energy_high_j"]),
-        "vs dense": _ratio(row),
+        "vs dense": _ratio(row, 3 if brief else None),
         "kind": row["energy_kind"],
         "remarks": _mark(row) if brief else remarks(row),
     }
@@ -157,10 +157,10 @@ def _quality(row: Row) -> str:
     return f"{row['quality']:.3f} [{row['quality_low']:.3f} {row['quality_high']:.3f}]"
 
 
-def _ratio(row: Row) -> str:
+def _ratio(row: Row, most: int | None = None) -> str:
     if row["case_id"] == row["baseline_case_id"] and row["energy_j"] is not None:
         return "1"
-    return with_interval(row["energy_vs_baseline"], row["energy_vs_baseline_low"], row["energy_vs_baseline_high"])
+    return with_interval(row["energy_vs_baseline"], row["energy_vs_baseline_low"], row["energy_vs_baseline_high"], most)
 
 
 def _tabulated(headings: Sequence[str], cells: Sequence[Sequence[str]], escape: Callable[[str], str], style: str) -> str:

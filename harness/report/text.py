@@ -68,8 +68,15 @@ class Scale:
         return with_interval(self(value), self(low), self(high))
 
 
-def with_interval(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """`21.3 ± 0.4`: two digits of the half-width decide where the value ends; three digits where there is no interval."""
+def with_interval(value: float | None, low: float | None = None, high: float | None = None, most: int | None = None) -> str:
+    """`21.34 ± 0.45`: two digits of the half-width decide where the value ends; three digits where there is no interval.
+
+    Args:
+        value: The estimate.
+        low: Its lower bound; null: no interval.
+        high: Its upper bound.
+        most: The most decimals, where space is short.
+    """
     if value is None:
         return NONE
     if low is None or high is None:
@@ -77,7 +84,7 @@ def with_interval(value: float | None, low: float | None = None, high: float | N
     half = (high - low) / 2
     if not half > 0:
         return f"{number(value, 4)} ± 0"
-    decimals = decimals_of(half, 2)
+    decimals = min(decimals_of(half, 2), 99 if most is None else most)
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 

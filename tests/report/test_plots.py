@@ -1,0 +1,97 @@
+"""The figure: everything is on it or named as missing, and no label hides another."""
+
+from __future__ import annotations
+
+import re
+
+import matplotlib.figure
+import pytest
+from matplotlib.transforms import Bbox
+
+from harness import frame
+from harness.report import plots
+from tests.factories import COUNTERS, case, digits, record, stored
+
+
+@pytest.fixture(scope="module")
+def figure():
+    """The default suite's figure, as it is saved."""
+    table = frame.cases([digits()])
+    drawn = matplotlib.figure.Figure(dpi=plots.DPI)
+    plots._compose(drawn, plots.rows_of(table))
+    drawn.canvas.draw()
+    return drawn
+
+
+def svg(run) -> str:
+    return plots.draw(frame.cases([run]))["svg"].decode()
+
+
+def test_no_number_hides_another_or_a_point(figure):
+    """Of 19 cases, many of one quality: no two labels overlap, and none lies on a marker."""
+    for ax in figure.axes[:-1]:
+        labels = [t.get_window_extent() for t in ax.texts if t.get_text().isdigit()]
+        assert len(labels) >= 16
+        assert not any(a.overlaps(b) for i, a in enumerate(labels) for b in labels[:i])
+        for marker in (c for c in ax.collections if hasattr(c, "get_sizes") and len(c.get_offsets()) == 1):
+            x, y = ax.transData.transform(marker.get_offsets()[0])
+            r = 0.7 * marker.get_sizes()[0] ** 0.5 / 2 * plots.DPI / 72
+            assert not any(label.overlaps(Bbox([[x - r, y - r], [x + r, y + r]])) for label in labels)
+
+
+def test_no_legend_line_runs_into_another(figure):
+    """Names are as long as they are: the columns make room."""
+    names = [t.get_window_extent() for t in figure.axes[-1].texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(names) for b in names[:i])
+
+
+def test_who_is_missing_is_told(figure):
+    """By number and reason, in the caption of each panel."""
+    captions = [next(t.get_text() for t in ax.texts if "Energy is" in t.get_text()) for ax in figure.axes[:-1]]
+    assert all("12 (failed)" in text and "19 (refused)" in text for text in captions)
+    assert ["4 (energy invalid)" in text for text in captions] == [True, False, True]
+
+
+@pytest.mark.parametrize(("found", "kind"), [(None, "modelled"), (COUNTERS, "counter")])
+def test_every_variant_and_the_kind_are_text_in_the_svg(found, kind):
+    """Not paths: they can be searched and read aloud."""
+    run = digits() if found is None else digits(found)
+    text = svg(run)
+    assert {c.variant for c in run.header.suite.cases} <= {v for v in {c.variant for c in run.header.suite.cases} if v in text}
+    assert text.count(f"{kind}: package+dram") == 3
+
+
+def test_a_simulated_energy_says_so():
+    """On each of the three panels."""
+    one = record(case())
+    fake = one.model_copy(update={"measurements": tuple(m.model_copy(update={"kind": "simulated"}) for m in one.measurements)})
+    assert svg(stored([case()], [fake])).count("Energy is simulated") == 3
+
+
+def test_the_png_is_wide():
+    """At least 1,600 pixels; the signature is a PNG's."""
+    png = plots.draw(frame.cases([stored([case()], [record(case())])]))["png"]
+    assert png.startswith(b"\x89PNG")
+    assert int.from_bytes(png[16:20], "big") >= 1600
+
+
+def test_nothing_to_draw_is_said():
+    """All failed, no quality, or no case at all: a figure that says so, not an error."""
+    lost = record(case(), {}, status="failed", reason="no", latency=None, quality=None)
+    assert svg(stored([case()], [lost])).count("no case has both") == 3
+    assert svg(stored([case()], [record(case(), quality=None)])).count("no case has both") == 2
+    assert svg(stored([case()], [])).count("no case has both") == 3
+
+
+def test_text_of_strangers_is_text():
+    """No mathematics, no tag, no character that XML forbids; a script that the font lacks is no error."""
+    hostile = case("$x_2$ <b>&\x01日本")
+    text = svg(stored([hostile], [record(hostile)]))
+    assert "$x_2$ &lt;b&gt;&amp; 日本" in text
+    assert not re.search("[\x00-\x08]", text)
+
+
+def test_the_figure_is_the_same_each_time():
+    """No date, no random identifier: a redrawn report does not differ for nothing."""
+    run = stored([case()], [record(case())])
+    assert svg(run) == svg(run)

@@ -1,0 +1,99 @@
+"""Tables for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from harness import frame
+from harness.errors import HarnessError
+from harness.report import export, terminal
+from harness.report.tables import caption, readable, rows_of
+from tests.factories import COUNTERS, case, digits, record, stored
+
+HOSTILE = "x|y<script>`z`[red]\x1b[31m=\u202e"
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return frame.tables([digits()])
+
+
+def printed(table, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(terminal(table))
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_the_terminal_table_fits(tables, width):
+    """Every line within the width, each figure on one line, the kind and the failures told."""
+    lines = printed(tables["cases"], width).splitlines()
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "251.9 ± 2.6" in text
+    assert "modelled" in text
+    assert "failed: digits-cnn" in text
+    assert "invalid" in text
+
+
+def test_the_model_is_a_column_only_if_there_are_several():
+    """What all cases share has no column."""
+    one, two = case("dense"), case("dense", model="mobilenet")
+    assert "model" not in readable(rows_of(frame.cases([stored([one], [record(one)])])))[0]
+    assert "model" in readable(rows_of(frame.cases([stored([one, two], [record(one), record(two)])])))[0]
+
+
+def test_every_kind_is_told_with_its_scope():
+    """The sentence under each table and picture."""
+    assert "modelled: package+dram" in caption(rows_of(frame.cases([digits()])))
+    assert "counter: package+dram" in caption(rows_of(frame.cases([digits(COUNTERS)])))
+    assert "absent" in caption([])
+
+
+def test_csv_holds_raw_si_values_and_nothing_for_null(tables):
+    """Not rounded, not scaled; an energy that is not known is an empty cell, not 0 and not nan."""
+    rows = list(csv.DictReader(io.StringIO(export(tables["cases"], "csv"))))
+    assert float(rows[0]["energy_j"]) == tables["cases"].energy_j[0]
+    assert [row["energy_j"] for row in rows if row["status"] == "failed"] == [""]
+    assert [row["energy_abs_low_j"] for row in rows] == [""] * len(rows)
+
+
+def test_json_has_null_for_null(tables):
+    """Numbers are numbers, true is true, null is null."""
+    rows = json.loads(export(tables["cases"], "json"))
+    assert rows[0]["energy_j"] == tables["cases"].energy_j[0]
+    assert rows[0]["valid"] is True
+    assert rows[11]["energy_j"] is None
+
+
+@pytest.mark.parametrize("name", ["cases", "runs", "domains", "builds"])
+@pytest.mark.parametrize("form", ["md", "csv", "json", "tex"])
+def test_every_table_in_every_format(tables, name, form):
+    """None is empty, none fails on nulls."""
+    assert len(export(tables[name], form)) > 100
+    assert export(frame.tables([])[name], form).endswith("\n")
+
+
+def test_an_unknown_format_is_refused(tables):
+    """With the formats there are."""
+    with pytest.raises(HarnessError, match="md"):
+        export(tables["cases"], "xlsx")
+
+
+@pytest.mark.parametrize("form", ["md", "csv", "tex"])
+def test_what_a_suite_says_cannot_leave_its_cell(form):
+    """A variant's name or an engine's message with pipes, tags, markup, escapes is text in every format."""
+    hostile = case(HOSTILE)
+    table = frame.cases([stored([hostile], [record(hostile, {}, status="failed", reason=HOSTILE, latency=None, quality=None)])])
+    text = export(table, form)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    if form == "md":
+        assert "<script>" not in text
+        assert len({line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+    assert "\x1b[31m" not in printed(table, 120)
