@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from harness.schema import StoredRun, Suite
 
 app = typer.Typer(
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -42,7 +41,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
-    sys.exit(_guarded(arguments, debug=debug))
+    sys.exit(_guarded(arguments or ["--help"], debug=debug))
 
 
 def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
@@ -74,6 +73,16 @@ def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
             raise
         _complain(f"{type(error).__name__}: {error}", "this is a bug of the harness; run it again with --debug and report what it says")
         return 3
+
+
+@app.callback(invoke_without_command=True, epilog=EXIT_CODES)
+def about(version: Annotated[bool, typer.Option("--version", help="print the version and leave")] = False) -> None:
+    """Energy-aware benchmarking of machine-learning models."""
+    if version:
+        from harness import __version__
+
+        print(__version__)
+        raise typer.Exit
 
 
 @app.command(epilog=EXIT_CODES)
