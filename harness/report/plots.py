@@ -255,7 +255,7 @@ def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
     x, y = points.T
     textalloc.allocate(
         ax, x, y, list(texts), x_scatter=x, y_scatter=y, textsize=9 if len(texts) <= 24 else 7.5, textcolor=INK, linecolor=PALE,
-        linewidth=0.6, margin=0.011, min_distance=0.018, max_distance=0.3, nbr_candidates=2000, zorder=4,
+        linewidth=0.6, margin=0.011, min_distance=0.018, max_distance=0.3, nbr_candidates=800, zorder=4,
     )  # fmt: skip
 
 

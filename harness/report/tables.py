@@ -38,7 +38,7 @@ def readable(rows: Sequence[Row], *, brief: bool = False) -> tuple[list[str], li
     kinds = {row["energy_kind"] for row in rows if row["energy_j"] is not None}
     constant = [name for name in ("model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1]
     if brief and "device" not in constant:
-        cells = [{**cell, "engine": f"{cell['engine']} {cell['device']}"} for cell in cells]
+        cells = [{**cell, "engine": f"{cell['engine']} {cell['device']}".removesuffix(" cpu")} for cell in cells]
         constant.append("device")
     kind = f"{next(iter(kinds))}\n" if brief and len(kinds) == 1 else ""
     shown = [name for name in HEADINGS if name not in constant and not (kind and name == "kind")]
@@ -129,7 +129,7 @@ def terminal(frame: pd.DataFrame) -> Table:
         left = heading in LEFT
         table.add_column(
             Text(heading),
-            min_width=10 if heading in ("variant", "engine") else None,
+            min_width={"variant": 10, "engine": 11}.get(heading),
             justify="left" if left else "right",
             no_wrap=heading not in ("model", "variant", "engine"),
             overflow="fold",
