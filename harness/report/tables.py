@@ -124,12 +124,12 @@ def terminal(frame: pd.DataFrame) -> Table:
     headings, cells = readable(rows, brief=True)
     # Text, not str: rich reads [brackets] in a string as its own markup.
     below = Text("\n".join(plain(line) for line in [caption(rows), *notes(rows)]))
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, caption=below, caption_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=below, caption_justify="left")
     for heading in headings:
         left = heading in LEFT
         table.add_column(
             Text(heading),
-            min_width={"variant": 10, "engine": 11}.get(heading),
+            min_width={"variant": 14, "engine": 11}.get(heading),
             justify="left" if left else "right",
             no_wrap=heading not in ("model", "variant", "engine"),
             overflow="fold",

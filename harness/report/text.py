@@ -38,9 +38,7 @@ def latex(text: str) -> str:
 def csv(text: str) -> str:
     """Safe in a spreadsheet: what would be a formula becomes text (OWASP, CSV injection)."""
     cleaned = plain(text)
-    return (
-        f"'{cleaned}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) or cleaned.lstrip().startswith(("=", "+", "-", "@")) else cleaned
-    )
+    return f"'{cleaned}" if cleaned.lstrip().startswith(("=", "+", "-", "@")) else cleaned
 
 
 class Scale:

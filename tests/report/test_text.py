@@ -61,7 +61,8 @@ def test_latex_is_text():
     assert text.latex(r"\ & % $ # _ { } ~ ^") == (r"\textbackslash{} \& \% \$ \# \_ \{ \} \textasciitilde{} \textasciicircum{}")
 
 
-@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@sum", "\t=1", "\r=1", " =1", "\n@x"])
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@sum", "\t=1", "\r=1", " =1", "\n@x", "\u200b=1"])
 def test_csv_is_no_formula(formula):
     """What a spreadsheet would compute is shown instead."""
     assert text.csv(formula).startswith("'")
+    assert text.csv("prune(final_sparsity=0.9)+int8") == "prune(final_sparsity=0.9)+int8"
