@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Energy-aware benchmarking of machine-learning models.",
 )
 
-SuitePath = Annotated[Path, typer.Argument(help="a suite file", show_default=False)]
+SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="a suite file", show_default=False)]
 Results = Annotated[Path, typer.Option(help="the results folder", envvar="HARNESS_RESULTS")]
 Device = Annotated[str, typer.Option(help="keep only the cases of this device: cpu, gpu, ...; auto keeps all that this machine has")]
 Trust = Annotated[bool, typer.Option("--trust", help="let models run code of their own, and paths leave the suite's folder")]
@@ -87,7 +87,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="print the ver
 
 @app.command(epilog=EXIT_CODES)
 def run(
-    suite: Annotated[Path | None, typer.Argument(help="a suite file", show_default=False)] = None,
+    suite: Annotated[Path | None, typer.Argument(metavar="SUITE", help="a suite file", show_default=False)] = None,
     profile: Annotated[str, typer.Option(help="quick, standard or publish")] = "quick",
     results: Results = Path("results"),
     device: Device = "auto",

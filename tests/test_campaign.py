@@ -1,0 +1,177 @@
+"""A run from its suite to its records: every case, once, whatever comes between."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import campaign, frame, plugins, runner
+from harness.errors import SuiteError
+from harness.schema import PROFILES, Record
+from harness.store import read_run
+from harness.suite import load_suite
+from tests import tiny
+
+PROFILE = PROFILES["quick"].model_copy(update={"first": 2, "cap": 2, "window_s": 0.2, "idle_s": 0.05})
+
+
+class Watcher:
+    """An observer that keeps what it is told, and may interrupt after so many records."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.told: list[tuple[str, Any]] = []
+        self.records: list[Record] = []
+        self.interrupt_after = interrupt_after
+
+    def record(self, record: Record) -> None:
+        """Keep it."""
+        self.records.append(record)
+        if len(self.records) == self.interrupt_after:
+            raise KeyboardInterrupt
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values: self.told.append((name, values))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    """A cache and a machine lock of the test's own, and no second lost on the lead-in."""
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(runner, "LEAD_IN_S", 0.05)
+
+
+def wish(folder: Path, suite: str = tiny.SUITE) -> campaign.Wish:
+    """A run of the tiny suite."""
+    path = tiny.write(folder, suite)
+    return campaign.Wish(load_suite(path, plugins.catalogue()), suite, PROFILE, folder / "results")
+
+
+def run(wanted: campaign.Wish, watcher: Watcher | None = None) -> Path:
+    """Run it; returns its folder."""
+    with campaign.begin(wanted, plugins.catalogue(), watcher or Watcher()) as running:
+        folder = running.store.folder
+        with contextlib.suppress(KeyboardInterrupt):
+            running.run()
+    return folder
+
+
+def done(folder: Path) -> list[tuple[str, int]]:
+    """The repetitions that went well."""
+    return sorted((r.case_id, r.repetition) for r in read_run(folder).records if r.case_id and r.status == "ok")
+
+
+def test_a_users_own_model_goes_the_whole_way(tmp_path):
+    """Every repetition has a record with energy, latency and quality of the same process, its trace on disk, and a row in the table."""
+    folder = run(wish(tmp_path))
+    stored = read_run(folder)
+    assert [r.status for r in stored.records] == ["ok"] * 5, [r.reason for r in stored.records]
+    for record in stored.records[1:]:
+        assert record.quality
+        assert (record.quality.value, record.quality.samples) == (1.0, 50)
+        assert record.latency
+        assert record.latency.queries > 0
+        assert record.inferences
+        assert record.trace
+        assert (folder / record.trace).exists()
+        assert {p.name for p in record.phases} == {"load", "idle", "warmup", "steady", "quality"}
+        assert all(m.inferences and m.gross_j for m in record.measurements if m.phase == "steady")
+    cases = frame.cases([stored])
+    assert cases["energy_j"].gt(0).all()
+    assert cases["quality"].eq(1).all()
+
+
+def test_the_second_run_builds_nothing(tmp_path):
+    """It quotes the record of the build in the cache."""
+    wanted = wish(tmp_path)
+    first, second = read_run(run(wanted)), read_run(run(wanted))
+    assert (first.records[0].cached, second.records[0].cached) == (False, True)
+    assert second.records[0].phases == first.records[0].phases
+    assert second.records[0].artifact.sha256 == first.records[0].artifact.sha256
+    assert first.header.run_id != second.header.run_id
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_an_interrupted_run_is_resumed_without_gaps_or_doubles(tmp_path, after):
+    """What was stored stays as it was, byte for byte."""
+    wanted = wish(tmp_path)
+    folder = run(wanted, Watcher(interrupt_after=after))
+    before = (folder / "records.jsonl").read_bytes()
+    with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
+        running.run()
+    assert (folder / "records.jsonl").read_bytes().startswith(before)
+    assert done(folder) == sorted((case.case_id, r) for case in wanted.suite.cases for r in range(2))
+
+
+def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
+    """What was running when it died is told, and done again."""
+    folder = run(wish(tmp_path), Watcher(interrupt_after=2))
+    case = read_run(folder).header.suite.cases[0]
+    campaign.Store(folder).announce(campaign.Task(case=case, repetition=1))
+    with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
+        running.run()
+    lost = [r for r in read_run(folder).records if r.status == "killed"]
+    assert [(r.case_id, r.repetition) for r in lost] == [(case.case_id, 1)]
+    assert len(done(folder)) == 4
+
+
+def test_only_the_same_suite_on_the_same_files_is_resumed(tmp_path):
+    """Another suite, or a model file that has changed, is refused before anything runs."""
+    wanted = wish(tmp_path)
+    folder = run(wanted, Watcher(interrupt_after=2))
+    other = wanted.suite.model_copy(update={"sha256": "another"})
+    with pytest.raises(SuiteError, match="another suite"), campaign.resume(folder, plugins.catalogue(), Watcher(), other):
+        pass
+    (tmp_path / "product.onnx").write_bytes(b"changed")
+    with pytest.raises(SuiteError, match="changed"), campaign.resume(folder, plugins.catalogue(), Watcher()):
+        pass
+
+
+def test_a_model_that_does_not_load_is_a_record_with_its_reason(tmp_path):
+    """The build fails with a sentence, each case says whose fault it was, and the others go on."""
+    suite = tiny.SUITE.replace("matrices:", "  - {name: broken, path: broken.onnx}\nmatrices:")
+    (tmp_path / "broken.onnx").write_bytes(b"\x00garbage")
+    stored = read_run(run(wish(tmp_path, suite)))
+    reasons = [r.reason for r in stored.records if r.status != "ok"]
+    assert reasons
+    assert all("broken.onnx" in reason and "Traceback" not in reason for reason in reasons), reasons
+    assert {r.case_id.split("/")[0] for r in stored.records if r.case_id and r.status == "ok"} == {"product"}
+
+
+def test_a_test_double_is_simulated_wherever_it_is_told(tmp_path):
+    """The null engine's energy never passes for a real one."""
+    stored = read_run(run(wish(tmp_path, tiny.SUITE.replace("[onnxruntime]", '["null"]'))))
+    assert {m.kind for r in stored.records if r.case_id for m in r.measurements if m.gross_j} == {"simulated"}
+    assert set(frame.cases([stored])["energy_kind"]) == {"simulated"}
+
+
+def test_two_runs_do_not_measure_at_once(tmp_path):
+    """The second waits, and says for whom."""
+    entered, leave, second = threading.Event(), threading.Event(), Watcher()
+
+    def first() -> None:
+        with campaign.machine_lock("first-run", Watcher()):
+            entered.set()
+            leave.wait(20)
+
+    def other() -> None:
+        with campaign.machine_lock("second-run", second):
+            second.told.append(("in", ()))
+
+    threads = [threading.Thread(target=first), threading.Thread(target=other)]
+    threads[0].start()
+    assert entered.wait(20)
+    threads[1].start()
+    while not second.told:
+        threads[1].join(0.05)
+    assert second.told[0][0] == "waiting"
+    assert "first-run" in second.told[0][1][0]
+    leave.set()
+    for thread in threads:
+        thread.join(20)
+    assert second.told[-1][0] == "in"

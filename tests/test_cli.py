@@ -1,0 +1,138 @@
+"""The command line: a sentence and the documented exit code for every mistake, clean data on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import factories, tiny
+
+HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A cache, a lock and a results folder of the test's own."""
+    return {
+        **os.environ,
+        "HARNESS_CACHE": str(tmp_path / "cache"),
+        "TMPDIR": str(tmp_path),
+        "HARNESS_RESULTS": str(tmp_path / "results"),
+        "COLUMNS": "120",
+    }
+
+
+@pytest.fixture
+def harness(tmp_path, environment):
+    """Run the command in a folder of its own."""
+
+    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*HARNESS, *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=100)
+
+    return call
+
+
+def is_a_sentence(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
+    """No traceback, nothing on stdout, the words, the code."""
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "none.yaml"], ["no suite none.yaml"]),
+        (["run"], ["no suite was named"]),
+        (["run", "suite.yaml", "--profile", "quik"], ["did you mean 'quick'"]),
+        (["run", "suite.yaml", "--device", "gpuu"], ["did you mean 'gpu'"]),
+        (["run", "suite.yaml", "--results", "suite.yaml/x"], ["cannot be written", "--results"]),
+        (["run", "suite.yaml", "--country", "Atlantis"], ["ATLANTIS", "ISO 3166"]),
+        (["run", "--resume", "none"], ["no run 'none'"]),
+        (["plan", "bad.yaml"], ["bad.yaml:3", "variannts"]),
+        (["plan"], ["SUITE"]),
+        (["report", "none"], ["no run 'none'"]),
+        (["export", "none"], ["no run 'none'"]),
+        (["exprt"], ["exprt"]),
+        (["plan", "--nope"], ["--nope"]),
+    ],
+)
+def test_a_mistake_is_a_sentence(harness, tmp_path, arguments, words):
+    """Exit code 2, what is wrong, and what was meant."""
+    tiny.write(tmp_path)
+    (tmp_path / "bad.yaml").write_text("name: x\nmodels: [digits-cnn]\nvariannts: []\nmatrices: [{engines: [litert]}]\n")
+    is_a_sentence(harness(*arguments), 2, *words)
+
+
+def test_plan_lists_cases_builds_and_minutes(harness, tmp_path):
+    """Before anything is built."""
+    done = harness("plan", tiny.write(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "product/dense/onnxruntime/cpu/b4/t1/single_stream" in done.stdout
+    assert all(f"{profile}: about" in done.stdout for profile in ("quick", "standard", "publish"))
+
+
+def test_schema_is_json(harness):
+    """For editors."""
+    assert json.loads(harness("schema").stdout)["properties"]["matrices"]
+
+
+def test_doctor_has_an_answer_on_any_machine(harness):
+    """As text and as JSON."""
+    assert harness("doctor").stdout
+    assert json.loads(harness("doctor", "--json").stdout)["findings"]
+
+
+def test_export_and_report_of_a_stored_run(harness, tmp_path):
+    """Clean data on stdout, files in the run's folder; an unknown table or format names what there is."""
+    from harness.store import Store
+
+    run = factories.digits()
+    store = Store.create(tmp_path / "results", run.header)
+    (store.folder / "records.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in run.records))
+    done = harness("export", run.header.run_id, "--format", "csv")
+    assert done.stdout.startswith("schema_version,run_id,case_id")
+    is_a_sentence(harness("export", run.header.run_id, "--format", "xls"), 2, "csv")
+    is_a_sentence(harness("export", run.header.run_id, "--table", "case"), 2, "did you mean 'cases'")
+    assert harness("report", store.folder).returncode == 0
+    assert {p.name for p in (store.folder / "report").iterdir()} == {"table.md", "table.csv", "pareto.png", "pareto.svg", "index.html"}
+
+
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment):
+    """Exit 130, no orphan, and the rest is done by --resume."""
+    suite = tiny.write(tmp_path, tiny.SUITE.replace("[1, 4]", "[1]"))
+    process = subprocess.Popen(
+        [*HARNESS, "run", str(suite)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    )
+    records = None
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (records and records.read_bytes().count(b"\n") >= 1):
+        records = next(iter(Path(environment["HARNESS_RESULTS"]).glob("*/records.jsonl")), None)
+        time.sleep(0.05)
+    time.sleep(1.0)
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True).stdout.split()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"--resume" in err
+    assert b"Traceback" not in err
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    before = records.read_bytes()
+    done = subprocess.run([*HARNESS, "run", "--resume", str(records.parent)], env=environment, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "product" in done.stdout or "dense" in done.stdout
+    assert "modelled" in done.stdout
+    assert records.read_bytes().startswith(before)
+    good = [json.loads(line) for line in records.read_text().splitlines()]
+    keys = [(r["case_id"], r["repetition"]) for r in good if r["status"] == "ok" and r["case_id"]]
+    assert sorted(keys) == sorted(set(keys))
+    assert len(keys) == 3
