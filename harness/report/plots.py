@@ -263,9 +263,10 @@ def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
 
 
 def _legend_text(row: Row) -> str:
-    """`dense · litert cpu · batch 1`, and what is wrong with it."""
+    """`dense · litert cpu · batch 32 · offline`, and what is wrong with it."""
     said = remarks(row) if row["status"] != "ok" or row["valid"] is False else ""
     text = f"{row['variant']} · {row['engine']} {row['device']} · batch {row['batch_size']}"
+    text += "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
     return plain(text) + (f" — {plain(said)[:70]}" if said else "")
 
 

@@ -69,6 +69,8 @@ class Scale:
 def with_interval(value: float | None, low: float | None = None, high: float | None = None, most: int | None = None) -> str:
     """`21.34 ± 0.45`: two digits of the half-width decide where the value ends; three digits where there is no interval.
 
+    An interval that leans by more than a fifth of its half-width is told by its bounds: `1.6 [0.6 4.5]`.
+
     Args:
         value: The estimate.
         low: Its lower bound; null: no interval.
@@ -82,6 +84,8 @@ def with_interval(value: float | None, low: float | None = None, high: float | N
     half = (high - low) / 2
     if not half > 0:
         return f"{number(value, 4)} ± 0"
+    if abs(high + low - 2 * value) / 2 > 0.2 * half:
+        return f"{number(value, 3)} [{number(low, 2)} {number(high, 2)}]"
     decimals = min(decimals_of(half, 2), 99 if most is None else most)
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 

@@ -19,6 +19,7 @@ from harness.report.text import NONE, Scale, number, with_interval
         (6962.0, 6889.0, 7035.0, "6962 ± 73"),
         (12.3456, None, None, "12.3"),
         (2.0, 2.0, 2.0, "2.000 ± 0"),
+        (1.6, 0.57, 4.5, "1.60 [0.57 4.5]"),
         (None, None, None, NONE),
     ],
 )
