@@ -214,7 +214,15 @@ class Campaign:
 
     def _bench(self) -> Bench:
         here = self.header.environments[-1]
-        return Bench(self.sensors, self.header.profile, self.header.suite.limits, self.header.run_id, here.environment_id, here.boot_id)
+        return Bench(
+            self.sensors,
+            self.header.profile,
+            self.header.suite.limits,
+            self.header.run_id,
+            here.environment_id,
+            here.boot_id,
+            self.header.suite.domains,
+        )
 
     def _store(self, outcome: Outcome) -> None:
         record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample)

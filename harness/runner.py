@@ -17,6 +17,7 @@ import numpy as np
 
 from harness import energy, validity
 from harness.analysis.interval import percentile, wilson
+from harness.analysis.scope import case_energy
 from harness.channel import Child, Message
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
@@ -44,6 +45,7 @@ class Bench:
         run_id: Of the run the records belong to.
         environment_id: Of this machine and its software.
         boot_id: Of this boot, so that monotonic times can be told apart.
+        domains: The suite's choice of what counts as a case's energy; null: by its device.
     """
 
     sensors: Sequence[tuple[Sensor, Sequence[Domain]]]
@@ -52,6 +54,7 @@ class Bench:
     run_id: str
     environment_id: str
     boot_id: str | None
+    domains: Sequence[str] | None = None
 
     @property
     def tick_s(self) -> float:
@@ -303,6 +306,10 @@ class _Repetition:
         phases = _phases(self.windows, steady)
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
+        conditions = _conditions(trace, window)
+        if status == "ok" and case:
+            scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
+            self.findings += validity.examine(trace, measurements, conditions, scope)
         record = Record(
             run_id=self.bench.run_id,
             task="case" if case else "build",
@@ -321,7 +328,7 @@ class _Repetition:
             throughput_per_s=inferences / window.duration_s if window and inferences else None,
             phases=phases,
             measurements=tuple(measurements),
-            conditions=_conditions(trace, window),
+            conditions=conditions,
             latency=_latency(completions, window),
             quality=_quality(self.said.get("quality"), per_sample),
             peak_memory_bytes=self.said.get("peak_memory_bytes"),

@@ -62,7 +62,7 @@ def machine(header: Header) -> list[tuple[str, str]]:
         ]
     facts.append(("harness", f"{header.harness_version}, commit {header.harness_commit or 'unknown'}"))
     facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.gain)) for d in header.domains if d.kind]
-    return facts + [(f"{sensor} (not read)", reason) for sensor, reason in header.unavailable.items()]
+    return facts + [(f"{sensor} (not read)", "; ".join(reason.splitlines())) for sensor, reason in header.unavailable.items()]
 
 
 def _domain(sensor: str, kind: str | None, period_s: float | None, gain: float | None) -> str:
