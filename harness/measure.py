@@ -214,18 +214,21 @@ def _over(channel: Parent, until_s: float) -> bool:
 
 
 def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], metric: str, labels: Array, batch_size: int) -> int:
-    """The first output that the metric can compare with the labels, tried on the sample with the largest label.
+    """The output that the metric can compare with the labels, tried on the sample with the largest label: before others one with a number for each class.
 
     Raises:
         EngineError: None can be, each with its reason.
     """
-    hardest = int(np.argmax(labels.reshape(len(labels), -1).max(axis=1))) if labels.dtype.kind in "iufb" and labels.size else 0
+    numbers = labels.dtype.kind in "iufb" and bool(labels.size)
+    rows = labels.reshape(len(labels), -1)
+    hardest = int(np.argmax(rows.max(axis=1))) if numbers else 0
+    classes = rows.shape[1] if rows.shape[1] > 1 or not numbers else int(rows.max()) + 1
     reasons = []
-    for index, (tensor, array) in enumerate(zip(outputs, answers, strict=True)):
+    for index in sorted(range(len(outputs)), key=lambda i: np.size(answers[i]) != classes * batch_size):
         try:
-            METRICS[metric].per_sample(decoded(tensor, array, batch_size)[:1], labels[hardest : hardest + 1])
+            METRICS[metric].per_sample(decoded(outputs[index], answers[index], batch_size)[:1], labels[hardest : hardest + 1])
         except EngineError as error:
-            reasons.append(f"{tensor.name}: {error.what}")
+            reasons.append(f"{outputs[index].name}: {error.what}")
         else:
             return index
     raise EngineError(

@@ -38,7 +38,7 @@ class Tensor:
     def encode(self, values: Array) -> Array:
         """Real values -> what the model takes; values that are of a quantized tensor's own type are quantized already."""
         if self.scale is None or values.dtype == self.dtype:
-            return np.ascontiguousarray(values, dtype=self.dtype)
+            return np.asarray(values, dtype=self.dtype, order="C")
         limits = np.iinfo(self.dtype)
         return np.asarray(np.clip(np.rint(values / self.scale) + self.zero_point, limits.min, limits.max), dtype=self.dtype)
 

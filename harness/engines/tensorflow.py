@@ -56,8 +56,7 @@ class TensorFlow(Engine):
         import_keras()
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(load.threads)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        _limit_threads(tf, load.threads)
         _choose_device(tf, load.device)
         return TensorFlowSession(tf, load_keras(load.path, trusted=load.trusted), load)
 
@@ -110,6 +109,24 @@ def _traced(tf: Any, function: Any, specs: Sequence[Any], load: Load) -> Any:
         raise EngineError(f"TensorFlow cannot trace the model: {first_line(error)}", "try mode: eager") from error
 
 
+def _limit_threads(tf: Any, threads: int) -> None:
+    """Bound TensorFlow's pools; once it has begun to work they stay as they are.
+
+    Raises:
+        EngineError: It has, with other bounds.
+    """
+    pools = tf.config.threading
+    try:
+        for wanted, get, set_ in (
+            (threads, pools.get_intra_op_parallelism_threads, pools.set_intra_op_parallelism_threads),
+            (1, pools.get_inter_op_parallelism_threads, pools.set_inter_op_parallelism_threads),
+        ):
+            if get() != wanted:
+                set_(wanted)
+    except RuntimeError as error:
+        raise EngineError(f"TensorFlow is already running in this process: {first_line(error)}", "open one session a process") from error
+
+
 def _choose_device(tf: Any, device: str) -> None:
     """Show TensorFlow the device of the case alone.
 
@@ -117,14 +134,15 @@ def _choose_device(tf: Any, device: str) -> None:
         EngineError: A GPU is asked for, and TensorFlow sees none.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    if device == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    elif not gpus:
+    if device != "cpu" and not gpus:
         raise EngineError(
             "TensorFlow sees no GPU here", "is the driver installed, and TensorFlow by `harness[gpu]`? see `nvidia-smi`", refused=True
         )
-    for gpu in gpus if device != "cpu" else ():
-        tf.config.experimental.set_memory_growth(gpu, True)
+    if device == "cpu" and gpus:
+        tf.config.set_visible_devices([], "GPU")
+    elif gpus:
+        tf.config.set_visible_devices(gpus[:1], "GPU")
+        tf.config.experimental.set_memory_growth(gpus[0], True)
 
 
 def _device(device: str) -> str:

@@ -57,7 +57,7 @@ class ToOnnx(Recipe):
             raise EngineError(
                 f"the model cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
             ) from error
-        return target, onnx.facts(onnx.load_onnx(target)).model_copy(update={"macs": count_macs(model)})
+        return target, converted_facts(model, onnx.facts(onnx.load_onnx(target)))
 
 
 def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
@@ -83,4 +83,9 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         raise EngineError(
             f"the model cannot be converted to TFLite: {first_line(error)}", "convert it yourself and name the .tflite file"
         ) from error
-    return target, tflite.facts(target).model_copy(update={"macs": count_macs(model)})
+    return target, converted_facts(model, tflite.facts(target))
+
+
+def converted_facts(model: Any, found: ArtifactFacts) -> ArtifactFacts:
+    """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model."""
+    return found.model_copy(update={"parameters": model.count_params(), "macs": count_macs(model)})

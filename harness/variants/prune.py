@@ -135,13 +135,18 @@ def mask(kernel: Array, sparsity: float) -> Array:
 
     Args:
         kernel: The weights.
-        sparsity: Share of zeros; the number of zeros is rounded up.
+        sparsity: Share of zeros; see `zeros_in` for their number.
     """
-    zeros = ceil(sparsity * kernel.size - 1e-9)
+    zeros = zeros_in(kernel, sparsity)
     kept = np.ones(kernel.size, kernel.dtype)
     if zeros:
         kept[np.argpartition(np.abs(kernel).ravel(), zeros - 1)[:zeros]] = 0
     return kept.reshape(kernel.shape)
+
+
+def zeros_in(kernel: Array, sparsity: float) -> int:
+    """How many zeros a kernel gets: rounded up, but one weight stays, for a layer of zeros would answer nothing."""
+    return min(ceil(sparsity * kernel.size - 1e-9), kernel.size - 1)
 
 
 def verify(model: Any, final_sparsity: float) -> dict[str, float]:
@@ -151,11 +156,14 @@ def verify(model: Any, final_sparsity: float) -> dict[str, float]:
         EngineError: One falls short.
     """
     shares: dict[str, float] = {}
+    short = []
     for layer in leaf_layers(model):
         if type(layer).__name__ in PRUNED:
             kernel = np.asarray(layer.kernel)
-            shares[layer.name] = 1 - int(np.count_nonzero(kernel)) / kernel.size
-    short = [f"{name} ({share:.4f})" for name, share in shares.items() if share < final_sparsity - 1e-9]
+            zeros = kernel.size - int(np.count_nonzero(kernel))
+            shares[layer.name] = zeros / kernel.size
+            if zeros < zeros_in(kernel, final_sparsity):
+                short.append(f"{layer.name} ({shares[layer.name]:.4f})")
     if short:
         raise EngineError(
             f"pruning fell short of {final_sparsity} zeros in {', '.join(short)}", "this is a bug of the harness: please report it"

@@ -1,0 +1,92 @@
+"""LiteRT: the session agrees with the plain interpreter, and says what it really loaded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+from harness.engines.base import Load
+from harness.engines.litert import LiteRT, Options
+from harness.errors import EngineError
+from tests.make_models import SAMPLES
+from tests.models import models
+
+
+def opened(name, batch_size=1, **options):
+    """A session on one of the small models."""
+    return LiteRT().open(Load(models() / name, "tflite", "cpu", batch_size, 1, Options(**options)))
+
+
+@pytest.mark.parametrize("name", ["small", "float16", "dynamic_int8", "int8", "pruned-int8"])
+def test_outputs_are_those_of_the_plain_interpreter(name):
+    """Bit by bit, for every kind of quantization."""
+    plain = Interpreter(model_path=str(models() / f"{name}.tflite"), num_threads=1)
+    plain.allocate_tensors()
+    plain.set_tensor(plain.get_input_details()[0]["index"], SAMPLES[:1])
+    plain.invoke()
+    ours = opened(f"{name}.tflite").run([SAMPLES[:1]])[0]
+    assert np.array_equal(ours, plain.get_tensor(plain.get_output_details()[0]["index"]))
+
+
+@pytest.mark.parametrize("xnnpack", [True, False])
+def test_a_batch_gives_the_rows_of_keras(xnnpack):
+    """32 samples at once, with the delegate and without; the facts say which it was."""
+    session = opened("small.tflite", 32, xnnpack=xnnpack)
+    assert np.allclose(session.run([SAMPLES[:32]])[0], np.load(models() / "small.npy")[:32], atol=1e-6)
+    assert session.facts()["xnnpack"] is xnnpack
+
+
+def test_several_outputs_come_in_the_models_order():
+    """The converter may turn outputs around; the session gives them as Keras had them."""
+    two = np.load(models() / "two.npz")
+    session = opened("two.tflite", 4)
+    assert [tensor.name.split("_")[-1] for tensor in session.inputs] == ["zeta:0", "alpha:0"]
+    for ours, key in zip(session.run([two["zeta"][:4], two["alpha"][:4]]), ("first", "second"), strict=True):
+        assert np.allclose(ours, two[key][:4], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [("small", "float32"), ("float16", "float16 weights"), ("dynamic_int8", "int8 weights"), ("int8", "int8"), ("pruned-int8", "int8")],
+)
+def test_precision_is_that_of_the_file(name, precision):
+    """Not that of the recipe's name."""
+    assert opened(f"{name}.tflite").precision() == precision
+
+
+def test_a_fixed_batch_is_refused():
+    """A model made for two samples never runs as if it were one."""
+    with pytest.raises(EngineError, match=r"fixed shape \(2, 4\).*batch of 1") as caught:
+        opened("fixed.tflite", 1)
+    assert caught.value.refused
+    assert opened("fixed.tflite", 2).run([np.ones((2, 4), np.float32)])[0].shape == (2, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"TFL3", b"\x1c\0\0\0TFL3" + bytes(64), None], ids=["empty", "short", "hollow", "cut"])
+def test_a_damaged_file_is_a_sentence(content, tmp_path):
+    """Never a crash."""
+    path = tmp_path / "bad.tflite"
+    path.write_bytes((models() / "small.tflite").read_bytes()[:1500] if content is None else content)
+    with pytest.raises(EngineError, match=r"bad\.tflite"):
+        LiteRT().open(Load(path, "tflite", "cpu", 1, 1, Options()))
+
+
+@pytest.mark.parametrize("engine", ["litert", "onnxruntime"])
+def test_tensorflow_stays_out(engine):
+    """It would cost seconds and hundreds of MB in the process that is measured."""
+    name = {"litert": "small.tflite", "onnxruntime": "small.onnx"}[engine]
+    code = f"""
+import sys
+from pathlib import Path
+from harness import plugins
+from harness.engines.base import Load
+engine = plugins.load("engines", {engine!r})
+session = engine().open(Load(Path({str(models() / name)!r}), {name.split(".")[1]!r}, "cpu", 1, 1, engine.spec.parameters()))
+session.precision(), session.facts()
+print([m for m in ("tensorflow", "keras", "sklearn", "pandas", "scipy") if m in sys.modules])
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -1,0 +1,125 @@
+"""ONNX Runtime: the session agrees with the plain library, on models of every shape and type."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from harness.engines.base import Load
+from harness.engines.onnxruntime import OnnxRuntime, Options
+from harness.errors import EngineError
+from tests.make_models import SAMPLES
+from tests.models import models
+from tests.onnx_models import save
+
+
+def opened(path, batch_size=1, **options):
+    """A session."""
+    return OnnxRuntime().open(Load(path, "onnx", "cpu", batch_size, 1, Options(**options)))
+
+
+@pytest.mark.parametrize("name", ["small", "float16", "dynamic_int8", "int8"])
+def test_outputs_are_those_of_the_plain_library(name):
+    """Bit by bit, for every kind of quantization."""
+    path = models() / f"{name}.onnx"
+    plain = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    expected = plain.run(None, {plain.get_inputs()[0].name: SAMPLES[:4]})[0]
+    assert np.array_equal(opened(path, 4).run([SAMPLES[:4]])[0], expected)
+
+
+@pytest.mark.parametrize("level", ["disable", "basic", "extended", "all"])
+def test_every_optimization_gives_the_rows_of_keras(level):
+    """The graph is rewritten, the answer is not."""
+    session = opened(models() / "small.onnx", 32, graph_optimization=level)
+    assert np.allclose(session.run([SAMPLES[:32]])[0], np.load(models() / "small.npy")[:32], atol=1e-6)
+    assert session.facts()["provider"] == "CPUExecutionProvider"
+
+
+def test_several_inputs_keep_their_names_and_order():
+    """As in the Keras model they came from."""
+    two = np.load(models() / "two.npz")
+    session = opened(models() / "two.onnx", 4)
+    assert [tensor.name for tensor in session.inputs] == ["zeta", "alpha"]
+    for ours, key in zip(session.run([two["zeta"][:4], two["alpha"][:4]]), ("first", "second"), strict=True):
+        assert np.allclose(ours, two[key][:4], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "precision"),
+    [
+        ("small", {}, "float32"),
+        ("float16", {}, "float16 weights"),
+        ("dynamic_int8", {}, "uint8 weights"),
+        ("int8", {}, "int8"),
+        ("int8", {"graph_optimization": "disable"}, "int8 weights"),
+    ],
+)
+def test_precision_is_that_of_what_runs(name, options, precision):
+    """Quantize-dequantize pairs that are not fused run in float."""
+    assert opened(models() / f"{name}.onnx", **options).precision() == precision
+
+
+def test_types_and_shapes_are_told(tmp_path):
+    """int64, bool, strings, open axes, scalars."""
+    path = save(
+        tmp_path,
+        [("ids", "INT64", ["n", "length"]), ("mask", "BOOL", ["n", 3]), ("words", "STRING", [None]), ("rate", "FLOAT", [])],
+        [("a", "Identity", ["ids"]), ("b", "Identity", ["mask"]), ("c", "Identity", ["words"]), ("d", "Identity", ["rate"])],
+    )
+    session = opened(path)
+    assert [(t.name, t.shape, t.dtype) for t in session.inputs] == [
+        ("ids", (None, None), np.dtype(np.int64)),
+        ("mask", (None, 3), np.dtype(bool)),
+        ("words", (None,), np.dtype(object)),
+        ("rate", (), np.dtype(np.float32)),
+    ]
+    answers = session.run([np.ones((1, 7), np.int64), np.ones((1, 3), bool), np.array(["a"], object), np.array(2, np.float32)])
+    assert answers[0].shape == (1, 7) and answers[2].tolist() == ["a"] and answers[3] == 2
+
+
+def test_a_fixed_batch_is_refused_and_a_state_is_not(tmp_path):
+    """With a batch of 1 one input must take it; the others may be whole states."""
+    fixed = save(tmp_path, [("x", "FLOAT", [8, 3])], [("y", "Relu", ["x"])], "fixed.onnx")
+    with pytest.raises(EngineError, match=r"fixed shape \(8, 3\)") as caught:
+        opened(fixed)
+    assert caught.value.refused
+    stateful = save(
+        tmp_path, [("x", "FLOAT", ["n", 3]), ("state", "FLOAT", [2, 1, 4])], [("y", "Relu", ["x"]), ("s", "Relu", ["state"])], "state.onnx"
+    )
+    assert opened(stateful).inputs[1].shape == (2, 1, 4)
+    with pytest.raises(EngineError, match="state"):
+        opened(stateful, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\x07", b"not a model at all", None], ids=["empty", "hollow", "text", "cut"])
+def test_a_damaged_file_is_a_sentence(content, tmp_path):
+    """Never a crash."""
+    path = tmp_path / "bad.onnx"
+    path.write_bytes((models() / "small.onnx").read_bytes()[:1200] if content is None else content)
+    with pytest.raises(EngineError, match=r"bad\.onnx"):
+        opened(path)
+
+
+def test_an_operator_nobody_has_is_a_sentence(tmp_path):
+    """With its name."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Nonsense", ["x"])])
+    with pytest.raises(EngineError, match="Nonsense"):
+        opened(path)
+
+
+def test_data_outside_the_folder_are_refused(tmp_path):
+    """An external tensor may lie beside the model, and nowhere else."""
+    (tmp_path / "secret.bin").write_bytes(bytes(12))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    path = save(folder, [("x", "FLOAT", ["n", 3])], [("y", "Add", ["x", "w"])], w=np.zeros(3, np.float32))
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(EngineError, match="outside its folder"):
+        opened(path)

@@ -1,0 +1,47 @@
+"""TensorFlow, in the child that makes the models: the session agrees with plain Keras, and refuses what it cannot do."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.engines.base import Load
+from harness.engines.tensorflow import Options, TensorFlow, _verified
+from harness.errors import EngineError
+from tests.models import models, said
+
+
+@pytest.mark.parametrize("mode", ["graph", "xla", "eager"])
+def test_outputs_are_those_of_keras(mode):
+    """Traced, compiled and eager; the output's device is told."""
+    found = said()["engine"][mode]
+    assert found["difference"] < 1e-6
+    assert found["precision"] == "float32"
+    assert "CPU:0" in found["facts"]["device"]
+    assert found["shape"] == [None, 8, 8, 1]
+
+
+def test_several_inputs_and_outputs_keep_their_order():
+    """As in the Keras model."""
+    assert max(said()["engine"]["two"]) < 1e-6
+
+
+@pytest.mark.parametrize(("name", "words"), [("gpu", "sees no GPU"), ("fixed", "fixed shape (2, 4)"), ("eager_xla", "XLA compiles graphs")])
+def test_what_cannot_be_is_refused(name, words):
+    """With its reason, as a refusal and not as a failure."""
+    sentence, refused = said()["engine"][f"refusal_{name}"]
+    assert words in sentence and refused
+
+
+def test_a_silent_fall_back_is_an_error():
+    """An output that lies on the CPU though the case is for the GPU."""
+    assert "GPU:0" in _verified("/job:localhost/replica:0/task:0/device:GPU:0", "gpu")
+    with pytest.raises(EngineError, match=r"computed on .*CPU"):
+        _verified("/job:localhost/replica:0/task:0/device:CPU:0", "gpu")
+
+
+@pytest.mark.parametrize(("device", "hidden"), [("cpu", "-1"), ("gpu", None)])
+def test_the_environment_bounds_threads_and_hides_the_gpu(device, hidden):
+    """Set before the library is imported."""
+    variables = TensorFlow.environment(Load(models() / "small.keras", "keras", device, 1, 3, Options()))
+    assert variables["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert variables.get("CUDA_VISIBLE_DEVICES") == hidden

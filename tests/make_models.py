@@ -1,0 +1,224 @@
+"""CHILD of the tests, the only one that imports TensorFlow: writes small models of every kind into a folder, and what the plain libraries say of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.build import build, fingerprint
+from harness.engines.base import Load
+from harness.errors import HarnessError
+from harness.formats.keras import count_macs, facts, import_keras, load_keras
+from harness.plugins import load as load_plugin
+from harness.schema import ArrayRef, Build, DataRef, Model, Step, Training
+from harness.variants.base import Job, TrainData
+
+SAMPLES = np.random.default_rng(5).random((64, 8, 8, 1), dtype=np.float32)
+LABELS = (SAMPLES.mean(axis=(1, 2, 3)) > 0.5).astype(np.int64)
+DATA = TrainData([SAMPLES], LABELS, TrainData([SAMPLES[:16]], LABELS[:16]))
+
+
+def main() -> None:
+    """Write all of it; the last word is `said.json`."""
+    folder = Path(sys.argv[1])
+    keras = import_keras()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)  # before anything runs, as the engine finds it in a process of its own
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    keras.utils.set_random_seed(3)
+    said: dict[str, Any] = {}
+    sources(keras, folder)
+    said["macs"] = macs(keras)
+    said["built"] = builds(folder)
+    said["engine"] = engine(folder)
+    said["refused"] = hostile(keras, folder)
+    said["too_short"] = refusal(lambda: built(folder, "prune", "small.keras", "short.keras", end_step=100))
+    said["digits"] = digits(folder)
+    said["own"] = own(folder)
+    (folder / "said.json").write_text(json.dumps(said))
+
+
+def sources(keras: Any, folder: Path) -> None:
+    """The models that the rest starts from."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Conv2D(16, 3, padding="same", activation="relu")(image)
+    x = layers.Dense(2, activation="softmax")(layers.Flatten()(x))
+    small = keras.Model(image, x)
+    small.save(folder / "small.keras")
+    small.save(folder / "small.h5")
+    np.save(folder / "small.npy", small(SAMPLES).numpy())
+    z, a = keras.Input((4,), name="zeta"), keras.Input((4,), name="alpha")
+    two = keras.Model([z, a], [layers.Dense(3)(z - 2 * a), layers.Dense(1)(a)])
+    two.save(folder / "two.keras")
+    pair = [SAMPLES.reshape(64, -1)[:, :4], SAMPLES.reshape(64, -1)[:, 4:8]]
+    np.savez(folder / "two.npz", zeta=pair[0], alpha=pair[1], first=two(pair)[0].numpy(), second=two(pair)[1].numpy())
+    fixed = keras.Input((4,), batch_size=2, name="fixed")
+    keras.Model(fixed, layers.Dense(2)(fixed)).save(folder / "fixed.keras")
+
+
+def macs(keras: Any) -> dict[str, Any]:
+    """Multiply-accumulates as counted, for layers whose truth is in the test."""
+    layers = keras.layers
+
+    def of(shape: tuple[int | None, ...], *chain: Any) -> int | None:
+        x = first = keras.Input(shape)
+        for layer in chain:
+            x = layer(x)
+        return count_macs(keras.Model(first, x))
+
+    shared, once = layers.Dense(4), keras.Input((4,))
+    return {
+        "dense": of((6,), layers.Dense(4)),
+        "conv2d": of((8, 8, 3), layers.Conv2D(5, 3)),
+        "strided": of((8, 8, 3), layers.Conv2D(5, 3, strides=2, padding="same")),
+        "grouped": of((8, 8, 4), layers.Conv2D(6, 3, groups=2)),
+        "depthwise": of((8, 8, 3), layers.DepthwiseConv2D(3)),
+        "separable": of((8, 8, 3), layers.SeparableConv2D(5, 3)),
+        "transposed": of((4, 4, 3), layers.Conv2DTranspose(5, 3, strides=2)),
+        "conv1d": of((10, 2), layers.Conv1D(4, 3)),
+        "normalized": of((6,), layers.Dense(4), layers.BatchNormalization()),
+        "unknown": of((5, 3), layers.LSTM(4)),
+        "open": of((None, None, 3), layers.Conv2D(5, 3)),
+        "shared": count_macs(keras.Model(once, shared(shared(once)))),
+        "sequential": count_macs(keras.Sequential([keras.Input((6,)), layers.Dense(4)])),
+        "nested": of((6,), keras.Sequential([keras.Input((6,)), layers.Dense(4)]), layers.Dense(2)),
+    }
+
+
+def builds(folder: Path) -> dict[str, Any]:
+    """Every recipe on the small model: facts and notes."""
+    chains = [
+        ("tflite", "small.keras", "small.tflite"),
+        ("tflite", "two.keras", "two.tflite"),
+        ("tflite", "fixed.keras", "fixed.tflite"),
+        ("onnx", "small.keras", "small.onnx"),
+        ("onnx", "two.keras", "two.onnx"),
+        ("prune", "small.keras", "pruned.keras"),
+        ("prune", "small.keras", "again.keras"),
+        ("int8", "pruned.keras", "pruned-int8.tflite"),
+        *((recipe, f"small.{source}", f"{recipe}.{target}") for recipe in ("float16", "dynamic_int8", "int8") for source, target in (("keras", "tflite"), ("onnx", "onnx"))),
+    ]  # fmt: skip
+    return {target: built(folder, recipe, source, target) for recipe, source, target in chains}
+
+
+def built(folder: Path, recipe: str, source: str, target: str, **parameters: Any) -> dict[str, Any]:
+    """One recipe, applied; its file is moved to the name of the target."""
+    plugin = load_plugin("variants", recipe)
+    here = folder / f"{recipe}-{target}"
+    here.mkdir()
+    job = Job(
+        folder / source,
+        Path(source).suffix[1:],
+        Path(target).suffix[1:],
+        here,
+        parameters=plugin.spec.parameters(**parameters) if plugin.spec.parameters else None,
+        data=DATA if plugin.spec.needs else None,
+        training=Training(epochs=2, batch_size=16),
+    )
+    path, counted = plugin().apply(job)
+    path.rename(folder / target)
+    return {**counted.model_dump(), "notes": job.notes}
+
+
+def engine(folder: Path) -> dict[str, Any]:
+    """The TensorFlow engine beside plain Keras: the largest difference, and what it says of itself."""
+    plugin = load_plugin("engines", "tensorflow")
+    said: dict[str, Any] = {}
+    for name, options in {"graph": {}, "xla": {"xla": True}, "eager": {"mode": "eager"}}.items():
+        session = plugin().open(Load(folder / "small.keras", "keras", "cpu", 4, 1, plugin.spec.parameters(**options)))
+        difference = float(np.abs(session.run([SAMPLES[:4]])[0] - np.load(folder / "small.npy")[:4]).max())
+        said[name] = {
+            "difference": difference,
+            "precision": session.precision(),
+            "facts": session.facts(),
+            "shape": session.inputs[0].shape,
+        }
+    two = np.load(folder / "two.npz")
+    session = plugin().open(Load(folder / "two.keras", "keras", "cpu", 4, 1, plugin.spec.parameters()))
+    answers = session.run([two["zeta"][:4], two["alpha"][:4]])
+    said["two"] = [float(np.abs(answer - two[key][:4]).max()) for answer, key in zip(answers, ("first", "second"), strict=True)]
+    for name, load in {
+        "gpu": Load(folder / "small.keras", "keras", "gpu", 1, 1, plugin.spec.parameters()),
+        "fixed": Load(folder / "fixed.keras", "keras", "cpu", 1, 1, plugin.spec.parameters()),
+        "eager_xla": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(xla=True, mode="eager")),
+    }.items():
+        said[f"refusal_{name}"] = refusal(lambda load=load: plugin().open(load))
+    return said
+
+
+def hostile(keras: Any, folder: Path) -> dict[str, Any]:
+    """Files that must not be loaded, as the error says it."""
+    layers = keras.layers
+    first = keras.Input((4,))
+    brings_code = keras.Model(first, layers.Dense(2)(layers.Lambda(lambda x: 2 * x)(first)))
+    for name in ("lambda.keras", "lambda.h5"):
+        brings_code.save(folder / name)
+    whole = (folder / "small.keras").read_bytes()
+    (folder / "flipped.keras").write_bytes(whole[:4000] + bytes(256) + whole[4256:])
+    said = {name: refusal(lambda name=name: load_keras(folder / name)) for name in ("lambda.keras", "lambda.h5", "flipped.keras")}
+    said["trusted"] = facts(load_keras(folder / "lambda.h5", trusted=True)).parameters
+    return said
+
+
+def digits(folder: Path) -> dict[str, Any]:
+    """The built-in model, built from its data set without the test file there."""
+    model = Model(name="digits-cnn", workload="digits-cnn", format="workload", sha256="-")
+    data = step(folder / "digits-data", model, "dataset", "npz")
+    test = dict(np.load(folder / "digits-data" / "test.npz"))
+    (folder / "digits-data" / "test.npz").unlink()
+    trained = step(folder / "digits", model, "train", "keras", source=data, dataset=data)
+    right = load_keras(folder / "digits" / "model.keras").predict(test["inputs"], verbose=0).argmax(1) == test["labels"]
+    return {**trained, "test_accuracy": float(right.mean())}
+
+
+def own(folder: Path) -> list[dict[str, Any]]:
+    """A user's `.h5`, taken, then pruned on the user's data with the suite's training."""
+    np.savez(folder / "own.npz", x=SAMPLES, y=LABELS)
+    x, y = (ArrayRef(path=str(folder / "own.npz"), key=key, sha256="-") for key in ("x", "y"))
+    path = folder / "small.h5"
+    model = Model(
+        name="own",
+        path=str(path),
+        format="h5",
+        sha256=fingerprint(path)[0],
+        train=DataRef(inputs=(x,), labels=y),
+        training=Training(epochs=2),
+    )
+    source = step(folder / "own-source", model, "source", "keras")
+    return [source, step(folder / "own-pruned", model, "prune", "keras", source=source, final_sparsity=0.8)]
+
+
+def step(
+    folder: Path, model: Model, recipe: str, format_: str, source: Any = None, dataset: Any = None, **parameters: Any
+) -> dict[str, Any]:
+    """One step as the build child makes it."""
+    folder.mkdir()
+    asked = Build(build_id=recipe, model=model.name, step=Step(recipe=recipe, parameters=parameters), format=format_)
+    task = {
+        "model": model.model_dump(),
+        "build": asked.model_dump(),
+        "source": source,
+        "dataset": dataset,
+        "folder": str(folder),
+        "seed": 0,
+    }
+    return build(task).model_dump(mode="json")
+
+
+def refusal(work: Any) -> list[Any] | None:
+    """The sentence of an error of ours and whether it is a refusal; null where there was none."""
+    try:
+        work()
+    except HarnessError as error:
+        return [str(error), getattr(error, "refused", False)]
+    return None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""A plug-in of another distribution, as a vendor's would be: an engine that misbehaves as its options say, installed by a folder on PYTHONPATH."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel
+
+from harness.engines.base import Engine, Session, Tensor
+from harness.schema import EngineSpec
+
+
+class Options(BaseModel):
+    """What it does, and when."""
+
+    what: Literal["nothing", "crash", "exit", "hang", "python_memory", "native_memory", "flood", "interrupt_proof"] = "nothing"
+    when: Literal["open", "query"] = "open"
+
+
+class Rogue(Engine):
+    """Misbehaves."""
+
+    spec: ClassVar = EngineSpec(name="rogue", formats=("*",), parameters=Options, simulated=True)
+
+    def open(self, load):
+        """A session, if it comes to that."""
+        if load.options.when == "open":
+            MISDEEDS[load.options.what]()
+        return RogueSession(load)
+
+
+class RogueSession(Session):
+    """Answers 20 queries of 2 ms, then misbehaves."""
+
+    def __init__(self, load):
+        self.inputs, self.outputs = (), (Tensor("zeros", (1, 1), np.dtype(np.float32)),)
+        self.load, self.queries = load, 0
+
+    def run(self, inputs):
+        """Zeros."""
+        time.sleep(0.002)
+        self.queries += 1
+        if self.load.options.when == "query" and self.queries == 20:
+            MISDEEDS[self.load.options.what]()
+        return [np.zeros((1, 1), np.float32)]
+
+
+def crash():
+    ctypes.string_at(0)
+
+
+def python_memory():
+    kept = []
+    while True:
+        kept.append(bytearray(64 * 2**20))
+
+
+def native_memory():
+    """As a library in C++ ends when `new` fails."""
+    os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
+    os.abort()
+
+
+def flood():
+    for _ in range(300):
+        print("x" * 100_000)
+        print("y" * 100_000, file=sys.stderr)
+
+
+def interrupt_proof():
+    """Deaf to every signal that one can be deaf to, and to the end of the pipe."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    time.sleep(600)
+
+
+MISDEEDS = {
+    "nothing": lambda: None,
+    "crash": crash,
+    "exit": lambda: os._exit(7),
+    "hang": lambda: time.sleep(600),
+    "python_memory": python_memory,
+    "native_memory": native_memory,
+    "flood": flood,
+    "interrupt_proof": interrupt_proof,
+}
+
+
+def install(folder: Path) -> dict[str, str]:
+    """Make the plug-in a distribution in a folder.
+
+    Returns:
+        The environment in which Python finds it.
+    """
+    metadata = folder / "rogue-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: rogue\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[harness.engines]\nrogue = tests.rogue:Rogue\n")
+    return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])}

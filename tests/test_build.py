@@ -1,0 +1,144 @@
+"""The build child, through the runner: the digits without their test data, the user's own files, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from harness.build import Order as BuildOrder
+from harness.build import fingerprint
+from harness.runner import Bench, Order, run
+from harness.schema import PROFILES, ArrayRef, Build, DataRef, Limits, Model, Step, Task
+from harness.workloads.base import rows_sha256
+from tests.models import models, said
+from tests.onnx_models import save
+
+BENCH = Bench([], PROFILES["quick"], Limits(), "run", "environment", None)
+DIGITS = Model(name="digits-cnn", workload="digits-cnn", format="workload", sha256="-")
+
+
+def made(folder, model, recipe, format_, source=None, dataset=None, memory_bytes=None, **parameters):
+    """The record of one build."""
+    folder.mkdir()
+    build = Build(build_id="b", model=model.name, step=Step(recipe=recipe, parameters=parameters), format=format_, lineage=(recipe,))
+    task = {
+        "model": model.model_dump(mode="json", exclude={"test"}),
+        "build": build.model_dump(mode="json"),
+        "source": source,
+        "dataset": dataset and {"path": str(dataset)},
+        "folder": str(folder),
+        "memory_bytes": memory_bytes,
+        "seed": 0,
+    }
+    return run(Task(build=build), Order("harness.build", task, environment={"CUDA_VISIBLE_DEVICES": "-1"}), BENCH).record
+
+
+def own(path, format_, **more) -> Model:
+    """A user's model."""
+    return Model(name="own", path=str(path), format=format_, sha256=fingerprint(Path(path))[0] if Path(path).is_file() else "-", **more)
+
+
+def test_the_data_set_has_three_splits_that_share_nothing(tmp_path):
+    """By the hash of each sample; the artifact is the folder."""
+    data = tmp_path / "data"
+    record = made(data, DIGITS, "dataset", "npz")
+    assert record.status == "ok", record.reason
+    assert (record.artifact.sha256, record.artifact.bytes) == fingerprint(data)
+    assert [phase.name for phase in record.phases] == ["build"]
+    splits = {name: rows_sha256(np.load(data / f"{name}.npz")["inputs"]) for name in ("train", "validation", "test")}
+    assert not splits["test"] & (splits["train"] | splits["validation"])
+
+
+def test_training_sees_no_test_data():
+    """It succeeds without the test file there, and reaches what such a model should."""
+    found = said()["digits"]
+    assert found["facts"] == {"parameters": 21546, "nonzero_parameters": 21546, "macs": 320832}
+    assert found["test_accuracy"] > 0.95 and found["notes"]["validation_accuracy"] > 0.95
+    assert found["bytes"] < 2 * 4 * 21546  # no optimizer in it
+
+
+def test_a_build_task_drops_test_data():
+    """Even where a parent sends them."""
+    reference = DataRef(inputs=(ArrayRef(path="/secret.npz", key="x", sha256="-"),))
+    task = {"model": DIGITS.model_copy(update={"test": reference}).model_dump(mode="json"), "folder": "/f"}
+    task["build"] = Build(build_id="b", model="m", step=Step(recipe="train"), format="keras").model_dump(mode="json")
+    assert "secret" not in str(BuildOrder.of(json.loads(json.dumps(task))))
+
+
+def test_the_users_h5_is_fine_tuned_on_the_users_data():
+    """Source, then pruning on `data.train` with the suite's training."""
+    source, pruned = said()["own"]
+    assert source["format"] == "keras" and source["facts"]["parameters"] == 2210
+    assert pruned["notes"]["epochs"] == 2
+    assert min(pruned["notes"]["sparsity"].values()) >= 0.8
+
+
+@pytest.mark.parametrize("format_", ["tflite", "onnx"])
+def test_the_users_file_is_copied(tmp_path, format_):
+    """Byte by byte, and counted."""
+    path = models() / f"small.{format_}"
+    artifact = made(tmp_path / "source", own(path, format_), "source", format_).artifact
+    assert artifact.sha256 == fingerprint(path)[0] and artifact.bytes == path.stat().st_size
+    assert artifact.facts.parameters > 2000 and artifact.facts.macs is None
+
+
+def test_macs_are_inherited(tmp_path):
+    """What an ONNX recipe cannot count it takes from the artifact before it."""
+    source = {"path": str(models() / "small.onnx"), "format": "onnx", "facts": {"macs": 11264}}
+    artifact = made(tmp_path / "f16", own(models() / "small.onnx", "onnx"), "float16", "onnx", source=source).artifact
+    assert artifact.facts.macs == 11264 and artifact.facts.parameters > 2000
+
+
+def test_external_data_come_along(tmp_path):
+    """A model in two files becomes an artifact of one."""
+    (tmp_path / "own").mkdir()
+    path = save(tmp_path / "own", [("x", "FLOAT", ["n", 500])], [("y", "Add", ["x", "w"])], w=np.arange(500, dtype=np.float32))
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    artifact = made(tmp_path / "source", own(path, "onnx"), "source", "onnx").artifact
+    assert artifact.bytes > 2000
+    assert (artifact.facts.parameters, artifact.facts.nonzero_parameters) == (500, 499)
+
+
+@pytest.mark.parametrize(
+    ("name", "format_", "words"),
+    [
+        ("lambda.h5", "h5", "brings code of its own"),
+        ("nothing.onnx", "onnx", "is not there"),
+        ("empty.onnx", "onnx", "empty.onnx"),
+        ("empty.tflite", "tflite", "empty.tflite"),
+        ("empty.keras", "keras", "empty.keras"),
+        ("os:getcwd", "python", "not run without trust"),
+    ],
+)
+def test_a_file_that_cannot_be_taken_is_a_sentence(tmp_path, name, format_, words):
+    """Status failed, no traceback, nothing made."""
+    path = name
+    if format_ != "python":
+        path = tmp_path / name
+        if name.startswith("empty"):
+            path.touch()
+        elif name == "lambda.h5":
+            shutil.copy(models() / name, path)
+    record = made(tmp_path / "out", own(path, format_), "source", "keras")
+    assert record.status == "failed" and words in record.reason and "Traceback" not in record.reason
+    assert record.artifact is None
+
+
+def test_a_file_that_changed_is_not_built(tmp_path):
+    """The cache would keep it under the old hash."""
+    shutil.copy(models() / "small.onnx", tmp_path / "m.onnx")
+    model = own(tmp_path / "m.onnx", "onnx")
+    (tmp_path / "m.onnx").write_bytes((models() / "two.onnx").read_bytes())
+    assert "has changed" in made(tmp_path / "out", model, "source", "onnx").reason
+
+
+def test_a_recipe_without_its_data_is_a_sentence(tmp_path):
+    """int8 without training data."""
+    source = {"path": str(models() / "small.onnx"), "format": "onnx"}
+    record = made(tmp_path / "out", own(models() / "small.onnx", "onnx"), "int8", "onnx", source=source)
+    assert record.status == "failed" and "needs train" in record.reason

@@ -1,0 +1,297 @@
+"""The measuring child, through the runner: engines that misbehave, and models of every shape, type and number of inputs and outputs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+
+from harness import runner
+from harness.engines.base import Tensor
+from harness.engines.onnxruntime import OnnxRuntime
+from harness.errors import EngineError
+from harness.measure import choose_output, decoded, fit, load_data, make_queries
+from harness.runner import Bench, Order, Outcome, run
+from harness.schema import PROFILES, Limits, Task
+from harness.sensors.base import Sensor
+from tests.models import models
+from tests.onnx_models import save
+from tests.rogue import install
+from tests.test_handshake import CASE, child_task
+
+PROFILE = PROFILES["quick"].model_copy(update={"idle_s": 0.05, "window_s": 0.1})
+
+
+@pytest.fixture(autouse=True)
+def _short_lead_in(monkeypatch):
+    monkeypatch.setattr(runner, "LEAD_IN_S", 0.1)
+
+
+class PidKeeper(Sensor):
+    """Reads nothing, and knows which process was measured."""
+
+    pid = None
+
+    def open(self):
+        """No domain."""
+        return []
+
+    def read(self, domain):
+        """Never asked."""
+        raise AssertionError
+
+    def watch(self, pid):
+        """Remember."""
+        self.pid = pid or self.pid
+
+
+def measured(environment=None, timeout_s=60.0, memory_bytes=None, tell=lambda phase, pid: None, **task) -> tuple[Outcome, int]:
+    """One repetition, and the process it ran in."""
+    keeper = PidKeeper()
+    bench = Bench([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
+    order = Order("harness.measure", {**child_task(**task), "memory_bytes": memory_bytes}, environment=environment or {})
+    return run(Task(case=CASE), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
+
+
+def rogue(tmp_path, what, when="open", **more) -> Outcome:
+    """One repetition of the engine that misbehaves; nothing of it is left."""
+    outcome, pid = measured(install(tmp_path), engine="rogue", engine_options={"what": what, "when": when}, **more)
+    assert not psutil.pid_exists(pid)
+    return outcome
+
+
+@pytest.mark.parametrize("when", ["open", "query"])
+def test_a_crash_is_a_record(tmp_path, when):
+    """SIGSEGV inside the engine, while it loads and inside the window."""
+    record = rogue(tmp_path, "crash", when).record
+    assert record.status == "failed"
+    assert "SIGSEGV" in record.reason
+    assert record.phases
+
+
+def test_an_exit_is_a_record(tmp_path):
+    """An engine that ends the process without a word."""
+    record = rogue(tmp_path, "exit").record
+    assert record.status == "failed" and "exit code 7" in record.reason
+
+
+@pytest.mark.parametrize("what", ["hang", "interrupt_proof"])
+def test_a_hang_is_ended(tmp_path, what):
+    """After the limit, whatever signals it ignores."""
+    record = rogue(tmp_path, what, timeout_s=2.0).record
+    assert record.status == "timeout" and "2 s" in record.reason
+
+
+@pytest.mark.parametrize("what", ["python_memory", "native_memory"])
+def test_memory_that_runs_out_is_told(tmp_path, what):
+    """Under the ceiling of the suite, by Python's exception or by the death of a library."""
+    record = rogue(tmp_path, what, memory_bytes=1 * 2**30).record
+    assert record.status == "oom" and "memory" in record.reason
+
+
+def test_a_flood_of_output_does_no_harm(tmp_path):
+    """60 MB on stdout and stderr: the pipe never blocks the child, and the protocol is not spoilt."""
+    assert rogue(tmp_path, "flood").record.status == "ok"
+
+
+def test_a_killed_child_is_told():
+    """SIGKILL from outside, inside the window."""
+    outcome, pid = measured(tell=lambda phase, pid: phase == "steady" and os.kill(pid, signal.SIGKILL))
+    assert outcome.record.status == "killed" and "SIGKILL" in outcome.record.reason
+    assert not psutil.pid_exists(pid)
+
+
+def test_no_orphan_survives_its_parent(tmp_path):
+    """SIGKILL of the parent while the child is deaf to signals and pipes."""
+    code = f"""
+import sys
+from tests.test_measure import measured
+measured({install(tmp_path)!r}, engine="rogue", engine_options={{"what": "interrupt_proof"}}, tell=lambda phase, pid: print(pid, flush=True))
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    child.wait(timeout=30)  # raises where it lives on
+
+
+def test_an_interrupt_is_passed_on():
+    """Ctrl-C ends the child, keeps the record, and tells the caller."""
+
+    def interrupt(phase, pid):
+        if phase == "steady":
+            raise KeyboardInterrupt
+
+    outcome, pid = measured(tell=interrupt)
+    assert outcome.interrupted and outcome.record.status == "killed"
+    assert not psutil.pid_exists(pid)
+
+
+# --- models and data ---------------------------------------------------------------------------------------------------
+
+
+def on_onnx(path, tmp_path, arrays, labels=None, metric=None, names=None, batch_size=1) -> Outcome:
+    """One repetition of an ONNX model on the arrays given."""
+    npz = tmp_path / "data.npz"
+    np.savez(npz, **arrays, **({} if labels is None else {"labels": labels}))
+    return measured(
+        engine="onnxruntime",
+        engine_options=OnnxRuntime.spec.parameters().model_dump(),
+        artifact={"path": str(path), "format": "onnx"},
+        inputs=[{"path": str(npz), "key": key, "name": (names or {}).get(key)} for key in arrays],
+        labels=None if labels is None else {"path": str(npz), "key": "labels"},
+        metric=metric,
+        batch_size=batch_size,
+    )[0]
+
+
+def test_inputs_are_found_by_name_and_the_output_by_what_can_be_scored(tmp_path):
+    """Arrays in another order than the model's inputs; the first output is no class, the second is; the last batch is filled up and cut again."""
+    path = save(
+        tmp_path,
+        [("scores", "FLOAT", ["n", 3]), ("offset", "INT64", ["n"])],
+        [("shifted", "Neg", ["offset"]), ("classes", "Softmax", ["scores"])],
+    )
+    rng = np.random.default_rng(1)
+    scores, labels = rng.random((10, 3), dtype=np.float32), rng.integers(0, 3, 10)
+    arrays = {"b": rng.integers(5, 9, (10, 1)), "a": scores}
+    record = on_onnx(path, tmp_path, arrays, labels, "accuracy", names={"a": "scores", "b": "offset"}, batch_size=4).record
+    assert record.status == "ok", record.reason
+    assert record.engine_facts["scored_output"] == "classes"
+    assert record.quality.value == pytest.approx(np.mean(scores.argmax(1) == labels))
+    assert record.quality.samples == 10
+
+
+def test_strings_bools_scalars_and_states(tmp_path):
+    """What only a batch of 1 can take: each sample is a whole value; no labels, no quality."""
+    inputs = [("words", "STRING", ["n"]), ("mask", "BOOL", [1, 2]), ("rate", "INT64", []), ("state", "FLOAT", [2, "n", 3])]
+    path = save(tmp_path, inputs, [(f"y{i}", "Identity", [name]) for i, (name, _, _) in enumerate(inputs)])
+    arrays = {
+        "words": np.array(["a", "bc"]),
+        "mask": np.ones((2, 2), bool),
+        "rate": np.array([8, 16]),
+        "state": np.zeros((2, 2, 1, 3), np.float32),
+    }
+    record = on_onnx(path, tmp_path, arrays).record
+    assert record.status == "ok", record.reason
+    assert record.quality is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "labels", "words"),
+    [
+        ({"x": np.zeros((4, 3, 5), np.float32)}, None, "wants samples of shape (5, 3)"),
+        ({"x": np.zeros((4, 5, 3)), "z": np.zeros(4)}, None, "1 inputs (x), the data 2"),
+        ({"x": np.zeros((0, 5, 3))}, None, "first axis is the sample"),
+        ({"x": np.array([["text"]])}, None, "wants samples"),
+        ({"x": np.zeros((4, 5, 3))}, np.zeros(3), "labels of shape (3,) for 4 samples"),
+        ({"x": np.zeros((4, 5, 3))}, np.zeros(4), "accuracy cannot be measured"),
+    ],
+)
+def test_data_that_do_not_fit_are_a_sentence(tmp_path, arrays, labels, words):
+    """Before anything is measured."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 5, 3])], [("y", "Relu", ["x"])])
+    record = on_onnx(path, tmp_path, arrays, labels, "accuracy").record
+    assert record.status == "failed" and words in record.reason and "Traceback" not in record.reason
+    assert record.latency is None
+
+
+def test_tflite_with_integer_ends_runs():
+    """The digits of an int8 model with noise for data."""
+    record = measured(
+        engine="litert", engine_options={"xnnpack": True}, artifact={"path": str(models() / "int8.tflite"), "format": "tflite"}
+    )[0].record
+    assert record.status == "ok", record.reason
+    assert record.precision_ran == "int8"
+
+
+def test_memory_is_the_childs_own():
+    """Not that of the process it was forked from, which `ru_maxrss` would give."""
+    ballast = np.ones(400 * 2**17)  # 400 MiB here
+    record = measured()[0].record
+    assert ballast.nbytes > 2 * record.peak_memory_bytes
+
+
+FLOAT = Tensor("x", (None, 4, 1), np.dtype(np.float32))
+BYTE = Tensor("q", (None, 2), np.dtype(np.int8), scale=0.5, zero_point=-3)
+
+
+@pytest.mark.parametrize(
+    ("have", "fits"), [((4, 1), True), ((4,), True), ((1, 4), True), ((4, 1, 1), True), ((2, 2), False), ((5,), False)]
+)
+def test_only_axes_of_one_are_mended(have, fits):
+    """A reshape that would move numbers is refused, for the axes may be in another order."""
+    data = np.arange(3 * np.prod(have), dtype=np.float32).reshape(3, *have)
+    if fits:
+        assert np.array_equal(fit(FLOAT, data, 1).ravel(), data.ravel())
+    else:
+        with pytest.raises(EngineError, match="wants samples"):
+            fit(FLOAT, data, 1)
+
+
+def test_quantized_ends_are_encoded_and_decoded():
+    """Real values by scale and zero point, clipped; values of the tensor's own type pass as they are."""
+    assert BYTE.encode(np.array([[0.0, 1.0]], np.float32)).tolist() == [[-3, -1]]
+    assert BYTE.encode(np.array([[1000, -1000]])).tolist() == [[127, -128]]
+    assert BYTE.encode(np.array([[5, 6]], np.int8)).tolist() == [[5, 6]]
+    assert BYTE.decode(np.array([[-3, -1]], np.int8)).tolist() == [[0.0, 1.0]]
+
+
+def test_fractions_are_not_cut_off():
+    """Probabilities for an input of token ids are a mistake, whole floats are not."""
+    ids = Tensor("ids", (None, 2), np.dtype(np.int64))
+    assert fit(ids, np.array([[1.0, 2.0]]), 1).shape == (1, 2)
+    with pytest.raises(EngineError, match="int64"):
+        fit(ids, np.array([[0.5, 2.0]]), 1)
+
+
+def test_an_open_shape_wants_data():
+    """Noise has no size of its own."""
+    with pytest.raises(EngineError, match="open shape"):
+        make_queries([Tensor("x", (None, None), np.dtype(np.float32))], [], 1)
+
+
+def test_a_name_that_is_no_input_is_refused(tmp_path):
+    """With the names there are."""
+    np.savez(tmp_path / "d.npz", x=np.zeros((2, 4)))
+    with pytest.raises(EngineError, match="inputs are x"):
+        load_data([FLOAT], [{"path": str(tmp_path / "d.npz"), "key": "x", "name": "y"}], 1)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "labels", "chosen"),
+    [
+        ([np.zeros((1, 4)), np.zeros((1, 10))], np.arange(10), 1),
+        ([[{0: 0.5}], np.zeros((1, 10))], np.arange(10), 1),
+        ([np.array([3]), np.zeros((1, 4))], np.arange(10), 0),
+        ([np.array([3]), np.zeros((1, 10))], np.arange(10), 1),
+        ([np.zeros((1, 8, 8, 10)), np.zeros(10)], np.arange(10), 1),
+        ([np.array(3)], np.arange(10), 0),
+    ],
+)
+def test_the_scored_output(outputs, labels, chosen):
+    """Boxes, maps and masks are passed over; a class number, a row without its batch and a scalar are taken."""
+    tensors = [Tensor(f"o{i}", (), np.dtype(np.float32)) for i in range(len(outputs))]
+    assert choose_output(tensors, outputs, "accuracy", labels, 1) == chosen
+
+
+def test_outputs_are_copied_and_have_a_row_for_each_sample():
+    """An engine may use its buffers again."""
+    buffer = np.zeros((2, 3), np.float32)
+    kept = decoded(FLOAT, buffer, 2)
+    buffer += 1
+    assert not kept.any()
+    with pytest.raises(EngineError, match="row for each of 2"):
+        decoded(FLOAT, np.zeros((3, 3)), 2)
+
+
+def test_time_is_shared_by_both_processes():
+    """The child's marks lie between the parent's own times."""
+    began = time.monotonic()
+    outcome, _ = measured()
+    assert all(began <= phase.start_s <= phase.end_s <= time.monotonic() for phase in outcome.record.phases)
