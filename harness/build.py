@@ -21,6 +21,7 @@ from harness.errors import EngineError
 from harness.formats import keras as keras_files
 from harness.formats import onnx as onnx_files
 from harness.formats import tflite as tflite_files
+from harness.formats.reading import reading
 from harness.schema import Artifact, ArtifactFacts, Build, DataRef, Model, Training
 from harness.variants.base import Job, Recipe, TrainData
 from harness.variants.training import fit, seed_everything
@@ -201,7 +202,8 @@ def _take_onnx(order: Order) -> Made:
         onnx_files.import_onnx().save(model, str(path))
     else:
         raise EngineError(f"{source.name} with its external data is larger than 2 GiB", "models of this size are not supported in ONNX yet")
-    return path, onnx_files.facts(model), {}
+    with reading(source, *onnx_files.KIND):
+        return path, onnx_files.facts(model), {}
 
 
 FIRST_STEPS: dict[str, Callable[[Order], Made]] = {"dataset": _dataset, "train": _train, "source": _source}

@@ -26,16 +26,15 @@ def outcome(work: Callable[[], Mapping[str, Any]], memory_bytes: int | None) -> 
     limit_memory(memory_bytes)
     try:
         return {"status": "ok", **work()}
-    except EngineError as error:
-        return {"status": "refused" if error.refused else "failed", "reason": str(error)}
     except HarnessError as error:
-        return {"status": "failed", "reason": str(error)}
+        refused = isinstance(error, EngineError) and error.refused
+        return {"status": "refused" if refused else _status(str(error)), "reason": str(error)}
     except MemoryError as error:
         return {"status": "oom", "reason": f"out of memory: {error or 'an allocation failed'}"}
     except Exception as error:  # an engine may raise anything; the record keeps it
         traceback.print_exc()
         text = f"{type(error).__name__}: {error}"
-        return {"status": "oom" if is_out_of_memory(text) else "failed", "reason": text[:REASON_CHARACTERS]}
+        return {"status": _status(text), "reason": text[:REASON_CHARACTERS]}
 
 
 def limit_memory(limit_bytes: int | None) -> None:
@@ -44,9 +43,7 @@ def limit_memory(limit_bytes: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 
 
-def is_out_of_memory(text: str) -> bool:
-    """Whether an engine's message means that memory ran out."""
-    return any(
-        words in text
-        for words in ("bad_alloc", "bad allocation", "ResourceExhausted", "Failed to allocate memory", "out of memory", "OOM when")
-    )
+def _status(text: str) -> str:
+    """`oom` where an engine's message means that memory ran out, else `failed`."""
+    words = ("bad_alloc", "bad allocation", "ResourceExhausted", "Failed to allocate memory", "out of memory", "OOM when")
+    return "oom" if any(word in text for word in words) else "failed"

@@ -49,11 +49,11 @@ class LiteRT(Engine):
                 num_threads=load.threads,
                 experimental_op_resolver_type=resolver.AUTO if load.options.xnnpack else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
             )
-        details = interpreter.get_input_details()
-        check_batch([_tensor(detail) for detail in details], load.batch_size)
-        resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
-        single = len(details) == 1 and len(interpreter.get_output_details()) == 1
-        return (SingleSession if single else LiteRTSession)(interpreter, load)
+            details = interpreter.get_input_details()
+            check_batch([_tensor(detail) for detail in details], load.batch_size)
+            resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
+            single = len(details) == 1 and len(interpreter.get_output_details()) == 1
+            return (SingleSession if single else LiteRTSession)(interpreter, load)
 
 
 class LiteRTSession(Session):
@@ -86,8 +86,11 @@ class LiteRTSession(Session):
 
     def facts(self) -> dict[str, Any]:
         """Whether XNNPACK really took operators over, and the threads."""
-        operators = [detail["op_name"] for detail in self._interpreter._get_ops_details()]
-        return {"xnnpack": "DELEGATE" in operators, "threads": self._load.threads}
+        try:
+            delegated = any(detail["op_name"] == "DELEGATE" for detail in self._interpreter._get_ops_details())
+        except (AttributeError, UnicodeDecodeError):  # not part of its public interface, and it stumbles over odd names
+            delegated = None
+        return {"xnnpack": delegated, "threads": self._load.threads}
 
     def _reshape(self, inputs: Sequence[Array]) -> None:
         """Take inputs of another size along an open axis."""

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch
 from harness.errors import EngineError
 from harness.formats.onnx import load_onnx, precision
-from harness.formats.reading import first_line
+from harness.formats.reading import reading
 from harness.schema import EngineSpec
 
+KIND = ("a model for ONNX Runtime", "it may be damaged, or hold operators newer than this version has")
 PROVIDER = "CPUExecutionProvider"
 # What ONNX Runtime calls the types of its values -> NumPy's.
 TYPES = {"float": "float32", "double": "float64", "string": "object"}
@@ -52,20 +53,15 @@ class OnnxRuntime(Engine):
             import onnxruntime
         except ImportError as error:
             raise EngineError(f"ONNX Runtime cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
-        computes_in = precision(load_onnx(load.path, weights=False), fused=load.options.graph_optimization in ("extended", "all"))
-        try:
+        with reading(load.path, *KIND):
+            computes_in = precision(load_onnx(load.path, weights=False), fused=load.options.graph_optimization in ("extended", "all"))
             session = onnxruntime.InferenceSession(str(load.path), _settings(onnxruntime, load), providers=[PROVIDER])
-        except Exception as error:  # a class of exception for each kind of status, and more
-            raise EngineError(
-                f"ONNX Runtime cannot load {load.path.name}: {first_line(error)}",
-                "it may be damaged, or hold operators newer than this version has",
-            ) from error
-        if session.get_providers() != [PROVIDER]:
-            raise EngineError(
-                f"ONNX Runtime uses {session.get_providers()} instead of {PROVIDER}", "use a build of ONNX Runtime with that provider"
-            )
-        check_batch([_tensor(value) for value in session.get_inputs()], load.batch_size)
-        return OnnxRuntimeSession(session, load, computes_in)
+            if session.get_providers() != [PROVIDER]:
+                raise EngineError(
+                    f"ONNX Runtime uses {session.get_providers()} instead of {PROVIDER}", "use a build of ONNX Runtime with that provider"
+                )
+            check_batch([_tensor(value) for value in session.get_inputs()], load.batch_size)
+            return OnnxRuntimeSession(session, load, computes_in)
 
 
 class OnnxRuntimeSession(Session):

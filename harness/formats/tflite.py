@@ -65,26 +65,38 @@ def check_tflite(path: Path) -> None:
 def facts(path: Path) -> ArtifactFacts:
     """Parameters, and those that are not 0, of a verified file; null where weights are packed or sparse. Multiply-accumulates are not counted."""
     parameters = nonzero = 0
-    for tensor in _graph(path)[0]:
-        if not _is_weight(tensor):
-            continue
-        values = _values(tensor)
-        if values is None:
-            return ArtifactFacts()
-        parameters += values.size
-        nonzero += int(np.count_nonzero(values))
+    with reading(path, *KIND):
+        for tensor in _graph(path)[0]:
+            if not _is_weight(tensor):
+                continue
+            values = _values(tensor)
+            if values is None:
+                return ArtifactFacts()
+            parameters += values.size
+            nonzero += int(np.count_nonzero(values))
     return ArtifactFacts(parameters=parameters, nonzero_parameters=nonzero)
 
 
 def precision(path: Path) -> str | None:
     """The precision of a verified file: of most of what its operators compute, and of most bytes of its constants."""
-    tensors, computed = _graph(path)
-    activations = Counter(tensors[i].type.lower() for i in computed if tensors[i].type in ARITHMETIC and not tensors[i].buffer.size)
+    with reading(path, *KIND):
+        tensors, computed = _graph(path)
+        types = _activations(tensors, computed), _weights(tensors)
+    return precision_text(*(count.most_common(1)[0][0] if count else None for count in types))
+
+
+def _activations(tensors: list[Tensor], computed: list[int]) -> Counter[str]:
+    """How many tensors of each type the operators compute."""
+    return Counter(tensors[i].type.lower() for i in computed if tensors[i].type in ARITHMETIC and not tensors[i].buffer.size)
+
+
+def _weights(tensors: list[Tensor]) -> Counter[str]:
+    """How many bytes of constants there are of each type."""
     weights: Counter[str] = Counter()
     for tensor in tensors:
         if _is_weight(tensor):
             weights[tensor.type.lower()] += tensor.buffer.size
-    return precision_text(*(count.most_common(1)[0][0] if count else None for count in (activations, weights)))
+    return weights
 
 
 def _is_weight(tensor: Tensor) -> bool:
@@ -115,10 +127,9 @@ def _graph(path: Path) -> tuple[list[Tensor], list[int]]:
     import_interpreter()
     from ai_edge_litert import schema_py_generated as schema
 
-    with reading(path, *KIND):
-        model = schema.Model.GetRootAs(np.memmap(path, dtype=np.uint8, mode="r"), 0)
-        graph = model.Subgraphs(0)
-        return list(_tensors(schema, model, graph)), list(_computed(schema, model, graph))
+    model = schema.Model.GetRootAs(np.memmap(path, dtype=np.uint8, mode="r"), 0)
+    graph = model.Subgraphs(0)
+    return list(_tensors(schema, model, graph)), list(_computed(schema, model, graph))
 
 
 def _tensors(schema: Any, model: Any, graph: Any) -> Iterator[Tensor]:
