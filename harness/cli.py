@@ -29,6 +29,8 @@ Device = Annotated[str, typer.Option(help="keep only the cases of this device: c
 Trust = Annotated[bool, typer.Option("--trust", help="let models run code of their own, and paths leave the suite's folder")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
 
+PIPE_COLUMNS = 140
+"""How wide a table is that goes into a pipe or a file."""
 EXIT_CODES = (
     "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
 )
@@ -252,8 +254,8 @@ def _finish(running: Campaign) -> int:
     stored = read_run(folder)
     tables = frame.tables([stored])
     target = write(stored, tables)
-    console = Console(highlight=False)
-    console.print(terminal(tables["cases"]), soft_wrap=not console.is_terminal)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    console.print(terminal(tables["cases"], console.width))
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
     return 3 if any(r.status != "ok" for r in _newest(stored)) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.report.text import NONE, Scale, latex, markdown, number, plain, with_interval
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 HEADINGS = ("model", "variant", "engine", "device", "batch", "scenario", "quality", "latency p50", "energy", "vs dense", "kind", "remarks")
 LEFT = ("model", "variant", "engine", "device", "scenario", "kind", "remarks")
+ROOM: tuple[tuple[str, ...], ...] = ((), ("interval",), ("interval", "scenario"), ("interval", "scenario", "latency p50"))
+"""What is left out of a terminal that is narrow, then narrower."""
+FOLDED = 16
+"""How narrow the variant's column may become; it alone folds."""
 SURE = 0.95
 """Chance of being on the front from which a case is said to be there; below 1 - SURE it is said not to be."""
 
@@ -25,23 +29,26 @@ def rows_of(frame: pd.DataFrame) -> list[Row]:
     return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def readable(rows: Sequence[Row], *, brief: bool = False) -> tuple[list[str], list[list[str]]]:
+def readable(rows: Sequence[Row], *, brief: bool = False, without: Collection[str] = ()) -> tuple[list[str], list[list[str]]]:
     """Headings with units, and cells as text, not escaped; what all cases share (model, device, scenario) has no column.
 
     Args:
         rows: Of the table `cases`.
-        brief: For a narrow terminal: remarks without their reasons, and the kind in a heading where there is one kind only.
+        brief: For a terminal: remarks without their reasons, and the kind in a heading where there is one kind only.
+        without: Columns left out for want of room; `interval` leaves out that of the quality.
     """
     energy = Scale((row["energy_j"] for row in rows), "J")
     time = Scale((row["latency_p50_s"] for row in rows), "s")
     cells = [_cells(row, energy, time, brief=brief) for row in rows]
     kinds = {row["energy_kind"] for row in rows if row["energy_j"] is not None}
-    constant = [name for name in ("model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1]
+    if "interval" in without:
+        cells = [{**cell, "quality": cell["quality"].split(" ")[0]} for cell in cells]
+    constant = [name for name in ("model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1 or name in without]
     if brief and "device" not in constant:
         cells = [{**cell, "engine": f"{cell['engine']} {cell['device']}".removesuffix(" cpu")} for cell in cells]
         constant.append("device")
     kind = f"{next(iter(kinds))}\n" if brief and len(kinds) == 1 else ""
-    shown = [name for name in HEADINGS if name not in constant and not (kind and name == "kind")]
+    shown = [name for name in HEADINGS if name not in (*constant, *without) and not (kind and name == "kind")]
     headings = {
         "quality": next((row["quality_metric"] for row in rows if row["quality_metric"]), "quality"),
         "latency p50": f"p50, {time.unit}" if brief else f"latency p50, {time.unit}",
@@ -114,14 +121,24 @@ def provenance(rows: Sequence[Row]) -> str:
     return "Energy is " + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in scopes.items())
 
 
-def terminal(frame: pd.DataFrame) -> Table:
-    """A table for the terminal, 100 to 120 columns wide."""
+def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
+    """A table for the terminal.
+
+    Args:
+        frame: The table `cases`.
+        columns: How wide the terminal is; the narrower, the fewer columns: the rest is in `report/`.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     rows = rows_of(frame)
-    headings, cells = readable(rows, brief=True)
+    for without in ROOM:
+        headings, cells = readable(rows, brief=True, without=without)
+        widths = _widths(headings, cells)
+        room = columns - sum(width + 1 for heading, width in widths.items() if heading != "variant") - 1
+        if room >= min(FOLDED, widths["variant"]):
+            break
     # Text, not str: rich reads [brackets] in a string as its own markup.
     below = Text("\n".join(plain(line) for line in [caption(rows), *notes(rows)]))
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=below, caption_justify="left")
@@ -129,15 +146,21 @@ def terminal(frame: pd.DataFrame) -> Table:
         left = heading in LEFT
         table.add_column(
             Text(heading),
-            min_width={"variant": 14, "engine": 11}.get(heading),
+            width=max(FOLDED, min(room, widths["variant"])) if heading == "variant" else None,
             justify="left" if left else "right",
-            no_wrap=heading not in ("model", "variant", "engine"),
+            no_wrap=heading != "variant",
             overflow="fold",
         )
     for row, line in zip(rows, cells, strict=True):
         style = "red" if row["status"] != "ok" else "yellow" if row["valid"] is False else ""
         table.add_row(*(Text(plain(cell)) for cell in line), style=style)
     return table
+
+
+def _widths(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> dict[str, int]:
+    """The longest line of each column."""
+    columns = zip(headings, *cells, strict=True)
+    return {column[0]: max(len(line) for cell in column for line in cell.split("\n")) for column in columns}
 
 
 def _mark(row: Row) -> str:
