@@ -256,9 +256,21 @@ def _finish(running: Campaign) -> int:
     target = write(stored, tables)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
+    for line in _remarks(stored):
+        print(line)
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
     return 3 if any(r.status != "ok" for r in _newest(stored)) else 0
+
+
+def _remarks(run: StoredRun) -> list[str]:
+    """Each code with how many cases it concerns, its newest sentence and the remedy."""
+    found = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
+    newest = {code: finding for (code, _), finding in found.items()}
+    return [
+        f"! {code}, {sum(c == code for c, _ in found)} of {len(run.header.suite.cases)} cases: {finding.sentence}; {finding.remedy}"
+        for code, finding in newest.items()
+    ]
 
 
 def _widths(run: StoredRun, cases: Any, catalogue: Any) -> str:

@@ -75,10 +75,10 @@ def flood():
 
 
 def interrupt_proof():
-    """Deaf to every signal that one can be deaf to, and to the end of the pipe."""
+    """Deaf to every signal that one can be deaf to, and to the end of the pipe: C code that keeps Python's lock."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    time.sleep(600)
+    ctypes.PyDLL(None).sleep(600)
 
 
 MISDEEDS = {

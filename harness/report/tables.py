@@ -83,14 +83,9 @@ def remarks(row: Row) -> str:
     return "; ".join(said)
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """One line for each case that failed, and one for each code, with how many cases it concerns."""
-    failed = [f"{row['status']}: {row['case_id']}: {row['reason'] or 'no reason was recorded'}" for row in rows if row["status"] != "ok"]
-    codes: dict[str, int] = {}
-    for row in rows:
-        for code in [c for field in ("invalid_reasons", "warnings") if row[field] for c in row[field].split(";")]:
-            codes[code] = codes.get(code, 0) + 1
-    return failed + [f"{code}: {n} case{'s' if n > 1 else ''}" for code, n in codes.items()]
+def failures(rows: Sequence[Row]) -> list[str]:
+    """One line for each case that did not go well, with the reason."""
+    return [f"{row['status']}: {row['case_id']}: {row['reason'] or 'no reason was recorded'}" for row in rows if row["status"] != "ok"]
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
@@ -140,7 +135,7 @@ def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
         if room >= min(FOLDED, widths["variant"]):
             break
     # Text, not str: rich reads [brackets] in a string as its own markup.
-    below = Text("\n".join(plain(line) for line in [caption(rows), *notes(rows)]))
+    below = Text("\n".join(plain(line) for line in [caption(rows), *failures(rows)]))
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=below, caption_justify="left")
     for heading in headings:
         left = heading in LEFT
@@ -164,7 +159,7 @@ def _widths(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> dict[str
 
 
 def _mark(row: Row) -> str:
-    """The first word of the remarks; the rest stands below the table."""
+    """The first word of the remarks; failures stand below the table, and what `!` means is told by the command line."""
     if row["status"] != "ok" or row["valid"] is False:
         return str(row["status"]) if row["status"] != "ok" else "invalid"
     front = "" if row["p_front"] is None or row["p_front"] <= 1 - SURE else "front" if row["p_front"] >= SURE else "front?"
