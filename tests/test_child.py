@@ -1,0 +1,35 @@
+"""A child's work becomes its result, whatever it raises."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.child import outcome
+from harness.errors import EngineError, StoreError
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (EngineError("no GPU", refused=True), "refused"),
+        (EngineError("it does not load"), "failed"),
+        (EngineError("m.onnx cannot be read: std::bad_alloc"), "oom"),
+        (StoreError("no folder"), "failed"),
+        (MemoryError(), "oom"),
+        (RuntimeError("OOM when allocating tensor"), "oom"),
+        (KeyError("odd"), "failed"),
+    ],
+)
+def test_every_error_has_its_status(error, status):
+    """And a reason in words."""
+
+    def work():
+        raise error
+
+    result = outcome(work, None)
+    assert result["status"] == status and result["reason"]
+
+
+def test_success_gives_what_the_work_gave():
+    """With its status."""
+    assert outcome(lambda: {"n": 1}, None) == {"status": "ok", "n": 1}
