@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness import campaign, plugins
+from harness.orders import case_order
 from harness.runner import run
 from harness.schema import PROFILES, Case, Record, Task
 from harness.suite import load_suite
@@ -61,7 +62,10 @@ class Repetition:
         setting = running._bench()  # the benchmark looks inside on purpose
         began_s = time.monotonic()
         self.record: Record = run(
-            Task(case=case), running._case_order(case), setting if sampled else replace(setting, sensors=[]), self._mark
+            Task(case=case),
+            case_order(case, running.header.suite, running.artifacts, running.memory_bytes),
+            setting if sampled else replace(setting, sensors=[]),
+            self._mark,
         ).record
         self.wall_s = time.monotonic() - began_s
         assert self.record.status == "ok", self.record.reason
@@ -134,7 +138,7 @@ def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> lis
 
 def bare_p50_s(running: campaign.Campaign, case: Case) -> float:
     """The bare loop on the same artifact and data."""
-    order = running._case_order(case)
+    order = case_order(case, running.header.suite, running.artifacts, running.memory_bytes)
     artifact, data = running.artifacts[case.build_id], running.artifacts[case.dataset_id or ""]
     argv = [sys.executable, "-m", "benchmarks.bare", case.engine, artifact.path, f"{data.path}/test.npz", str(case.batch_size), "1.5"]
     import os

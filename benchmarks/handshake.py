@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.runner import Bench, Order, run
+from harness.channel import Order
+from harness.runner import Bench, run
 from harness.schema import PROFILES, Limits, Task
 from tests.simulated import SimulatedCounter, constant, ramp, sine, square
 from tests.test_handshake import CASE, child_task

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from harness import __version__, plan, plugins
+from harness import __version__, plan
 from harness.artifacts import Cache
-from harness.engines.base import Load
-from harness.environment import environment
 from harness.errors import StoreError, SuiteError
-from harness.runner import Bench, Order, Outcome, run
+from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
+from harness.orders import build_order, case_order
+from harness.runner import Bench, Outcome, run
 from harness.schema import (
-    Artifact,
     Build,
     Case,
     Catalogue,
@@ -38,15 +35,9 @@ from harness.schema import (
     Task,
     Trace,
 )
-from harness.sensors.base import Sensor
-from harness.sensors.probe import open_sensors, probe
 from harness.store import Store, new_run_id, read_run
 
 MEMORY_SHARE = 0.9
-# Builds run on the CPU, so that every machine makes the same artifact.
-BUILD_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-
-Sensors = Sequence[tuple[Sensor, Sequence[Domain]]]
 
 
 class Observer(Protocol):
@@ -94,7 +85,7 @@ class Campaign:
         self.originals = {build_id: record for build_id, (_, record) in ((b, f) for b, f in found.items() if f)}
         self.artifacts = {build_id: record.artifact for build_id, record in self.originals.items() if record.artifact}
         self.durations_s: dict[str, list[float]] = {}
-        self.memory_bytes = header.suite.limits.memory_bytes or int(MEMORY_SHARE * _available_memory_bytes())
+        self.memory_bytes = header.suite.limits.memory_bytes or int(MEMORY_SHARE * available_memory_bytes())
 
     def run(self) -> None:
         """Until `plan` has nothing more to ask.
@@ -159,7 +150,9 @@ class Campaign:
             )
             return
         with self.cache.workshop() as folder:
-            outcome = run(task, self._build_order(build, folder), self._bench(), self.observer.phase)
+            outcome = run(
+                task, build_order(build, self.header.suite, self.artifacts, folder, self.memory_bytes), self._bench(), self.observer.phase
+            )
             artifact = outcome.record.artifact
             if outcome.record.status == "ok" and artifact:
                 kept = self.cache.keep(folder, outcome.record)
@@ -169,21 +162,6 @@ class Campaign:
                 self.artifacts[build.build_id] = kept
             self._store(outcome)
 
-    def _build_order(self, build: Build, folder: Path) -> Order:
-        suite = self.header.suite
-        source = self.artifacts.get(build.parent) if build.parent else None
-        dataset = self.artifacts.get(_first(suite, build).build_id)
-        task = {
-            "model": suite.model(build.model).model_dump(mode="json", exclude={"test"}),
-            "build": build.model_dump(mode="json"),
-            "source": {"path": source.path, "format": source.format} if source else None,
-            "dataset": {"path": dataset.path} if dataset and dataset.format == "npz" else None,
-            "folder": str(folder),
-            "seed": suite.seed,
-            "memory_bytes": self.memory_bytes,
-        }
-        return Order("harness.build", task, environment=BUILD_ENVIRONMENT)
-
     # --- cases ---
 
     def _case(self, task: Task, case: Case) -> None:
@@ -191,24 +169,7 @@ class Campaign:
         if missing:
             self._store(self._without_running(task, self._status(missing), f"its artifact was not built: {self._why(missing)}"))
             return
-        self._store(run(task, self._case_order(case), self._bench(), self.observer.phase))
-
-    def _case_order(self, case: Case) -> Order:
-        model, artifact = self.header.suite.model(case.model), self.artifacts[case.build_id]
-        inputs, labels = _test_data(model.test, self.artifacts.get(case.dataset_id or ""))
-        engine = plugins.load("engines", case.engine)
-        options = engine.spec.parameters(**case.engine_options) if engine.spec.parameters else None
-        load = Load(Path(artifact.path), artifact.format, case.device, case.batch_size, case.threads, options, model.trusted)
-        task = {
-            **case.model_dump(mode="json", include={"engine", "engine_options", "device", "batch_size", "threads", "scenario"}),
-            "artifact": {"path": artifact.path, "format": artifact.format},
-            "inputs": inputs,
-            "labels": labels,
-            "metric": model.metric if labels and not engine.spec.simulated else None,
-            "trusted": model.trusted,
-            "memory_bytes": self.memory_bytes if case.device == "cpu" else None,
-        }
-        return Order("harness.measure", task, environment=engine.environment(load), simulated=engine.spec.simulated, artifact=artifact)
+        self._store(run(task, case_order(case, self.header.suite, self.artifacts, self.memory_bytes), self._bench(), self.observer.phase))
 
     # --- both ---
 
@@ -295,7 +256,8 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
     """
     run_id = new_run_id(wish.suite.name, wish.profile.name)
     _check_writable(wish.results)
-    with machine_lock(run_id, observer), opened_sensors(catalogue, observer) as (sensors, unavailable, probed):
+    with machine_lock(run_id, observer.waiting), opened_sensors(catalogue) as (sensors, unavailable, probed):
+        observer.sensors([d for _, domains in sensors for d in domains], unavailable)
         header = Header(
             run_id=_unused(wish.results, run_id),
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -305,7 +267,7 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
             seed=wish.suite.seed,
             suite=wish.suite,
             suite_source=wish.source,
-            environments=(_here(catalogue, sensors),),
+            environments=(environment_here(catalogue, sensors),),
             domains=tuple(d for _, domains in sensors for d in domains),
             unavailable=unavailable,
             probe=probed,
@@ -333,8 +295,9 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
         raise SuiteError(f"{folder.name} was made of another suite", "resume it without naming a suite, or start a new run")
     _check_files(stored)
     _check_writable(folder)
-    with machine_lock(stored.header.run_id, observer), opened_sensors(catalogue, observer) as (sensors, _, _):
-        here = _here(catalogue, sensors)
+    with machine_lock(stored.header.run_id, observer.waiting), opened_sensors(catalogue) as (sensors, unavailable, _):
+        observer.sensors([d for _, domains in sensors for d in domains], unavailable)
+        here = environment_here(catalogue, sensors)
         first = stored.header.environments[0]
         if here.environment_id != first.environment_id:
             raise SuiteError(
@@ -353,68 +316,6 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
             header = header.model_copy(update={"environments": (*header.environments, here)})
             store.write_header(header)
         yield Campaign(store, header, catalogue, sensors, observer, stored.records)
-
-
-@contextlib.contextmanager
-def opened_sensors(catalogue: Catalogue, observer: Observer) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
-    """Every sensor that can be read here, probed; closed again at the end."""
-    sensors, unavailable = open_sensors(catalogue)
-    try:
-        sensors, probed = probe(sensors)
-        observer.sensors([d for _, domains in sensors for d in domains], unavailable)
-        yield sensors, unavailable, probed
-    finally:
-        for sensor, _ in sensors:
-            sensor.close()
-
-
-@contextlib.contextmanager
-def machine_lock(run_id: str, observer: Observer) -> Iterator[None]:
-    """One run at a time on this machine, since two would spoil each other; the second waits and says for whom.
-
-    The operating system frees the lock when its owner dies, so that none is ever stale.
-    """
-    from filelock import FileLock, Timeout
-
-    folder = Path(tempfile.gettempdir())
-    lock, owner = FileLock(folder / "harness-machine.lock", mode=0o666), folder / "harness-machine.owner"
-    try:
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            observer.waiting(_owner(owner))
-            lock.acquire(poll_interval=0.5)
-    except OSError as error:
-        raise StoreError(
-            f"the lock {lock.lock_file} cannot be taken: {error.strerror or error}",
-            "is it another user's? ask them, or remove it when no run is on",
-        ) from None
-    try:
-        with contextlib.suppress(OSError):
-            owner.write_text(json.dumps({"pid": os.getpid(), "run": run_id, "since": datetime.now(UTC).isoformat(timespec="seconds")}))
-        yield
-    finally:
-        lock.release()
-
-
-def _owner(path: Path) -> str:
-    try:
-        said = json.loads(path.read_text())
-        return f"run {said['run']} of process {said['pid']}, since {said['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another run"
-
-
-def _here(catalogue: Catalogue, sensors: Sensors) -> Environment:
-    packages = sorted(
-        {
-            p
-            for family in (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads)
-            for spec in family.values()
-            for p in spec.packages
-        }
-    )
-    return environment([device for sensor, _ in sensors for device in sensor.describe()], packages)
 
 
 def _check_writable(folder: Path) -> None:
@@ -458,32 +359,7 @@ def _differences(first: Environment, here: Environment) -> str:
     return ", ".join(names) or "its devices"
 
 
-def _first(suite: Suite, build: Build) -> Build:
-    while build.parent:
-        build = suite.build(build.parent)
-    return build
-
-
-def _test_data(test: Any, dataset: Artifact | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Where the measuring child finds its inputs and labels."""
-    if dataset:
-        path = str(Path(dataset.path) / "test.npz")
-        return [{"path": path, "key": "inputs", "name": None}], {"path": path, "key": "labels"}
-    if test is None:
-        return [], None
-    return (
-        [{"path": ref.path, "key": ref.key, "name": ref.name} for ref in test.inputs],
-        {"path": test.labels.path, "key": test.labels.key} if test.labels else None,
-    )
-
-
 def _unused(results: Path, run_id: str) -> str:
     """The id, or with a number behind it where a run of the same second exists."""
     taken = (f"{run_id}-{n}" if n else run_id for n in range(1000))
     return next(name for name in taken if not (results / name).exists())
-
-
-def _available_memory_bytes() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().available)

@@ -30,10 +30,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import IO, Any
 
 from harness.errors import WorkerError
+from harness.schema import Artifact
 
 MAX_LINE_BYTES = 4 * 2**20
 TAIL_BYTES = 8192
@@ -41,31 +44,48 @@ TAIL_BYTES = 8192
 Message = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Order:
+    """What a child is started with.
+
+    Attributes:
+        module: `harness.measure` or `harness.build`.
+        task: Its JSON, without the paths that the runner adds.
+        python: The interpreter and its options; ours unless a recipe needs its own.
+        environment: Variables the engine wants set before it is imported.
+        simulated: Whether the engine is a test double.
+        artifact: What a case runs.
+    """
+
+    module: str
+    task: Mapping[str, Any]
+    python: tuple[str, ...] = (sys.executable,)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    simulated: bool = False
+    artifact: Artifact | None = None
+
+
 class Child:
     """The parent's end: a child process in a session of its own, its messages, and the tail of what it wrote to stderr.
 
     Args:
-        module: The module to run, `harness.measure` or `harness.build`.
-        task: What it has to do; it reads this as JSON on its standard input.
-        python: The interpreter, with its options.
-        environment: Variables set for the child beside our own.
+        order: What to start.
+        more: Added to its task, which it reads as JSON on its standard input.
     """
 
-    def __init__(
-        self, module: str, task: Mapping[str, Any], python: Sequence[str] = (sys.executable,), environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, order: Order, more: Mapping[str, Any] = MappingProxyType({})) -> None:
         child_in, self._out = os.pipe()
         self._in, child_out = os.pipe()
         self._buffer = b""
         try:
             self._process = subprocess.Popen(
-                [*python, "-m", module, str(child_in), str(child_out)],
+                [*order.python, "-m", order.module, str(child_in), str(child_out)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(child_in, child_out),
                 start_new_session=True,
-                env={**os.environ, **(environment or {})},
+                env={**os.environ, **order.environment},
             )
         finally:
             os.close(child_in)
@@ -75,7 +95,7 @@ class Child:
         self._drain = threading.Thread(target=self._keep_tail, args=(self._process.stdout,), daemon=True)
         self._drain.start()
         with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(json.dumps(task).encode())
+            stdin.write(json.dumps({**order.task, **more}).encode())
 
     @property
     def pid(self) -> int:

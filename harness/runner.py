@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import signal
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ import numpy as np
 from harness import energy, validity
 from harness.analysis.interval import percentile, wilson
 from harness.analysis.scope import case_energy
-from harness.channel import Child, Message
+from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
-from harness.schema import Artifact, Domain, Finding, Latency, Limits, Phase, Profile, Quality, Record, Status, Task, Trace
+from harness.schema import Domain, Finding, Latency, Limits, Phase, Profile, Quality, Record, Status, Task, Trace
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
@@ -60,27 +59,6 @@ class Bench:
     def tick_s(self) -> float:
         """Update period of the slowest counter, 0 where there is none."""
         return max((d.update_period_s or 0.1 for _, domains in self.sensors for d in domains if d.quantity == "energy"), default=0.0)
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a child is started with.
-
-    Attributes:
-        module: `harness.measure` or `harness.build`.
-        task: Its JSON, without the paths that the runner adds.
-        python: The interpreter and its options; ours unless a recipe needs its own.
-        environment: Variables the engine wants set before it is imported.
-        simulated: Whether the engine is a test double.
-        artifact: What a case runs.
-    """
-
-    module: str
-    task: Mapping[str, Any]
-    python: tuple[str, ...] = (sys.executable,)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    simulated: bool = False
-    artifact: Artifact | None = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +122,7 @@ class _Repetition:
         paths = {"completions_path": str(self.completions_path), "per_sample_path": str(self.per_sample_path)}
         oom_kills = _oom_kills()
         self.sampler.start()
-        self.child = Child(self.order.module, {**self.order.task, **paths}, python=self.order.python, environment=self.order.environment)
+        self.child = Child(self.order, paths)
         status: Status = "ok"
         reason: str | None = None
         interrupted = False

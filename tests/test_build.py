@@ -12,7 +12,8 @@ import pytest
 
 from harness.build import Order as BuildOrder
 from harness.build import fingerprint
-from harness.runner import Bench, Order, run
+from harness.channel import Order
+from harness.runner import Bench, run
 from harness.schema import PROFILES, ArrayRef, Build, DataRef, Limits, Model, Step, Task
 from harness.workloads.base import rows_sha256
 from tests.models import models, said

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness import campaign, frame, plugins, runner
+from harness import campaign, frame, machine, plugins, runner
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Record
 from harness.store import read_run
@@ -155,12 +155,12 @@ def test_two_runs_do_not_measure_at_once(tmp_path):
     entered, leave, second = threading.Event(), threading.Event(), Watcher()
 
     def first() -> None:
-        with campaign.machine_lock("first-run", Watcher()):
+        with machine.machine_lock("first-run", Watcher().waiting):
             entered.set()
             leave.wait(20)
 
     def other() -> None:
-        with campaign.machine_lock("second-run", second):
+        with machine.machine_lock("second-run", second.waiting):
             second.told.append(("in", ()))
 
     threads = [threading.Thread(target=first), threading.Thread(target=other)]

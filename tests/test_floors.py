@@ -37,7 +37,7 @@ FLOORS: dict[str, int] = {
         ],
         2,
     ),
-    **dict.fromkeys(["measure", "build", "runner", "doctor"], 3),
+    **dict.fromkeys(["measure", "build", "runner", "doctor", "orders", "machine"], 3),
     **dict.fromkeys(["campaign", "progress"], 4),
     "cli": 5,
 }

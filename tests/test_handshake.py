@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.runner import Bench, Order, Outcome, run
+from harness.channel import Order
+from harness.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Case, Limits, Task
 from tests.simulated import SimulatedCounter, constant, ramp, square
 

@@ -13,11 +13,12 @@ import psutil
 import pytest
 
 from harness import runner
+from harness.channel import Order
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError
 from harness.measure import choose_output, decoded, fit, load_data, make_queries
-from harness.runner import Bench, Order, Outcome, run
+from harness.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Limits, Task
 from harness.sensors.base import Sensor
 from tests.models import models

@@ -17,7 +17,8 @@ HEALTHY = "tell = lambda phase: None"
 RUN = """
 import json
 from harness import plugins
-from harness.runner import Bench, Order, run
+from harness.channel import Order
+from harness.runner import Bench, run
 from harness.schema import PROFILES, Limits, Task
 from harness.sensors.probe import open_sensors, probe
 from tests.test_handshake import CASE, child_task

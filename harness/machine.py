@@ -1,0 +1,93 @@
+"""The machine to itself: the lock that keeps a second run waiting, the sensors opened and probed, the environment told."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.environment import environment
+from harness.errors import StoreError
+from harness.schema import Catalogue, Domain, Environment
+from harness.sensors.base import Sensor
+from harness.sensors.probe import open_sensors, probe
+
+Sensors = Sequence[tuple[Sensor, Sequence[Domain]]]
+
+
+@contextlib.contextmanager
+def opened_sensors(catalogue: Catalogue) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
+    """Every sensor that can be read here, probed; closed again at the end."""
+    sensors, unavailable = open_sensors(catalogue)
+    try:
+        sensors, probed = probe(sensors)
+        yield sensors, unavailable, probed
+    finally:
+        for sensor, _ in sensors:
+            sensor.close()
+
+
+@contextlib.contextmanager
+def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
+    """One run at a time on this machine, since two would spoil each other; the second waits.
+
+    Args:
+        run_id: Told to whoever waits for us.
+        waiting: Told who owns the lock, before we wait.
+
+    The operating system frees the lock when its owner dies, so that none is ever stale.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = Path(tempfile.gettempdir())
+    lock, owner = FileLock(folder / "harness-machine.lock", mode=0o666), folder / "harness-machine.owner"
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting(_owner(owner))
+            lock.acquire(poll_interval=0.5)
+    except OSError as error:
+        raise StoreError(
+            f"the lock {lock.lock_file} cannot be taken: {error.strerror or error}",
+            "is it another user's? ask them, or remove it when no run is on",
+        ) from None
+    try:
+        with contextlib.suppress(OSError):
+            owner.write_text(json.dumps({"pid": os.getpid(), "run": run_id, "since": datetime.now(UTC).isoformat(timespec="seconds")}))
+        yield
+    finally:
+        lock.release()
+
+
+def _owner(path: Path) -> str:
+    try:
+        said = json.loads(path.read_text())
+        return f"run {said['run']} of process {said['pid']}, since {said['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another run"
+
+
+def environment_here(catalogue: Catalogue, sensors: Sensors) -> Environment:
+    """The machine and the versions of everything that the catalogue's plug-ins may use."""
+    packages = sorted(
+        {
+            p
+            for family in (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads)
+            for spec in family.values()
+            for p in spec.packages
+        }
+    )
+    return environment([device for sensor, _ in sensors for device in sensor.describe()], packages)
+
+
+def available_memory_bytes() -> int:
+    """What processes may still take without swapping."""
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,83 @@
+"""(A build or a case, the suite, the artifacts so far) -> what its child is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from harness import plugins
+from harness.channel import Order
+from harness.engines.base import Load
+from harness.schema import Artifact, Build, Case, Model, Suite
+
+# Builds run on the CPU, so that every machine makes the same artifact.
+BUILD_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+
+
+def build_order(build: Build, suite: Suite, artifacts: Mapping[str, Artifact], folder: Path, memory_bytes: int) -> Order:
+    """The order of a build; the model's test data stay behind.
+
+    Args:
+        build: What to make.
+        suite: It belongs to.
+        artifacts: By build id; its parent's must be there.
+        folder: Empty, for the result.
+        memory_bytes: Ceiling of the child.
+    """
+    source = artifacts.get(build.parent) if build.parent else None
+    dataset = artifacts.get(_first(suite, build).build_id)
+    task = {
+        "model": suite.model(build.model).model_dump(mode="json", exclude={"test"}),
+        "build": build.model_dump(mode="json"),
+        "source": {"path": source.path, "format": source.format} if source else None,
+        "dataset": {"path": dataset.path} if dataset and dataset.format == "npz" else None,
+        "folder": str(folder),
+        "seed": suite.seed,
+        "memory_bytes": memory_bytes,
+    }
+    return Order("harness.build", task, environment=BUILD_ENVIRONMENT)
+
+
+def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memory_bytes: int) -> Order:
+    """The order of a repetition.
+
+    Args:
+        case: What to measure.
+        suite: It belongs to.
+        artifacts: By build id; the case's own must be there.
+        memory_bytes: Ceiling of the child; not set on an accelerator, whose driver maps far more than it uses.
+    """
+    model, artifact = suite.model(case.model), artifacts[case.build_id]
+    inputs, labels = _test_data(model, artifacts.get(case.dataset_id or ""))
+    engine = plugins.load("engines", case.engine)
+    options = engine.spec.parameters(**case.engine_options) if engine.spec.parameters else None
+    load = Load(Path(artifact.path), artifact.format, case.device, case.batch_size, case.threads, options, model.trusted)
+    task = {
+        **case.model_dump(mode="json", include={"engine", "engine_options", "device", "batch_size", "threads", "scenario"}),
+        "artifact": {"path": artifact.path, "format": artifact.format},
+        "inputs": inputs,
+        "labels": labels,
+        "metric": model.metric if labels and not engine.spec.simulated else None,
+        "trusted": model.trusted,
+        "memory_bytes": memory_bytes if case.device == "cpu" else None,
+    }
+    return Order("harness.measure", task, environment=engine.environment(load), simulated=engine.spec.simulated, artifact=artifact)
+
+
+def _first(suite: Suite, build: Build) -> Build:
+    while build.parent:
+        build = suite.build(build.parent)
+    return build
+
+
+def _test_data(model: Model, dataset: Artifact | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """Where the measuring child finds its inputs and labels."""
+    if dataset:
+        path = str(Path(dataset.path) / "test.npz")
+        return [{"path": path, "key": "inputs", "name": None}], {"path": path, "key": "labels"}
+    if model.test is None:
+        return [], None
+    inputs = [{"path": ref.path, "key": ref.key, "name": ref.name} for ref in model.test.inputs]
+    labels = model.test.labels
+    return inputs, {"path": labels.path, "key": labels.key} if labels else None
