@@ -6,8 +6,8 @@
     ready {first_query_s, ...}       ->     samples idle, model loaded
                                      <-     more {seconds}   a round of warm-up, not recorded
     done {n}                         ->
-                                     <-     go               queries run from here on, each completion kept
-    mark {name: warmup, t_s}         ->     waits for the lead-in, then for a tick, then for the window, then for a tick
+                                     <-     go {shift_s, group}  queries run from here on, each completion kept
+    mark {name: warmup, t_s}         ->     (at the first query of all) waits for the lead-in, then for a tick, then for the window, then for a tick
                                      <-     close            the only word inside a window is the one that ends it
     done {n}                         ->
     mark {name: quality, t_s} ...    ->

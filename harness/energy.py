@@ -20,6 +20,12 @@ import numpy as np
 from harness.schema import Domain, Floats, Measurement, Sample, Trace
 
 CLEAN_GAP_S = 0.002
+WAIT_S = 0.0005
+"""A longer gap between two queries of a shifted load is a wait."""
+LAG_WATCH_S = 1.0
+LAG_TICKS = 6
+LAG_KNOWN_S = 0.005
+"""A lag that is not known to this is not corrected."""
 EDGE_TICKS = 10
 """Among so many ticks at each edge the one nearest to a completion is taken, where inferences are long."""
 
@@ -56,9 +62,13 @@ class Progress:
 
     t_s: Floats
     inferences: Floats
+    waits: Floats
+    """Shape (n, 2): where the load paused so that its phase was shifted, s."""
 
     @classmethod
-    def of(cls, start_ns: Sequence[int], end_ns: Sequence[int], count: Sequence[int], batch_size: int) -> Progress:
+    def of(
+        cls, start_ns: Sequence[int], end_ns: Sequence[int], count: Sequence[int], batch_size: int, *, shifted: bool = False
+    ) -> Progress:
         """From the completion times of queries (or chunks of queries).
 
         Args:
@@ -66,11 +76,14 @@ class Progress:
             end_ns: When each had ended.
             count: Queries that ended together.
             batch_size: Inferences a query.
+            shifted: Whether gaps between queries are waits that shifted the load's phase.
         """
-        first = np.asarray(start_ns[:1], dtype=np.float64)
+        begun_s, ended_s = (np.asarray(times, dtype=np.float64) * 1e-9 for times in (start_ns, end_ns))
+        pauses = np.stack([ended_s[:-1], begun_s[1:]], axis=1) if shifted and len(ended_s) else np.zeros((0, 2))
         return cls(
-            np.concatenate([first, np.asarray(end_ns, dtype=np.float64)]) * 1e-9,
-            np.concatenate([np.zeros(len(first)), np.cumsum(np.asarray(count, dtype=np.float64))]) * batch_size,
+            np.concatenate([begun_s[:1], ended_s]),
+            np.concatenate([np.zeros(len(begun_s[:1])), np.cumsum(np.asarray(count, dtype=np.float64))]) * batch_size,
+            pauses[pauses[:, 1] - pauses[:, 0] > WAIT_S],
         )
 
     def between(self, start_s: float, end_s: float) -> float | None:
@@ -79,10 +92,10 @@ class Progress:
             return None
         return float(np.interp(end_s, self.t_s, self.inferences) - np.interp(start_s, self.t_s, self.inferences))
 
-    @property
-    def longest_s(self) -> float:
-        """The longest gap between two completions."""
-        return float(np.max(np.diff(self.t_s))) if len(self.t_s) > 1 else 0.0
+    def waited_s(self, start_s: float, end_s: float) -> float:
+        """How much of an interval the load paused."""
+        overlaps = np.minimum(self.waits[:, 1], end_s) - np.maximum(self.waits[:, 0], start_s)
+        return float(np.sum(np.maximum(overlaps, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -147,29 +160,126 @@ def integrate_means(sample: Sample, start_s: float, end_s: float) -> float | Non
     return float(np.interp(end_s, t_s, cumulative) - np.interp(start_s, t_s, cumulative))
 
 
-def measure(trace: Trace, windows: Iterable[Window], progress: Progress) -> list[Measurement]:
+def measure(trace: Trace, windows: Iterable[Window], progress: Progress, load_s: float | None = None) -> list[Measurement]:
     """The energy of every domain in every window.
 
     Args:
         trace: What the sensors said.
         windows: The phases, in order; `steady` gets inferences, idle and net.
         progress: The completions.
+        load_s: When the load began, which shows a counter's lag; null: not known.
     """
     windows = list(windows)
     found = []
     for domain in trace.domains.values():
         if domain.quantity in ("energy", "power", "mean_power"):
-            own = [_one(trace, domain, window, progress) for window in windows]
-            idle_w = _mean_power(m for m in own if m.phase == "idle")
-            found += [_with_idle(m, idle_w) if m.phase == "steady" else m for m in own]
+            rest = {index: _one(trace, domain, window, progress) for index, window in enumerate(windows) if window.phase != "steady"}
+            idle_w = _mean_power(m for m in rest.values() if m.phase == "idle")
+            lag = lag_of(trace.samples[domain.name], domain, load_s) if domain.quantity == "energy" and load_s else None
+            for index, window in enumerate(windows):
+                found.append(rest.get(index) or _one(trace, domain, window, progress, idle_w, lag))
     return found
 
 
-def _one(trace: Trace, domain: Domain, window: Window, progress: Progress) -> Measurement:
+@dataclass(frozen=True)
+class Lag:
+    """How late a counter shows what happened.
+
+    Attributes:
+        seconds: The estimate.
+        u_s: Its standard uncertainty.
+    """
+
+    seconds: float
+    u_s: float
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known well enough to correct."""
+        return self.u_s <= LAG_KNOWN_S
+
+    @property
+    def suspect(self) -> bool:
+        """Whether there is a lag, or a smoothing, that cannot be corrected."""
+        return not self.known and self.seconds - 2 * self.u_s > LAG_KNOWN_S
+
+
+def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
+    """The lag of a counter from the step in power where the load began.
+
+    Before the step the counter rises with the idle power, after it with the load's. At its ticks a counter is exact, but for
+    its lag; so the line through the ticks after the step meets the idle line at load_s + lag. Assumes a load that is level
+    at first: where it is not, the scatter about the line becomes the uncertainty (regression of the excess on time).
+
+    Args:
+        sample: The counter's readings, polled quickly from before the step on.
+        domain: Its domain.
+        load_s: When the load began.
+
+    Returns:
+        Null where the step is too small, or the ticks are too few, to tell.
+    """
+    level, _ = unwrap(sample, domain.wrap_j)
+    steps = ticks(level)
+    clean = steps.gap_s <= CLEAN_GAP_S
+    before = clean & (steps.t_s <= load_s)
+    until_s = load_s + max(LAG_WATCH_S, LAG_TICKS * (domain.update_period_s or 0.0))
+    after = clean & (steps.t_s > load_s) & (steps.t_s <= until_s)
+    if np.sum(before) < 2 or np.sum(after) < 3:
+        return None
+    t0, e0 = steps.t_s[before][-1], steps.value_j[before][-1]
+    idle_w = (e0 - steps.value_j[before][0]) / (t0 - steps.t_s[before][0])
+    t_s, excess_j = steps.t_s[after], steps.value_j[after] - e0 - idle_w * (steps.t_s[after] - t0)
+    risen = excess_j > 0.02 * excess_j[-1]
+    if excess_j[-1] < 0.2 * max(idle_w, 0.0) * (t_s[-1] - load_s) or np.sum(risen) < 3:
+        return None
+    (power_w, intercept_j), covariance = np.polyfit(t_s[risen] - load_s, excess_j[risen], 1, cov="unscaled")
+    residual_j = excess_j[risen] - power_w * (t_s[risen] - load_s) - intercept_j
+    scatter_j = float(np.sqrt(np.sum(residual_j**2) / max(np.sum(risen) - 2, 1)))
+    lag_s = -intercept_j / power_w
+    gradient = np.array([-lag_s / power_w, -1 / power_w])
+    u_fit_s = scatter_j * float(np.sqrt(gradient @ covariance @ gradient))
+    return Lag(float(lag_s), float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12))))
+
+
+def is_level(trace: Trace, start_s: float, end_s: float) -> bool:
+    """Whether the machine is in a steady state: temperature changes by less than 0.5 K/min, power by less than 0.5 %/min, beyond their noise.
+
+    Args:
+        trace: So far.
+        start_s: From here on.
+        end_s: Until now.
+    """
+    for name, domain in trace.domains.items():
+        sample = trace.samples[name].finite()
+        if domain.quantity == "energy":
+            level, _ = unwrap(sample, domain.wrap_j)
+            steps = ticks(level)
+            sample = Sample(steps.t_s[1:], steps.t_s[1:], np.diff(steps.value_j) / np.diff(steps.t_s)) if len(steps.t_s) > 1 else sample
+        if domain.kind == "modelled" or domain.quantity not in ("energy", "power", "temperature"):
+            continue
+        inside = (sample.t_s >= start_s) & (sample.t_s <= end_s)
+        if np.sum(inside) > 3:
+            line, covariance = np.polyfit(sample.t_s[inside] - start_s, sample.value[inside], 1, cov=True)
+            bound = 0.5 if domain.quantity == "temperature" else 0.005 * abs(float(np.mean(sample.value[inside])))
+            if 60 * (abs(line[0]) - 2 * np.sqrt(covariance[0, 0])) > bound:
+                return False
+    return True
+
+
+def _one(
+    trace: Trace, domain: Domain, window: Window, progress: Progress, idle_w: float | None = None, lag: Lag | None = None
+) -> Measurement:
     """One domain, one window."""
     start_s, end_s, gross_j, edge_j, gap_s = _energy(trace, domain, window, progress)
     steady = window.phase == "steady"
+    lag_s = lag.seconds if lag and lag.known and steady else None
+    if steady and domain.part_time and gross_j is not None:
+        waited_s = progress.waited_s(start_s, end_s)
+        gross_j = gross_j - idle_w * waited_s if idle_w is not None else gross_j if not waited_s else None
     gauge = next((d for d in trace.domains.values() if d.counter == domain.name), None)
+    start_s, end_s = start_s - (lag_s or 0.0), end_s - (lag_s or 0.0)
+    busy_s = end_s - start_s - (progress.waited_s(start_s, end_s) if domain.part_time else 0.0)
     return Measurement(
         domain=domain.name,
         sensor=domain.sensor,
@@ -179,7 +289,10 @@ def _one(trace: Trace, domain: Domain, window: Window, progress: Progress) -> Me
         end_s=end_s,
         inferences=progress.between(start_s, end_s) if steady else None,
         gross_j=gross_j,
+        idle_w=idle_w if steady else None,
+        net_j=gross_j - idle_w * busy_s if steady and gross_j is not None and idle_w is not None else None,
         integrated_j=integrate(trace.samples[gauge.name], start_s, end_s) if gauge else None,
+        lag_s=lag_s,
         edge_j=edge_j,
         poll_gap_s=gap_s,
         device=domain.device,
@@ -243,10 +356,3 @@ def _mean_power(measurements: Iterable[Measurement]) -> float | None:
     good = [(m.gross_j, m.end_s - m.start_s) for m in measurements if m.gross_j is not None]
     seconds = sum(s for _, s in good)
     return sum(j for j, _ in good) / seconds if seconds else None
-
-
-def _with_idle(measurement: Measurement, idle_w: float | None) -> Measurement:
-    """Add the idle power and what is left without it."""
-    gross = measurement.gross_j
-    net = None if gross is None or idle_w is None else gross - idle_w * (measurement.end_s - measurement.start_s)
-    return measurement.model_copy(update={"idle_w": idle_w, "net_j": net})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import sys
 import time
@@ -18,7 +19,7 @@ from harness.child import outcome
 from harness.engines.base import Array, Load, Session, Tensor
 from harness.errors import EngineError
 from harness.formats.shapes import fit_shape
-from harness.scenario import SCENARIOS, Completions
+from harness.scenario import SCENARIOS, Completions, shifted
 from harness.workloads.data import batches, load_array
 from harness.workloads.metrics import METRICS
 
@@ -190,16 +191,22 @@ def noise(tensor: Tensor, batch_size: int) -> Array:
 
 def answer(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
     """Warm up as long as the parent says, then keep every completion until it says `close`."""
-    play = SCENARIOS[scenario]
+    play, source, marked = SCENARIOS[scenario], itertools.cycle(queries), False
     while (message := channel.receive())["kind"] == "more":
+        if not marked:
+            channel.mark("warmup")
+            marked = True
         until = time.monotonic() + message["seconds"]
         round_ = Completions()
-        play(session, queries, partial(_over, channel, until), round_)
+        play(session, source, partial(_over, channel, until), round_)
         channel.send("done", n=sum(round_.count))
     completions = Completions()
     if message["kind"] == "go":
-        channel.mark("warmup")
-        play(session, queries, channel.closing.is_set, completions)
+        if not marked:
+            channel.mark("warmup")
+        if message.get("shift_s"):
+            play = shifted(play, message["shift_s"], message["group"])
+        play(session, source, channel.closing.is_set, completions)
         channel.receive()
     channel.send("done", n=sum(completions.count))
     return completions

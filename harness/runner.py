@@ -20,6 +20,7 @@ from harness.analysis.scope import case_energy
 from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
+from harness.scenario import GROUP_S
 from harness.schema import Domain, Finding, Latency, Limits, Phase, Profile, Quality, Record, Status, Task, Trace
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
@@ -29,6 +30,8 @@ SHORT_LEAD_IN_S = 0.2
 """After rounds of warm-up: the same inferences ran until a moment before."""
 ROUND_S = 0.5
 EDGE_PATIENCE_S = 3.0
+PART_TIME_PERIOD_S = 0.1
+"""Of a power reading whose period the probe could not see: that of every NVIDIA card since Turing."""
 SETTLED = 0.02
 """Two rounds of warm-up whose rates differ by no more are steady."""
 
@@ -157,8 +160,9 @@ class _Repetition:
         self._begin("idle")
         self._window("idle", self.bench.profile.idle_s)
         self._begin("warmup")
+        self.sampler.watch_closely(max(energy.LAG_WATCH_S, energy.LAG_TICKS * self.bench.tick_s))
         warmed_s = self._warm_up()
-        self.child.send("go")
+        self.child.send("go", shift_s=self._shift_s, group=self.task.repetition * self._groups())
         self._listen(max(SHORT_LEAD_IN_S, LEAD_IN_S - warmed_s))
         self._end()
         self._begin("steady")
@@ -239,6 +243,23 @@ class _Repetition:
             profile.window_s, profile.window_ticks * self.bench.tick_s, profile.window_inferences * float(self.ready["first_query_s"])
         )
 
+    @property
+    def _shift_s(self) -> float | None:
+        """Update period of a part-time sensor that counts, by which the load's phase is shifted; null: the load runs through."""
+        case = self.task.case
+        assert case
+        periods = [
+            d.update_period_s or PART_TIME_PERIOD_S
+            for _, domains in self.bench.sensors
+            for d in domains
+            if d.part_time and (d.device == case.device if self.bench.domains is None else d.name in self.bench.domains)
+        ]
+        return max(periods, default=None)
+
+    def _groups(self) -> int:
+        """More groups than one repetition can hold, so that each repetition has its own."""
+        return int((self._window_s() + LEAD_IN_S) / GROUP_S) + 1
+
     def _ticks(self) -> int:
         """Several ticks to choose from at each edge where an inference is longer than a tick."""
         return energy.EDGE_TICKS if self.bench.tick_s and self.ready["first_query_s"] > self.bench.tick_s / 2 else 1
@@ -252,11 +273,16 @@ class _Repetition:
             self.child.send("more", seconds=ROUND_S)
             n = self._await("done", ROUND_S + max(10.0, 20 * self.ready["first_query_s"]))["n"]
             rates.append(n / (time.monotonic() - round_s))
-            if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and time.monotonic() - began_s >= self.bench.profile.slope_s:
+            if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and self._is_level(began_s):
                 return time.monotonic() - began_s
         if rates:
             self.findings.append(validity.finding("steady_state_not_reached", seconds=self.bench.profile.warmup_s))
         return time.monotonic() - began_s
+
+    def _is_level(self, began_s: float) -> bool:
+        """Whether temperature and power have been level for as long as the profile asks."""
+        now_s, slope_s = time.monotonic(), self.bench.profile.slope_s
+        return not slope_s or (now_s - began_s >= slope_s and energy.is_level(self.sampler.trace(), now_s - slope_s, now_s))
 
     # --- the record ---
 
@@ -276,8 +302,9 @@ class _Repetition:
     def _outcome(self, status: Status, reason: str | None, trace: Trace, interrupted: bool) -> Outcome:
         completions, per_sample = _load(self.completions_path, (3, 0)), _load(self.per_sample_path, (0,))
         case = self.task.case
-        progress = Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1)
-        measurements = energy.measure(trace, self.windows, progress)
+        shift_s = self._shift_s if case else None
+        progress = Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1, shifted=shift_s is not None)
+        measurements = energy.measure(trace, self.windows, progress, self.marks.get("warmup"))
         if self.order.simulated:
             measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
         steady = [m for m in measurements if m.phase == "steady"]
@@ -303,12 +330,13 @@ class _Repetition:
             started_utc=self.started_utc.isoformat(timespec="milliseconds"),
             utc_minus_monotonic_s=self.offset_s,
             inferences=inferences,
-            throughput_per_s=inferences / window.duration_s if window and inferences else None,
+            throughput_per_s=_throughput_per_s(inferences, window, progress),
             phases=phases,
             measurements=tuple(measurements),
             conditions=conditions,
             latency=_latency(completions, window),
             quality=_quality(self.said.get("quality"), per_sample),
+            shift_s=shift_s,
             peak_memory_bytes=self.said.get("peak_memory_bytes"),
             precision_ran=self.ready.get("precision"),
             engine_facts=self.ready.get("facts", {}),
@@ -336,6 +364,13 @@ def _phases(windows: Sequence[Window], steady: Sequence[Any]) -> tuple[Phase, ..
             start_s, end_s = min(m.start_s for m in steady), max(m.end_s for m in steady)
         phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
     return tuple(phases)
+
+
+def _throughput_per_s(inferences: float | None, window: Phase | None, progress: Progress) -> float | None:
+    """Inferences over the time that the load ran."""
+    if not inferences or window is None:
+        return None
+    return inferences / (window.duration_s - progress.waited_s(window.start_s, window.end_s))
 
 
 def _latency(completions: np.ndarray, window: Phase | None) -> Latency | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+GROUP_S = 0.25
+GOLDEN = (math.sqrt(5) - 1) / 2
 CHUNK_NS = 1_000_000  # a completion time stands for at most 1 ms of queries
 
 
@@ -34,18 +37,18 @@ class Completions:
 Stop = Callable[[], bool]
 
 
-def single_stream(session: Runnable, queries: Sequence[Any], stop: Stop, completions: Completions) -> None:
+def single_stream(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
     """One query at a time, the next when the last has been answered (a closed loop); each is timed.
 
     Args:
         session: Answers the queries.
-        queries: Inputs, taken in turn and again from the first.
+        queries: Inputs without an end.
         stop: Asked after every query.
         completions: Appended to.
     """
     run, clock = session.run, time.monotonic_ns
     start, end, count = completions.start_ns.append, completions.end_ns.append, completions.count.append
-    for query in itertools.cycle(queries):
+    for query in queries:
         began = clock()
         run(query)
         end(clock())
@@ -55,20 +58,19 @@ def single_stream(session: Runnable, queries: Sequence[Any], stop: Stop, complet
             return
 
 
-def offline(session: Runnable, queries: Sequence[Any], stop: Stop, completions: Completions) -> None:
+def offline(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
     """All queries are there at once and are sent back to back; the clock is read once a chunk of at most about 1 ms.
 
     Args:
         session: Answers the queries.
-        queries: Inputs, taken in turn and again from the first.
+        queries: Inputs without an end.
         stop: Asked after every chunk.
         completions: Appended to, one entry a chunk.
     """
     run, clock = session.run, time.monotonic_ns
-    source = itertools.cycle(queries)
     size = 1
     while not stop():
-        chunk = list(itertools.islice(source, size))
+        chunk = list(itertools.islice(queries, size))
         began = clock()
         for query in chunk:
             run(query)
@@ -80,4 +82,40 @@ def offline(session: Runnable, queries: Sequence[Any], stop: Stop, completions: 
         size = max(1, min(2 * size, size * CHUNK_NS // (2 * max(ended - began, 1))))
 
 
-SCENARIOS: dict[str, Callable[[Runnable, Sequence[Any], Stop, Completions], None]] = {"single_stream": single_stream, "offline": offline}
+Scenario = Callable[[Runnable, Iterator[Any], Stop, Completions], None]
+SCENARIOS: dict[str, Scenario] = {"single_stream": single_stream, "offline": offline}
+
+
+def shifted(play: Scenario, period_s: float, first: int) -> Scenario:
+    """The same scenario in groups of 0.25 s, each begun at another phase of a sensor's update period.
+
+    A sensor that sees a part of each period misreads a load that beats with it, at any run length. Equidistributed phases
+    (group j at frac(0.618 j), Weyl's sequence of the golden ratio) let it see every part of the load equally often.
+
+    Args:
+        play: The scenario.
+        period_s: The sensor's update period.
+        first: Number of the first group; groups are numbered through all repetitions.
+    """
+
+    def scenario(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
+        for group in itertools.count(first):
+            time.sleep(wait_s(time.monotonic(), period_s, group))
+            until_s = time.monotonic() + GROUP_S
+            play(session, queries, lambda until_s=until_s: time.monotonic() >= until_s or stop(), completions)
+            if stop():
+                return
+
+    return scenario
+
+
+def wait_s(now_s: float, period_s: float, group: int) -> float:
+    """How long until the phase of a group comes round.
+
+    Args:
+        now_s: On the clock that the phases are counted on.
+        period_s: The sensor's update period.
+        group: Its number.
+    """
+    phase_s = math.fmod(GOLDEN * group, 1.0) * period_s
+    return (phase_s - now_s) % period_s

@@ -126,8 +126,12 @@ class Profile(Noun):
 
 
 PROFILES: dict[str, Profile] = {
-    "quick": Profile(name="quick", first=3, cap=3, half_width=None, window_s=1.5, window_ticks=5, idle_s=0.5, warmup_s=0.0),
-    "standard": Profile(name="standard", first=5, cap=8, half_width=0.02, window_s=3.0, window_ticks=20, idle_s=1.0, warmup_s=5.0),
+    "quick": Profile(
+        name="quick", first=3, cap=3, half_width=None, window_s=1.5, window_ticks=5, window_inferences=3, idle_s=0.5, warmup_s=0.0
+    ),
+    "standard": Profile(
+        name="standard", first=5, cap=8, half_width=0.02, window_s=3.0, window_ticks=20, window_inferences=8, idle_s=1.0, warmup_s=5.0
+    ),
     "publish": Profile(
         name="publish",
         first=5,
@@ -321,6 +325,8 @@ class Domain(Noun):
     """How often the value changes, as probed; null: not known."""
     counter: str | None = None
     """For power: the energy domain of the same rail, if there is one."""
+    part_time: bool = False
+    """True for a power reading that may see only a part of each update period: a load that beats with it is misread."""
     limit_w: float | None = None
     gain: float | None = None
     """Relative standard uncertainty of the sensor's gain; null for a model, which has no honest one."""
@@ -394,6 +400,8 @@ class Measurement(Noun):
     """gross - idle x time; null where either is."""
     integrated_j: float | None = None
     """Of a counter: the same window from its power reading; null where there is none."""
+    lag_s: float | None = None
+    """Of a counter: how late it shows what happened; its edges were shifted back by it. Null: not known."""
     edge_j: float | None = None
     """Standard uncertainty from the edges; null for a domain without ticks."""
     poll_gap_s: float | None = None
@@ -518,6 +526,8 @@ class Record(Noun):
     """Means over `steady` of what the sensors saw beside energy: load, temperature, clocks."""
     latency: Latency | None = None
     quality: Quality | None = None
+    shift_s: float | None = None
+    """Update period of a part-time sensor, by which the phase of the load was shifted; the waits are in the completions. Null: the load ran through."""
     peak_memory_bytes: int | None = None
     """Largest resident set of the child."""
     precision_ran: str | None = None

@@ -143,7 +143,18 @@ class Nvml(Sensor):
             self._readers[gauge_name] = gauge
             detail = {**detail, "reading": reading}
             beside = name if counter else None
-            found.append(Domain(name=gauge_name, quantity="power", unit="W", kind=sampled, counter=beside, detail=detail, **rail))
+            found.append(
+                Domain(
+                    name=gauge_name,
+                    quantity="power",
+                    unit="W",
+                    kind=sampled,
+                    counter=beside,
+                    detail=detail,
+                    part_time=not counter and reading != "POWER_AVERAGE",
+                    **rail,
+                )
+            )
         return found
 
     def _gauge(self, handle: Any, full_coverage: bool) -> tuple[str | None, Callable[[], float] | None]:

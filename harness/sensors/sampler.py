@@ -18,6 +18,7 @@ from harness.schema import Domain, Sample, Trace
 from harness.sensors.base import Sensor
 
 FAST_POLL_S = 0.0004
+OVERDUE_S = 0.1
 CLEAN_GAP_S = 0.002
 """A tick counts as an edge where the two polls that bracket it are no further apart."""
 
@@ -78,6 +79,7 @@ class Sampler:
         self._over = False
         self._pending: dict[Stream, int] = {}
         self._reached = threading.Event()
+        self._close_until_s = 0.0
         self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
 
     def start(self) -> None:
@@ -124,6 +126,11 @@ class Sampler:
         self._wake.set()
         return reached
 
+    def watch_closely(self, seconds: float) -> None:
+        """Poll every counter quickly for a time: where the load begins, its lag shows."""
+        self._close_until_s = time.monotonic() + seconds
+        self._wake.set()
+
     def give_up(self) -> None:
         """Stop polling quickly for a counter that does not tick."""
         with self._lock:
@@ -131,8 +138,9 @@ class Sampler:
 
     def _loop(self) -> None:
         while not self._over:
-            if self._pending:
-                self._poll_edges()
+            if self._pending or time.monotonic() < self._close_until_s:
+                self._poll_counters()
+                self._poll_one_overdue()
                 time.sleep(FAST_POLL_S)
             else:
                 self._wake.wait(self._poll_due())
@@ -147,15 +155,24 @@ class Sampler:
                     stream.read()
             return max(0.0, min((s.due_s for s in self._streams), default=now + 1.0) - time.monotonic())
 
-    def _poll_edges(self) -> None:
-        """Read each counter that still owes a tick."""
+    def _poll_counters(self) -> None:
+        """Read each counter that still owes a tick, or every one that is watched closely."""
         with self._lock:
-            for stream in list(self._pending):
+            closely = time.monotonic() < self._close_until_s
+            for stream in [s for s in self._streams if s.domain.quantity == "energy"] if closely else list(self._pending):
                 before, old = stream.last()
                 new = stream.read()
-                if new != old and np.isfinite(new) and np.isfinite(old) and stream.last()[0] - before <= CLEAN_GAP_S:
+                ticked = new != old and np.isfinite(new) and np.isfinite(old) and stream.last()[0] - before <= CLEAN_GAP_S
+                if ticked and stream in self._pending:
                     self._pending[stream] -= 1
                     if not self._pending[stream]:
                         del self._pending[stream]
             if not self._pending:
                 self._reached.set()
+
+    def _poll_one_overdue(self) -> None:
+        """While the counters are polled quickly the rest is read late and one at a time, so that no poll gap grows."""
+        with self._lock:
+            late = [s for s in self._streams if s.domain.quantity != "energy" and s.due_s < time.monotonic() - OVERDUE_S]
+            if late:
+                min(late, key=lambda s: s.due_s).read()
