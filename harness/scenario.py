@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 GROUP_S = 0.25
@@ -102,11 +103,15 @@ def shifted(play: Scenario, period_s: float, first: int) -> Scenario:
         for group in itertools.count(first):
             time.sleep(wait_s(time.monotonic(), period_s, group))
             until_s = time.monotonic() + GROUP_S
-            play(session, queries, lambda until_s=until_s: time.monotonic() >= until_s or stop(), completions)
+            play(session, queries, partial(_group_over, until_s, stop), completions)
             if stop():
                 return
 
     return scenario
+
+
+def _group_over(until_s: float, stop: Stop) -> bool:
+    return time.monotonic() >= until_s or stop()
 
 
 def wait_s(now_s: float, period_s: float, group: int) -> float:

@@ -1,0 +1,211 @@
+"""Energy of a trace whose truth is known: counters, gauges, means, lags, waits; and what must hold for every trace."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import energy
+from harness.energy import Progress, Window
+from harness.schema import Domain, Sample, Trace
+
+COUNTER = Domain(name="package", sensor="s", quantity="energy", unit="J", kind="counter", gain=0.05, update_period_s=0.1)
+GAUGE = Domain(name="gpu:0", sensor="s", quantity="power", unit="W", kind="sampled", gain=0.07, device="gpu")
+MEAN = Domain(name="package", sensor="s", quantity="mean_power", unit="W", kind="modelled")
+NOTHING = Progress(np.zeros(0), np.zeros(0), np.zeros((0, 2)))
+POLL_S = 0.0005
+
+
+def sampled(t_s, values, width_s: float = 0.0) -> Sample:
+    """Readings in the middle of their reads."""
+    t_s = np.asarray(t_s, dtype=float)
+    return Sample(t_s - width_s / 2, t_s + width_s / 2, np.asarray(values, dtype=float))
+
+
+def staircase(
+    true_j, period_s: float = 0.1, until_s: float = 4.0, lag_s: float = 0.0, wrap_j: float | None = None, step_s: float = POLL_S
+) -> Sample:
+    """A counter that shows at each update what the energy was `lag_s` before."""
+    t_s = np.arange(0, until_s, step_s)
+    shown = true_j(np.floor(t_s / period_s) * period_s - lag_s)
+    return sampled(t_s, shown % wrap_j if wrap_j else shown)
+
+
+def step(idle_w: float, load_w: float, at_s: float):
+    """Exact energy of a power that steps up."""
+    return lambda t: idle_w * t + (load_w - idle_w) * np.maximum(t - at_s, 0)
+
+
+def one(domain: Domain, sample: Sample, window: Window, progress: Progress = NOTHING, **more):
+    """The measurement of one window."""
+    return energy.measure(Trace({domain.name: domain}, {domain.name: sample}), [window], progress, **more)[0]
+
+
+def steady(begin_s: float, end_s: float, open_s: float = 0.3) -> Window:
+    """A window whose edges were looked for during `open_s`."""
+    return Window("steady", begin_s, begin_s + open_s, end_s, end_s + open_s)
+
+
+def evenly(rate_per_s: float = 1000.0, until_s: float = 4.0) -> Progress:
+    """Inferences that complete like a clock."""
+    t_s = np.arange(0, until_s, 1 / rate_per_s)
+    return Progress(t_s, np.arange(len(t_s), dtype=float), np.zeros((0, 2)))
+
+
+@given(st.floats(0.1, 500), st.floats(0.02, 0.25), st.floats(0.3, 1.0), st.floats(0.3, 2.0))
+def test_constant_power_gives_power_times_time(power_w, period_s, begin_s, length_s):
+    """From tick to tick the energy is exactly that of the time between the ticks, and so is the energy per inference."""
+    found = one(COUNTER, staircase(lambda t: power_w * t, period_s), steady(begin_s, begin_s + length_s), evenly())
+    assert found.gross_j == pytest.approx(power_w * (found.end_s - found.start_s), rel=2 * POLL_S / length_s)
+    assert found.gross_j / found.inferences == pytest.approx(power_w / 1000, rel=2 * POLL_S / length_s + 1e-9)
+
+
+@given(st.lists(st.floats(0, 300), min_size=8, max_size=8), st.floats(0.8, 1.2), st.floats(1.9, 2.4))
+def test_adjoining_windows_add_up(powers_w, middle_s, end_s):
+    """What one window ends with the next begins with: nothing is lost and nothing is counted twice."""
+    times = np.arange(9) * 0.5
+    level = np.concatenate([[0.0], np.cumsum(np.array(powers_w) * 0.5)])
+    sample = staircase(lambda t: np.interp(t, times, level))
+    whole, first, second = (one(COUNTER, sample, steady(a, b)) for a, b in ((0.35, end_s), (0.35, middle_s), (middle_s, end_s)))
+    if None not in (whole.gross_j, first.gross_j, second.gross_j):
+        assert first.gross_j + second.gross_j == pytest.approx(whole.gross_j, abs=1e-6)
+        assert min(first.gross_j, second.gross_j) >= 0
+
+
+@given(st.floats(20, 400), st.floats(60, 500))
+def test_a_wrap_changes_nothing(power_w, wrap_j):
+    """However often the counter starts again at 0, as long as it is read twice in each half of its range."""
+    plain = one(COUNTER, staircase(lambda t: power_w * t), steady(0.5, 3.0))
+    wrapping = COUNTER.model_copy(update={"wrap_j": wrap_j})
+    wrapped = one(wrapping, staircase(lambda t: power_w * t, wrap_j=wrap_j), steady(0.5, 3.0))
+    assert wrapped.gross_j == pytest.approx(plain.gross_j, rel=1e-9)
+
+
+def test_a_reset_inside_the_window_leaves_no_number():
+    """A driver that was reloaded: neither negative, nor a wrap."""
+    sample = staircase(lambda t: 1000 + 100 * t)
+    value = np.where(sample.t_s > 2.0, sample.value - 1190, sample.value)
+    found = one(COUNTER.model_copy(update={"wrap_j": 65536.0}), sampled(sample.t_s, value), steady(0.5, 3.0))
+    assert (found.gross_j, found.kind) == (None, "absent")
+    assert one(COUNTER, sampled(sample.t_s, value), steady(2.2, 3.0)).gross_j == pytest.approx(80, abs=11)
+
+
+def test_a_counter_that_never_ticks_leaves_no_number():
+    """A stuck counter is not 0 J."""
+    assert one(COUNTER, staircase(lambda t: 0 * t + 5), steady(0.5, 3.0)).gross_j is None
+
+
+def test_an_edge_that_was_polled_too_slowly_is_no_edge():
+    """A tick between two polls 50 ms apart may be anywhere."""
+    assert one(COUNTER, staircase(lambda t: 100 * t, step_s=0.05), steady(0.5, 3.0)).gross_j is None
+
+
+@given(st.floats(1, 400), st.floats(0.4, 1.0), st.floats(1.5, 3.0))
+def test_a_gauge_is_integrated_with_both_edges_interpolated(power_w, start_s, end_s):
+    """A ramp of power, whose trapezoid is exact."""
+    t_s = np.arange(0, 4, 0.05)
+    window = Window.loose("load", start_s, end_s)
+    assert one(GAUGE, sampled(t_s, power_w * t_s), window).gross_j == pytest.approx(power_w * (end_s**2 - start_s**2) / 2, rel=1e-6)
+
+
+def test_a_window_that_no_reading_brackets_is_not_extrapolated():
+    """Missing is null."""
+    t_s = np.arange(1, 3, 0.1)
+    for window in (Window.loose("load", 0.5, 2.0), Window.loose("load", 2.0, 3.5)):
+        assert one(GAUGE, sampled(t_s, np.full(len(t_s), 50.0)), window).gross_j is None
+
+
+def test_means_of_the_interval_that_ends_there_take_the_rectangle_rule():
+    """A trapezoid would lose the first interval."""
+    sample = sampled([0.0, 1.0, 2.0, 3.0], [0.0, 10.0, 30.0, 10.0])
+    assert one(MEAN, sample, Window.loose("load", 0.0, 3.0)).gross_j == pytest.approx(50)
+    assert one(MEAN, sample, Window.loose("load", 0.5, 1.5)).gross_j == pytest.approx(5 + 15)
+
+
+@given(st.sets(st.integers(1, 78), max_size=30))
+def test_a_missing_reading_never_lowers_the_energy(missing):
+    """A failed read counts for nothing, not for 0 W."""
+    t_s = np.arange(0, 4, 0.05)
+    power = np.full(len(t_s), 80.0)
+    power[list(missing)] = np.nan
+    assert one(GAUGE, sampled(t_s, power), Window.loose("load", 0.5, 3.0)).gross_j == pytest.approx(200)
+
+
+def test_idle_is_subtracted_beside_the_gross_energy():
+    """Net = gross - idle x time; without an idle phase there is no net."""
+    sample = staircase(step(20, 100, 1.5))
+    windows = [Window("idle", 0.1, 0.4, 1.1, 1.4), steady(2.0, 3.5)]
+    found = energy.measure(Trace({"package": COUNTER}, {"package": sample}), windows, evenly())[1]
+    assert found.idle_w == pytest.approx(20, rel=0.01)
+    assert found.net_j == pytest.approx(80 * (found.end_s - found.start_s), rel=0.01)
+    assert one(COUNTER, sample, steady(2.0, 3.5), evenly()).net_j is None
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.03, 0.1, 0.25])
+@pytest.mark.parametrize("period_s", [0.001, 0.02, 0.1])
+def test_a_lag_shows_at_the_step_and_is_corrected(lag_s, period_s):
+    """The edges move back by it, to when it happened."""
+    domain = COUNTER.model_copy(update={"update_period_s": period_s})
+    sample = staircase(step(30, 150, 1.0), period_s, lag_s=lag_s)
+    found = energy.lag_of(sample, domain, 1.0)
+    assert found.known
+    assert found.seconds == pytest.approx(lag_s, abs=0.002)
+    shifted = one(domain, sample, steady(2.2, 3.2), evenly(), load_s=1.0)
+    plain = one(domain, sample, steady(2.2, 3.2), evenly())
+    assert (plain.lag_s, shifted.lag_s) == (None, pytest.approx(lag_s, abs=0.002))
+    assert shifted.start_s == pytest.approx(plain.start_s - lag_s, abs=0.002)
+    assert shifted.gross_j == plain.gross_j
+
+
+def test_a_counter_that_smooths_is_suspect():
+    """Its step is no step, so its lag is not known."""
+    smooth = step(30, 150, 1.0)
+    kernel = np.linspace(0, 1.0, 50)
+    sample = staircase(lambda t: np.mean([smooth(t - k) for k in kernel], axis=0))
+    found = energy.lag_of(sample, COUNTER, 1.0)
+    assert not found.known
+    assert found.suspect
+
+
+def test_without_a_step_nothing_is_said_of_the_lag():
+    """A load that does not follow the child, or barely moves the power."""
+    assert energy.lag_of(staircase(lambda t: 100 * t), COUNTER, 1.0) is None
+    assert energy.lag_of(staircase(step(100, 110, 1.0)), COUNTER, 1.0) is None
+    assert energy.lag_of(staircase(step(30, 150, 1.0), until_s=0.9), COUNTER, 1.0) is None
+
+
+def test_the_waits_of_a_shifted_load_are_paid_at_idle():
+    """Energy of the load alone, and inferences of the load alone."""
+    part_time = GAUGE.model_copy(update={"part_time": True})
+    t_s = np.arange(0, 10, 0.01)
+    busy = (t_s > 2) & ((t_s % 0.3) < 0.25)
+    progress = Progress.of(*_groups(), batch_size=1, shifted=True)
+    sample = sampled(t_s, np.where(busy, 200.0, 50.0))
+    windows = [Window.loose("idle", 0.2, 1.8), Window("steady", 3.0, 3.0, 9.0, 9.0)]
+    found = energy.measure(Trace({"gpu:0": part_time}, {"gpu:0": sample}), windows, progress)[1]
+    assert found.gross_j == pytest.approx(200 * 6 * 0.25 / 0.3, rel=0.01)
+    assert progress.waited_s(3.0, 9.0) == pytest.approx(6 * 0.05 / 0.3, rel=0.01)
+
+
+def _groups():
+    """Queries of 1 ms in groups of 0.25 s, each group 0.3 s after the one before, from 2.1 s on."""
+    starts = np.concatenate([2.1 + 0.3 * g + np.arange(250) * 0.001 for g in range(25)])
+    return (starts * 1e9).astype(np.int64), ((starts + 0.001) * 1e9).astype(np.int64), np.ones(len(starts), dtype=np.int64)
+
+
+def test_a_steady_machine_is_level_and_a_warming_one_is_not():
+    """0.5 K and 0.5 % a minute, beyond their noise; a model is not asked."""
+    t_s = np.arange(0, 30, 0.5)
+    warm = Domain(name="t", sensor="s", quantity="temperature", unit="degC", device="gpu")
+    noise = np.random.default_rng(0).normal(0, 0.05, len(t_s))
+
+    def level(domain, values):
+        return energy.is_level(Trace({domain.name: domain}, {domain.name: sampled(t_s, values)}), 0, 30)
+
+    assert level(warm, 60 + noise)
+    assert not level(warm, 60 + 2 * t_s / 60 + noise)
+    assert level(GAUGE, 200 + noise)
+    assert not level(GAUGE, 200 * (1 + 0.02 * t_s / 60) + noise)
+    assert level(MEAN, 20 + t_s)
