@@ -30,7 +30,7 @@ def build_order(build: Build, suite: Suite, artifacts: Mapping[str, Artifact], f
     task = {
         "model": suite.model(build.model).model_dump(mode="json", exclude={"test"}),
         "build": build.model_dump(mode="json"),
-        "source": {"path": source.path, "format": source.format} if source else None,
+        "source": {"path": source.path, "format": source.format, "facts": source.facts.model_dump()} if source else None,
         "dataset": {"path": dataset.path} if dataset and dataset.format == "npz" else None,
         "folder": str(folder),
         "seed": suite.seed,

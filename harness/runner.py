@@ -30,6 +30,7 @@ SHORT_LEAD_IN_S = 0.2
 """After rounds of warm-up: the same inferences ran until a moment before."""
 ROUND_S = 0.5
 EDGE_PATIENCE_S = 3.0
+QUERY_PATIENCE_S = 10.0
 PART_TIME_PERIOD_S = 0.1
 """Of a power reading whose period the probe could not see: that of every NVIDIA card since Turing."""
 SETTLED = 0.02
@@ -168,7 +169,7 @@ class _Repetition:
         self._begin("steady")
         self._window("steady", self._window_s(), ticks=self._ticks())
         self.child.send("close")
-        self._await("done", max(10.0, min(self.bench.limits.timeout_s, 20 * self.ready["first_query_s"])))
+        self._await("done", self._query_patience_s())
         self._begin("quality")
         self.said = self._await("result", self.bench.limits.timeout_s)
         if "quality" in self.marks:
@@ -256,6 +257,10 @@ class _Repetition:
         ]
         return max(periods, default=None)
 
+    def _query_patience_s(self) -> float:
+        """How long the query under way may still take before it hangs."""
+        return max(QUERY_PATIENCE_S, min(self.bench.limits.timeout_s, 20 * float(self.ready["first_query_s"])))
+
     def _groups(self) -> int:
         """More groups than one repetition can hold, so that each repetition has its own."""
         return int((self._window_s() + LEAD_IN_S) / GROUP_S) + 1
@@ -271,7 +276,7 @@ class _Repetition:
         while time.monotonic() - began_s + ROUND_S <= self.bench.profile.warmup_s:
             round_s = time.monotonic()
             self.child.send("more", seconds=ROUND_S)
-            n = self._await("done", ROUND_S + max(10.0, 20 * self.ready["first_query_s"]))["n"]
+            n = self._await("done", ROUND_S + self._query_patience_s())["n"]
             rates.append(n / (time.monotonic() - round_s))
             if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and self._is_level(began_s):
                 return time.monotonic() - began_s

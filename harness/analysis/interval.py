@@ -10,6 +10,9 @@ import numpy as np
 # The least n at which order statistics give a finite 95 % upper bound of a percentile: 1 - p^n >= .975 (Hahn & Meeker, Statistical Intervals, ch. 5).
 LEAST_N = {90: 36, 95: 72, 99: 368}
 
+FIXED, STOPPED = 0.975, 0.9825
+"""Quantile of t of a 95 % interval at a fixed number of launches, and of one reported after a stopping rule: the latter covers 94.1-96.6 %."""
+
 
 class Interval(NamedTuple):
     """An estimate with its bounds; the bounds are NaN where one value says nothing of the spread."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analysis.stopping import FIXED
+from harness.analysis.interval import FIXED
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -43,12 +44,21 @@ class Objective:
             launches: Of each case; empty where nothing was measured.
             margin: Relative.
         """
-        logs = [np.log(np.asarray(each, dtype=np.float64)) for each in launches]
-        count = np.array([len(each) for each in logs])
-        mean = np.array([np.mean(each) if len(each) else np.nan for each in logs])
+        return cls.of_values([np.log(np.asarray(each, dtype=np.float64)) for each in launches], float(np.log1p(margin)))
+
+    @classmethod
+    def of_values(cls, launches: Sequence[Floats], margin: float) -> Objective:
+        """From values whose differences count, one array of launches a case.
+
+        Args:
+            launches: Of each case, shape (R,); empty where nothing was measured.
+            margin: In the values' own unit.
+        """
+        count = np.array([len(each) for each in launches])
+        mean = np.array([np.mean(each) if len(each) else np.nan for each in launches])
         # One launch says nothing of the spread: an infinite standard error separates it from nobody.
-        u = np.array([np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf for each in logs])
-        return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), float(np.log1p(margin)))
+        u = np.array([np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf for each in launches])
+        return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), margin)
 
 
 def dominates(objectives: Sequence[Objective], q: float = FIXED) -> Bools:
@@ -65,19 +75,27 @@ def dominates(objectives: Sequence[Objective], q: float = FIXED) -> Bools:
     Returns:
         Shape (n, n): [a, b] is True where a dominates b.
     """
-    n = len(objectives[0].mean)
-    alpha_better = (0.025 if q == FIXED else 0.01) / len(objectives)
-    found = np.zeros((n, n), dtype=np.bool_)
-    rows = max(1, CHUNK // max(n, 1))
-    for start in range(0, n, rows):
-        part = slice(start, start + rows)
-        as_good, better = np.ones_like(found[part]), np.zeros_like(found[part])
-        for objective in objectives:
-            difference, u, nu = _differences(objective, part)
-            as_good &= difference + _t(0.05, nu) * u <= objective.margin
-            better |= difference + _t(alpha_better, nu) * u < 0
-        found[part] = as_good & better
-    return found
+    as_good, better = _shown(objectives, q)
+    return as_good & better
+
+
+def unsettled(objectives: Sequence[Objective], q: float = FIXED) -> Bools:
+    """Which pairs are open: where it is not yet told whether one case dominates the other.
+
+    [i, j] is open where neither is shown to be dominated by any case, i is not shown to be better than j on some objective
+    (so that j may still dominate it), and the two are not shown to be equal within the margins.
+
+    Args:
+        objectives: k of them, over the same n cases, all known: a case with NaN would stay open for ever.
+        q: As for `dominates`.
+
+    Returns:
+        Shape (n, n), False on the diagonal.
+    """
+    as_good, better = _shown(objectives, q)
+    alive = ~(as_good & better).any(axis=0)
+    equal = as_good & as_good.T
+    return ~better & ~equal & alive[:, None] & alive[None, :] & ~np.eye(len(alive), dtype=np.bool_)
 
 
 def front(points: Floats) -> Bools:
@@ -139,6 +157,21 @@ def p_front(launches: Sequence[Floats], shared: Floats | None = None, draws: int
     return result
 
 
+def _shown(objectives: Sequence[Objective], q: float) -> tuple[Bools, Bools]:
+    """(as good as the other within every margin, better than the other on some objective), each shape (n, n)."""
+    n = len(objectives[0].mean)
+    alpha_better = (0.025 if q == FIXED else 0.01) / len(objectives)
+    as_good, better = np.ones((n, n), dtype=np.bool_), np.zeros((n, n), dtype=np.bool_)
+    rows = max(1, CHUNK // max(n, 1))
+    for start in range(0, n, rows):
+        part = slice(start, start + rows)
+        for objective in objectives:
+            difference, u, nu = _differences(objective, part)
+            as_good[part] &= difference + _t(0.05, nu) * u <= objective.margin
+            better[part] |= difference + _t(alpha_better, nu) * u < 0
+    return as_good, better
+
+
 def _differences(objective: Objective, part: slice) -> tuple[Floats, Floats, Floats]:
     """(a - b, its standard error, Welch's degrees of freedom), shape (rows, n), of a chunk of rows a against all b."""
     mean, variance, nu = objective.mean, objective.u**2, objective.nu
@@ -152,11 +185,17 @@ def _differences(objective: Objective, part: slice) -> tuple[Floats, Floats, Flo
 
 def _t(alpha: float, nu: Floats) -> Floats:
     """Upper one-sided quantile of t for many degrees of freedom, rounded down to whole ones: a table is a thousand times quicker, and errs to the safe side."""
+    table = _t_table(alpha)
+    whole = np.clip(np.nan_to_num(nu, posinf=1e9), 1, 200).astype(np.int64)
+    return np.where(np.isinf(nu), table[-1], table[whole - 1])
+
+
+@functools.cache
+def _t_table(alpha: float) -> Floats:
+    """Upper quantiles of t for 1 to 200 degrees of freedom, and last that of the normal distribution."""
     from scipy.stats import norm, t
 
-    table = np.asarray(t.isf(alpha, np.arange(1, 201)))
-    whole = np.clip(np.nan_to_num(nu, posinf=1e9), 1, 200).astype(np.int64)
-    return np.where(np.isinf(nu), norm.isf(alpha), table[whole - 1])
+    return np.append(t.isf(alpha, np.arange(1, 201)), norm.isf(alpha))
 
 
 def _padded(launches: Sequence[Floats]) -> tuple[Floats, NDArray[np.int64]]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from harness.analysis.interval import Interval, mean_interval
+from collections.abc import Collection, Sequence
 
-FIXED, STOPPED = 0.975, 0.9825
-"""Quantile of t of a 95 % interval at a fixed number of launches, and of one reported after a stopping rule: the latter covers 94.1-96.6 %."""
+import numpy as np
+
+from harness.analysis.interval import FIXED, STOPPED, Interval, mean_interval
+from harness.analysis.pareto import Objective, unsettled
+
+__all__ = ["FIXED", "OPEN_PAIRS_CAP", "STOPPED", "HalfWidth", "OpenPairs", "quantile"]
+
+OPEN_PAIRS_CAP = 60
+"""The most launches of one case under `OpenPairs`."""
 
 
 class HalfWidth:
@@ -45,6 +52,44 @@ class HalfWidth:
         """Whether no further launch is wanted."""
         enough = len(self._values) >= self.first and self.reached is not False
         return enough or len(self._values) >= self.cap
+
+
+class OpenPairs:
+    """Repeat only the cases whose place on the front is not settled, because they belong to a pair that is open.
+
+    A pair (i, j) is open as long as j may still turn out to dominate i: neither is shown to be dominated by anybody, i is not
+    shown to be better than j on some objective, and the two are not shown to be equal within the margins. Shown means with the
+    error rates of a stopping rule: see `pareto.dominates`. Simulated, it finds the right front with 90 % probability in 0.3-0.5
+    of the launches that equal allocation needs (`python -m benchmarks open_pairs`).
+
+    Args:
+        first: Launches of every case before any is judged.
+        margins: How much worse is still as good, one for each objective.
+        cap: The most launches of one case.
+    """
+
+    def __init__(self, first: int, margins: Sequence[float], cap: int = OPEN_PAIRS_CAP) -> None:
+        self.first, self.margins, self.cap = first, margins, cap
+        self._launches: dict[str, list[Sequence[float]]] = {}
+
+    def add(self, case: str, values: Sequence[float]) -> None:
+        """One more launch of a case: its objectives, smaller is better, a logarithm where the margin is relative."""
+        self._launches.setdefault(case, []).append(values)
+
+    @property
+    def open(self) -> Collection[str]:
+        """The cases of which a further launch is wanted."""
+        judged = [case for case, launches in self._launches.items() if len(launches) >= self.first]
+        values = [np.asarray(self._launches[case], dtype=np.float64) for case in judged]
+        objectives = [Objective.of_values([each[:, k] for each in values], margin) for k, margin in enumerate(self.margins)]
+        pairs = unsettled(objectives, STOPPED) if judged else np.zeros((0, 0), dtype=np.bool_)
+        in_pair = {case for case, is_in in zip(judged, (pairs | pairs.T).any(axis=1), strict=True) if is_in}
+        return {case for case, launches in self._launches.items() if (case in in_pair or case not in judged) and len(launches) < self.cap}
+
+    @property
+    def finished(self) -> bool:
+        """Whether no further launch is wanted."""
+        return not self.open
 
 
 def quantile(half_width: float | None) -> float:
