@@ -33,7 +33,7 @@ bench: $(STAMP) ## run SUITE at PROFILE, print the table, say where the report l
 	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2
 
 lint: $(STAMP) ## ruff (with docstrings) and mypy (strict)
 	@$(BIN)/ruff format --check harness tests benchmarks

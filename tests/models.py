@@ -6,23 +6,23 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-_KEEP = []
+from filelock import FileLock
 
 
 @cache
 def models() -> Path:
     """The folder of the models."""
-    folder = tempfile.TemporaryDirectory(prefix="harness-models-")
-    _KEEP.append(folder)  # removed when the session ends
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    done = subprocess.run([sys.executable, "-m", "tests.make_models", folder.name], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-4000:]
-    return Path(folder.name)
+    folder = Path(os.environ["HARNESS_TEST_MODELS"])
+    with FileLock(folder / ".lock"):
+        if not (folder / "said.json").exists():
+            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+            done = subprocess.run([sys.executable, "-m", "tests.make_models", str(folder)], env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[-4000:]
+    return folder
 
 
 @cache
