@@ -17,7 +17,7 @@ from harness.store import read_run
 from harness.suite import load_suite
 from tests import tiny
 
-PROFILE = PROFILES["quick"].model_copy(update={"first": 2, "cap": 2, "window_s": 0.2, "idle_s": 0.05})
+PROFILE = PROFILES["quick"].model_copy(update={"first": 2, "cap": 2, "window_s": 0.4, "idle_s": 0.05})
 
 
 class Watcher:

