@@ -5,16 +5,19 @@ The first run, `--resume` and the stopping rule are one mechanism: ask for the n
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from harness.analysis.scope import case_energy
-from harness.analysis.stopping import HalfWidth
+from harness.analysis.stopping import OPEN_PAIRS_CAP, HalfWidth, OpenPairs
 from harness.schema import Build, Case, Catalogue, Profile, Record, Suite, Task
 
 GIVE_UP_AFTER = 2
 """A case that has failed so often and never succeeded is not asked again in this session."""
+MARGIN = math.log1p(0.01)
+"""How much more energy or time still counts as as good, as a difference of logarithms."""
 START_S = 0.7
 BUILD_S = 9.0
 
@@ -39,7 +42,7 @@ def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cac
     for record in records:
         if record.case_id:
             by_case[record.case_id].append(record)
-    for repetition in range(profile.cap):
+    for repetition in range(_cap(suite, profile)):
         wanted = _wanted(suite, profile, by_case, repetition)
         order = sorted(wanted, key=lambda case: case.case_id)
         random.Random(f"{suite.seed}/{repetition}").shuffle(order)  # noqa: S311  a design, not a secret
@@ -54,7 +57,7 @@ def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[fl
     warmup_s = min(profile.warmup_s, max(3.0, profile.slope_s * 1.5)) if profile.warmup_s else 0.0
     fixed_s = START_S + 2 * profile.idle_s + warmup_s + 1.0 + profile.window_s
     round_s = sum(fixed_s + catalogue.engines[case.engine].load_s for case in suite.cases)
-    return round_s * profile.first, round_s * profile.cap
+    return round_s * profile.first, round_s * _cap(suite, profile)
 
 
 def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
@@ -81,8 +84,54 @@ def _missing_builds(suite: Suite, records: Iterable[Record], cached: Collection[
     return [build for build in needed_builds(suite, cached) if build.build_id not in done]
 
 
+def _by_pairs(suite: Suite, profile: Profile) -> bool:
+    """Whether the place on the front decides; a profile without a target, such as quick, repeats nothing by any rule."""
+    return suite.stopping == "open_pairs" and profile.half_width is not None
+
+
+def _cap(suite: Suite, profile: Profile) -> int:
+    return OPEN_PAIRS_CAP if _by_pairs(suite, profile) else profile.cap
+
+
 def _wanted(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
-    """The cases whose repetition of this number is asked for; a baseline stays while a comparison with it is open."""
+    """The cases whose repetition of this number is asked for."""
+    if _by_pairs(suite, profile) and repetition >= profile.first:
+        return _in_open_pairs(suite, profile, by_case, repetition)
+    return _too_wide(suite, profile, by_case, repetition)
+
+
+def _in_open_pairs(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
+    """Those whose place on the front of energy, latency and quality the repetitions before leave open.
+
+    A case without energy or latency is on no front. Cases stand on one front as in the tables: of one model and metric, all measured or all
+    modelled.
+    """
+    rules: dict[object, OpenPairs] = defaultdict(lambda: OpenPairs(profile.first, (MARGIN, MARGIN, suite.quality_margin)))
+    for case in suite.cases:
+        records = by_case.get(case.case_id, ())
+        for peers, values in [] if _hopeless(records, repetition) else _places(suite, case, records, repetition):
+            rules[peers].add(case.case_id, values)
+    open_ = {case_id for rule in rules.values() for case_id in rule.open}
+    return [case for case in suite.cases if case.case_id in open_]
+
+
+def _places(suite: Suite, case: Case, records: Sequence[Record], before: int) -> Iterator[tuple[object, tuple[float, float, float]]]:
+    """(whom it is compared with, its place: ln energy, ln latency, loss of quality) of each repetition before one that has them.
+
+    Quality is what these test samples say: more launches do not make them more, so only its scatter between launches counts.
+    """
+    for record in _usable(records, before):
+        each = case_energy(record.measurements, case.device, suite.domains)
+        if each.energy_j and each.energy_j > 0 and record.latency and record.latency.p50_s > 0:
+            evidence = "measured" if each.kind in ("counter", "sampled") else each.kind
+            quality = record.quality
+            loss = 0.0 if quality is None else quality.value * (-1 if quality.direction == "higher" else 1)
+            metric = quality.metric if quality else None
+            yield (case.model, metric, evidence), (math.log(each.energy_j), math.log(record.latency.p50_s), loss)
+
+
+def _too_wide(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
+    """Those whose interval is not narrow enough; a baseline stays while a comparison with it is open."""
     open_ = {case.case_id for case in suite.cases if _is_open(suite, case, profile, by_case.get(case.case_id, ()), repetition)}
     baselines = {case.baseline_case_id for case in suite.cases if case.case_id in open_ and repetition >= profile.first}
     return [
@@ -107,9 +156,14 @@ def _is_open(suite: Suite, case: Case, profile: Profile, records: Sequence[Recor
 
 def _energies(suite: Suite, case: Case, records: Sequence[Record], before: int) -> list[float]:
     """Joules per inference of the repetitions before one."""
-    ok = {r.repetition: r for r in records if r.status == "ok" and r.repetition < before}
-    found = (case_energy(record.measurements, case.device, suite.domains).energy_j for _, record in sorted(ok.items()))
+    found = (case_energy(record.measurements, case.device, suite.domains).energy_j for record in _usable(records, before))
     return [energy_j for energy_j in found if energy_j is not None]
+
+
+def _usable(records: Iterable[Record], before: int) -> list[Record]:
+    """The repetitions before one that are ok and whose energy nothing forbids, in their order."""
+    ok = {r.repetition: r for r in records if r.status == "ok" and r.repetition < before}
+    return [record for _, record in sorted(ok.items()) if not any(f.invalid for f in record.warnings)]
 
 
 def _hopeless(records: Iterable[Record], repetition: int) -> bool:

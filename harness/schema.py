@@ -271,6 +271,8 @@ class Suite(Noun):
     domains: tuple[str, ...] | None = None
     """What counts as a case's energy; null: the domains of its device."""
     quality_margin: float = 0.01
+    stopping: Literal["half_width", "open_pairs"] = "half_width"
+    """After the first repetitions: half_width repeats each case until its interval is narrow, open_pairs those whose place on the front is not settled."""
     limits: Limits = Limits()
     seed: int = 0
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import plan
-from harness.schema import PROFILES, Measurement, Profile, Record, Suite, Task
+from harness.analysis.stopping import OPEN_PAIRS_CAP
+from harness.schema import PROFILES, Finding, Latency, Measurement, Profile, Quality, Record, Suite, Task
 from harness.suite import load_suite
 from tests.catalogue import CATALOGUE
 
@@ -152,3 +153,80 @@ def test_an_artifact_that_was_lost_is_built_again(tmp_path):
     suite = suite_of(tmp_path, "[dense]")
     records = play(suite, QUICK)
     assert {t.build.step.recipe for t in plan.next_block(suite, QUICK, records, cached=(), attempt=2)} == {"dataset", "train", "tflite"}
+
+
+def test_an_energy_that_is_forbidden_settles_nothing(tmp_path):
+    """A repetition with an invalid energy is asked for again as if it had none, up to the cap."""
+    suite = suite_of(tmp_path, "[dense]")
+    stuck = Finding(code="sensor_stuck", sentence="stuck", invalid=True)
+    steady = play(suite, STANDARD)
+    assert len(repetitions(steady)[suite.cases[0].case_id]) == STANDARD.first
+    spoilt = [r.model_copy(update={"warnings": (stuck,)}) if r.case_id and r.repetition == 0 else r for r in steady]
+    assert repetitions(play(suite, STANDARD, records=spoilt))[suite.cases[0].case_id] == list(range(STANDARD.first + 1))
+
+
+# --- open pairs ---
+
+
+def placed(task: Task, scatter: float, energy_j: float, latency_s: float, quality: float | None = 0.97) -> Record:
+    """A repetition at this place, energy and latency a little above and below in turn."""
+    factor = 1 + scatter * (-1) ** task.repetition
+    record = record_of(task, energy_j=energy_j * factor)
+    seconds = latency_s * factor
+    return record.model_copy(
+        update={
+            "latency": Latency(queries=1, mean_s=seconds, p50_s=seconds, p90_s=None, p95_s=None, p99_s=None),
+            "quality": None if quality is None else Quality(metric="accuracy", direction="higher", value=quality, samples=360),
+        }
+    )
+
+
+def follow(suite: Suite, places: dict[str, tuple], profile: Profile = STANDARD, scatter: float = 0.01) -> dict[str, list[int]]:
+    """The repetitions of each variant, each at its place."""
+    suite = suite.model_copy(update={"stopping": "open_pairs"})
+    cached, records = {build.build_id for build in suite.builds}, []
+    while block := [task for task in plan.next_block(suite, profile, records, cached=cached) if task.case]:
+        records += [placed(task, scatter, *places[task.case.variant]) for task in block]
+    return {case.variant: repetitions(records)[case.case_id] for case in suite.cases}
+
+
+def test_only_cases_whose_place_on_the_front_is_open_are_repeated(tmp_path):
+    """One far ahead and one far behind are done after the first blocks; two that nearly agree are repeated together until they are told apart or equal."""
+    done = follow(suite_of(tmp_path, "[dense, float16, int8, prune]"), {
+        "dense": (1.0, 1.0), "float16": (1.008, 1.0), "int8": (5.0, 0.1), "prune(final_sparsity=0.9)": (9.0, 9.0),
+    })  # fmt: skip
+    assert done["int8"] == done["prune(final_sparsity=0.9)"] == list(range(STANDARD.first))
+    assert done["dense"] == done["float16"]
+    assert STANDARD.cap < len(done["dense"]) <= OPEN_PAIRS_CAP
+
+
+def test_a_better_quality_settles_the_one_side_and_a_margin_the_other(tmp_path):
+    """Equal in energy and time, worse by 3 points: that is dominated. Worse by half a point is not as good, but cannot dominate either."""
+    suite = suite_of(tmp_path)
+    assert len(follow(suite, {"dense": (1.0, 1.0, 0.97), "float16": (1.0, 1.0, 0.94)})["dense"]) < OPEN_PAIRS_CAP
+    assert len(follow(suite, {"dense": (1.0, 1.0, 0.97), "float16": (2.0, 2.0, 0.965)})["dense"]) == STANDARD.first
+
+
+def test_cases_of_different_evidence_stand_on_no_common_front(tmp_path):
+    """Without a quality on one side there is nothing to compare: both are done after the first blocks."""
+    assert set(map(len, follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.0, 1.0, None)}).values())) == {STANDARD.first}
+
+
+def test_what_cannot_be_settled_ends_at_the_cap(tmp_path):
+    """Under a scatter of 20 % two that differ by 1 % are neither told apart nor shown to be equal."""
+    done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.01, 1.0)}, scatter=0.2)
+    assert set(map(len, done.values())) == {OPEN_PAIRS_CAP}
+
+
+def test_the_quick_profile_repeats_nothing_by_any_rule(tmp_path):
+    """It tells what it has seen."""
+    done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.01, 1.0)}, QUICK)
+    assert set(map(len, done.values())) == {QUICK.first}
+
+
+def test_a_case_that_fails_leaves_the_others_to_their_pairs(tmp_path):
+    """Given up, it is in no pair; those that work are asked as before."""
+    suite = suite_of(tmp_path).model_copy(update={"stopping": "open_pairs"})
+    bad = suite.cases[0].case_id
+    records = play(suite, STANDARD, answer=lambda t: "failed" if t.case and t.case.case_id == bad else "ok")
+    assert len(repetitions(records)[suite.cases[1].case_id]) == STANDARD.first

@@ -55,9 +55,10 @@ class Objective:
             margin: In the values' own unit.
         """
         count = np.array([len(each) for each in launches])
-        mean = np.array([np.mean(each) if len(each) else np.nan for each in launches])
+        # From the first launch on, so that equal launches have exactly their value as mean, and no scatter out of rounding.
+        mean = np.array([each[0] + np.mean(each - each[0]) if len(each) else np.nan for each in launches])
         # One launch says nothing of the spread: an infinite standard error separates it from nobody.
-        u = np.array([np.std(each, ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf for each in launches])
+        u = np.array([np.std(each - each[0], ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf for each in launches])
         return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), margin)
 
 
@@ -93,9 +94,10 @@ def unsettled(objectives: Sequence[Objective], q: float = FIXED) -> Bools:
         Shape (n, n), False on the diagonal.
     """
     as_good, better = _shown(objectives, q)
-    alive = ~(as_good & better).any(axis=0)
+    alive = ~np.any(as_good & better, axis=0, keepdims=True)
     equal = as_good & as_good.T
-    return ~better & ~equal & alive[:, None] & alive[None, :] & ~np.eye(len(alive), dtype=np.bool_)
+    pairs: Bools = ~better & ~equal & alive & alive.T & ~np.eye(len(better), dtype=np.bool_)
+    return pairs
 
 
 def front(points: Floats) -> Bools:

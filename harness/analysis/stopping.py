@@ -82,9 +82,9 @@ class OpenPairs:
         judged = [case for case, launches in self._launches.items() if len(launches) >= self.first]
         values = [np.asarray(self._launches[case], dtype=np.float64) for case in judged]
         objectives = [Objective.of_values([each[:, k] for each in values], margin) for k, margin in enumerate(self.margins)]
-        pairs = unsettled(objectives, STOPPED) if judged else np.zeros((0, 0), dtype=np.bool_)
-        in_pair = {case for case, is_in in zip(judged, (pairs | pairs.T).any(axis=1), strict=True) if is_in}
-        return {case for case, launches in self._launches.items() if (case in in_pair or case not in judged) and len(launches) < self.cap}
+        pairs = unsettled(objectives, STOPPED)
+        settled = {judged[k] for k in np.flatnonzero(~np.any(pairs | pairs.T, axis=1))}
+        return {case for case, launches in self._launches.items() if case not in settled and len(launches) < self.cap}
 
     @property
     def finished(self) -> bool:

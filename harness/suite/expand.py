@@ -56,13 +56,14 @@ def expand(
         document.blame(("matrices",), f"no case is left for device {device!r}")
     return Suite(
         name=written.name,
-        sha256=_hash(written.model_dump(mode="json", exclude={"models"}), [_identity(model) for model in models if model]),
+        sha256=_hash(_content(written), [_identity(model) for model in models if model]),
         models=tuple(model for model in models if model),
         cases=tuple(cases),
         builds=tuple(expansion.builds.values()),
         impossible=tuple(expansion.impossible.values()),
         domains=None if written.domains == "auto" else tuple(written.domains),
         quality_margin=written.quality.margin,
+        stopping=written.stopping,
         limits=written.limits,
         seed=written.seed,
     )
@@ -301,6 +302,12 @@ def _call(name: str, model: type[BaseModel] | None, values: Mapping[str, Any]) -
 
 def _number(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _content(written: SuiteFile) -> dict[str, Any]:
+    """What the suite's hash is of; a field that came later is in it only where it says something new, so that old runs keep their hash."""
+    content = written.model_dump(mode="json", exclude={"models"})
+    return {name: value for name, value in content.items() if (name, value) != ("stopping", "half_width")}
 
 
 def _identity(model: Model) -> dict[str, Any]:

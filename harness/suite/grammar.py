@@ -100,6 +100,13 @@ class SuiteFile(Strict):
     matrices: Annotated[list[Matrix], Field(min_length=1)]
     domains: Literal["auto"] | Annotated[list[Name], Field(min_length=1)] = "auto"
     quality: QualityRule = QualityRule()
+    stopping: Annotated[
+        Literal["half_width", "open_pairs"],
+        Field(
+            description="what is repeated after the first repetitions: each case until its interval is narrow, or the cases whose place "
+            "on the front of energy, latency and quality is not settled; the quick profile repeats nothing"
+        ),
+    ] = "half_width"
     limits: Limits = Limits()
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 

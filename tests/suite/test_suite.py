@@ -106,6 +106,9 @@ def test_a_content_hash_follows_what_determines_the_result(tmp_path):
         (GOOD + "quality: {margin: 1 %}\n", 7, ["margin", "fraction"]),
         (GOOD + "limits: {timeout_s: 60 s}\n", 7, ["timeout_s", "seconds"]),
         (GOOD + "limits: {timeout_ms: 60}\n", 7, ["did you mean 'timeout_s'"]),
+        (GOOD + "stopping: open_pair\n", 7, ["'stopping'", "did you mean 'open_pairs'"]),
+        (GOOD + "stopping: 0.01\n", 7, ["'stopping'", "half_width", "open_pairs"]),
+        (GOOD + "stoping: open_pairs\n", 7, ["did you mean 'stopping'"]),
         (GOOD + "variannts: [dense]\n", 7, ["variannts", "'variants'"]),
         (GOOD + "name: again\n", 7, ["duplicate key"]),
         (GOOD + "1: 2\n", 7, ["not text"]),
@@ -231,3 +234,11 @@ def test_the_json_schema_knows_the_names():
     """An editor can complete engines, variants and their parameters."""
     text = str(json_schema(CATALOGUE))
     assert all(word in text for word in ("litert", "final_sparsity", "digits-cnn", "graph_optimization"))
+
+
+def test_a_suite_chooses_its_stopping_rule(tmp_path):
+    """By name; told in the schema; the default leaves the hash of suites that were written before there was a choice."""
+    plain, chosen = load(tmp_path, GOOD), load(tmp_path, GOOD + "stopping: open_pairs\n")
+    assert (plain.stopping, chosen.stopping) == ("half_width", "open_pairs")
+    assert plain.sha256 == load(tmp_path, GOOD + "stopping: half_width\n").sha256 != chosen.sha256
+    assert json_schema(CATALOGUE)["properties"]["stopping"]["enum"] == ["half_width", "open_pairs"]
