@@ -52,3 +52,7 @@ class WorkerError(HarnessError):
 
 class StoreError(HarnessError):
     """The results folder or the cache cannot be read or written."""
+
+
+class MeterError(HarnessError):
+    """A meter's log cannot be read, does not fit the run, or cannot calibrate the sensor."""

@@ -546,6 +546,40 @@ class Record(Noun):
     """The last lines a child that failed wrote."""
 
 
+# --- an external meter -----------------------------------------------------------------------------------------------
+
+
+class MeterReading(Noun):
+    """What a meter saw of one record, which it names."""
+
+    task: Literal["build", "case"]
+    case_id: str | None
+    build_id: str | None
+    repetition: int
+    attempt: int
+    measurements: tuple[Measurement, ...]
+    """One for each phase, between the phase's own edges; `gross_j` is null where the meter does not cover it."""
+    findings: tuple[Finding, ...] = ()
+    """Why a phase has no energy."""
+
+
+class Meter(Noun):
+    """An imported log: `meters/<name>.json`, beside it the samples on Unix time as `meters/<name>.parquet`."""
+
+    schema_version: int = SCHEMA_VERSION
+    domain: Domain
+    source: str
+    """Name of the log's file."""
+    sha256: str
+    clock_offset_s: float = 0.0
+    """How far the meter's clock is ahead of the run's: subtract it from the sample's times."""
+    clock_u_s: float | None = None
+    """Standard uncertainty of that; null where it was not found but given."""
+    told: tuple[str, ...] = ()
+    """What was guessed of columns, units, zone and clock, as sentences."""
+    readings: tuple[MeterReading, ...] = ()
+
+
 # --- a run -----------------------------------------------------------------------------------------------------------
 
 
