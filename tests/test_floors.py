@@ -33,11 +33,12 @@ FLOORS: dict[str, int] = {
             "variants",
             "engines",
             "sensors",
+            "meters",
             "report",
         ],
         2,
     ),
-    **dict.fromkeys(["measure", "build", "runner", "doctor", "orders", "machine"], 3),
+    **dict.fromkeys(["measure", "build", "runner", "doctor", "orders", "machine", "metering", "calibrate"], 3),
     **dict.fromkeys(["campaign", "progress"], 4),
     "cli": 5,
 }
