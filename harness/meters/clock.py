@@ -16,7 +16,7 @@ Clock = Literal["unix", "local"]
 
 QUARTER_S = 900.0
 """Offsets of zones, and their changes, are whole quarter hours."""
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  clock readings without a zone are what this counts
+EPOCH = datetime(1970, 1, 1)
 UNITS = ((1e17, 1e-9, "ns"), (1e14, 1e-6, "us"), (1e11, 1e-3, "ms"), (1e8, 1.0, "s"))
 """Unix times tell their unit by their size."""
 PATTERN = re.compile(

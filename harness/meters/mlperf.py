@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -84,7 +85,7 @@ def _row(line: str) -> tuple[str | None, list[float]]:
     if len(fields) < 4 or fields[0] != "Time":
         return None, []
     try:
-        watts = [float(value) for key, value in zip(fields, fields[1:], strict=False) if key == "Watts"]
+        watts = [float(value) for key, value in itertools.pairwise(fields) if key == "Watts"]
     except ValueError:
         return None, []
     return fields[1], [float("nan") if value == NOTHING else value for value in watts]
