@@ -1,0 +1,119 @@
+"""Power that a meter saw and the spans in which a load is known -> how far the meter's clock is ahead, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.schema import Floats
+
+LEAST_STEP_S = 0.01
+MOST_POINTS = 2**21
+LEAST_SHARE = 0.5
+"""Of the known spans that a shift must keep within the log."""
+LEAST_CORRELATION = 0.5
+LEAST_CONTRAST = 1.25
+"""How much more of the variance the second-best shift must leave unexplained."""
+APART_PERIODS = 3.0
+APART_S = 2.0
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Where the load is found in a meter's log.
+
+    Attributes:
+        offset_s: How far the meter's clock is ahead: subtract it from the log's times.
+        u_s: Standard uncertainty: a rectangle as wide as the meter's period (GUM 4.3.7).
+        correlation: Of power and load at that shift.
+        runner_up: Of the best shift elsewhere; null where there is none.
+        share: Of the known spans that the log then covers.
+    """
+
+    offset_s: float
+    u_s: float
+    correlation: float
+    runner_up: float | None
+    share: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the shift stands out: it correlates, and no other comes near."""
+        second = max(self.runner_up or 0.0, 0.0)
+        return self.correlation >= LEAST_CORRELATION and 1 - second**2 >= LEAST_CONTRAST * (1 - self.correlation**2)
+
+
+def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float, float]]) -> Pulse | None:
+    """Cross-correlate a meter's power with the load known in some spans.
+
+    For every shift the weighted correlation of power and load over the known spans that the log covers, all shifts at once by
+    six convolutions (weighted normalised cross-correlation; Padfield 2012, masked registration, in one dimension).
+
+    Args:
+        t_s: Of the readings, on the meter's clock, rising.
+        power_w: Same shape; NaN where missing.
+        spans: (start, end, load) on the run's clock; the load in any unit, such as 0 idle and 1 at work.
+
+    Returns:
+        Null where there are too few readings, or all spans have one load.
+    """
+    good = np.isfinite(power_w)
+    t_s, power_w = t_s[good], power_w[good]
+    if len(t_s) < 4 or len({load for _, _, load in spans}) < 2:
+        return None
+    period_s = float(np.median(np.diff(t_s)))
+    begin_s, end_s = min(s[0] for s in spans), max(s[1] for s in spans)
+    step_s = max(LEAST_STEP_S, period_s / 4, (t_s[-1] - t_s[0] + end_s - begin_s) / MOST_POINTS)
+    power = np.interp(np.arange(t_s[0], t_s[-1], step_s), t_s, power_w)
+    load, weight = _sampled(spans, begin_s, end_s, step_s)
+    correlation, share = _correlations(power - np.mean(power), load, weight)
+    if not np.any(np.isfinite(correlation)):
+        return None
+    best = int(np.nanargmax(correlation))
+    lag = best + _vertex(correlation, best) - (len(load) - 1)
+    apart = int(max(APART_S, APART_PERIODS * period_s) / step_s)
+    others = np.concatenate([correlation[: max(best - apart, 0)], correlation[best + apart + 1 :]])
+    return Pulse(
+        offset_s=float(t_s[0] + lag * step_s - begin_s),
+        u_s=period_s / float(np.sqrt(12)),
+        correlation=float(correlation[best]),
+        runner_up=float(np.nanmax(others)) if np.any(np.isfinite(others)) else None,
+        share=float(share[best]),
+    )
+
+
+def _sampled(spans: Sequence[tuple[float, float, float]], begin_s: float, end_s: float, step_s: float) -> tuple[Floats, Floats]:
+    """(load, 1 where it is known and 0 elsewhere) on a grid."""
+    t_s = np.arange(begin_s, end_s, step_s)
+    load, weight = np.zeros(len(t_s)), np.zeros(len(t_s))
+    for start_s, stop_s, level in spans:
+        inside = (t_s >= start_s) & (t_s < stop_s)
+        load[inside], weight[inside] = level, 1.0
+    return load, weight
+
+
+def _correlations(power: Floats, load: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """(correlation, share of the weight inside the log) at each shift; NaN where too little is inside, or nothing varies."""
+    from scipy.signal import correlate
+
+    present = np.ones(len(power))
+    w, wl, wll = (correlate(present, each, method="fft") for each in (weight, weight * load, weight * load**2))
+    wp, wlp = (correlate(power, each, method="fft") for each in (weight, weight * load))
+    wpp = correlate(power**2, weight, method="fft")
+    share = w / weight.sum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        var_load, var_power = wll / w - (wl / w) ** 2, wpp / w - (wp / w) ** 2
+        correlation = (wlp / w - wl * wp / w**2) / np.sqrt(var_load * var_power)
+        usable = (share >= LEAST_SHARE) & (var_load > 1e-6 * np.ptp(load) ** 2) & (var_power > 1e-9 * np.ptp(power) ** 2)
+    return np.where(usable, correlation, np.nan), share
+
+
+def _vertex(values: Floats, at: int) -> float:
+    """Of the parabola through a peak and its neighbours, in steps from the peak."""
+    if at in (0, len(values) - 1):
+        return 0.0
+    left, peak, right = values[at - 1 : at + 2]
+    bend = left - 2 * peak + right
+    return float(0.5 * (left - right) / bend) if np.isfinite(bend) and bend < 0 else 0.0
