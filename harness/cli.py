@@ -27,6 +27,7 @@ SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="a suite file",
 Results = Annotated[Path, typer.Option(help="the results folder", envvar="HARNESS_RESULTS")]
 Device = Annotated[str, typer.Option(help="keep only the cases of this device: cpu, gpu, ...; auto keeps all that this machine has")]
 Trust = Annotated[bool, typer.Option("--trust", help="let models run code of their own, and paths leave the suite's folder")]
+Calibrated = Annotated[bool, typer.Option("--calibrated", help="correct sensors by what `harness calibrate` kept for this machine")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
 
 PIPE_COLUMNS = 140
@@ -152,13 +153,17 @@ def schema() -> None:
 
 
 @app.command(epilog=EXIT_CODES)
-def report(runs: Annotated[list[str], typer.Argument(metavar="RUN...", show_default=False)], results: Results = Path("results")) -> None:
+def report(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", show_default=False)],
+    results: Results = Path("results"),
+    calibrated: Calibrated = False,
+) -> None:
     """Draw the report of a run again; needs no engine and no sensor."""
     from harness import frame
     from harness.report import write
 
     for name in runs:
-        run = _read(name, results)
+        run = _read(name, results, calibrated=calibrated)
         print(write(run, frame.tables([run])))
 
 
@@ -168,6 +173,7 @@ def export(
     results: Results = Path("results"),
     format: Annotated[str, typer.Option(help="md, csv, json or tex")] = "md",
     table: Annotated[str, typer.Option(help="cases, runs, domains or builds")] = "cases",
+    calibrated: Calibrated = False,
 ) -> None:
     """Print a table of a run: one row a case, a repetition, a domain or a build."""
     from harness import frame
@@ -175,7 +181,7 @@ def export(
     from harness.report import export as exported
     from harness.suite.document import nearest
 
-    tables = frame.tables([_read(run, results)])
+    tables = frame.tables([_read(run, results, calibrated=calibrated)])
     if table not in tables:
         raise HarnessError(f"there is no table {table!r}{nearest(table, tables)}")
     sys.stdout.write(exported(tables[table], format=format))
@@ -190,6 +196,57 @@ def doctor(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False
     examination = examine(plugins.catalogue())
     print(to_json(examination) if json else to_text(examination))
     return 0
+
+
+@app.command(name="import-meter", epilog=EXIT_CODES)
+def import_meter(
+    run: RunName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the meter's log; of MLPerf its spl.txt", show_default=False)],
+    results: Results = Path("results"),
+    format: Annotated[str, typer.Option(help="auto, csv, mlperf or nvidia-smi")] = "auto",
+    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="of local times, such as Europe/Berlin", show_default=False)] = None,
+    utc_offset: Annotated[float | None, typer.Option(metavar="SECONDS", help="of local times: local less UTC", show_default=False)] = None,
+    clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="how far the meter's clock is ahead")] = 0.0,
+    find_pulse: Annotated[bool, typer.Option("--find-pulse", help="find that from the run's own load")] = False,
+    channel: Annotated[str | None, typer.Option(help="which column, card or channel of the log", show_default=False)] = None,
+    name: Annotated[str, typer.Option(help="of the new domain: wall, system, ...")] = "wall",
+    rule: Annotated[str, typer.Option(help="trapezoid; rectangle where a row is the mean since the row before")] = "trapezoid",
+) -> None:
+    """Lay a meter's log beside a run: its energy over each phase, as a domain of its own."""
+    from harness.errors import MeterError
+    from harness.metering import covered, import_log
+    from harness.meters import read_log
+    from harness.store import find_run, read_run, write_meter
+
+    if find_pulse and clock_offset:
+        raise MeterError("a clock offset was given, and is to be found too", "give --clock-offset or --find-pulse")
+    stored = read_run(find_run(results, run))
+    log = read_log(file, format, timezone=timezone, utc_offset_s=utc_offset, channel=channel)
+    meter = import_log(stored, log, name=name, rule=rule, clock_offset_s=clock_offset, by_pulse=find_pulse)
+    path = write_meter(Path(stored.folder), meter, log.sample)
+    for sentence in meter.told:
+        print(sentence, file=sys.stderr)
+    whole, count = covered(meter.readings)
+    print(f"{path}: domain {name}, {whole} of {count} repetitions covered")
+
+
+@app.command(epilog=EXIT_CODES)
+def calibrate(
+    run: RunName,
+    domain: Annotated[str, typer.Argument(help="whose sensor is calibrated, such as gpu:0", show_default=False)],
+    results: Results = Path("results"),
+    meter: Annotated[str, typer.Option(help="the imported log, of a meter that feeds this rail alone")] = "wall",
+) -> None:
+    """Fit an on-board sensor's gain and offset against a meter's log, and keep them for this machine; used only where --calibrated is given."""
+    from harness import calibrate as calibration
+    from harness.store import find_run, read_run
+
+    found = calibration.calibrate(read_run(find_run(results, run)), domain, meter)
+    print(
+        f"{domain} of {found.sensor} on {found.host} reads {found.gain:.4f} (+- {found.gain_u:.4f}) x P "
+        f"{found.offset_w:+.2f} W (+- {found.offset_u_w:.2f} W), fitted on {found.pairs} phases from {found.low_w:.4g} to {found.high_w:.4g} W"
+    )
+    print(f"kept in {calibration.keep(found)}")
 
 
 # --- what the commands share ---
@@ -227,12 +284,17 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     return load_suite(suite, catalogue, devices_present(catalogue), device=device, trusted=trust)
 
 
-def _read(name: str, results: Path) -> StoredRun:
-    from harness.store import find_run, read_run
+def _read(name: str, results: Path, *, calibrated: bool = False) -> StoredRun:
+    """A stored run with its meters; with its sensors corrected where that is asked for."""
+    from harness.store import find_run, read_run, with_meters
 
-    run = read_run(find_run(results, name))
+    run = with_meters(read_run(find_run(results, name)))
     for problem in run.problems:
         print(f"warning: {problem}", file=sys.stderr)
+    if calibrated:
+        from harness.calibrate import apply, kept
+
+        run = apply(run, kept())
     return run
 
 
@@ -242,7 +304,7 @@ def _finish(running: Campaign) -> int:
 
     from harness import frame
     from harness.report import terminal, write
-    from harness.store import read_run
+    from harness.store import read_run, with_meters
 
     folder = running.store.folder
     try:
@@ -251,7 +313,7 @@ def _finish(running: Campaign) -> int:
         print(f"interrupted: every finished repetition is stored; go on with `harness run --resume {folder}`", file=sys.stderr)
         raise
     running.observer.done()
-    stored = read_run(folder)
+    stored = with_meters(read_run(folder))
     tables = frame.tables([stored])
     target = write(stored, tables)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
