@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -17,8 +16,7 @@ from harness.meters.clock import QUARTER_S, offset_text, to_unix
 from harness.schema import Domain, Finding, Floats, Measurement, Meter, MeterReading, Phase, Record, Sample, StoredRun
 from harness.store import read_completions
 
-Rule = Literal["trapezoid", "rectangle"]
-
+RULES = ("trapezoid", "rectangle")
 GAIN = 0.01
 """Relative standard uncertainty of a meter's gain: that of a smart plug (measurement.md, section 5); a laboratory's is better."""
 GAP_PERIODS = 3.0
@@ -33,7 +31,7 @@ ZONE_SLACK_S = 60.0
 REMEDY = "log the whole run, with a period well below the window; a longer profile helps a slow meter"
 
 
-def energy_between(log: Log, start_s: float, end_s: float, rule: Rule = "trapezoid") -> float | None:
+def energy_between(log: Log, start_s: float, end_s: float, rule: str = "trapezoid") -> float | None:
     """Energy between two Unix times, J; null where no reading brackets one of them.
 
     Args:
@@ -47,7 +45,7 @@ def energy_between(log: Log, start_s: float, end_s: float, rule: Rule = "trapezo
 
 
 def import_log(
-    run: StoredRun, log: Log, *, name: str = "wall", rule: Rule = "trapezoid", clock_offset_s: float = 0.0, by_pulse: bool = False
+    run: StoredRun, log: Log, *, name: str = "wall", rule: str = "trapezoid", clock_offset_s: float = 0.0, by_pulse: bool = False
 ) -> Meter:
     """What a meter says of each record of a run.
 
@@ -64,7 +62,7 @@ def import_log(
     """
     if name in {d.name for d in run.header.domains} or not name.replace(":", "").replace("-", "").replace("_", "").isalnum():
         raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
-    if rule not in ("trapezoid", "rectangle"):
+    if rule not in RULES:
         raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that carry the mean since the row before")
     told, u_s = list(log.told), None
     if by_pulse:
@@ -92,7 +90,7 @@ def import_log(
     return meter.model_copy(update={"readings": readings})
 
 
-def pulse_in(run: StoredRun, log: Log, rule: Rule = "trapezoid") -> Pulse | None:
+def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
     """The run's own load, found in the log; null where there is none to find."""
     spans = [
         (p.start_s + r.utc_minus_monotonic_s, p.end_s + r.utc_minus_monotonic_s, LOADS[p.name])
@@ -106,7 +104,7 @@ def pulse_in(run: StoredRun, log: Log, rule: Rule = "trapezoid") -> Pulse | None
     return find_pulse(t_s, log.sample.value, spans) if spans else None
 
 
-def in_zone(run: StoredRun, log: Log, rule: Rule = "trapezoid") -> Log:
+def in_zone(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     """A log of local times on Unix time, its zone found in whole quarter hours from the load that it saw.
 
     Raises:
@@ -128,7 +126,7 @@ def in_zone(run: StoredRun, log: Log, rule: Rule = "trapezoid") -> Log:
     return replace(log, sample=Sample(t_s, t_s, log.sample.value), local=False, marks=marks, told=(*log.told, told))
 
 
-def _sure_pulse(run: StoredRun, log: Log, rule: Rule) -> Pulse:
+def _sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
     pulse = pulse_in(run, log, rule)
     if pulse is None:
         raise MeterError("the run has no idle and loaded phases, or the log too few rows, to find its load in it", "give --clock-offset")
@@ -142,7 +140,7 @@ def _pulse_text(pulse: Pulse) -> str:
     return f"{pulse.offset_s:.3f} s +- {pulse.u_s:.3f} s (correlation {pulse.correlation:.2f}, {second})"
 
 
-def _domain(log: Log, name: str, rule: Rule, *, simulated: bool) -> Domain:
+def _domain(log: Log, name: str, rule: str, *, simulated: bool) -> Domain:
     """Of the meter; what is measured beside a simulated sensor is simulated too."""
     return Domain(
         name=name,

@@ -1,0 +1,82 @@
+"""Other people's measurements read by the meters' readers, against truths computed without them; `HARNESS_DATA` names their folder."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.cost import Row, row
+from harness.calibrate import fit, levels
+from harness.energy import integrate, ticks
+from harness.meters import read_log
+from harness.schema import Sample
+
+DATA = Path(os.environ.get("HARNESS_DATA") or Path(__file__).parents[2] / "shared" / "data")
+SESSION_J = 955_892.0
+CARD_ZONE_S = 3600.0
+TICKS_PER_MS = 2933.5
+LEAD_S = 0.050
+"""How long before its told start the meter's first sample lies."""
+VOLT, AMPERE = 0.007568, 0.0488
+SPANS = ((2.0, 0.5), (2.0, 0.5))
+PIECE_S = 0.5
+
+
+def rows() -> list[Row]:
+    """Each figure, or that its file is not here."""
+    return [
+        _of("MLPerf session, energy between its marks", f"{SESSION_J:,.0f} J, 0.1 %", "mlperf*.tar.gz", _session),
+        _of("A100, update period of its power reading", "0.10 s", "nvidia_smi_A100*.csv", _period),
+        _of("RTX 3090 against a meter on its rails, gain on both levels", "0.95 +- 0.01", "pmd_RTX3090*.tar.gz", _gain),
+    ]
+
+
+def _of(figure: str, goal: str, pattern: str, measure: Callable[[Path], str]) -> Row:
+    path = next(DATA.glob(pattern), None)
+    if path is None:
+        return row(figure, goal, "not here")
+    if path.suffix == ".csv":
+        return row(figure, goal, measure(path))
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+        return row(figure, goal, measure(next(Path(folder).iterdir())))
+
+
+def _session(folder: Path) -> str:
+    log = read_log(folder / "run_1" / "spl.txt")
+    energy_j = integrate(log.sample, log.marks["power_begin"], log.marks["power_end"])
+    assert energy_j is not None
+    return f"{energy_j:,.0f} J, {energy_j / SESSION_J - 1:+.4%}"
+
+
+def _period(path: Path) -> str:
+    log = read_log(path, "nvidia-smi", utc_offset_s=0.0)
+    return f"{float(np.median(np.diff(ticks(log.sample).t_s))):.3f} s"
+
+
+def _gain(folder: Path) -> str:
+    """The step 0 - load - 0: gain of each level, and the line through pieces of both."""
+    card = read_log(folder / "gpudata.csv", "nvidia-smi", utc_offset_s=CARD_ZONE_S).sample
+    meter = _rails(folder)
+    marks = sorted({float(text) / 1e6 for text in (folder / "timestamps.csv").read_text().split()[1:]})
+    spans = [(start_s + 2.0, end_s - 0.5) for start_s, end_s in zip(marks, marks[1:], strict=False)]
+    card_w, true_w = levels(card, meter, spans)
+    pieces = [(t_s, t_s + PIECE_S) for start_s, end_s in spans for t_s in np.arange(start_s, end_s - PIECE_S, PIECE_S)]
+    gain, gain_u, offset_w, offset_u_w, _ = fit(*levels(card, meter, pieces))
+    both = ", ".join(f"{a / b:.4f} at {b:.2f} W" for a, b in zip(card_w, true_w, strict=True))
+    return f"{both}; line {gain:.4f} +- {gain_u:.4f}, offset {offset_w:+.2f} +- {offset_u_w:.2f} W"
+
+
+def _rails(folder: Path) -> Sample:
+    """The meter's raw file: a 16-bit clock that wraps, then four pairs of voltage and current, of which three feed the card."""
+    raw = np.fromfile(folder / "PMD_data.bin", dtype="<u2").reshape(-1, 9)
+    clock = np.cumsum(np.diff(raw[:, 0].astype(np.int64), prepend=int(raw[0, 0])) % 65536)
+    pairs = np.maximum(raw[:, 1:].astype("<i2") >> 4, 0).reshape(-1, 4, 2) * (VOLT, AMPERE)
+    start_s = float((folder / "PMD_start_ts.txt").read_text()) / 1e6 - LEAD_S
+    t_s = start_s + clock / TICKS_PER_MS / 1e3
+    return Sample(t_s, t_s, np.prod(pairs, axis=2)[:, [0, 1, 2, 3]].sum(axis=1))
