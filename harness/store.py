@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Meter, MeterReading, Record, Sample, StoredRun, Task, Trace
@@ -172,8 +173,10 @@ def read_run(folder: Path) -> StoredRun:
         raise StoreError(f"{folder / 'run.json'} cannot be read: {error}", "the run cannot be used without it") from None
     try:
         header = Header.model_validate_json(json.dumps(migrate(raw)))
-    except ValueError as error:
-        raise StoreError(f"{folder / 'run.json'} is damaged: {str(error).splitlines()[0]}", "the run cannot be used without it") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise StoreError(f"{folder / 'run.json'} is damaged: {place}: {first['msg']}", "the run cannot be used without it") from None
     records, problems = _read_records(folder / "records.jsonl")
     return StoredRun(str(folder), header, tuple(records), tuple(problems))
 

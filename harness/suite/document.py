@@ -83,13 +83,14 @@ def _text(path: Path) -> str:
             raise SuiteError(f"{path} is larger than 1 MiB, which no suite is", "give the path of a suite file")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SuiteError(f"there is no suite {path}", _suites_nearby(path)) from None
+        raise SuiteError(f"there is no suite {str(path)[:200]}", _suites_nearby(path)) from None
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from None
     except IsADirectoryError:
         raise SuiteError(f"{path} is a folder", _suites_nearby(path / "x")) from None
     except (OSError, ValueError) as error:
-        raise SuiteError(f"{path} cannot be read: {error}", "check the path and its permissions") from None
+        reason = getattr(error, "strerror", None) or error
+        raise SuiteError(f"{str(path)[:200]} cannot be read: {reason}", "check the path and its permissions") from None
 
 
 def _suites_nearby(path: Path) -> str:
