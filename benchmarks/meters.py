@@ -23,8 +23,8 @@ TICKS_PER_MS = 2933.5
 LEAD_S = 0.050
 """How long before its told start the meter's first sample lies."""
 VOLT, AMPERE = 0.007568, 0.0488
-SPANS = ((2.0, 0.5), (2.0, 0.5))
-PIECE_S = 0.5
+SETTLE_S, BEFORE_S, PIECE_S = 2.0, 0.5, 0.5
+"""What of each level is left out after its edge and before the next, and how long the pieces are that give residuals."""
 
 
 def rows() -> list[Row]:
@@ -64,7 +64,7 @@ def _gain(folder: Path) -> str:
     card = read_log(folder / "gpudata.csv", "nvidia-smi", utc_offset_s=CARD_ZONE_S).sample
     meter = _rails(folder)
     marks = sorted({float(text) / 1e6 for text in (folder / "timestamps.csv").read_text().split()[1:]})
-    spans = [(start_s + 2.0, end_s - 0.5) for start_s, end_s in zip(marks, marks[1:], strict=False)]
+    spans = [(start_s + SETTLE_S, end_s - BEFORE_S) for start_s, end_s in zip(marks, marks[1:], strict=False)]
     card_w, true_w = levels(card, meter, spans)
     pieces = [(t_s, t_s + PIECE_S) for start_s, end_s in spans for t_s in np.arange(start_s, end_s - PIECE_S, PIECE_S)]
     gain, gain_u, offset_w, offset_u_w, _ = fit(*levels(card, meter, pieces))
@@ -73,10 +73,10 @@ def _gain(folder: Path) -> str:
 
 
 def _rails(folder: Path) -> Sample:
-    """The meter's raw file: a 16-bit clock that wraps, then four pairs of voltage and current, of which three feed the card."""
+    """The meter's raw file: a 16-bit clock that wraps, then a pair of voltage and current for each of four rails."""
     raw = np.fromfile(folder / "PMD_data.bin", dtype="<u2").reshape(-1, 9)
     clock = np.cumsum(np.diff(raw[:, 0].astype(np.int64), prepend=int(raw[0, 0])) % 65536)
     pairs = np.maximum(raw[:, 1:].astype("<i2") >> 4, 0).reshape(-1, 4, 2) * (VOLT, AMPERE)
     start_s = float((folder / "PMD_start_ts.txt").read_text()) / 1e6 - LEAD_S
     t_s = start_s + clock / TICKS_PER_MS / 1e3
-    return Sample(t_s, t_s, np.prod(pairs, axis=2)[:, [0, 1, 2, 3]].sum(axis=1))
+    return Sample(t_s, t_s, np.prod(pairs, axis=2).sum(axis=1))

@@ -35,6 +35,11 @@ class HalfWidth:
         self._values.append(value)
 
     @property
+    def launches(self) -> int:
+        """How many so far."""
+        return len(self._values)
+
+    @property
     def interval(self) -> Interval:
         """The interval so far."""
         return mean_interval(self._values, quantile(self.half_width))

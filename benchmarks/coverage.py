@@ -1,0 +1,88 @@
+"""Seeded sessions, each with a sensor of its own -> how often the 95 % intervals of joules per inference cover the truth.
+
+Repeatability is judged against the process mean as this sensor shows it, the absolute interval against the process mean itself.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.cost import Row, row
+from harness.analysis.interval import Interval, absolute_interval, mean_interval
+from harness.analysis.stopping import FIXED, STOPPED, HalfWidth
+from harness.schema import PROFILES
+
+SPREADS = (0.003, 0.01, 0.03)
+"""Run-to-run standard deviation, relative."""
+
+
+class SensorModel(NamedTuple):
+    """What is declared of a sensor: standard uncertainty of its gain, and of its offset relative to the power at hand."""
+
+    name: str
+    gain: float
+    offset: float
+
+
+# An uncalibrated gain is that of cards at their own loads: it holds the offset. A calibrated one leaves 2 W, here of 200 W.
+SENSORS = (SensorModel("RAPL", 0.05, 0.0), SensorModel("NVML", 0.07, 0.0), SensorModel("calibrated NVML", 0.005, 2 / 200))
+
+
+class Design(NamedTuple):
+    """How a session ends: at a fixed number of launches, or by a profile's rule."""
+
+    name: str
+    launches: int
+    profile: str | None
+
+
+DESIGNS = (
+    *(Design(f"R = {launches}", launches, None) for launches in (5, 8, 10)),
+    *(Design(f"after stopping, {name}", PROFILES[name].cap, name) for name in ("standard", "publish")),
+)
+
+
+def rows(sessions: int = 2000) -> list[Row]:
+    """Coverage of each cell."""
+    found = []
+    for design in DESIGNS:
+        names = ["repeatability", *(f"absolute, {sensor.name}" for sensor in SENSORS)]
+        cells = np.array([coverage(design, spread, sessions) for spread in SPREADS])
+        for name, shares in zip(names, cells.T, strict=True):
+            told = ", ".join(f"{share:.1%} at sd {spread:.1%}" for share, spread in zip(shares, SPREADS, strict=True))
+            found.append(row(f"95 % interval covers, {design.name}, {name}", "93-97 %", told))
+    return found
+
+
+def coverage(design: Design, spread: float, sessions: int) -> list[float]:
+    """Share of the sessions whose repeatability interval, and whose absolute interval by each sensor, covers the truth, which is 1."""
+    rng = np.random.default_rng([DESIGNS.index(design), SPREADS.index(spread)])
+    hits = np.zeros(1 + len(SENSORS))
+    for _ in range(sessions):
+        energies = rng.normal(1, spread, design.launches)
+        for k, sensor in enumerate(SENSORS):
+            gain, offset = 1 + rng.normal(0, sensor.gain), rng.normal(0, sensor.offset)
+            shown, q = _session(gain * energies + offset, design)
+            hits[1 + k] += _covers(absolute_interval(shown, float(np.hypot(sensor.gain, sensor.offset)), q), 1.0)
+            if k == 0:
+                hits[0] += _covers(mean_interval(shown, q), gain + offset)
+    return list(hits / sessions)
+
+
+def _session(shown: np.ndarray, design: Design) -> tuple[np.ndarray, float]:
+    """The launches that are made, and the quantile they are told with."""
+    if design.profile is None:
+        return shown, FIXED
+    profile = PROFILES[design.profile]
+    rule = HalfWidth(profile.first, profile.cap, profile.half_width)
+    for count, value in enumerate(shown, start=1):
+        rule.add(float(value))
+        if rule.finished:
+            return shown[:count], STOPPED
+    raise AssertionError("the rule has no end")
+
+
+def _covers(interval: Interval, truth: float) -> bool:
+    return interval.low <= truth <= interval.high

@@ -1,0 +1,51 @@
+"""Windows measured with a peer's meter, as its users do: JSON of (start, end, joules of the first GPU), times on CLOCK_MONOTONIC.
+
+python benchmarks/meter.py zeus|codecarbon WINDOWS SECONDS
+
+It imports nothing of this project, so that it runs in the peer's own virtual environment.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+
+Window = tuple[float, float, float]
+
+
+def zeus(windows: int, seconds: float) -> Iterator[Window]:
+    """Zeus: begin_window, end_window."""
+    from zeus.monitor import ZeusMonitor
+
+    monitor = ZeusMonitor(gpu_indices=[0], cpu_indices=[])
+    for index in range(windows):
+        time.sleep(0.618 * index % 1)
+        monitor.begin_window("window", sync_execution=False)
+        start_s = time.monotonic()
+        time.sleep(seconds)
+        end_s = time.monotonic()
+        yield start_s, end_s, monitor.end_window("window", sync_execution=False).gpu_energy[0]
+
+
+def codecarbon(windows: int, seconds: float) -> Iterator[Window]:
+    """CodeCarbon: a tracker a window, started and stopped; it counts kWh."""
+    from codecarbon import OfflineEmissionsTracker
+
+    for index in range(windows):
+        time.sleep(0.618 * index % 1)
+        tracker = OfflineEmissionsTracker(
+            country_iso_code="DEU", gpu_ids=[0], measure_power_secs=1, save_to_file=False, log_level="critical"
+        )
+        tracker.start()
+        start_s = time.monotonic()
+        time.sleep(seconds)
+        end_s = time.monotonic()
+        tracker.stop()
+        yield start_s, end_s, tracker.final_emissions_data.gpu_energy * 3.6e6
+
+
+if __name__ == "__main__":
+    meters = {"zeus": zeus, "codecarbon": codecarbon}
+    print(json.dumps(list(meters[sys.argv[1]](int(sys.argv[2]), float(sys.argv[3])))))
