@@ -33,7 +33,7 @@ EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
 PART_TIME_PERIOD_S = 0.1
 """Of a power reading whose period the probe could not see: that of every NVIDIA card since Turing."""
-SETTLED = 0.02
+SETTLED = 0.05
 """Two rounds of warm-up whose rates differ by no more are steady."""
 
 
