@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tarfile
 import tempfile
@@ -64,7 +65,7 @@ def _gain(folder: Path) -> str:
     card = read_log(folder / "gpudata.csv", "nvidia-smi", utc_offset_s=CARD_ZONE_S).sample
     meter = _rails(folder)
     marks = sorted({float(text) / 1e6 for text in (folder / "timestamps.csv").read_text().split()[1:]})
-    spans = [(start_s + SETTLE_S, end_s - BEFORE_S) for start_s, end_s in zip(marks, marks[1:], strict=False)]
+    spans = [(start_s + SETTLE_S, end_s - BEFORE_S) for start_s, end_s in itertools.pairwise(marks)]
     card_w, true_w = levels(card, meter, spans)
     pieces = [(t_s, t_s + PIECE_S) for start_s, end_s in spans for t_s in np.arange(start_s, end_s - PIECE_S, PIECE_S)]
     gain, gain_u, offset_w, offset_u_w, _ = fit(*levels(card, meter, pieces))
