@@ -74,7 +74,7 @@ def main() -> None:
     channel, task = Parent.from_argv()
     channel.mark("build")
     channel.send("result", **outcome(lambda: {"artifact": build(task).model_dump(mode="json")}, task.get("memory_bytes")))
-    channel.receive()
+    channel.leave()
 
 
 def build(task: dict[str, Any]) -> Artifact:

@@ -31,7 +31,7 @@ def main() -> None:
     """Do the task on standard input, and say how it went."""
     channel, task = Parent.from_argv()
     channel.send("result", **outcome(lambda: measure(channel, task), task["memory_bytes"]))
-    channel.receive()
+    channel.leave()
 
 
 def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
