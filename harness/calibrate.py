@@ -214,7 +214,7 @@ def corrected(measurement: Measurement, calibration: Calibration) -> Measurement
     offset = calibration.offset_u_w / calibration.gain / (true_j / seconds) if true_j > 0 else float("inf")
     return measurement.model_copy(
         update={
-            "sensor": f"{measurement.sensor}, calibrated",
+            "sensor": f"{measurement.sensor} (calibrated)",
             "gross_j": true_j,
             "idle_w": idle_w,
             "net_j": None if measurement.net_j is None else measurement.net_j / calibration.gain,
@@ -278,7 +278,7 @@ def _fits(calibration: Calibration, domain: Domain, environment: Environment) ->
 def _marked(domain: Domain, calibration: Calibration) -> Domain:
     return domain.model_copy(
         update={
-            "sensor": f"{domain.sensor}, calibrated",
+            "sensor": f"{domain.sensor} (calibrated)",
             "gain": _gain(calibration),
             "detail": {**domain.detail, "calibration": calibration.model_dump(mode="json")},
         }

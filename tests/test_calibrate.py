@@ -126,7 +126,7 @@ def test_a_calibration_is_kept_and_corrects_what_is_asked(tmp_path, folder):
     for record in corrected.records:
         m = next(m for m in record.measurements if m.phase == "steady")
         assert m.gross_j == pytest.approx(LOAD_W * 6.0)
-        assert m.sensor == "nvml, calibrated"
+        assert m.sensor == "nvml (calibrated)"
         assert m.gain == pytest.approx(calibrate.LEAST_GAIN)
     assert read_run(Path(run.folder)) == run
     domain = corrected.header.domains[0]

@@ -143,10 +143,10 @@ def test_a_log_of_another_day_is_refused(tmp_path, run):
 
 @pytest.mark.parametrize(("period_s", "ahead_s"), [(0.1, 3.7), (0.5, -41.25), (1.0, 7200.4)])
 def test_the_clock_is_found_in_the_load(tmp_path, run, period_s, ahead_s):
-    """Within the meter's period; the offset and how sure it is are told, and the energy is right."""
+    """The offset and how sure it is are told: the meter's period, and half a second of load on each side of what is known."""
     meter = import_log(run, read_log(log(tmp_path, period_s=period_s, ahead_s=ahead_s)), by_pulse=True)
-    assert meter.clock_offset_s == pytest.approx(ahead_s, abs=period_s / 2)
-    assert meter.clock_u_s == pytest.approx(period_s / np.sqrt(12), rel=0.05)
+    assert abs(meter.clock_offset_s - ahead_s) <= 1.5 * meter.clock_u_s
+    assert period_s <= meter.clock_u_s * np.sqrt(12) * 1.01 <= 1.1 * np.hypot(period_s, 1.0)
     assert any("ahead of the run's by" in s and "+-" in s and "correlation" in s for s in meter.told)
     assert all(m.gross_j == pytest.approx(LOAD_W * 6.0, rel=0.03) for m in steady(meter))
 

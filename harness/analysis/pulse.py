@@ -16,6 +16,8 @@ LEAST_SHARE = 0.5
 LEAST_CORRELATION = 0.5
 LEAST_CONTRAST = 1.25
 """How much more of the variance the second-best shift must leave unexplained."""
+FLAT = 1e-3
+"""Of the variance: shifts that differ by less are equally good."""
 APART_PERIODS = 3.0
 APART_S = 2.0
 
@@ -26,7 +28,7 @@ class Pulse:
 
     Attributes:
         offset_s: How far the meter's clock is ahead: subtract it from the log's times.
-        u_s: Standard uncertainty: a rectangle as wide as the meter's period (GUM 4.3.7).
+        u_s: Standard uncertainty: rectangles as wide as the meter's period, and as the shifts that fit as well (GUM 4.3.7).
         correlation: Of power and load at that shift.
         runner_up: Of the best shift elsewhere; null where there is none.
         share: Of the known spans that the log then covers.
@@ -72,12 +74,13 @@ def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float,
     if not np.any(np.isfinite(correlation)):
         return None
     best = int(np.nanargmax(correlation))
-    lag = best + _vertex(correlation, best) - (len(load) - 1)
+    first, last = _plateau(correlation, best, readings=weight.sum() * step_s / period_s)
+    lag = (first + last) / 2 - (len(load) - 1)
     apart = int(max(APART_S, APART_PERIODS * period_s) / step_s)
-    others = np.concatenate([correlation[: max(best - apart, 0)], correlation[best + apart + 1 :]])
+    others = np.concatenate([correlation[: max(first - apart, 0)], correlation[last + apart + 1 :]])
     return Pulse(
         offset_s=float(t_s[0] + lag * step_s - begin_s),
-        u_s=period_s / float(np.sqrt(12)),
+        u_s=float(np.hypot(period_s, (last - first) * step_s) / np.sqrt(12)),
         correlation=float(correlation[best]),
         runner_up=float(np.nanmax(others)) if np.any(np.isfinite(others)) else None,
         share=float(share[best]),
@@ -110,10 +113,16 @@ def _correlations(power: Floats, load: Floats, weight: Floats) -> tuple[Floats, 
     return np.where(usable, correlation, np.nan), share
 
 
-def _vertex(values: Floats, at: int) -> float:
-    """Of the parabola through a peak and its neighbours, in steps from the peak."""
-    if at in (0, len(values) - 1):
-        return 0.0
-    left, peak, right = values[at - 1 : at + 2]
-    bend = left - 2 * peak + right
-    return float(0.5 * (left - right) / bend) if np.isfinite(bend) and bend < 0 else 0.0
+def _plateau(correlation: Floats, best: int, readings: float) -> tuple[int, int]:
+    """First and last of the shifts about the best one that fit as well, up to what its own scatter allows.
+
+    Where the load began before the span that is known, or ended after it, no shift in between is better than another. A shift fits as
+    well while 1 - r^2 is at most 1 + 4 / n of the best one's (twice the standard error of n independent residuals).
+    """
+    unexplained = 1 - correlation**2
+    bound = unexplained[best] * (1 + 4 / max(readings, 1.0)) + FLAT
+    worse = np.flatnonzero(~(unexplained <= bound))
+    at = int(np.searchsorted(worse, best))
+    first = int(worse[at - 1]) + 1 if at else 0
+    last = int(worse[at]) - 1 if at < len(worse) else len(correlation) - 1
+    return first, last

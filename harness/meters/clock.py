@@ -68,7 +68,8 @@ def to_unix(local_s: Floats, timezone: str | None = None, utc_offset_s: float | 
         assert utc_offset_s is not None
         return local_s - utc_offset_s
     quarters, which = np.unique(np.floor(local_s / QUARTER_S), return_inverse=True)
-    return local_s - np.array([_offset_s(q * QUARTER_S, timezone) for q in quarters])[which]
+    offsets_s: Floats = np.array([_offset_s(q * QUARTER_S, timezone) for q in quarters])
+    return local_s - offsets_s[which]
 
 
 def offset_text(offset_s: float) -> str:
