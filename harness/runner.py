@@ -289,6 +289,13 @@ class _Repetition:
         now_s, slope_s = time.monotonic(), self.bench.profile.slope_s
         return not slope_s or (now_s - began_s >= slope_s and energy.is_level(self.sampler.trace(), now_s - slope_s, now_s))
 
+    def _suspect_lags_s(self, trace: Trace) -> dict[str, float]:
+        """Counters that lag or smooth in a way that cannot be corrected."""
+        load_s = self.marks.get("warmup")
+        counters = [d for d in trace.domains.values() if d.quantity == "energy" and load_s]
+        lags = {d.name: energy.lag_of(trace.samples[d.name], d, load_s or 0.0) for d in counters}
+        return {name: lag.seconds for name, lag in lags.items() if lag and lag.suspect}
+
     # --- the record ---
 
     def _why_dead(self, oom_kills: int) -> tuple[Status, str]:
@@ -319,7 +326,10 @@ class _Repetition:
         conditions = _conditions(trace, window)
         if status == "ok" and case:
             scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
-            self.findings += validity.examine(trace, measurements, conditions, scope)
+            step_s = time.time() - time.monotonic() - self.offset_s
+            self.findings += validity.examine(
+                trace, measurements, conditions, scope, lags_s=self._suspect_lags_s(trace), clock_step_s=step_s
+            )
         record = Record(
             run_id=self.bench.run_id,
             task="case" if case else "build",

@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.schema import Finding, Measurement, Trace
+import numpy as np
+
+from harness.schema import Domain, Finding, Floats, Measurement, Trace
 
 DISAGREE = 0.05
 UNSTABLE_IDLE = 0.02
 FOREIGN_CORES = 0.1
+FOREIGN_GPU = 0.05
+GAP_S = 0.5
+FEWEST_SAMPLES = 5
+LIMIT_MARGIN = 1.1
+ABSURD_W = 1e5
+"""More than any device draws whose limit the driver does not tell."""
+REJECTED_REASONS = 0x08 | 0x20 | 0x40 | 0x80
+"""NVML event reasons: hardware slowdown, software and hardware thermal slowdown, power brake. The power cap (4) is normal at full load."""
+HOT_DEGC, COLD_DEGC = 95.0, -20.0
+CLOCK_CHANGED = 0.05
+STEPPED_S = 0.5
 MEASURED = ("counter", "sampled", "simulated")
 
 
@@ -22,17 +35,39 @@ class Code(NamedTuple):
 
 
 CODES: dict[str, Code] = {
+    "sensor_failed": Code("{domain} could not be read: {why}", "see `harness doctor`", invalid=True),
+    "sensor_gap": Code(
+        "{domain} was not read for {gap_s:.2f} s of the window", "free the machine of other work, and run again", invalid=True
+    ),
+    "window_not_bracketed": Code("no reading of {domain} brackets the window", "run again; that would be extrapolation", invalid=True),
+    "too_few_samples": Code("the window holds {n} readings of {domain}", "lengthen the window: a longer profile", invalid=True),
+    "sensor_stuck": Code(
+        "{domain} showed one value throughout while {what} moved",
+        "restart the driver or the meter; this reading is not the power",
+        invalid=True,
+    ),
+    "implausible_value": Code(
+        "{domain} showed {watts:.4g} W, outside 0 to {limit_w:.4g} W", "the sensor lies; see `harness doctor`", invalid=True
+    ),
     "no_clean_tick": Code(
-        "the counter {domain} showed no usable tick at an edge of the window, or was reset inside it",
+        "the counter {domain} showed no usable tick at an edge of the window",
         "lengthen the window, or see `harness doctor` for the counter's update period",
         invalid=True,
     ),
-    "sensor_failed": Code("{domain} could not be read: {why}", "see `harness doctor`", invalid=True),
+    "counter_reset": Code(
+        "the counter {domain} went backwards by more than a wrap explains", "was the driver reloaded? run again", invalid=True
+    ),
+    "counter_lags": Code(
+        "the counter {domain} shows about {lag_s:.3f} s late, or smooths",
+        "its window may be off by that time at each edge: lengthen it",
+        invalid=False,
+    ),
     "counter_power_disagree": Code(
         "{domain}: the counter says {counter_j:.3g} J, its integrated power {power_j:.3g} J",
         "treat both with care, or calibrate against a meter",
         invalid=False,
     ),
+    "throttled": Code("{device} slowed itself down (event reasons {reasons:#x})", "cool it, or mend its power supply", invalid=True),
     "unstable_idle": Code(
         "idle power of {domain} was {before_w:.3g} W before and {after_w:.3g} W after",
         "let the machine settle; gross energy is not affected",
@@ -40,6 +75,20 @@ CODES: dict[str, Code] = {
     ),
     "foreign_load": Code(
         "other processes used {cores:.2f} cores during the window", "stop them, or run on a machine of your own", invalid=False
+    ),
+    "foreign_gpu_load": Code(
+        "{device} was {share:.0%} busy before the load began",
+        "stop what else uses it, also what other users or containers hide",
+        invalid=False,
+    ),
+    "temperature_out_of_range": Code("{domain} was at {degc:.0f} degC", "cool the machine, or check the sensor", invalid=False),
+    "clock_frequency_changed": Code(
+        "{domain} went from {before_hz:.3g} to {after_hz:.3g} Hz in the window",
+        "warm up longer, or hold the clock by the system's own means",
+        invalid=False,
+    ),
+    "clock_stepped": Code(
+        "the system's clock was set by {seconds:+.2f} s meanwhile", "times are monotonic and hold; align meters with care", invalid=False
     ),
     "steady_state_not_reached": Code(
         "the machine had not settled after {seconds:.0f} s of warm-up", "use a longer profile, or cool the machine", invalid=False
@@ -54,7 +103,13 @@ def finding(code: str, **values: object) -> Finding:
 
 
 def examine(
-    trace: Trace, measurements: Sequence[Measurement], conditions: Mapping[str, float | None], scope: Collection[str]
+    trace: Trace,
+    measurements: Sequence[Measurement],
+    conditions: Mapping[str, float | None],
+    scope: Collection[str],
+    *,
+    lags_s: Mapping[str, float] = {},
+    clock_step_s: float = 0.0,
 ) -> list[Finding]:
     """Everything that may be wrong with one repetition.
 
@@ -63,27 +118,92 @@ def examine(
         measurements: Of all its phases.
         conditions: Means over `steady`.
         scope: The domains that are the case's energy: what is wrong with another one makes nothing invalid.
+        lags_s: Counters whose lag is not known well enough to correct, with the estimate.
+        clock_step_s: How far the system's clock was set during the repetition.
     """
     found = []
-    for measurement in measurements:
-        if measurement.phase == "steady":
-            counts = measurement.domain in scope
-            found += [each.model_copy(update={"invalid": each.invalid and counts}) for each in _of_measurement(trace, measurement)]
+    steady = [m for m in measurements if m.phase == "steady"]
+    for m in steady:
+        domain = trace.domains.get(m.domain)
+        each = list(_of_domain(trace, domain, m)) if domain else []
+        each += [finding("counter_lags", domain=m.domain, lag_s=lags_s[m.domain])] if m.domain in lags_s else []
+        found += [f.model_copy(update={"invalid": f.invalid and m.domain in scope}) for f in each]
     found += _idle(measurements)
     foreign = conditions.get("foreign_load")
     if foreign is not None and foreign > FOREIGN_CORES:
         found.append(finding("foreign_load", cores=foreign))
+    devices = {trace.domains[m.domain].device for m in steady if m.domain in scope and m.domain in trace.domains}
+    found += _of_conditions(trace, measurements, devices)
+    if abs(clock_step_s) > STEPPED_S:
+        found.append(finding("clock_stepped", seconds=clock_step_s))
     return found
 
 
-def _of_measurement(trace: Trace, measurement: Measurement) -> Iterator[Finding]:
-    name, gross_j, power_j = measurement.domain, measurement.gross_j, measurement.integrated_j
-    if gross_j is None and name in trace.failures:
-        yield finding("sensor_failed", domain=name, why=trace.failures[name].splitlines()[0])
-    elif gross_j is None:
-        yield finding("no_clean_tick", domain=name)
-    elif power_j and abs(gross_j / power_j - 1) > DISAGREE:
-        yield finding("counter_power_disagree", domain=name, counter_j=gross_j, power_j=power_j)
+# --- one domain's energy ----------------------------------------------------------------------------------------------
+
+
+def _of_domain(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]:
+    """What is wrong with one domain's window; the gravest alone where there is no number."""
+    moved = _stuck_while(trace, domain)
+    if moved:
+        yield finding("sensor_stuck", domain=domain.name, what=moved)
+    elif m.gross_j is None:
+        yield _why_missing(trace, domain, m)
+    else:
+        yield from _of_readings(trace, domain, m)
+        if m.integrated_j and abs(m.gross_j / m.integrated_j - 1) > DISAGREE:
+            yield finding("counter_power_disagree", domain=m.domain, counter_j=m.gross_j, power_j=m.integrated_j)
+
+
+def _why_missing(trace: Trace, domain: Domain, m: Measurement) -> Finding:
+    sample = trace.samples[domain.name].finite()
+    if domain.name in trace.failures:
+        return finding("sensor_failed", domain=domain.name, why=trace.failures[domain.name].splitlines()[0])
+    if domain.quantity != "energy":
+        return finding("window_not_bracketed", domain=domain.name)
+    inside = sample.value[(sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)]
+    backwards = bool(np.any(np.diff(inside) < -(domain.wrap_j or 0.0) * 1e-9)) if len(inside) else False
+    return finding("counter_reset" if backwards else "no_clean_tick", domain=domain.name)
+
+
+def _of_readings(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]:
+    """Gaps and values. A counter needs no reading inside its window, and a mean covers its own gap."""
+    sample = trace.samples[domain.name].finite()
+    inside = (sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)
+    t_s, value = sample.t_s[inside], sample.value[inside]
+    if domain.quantity == "power":
+        gaps = np.diff(np.concatenate([[m.start_s], t_s, [m.end_s]]))
+        if len(t_s) < FEWEST_SAMPLES:
+            yield finding("too_few_samples", domain=domain.name, n=len(t_s))
+        elif gaps.max() > max(GAP_S, 5 * float(np.median(gaps))):
+            yield finding("sensor_gap", domain=domain.name, gap_s=float(gaps.max()))
+    watts = value if domain.quantity != "energy" else np.array([(m.gross_j or 0.0) / (m.end_s - m.start_s)])
+    limit_w = domain.limit_w * LIMIT_MARGIN if domain.limit_w else ABSURD_W
+    wrong = watts[(watts < 0) | (watts > limit_w)]
+    if len(wrong):
+        yield finding("implausible_value", domain=domain.name, watts=float(wrong[0]), limit_w=limit_w)
+
+
+def _stuck_while(trace: Trace, domain: Domain) -> str | None:
+    """What moved on the same device while the domain showed one value throughout; null where it did not, or nothing moved."""
+    value = trace.samples[domain.name].finite().value
+    if domain.kind == "modelled" or len(value) < 2 * FEWEST_SAMPLES or np.ptp(value) > 0:
+        return None
+    for name, other in trace.domains.items():
+        seen = trace.samples[name].finite().value
+        if other.device != domain.device or not len(seen):
+            continue
+        span = float(np.ptp(seen))
+        if (other.quantity, True) in (
+            ("load", span > 0.3 and name != "foreign_load"),
+            ("temperature", span >= 3.0),
+            ("clock", span > 0.1 * float(np.max(seen))),
+        ):
+            return name
+    return None
+
+
+# --- the rest of the machine --------------------------------------------------------------------------------------------
 
 
 def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:
@@ -92,3 +212,40 @@ def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:
         powers = [m.gross_j / (m.end_s - m.start_s) for m in measurements if m.domain == name and m.phase == "idle" and m.gross_j]
         if len(powers) == 2 and abs(powers[1] / powers[0] - 1) > UNSTABLE_IDLE:
             yield finding("unstable_idle", domain=name, before_w=powers[0], after_w=powers[1])
+
+
+def _of_conditions(trace: Trace, measurements: Sequence[Measurement], devices: Collection[str]) -> Iterator[Finding]:
+    """Throttling, heat, clocks, and an accelerator that was busy before we began."""
+    steady = [(m.start_s, m.end_s) for m in measurements if m.phase == "steady"]
+    idle = [(m.start_s, m.end_s) for m in measurements if m.phase == "idle"]
+    if not steady:
+        return
+    start_s, end_s = min(s for s, _ in steady), max(e for _, e in steady)
+    for name, domain in trace.domains.items():
+        if domain.device not in devices:
+            continue
+        value = _between(trace, name, start_s, end_s)
+        if domain.quantity == "flags" and len(value):
+            reasons = int(np.bitwise_or.reduce(value.astype(np.int64))) & REJECTED_REASONS
+            if reasons:
+                yield finding("throttled", device=name.split(" ")[0], reasons=reasons)
+        elif domain.quantity == "temperature" and len(value) and not COLD_DEGC <= value.min() <= value.max() <= HOT_DEGC:
+            yield finding("temperature_out_of_range", domain=name, degc=float(value.max() if value.max() > HOT_DEGC else value.min()))
+        elif domain.quantity == "clock":
+            yield from _clock(trace, name, start_s, end_s)
+        elif domain.quantity == "load" and domain.device != "cpu" and idle:
+            before = _between(trace, name, *idle[0])
+            if len(before) and float(np.mean(before)) > FOREIGN_GPU:
+                yield finding("foreign_gpu_load", device=name.split(" ")[0], share=float(np.mean(before)))
+
+
+def _clock(trace: Trace, name: str, start_s: float, end_s: float) -> Iterator[Finding]:
+    tenth_s = (end_s - start_s) / 10
+    first, last = _between(trace, name, start_s, start_s + tenth_s), _between(trace, name, end_s - tenth_s, end_s)
+    if len(first) and len(last) and abs(float(np.mean(last)) / float(np.mean(first)) - 1) > CLOCK_CHANGED:
+        yield finding("clock_frequency_changed", domain=name, before_hz=float(np.mean(first)), after_hz=float(np.mean(last)))
+
+
+def _between(trace: Trace, name: str, start_s: float, end_s: float) -> Floats:
+    sample = trace.samples[name].finite()
+    return sample.value[(sample.t_s >= start_s) & (sample.t_s <= end_s)]

@@ -1,63 +1,149 @@
-"""What may be wrong with a measurement is said by a code from a closed set."""
+"""What may be wrong with a measurement is said by a code from a closed set, and nothing is flagged for safety's sake."""
 
 from __future__ import annotations
 
 import string
 
+import numpy as np
 import pytest
 
 from harness import validity
-from harness.schema import Measurement, Trace
+from harness.schema import Domain, Measurement, Sample, Trace
 
-NOTHING = Trace({}, {})
+T_S = np.arange(0, 6, 0.05)
+GAUGE = Domain(name="gpu:0", sensor="nvml", quantity="power", unit="W", kind="sampled", device="gpu", limit_w=300, gain=0.07)
+COUNTER = Domain(name="gpu:0", sensor="nvml", quantity="energy", unit="J", kind="counter", device="gpu", limit_w=300, gain=0.07)
+OTHERS = {
+    "gpu:0 temperature": Domain(name="gpu:0 temperature", sensor="nvml", quantity="temperature", unit="degC", device="gpu"),
+    "gpu:0 sm_clock": Domain(name="gpu:0 sm_clock", sensor="nvml", quantity="clock", unit="Hz", device="gpu"),
+    "gpu:0 utilization": Domain(name="gpu:0 utilization", sensor="nvml", quantity="load", unit="1", device="gpu"),
+    "gpu:0 event_reasons": Domain(name="gpu:0 event_reasons", sensor="nvml", quantity="flags", unit="1", device="gpu"),
+}
+LOADED = (T_S > 2) & (T_S < 5)
 
 
-def measured(phase: str = "steady", joules: float | None = 10.0, **changes) -> Measurement:
-    """One domain over one second."""
+def trace(domain: Domain = GAUGE, values: np.ndarray | None = None, t_s: np.ndarray = T_S, failures=None, **others: np.ndarray) -> Trace:
+    """Idle until 2 s, loaded until 5 s; conditions that stay as they are unless given."""
+    values = np.where(LOADED, 200.0, 50.0) + 0.1 * np.sin(T_S) if values is None else values
+    quiet = {"temperature": 50 + 0 * T_S, "sm_clock": 1.5e9 + 0 * T_S, "utilization": LOADED.astype(float), "event_reasons": 4 + 0 * T_S}
+    samples = {domain.name: Sample(t_s, t_s, np.asarray(values, dtype=float))}
+    samples |= {f"gpu:0 {name}": Sample(T_S, T_S, others.get(name, quiet[name])) for name in quiet}
+    return Trace({domain.name: domain, **OTHERS}, samples, failures or {})
+
+
+def measured(phase: str = "steady", joules: float | None = 400.0, start_s: float = 2.5, end_s: float = 4.5, **changes) -> Measurement:
+    """One domain over one window."""
     values = {
-        "domain": "package",
-        "sensor": "rapl",
-        "kind": "counter",
+        "domain": "gpu:0",
+        "sensor": "nvml",
+        "kind": "sampled",
+        "device": "gpu",
         "phase": phase,
-        "start_s": 0,
-        "end_s": 1,
+        "start_s": start_s,
+        "end_s": end_s,
         "inferences": 1,
         "gross_j": joules,
-        "gain": 0.05,
+        "gain": 0.07,
     }
     return Measurement(**{**values, **changes})
 
 
-def codes(*measurements: Measurement, trace: Trace = NOTHING, scope=("package",), **conditions: float) -> dict[str, bool]:
+def codes(
+    seen: Trace, *measurements: Measurement, scope=("gpu:0",), lags_s=None, clock_step_s: float = 0.0, **conditions: float
+) -> dict[str, bool]:
     """The codes found, and whether each makes the energy unusable."""
-    return {f.code: f.invalid for f in validity.examine(trace, measurements, conditions, scope)}
+    measurements = measurements or (measured("idle", 75, 0.3, 1.8), measured(), measured("idle", 25, 5.2, 5.7))
+    found = validity.examine(seen, measurements, conditions, scope, lags_s=lags_s or {}, clock_step_s=clock_step_s)
+    return {f.code: f.invalid for f in found}
 
 
 @pytest.mark.parametrize("code", validity.CODES)
 def test_each_code_has_a_sentence_and_a_remedy(code):
     """A finding without a next step helps nobody."""
     entry = validity.CODES[code]
-    names = [name.split(":")[0] for _, name, _, _ in string.Formatter().parse(entry.sentence) if name]
-    found = validity.finding(code, **dict.fromkeys(names, 1.0))
+    fields = [name for _, name, _, _ in string.Formatter().parse(entry.sentence) if name]
+    found = validity.finding(code, **{name: 4 if name in ("reasons", "n") else 1.0 for name in fields})
     assert found.sentence
     assert found.remedy
 
 
-def test_a_good_measurement_has_no_finding():
-    """Nothing is flagged for safety's sake."""
-    assert codes(measured("idle"), measured(integrated_j=10.2), measured("idle", 10.1), foreign_load=0.02) == {}
+@pytest.mark.parametrize("poll_s", [0.05, 0.1, 0.25])
+def test_a_good_measurement_has_no_finding(poll_s):
+    """Neither a gauge that is read slowly, nor a power cap at full load, nor a neighbour of 2 % of a core."""
+    t_s = np.arange(0, 6, poll_s)
+    values = np.where((t_s > 2) & (t_s < 5), 200.0, 50.0)
+    assert codes(trace(values=values, t_s=t_s), foreign_load=0.02) == {}
+
+
+def test_a_steady_gauge_under_a_steady_load_is_not_stuck():
+    """One value throughout is suspicious only where something else moved."""
+    still = trace(values=np.full(len(T_S), 200.0), utilization=np.ones(len(T_S)))
+    assert codes(still, measured()) == {}
+    warming = trace(values=np.full(len(T_S), 46.19), utilization=np.ones(len(T_S)), temperature=np.linspace(32, 60, len(T_S)))
+    assert codes(warming, measured()) == {"sensor_stuck": True}
+    assert codes(trace(values=np.full(len(T_S), 46.19)), measured()) == {"sensor_stuck": True}
+
+
+def test_a_stuck_counter_is_told_from_one_that_merely_did_not_tick():
+    """While the load came and went it showed one value."""
+    assert codes(trace(COUNTER, np.full(len(T_S), 5.0)), measured(joules=None)) == {"sensor_stuck": True}
+    assert codes(trace(COUNTER, 100 * T_S), measured(joules=None)) == {"no_clean_tick": True}
+    back = np.where(T_S > 3.5, 100 * T_S - 340, 100 * T_S)
+    assert codes(trace(COUNTER, back), measured(joules=None)) == {"counter_reset": True}
 
 
 def test_a_missing_energy_is_invalid_in_scope_alone():
     """Another domain that fails is told, and spoils nothing."""
-    assert codes(measured(joules=None)) == {"no_clean_tick": True}
-    assert codes(measured(joules=None), trace=Trace({}, {}, {"package": "gone\nmend it"})) == {"sensor_failed": True}
-    assert codes(measured(joules=None), scope=("gpu:0",)) == {"no_clean_tick": False}
+    failed = trace(failures={"gpu:0": "gone\nmend it"})
+    assert codes(failed, measured(joules=None)) == {"sensor_failed": True}
+    assert codes(failed, measured(joules=None), scope=("package",)) == {"sensor_failed": False}
+    assert codes(trace(), measured(joules=None)) == {"window_not_bracketed": True}
 
 
-def test_warnings():
-    """Counter against power, idle that moved, neighbours."""
-    assert codes(measured(integrated_j=11.0)) == {"counter_power_disagree": False}
-    assert codes(measured("idle", 10), measured(), measured("idle", 10.3)) == {"unstable_idle": False}
-    assert codes(measured("idle", 10, kind="modelled", gain=None), measured("idle", 20, kind="modelled", gain=None)) == {}
-    assert codes(measured(), foreign_load=0.5) == {"foreign_load": False}
+def test_gaps_and_few_readings():
+    """Of a gauge; a counter needs no reading inside its window."""
+    holes = (T_S < 3.0) | (T_S > 3.9)
+    values = np.where(LOADED, 200.0, 50.0)[holes]
+    assert codes(trace(values=values, t_s=T_S[holes]), measured()) == {"sensor_gap": True}
+    few = np.arange(0, 6, 0.6)
+    assert codes(trace(values=50 + few, t_s=few), measured()) == {"too_few_samples": True}
+    assert codes(trace(COUNTER, (100 * T_S)[holes], t_s=T_S[holes]), measured(kind="counter")) == {}
+
+
+def test_values_that_cannot_be():
+    """Success with 3.7 MW, less than nothing, and a counter whose mean power is beyond the limit."""
+    for watts in (3.7e6, -5.0, 350.0):
+        values = np.where(np.abs(T_S - 3.0) < 0.06, watts, np.where(LOADED, 200.0, 50.0))
+        assert codes(trace(values=values), measured()) == {"implausible_value": True}
+    assert codes(trace(COUNTER, 400 * T_S), measured(joules=800, kind="counter")) == {"implausible_value": True}
+    assert codes(trace(values=np.where(LOADED, 320.0, 50.0)), measured()) == {}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "expected"), [(0, {}), (1, {}), (4, {}), (8, {"throttled": True}), (0x20, {"throttled": True}), (0x84, {"throttled": True})]
+)
+def test_a_device_that_slows_itself_down(reasons, expected):
+    """The power cap is normal at full load; heat and the power brake are not."""
+    assert codes(trace(event_reasons=np.where(LOADED, float(reasons), 1.0))) == expected
+
+
+def test_what_else_uses_the_device():
+    """Busy before we began, whoever hides; and other processes on the CPU."""
+    assert codes(trace(utilization=np.full(len(T_S), 0.6))) == {"foreign_gpu_load": False}
+    assert codes(trace(), foreign_load=0.5) == {"foreign_load": False}
+
+
+def test_warnings_about_the_machine():
+    """Each with its own code; none takes the number away."""
+    assert codes(trace(temperature=np.full(len(T_S), 99.0))) == {"temperature_out_of_range": False}
+    assert codes(trace(sm_clock=np.where(T_S > 3.5, 1.2e9, 1.5e9))) == {"clock_frequency_changed": False}
+    assert codes(trace(), clock_step_s=3600.0) == {"clock_stepped": False}
+    assert codes(trace(), lags_s={"gpu:0": 0.1}) == {"counter_lags": False}
+    assert codes(trace(), measured("idle", 75, 0.3, 1.8), measured(), measured("idle", 30, 5.2, 5.7)) == {"unstable_idle": False}
+    assert codes(trace(COUNTER, 200 * T_S), measured(kind="counter", integrated_j=440.0)) == {"counter_power_disagree": False}
+
+
+def test_a_model_is_not_called_stuck():
+    """It is no sensor."""
+    model = GAUGE.model_copy(update={"kind": "modelled", "quantity": "mean_power", "gain": None, "limit_w": None})
+    assert codes(trace(model, np.full(len(T_S), 20.0)), measured(kind="modelled", gain=None)) == {}
