@@ -185,8 +185,8 @@ def follow(suite: Suite, places: dict[str, tuple], profile: Profile = STANDARD, 
     """The repetitions of each variant, each at its place."""
     suite = suite.model_copy(update={"stopping": "open_pairs"})
     cached, records = {build.build_id for build in suite.builds}, []
-    while block := [task for task in plan.next_block(suite, profile, records, cached=cached) if task.case]:
-        records += [placed(task, scatter, *places[task.case.variant]) for task in block]
+    while block := plan.next_block(suite, profile, records, cached=cached):
+        records += [placed(task, scatter, *places[task.case.variant]) if task.case else record_of(task) for task in block]
     return {case.variant: repetitions(records)[case.case_id] for case in suite.cases}
 
 

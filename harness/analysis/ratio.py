@@ -25,7 +25,7 @@ def log_welch(values: Sequence[float], baseline: Sequence[float], q: float = 0.9
     Returns:
         The bounds are NaN where either set holds less than two launches.
     """
-    from scipy.stats import t
+    from scipy.special import stdtrit  # the quantile of t
 
     logs = [np.log(np.asarray(each, dtype=np.float64)) for each in (values, baseline)]
     if any(len(each) == 0 for each in logs):
@@ -36,7 +36,7 @@ def log_welch(values: Sequence[float], baseline: Sequence[float], q: float = 0.9
     parts = [float(np.var(each, ddof=1)) / len(each) for each in logs]
     square = sum(parts) + offset**2
     scatter = sum(part**2 / (len(each) - 1) for part, each in zip(parts, logs, strict=True))
-    half = float(t.ppf(q, square**2 / scatter if scatter else np.inf) * np.sqrt(square))
+    half = float(stdtrit(square**2 / scatter if scatter else np.inf, q) * np.sqrt(square))
     return Interval(float(np.exp(difference)), float(np.exp(difference - half)), float(np.exp(difference + half)))
 
 

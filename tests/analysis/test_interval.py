@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.analysis.interval import absolute_interval, mean_interval, percentile, wilson
+from harness.analysis.interval import FIXED, STOPPED, absolute_interval, mean_interval, percentile, wilson
 
 launches = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=30)
 
@@ -38,13 +38,14 @@ def test_the_absolute_interval_is_positive_and_holds_the_estimate(values, gain):
 def test_the_absolute_interval_of_equal_launches_is_the_gain_alone():
     """Without scatter u_c is the gain, known with infinitely many degrees of freedom: exp(1.96 g)."""
     interval = absolute_interval([2.0, 2.0, 2.0], 0.05)
+    assert interval == absolute_interval([2.0, 2.0, 2.0], 0.05, STOPPED), "a stopping rule does not look at the gain"
     assert interval.high / interval.value == pytest.approx(np.exp(stats.norm.ppf(0.975) * 0.05))
 
 
-@given(launches)
-def test_a_gain_of_nothing_leaves_the_scatter(values):
-    """With g = 0 the absolute half-width in logarithms is that of the repeatability interval."""
-    repeat, absolute = mean_interval(values), absolute_interval(values, 0.0)
+@given(launches, st.sampled_from([FIXED, STOPPED]))
+def test_a_gain_of_nothing_leaves_the_scatter(values, q):
+    """With g = 0 the absolute half-width in logarithms is that of the repeatability interval, after a stopping rule too."""
+    repeat, absolute = mean_interval(values, q), absolute_interval(values, 0.0, q)
     if repeat.half_width < 5:
         assert np.log(absolute.high / absolute.value) == pytest.approx(repeat.half_width, rel=1e-6, abs=1e-9)
 
