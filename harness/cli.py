@@ -30,6 +30,9 @@ Trust = Annotated[bool, typer.Option("--trust", help="let models run code of the
 Calibrated = Annotated[bool, typer.Option("--calibrated", help="correct sensors by what `harness calibrate` kept for this machine")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
 
+MEASURED = ("counter", "sampled")
+PUBLISHED = ("md", "tex")
+"""Formats that people put before others; csv and json carry the kind in a column."""
 PIPE_COLUMNS = 140
 """How wide a table is that goes into a pipe or a file."""
 EXIT_CODES = (
@@ -99,6 +102,9 @@ def run(
         str | None, typer.Option(help="ISO code of the grid that carbon figures are computed with, such as DEU", show_default=False)
     ] = None,
     trust: Trust = False,
+    require_measured: Annotated[
+        bool, typer.Option("--require-measured", help="exit 3 unless a sensor measured the energy of every case")
+    ] = False,
 ) -> int:
     """Measure every case of a suite, and leave the run and its report in the results folder."""
     from harness import campaign, plugins
@@ -111,9 +117,9 @@ def run(
 
             again = _load(suite, device, trust=trust) if suite else None
             with campaign.resume(find_run(results, resume), catalogue, progress, again) as running:
-                return _finish(running)
+                return _finish(running, require_measured=require_measured)
         with campaign.begin(_wish(suite, profile, results, device, country, trust=trust), catalogue, progress) as running:
-            return _finish(running)
+            return _finish(running, require_measured=require_measured)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -174,6 +180,7 @@ def export(
     format: Annotated[str, typer.Option(help="md, csv, json or tex")] = "md",
     table: Annotated[str, typer.Option(help="cases, runs, domains or builds")] = "cases",
     calibrated: Calibrated = False,
+    allow_simulated: Annotated[bool, typer.Option("--allow-simulated", help="publish what a test double measured")] = False,
 ) -> None:
     """Print a table of a run: one row a case, a repetition, a domain or a build."""
     from harness import frame
@@ -184,6 +191,10 @@ def export(
     tables = frame.tables([_read(run, results, calibrated=calibrated)])
     if table not in tables:
         raise HarnessError(f"there is no table {table!r}{nearest(table, tables)}")
+    if format in PUBLISHED and not allow_simulated and "simulated" in set(tables["cases"]["energy_kind"]):
+        raise HarnessError(
+            "this run was measured on a simulator: its energies are no measurement", "export csv or json, or say --allow-simulated"
+        )
     sys.stdout.write(exported(tables[table], format=format))
 
 
@@ -298,7 +309,7 @@ def _read(name: str, results: Path, *, calibrated: bool = False) -> StoredRun:
     return run
 
 
-def _finish(running: Campaign) -> int:
+def _finish(running: Campaign, *, require_measured: bool) -> int:
     """Run the campaign to its end and show what came out."""
     from rich.console import Console
 
@@ -322,6 +333,15 @@ def _finish(running: Campaign) -> int:
         print(line)
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
+    unmeasured = [
+        case for case, kind in zip(tables["cases"]["case_id"], tables["cases"]["energy_kind"], strict=True) if kind not in MEASURED
+    ]
+    if require_measured and unmeasured:
+        _complain(
+            f"no sensor measured the energy of {len(unmeasured)} cases, {unmeasured[0]} among them",
+            "`harness doctor` says what would mend it",
+        )
+        return 3
     return 3 if any(r.status != "ok" for r in _newest(stored)) else 0
 
 

@@ -136,3 +136,30 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment):
     keys = [(r["case_id"], r["repetition"]) for r in good if r["status"] == "ok" and r["case_id"]]
     assert sorted(keys) == sorted(set(keys))
     assert len(keys) == 3
+
+
+def test_what_a_simulator_measured_is_not_published_by_mistake(harness, tmp_path):
+    """Markdown and LaTeX refuse it unless told; raw data carry the kind."""
+    from harness.store import Store
+
+    run = factories.digits()
+    store = Store.create(tmp_path / "results", run.header)
+    records = [
+        r.model_copy(update={"measurements": tuple(m.model_copy(update={"kind": "simulated"}) for m in r.measurements)})
+        for r in run.records
+    ]
+    (store.folder / "records.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in records))
+    for format_ in ("md", "tex"):
+        is_a_sentence(harness("export", store.folder, "--format", format_), 2, "simulator", "--allow-simulated")
+    assert "simulated" in harness("export", store.folder, "--allow-simulated").stdout
+    assert "simulated" in harness("export", store.folder, "--format", "csv").stdout
+
+
+def test_a_run_may_require_a_measurement(harness, tmp_path):
+    """Exit 3 after everything is stored, where every joule is a model's or a simulator's."""
+    done = harness(
+        "run", tiny.write(tmp_path, tiny.SUITE.replace("[onnxruntime]", '["null"]').replace("[1, 4]", "[1]")), "--require-measured"
+    )
+    assert done.returncode == 3
+    assert "no sensor measured" in done.stderr
+    assert "report:" in done.stdout
