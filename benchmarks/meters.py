@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks.cost import Row, row
 from harness.calibrate import fit, levels
-from harness.energy import integrate, ticks
+from harness.energy import ticks
+from harness.metering import energy_between
 from harness.meters import read_log
 from harness.schema import Sample
 
@@ -50,7 +51,7 @@ def _of(figure: str, goal: str, pattern: str, measure: Callable[[Path], str]) ->
 
 def _session(folder: Path) -> str:
     log = read_log(folder / "run_1" / "spl.txt")
-    energy_j = integrate(log.sample, log.marks["power_begin"], log.marks["power_end"])
+    energy_j = energy_between(log, log.marks["power_begin"], log.marks["power_end"])
     assert energy_j is not None
     return f"{energy_j:,.0f} J, {energy_j / SESSION_J - 1:+.4%}"
 

@@ -26,6 +26,8 @@ GAP_SHARE = 0.01
 LEAST_ROWS = 2
 """Inside a phase: with fewer its energy is that of the rows beside it."""
 LOADS = {"idle": 0.0, "warmup": 1.0, "steady": 1.0}
+CLOCK_SLACK_S = 1.0
+"""How far the load may be found from where the clocks put it."""
 ZONE_SLACK_S = 60.0
 """How far a meter's clock may be wrong before a found offset no longer tells the zone."""
 REMEDY = "log the whole run, with a period well below the window; a longer profile helps a slow meter"
@@ -64,25 +66,27 @@ def import_log(
         raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
     if rule not in RULES:
         raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that carry the mean since the row before")
-    told, u_s = list(log.told), None
+    run = replace(run, records=tuple(r for r in run.records if r.phases and not r.cached))  # a quoted build ran at another time
+    u_s, doubts = None, []
     if by_pulse:
         pulse = _sure_pulse(run, log, rule)
         clock_offset_s, u_s = pulse.offset_s, pulse.u_s
-        told.append(f"the meter's clock{' with its zone' if log.local else ''} is ahead of the run's by {_pulse_text(pulse)}")
-    elif log.local:
-        log = in_zone(run, log, rule)
-        told = list(log.told)
+        said = f"the meter's clock{' with its zone' if log.local else ''} is ahead of the run's by {_pulse_text(pulse)}"
+        log = replace(log, told=(*log.told, said))
+    else:
+        log = in_zone(run, log, rule) if log.local else log
+        doubts = _clock_doubts(run, log, rule, clock_offset_s)
     meter = Meter(
         domain=_domain(log, name, rule, simulated=any(map(_is_simulated, run.records))),
         source=log.source,
         sha256=log.sha256,
         clock_offset_s=clock_offset_s,
         clock_u_s=u_s,
-        told=tuple(told),
+        told=(*log.told, *(doubt.sentence for doubt in doubts)),
     )
     sample = log.sample
     shifted = Sample(sample.start_s - clock_offset_s, sample.end_s - clock_offset_s, sample.value)
-    readings = tuple(_reading(run, record, meter.domain, shifted, log.period_s) for record in run.records if record.phases)
+    readings = tuple(_reading(run, record, meter.domain, shifted, log.period_s, doubts) for record in run.records)
     if not any(m.gross_j is not None for reading in readings for m in reading.measurements):
         raise MeterError(
             f"{log.source} covers no phase of the run whole: {_spans_text(run, shifted)}", "check the zone and the clock offset"
@@ -135,6 +139,15 @@ def _sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
     return pulse
 
 
+def _clock_doubts(run: StoredRun, log: Log, rule: str, clock_offset_s: float) -> list[Finding]:
+    """A remark where the run's load stands out in the log, but at another time than the clocks say."""
+    pulse = pulse_in(run, log, rule)
+    if pulse is None or not pulse.sure or abs(pulse.offset_s - clock_offset_s) <= max(CLOCK_SLACK_S, 5 * pulse.u_s):
+        return []
+    sentence = f"the meter's clock is taken as {clock_offset_s:g} s ahead, but the run's load is found in its log at {_pulse_text(pulse)}"
+    return [Finding(code="meter_clock", sentence=sentence, remedy="import the log again with --find-pulse")]
+
+
 def _pulse_text(pulse: Pulse) -> str:
     second = "no other shift fits" if pulse.runner_up is None else f"the next best elsewhere {pulse.runner_up:.2f}"
     return f"{pulse.offset_s:.3f} s +- {pulse.u_s:.3f} s (correlation {pulse.correlation:.2f}, {second})"
@@ -174,7 +187,7 @@ def _utc(unix_s: float) -> str:
 # --- one record ---
 
 
-def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, period_s: float) -> MeterReading:
+def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, period_s: float, doubts: Sequence[Finding]) -> MeterReading:
     """Its phases as the meter saw them."""
     ahead_s = record.utc_minus_monotonic_s
     t_s = sample.t_s
@@ -194,8 +207,9 @@ def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, per
         repetition=record.repetition,
         attempt=record.attempt,
         measurements=tuple(_with_idle(m, idle_w) if m.phase == "steady" else m for m, _ in found),
-        findings=tuple(
-            Finding(code="meter_gap", sentence=f"{domain.name}, {m.phase}: {why}", remedy=REMEDY) for m, why in found if why is not None
+        findings=(
+            *doubts,
+            *(Finding(code="meter_gap", sentence=f"{domain.name}, {m.phase}: {why}", remedy=REMEDY) for m, why in found if why is not None),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -158,6 +159,20 @@ def test_a_given_clock_offset_is_used(tmp_path, run):
     assert all(m.gross_j == pytest.approx(LOAD_W * 6.0) for m in steady(meter))
     write_meter(Path(run.folder), meter, source.sample)
     assert read_meter_sample(Path(run.folder), meter).t_s[0] == pytest.approx(source.sample.t_s[0] + 12.5)
+
+
+def test_a_clock_that_the_load_contradicts_is_a_warning(tmp_path, run):
+    """Nobody said that the meter is 4 s ahead: the energy is that of other seconds, and says so in each record."""
+    meter = import_log(run, read_log(log(tmp_path, ahead_s=4.0)))
+    assert all(reading.findings[0].code == "meter_clock" for reading in meter.readings)
+    assert any("but the run's load is found" in s for s in meter.told)
+
+
+def test_a_build_quoted_from_another_run_has_no_reading(tmp_path, run):
+    """Its phases lie at the time of that run."""
+    quoted = run.records[0].model_copy(update={"task": "build", "case_id": None, "cached": True})
+    meter = import_log(replace(run, records=(quoted, *run.records)), read_log(log(tmp_path)))
+    assert len(meter.readings) == COUNT
 
 
 def test_a_flat_log_shows_no_pulse(tmp_path, run):
