@@ -15,6 +15,7 @@ from harness.meters import Log
 from harness.meters.clock import QUARTER_S, offset_text, to_unix
 from harness.schema import Domain, Finding, Floats, Measurement, Meter, MeterReading, Phase, Record, Sample, StoredRun
 from harness.store import read_completions
+from harness.validity import finding
 
 RULES = ("trapezoid", "rectangle")
 GAIN = 0.01
@@ -30,7 +31,6 @@ CLOCK_SLACK_S = 1.0
 """How far the load may be found from where the clocks put it."""
 ZONE_SLACK_S = 60.0
 """How far a meter's clock may be wrong before a found offset no longer tells the zone."""
-REMEDY = "log the whole run, with a period well below the window; a longer profile helps a slow meter"
 
 
 def energy_between(log: Log, start_s: float, end_s: float, rule: str = "trapezoid") -> float | None:
@@ -144,8 +144,7 @@ def _clock_doubts(run: StoredRun, log: Log, rule: str, clock_offset_s: float) ->
     pulse = pulse_in(run, log, rule)
     if pulse is None or not pulse.sure or abs(pulse.offset_s - clock_offset_s) <= max(CLOCK_SLACK_S, 5 * pulse.u_s):
         return []
-    sentence = f"the meter's clock is taken as {clock_offset_s:g} s ahead, but the run's load is found in its log at {_pulse_text(pulse)}"
-    return [Finding(code="meter_clock", sentence=sentence, remedy="import the log again with --find-pulse")]
+    return [finding("meter_clock", offset_s=clock_offset_s, found=_pulse_text(pulse))]
 
 
 def _pulse_text(pulse: Pulse) -> str:
@@ -209,7 +208,7 @@ def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, per
         measurements=tuple(_with_idle(m, idle_w) if m.phase == "steady" else m for m, _ in found),
         findings=(
             *doubts,
-            *(Finding(code="meter_gap", sentence=f"{domain.name}, {m.phase}: {why}", remedy=REMEDY) for m, why in found if why is not None),
+            *(finding("meter_gap", domain=domain.name, phase=m.phase, why=why) for m, why in found if why is not None),
         ),
     )
 

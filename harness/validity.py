@@ -90,6 +90,16 @@ CODES: dict[str, Code] = {
     "clock_stepped": Code(
         "the system's clock was set by {seconds:+.2f} s meanwhile", "times are monotonic and hold; align meters with care", invalid=False
     ),
+    "meter_gap": Code(
+        "{domain}, {phase}: {why}",
+        "log the whole run, with a period well below the window; a longer profile helps a slow meter",
+        invalid=False,
+    ),
+    "meter_clock": Code(
+        "the meter's clock is taken as {offset_s:g} s ahead, but the run's load is found in its log at {found}",
+        "import the log again with --find-pulse",
+        invalid=False,
+    ),
     "steady_state_not_reached": Code(
         "the machine had not settled after {seconds:.0f} s of warm-up", "use a longer profile, or cool the machine", invalid=False
     ),

@@ -30,7 +30,7 @@ def test_conditions_are_no_energy(sensor):
 
 def test_loads_are_told_from_the_first_read(sensor):
     """A share of the machine, and cores."""
-    assert 0 <= sensor.read("cpu_load") <= 1.05
+    assert 0 <= sensor.read("cpu_load") < 1.5  # a busy kernel counts in ticks
     assert isinstance(sensor.read("foreign_load"), float)
 
 
