@@ -1,0 +1,59 @@
+"""The nouns: what a suite, a case, a trace and a record are, each field with its meaning, its unit, and when it is null.
+
+History of the record's schema (`schema_version`); `store` migrates older ones on reading:
+
+- 1: the first.
+"""
+
+from __future__ import annotations
+
+from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status
+from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality, Sample, Trace
+from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
+from harness.schema.run import Artifact, ArtifactFacts, Environment, Grid, Header, Meter, MeterReading, Record, StoredRun
+from harness.schema.suite import PROFILES, ArrayRef, Build, Case, DataRef, Impossible, Limits, Model, Profile, Step, Suite, Task, Training
+
+__all__ = [
+    "KINDS",
+    "PROFILES",
+    "SCHEMA_VERSION",
+    "ArrayRef",
+    "Artifact",
+    "ArtifactFacts",
+    "Build",
+    "Case",
+    "Catalogue",
+    "DataRef",
+    "Domain",
+    "EngineSpec",
+    "Environment",
+    "Finding",
+    "Floats",
+    "Grid",
+    "Header",
+    "Impossible",
+    "Kind",
+    "Latency",
+    "Limits",
+    "Measurement",
+    "Meter",
+    "MeterReading",
+    "Model",
+    "Noun",
+    "Phase",
+    "PluginSpec",
+    "Profile",
+    "Quality",
+    "Record",
+    "Sample",
+    "SensorSpec",
+    "Status",
+    "Step",
+    "StoredRun",
+    "Suite",
+    "Task",
+    "Trace",
+    "Training",
+    "VariantSpec",
+    "WorkloadSpec",
+]

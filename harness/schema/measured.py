@@ -1,0 +1,153 @@
+"""What is measured: domains, traces, measurements, findings, quality, latency."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.schema.base import Floats, Kind, Noun
+
+
+class Domain(Noun):
+    """One quantity that a sensor reads, and where it stands among the others."""
+
+    name: str
+    """`package`, `dram`, `gpu:0`, `system`, `wall`; `package:1` where there are several."""
+    sensor: str
+    quantity: Literal["energy", "power", "mean_power", "temperature", "clock", "load", "memory", "flags"]
+    """energy: a counter in J. power: a gauge in W. mean_power: W, each reading the mean since the one before it. The rest are conditions."""
+    unit: Literal["J", "W", "degC", "Hz", "1", "bytes"]
+    kind: Kind | None = None
+    """Of energy and power; null for conditions."""
+    device: str = "cpu"
+    """cpu, gpu, or what a plug-in calls its own."""
+    parent: str | None = None
+    """The domain that already contains this one: a parent is never added to its children."""
+    wrap_j: float | None = None
+    """Where a counter starts again at 0; null: never."""
+    update_period_s: float | None = None
+    """How often the value changes, as probed; null: not known."""
+    counter: str | None = None
+    """For power: the energy domain of the same rail, if there is one."""
+    part_time: bool = False
+    """True for a power reading that may see only a part of each update period: a load that beats with it is misread."""
+    limit_w: float | None = None
+    gain: float | None = None
+    """Relative standard uncertainty of the sensor's gain; null for a model, which has no honest one."""
+    detail: dict[str, Any] = {}
+    """Device name, uuid, path: what `describe` said."""
+
+
+class Phase(Noun):
+    """A named stretch of time on CLOCK_MONOTONIC."""
+
+    name: Literal["load", "idle", "warmup", "steady", "quality", "build"]
+    start_s: float
+    end_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Its length."""
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Readings of one domain in time order, arrays of one length.
+
+    Attributes:
+        start_s: When each read began, CLOCK_MONOTONIC.
+        end_s: When it had returned.
+        value: In the domain's unit; NaN where the read failed (missing, never 0).
+    """
+
+    start_s: Floats
+    end_s: Floats
+    value: Floats
+
+    @property
+    def t_s(self) -> Floats:
+        """The middle of each read."""
+        return (self.start_s + self.end_s) / 2
+
+    def finite(self) -> Sample:
+        """Without the reads that failed."""
+        good = np.isfinite(self.value)
+        return Sample(self.start_s[good], self.end_s[good], self.value[good])
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Everything the sensors said during one task: samples by domain name, and the failures by domain name."""
+
+    domains: Mapping[str, Domain]
+    samples: Mapping[str, Sample]
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+class Measurement(Noun):
+    """The energy of one domain over one phase, between its own edges."""
+
+    domain: str
+    sensor: str
+    kind: Kind
+    phase: str
+    start_s: float
+    end_s: float
+    inferences: float | None
+    """Completed between the edges, fractions by interpolation; null outside `steady`."""
+    gross_j: float | None
+    """null: could not be measured."""
+    idle_w: float | None = None
+    """Mean power of the idle phases; null: not measured."""
+    net_j: float | None = None
+    """gross - idle x time; null where either is."""
+    integrated_j: float | None = None
+    """Of a counter: the same window from its power reading; null where there is none."""
+    lag_s: float | None = None
+    """Of a counter: how late it shows what happened; its edges were shifted back by it. Null: not known."""
+    edge_j: float | None = None
+    """Standard uncertainty from the edges; null for a domain without ticks."""
+    poll_gap_s: float | None = None
+    """The wider of the two poll gaps that bracket the edges."""
+    device: str = "cpu"
+    parent: str | None = None
+    counter: str | None = None
+    """The energy domain of the same rail, of which this power reading is the second witness: never summed beside it."""
+    gain: float | None = None
+
+
+class Finding(Noun):
+    """A remark on a record: a code from a closed set, a sentence, and the remedy."""
+
+    code: str
+    sentence: str
+    remedy: str = ""
+    invalid: bool = False
+    """True where the energy must not be used."""
+
+
+class Quality(Noun):
+    """How good the outputs were, on the test data, in the same process."""
+
+    metric: str
+    direction: Literal["higher", "lower"]
+    value: float
+    samples: int
+    low: float | None = None
+    """95 % interval; null where the metric has none."""
+    high: float | None = None
+
+
+class Latency(Noun):
+    """Per query, of this launch, inside `steady`; a percentile is null where n is too small to bound it (36 / 72 / 368 for p90 / p95 / p99)."""
+
+    queries: int
+    mean_s: float
+    p50_s: float
+    p90_s: float | None
+    p95_s: float | None
+    p99_s: float | None

@@ -1,0 +1,75 @@
+"""What plug-ins say of themselves, and the catalogue of all that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel
+
+from harness.schema.base import Noun
+
+
+class PluginSpec(Noun):
+    """What is known of a plug-in without importing its library."""
+
+    name: str
+    summary: str = ""
+    packages: tuple[str, ...] = ()
+    """Distributions whose versions enter the record and the content hash of what they build."""
+    extra: str | None = None
+    """The extra of this package that installs them: `pip install 'harness[extra]'`."""
+    parameters: type[BaseModel] | None = None
+    """The options a suite may give, with their types; null where there are none."""
+
+
+class EngineSpec(PluginSpec):
+    """An engine: which artifact formats it opens, on which devices."""
+
+    formats: tuple[str, ...]
+    devices: tuple[str, ...] = ("cpu",)
+    simulated: bool = False
+    """True for a test double: everything measured on it is `simulated`."""
+    load_s: float = 1.0
+    """About how long its process takes to import and load, for the expected duration of a run."""
+
+
+class SensorSpec(PluginSpec):
+    """A sensor; its domains are known only once it is opened."""
+
+    devices: tuple[str, ...] = ("cpu",)
+    """What it can find besides the CPU: what `auto` stands for in a suite."""
+    rank: int = 0
+    """Where two sensors offer one domain the lower rank is read: a measurement before a model."""
+
+
+class VariantSpec(PluginSpec):
+    """A recipe, or an exporter: which format it takes and which it gives."""
+
+    conversions: tuple[tuple[str, str], ...]
+    """(format in, format out) pairs."""
+    exporter: bool = False
+    """True where it only changes the format, so that the planner may insert it by itself."""
+    needs: tuple[Literal["train", "labels"], ...] = ()
+    """What it takes from `data.train`: samples (`train`), and their labels."""
+    version: int = 1
+    """Raised when the same recipe starts to give another artifact: part of the content hash."""
+
+
+class WorkloadSpec(PluginSpec):
+    """A built-in model with its data and its quality metric."""
+
+    metric: str = "accuracy"
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every plug-in found, by name; `broken` holds those that could not be imported, with the reason."""
+
+    engines: Mapping[str, EngineSpec]
+    sensors: Mapping[str, SensorSpec]
+    variants: Mapping[str, VariantSpec]
+    workloads: Mapping[str, WorkloadSpec]
+    broken: Mapping[str, str] = field(default_factory=dict)

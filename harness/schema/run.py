@@ -1,0 +1,191 @@
+"""What a run leaves behind: artifacts, environments, records, an external meter's readings, the header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from harness.schema.base import SCHEMA_VERSION, Noun, Status
+from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality
+from harness.schema.suite import Profile, Suite
+
+
+class ArtifactFacts(Noun):
+    """What the builder counted in the model; null where the format does not tell."""
+
+    parameters: int | None = None
+    nonzero_parameters: int | None = None
+    macs: int | None = None
+    """Multiply-accumulates of one inference."""
+
+
+class Artifact(Noun):
+    """A file or folder that a build made."""
+
+    build_id: str
+    format: str
+    path: str
+    sha256: str
+    bytes: int
+    lineage: tuple[str, ...] = ()
+    facts: ArtifactFacts = ArtifactFacts()
+    notes: dict[str, Any] = {}
+    """What the recipe has to say: sparsity per layer, validation accuracy, epochs."""
+
+
+class Environment(Noun):
+    """The machine and the software, as far as they can change a result."""
+
+    environment_id: str
+    """Hash of what follows, without the volatile part."""
+    host: str
+    os: str
+    kernel: str
+    python: str
+    cpu: str
+    cpu_flags: tuple[str, ...]
+    cpu_count: int
+    cpu_count_physical: int | None = None
+    memory_bytes: int
+    governor: str | None = None
+    turbo: bool | None = None
+    virtual: str | None = None
+    """The hypervisor or container; null on bare metal, or where it cannot be told."""
+    versions: dict[str, str]
+    harness_version: str
+    harness_commit: str | None = None
+    devices: tuple[dict[str, Any], ...] = ()
+    """What each sensor's `describe` said of its device: name, uuid, driver, caps, clocks."""
+    boot_id: str | None = None
+    timezone: str | None = None
+
+
+class Record(Noun):
+    """One task, one attempt: a line of `records.jsonl`."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    task: Literal["build", "case"]
+    case_id: str | None = None
+    build_id: str | None = None
+    """Of a build: its own. Of a case: the build whose artifact it ran."""
+    block: int
+    repetition: int
+    attempt: int
+    status: Status
+    reason: str | None = None
+    """Why it is not ok; null when it is."""
+    environment_id: str
+    boot_id: str | None
+    started_utc: str
+    """ISO 8601, UTC."""
+    utc_minus_monotonic_s: float
+    """Add it to any time in this record to get Unix time."""
+    inferences: float | None = None
+    """Between the edges of `steady`, one sample counted once; not always whole."""
+    throughput_per_s: float | None = None
+    phases: tuple[Phase, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    conditions: dict[str, float | None] = {}
+    """Means over `steady` of what the sensors saw beside energy: load, temperature, clocks."""
+    latency: Latency | None = None
+    quality: Quality | None = None
+    shift_s: float | None = None
+    """Update period of a part-time sensor, by which the phase of the load was shifted; the waits are in the completions. Null: the load ran through."""
+    peak_memory_bytes: int | None = None
+    """Largest resident set of the child."""
+    precision_ran: str | None = None
+    """What the engine says it computed in; null where it does not tell."""
+    engine_facts: dict[str, Any] = {}
+    artifact: Artifact | None = None
+    """Of a build: what it made. Of a case: what it ran."""
+    cached: bool = False
+    """A build that was found in the cache: the rest is quoted from the original's record."""
+    trace: str | None = None
+    """Path inside the run's folder."""
+    warnings: tuple[Finding, ...] = ()
+    stderr_tail: str | None = None
+    """The last lines a child that failed wrote."""
+
+
+class MeterReading(Noun):
+    """What a meter saw of one record, which it names."""
+
+    task: Literal["build", "case"]
+    case_id: str | None
+    build_id: str | None
+    repetition: int
+    attempt: int
+    measurements: tuple[Measurement, ...]
+    """One for each phase, between the phase's own edges; `gross_j` is null where the meter does not cover it."""
+    findings: tuple[Finding, ...] = ()
+    """Why a phase has no energy."""
+
+
+class Meter(Noun):
+    """An imported log: `meters/<name>.json`, beside it the samples on Unix time as `meters/<name>.parquet`."""
+
+    schema_version: int = SCHEMA_VERSION
+    domain: Domain
+    source: str
+    """Name of the log's file."""
+    sha256: str
+    clock_offset_s: float = 0.0
+    """How far the meter's clock is ahead of the run's: subtract it from the sample's times."""
+    clock_u_s: float | None = None
+    """Standard uncertainty of that; null where it was not found but given."""
+    told: tuple[str, ...] = ()
+    """What was guessed of columns, units, zone and clock, as sentences."""
+    readings: tuple[MeterReading, ...] = ()
+
+
+class Grid(Noun):
+    """Carbon intensity of the grid that carbon figures are computed with."""
+
+    country: str
+    """ISO 3166 alpha-3."""
+    g_per_kwh: float
+    year: str | None
+    """Of the data; null where the source does not tell."""
+    source: str
+
+
+class Header(Noun):
+    """What `run.json` holds: everything about a run that is not a record."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    started_utc: str
+    harness_version: str
+    harness_commit: str | None
+    profile: Profile
+    seed: int
+    suite: Suite
+    suite_source: str
+    """The file as the user wrote it, for the reader."""
+    environments: tuple[Environment, ...]
+    """One for each machine or boot that contributed."""
+    domains: tuple[Domain, ...]
+    """Every domain that was sampled, as the probe found it."""
+    unavailable: dict[str, str] = {}
+    """Sensors that could not be opened, with the reason."""
+    probe: dict[str, Any] = {}
+    """What the probe saw: update periods, counter against integrated power."""
+    grid: Grid | None = None
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run read back from its folder.
+
+    Attributes:
+        folder: Where it lies.
+        header: Its `run.json`.
+        records: Its `records.jsonl`, in order.
+        problems: Lines that could not be read, as sentences.
+    """
+
+    folder: str
+    header: Header
+    records: tuple[Record, ...]
+    problems: tuple[str, ...] = ()
