@@ -51,8 +51,8 @@ def rows() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         zeus, reason = _zeus(Path(folder))
         _nvidia_smi(Path(folder))
-        meters = {"harness": [sys.executable, "-c", OURS], "codecarbon": [sys.executable, "benchmarks/meter.py", "codecarbon"]}
-        meters |= {"zeus": [str(zeus), "benchmarks/meter.py", "zeus"]} if zeus else {}
+        meters = {"harness": [sys.executable, "-c", OURS], "codecarbon": [sys.executable, "benchmarks/peer.py", "codecarbon"]}
+        meters |= {"zeus": [str(zeus), "benchmarks/peer.py", "zeus"]} if zeus else {}
         cells = {cell: _cell(Path(folder), meters, *cell) for cell in itertools.product(PERIODS_S, WAVES)}
     found = [row(f"one window of {WINDOW_S} s, counter of 20 / 100 / 250 ms, {name}", "beside ours", _told(name, cells)) for name in meters]
     return found if zeus else [*found, row("the same, zeus", "beside ours", f"skipped: {reason}")]

@@ -1,6 +1,6 @@
 """Windows measured with a peer's meter, as its users do: JSON of (start, end, joules of the first GPU), times on CLOCK_MONOTONIC.
 
-python benchmarks/meter.py zeus|codecarbon WINDOWS SECONDS
+python benchmarks/peer.py zeus|codecarbon WINDOWS SECONDS
 
 It imports nothing of this project, so that it runs in the peer's own virtual environment.
 """
