@@ -75,11 +75,12 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
     profile, grid = header.profile, header.grid
     counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
     launches = "none that ended well" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    target = (
-        f"until the half-width of the interval is {profile.half_width:.0%}, at most {profile.cap}"
-        if profile.half_width
-        else "a fixed number"
-    )
+    if not profile.half_width:
+        target = "a fixed number"
+    elif header.suite.stopping == "open_pairs":
+        target = "repeated while their place on the front was open"
+    else:
+        target = f"until the half-width of the interval is {profile.half_width:.0%}, at most {profile.cap}"
     quantile = "t(.9825), since a stopping rule ended them" if profile.half_width else "t(.975)"
     said = [
         f"Profile {profile.name}: independent launches of a process per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
