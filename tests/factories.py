@@ -116,8 +116,18 @@ def measurement(domain: Domain, joules: float, inferences: float, **changes: Any
         "domain": domain.name, "sensor": domain.sensor, "kind": domain.kind or "absent", "phase": "steady", "start_s": 10.0, "end_s": 11.5,
         "inferences": inferences, "gross_j": joules * inferences, "idle_w": 2.0, "net_j": joules * inferences - 3.0,
         "device": domain.device, "parent": domain.parent, "counter": domain.counter, "gain": domain.gain,
+        "edge_j": 1e-4 * joules * inferences if domain.quantity == "energy" else None,
     }  # fmt: skip
     return Measurement(**{**fields, **changes})
+
+
+def idle(domain: Domain, before_w: float, after_w: float) -> tuple[Measurement, ...]:
+    """Half a second before and after the window."""
+    blank = {"phase": "idle", "inferences": None, "idle_w": None, "net_j": None}
+    return tuple(
+        measurement(domain, watts / 2, 1.0, start_s=t_s, end_s=t_s + 0.5).model_copy(update=blank)
+        for t_s, watts in ((8.0, before_w), (12.0, after_w))
+    )
 
 
 def latency(p50_s: float) -> Latency:
@@ -144,6 +154,7 @@ def stored(
     cases: Iterable[Case], records: Iterable[Record], found: Sequence[Domain] = MODELLED, profile: str = "quick", **suite: Any
 ) -> StoredRun:
     """A run that holds these."""
+    cases = tuple(cases)
     header = Header(
         run_id="run",
         started_utc="2026-01-05T10:00:00+00:00",
@@ -151,7 +162,7 @@ def stored(
         harness_commit="abcdef0",
         profile=schema.PROFILES[profile],
         seed=0,
-        suite=Suite(name="digits", sha256="5" * 64, models=(), cases=tuple(cases), builds=(build(),), **suite),
+        suite=Suite(name="digits", sha256="5" * 64, models=(), cases=cases, builds=(build(), *variant_builds(cases)), **suite),
         suite_source="name: digits\n",
         environments=(environment(),),
         domains=tuple(found),
@@ -164,6 +175,17 @@ def stored(
 def build() -> Build:
     """The training of the dense model."""
     return Build(build_id="build-dense", model="digits-cnn", step=Step(recipe="train"), format="keras", lineage=("train",))
+
+
+def variant_builds(cases: Iterable[Case]) -> list[Build]:
+    """One step from the dense model to each of the other variants."""
+    return [
+        Build(
+            build_id=f"build-{variant}", model="digits-cnn", step=Step(recipe="int8"), parent="build-dense", format="tflite",
+            lineage=("train", variant),
+        )
+        for variant in dict.fromkeys(c.variant for c in cases if c.variant != "dense")
+    ]  # fmt: skip
 
 
 def model(name: str) -> Model:
@@ -201,7 +223,8 @@ def digits(found: Sequence[Domain] = MODELLED, launches: int = 3, profile: str =
             records.append(record(cell, None, seconds, ACCURACIES.get(cell.variant, 0.953), k, found))
     records = [_spoilt(r, cells) for r in records]
     records.append(record(cells[-1], {}, status="refused", reason="no GPU is visible to tensorflow", latency=None, quality=None))
-    return stored(cells, [*records, build_record()], found, profile)
+    steps = [build_record(f"build-{variant}", found) for variant in TIMES["litert"] if variant != "dense"]
+    return stored(cells, [*records, build_record(), *steps], found, profile)
 
 
 def _spoilt(one: Record, cells: Sequence[Case]) -> Record:
@@ -214,11 +237,11 @@ def _spoilt(one: Record, cells: Sequence[Case]) -> Record:
     return one.model_copy(update={"warnings": (WARNING,)}) if one.case_id == cells[7].case_id else one
 
 
-def build_record() -> Record:
-    """The training, 40 s at 10 W."""
+def build_record(build_id: str = "build-dense", found: Sequence[Domain] = MODELLED, joules: float = 200.0) -> Record:
+    """The training, or another step: 40 s, 10 W over two domains."""
     blank = {"phase": "build", "inferences": None, "start_s": 0.0, "end_s": 40.0, "idle_w": None, "net_j": None}
-    parts = tuple(measurement(d, 200.0, 1.0).model_copy(update=blank) for d in MODELLED)
+    parts = tuple(measurement(d, joules, 1.0).model_copy(update=blank) for d in found)
     return record(
-        case(), {}, task="build", case_id=None, build_id="build-dense", latency=None, quality=None, measurements=parts,
+        case(), {}, task="build", case_id=None, build_id=build_id, latency=None, quality=None, measurements=parts,
         phases=(Phase(name="build", start_s=0.0, end_s=40.0),), inferences=None, throughput_per_s=None,
     )  # fmt: skip

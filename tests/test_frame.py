@@ -9,7 +9,8 @@ import pytest
 from harness import frame
 from harness.analysis.interval import mean_interval
 from harness.frame.columns import TABLES, describe_columns
-from tests.factories import CARD, COUNTERS, INVALID, MODELLED, WARNING, build_record, case, digits, measurement, record, stored
+from harness.schema import StoredRun
+from tests.factories import CARD, COUNTERS, INVALID, MODELLED, WARNING, build_record, case, digits, idle, measurement, record, stored
 
 CONTRACT = (
     "schema_version run_id case_id suite_hash environment_id host model variant engine device "
@@ -36,6 +37,13 @@ def one(found=MODELLED, energies=(None, None, None), of=DENSE, **changes) -> pd.
     return row(stored([of], records, found))
 
 
+def on_a_card(energies=(7.0, 7.1, 6.9), domain=CARD[0]) -> StoredRun:
+    """A GPU case whose idle power was 30 W before and 32 W after."""
+    gpu = case(device="gpu")
+    parts = [(measurement(domain, e, 60_000.0), *idle(domain, 30.0, 32.0)) for e in energies]
+    return stored([gpu], [record(gpu, {}, repetition=k, measurements=each) for k, each in enumerate(parts)], (domain,))
+
+
 def test_the_contract_comes_first_and_in_its_order():
     """Whoever reads the table by position finds the contract's columns; useful others stand after them."""
     assert frame.cases([digits()]).columns[: len(CONTRACT.split())].tolist() == CONTRACT.split()
@@ -51,7 +59,7 @@ def test_every_table_has_its_declared_columns(name):
 
 def test_no_column_is_forgotten():
     """Every column of `cases` but the reasons that did not occur is filled somewhere."""
-    table = pd.concat([frame.cases([digits(COUNTERS, 5, "standard")]), frame.cases([digits()])])
+    table = pd.concat([frame.cases([digits(COUNTERS, 5, "standard")]), frame.cases([digits()]), frame.cases([on_a_card()])])
     assert [name for name in table if table[name].isna().all()] == []
 
 
@@ -146,6 +154,93 @@ def test_after_a_stopping_rule_the_interval_is_told_with_its_quantile():
     assert pd.isna(row(stored([DENSE], records, COUNTERS, "quick")).target_reached)
 
 
+def test_every_term_of_the_uncertainty_is_told():
+    """Scatter s / sqrt(R); edges in quadrature over sqrt(R); gain 7 %; offset 13 W T / n; idle half of 2 W T / n; Welch-Satterthwaite."""
+    found = row(on_a_card())
+    t_over_n = 1.5 / 60_000
+    assert found.u_a_j == pytest.approx(0.1 / np.sqrt(3))
+    assert found.u_edge_j == pytest.approx(1e-4 * 7.0 / np.sqrt(3), rel=1e-3)
+    assert found.u_gain_j == pytest.approx(0.07 * 7)
+    assert found.u_offset_j == pytest.approx(13 * t_over_n)
+    assert found.u_base_j == pytest.approx(1.0 * t_over_n / np.sqrt(3))
+    assert found.nu == pytest.approx(2 * (found.u_a_j**2 + found.u_gain_j**2) ** 2 / found.u_a_j**4)
+
+
+def test_a_term_without_a_meaning_is_null():
+    """A model has no edges, gain or offset; a single launch has no scatter, and its edges stand alone."""
+    assert one()[["u_edge_j", "u_gain_j", "u_offset_j", "u_base_j"]].isna().all()
+    assert one().u_a_j == 0
+    single = row(on_a_card((7.0,)))
+    assert single[["u_a_j", "nu", "energy_low_j", "energy_abs_low_j"]].isna().all()
+    assert single.u_edge_j == pytest.approx(1e-4 * 7.0)
+
+
+def test_a_calibrated_sensor_tells_its_own_offset():
+    """In place of what is known of all cards."""
+    fitted = {"calibration": {"offset_u_w": 0.3, "gain": 1.5}}
+    found = row(on_a_card(domain=CARD[0].model_copy(update={"sensor": "nvml (calibrated)", "detail": fitted})))
+    assert found.u_offset_j == pytest.approx(0.2 * 1.5 / 60_000)
+
+
+def test_edges_that_dominate_are_a_warning():
+    """Longer windows would help, more launches would not; not where the scatter is larger."""
+    assert row(on_a_card((7.0, 7.0, 7.0))).warnings == "edges_dominate"
+    assert pd.isna(row(on_a_card()).warnings)
+
+
+def test_a_wide_interval_stays_above_0():
+    """Three launches that scatter by a half: log form, low < value < high; a narrow one is Student's."""
+    wide = one(COUNTERS, [{"package": e} for e in (1.0, 2.0, 3.0)])
+    assert 0 < wide.energy_low_j < wide.energy_j < wide.energy_high_j
+    assert wide.energy_j**2 == pytest.approx(wide.energy_low_j * wide.energy_high_j)
+
+
+def paid(int8=(1.0, 1.01, 0.99), dense=(2.0, 2.02, 1.98), found=COUNTERS[:1], builds=COUNTERS[:1], build_j=400.0) -> pd.Series:
+    """The row of int8 beside dense, with the record of its conversion."""
+    records = [
+        record(c, {found[0].name: e}, repetition=k, found=found)
+        for c, values in ((DENSE, dense), (INT8, int8))
+        for k, e in enumerate(values)
+    ]
+    steps = [build_record("build-dense", builds, 9e9), build_record("build-int8", builds, build_j)]
+    return frame.cases([stored([DENSE, INT8], [*records, *steps], found)]).iloc[1]
+
+
+def test_the_payback_is_the_own_steps_over_the_saving():
+    """The training, which dense shares, is not in it."""
+    found = paid()
+    assert (found.build_j, found.payback_inferences) == (400, pytest.approx(400))
+    assert found.payback_low < 400 < found.payback_high
+    assert found.payback_verdict == "pays_back"
+
+
+def test_what_saves_nothing_for_sure_is_said():
+    """No upper bound, or never; no number that is not known."""
+    doubtful = paid((1.0, 3.0, 1.9))
+    assert doubtful.payback_verdict == "not_separated"
+    assert doubtful.payback_low > 0
+    assert pd.isna(doubtful.payback_high)
+    assert paid((3.0, 3.01, 2.99)).payback_verdict == "never"
+    assert pd.isna(paid((3.0, 3.01, 2.99)).payback_inferences)
+
+
+def test_measured_and_modelled_are_never_one_payback():
+    """A measured saving of a modelled build is none; both modelled is one."""
+    columns = ["build_j", "payback_inferences", "payback_low", "payback_high", "payback_verdict"]
+    assert paid(builds=MODELLED)[columns].isna().all()
+    assert paid(found=MODELLED[:1], builds=MODELLED[:1]).payback_verdict == "pays_back"
+
+
+def test_dense_and_a_step_without_energy_have_no_payback():
+    """Dense is its own baseline; a build whose record has no energy is not free."""
+    table = frame.cases([digits()]).set_index("case_id")
+    assert pd.isna(table.loc[DENSE.case_id].build_j)
+    lost = build_record("build-int8", COUNTERS[:1])
+    lost = lost.model_copy(update={"measurements": tuple(m.model_copy(update={"gross_j": None}) for m in lost.measurements)})
+    records = [record(c, {"package": e}, found=COUNTERS) for c, e in ((DENSE, 2.0), (INT8, 1.0))]
+    assert pd.isna(frame.cases([stored([DENSE, INT8], [*records, lost], COUNTERS)]).build_j[1])
+
+
 def test_a_model_has_no_absolute_interval():
     """It has no honest gain; and its sum is told as both energy and modelled energy."""
     found = one()
@@ -167,7 +262,9 @@ def test_an_invalid_repetition_gives_no_energy():
     assert pd.isna(found.energy_j)
     assert found.energy_kind == "absent"
     assert found.latency_p50_s > 0
-    records = [record(DENSE, {"package": 2.0}, repetition=k, found=COUNTERS, warnings=(INVALID,) if k == 2 else ()) for k in range(3)]
+    records = [
+        record(DENSE, {"package": 2 + k / 100}, repetition=k, found=COUNTERS, warnings=(INVALID,) if k == 2 else ()) for k in range(3)
+    ]
     partly = row(stored([DENSE], records, COUNTERS))
     assert (partly.valid, partly.energy_repetitions, partly.warnings) == (True, 2, "sensor_gap")
 

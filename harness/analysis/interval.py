@@ -14,6 +14,10 @@ FIXED, STOPPED = 0.975, 0.9825
 """Quantile of t of a 95 % interval at a fixed number of launches, and of one reported after a stopping rule: the latter covers 94.1-96.6 %."""
 
 
+WIDE = 0.5
+"""Relative half-width from which an interval of what cannot be negative is told in log form."""
+
+
 class Interval(NamedTuple):
     """An estimate with its bounds; the bounds are NaN where one value says nothing of the spread."""
 
@@ -42,6 +46,22 @@ def mean_interval(values: Sequence[float], q: float = 0.975) -> Interval:
         return Interval(mean, float("nan"), float("nan"))
     half = float(stdtrit(len(array) - 1, q) * np.std(array, ddof=1) / np.sqrt(len(array)))
     return Interval(mean, mean - half, mean + half)
+
+
+def positive_interval(values: Sequence[float], q: float = FIXED) -> Interval:
+    """`mean_interval` of a quantity that cannot be negative: where it is wide, in log form, so that 0 < low < value < high.
+
+    Above a relative half-width U / e of 50 % the bounds are e exp(-U / e) .. e exp(U / e); it never covers less (design/0005).
+
+    Args:
+        values: One per launch, shape (R,), all positive.
+        q: Quantile of t, as for `mean_interval`.
+    """
+    interval = mean_interval(values, q)
+    if interval.value <= 0 or not interval.half_width > WIDE:
+        return interval
+    factor = float(np.exp(interval.half_width))
+    return Interval(interval.value, interval.value / factor, interval.value * factor)
 
 
 def wilson(successes: int, trials: int) -> Interval:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.analysis.interval import Interval, absolute_interval, mean_interval
+from harness.analysis.interval import Interval, absolute_interval, positive_interval
 from harness.analysis.scope import build_energy, family, per_inference, weakest
 from harness.analysis.stopping import HalfWidth
+from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import Row, against, fronts
+from harness.frame.payback import payback
 from harness.frame.results import Result, known, mean, rails, results
+from harness.frame.uncertainty import terms
 from harness.schema import Build, Domain, Finding, Record, StoredRun
 
 if TYPE_CHECKING:
@@ -71,6 +74,7 @@ def _case_rows(found: Sequence[Result]) -> list[Row]:
             **_energy(result),
             **_artifact((result.ok or result.chosen)[-1]),
             **against(result, by_id.get(result.case.baseline_case_id or "")),
+            **payback(result, by_id.get(result.case.baseline_case_id or "")),
             **places[result.case.case_id],
         }
         for result in found
@@ -118,7 +122,7 @@ def _status(result: Result) -> Row:
         "reason": last.reason,
         "valid": valid,
         "invalid_reasons": None if valid else _codes(f for f in findings if f.invalid),
-        "warnings": _codes(f for f in findings if valid or not f.invalid),
+        "warnings": _codes(f for f in (*findings, *([EDGES_DOMINATE] if terms(result).edges_dominate else [])) if valid or not f.invalid),
         "repetitions": len(result.ok),
         "window_s": mean(_window_s(r) for r in result.ok),
         "peak_memory_bytes": max(known(r.peak_memory_bytes for r in result.ok), default=None),
@@ -144,7 +148,7 @@ def _latency(result: Result) -> Row:
     for p in ("p50", "p90", "p99"):
         values = [getattr(r.latency, f"{p}_s") if r.latency else None for r in result.ok]
         if values and None not in values:
-            interval = mean_interval(known(values), result.q)
+            interval = positive_interval(known(values), result.q)
             row |= {f"latency_{p}_s": interval.value, f"latency_{p}_low_s": interval.low, f"latency_{p}_high_s": interval.high}
     return row
 
@@ -159,27 +163,31 @@ def _energy(result: Result) -> Row:
     }
     if not result.energies:
         return row
-    interval = mean_interval(result.energies, result.q)
-    absolute = _absolute(result)
-    return row | {
-        "energy_j": interval.value,
-        "energy_low_j": interval.low,
-        "energy_high_j": interval.high,
-        "energy_abs_low_j": absolute.low,
-        "energy_abs_high_j": absolute.high,
-        "energy_net_j": mean(each.net_j for _, each in result.launches),
-        "idle_w": mean(each.idle_w for _, each in result.launches),
-        "carbon_g": interval.value / 3.6e6 * grid.g_per_kwh if grid else None,
-        "target_reached": _reached(result),
-    }
+    interval = positive_interval(result.energies, result.q)
+    absolute, uncertainties = _absolute(result), terms(result)
+    return (
+        row
+        | uncertainties._asdict()
+        | {
+            "energy_j": interval.value,
+            "energy_low_j": interval.low,
+            "energy_high_j": interval.high,
+            "energy_abs_low_j": absolute.low,
+            "energy_abs_high_j": absolute.high,
+            "energy_net_j": mean(each.net_j for _, each in result.launches),
+            "idle_w": mean(each.idle_w for _, each in result.launches),
+            "carbon_g": interval.value / 3.6e6 * grid.g_per_kwh if grid else None,
+            "target_reached": _reached(result),
+        }
+    )
 
 
 def _absolute(result: Result) -> Interval:
-    """With the gains of the scope's domains, which are independent of each other; NaN where one is not known."""
-    if result.kind == "modelled" or any(gain is None or share is None for gain, share in result.shares):
+    """With the gains of the scope's domains; NaN where one is not known."""
+    u_gain_j = terms(result).u_gain_j
+    if u_gain_j is None:
         return Interval(float("nan"), float("nan"), float("nan"))
-    joules = float(np.sqrt(sum(((gain or 0.0) * (share or 0.0)) ** 2 for gain, share in result.shares)))
-    return absolute_interval(result.energies, joules / float(np.mean(result.energies)), result.q)
+    return absolute_interval(result.energies, u_gain_j / float(np.mean(result.energies)), result.q)
 
 
 def _reached(result: Result) -> bool | None:
@@ -229,7 +237,7 @@ def _repetition_row(result: Result, record: Record) -> Row:
 def _domain_row(result: Result, domain: Domain) -> Row:
     windows = [[m for m in r.measurements if m.domain == domain.name and m.phase == "steady"] for r in result.valid]
     windows = [each for each in windows if per_inference(each) is not None]
-    interval = mean_interval(known(per_inference(each) for each in windows), result.q)
+    interval = positive_interval(known(per_inference(each) for each in windows), result.q)
     every = [m for each in windows for m in each]
     return {
         "run_id": result.run.header.run_id,

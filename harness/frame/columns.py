@@ -25,6 +25,7 @@ _UNMEASURED = "nothing was measured or modelled, or no repetition is valid"
 _ONE = "fewer than two repetitions have one"
 _NO_RUN = "no repetition is ok"
 _UNTOLD = "the format does not tell"
+_NO_BUILD = "no such step, its energy is not known, or one is measured and the other modelled"
 
 CASES = (
     Column("schema_version", "int", "version of the records"),
@@ -104,6 +105,28 @@ CASES = (
     Column("latency_vs_baseline_high", "float", "upper 95 % bound (log-Welch)", _ONE),
     Column("quality_vs_baseline", "float", "quality less the baseline's, on the same samples", "no baseline, or no quality"),
     Column("dominated", "bool", "whether another case is shown to be as good everywhere and better somewhere", "as p_front"),
+    Column("u_a_j", "float", "standard uncertainty of energy_j from run to run, J: s / sqrt(R)", _ONE),
+    Column("u_edge_j", "float", "standard uncertainty from the poll gaps at the ticks, J; already in u_a_j", "no counter is in the scope"),
+    Column(
+        "u_gain_j", "float", "standard uncertainty from the sensors' gains, J; of calibrated ones with the offset", "as energy_abs_low_j"
+    ),
+    Column(
+        "u_offset_j", "float", "standard uncertainty from the sensors' offsets, J: for ratios between different powers", "none is known"
+    ),
+    Column("u_base_j", "float", "standard uncertainty from the idle power, J: of energy_net_j alone", "idle was not measured twice"),
+    Column("nu", "float", "degrees of freedom of u_a_j and u_gain_j together (Welch-Satterthwaite)", _ONE + ", or they are equal"),
+    Column("build_j", "float", "energy of the build steps that the baseline does not share, J", _NO_BUILD),
+    Column(
+        "payback_inferences", "float", "build_j over the energy saved per inference against the baseline", "nothing is saved, or as build_j"
+    ),
+    Column("payback_low", "float", "lower 95 % bound (Fieller)", "payback_verdict is null or never"),
+    Column("payback_high", "float", "upper 95 % bound (Fieller)", "payback_verdict is not pays_back"),
+    Column(
+        "payback_verdict",
+        "str",
+        "pays_back; not_separated: at least payback_low, no upper bound; never: the build saves nothing",
+        "as build_j, or fewer than two repetitions",
+    ),
 )
 
 RUNS = (

@@ -10,6 +10,7 @@ import numpy as np
 from harness.analysis.pareto import Objective, dominates, p_front
 from harness.analysis.ratio import log_welch, offset_term
 from harness.frame.results import Result, known, mean
+from harness.frame.uncertainty import offset_w
 
 MARGIN = 0.01
 """How much more energy or time still counts as as good."""
@@ -45,16 +46,9 @@ def _ratio(name: str, result: Result, values: Sequence[float], baseline: Sequenc
 
 def _offset(result: Result, baseline: Result) -> float:
     """What the offset of the sensors adds to the uncertainty of the energy ratio."""
-    watts = _offset_w(result)
+    watts = offset_w(result) or 0.0
     powers = [_power_w(each) for each in (result, baseline)]
     return offset_term(watts, *known(powers)) if watts and None not in powers else 0.0
-
-
-def _offset_w(result: Result) -> float:
-    """Standard uncertainty of the offset of the NVML cards in the scope, W: 13 GeForce and RTX, 2 data centre (measurement.md, section 5)."""
-    names = (result.scope or "").split("+")
-    cards = [d for d in result.run.header.domains if d.name in names and d.sensor == "nvml"]
-    return float(np.sqrt(sum((13.0 if any(w in str(d.detail.get("name")) for w in ("GeForce", "RTX")) else 2.0) ** 2 for d in cards)))
 
 
 def _power_w(result: Result) -> float | None:
@@ -87,7 +81,7 @@ def _launches(result: Result) -> np.ndarray:
 def _p_front(group: Sequence[Result]) -> np.ndarray:
     shared = np.zeros((1, len(group), 3))
     for i, result in enumerate(group):
-        shared[0, i, 0] = _offset_w(result) / result.throughput_per_s if result.throughput_per_s else 0.0
+        shared[0, i, 0] = (offset_w(result) or 0.0) / result.throughput_per_s if result.throughput_per_s else 0.0
     return p_front([_launches(result) for result in group], shared)
 
 

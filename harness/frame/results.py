@@ -110,9 +110,13 @@ class Result:
     @property
     def peers(self) -> tuple[str, ...]:
         """Cases that agree in this may stand on one front: never a measured energy beside a modelled one."""
-        evidence = "measured" if self.kind in ("counter", "sampled") else self.kind
         metric = self.qualities[-1].metric if self.qualities else ""
-        return self.case.model, metric, self.chosen[-1].environment_id, evidence
+        return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind)
+
+
+def evidence(kind: Kind) -> str:
+    """What may be compared: measured with measured, modelled with modelled."""
+    return "measured" if kind in ("counter", "sampled") else kind
 
 
 def rails(found: Sequence[Domain]) -> list[Domain]:

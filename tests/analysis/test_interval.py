@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.analysis.interval import FIXED, STOPPED, absolute_interval, mean_interval, percentile, wilson
+from harness.analysis.interval import FIXED, STOPPED, absolute_interval, mean_interval, percentile, positive_interval, wilson
 
 launches = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=30)
 
@@ -18,6 +18,17 @@ def test_mean_interval_is_students():
     values = [1.0, 1.1, 0.9, 1.3, 1.0]
     expected = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
     assert mean_interval(values)[1:] == pytest.approx(expected)
+
+
+@given(launches)
+def test_a_wide_interval_of_what_is_positive_stays_positive(values):
+    """Student's while it is narrow; in log form above 50 %, with the same U / e."""
+    plain, found = mean_interval(values), positive_interval(values)
+    if plain.half_width <= 0.5:
+        assert found == plain
+    else:
+        assert 0 <= found.low < found.value < found.high
+        assert np.log(found.high / found.value) == pytest.approx(plain.half_width)
 
 
 def test_a_single_launch_has_no_interval():
