@@ -17,9 +17,10 @@ from harness import __version__, plan
 from harness.artifacts import Cache
 from harness.errors import StoreError, SuiteError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
-from harness.orders import build_order, case_order
+from harness.orders import build_order, case_order, null_order
 from harness.runner import Bench, Outcome, run
 from harness.schema import (
+    PROFILES,
     Build,
     Case,
     Catalogue,
@@ -27,6 +28,7 @@ from harness.schema import (
     Environment,
     Grid,
     Header,
+    Limits,
     Profile,
     Record,
     Status,
@@ -35,9 +37,12 @@ from harness.schema import (
     Task,
     Trace,
 )
+from harness.sensors.probe import sampler_cost
 from harness.store import Store, new_run_id, read_run
 
 MEMORY_SHARE = 0.9
+COST_S = 1.0
+"""How long it is watched what measuring itself costs, before the first case."""
 
 
 class Observer(Protocol):
@@ -258,23 +263,46 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
     _check_writable(wish.results)
     with machine_lock(run_id, observer.waiting), opened_sensors(catalogue) as (sensors, unavailable, probed):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
+        here = environment_here(catalogue, sensors)
+        probed["sampler"] = _own_cost(sensors, wish, here)
         header = Header(
             run_id=_unused(wish.results, run_id),
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             harness_version=__version__,
-            harness_commit=None,
+            harness_commit=here.harness_commit,
             profile=wish.profile,
             seed=wish.suite.seed,
             suite=wish.suite,
             suite_source=wish.source,
-            environments=(environment_here(catalogue, sensors),),
+            environments=(here,),
             domains=tuple(d for _, domains in sensors for d in domains),
             unavailable=unavailable,
             probe=probed,
             grid=wish.grid,
         )
-        header = header.model_copy(update={"harness_commit": header.environments[0].harness_commit})
         yield Campaign(Store.create(wish.results, header), header, catalogue, sensors, observer)
+
+
+def _own_cost(sensors: Sensors, wish: Wish, here: Environment) -> dict[str, float | None]:
+    """What measuring costs, as shares of one core: the sampler alone, and the whole parent in a window of the null engine.
+
+    Returns:
+        `slow_share`, `edge_share`, and `window_share` of a window of `window_s` with both its edges; null where the window failed.
+
+    Raises:
+        KeyboardInterrupt: The user ended it.
+    """
+    used: dict[str, tuple[float, float]] = {}
+    profile = PROFILES["quick"].model_copy(update={"window_s": COST_S, "window_ticks": 0, "idle_s": COST_S / 10})
+    bench = Bench(sensors, profile, Limits(), "null", here.environment_id, here.boot_id, wish.suite.domains)
+    cost = sampler_cost(sensors, COST_S)
+    outcome = run(*null_order(), bench, lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    if outcome.record.status != "ok":
+        return {**cost, "window_share": None, "window_s": None}
+    (began_s, before_s), (ended_s, after_s) = used["steady"], used["quality"]
+    return {**cost, "window_share": (after_s - before_s) / (ended_s - began_s), "window_s": ended_s - began_s}
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from harness import plugins
 from harness.channel import Order
 from harness.engines.base import Load
-from harness.schema import Artifact, Build, Case, Model, Suite
+from harness.schema import Artifact, Build, Case, Model, Suite, Task
 
 # Builds run on the CPU, so that every machine makes the same artifact.
 BUILD_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -63,6 +63,25 @@ def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memo
         "memory_bytes": memory_bytes if case.device == "cpu" else None,
     }
     return Order("harness.measure", task, environment=engine.environment(load), simulated=engine.spec.simulated, artifact=artifact)
+
+
+def null_order() -> tuple[Task, Order]:
+    """A task that computes nothing, to see what measuring itself costs: queries of 1 ms that spin."""
+    case = Case(
+        case_id="null", model="null", variant="dense", steps=(), engine="null", device="cpu", batch_size=1, threads=1,
+        scenario="single_stream", build_id="null", baseline_case_id=None,
+    )  # fmt: skip
+    task = {
+        **case.model_dump(mode="json", include={"engine", "device", "batch_size", "threads", "scenario"}),
+        "engine_options": {"query_s": 0.001},
+        "artifact": {"path": "/", "format": "none"},
+        "inputs": [],
+        "labels": None,
+        "metric": None,
+        "trusted": False,
+        "memory_bytes": None,
+    }
+    return Task(case=case), Order("harness.measure", task, simulated=True)
 
 
 def _first(suite: Suite, build: Build) -> Build:

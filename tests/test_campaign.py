@@ -44,6 +44,7 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(runner, "LEAD_IN_S", 0.05)
+    monkeypatch.setattr(campaign, "COST_S", 0.06)
 
 
 def wish(folder: Path, suite: str = tiny.SUITE) -> campaign.Wish:
@@ -94,6 +95,28 @@ def test_the_second_run_builds_nothing(tmp_path):
     assert second.records[0].phases == first.records[0].phases
     assert second.records[0].artifact.sha256 == first.records[0].artifact.sha256
     assert first.header.run_id != second.header.run_id
+
+
+def test_a_run_tells_what_measuring_costs(tmp_path):
+    """The sampler alone, and the parent in a window of the null engine: shares of a core, in the header before the first case."""
+    with campaign.begin(wish(tmp_path), plugins.catalogue(), Watcher()) as running:
+        cost = read_run(running.store.folder).header.probe["sampler"]
+    assert 0 <= cost["slow_share"] < 1
+    assert 0 < cost["window_share"] < 1
+    assert cost["window_s"] >= 0.06
+    assert cost["edge_share"] is None or 0 < cost["edge_share"] <= 1.1
+
+
+def test_an_interruption_before_the_first_case_leaves_no_run(tmp_path, monkeypatch):
+    """There is nothing to resume yet."""
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner._Repetition, "_listen", interrupted)
+    with pytest.raises(KeyboardInterrupt), campaign.begin(wish(tmp_path), plugins.catalogue(), Watcher()):
+        pass
+    assert list((tmp_path / "results").iterdir()) == []
 
 
 @pytest.mark.parametrize("after", [1, 3])

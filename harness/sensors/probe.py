@@ -13,6 +13,7 @@ from harness import plugins
 from harness.errors import HarnessError, SensorError
 from harness.schema import Catalogue, Domain
 from harness.sensors.base import Sensor
+from harness.sensors.sampler import Sampler
 
 Opened = list[tuple[Sensor, list[Domain]]]
 
@@ -88,6 +89,35 @@ def probe(sensors: Opened, seconds: float = LONGEST_S) -> tuple[Opened, dict[str
         for sensor, domains in sensors
     ]
     return filled, seen
+
+
+def sampler_cost(sensors: Sequence[tuple[Sensor, Sequence[Domain]]], seconds: float = 1.0) -> dict[str, float | None]:
+    """What polling these sensors costs this process, while nothing else goes on in it.
+
+    Args:
+        sensors: Opened, with their domains.
+        seconds: How long the slow polling is watched; the quick polling at an edge a third of that.
+
+    Returns:
+        Shares of one core: `slow_share` between the edges of a window, `edge_share` at an edge (null where nothing ticks).
+    """
+    sampler = Sampler(sensors)
+    sampler.start()
+    try:
+        slow_share = _share_of_core(seconds)
+        ticking = any(domain.quantity == "energy" for _, domains in sensors for domain in domains)
+        sampler.watch_closely(seconds / 3 if ticking else 0.0)
+        edge_share = _share_of_core(seconds / 3) if ticking else None
+    finally:
+        sampler.stop()
+    return {"slow_share": slow_share, "edge_share": edge_share}
+
+
+def _share_of_core(seconds: float) -> float:
+    """CPU time of this process over the time that passes."""
+    began_s, used_s = time.monotonic(), time.process_time()
+    time.sleep(seconds)
+    return (time.process_time() - used_s) / (time.monotonic() - began_s)
 
 
 def disagreement(seen: dict[str, Any]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from harness import plugins
 from harness.errors import SensorError
 from harness.schema import Catalogue, Domain, SensorSpec
 from harness.sensors.base import Sensor
-from harness.sensors.probe import disagreement, open_sensors, probe
+from harness.sensors.probe import disagreement, open_sensors, probe, sampler_cost
 from tests.simulated import SimulatedCounter, constant, square
 
 
@@ -164,3 +165,20 @@ def test_counters_of_several_speeds_are_probed_together():
     filled, _ = probe([(sensor, sensor.open()) for sensor in sensors])
     periods = [domains[0].update_period_s for _, domains in filled]
     assert periods == pytest.approx([0.01, 0.03, 0.08], rel=0.3)
+
+
+def test_the_samplers_own_cost():
+    """Reading quickly costs more than reading slowly; where nothing ticks there is no edge."""
+
+    class Slow(SimulatedCounter):
+        def read(self, domain):
+            spin_until = time.monotonic() + 0.0002
+            while time.monotonic() < spin_until:
+                pass
+            return super().read(domain)
+
+    sensor = Slow(constant(100), update_period_s=0.02)
+    cost = sampler_cost([(sensor, sensor.open())], 0.3)
+    assert 0 < cost["slow_share"] < cost["edge_share"]
+    gauge = fake("gauge", 1)()
+    assert sampler_cost([(gauge, [power("package")])], 0.1)["edge_share"] is None
