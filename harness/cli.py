@@ -329,7 +329,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     target = write(stored, tables)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
-    for line in _remarks(stored):
+    for line in _remarks(stored, tables["cases"]):
         print(line)
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
@@ -345,9 +345,17 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     return 3 if any(r.status != "ok" for r in _newest(stored)) else 0
 
 
-def _remarks(run: StoredRun) -> list[str]:
+def _remarks(run: StoredRun, cases: Any) -> list[str]:
     """Each code with how many cases it concerns, its newest sentence and the remedy."""
+    from harness.analysis.uncertainty import EDGES_DOMINATE
+
     found = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
+    warned = cases["warnings"].fillna("").str.split(";")
+    found |= {
+        (EDGES_DOMINATE.code, name): EDGES_DOMINATE
+        for name, codes in zip(cases["case_id"], warned, strict=True)
+        if EDGES_DOMINATE.code in codes
+    }
     newest = {code: finding for (code, _), finding in found.items()}
     return [
         f"! {code}, {sum(c == code for c, _ in found)} of {len(run.header.suite.cases)} cases: {finding.sentence}; {finding.remedy}"

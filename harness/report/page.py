@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.report import plots, tables
 from harness.report.text import NONE, Scale, number, plain
 from harness.schema import Finding, Header, Record, StoredRun
@@ -41,8 +42,9 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str) -> str:
         facts=machine(run.header),
         method=method(run.header, rows),
         failures=[row for row in rows if row["status"] != "ok"],
-        findings=findings(run.records),
+        findings=findings(run.records, rows),
         builds=builds(tables.rows_of(frames["builds"])),
+        paybacks=paybacks(rows),
         problems=run.problems,
         source=run.header.suite_source.splitlines(),
     )
@@ -62,12 +64,24 @@ def machine(header: Header) -> list[tuple[str, str]]:
         ]
     facts.append(("harness", f"{header.harness_version}, commit {header.harness_commit or 'unknown'}"))
     facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.gain)) for d in header.domains if d.kind]
+    facts += [("cost of measuring", _cost(header.probe["sampler"]))] if header.probe.get("sampler") else []
     return facts + [(f"{sensor} (not read)", "; ".join(reason.splitlines())) for sensor, reason in header.unavailable.items()]
 
 
 def _domain(sensor: str, kind: str | None, period_s: float | None, gain: float | None) -> str:
     period = f", changes every {Scale([period_s], 's').text(period_s)} {Scale([period_s], 's').unit}" if period_s else ""
     return f"{kind}, read by {sensor}{period}" + (f", gain known to {gain:.1%}" if gain is not None else ", gain not known")
+
+
+def _cost(shares: Mapping[str, float | None]) -> str:
+    """What the harness itself took of the machine, before the first case."""
+    told = [
+        ("slow_share", "between the edges of a window"),
+        ("edge_share", "at an edge"),
+        ("window_share", "in a whole window of the null engine"),
+    ]
+    parts = [f"{share:.2%} {where}" for name, where in told if (share := shares.get(name)) is not None]
+    return f"the sampler's share of one core: {', '.join(parts)}"
 
 
 def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -86,7 +100,8 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         f"Profile {profile.name}: independent launches of a process per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
         f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, the load running through both edges; nothing is subtracted.",
         "Energy is gross, per inference, summed over the domains named as scope. Latency is per query (a batch is one query), closed loop.",
-        f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. "
+        f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. One wider than half "
+        "of its figure is in log form and told by its bounds. "
         "energy_abs_low_j and energy_abs_high_j in table.csv also hold the sensor's gain, for comparing with other machines; a model has none.",
         "The interval of a quality is over test samples. vs dense is the ratio to the dense case of the same engine, device, batch, threads and scenario "
         "(log-Welch). front: on the front of energy, quality and latency in 95 % of redraws of the launches; a percentage where that is not sure.",
@@ -103,14 +118,37 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
     return said
 
 
-def findings(records: Sequence[Record]) -> list[tuple[Finding, int]]:
-    """Each code with its first sentence and remedy, and how many repetitions it concerns."""
+def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[tuple[Finding, str]]:
+    """Each code with its first sentence and remedy, and how many repetitions or cases it concerns."""
     found: dict[str, tuple[Finding, int]] = {}
     for record in records:
         for finding in record.warnings:
             first, n = found.get(finding.code, (finding, 0))
             found[finding.code] = (first, n + 1)
-    return sorted(found.values(), key=lambda pair: (not pair[0].invalid, pair[0].code))
+    told = [(first, f"{n} repetition{'s' if n > 1 else ''}, the first") for first, n in found.values()]
+    edges = sum(EDGES_DOMINATE.code in (row["warnings"] or "").split(";") for row in rows)
+    told += [(EDGES_DOMINATE, f"{edges} case{'s' if edges > 1 else ''}")] if edges else []
+    return sorted(told, key=lambda pair: (not pair[0].invalid, pair[0].code))
+
+
+def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """(case, energy of its own build steps with its kind, after how many inferences it is saved) of each case that has such steps."""
+    return [
+        (row["case_id"], f"{number(row['build_j'])} J, {row['energy_kind']}", payback(row)) for row in rows if row["build_j"] is not None
+    ]
+
+
+def payback(row: dict[str, Any]) -> str:
+    """In words: never a number that is not known."""
+    if row["payback_verdict"] == "never":
+        return "never: it saves nothing"
+    if row["payback_verdict"] == "not_separated":
+        return f"at least {number(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
+    if row["payback_inferences"] is None:
+        return "nothing is saved, in too few repetitions for an interval"
+    if row["payback_verdict"] is None:
+        return f"{number(row['payback_inferences'])}, in too few repetitions for an interval"
+    return f"{number(row['payback_inferences'])} [{number(row['payback_low'], 2)} {number(row['payback_high'], 2)}]"
 
 
 def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from harness import frame, report
 from harness.errors import StoreError
-from tests.factories import case, digits, record, stored
+from harness.report.page import paybacks
+from tests.factories import CARD, case, digits, record, stored
 
 FILES = {"table.md", "table.csv", "pareto.png", "pareto.svg", "index.html"}
 
@@ -45,9 +47,46 @@ def test_the_page_says_what_one_must_know(page):
     """Kind, scope, method, grid with its year, failures with reasons, remedies, versions, and how to draw it again."""
     for word in (
         "modelled: package+dram", "seed 0", "t(.975)", "DEU", "2023", "tensor 12", "no GPU is visible", "run the case again", "ai-edge-litert 2.3.0",
-        "harness report run", "no NVIDIA driver is loaded", "errors of up to 40 %", "400 J, modelled", "name: digits",
+        "harness report run", "no NVIDIA driver is loaded", "errors of up to 40 %", "400 J, modelled", "name: digits", "Payback", "not separated from 0",
     ):  # fmt: skip
         assert word in page, word
+
+
+def cells(**changes) -> dict:
+    """A row with a payback."""
+    known = {"case_id": "c", "build_j": 400.0, "energy_kind": "modelled", "warnings": None}
+    return {**known, "payback_inferences": 800.0, "payback_low": 700.0, "payback_high": 950.0, "payback_verdict": "pays_back", **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "800 [700 950]"),
+        ({"payback_verdict": "not_separated", "payback_high": None}, "at least 700, no upper bound"),
+        ({"payback_verdict": "not_separated", "payback_inferences": None, "payback_high": None}, "at least 700, no upper bound"),
+        ({"payback_verdict": "never", "payback_inferences": None, "payback_low": None, "payback_high": None}, "never"),
+        ({"payback_verdict": None, "payback_low": None, "payback_high": None}, "800, in too few repetitions"),
+        ({"payback_verdict": None, "payback_inferences": None, "payback_low": None, "payback_high": None}, "nothing is saved"),
+    ],
+)
+def test_the_payback_is_told_in_words(changes, words):
+    """Every verdict, with the kind of its energy, and no number that is not known."""
+    ((_, energy, after),) = paybacks([cells(**changes)])
+    assert energy == "400 J, modelled"
+    assert words in after
+    assert "None" not in after
+
+
+def test_the_page_tells_payback_edges_and_cost(tmp_path):
+    """The build's energy, windows whose edges dominate, and what the sampler took."""
+    card = case(device="gpu")
+    run = stored([card], [record(card, {"gpu:0": 7.0}, repetition=k, found=CARD[:1]) for k in range(3)], CARD[:1])
+    cost = {"slow_share": 0.004, "edge_share": None, "window_share": 0.012, "window_s": 1.1}
+    run = replace(run, header=run.header.model_copy(update={"probe": {"sampler": cost}}))
+    text = (report.write(run, frame.tables([run]), tmp_path) / "index.html").read_text()
+    assert "longer windows, not more runs" in text
+    assert "0.40% between the edges of a window, 1.20% in a whole window" in text
+    assert "Payback" not in text
 
 
 def test_the_figure_can_be_heard(page):
