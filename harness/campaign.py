@@ -104,6 +104,9 @@ class Campaign:
         if lost:
             self._store(self._without_running(lost, "killed", "the harness itself was killed while this ran"))
             self.attempt = max(self.attempt, lost.attempt + 1)
+        for build in self._spent_before():
+            self.observer.task(Task(build=build, attempt=self.attempt), 1, None)
+            self._one(Task(build=build, attempt=self.attempt))
         while block := plan.next_block(suite, profile, self.records, cached=self.artifacts, attempt=self.attempt):
             for index, task in enumerate(block):
                 self.observer.task(task, *self._left(task, block[index:]))
@@ -111,6 +114,12 @@ class Campaign:
                 self._one(task)
                 self.durations_s.setdefault(task.case.engine if task.case else "build", []).append(time.monotonic() - began_s)
         self.cache.trim(in_use={build.build_id for build in suite.builds})
+
+    def _spent_before(self) -> list[Build]:
+        """Steps on the way to an artifact in the cache, which need no building: their records are quoted, since a payback counts their energy."""
+        needed = {build.build_id for build in plan.needed_builds(self.header.suite, self.artifacts)}
+        recorded = {r.build_id for r in self.records if r.task == "build"}
+        return [b for b in self.header.suite.builds if b.build_id in self.originals and b.build_id not in needed | recorded]
 
     def _left(self, task: Task, block: Sequence[Task]) -> tuple[int, float | None]:
         """How many tasks are left at least, and about how long they take; null while nothing is known."""

@@ -97,6 +97,15 @@ def test_the_second_run_builds_nothing(tmp_path):
     assert first.header.run_id != second.header.run_id
 
 
+def test_every_step_behind_a_cached_artifact_is_quoted(tmp_path):
+    """Also those that the cache makes needless: what they cost was spent, and the payback counts it."""
+    wanted = wish(tmp_path, tiny.SUITE.replace("[dense]", "[dynamic_int8]").replace("[1, 4]", "[1]"))
+    first, second = ([r for r in read_run(run(wanted)).records if r.task == "build"] for _ in range(2))
+    assert len(first) == len(wanted.suite.builds) == 2
+    assert [r.build_id for r in second] == [r.build_id for r in first]
+    assert all(r.cached for r in second)
+
+
 def test_a_run_tells_what_measuring_costs(tmp_path):
     """The sampler alone, and the parent in a window of the null engine: shares of a core, in the header before the first case."""
     with campaign.begin(wish(tmp_path), plugins.catalogue(), Watcher()) as running:
