@@ -61,7 +61,7 @@ lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@for pair in cpu:tensorflow-cpu gpu:gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header \
-	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra dev -o requirements/$${pair%:*}.txt; \
+	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra openvino --extra dev -o requirements/$${pair%:*}.txt; \
 	done
 
 gpu-dry-run: $(STAMP) ## resolve the GPU lock with its hashes, and install nothing

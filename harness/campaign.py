@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from harness import __version__, plan
+from harness import __version__, aborted, inflight, plan
 from harness.artifacts import Cache
 from harness.errors import StoreError, SuiteError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
@@ -89,6 +90,7 @@ class Campaign:
         found = {build.build_id: self.cache.find(build.build_id) for build in header.suite.builds}
         self.originals = {build_id: record for build_id, (_, record) in ((b, f) for b, f in found.items() if f)}
         self.artifacts = {build_id: record.artifact for build_id, record in self.originals.items() if record.artifact}
+        self.log: inflight.Log | None = None
         self.durations_s: dict[str, list[float]] = {}
         self.memory_bytes = header.suite.limits.memory_bytes or int(MEMORY_SHARE * available_memory_bytes())
 
@@ -100,10 +102,7 @@ class Campaign:
             StoreError: The disk is full; what was stored is intact.
         """
         suite, profile = self.header.suite, self.header.profile
-        lost = self.store.announced()
-        if lost:
-            self._store(self._without_running(lost, "killed", "the harness itself was killed while this ran"))
-            self.attempt = max(self.attempt, lost.attempt + 1)
+        self._store_lost()
         for build in self._spent_before():
             self.observer.task(Task(build=build, attempt=self.attempt), 1, None)
             self._one(Task(build=build, attempt=self.attempt))
@@ -114,6 +113,17 @@ class Campaign:
                 self._one(task)
                 self.durations_s.setdefault(task.case.engine if task.case else "build", []).append(time.monotonic() - began_s)
         self.cache.trim(in_use={build.build_id for build in suite.builds})
+
+    def _store_lost(self) -> None:
+        """The task during which an earlier session was killed, with its energy so far."""
+        lost = inflight.lost(self.store.folder)
+        if lost:
+            task = lost.announced.task
+            simulated = task.case is not None and self.catalogue.engines[task.case.engine].simulated
+            record, trace = aborted.killed(lost, self.header, simulated=simulated)
+            self._store(_bare(record, trace))
+            self.attempt = max(self.attempt, task.attempt + 1)
+        inflight.discard(self.store.folder)
 
     def _spent_before(self) -> list[Build]:
         """Steps on the way to an artifact in the cache, which need no building: their records are quoted, since a payback counts their energy."""
@@ -134,11 +144,16 @@ class Campaign:
 
     def _one(self, task: Task) -> None:
         """Run one task and store it; an interruption is passed on after that."""
-        self.store.announce(task)
+        self.log = inflight.Log(self.store.folder, task, self.header.environments[-1].boot_id)
         if task.build:
             self._build(task, task.build)
         elif task.case:
             self._case(task, task.case)
+
+    def _phase(self, name: str) -> None:
+        if self.log:
+            self.log.phase(name)
+        self.observer.phase(name)
 
     # --- builds ---
 
@@ -156,17 +171,14 @@ class Campaign:
                     "artifact": self.artifacts[build.build_id],
                 }
             )
-            self._store(Outcome(quoted, Trace({}, {}), np.zeros((3, 0)), np.zeros(0)))
+            self._store(_bare(quoted))
             return
         if build.parent and build.parent not in self.artifacts:
-            self._store(
-                self._without_running(task, self._status(build.parent), f"the step before it was not built: {self._why(build.parent)}")
-            )
+            self._store(self._not_begun(task, self._status(build.parent), f"the step before it was not built: {self._why(build.parent)}"))
             return
         with self.cache.workshop() as folder:
-            outcome = run(
-                task, build_order(build, self.header.suite, self.artifacts, folder, self.memory_bytes), self._bench(), self.observer.phase
-            )
+            order = build_order(build, self.header.suite, self.artifacts, folder, self.memory_bytes)
+            outcome = run(task, order, self._bench(), self._phase)
             artifact = outcome.record.artifact
             if outcome.record.status == "ok" and artifact:
                 kept = self.cache.keep(folder, outcome.record)
@@ -181,9 +193,10 @@ class Campaign:
     def _case(self, task: Task, case: Case) -> None:
         missing = next((b for b in (case.build_id, case.dataset_id) if b and b not in self.artifacts), None)
         if missing:
-            self._store(self._without_running(task, self._status(missing), f"its artifact was not built: {self._why(missing)}"))
+            self._store(self._not_begun(task, self._status(missing), f"its artifact was not built: {self._why(missing)}"))
             return
-        self._store(run(task, case_order(case, self.header.suite, self.artifacts, self.memory_bytes), self._bench(), self.observer.phase))
+        order = case_order(case, self.header.suite, self.artifacts, self.memory_bytes)
+        self._store(run(task, order, self._bench(), self._phase))
 
     # --- both ---
 
@@ -197,34 +210,20 @@ class Campaign:
             here.environment_id,
             here.boot_id,
             self.header.suite.domains,
+            self.log.samples if self.log else None,
         )
 
     def _store(self, outcome: Outcome) -> None:
         record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample)
+        if self.log:
+            self.log.discard()
         self.records.append(record)
         self.observer.record(record)
         if outcome.interrupted:
             raise KeyboardInterrupt
 
-    def _without_running(self, task: Task, status: Status, reason: str) -> Outcome:
-        """The record of a task that could not begin, or was lost."""
-        here = self.header.environments[-1]
-        record = Record(
-            run_id=self.header.run_id,
-            task="case" if task.case else "build",
-            case_id=task.case.case_id if task.case else None,
-            build_id=task.case.build_id if task.case else task.build.build_id if task.build else None,
-            block=task.block,
-            repetition=task.repetition,
-            attempt=task.attempt,
-            status=status,
-            reason=reason,
-            environment_id=here.environment_id,
-            boot_id=here.boot_id,
-            started_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            utc_minus_monotonic_s=time.time() - time.monotonic(),
-        )
-        return Outcome(record, Trace({}, {}), np.zeros((3, 0)), np.zeros(0))
+    def _not_begun(self, task: Task, status: Status, reason: str) -> Outcome:
+        return _bare(aborted.not_begun(task, status, reason, self.header.run_id, self.header.environments[-1]))
 
     def _last(self, build_id: str) -> Record | None:
         return next((r for r in reversed(self.records) if r.task == "build" and r.build_id == build_id), None)
@@ -237,6 +236,11 @@ class Campaign:
         """Of a case whose build did not succeed."""
         record = self._last(build_id)
         return "refused" if record and record.status == "refused" else "failed"
+
+
+def _bare(record: Record, trace: Trace | None = None) -> Outcome:
+    """A record of which there is no more than its trace."""
+    return Outcome(record, trace or Trace({}, {}), np.zeros((3, 0)), np.zeros(0))
 
 
 # --- to begin one -------------------------------------------------------------------------------------------------------
@@ -267,11 +271,13 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
 
     Raises:
         StoreError: The results folder or the cache cannot be written.
+        SuiteError: The window asked for is too short for a counter.
     """
     run_id = new_run_id(wish.suite.name, wish.profile.name)
     _check_writable(wish.results)
     with machine_lock(run_id, observer.waiting), opened_sensors(catalogue) as (sensors, unavailable, probed):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
+        _check_window(wish.profile, [d for _, domains in sensors for d in domains])
         here = environment_here(catalogue, sensors)
         probed["sampler"] = _own_cost(sensors, wish, here)
         header = Header(
@@ -290,6 +296,22 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
             grid=wish.grid,
         )
         yield Campaign(Store.create(wish.results, header), header, catalogue, sensors, observer)
+
+
+def _check_window(profile: Profile, domains: Sequence[Domain]) -> None:
+    """Refuse a window that holds too few ticks of a counter for the profile's accuracy.
+
+    Raises:
+        SuiteError: Which counter, and the length that would do.
+    """
+    for domain in domains:
+        needed_s = profile.window_ticks * (domain.update_period_s or 0.0) if domain.quantity == "energy" else 0.0
+        if profile.window_s != PROFILES[profile.name].window_s and profile.window_s < needed_s:  # the profile's own is lengthened instead
+            raise SuiteError(
+                f"a window of {profile.window_s:g} s is too short: the counter of {domain.name} ticks each {domain.update_period_s:.3g} s, "
+                f"and {profile.name} takes {profile.window_ticks:g} ticks",
+                f"give --window {math.ceil(needed_s * 100) / 100:g}, or leave it out",
+            )
 
 
 def _own_cost(sensors: Sensors, wish: Wish, here: Environment) -> dict[str, float | None]:

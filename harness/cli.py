@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.campaign import Campaign
-    from harness.schema import StoredRun, Suite
+    from harness.schema import Profile, StoredRun, Suite
 
 app = typer.Typer(
     add_completion=False,
@@ -33,6 +33,7 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under 
 MEASURED = ("counter", "sampled")
 PUBLISHED = ("md", "tex")
 """Formats that people put before others; csv and json carry the kind in a column."""
+LONGEST_WINDOW_S = 86_400
 PIPE_COLUMNS = 140
 """How wide a table is that goes into a pipe or a file."""
 EXIT_CODES = (
@@ -102,6 +103,10 @@ def run(
         str | None, typer.Option(help="ISO code of the grid that carbon figures are computed with, such as DEU", show_default=False)
     ] = None,
     trust: Trust = False,
+    window: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="length of the measured window, in place of the profile's least", show_default=False),
+    ] = None,
     require_measured: Annotated[
         bool, typer.Option("--require-measured", help="exit 3 unless a sensor measured the energy of every case")
     ] = False,
@@ -118,7 +123,7 @@ def run(
             again = _load(suite, device, trust=trust) if suite else None
             with campaign.resume(find_run(results, resume), catalogue, progress, again) as running:
                 return _finish(running, require_measured=require_measured)
-        with campaign.begin(_wish(suite, profile, results, device, country, trust=trust), catalogue, progress) as running:
+        with campaign.begin(_wish(suite, _profile(profile, window), results, device, country, trust=trust), catalogue, progress) as running:
             return _finish(running, require_measured=require_measured)
 
 
@@ -263,22 +268,33 @@ def calibrate(
 # --- what the commands share ---
 
 
-def _wish(suite: Path | None, profile: str, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
-    from harness.campaign import Wish
+def _profile(name: str, window_s: float | None) -> Profile:
+    """A profile by its name, with another window where one is asked for."""
     from harness.errors import SuiteError
     from harness.schema import PROFILES
     from harness.suite.document import nearest
 
+    if name not in PROFILES:
+        raise SuiteError(f"no profile is named {name!r}{nearest(name, PROFILES)}")
+    if window_s is None:
+        return PROFILES[name]
+    if not 0 < window_s <= LONGEST_WINDOW_S:
+        raise SuiteError(f"a window of {window_s:g} s cannot be measured", f"give seconds, above 0 and up to {LONGEST_WINDOW_S:.0f}")
+    return PROFILES[name].model_copy(update={"window_s": window_s})
+
+
+def _wish(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
+    from harness.campaign import Wish
+    from harness.errors import SuiteError
+
     if suite is None:
         raise SuiteError("no suite was named", "harness run SUITE, or harness run --resume RUN")
-    if profile not in PROFILES:
-        raise SuiteError(f"no profile is named {profile!r}{nearest(profile, PROFILES)}")
     grid = None
     if country:
         from harness.sensors.codecarbon import grid as grid_of
 
         grid = grid_of(country)
-    return Wish(_load(suite, device, trust=trust), suite.read_text(encoding="utf-8"), PROFILES[profile], results, grid)
+    return Wish(_load(suite, device, trust=trust), suite.read_text(encoding="utf-8"), profile, results, grid)
 
 
 def _load(suite: Path, device: str, *, trust: bool) -> Suite:

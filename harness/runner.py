@@ -21,14 +21,14 @@ from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
 from harness.scenario import GROUP_S
-from harness.schema import Domain, Finding, Latency, Limits, Phase, Profile, Quality, Record, Status, Task, Trace
+from harness.schema import Domain, Finding, Latency, Limits, Phase, Profile, Quality, Record, Sample, Status, Task, Trace
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
 LEAD_IN_S = 1.0
-SHORT_LEAD_IN_S = 0.2
+SHORT_LEAD_IN_S = 0.05
 """After rounds of warm-up: the same inferences ran until a moment before."""
-ROUND_S = 0.5
+ROUND_S = 0.4
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
 PART_TIME_PERIOD_S = 0.1
@@ -49,6 +49,7 @@ class Bench:
         environment_id: Of this machine and its software.
         boot_id: Of this boot, so that monotonic times can be told apart.
         domains: The suite's choice of what counts as a case's energy; null: by its device.
+        keep: Given the readings as they come, so that a harness that is killed leaves them; null: nobody.
     """
 
     sensors: Sequence[tuple[Sensor, Sequence[Domain]]]
@@ -58,6 +59,7 @@ class Bench:
     environment_id: str
     boot_id: str | None
     domains: Sequence[str] | None = None
+    keep: Callable[[Mapping[str, Sample]], None] | None = None
 
     @property
     def tick_s(self) -> float:
@@ -112,7 +114,7 @@ class _Repetition:
     def __init__(self, task: Task, order: Order, bench: Bench, tell: Callable[[str], None], folder: Path) -> None:
         self.task, self.order, self.bench, self.tell = task, order, bench, tell
         self.completions_path, self.per_sample_path = folder / "completions.npy", folder / "per_sample.npy"
-        self.sampler = Sampler(bench.sensors)
+        self.sampler = Sampler(bench.sensors, bench.keep)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.marks: dict[str, float] = {}
         self.windows: list[Window] = []

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Header, Meter, MeterReading, Record, Sample, StoredRun, Task, Trace
+from harness.schema import SCHEMA_VERSION, Header, Meter, MeterReading, Record, Sample, StoredRun, Trace
 
 
 def new_run_id(suite_name: str, profile: str) -> str:
@@ -95,17 +95,6 @@ class Store:
         """Write `run.json`."""
         write_atomically(self.folder / "run.json", header.model_dump_json(indent=1) + "\n")
 
-    def announce(self, task: Task) -> None:
-        """Write down what is about to run, so that a killed harness leaves a trace of it."""
-        write_atomically(self.folder / "inflight.json", task.model_dump_json() + "\n")
-
-    def announced(self) -> Task | None:
-        """What was running when the harness was killed; null where it ended by itself."""
-        try:
-            return Task.model_validate_json((self.folder / "inflight.json").read_bytes())
-        except (OSError, ValueError):
-            return None
-
     def append(self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray) -> Record:
         """Keep one task for good: first its raw data, then its line, each on the disk before this returns.
 
@@ -133,7 +122,6 @@ class Store:
                 _write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
             stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
             self._append_line(stored.model_dump_json().encode() + b"\n")
-            (self.folder / "inflight.json").unlink(missing_ok=True)
         except OSError as error:
             raise _trouble(self.folder, error) from None
         return stored

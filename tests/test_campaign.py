@@ -8,12 +8,13 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from harness import campaign, frame, machine, plugins, runner
+from harness import campaign, frame, inflight, machine, plugins, runner
 from harness.errors import SuiteError
-from harness.schema import PROFILES, Record
-from harness.store import read_run
+from harness.schema import PROFILES, Domain, Record, Sample, Task
+from harness.store import read_run, read_trace
 from harness.suite import load_suite
 from tests import tiny
 
@@ -116,6 +117,15 @@ def test_a_run_tells_what_measuring_costs(tmp_path):
     assert cost["edge_share"] is None or 0 < cost["edge_share"] <= 1.1
 
 
+@pytest.mark.parametrize(("window_s", "refused"), [(0.7, True), (5.11, False), (1.5, False)])
+def test_a_window_too_short_for_a_counter_is_refused_with_the_length_that_would_do(window_s, refused):
+    """Where the user asks for it; the profile's own is lengthened instead."""
+    profile = PROFILES["quick"].model_copy(update={"window_s": window_s})
+    counter = Domain(name="gpu:0", sensor="nvml", quantity="energy", unit="J", kind="counter", update_period_s=1.0201)
+    with pytest.raises(SuiteError, match=r"(?s)gpu:0.*--window 5\.11") if refused else contextlib.nullcontext():
+        campaign._check_window(profile, [counter])
+
+
 def test_an_interruption_before_the_first_case_leaves_no_run(tmp_path, monkeypatch):
     """There is nothing to resume yet."""
 
@@ -141,14 +151,25 @@ def test_an_interrupted_run_is_resumed_without_gaps_or_doubles(tmp_path, after):
 
 
 def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
-    """What was running when it died is told, and done again."""
+    """What was running when it died is told with its energy so far, and done again."""
     folder = run(wish(tmp_path), Watcher(interrupt_after=2))
-    case = read_run(folder).header.suite.cases[0]
-    campaign.Store(folder).announce(campaign.Task(case=case, repetition=1))
+    header = read_run(folder).header
+    case = header.suite.cases[0]
+    seen = {d.name: Sample(np.arange(100.0, 104), np.arange(100.0, 104), np.full(4, 7.0)) for d in header.domains}
+    log = inflight.Log(folder, Task(case=case, repetition=1), "boot")
+    log.samples({f"{inflight.PHASE}load": Sample(*np.full((3, 1), 100.5))})
+    log.samples(seen)
     with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
         running.run()
-    lost = [r for r in read_run(folder).records if r.status == "killed"]
-    assert [(r.case_id, r.repetition) for r in lost] == [(case.case_id, 1)]
+    stored = read_run(folder)
+    lost = [r for r in stored.records if r.status == "killed"]
+    assert [(r.case_id, r.repetition, r.boot_id) for r in lost] == [(case.case_id, 1, "boot")]
+    assert [(p.name, p.start_s, p.end_s) for p in lost[0].phases] == [("load", 100.5, 103.0)]
+    energies = {m.domain: m.gross_j for m in lost[0].measurements}
+    powers = {d.name for d in header.domains if d.quantity in ("power", "mean_power")}
+    assert powers
+    assert all(energies[name] == pytest.approx(7.0 * 2.5) for name in powers)
+    assert read_trace(stored, lost[0]).samples[min(powers)].value.tolist() == [7.0] * 4
     assert len(done(folder)) == 4
 
 

@@ -54,6 +54,8 @@ def is_a_sentence(done: subprocess.CompletedProcess[str], code: int, *words: str
         (["run", "none.yaml"], ["no suite none.yaml"]),
         (["run"], ["no suite was named"]),
         (["run", "suite.yaml", "--profile", "quik"], ["did you mean 'quick'"]),
+        (["run", "suite.yaml", "--window", "0"], ["0 s cannot be measured"]),
+        (["run", "suite.yaml", "--window", "nan"], ["nan s cannot be measured"]),
         (["run", "suite.yaml", "--device", "gpuu"], ["did you mean 'gpu'"]),
         (["run", "suite.yaml", "--results", "suite.yaml/x"], ["cannot be written", "--results"]),
         (["run", "suite.yaml", "--country", "Atlantis"], ["ATLANTIS", "ISO 3166"]),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Sample, Task, Trace
+from harness.schema import SCHEMA_VERSION, Sample, Trace
 from harness.store import Store, find_run, new_run_id, read_run, read_trace, write_atomically
 from tests import factories
 
@@ -142,12 +142,3 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_what_was_running_is_known_until_its_record_is_stored(store, run):
-    """A harness that is killed leaves the name of the task it was at."""
-    task = Task(case=run.header.suite.cases[0], repetition=1, attempt=2)
-    store.announce(task)
-    assert Store(store.folder).announced() == task
-    store.append(run.records[0], EMPTY, *NOTHING)
-    assert store.announced() is None

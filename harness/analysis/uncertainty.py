@@ -12,7 +12,7 @@ from harness.schema import Finding, Measurement
 EDGES_DOMINATE = Finding(
     code="edges_dominate",
     sentence="the edges of the windows make the energy more uncertain than the scatter between launches does",
-    remedy="longer windows, not more runs",
+    remedy="longer windows (--window), not more runs",
 )
 
 

@@ -46,6 +46,7 @@ class TensorFlow(Engine):
             "TF_NUM_INTRAOP_THREADS": str(load.threads),
             "TF_NUM_INTEROP_THREADS": "1",
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order in which the driver counts its cards
         }
         return {**variables, "CUDA_VISIBLE_DEVICES": "-1"} if load.device == "cpu" else variables
 

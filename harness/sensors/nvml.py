@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -30,7 +31,11 @@ ERRORS: dict[int, tuple[str, str]] = {
 
 
 class Nvml(Sensor):
-    """Every GPU that the driver shows, whatever CUDA_VISIBLE_DEVICES says; `gpu:0` is the first in the driver's order, its UUID is in `detail`."""
+    """Every GPU that the driver shows; `gpu:0` is the first in the driver's order, its UUID is in `detail`.
+
+    The one that programs use is the first that CUDA_VISIBLE_DEVICES names: a case on `gpu` is charged with that card, the others are
+    recorded and not summed.
+    """
 
     spec: ClassVar = SensorSpec(name="nvml", summary="NVIDIA GPUs, by the driver", packages=("nvidia-ml-py",), devices=("gpu",), rank=10)
 
@@ -45,6 +50,7 @@ class Nvml(Sensor):
         self._call(pynvml.nvmlInit)
         driver = self._call(pynvml.nvmlSystemGetDriverVersion)
         count = self._call(pynvml.nvmlDeviceGetCount)
+        self._alone = count == 1
         domains = [d for index in range(count) for d in self._device_or_reason(index, driver)]
         if not domains:
             self.close()
@@ -93,13 +99,15 @@ class Nvml(Sensor):
         """The domains of one GPU."""
         handle = self._call(self._nvml.nvmlDeviceGetHandleByIndex, index)
         facts = self._facts(handle, f"gpu:{index}", driver)
+        first = is_visible_first(index, facts["uuid"], os.environ.get("CUDA_VISIBLE_DEVICES"))
+        facts["device"] = "gpu" if first or self._alone else facts["domain"]
         kind: Kind = "simulated" if "simulated" in driver.lower() else "counter"
         energy = self._energy_domains(handle, facts, kind)
         if not energy:
             self._call(self._nvml.nvmlDeviceGetPowerUsage, handle)  # raises, and so says why
             return []
         self._gpus.append({"handle": handle, "facts": facts})
-        return energy + self._condition_domains(handle, facts["domain"])
+        return energy + self._condition_domains(handle, facts["domain"], facts["device"])
 
     def _facts(self, handle: Any, name: str, driver: str) -> dict[str, Any]:
         """What does not change during a run."""
@@ -132,7 +140,7 @@ class Nvml(Sensor):
         sampled: Kind = "simulated" if kind == "simulated" else "sampled"
         counter = self._maybe(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) is not None
         reading, gauge = self._gauge(handle, full_coverage=not counter)
-        rail = {"sensor": "nvml", "device": "gpu", "limit_w": facts["power_limit_w"], "gain": GAIN}
+        rail = {"sensor": "nvml", "device": facts["device"], "limit_w": facts["power_limit_w"], "gain": GAIN}
         detail = {key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig")}
         found = []
         if counter:
@@ -177,7 +185,7 @@ class Nvml(Sensor):
             raise self._nvml.NVMLError(value.nvmlReturn)
         return float(value.value.uiVal) / 1e3
 
-    def _condition_domains(self, handle: Any, gpu: str) -> list[Domain]:
+    def _condition_domains(self, handle: Any, gpu: str, device: str) -> list[Domain]:
         """Temperature, clock, utilization, memory and the reasons for a lower clock, as far as they answer."""
         nvml = self._nvml
         conditions: list[tuple[str, str, str, Callable[[], float]]] = [
@@ -191,7 +199,7 @@ class Nvml(Sensor):
         for name, quantity, unit, reader in conditions:
             if self._maybe(reader) is not None:
                 self._readers[f"{gpu} {name}"] = reader
-                found.append(Domain(name=f"{gpu} {name}", sensor="nvml", quantity=quantity, unit=unit, device="gpu"))
+                found.append(Domain(name=f"{gpu} {name}", sensor="nvml", quantity=quantity, unit=unit, device=device))
         return found
 
     def _event_reasons(self, handle: Any) -> Callable[[], float]:
@@ -205,6 +213,18 @@ class Nvml(Sensor):
         """Processes that compute on it; null where the driver hides them."""
         processes = self._maybe(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle)
         return None if processes is None else sorted(process.pid for process in processes)
+
+
+def is_visible_first(index: int, uuid: str, visible: str | None) -> bool:
+    """Whether a card is the first one that CUDA programs see, in the order of their PCI ids.
+
+    Args:
+        index: Of the card in the driver's order.
+        uuid: Of the card.
+        visible: CUDA_VISIBLE_DEVICES: indexes, or UUIDs that may be cut short; null or empty: all are seen.
+    """
+    first = (visible or "0").split(",")[0].strip()
+    return int(first) == index if first.isdigit() else uuid.startswith(first)
 
 
 def _scope(device_name: str, mig: bool) -> str:

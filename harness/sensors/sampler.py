@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ CLEAN_GAP_S = 0.002
 
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
+KEEP_PERIOD_S = 1.0
 BATCH_S = 0.01
 """What is due so soon is read at once: waking up costs more than reading."""
 
@@ -38,6 +39,7 @@ class Stream:
         self.due_s = 0.0
         self.failure: str | None = None
         self._start, self._end, self._value = array("d"), array("d"), array("d")
+        self._kept = 0
 
     def read(self) -> float:
         """Read once; a failure is kept as NaN with its reason."""
@@ -64,15 +66,24 @@ class Stream:
         """Everything so far, as arrays."""
         return Sample(np.array(self._start), np.array(self._end), np.array(self._value))
 
+    def fresh(self) -> Sample:
+        """What came since this was last asked."""
+        since, self._kept = self._kept, len(self._value)
+        return Sample(np.array(self._start[since:]), np.array(self._end[since:]), np.array(self._value[since:]))
+
 
 class Sampler:
     """Samples every domain of the sensors given, from `start` to `stop`.
 
     Args:
         sensors: Opened sensors, each with its domains.
+        keep: Given what is new about once a second while nothing is polled quickly, so that a harness that is killed leaves it; null: nobody.
     """
 
-    def __init__(self, sensors: Iterable[tuple[Sensor, Sequence[Domain]]]) -> None:
+    def __init__(
+        self, sensors: Iterable[tuple[Sensor, Sequence[Domain]]], keep: Callable[[Mapping[str, Sample]], None] | None = None
+    ) -> None:
+        self._keep, self._kept_s = keep, time.monotonic()
         self._streams = [Stream(sensor, domain) for sensor, domains in sensors for domain in domains]
         self._lock = threading.Lock()  # a sensor is read by one thread at a time
         self._wake = threading.Event()
@@ -143,8 +154,16 @@ class Sampler:
                 self._poll_one_overdue()
                 time.sleep(FAST_POLL_S)
             else:
+                self._keep_fresh()
                 self._wake.wait(self._poll_due())
                 self._wake.clear()
+
+    def _keep_fresh(self) -> None:
+        if self._keep and time.monotonic() - self._kept_s >= KEEP_PERIOD_S:
+            self._kept_s = time.monotonic()
+            with self._lock:
+                fresh = {stream.domain.name: stream.fresh() for stream in self._streams}
+            self._keep(fresh)
 
     def _poll_due(self) -> float:
         """Read what is due; returns how long until the next."""

@@ -4,7 +4,7 @@
  * Times count from `origin_s` on CLOCK_MONOTONIC. The keys and what they are when absent:
  *
  *   devices 1, init_error 0, driver "simulated 1.0", name "Simulated GPU", uuid "GPU-simulated-<index>"
- *   wave constant|square|ramp|sine, low_w 50, high_w 150, wave_period_s 0.3, duty 0.5           the true power
+ *   wave constant|square|ramp|sine|step (low, and high from step_at_s on), low_w 50, high_w 150, wave_period_s 0.3, duty 0.5           the true power
  *   counter 1, update_period_s 0.1, lag_s 0, counter_from_gauge 0 (sums part-time readings)       the energy counter
  *   gauge_period_s 0.1, window_s 0.025 (field 186), average_window_s 1 (field 185), usage_window_s 1 (nvmlDeviceGetPowerUsage)
  *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0
@@ -75,6 +75,7 @@ static double wave_j(int device, double t) {
     }
     if (!strcmp(wave, "ramp")) return rounds * period * (low + high) / 2 + low * part + (high - low) * part * part / (2 * period);
     if (!strcmp(wave, "sine")) return (low + high) / 2 * t + (high - low) / 2 * period / (2 * M_PI) * (1 - cos(2 * M_PI * t / period));
+    if (!strcmp(wave, "step")) return low * t + (high - low) * fmax(t - number(device, "step_at_s", INFINITY), 0);
     return high * t;
 }
 

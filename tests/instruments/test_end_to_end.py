@@ -27,7 +27,7 @@ from tests.test_handshake import CASE, child_task
 sensors, unavailable = open_sensors(plugins.catalogue())
 sensors, seen = probe(sensors, seconds=2.0)
 profile = PROFILES["quick"].model_copy(update=dict(window_s=1.5, window_ticks=0, idle_s=0.3))
-bench = Bench(sensors, profile, Limits(), "run", "environment", None)
+bench = Bench(sensors, profile, Limits(), "run", "environment", None, domains={domains})
 record = run(Task(case=CASE), Order("harness.measure", child_task()), bench, tell).record
 periods = dict((domain.name, domain.update_period_s) for _, domains in sensors for domain in domains)
 print(json.dumps(dict(record=record.model_dump(), unavailable=unavailable, periods=periods, probe=seen)))
@@ -58,12 +58,12 @@ def tell(phase):
 """
 
 
-def repetition(folder, before, **gpus):
+def repetition(folder, before, domains=None, **gpus):
     """What a process tells that runs one repetition on the simulated instruments."""
-    variables = nvml.configure(folder, wave="ramp", low_w=60, high_w=240, wave_period_s=0.7, window_s=0.1, **gpus)
+    variables = nvml.configure(folder, **{"wave": "ramp", "low_w": 60, "high_w": 240, "wave_period_s": 0.7, "window_s": 0.1, **gpus})
     with running(plant(folder / "powercap", *ZONES)) as tree:
         everything = {**os.environ, **variables, ROOT_VARIABLE: str(tree.root)}
-        code = RUN.format(before=before)
+        code = RUN.format(before=before, domains=domains)
         done = subprocess.run([sys.executable, "-c", code], env=everything, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -124,3 +124,38 @@ def test_what_fails_in_the_window_has_no_number_and_costs_nothing_else(tmp_path)
         assert (steady[domain]["gross_j"], steady[domain]["kind"]) == (None, "absent"), domain
     found = steady["package"]
     assert found["gross_j"] == pytest.approx(told["tree"].truth_j("intel-rapl:0", found["start_s"], found["end_s"]), rel=0.005)
+
+
+# The load of the GPU follows the child: it begins with the warm-up. The driver reads its configuration again at nvmlInit.
+FOLLOWING = """
+import os, pathlib, time
+import pynvml
+
+def tell(phase):
+    if phase == "warmup":
+        conf = pathlib.Path(os.environ["SIMULATED_NVML"])
+        conf.write_text(conf.read_text() + f"step_at_s {time.monotonic() - float(conf.read_text().split()[1])}\\n")
+        pynvml.nvmlInit()
+"""
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.1])
+def test_the_lag_of_a_counter_is_corrected_or_flagged(tmp_path, lag_s):
+    """A counter that shows everything one period late is found out where the load begins."""
+    told = repetition(tmp_path, FOLLOWING, wave="step", low_w=60, high_w=240, lag_s=lag_s)
+    found = told["steady"]["gpu:0"]
+    codes = {finding["code"] for finding in told["record"]["warnings"]}
+    assert "counter_lags" in codes or found["lag_s"] == pytest.approx(lag_s, abs=0.01)
+    assert found["gross_j"] == pytest.approx(240 * (found["end_s"] - found["start_s"]), rel=0.005)
+
+
+def test_a_part_time_sensor_sees_a_load_whose_phase_is_shifted(tmp_path):
+    """A power reading of 25 ms in every 100 without a counter: the child waits between groups of queries, and the record says so."""
+    told = repetition(tmp_path, HEALTHY, wave="constant", counter=0, field_average=0, power_usage=0, domains=["gpu:0"], window_s=0.025)
+    record, found = told["record"], told["steady"]["gpu:0"]
+    assert record["shift_s"] == pytest.approx(0.1, rel=0.2)
+    assert record["inferences"] > 0
+    busy_s = record["inferences"] / record["throughput_per_s"]
+    waited_s = found["end_s"] - found["start_s"] - busy_s
+    assert waited_s > 0.05
+    assert found["gross_j"] == pytest.approx(240 * busy_s + (240 - found["idle_w"]) * waited_s, rel=0.02)

@@ -92,6 +92,32 @@ def test_several_gpus_are_told_apart_by_uuid(driver, monkeypatch):
     assert sensor.read("gpu:1") == pytest.approx(300)
 
 
+@pytest.mark.parametrize(
+    ("visible", "own"),
+    [
+        (None, "gpu:0"),
+        ("", "gpu:0"),
+        ("1", "gpu:1"),
+        ("1,0", "gpu:1"),
+        ("GPU-simulated-1", "gpu:1"),
+        ("GPU-simulated-0,GPU-simulated-1", "gpu:0"),
+    ],
+)
+def test_a_case_is_charged_with_the_card_that_it_runs_on(driver, monkeypatch, visible, own):
+    """The first that CUDA shows to a program; the others are devices of their own."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    devices = {d.name: d.device for d in driver(devices=2).open() if d.quantity == "energy"}
+    assert {name for name, device in devices.items() if device == "gpu"} == {own}
+
+
+def test_a_sole_card_is_the_gpu_whatever_cuda_shows(driver, monkeypatch):
+    """As where a MIG instance is named: its power is the whole card's."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-c0ffee")
+    assert {d.device for d in driver(mig=1).open()} == {"gpu"}
+
+
 def test_a_mig_instance_has_no_power_of_its_own(driver):
     """The figure is labelled as the whole GPU's."""
     assert by_name(driver(mig=1))["gpu:0"].detail["scope"] == "whole GPU"

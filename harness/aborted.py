@@ -1,0 +1,75 @@
+"""Records of tasks that the runner did not bring to an end: never begun, or lost with a harness that was killed."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from harness import energy
+from harness.energy import Progress, Window
+from harness.inflight import Lost
+from harness.schema import Environment, Header, Phase, Record, Status, Task, Trace
+
+
+def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Environment) -> Record:
+    """The record of a task that could not begin.
+
+    Args:
+        task: A build or a repetition of a case.
+        status: `failed` or `refused`.
+        reason: Why.
+        run_id: Of the run.
+        here: This machine.
+    """
+    return Record(
+        run_id=run_id,
+        task="case" if task.case else "build",
+        case_id=task.case.case_id if task.case else None,
+        build_id=task.case.build_id if task.case else task.build.build_id if task.build else None,
+        block=task.block,
+        repetition=task.repetition,
+        attempt=task.attempt,
+        status=status,
+        reason=reason,
+        environment_id=here.environment_id,
+        boot_id=here.boot_id,
+        started_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        utc_minus_monotonic_s=time.time() - time.monotonic(),
+    )
+
+
+def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trace]:
+    """The record of a task that was lost with its harness: the phases as far as they went, and the energy of each.
+
+    Args:
+        lost: What the harness had written down.
+        header: Of the run.
+        simulated: Whether the engine was a test double.
+    """
+    announced = lost.announced
+    domains = {domain.name: domain for domain in header.domains if domain.name in lost.samples}
+    trace = Trace(domains, {name: lost.samples[name] for name in domains})
+    windows = _windows(lost)
+    measurements = energy.measure(trace, windows, Progress.of((), (), (), 1))
+    if simulated:
+        measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
+    record = not_begun(announced.task, "killed", "the harness itself was killed while this ran", header.run_id, header.environments[-1])
+    return record.model_copy(
+        update={
+            "boot_id": announced.boot_id,
+            "started_utc": announced.started_utc,
+            "utc_minus_monotonic_s": announced.utc_minus_monotonic_s,
+            "phases": tuple(Phase(name=w.phase, start_s=w.open_s, end_s=w.end_s) for w in windows),
+            "measurements": tuple(measurements),
+        }
+    ), trace
+
+
+def _windows(lost: Lost) -> list[Window]:
+    """Each phase until the next one, the last until every sensor had last been read: nobody aligned their edges."""
+    last_s = min((float(sample.t_s[-1]) for sample in lost.samples.values() if len(sample.value)), default=None)
+    if last_s is None:
+        return []
+    starts = [start_s for _, start_s in lost.phases]
+    spans = zip(lost.phases, [*starts[1:], last_s], strict=True)
+    return [Window.loose(name, start_s, min(end_s, last_s)) for (name, start_s), end_s in spans if min(end_s, last_s) > start_s]
