@@ -1,6 +1,7 @@
 # Everything a person needs, in one virtual environment per lock.
 #   make bench            measure suites/digits.yaml and print the table
 #   make test             run the tests
+#   make tfmot            set up the environment of the TensorFlow Model Optimization Toolkit
 #   make help             explain every target
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -18,8 +19,10 @@ VENV    := $(if $(filter gpu,$(LOCK)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
 WANTED  := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut -c1-16)-$(shell $(PYTHON) -c 'import sys; print(*sys.version_info[:3], sep=".")' 2>/dev/null)
 STAMP   := $(VENV)/installed-$(WANTED)
+# The toolkit pins packages that conflict with ours: an environment of its own, in which its builds run.
+TFMOT_STAMP := .venv-tfmot/installed-$(shell cat requirements/tfmot.txt pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help bench test lint format benchmarks lock gpu-dry-run clean
+.PHONY: help bench test tfmot lint format benchmarks lock gpu-dry-run clean
 
 help: ## explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +37,8 @@ bench: $(STAMP) ## run SUITE at PROFILE, print the table, say where the report l
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
 	@$(BIN)/python -m pytest -n 2
+
+tfmot: $(TFMOT_STAMP) ## the environment in which prune_low_magnitude, cluster_weights and quantization_aware are built
 
 lint: $(STAMP) ## ruff (with docstrings) and mypy (strict)
 	@$(BIN)/ruff format --check harness tests benchmarks
@@ -57,17 +62,27 @@ $(STAMP):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
+$(TFMOT_STAMP): | $(STAMP)
+	@echo "installing the toolkit's lock into .venv-tfmot (once; a few minutes)"
+	@rm -rf .venv-tfmot
+	@$(BIN)/python -m venv .venv-tfmot
+	@.venv-tfmot/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tfmot.txt
+	@.venv-tfmot/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(TFMOT_STAMP)
+
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@for pair in cpu:tensorflow-cpu gpu:gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header \
 	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra openvino --extra dev -o requirements/$${pair%:*}.txt; \
 	done
+	@uv pip compile requirements/tfmot.in --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header -o requirements/tfmot.txt
 
 gpu-dry-run: $(STAMP) ## resolve the GPU lock with its hashes, and install nothing
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --require-hashes -r requirements/gpu.txt
 	@echo "the GPU lock resolves"
 
 clean: ## remove the virtual environments and what tools left; results and the artifact cache stay
-	rm -rf .venv .venv-gpu .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-gpu .venv-tfmot .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find harness tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -16,7 +16,7 @@ import numpy as np
 
 from harness import __version__, aborted, inflight, plan
 from harness.artifacts import Cache
-from harness.errors import StoreError, SuiteError
+from harness.errors import EngineError, StoreError, SuiteError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
 from harness.orders import build_order, case_order, null_order
 from harness.runner import Bench, Outcome, run
@@ -177,7 +177,11 @@ class Campaign:
             self._store(self._not_begun(task, self._status(build.parent), f"the step before it was not built: {self._why(build.parent)}"))
             return
         with self.cache.workshop() as folder:
-            order = build_order(build, self.header.suite, self.artifacts, folder, self.memory_bytes)
+            try:
+                order = build_order(build, self.header.suite, self.artifacts, folder, self.memory_bytes)
+            except EngineError as error:
+                self._store(self._not_begun(task, "refused" if error.refused else "failed", str(error)))
+                return
             outcome = run(task, order, self._bench(), self._phase)
             artifact = outcome.record.artifact
             if outcome.record.status == "ok" and artifact:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import plugins
+from harness import plugins, venvs
 from harness.channel import Order
 from harness.engines.base import Load
 from harness.schema import Artifact, Build, Case, Model, Suite, Task
@@ -24,6 +25,9 @@ def build_order(build: Build, suite: Suite, artifacts: Mapping[str, Artifact], f
         artifacts: By build id; its parent's must be there.
         folder: Empty, for the result.
         memory_bytes: Ceiling of the child.
+
+    Raises:
+        EngineError: The recipe has a virtual environment of its own, which is not there.
     """
     source = artifacts.get(build.parent) if build.parent else None
     dataset = artifacts.get(_first(suite, build).build_id)
@@ -36,7 +40,13 @@ def build_order(build: Build, suite: Suite, artifacts: Mapping[str, Artifact], f
         "seed": suite.seed,
         "memory_bytes": memory_bytes,
     }
-    return Order("harness.build", task, environment=BUILD_ENVIRONMENT)
+    return Order("harness.build", task, python=(_interpreter(build),), environment=BUILD_ENVIRONMENT)
+
+
+def _interpreter(build: Build) -> str:
+    """Our own, or that of the recipe's virtual environment."""
+    spec = plugins.catalogue().variants.get(build.step.recipe)
+    return venvs.python(spec.venv) if spec and spec.venv else sys.executable
 
 
 def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memory_bytes: int) -> Order:

@@ -55,6 +55,8 @@ class VariantSpec(PluginSpec):
     """What it takes from `data.train`: samples (`train`), and their labels."""
     version: int = 1
     """Raised when the same recipe starts to give another artifact: part of the content hash."""
+    venv: str | None = None
+    """The virtual environment of its own that it is built in, because its libraries conflict with the rest; null: the harness's own."""
 
 
 class WorkloadSpec(PluginSpec):

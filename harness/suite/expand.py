@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from harness import venvs
 from harness.schema import Build, Case, Catalogue, EngineSpec, Impossible, Model, Step, Suite, VariantSpec
 from harness.suite.document import Document, Place, nearest
 from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
@@ -205,7 +206,9 @@ class _Expansion:
                 "step": hop.step.model_dump(mode="json"),
                 "version": spec.version if spec else 1,
                 "format": hop.format,
-                "packages": _versions(spec.packages if spec else FIRST_PACKAGES),
+                "packages": venvs.versions(spec.venv, spec.packages)
+                if spec and spec.venv
+                else _versions(spec.packages if spec else FIRST_PACKAGES),
                 "data": model.train.model_dump(mode="json", exclude={"inputs": {"__all__": {"path"}}, "labels": {"path"}})
                 if needs_data and model.train
                 else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -106,6 +107,7 @@ def schedule_of(parameters: Parameters, steps: int) -> Schedule:
         raise EngineError(
             f"pruning would run from step {parameters.begin_step} to step {end}, the fit has {steps} steps",
             f"train for at least {max(end, parameters.begin_step) + 1} steps (epochs, batch_size), or lower end_step and begin_step",
+            refused=True,
         )
     return Schedule(parameters.initial_sparsity, parameters.final_sparsity, parameters.begin_step, end, parameters.frequency)
 
@@ -149,8 +151,13 @@ def zeros_in(kernel: Array, sparsity: float) -> int:
     return min(ceil(sparsity * kernel.size - 1e-9), kernel.size - 1)
 
 
-def verify(model: Any, final_sparsity: float) -> dict[str, float]:
+def verify(model: Any, final_sparsity: float, wanted: Callable[[Array, float], int] | None = None) -> dict[str, float]:
     """The share of exact zeros in each pruned kernel, by layer.
+
+    Args:
+        model: As saved.
+        final_sparsity: Share of zeros asked for.
+        wanted: (kernel, share) -> how many zeros it must have; null: `zeros_in`.
 
     Raises:
         EngineError: One falls short.
@@ -162,7 +169,7 @@ def verify(model: Any, final_sparsity: float) -> dict[str, float]:
             kernel = np.asarray(layer.kernel)
             zeros = kernel.size - int(np.count_nonzero(kernel))
             shares[layer.name] = zeros / kernel.size
-            if zeros < zeros_in(kernel, final_sparsity):
+            if zeros < (wanted or zeros_in)(kernel, final_sparsity):
                 short.append(f"{layer.name} ({shares[layer.name]:.4f})")
     if short:
         raise EngineError(

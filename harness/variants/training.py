@@ -13,7 +13,7 @@ from harness.schema import Training
 from harness.variants.base import TrainData
 
 
-def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: Sequence[Any] = ()) -> dict[str, Any]:
+def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: Sequence[Any] = (), keras: Any = None) -> dict[str, Any]:
     """Train a model in place, the same each time on the same machine.
 
     Args:
@@ -22,6 +22,7 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
         data: Inputs and labels; its validation part is only watched.
         seed: Of weights that are still to be drawn, and of the order of the samples.
         callbacks: Keras callbacks.
+        keras: The module that the model is of; null: Keras 3.
 
     Returns:
         Notes for the artifact: epochs, steps, and the last loss and accuracy on the training and validation data.
@@ -31,8 +32,8 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
     """
     if data.labels is None:
         raise EngineError("training needs labels", "name them in `data.train`")
-    keras = import_keras()
-    seed_everything(seed)
+    keras = keras or import_keras()
+    seed_everything(seed, keras)
     try:
         _compile(keras, model, training)
         history = model.fit(
@@ -59,9 +60,9 @@ def steps_of(training: Training, data: TrainData) -> int:
     return ceil(len(data.inputs[0]) / training.batch_size) * training.epochs
 
 
-def seed_everything(seed: int) -> None:
+def seed_everything(seed: int, keras: Any = None) -> None:
     """Make every random choice of Keras, TensorFlow, NumPy and Python, and the order of sums, the same each time."""
-    import_keras().utils.set_random_seed(seed)
+    (keras or import_keras()).utils.set_random_seed(seed)
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()

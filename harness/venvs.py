@@ -1,0 +1,39 @@
+"""Virtual environments of their own, for recipes whose libraries conflict with the rest: where they lie, and what is in them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+
+from harness.errors import EngineError
+
+
+def folder(name: str) -> Path:
+    """`$HARNESS_VENV_<NAME>`, or `.venv-<name>` beside the virtual environment that we run in."""
+    return Path(os.environ.get(f"HARNESS_VENV_{name.upper()}") or Path(sys.prefix).parent / f".venv-{name}")
+
+
+def python(name: str) -> str:
+    """The interpreter of one.
+
+    Raises:
+        EngineError: It is not there.
+    """
+    path = folder(name) / "bin" / "python"
+    if not path.exists():
+        raise EngineError(
+            f"the virtual environment {path.parent.parent} is not here",
+            f"make {name}, or name it in HARNESS_VENV_{name.upper()}",
+            refused=True,
+        )
+    return str(path)
+
+
+def versions(name: str, packages: Sequence[str]) -> dict[str, str | None]:
+    """The versions installed in one; null for a package that it does not have."""
+    site = [str(path) for path in folder(name).glob("lib/python*/site-packages")]
+    found = {distribution.name: distribution.version for distribution in distributions(path=site)}
+    return {package: found.get(package) for package in packages}
