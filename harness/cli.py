@@ -204,12 +204,15 @@ def export(
 
 
 @app.command(epilog=EXIT_CODES)
-def doctor(json: Annotated[bool, typer.Option("--json", help="as JSON")] = False) -> int:
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    window: Annotated[float, typer.Option(metavar="SECONDS", help="of which window the expected error is told")] = 1.5,
+) -> int:
     """Say what can be measured on this machine, how well, and what would mend the rest."""
     from harness import plugins
     from harness.doctor import examine, to_json, to_text
 
-    examination = examine(plugins.catalogue())
+    examination = examine(plugins.catalogue(), window_s=_checked_window(window))
     print(to_json(examination) if json else to_text(examination))
     return 0
 
@@ -276,11 +279,20 @@ def _profile(name: str, window_s: float | None) -> Profile:
 
     if name not in PROFILES:
         raise SuiteError(f"no profile is named {name!r}{nearest(name, PROFILES)}")
-    if window_s is None:
-        return PROFILES[name]
+    return PROFILES[name] if window_s is None else PROFILES[name].model_copy(update={"window_s": _checked_window(window_s)})
+
+
+def _checked_window(window_s: float) -> float:
+    """A length that can be measured.
+
+    Raises:
+        SuiteError: It is none.
+    """
+    from harness.errors import SuiteError
+
     if not 0 < window_s <= LONGEST_WINDOW_S:
         raise SuiteError(f"a window of {window_s:g} s cannot be measured", f"give seconds, above 0 and up to {LONGEST_WINDOW_S:.0f}")
-    return PROFILES[name].model_copy(update={"window_s": window_s})
+    return window_s
 
 
 def _wish(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> Any:

@@ -15,6 +15,7 @@ from harness.sensors.probe import disagreement, open_sensors, probe
 from harness.sensors.sampler import FAST_POLL_S
 
 WINDOW_S = 1.5
+"""Of the quick profile."""
 INT8_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
 """What makes int8 pay on a CPU; the last two are Arm's."""
 
@@ -31,7 +32,7 @@ class Diagnosis:
         fix: The next step, of least privilege; null where there is none to take.
         kind: Null for conditions.
         update_period_s: As probed; null for models and conditions, and where no tick was seen.
-        expected_error: Relative standard uncertainty of a window of `WINDOW_S` from its edges; null where there is no honest figure.
+        expected_error: Relative standard uncertainty of the window asked about, from its edges; null where there is no honest figure.
         counter_vs_power: Integrated power over the counter, less 1; null where one of the two is missing.
         note: A warning, or where the figures hold; null where there is nothing to say.
     """
@@ -69,23 +70,25 @@ class Machine:
 
 @dataclass(frozen=True)
 class Examination:
-    """What the doctor found: the machine, and every domain and sensor."""
+    """What the doctor found: the machine, every domain and sensor, and the length of the window that its errors are of."""
 
     machine: Machine
     findings: tuple[Diagnosis, ...]
+    window_s: float
 
 
-def examine(catalogue: Catalogue, seconds: float = 5.0) -> Examination:
+def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW_S) -> Examination:
     """Open, probe and close every sensor, and look at the machine.
 
     Args:
         catalogue: The plug-ins.
         seconds: The longest the probe may take.
+        window_s: Of which window the error is told.
     """
     opened, unavailable = open_sensors(catalogue)
     try:
         opened, seen = probe(opened, seconds)
-        findings = [_of_domain(sensor, domain, seen.get(domain.name, {})) for sensor, domains in opened for domain in domains]
+        findings = [_of_domain(sensor, domain, seen.get(domain.name, {}), window_s) for sensor, domains in opened for domain in domains]
         findings += [
             _left_out(sensor.spec.name, device["left_out"], device["domain"])
             for sensor, _ in opened
@@ -95,19 +98,19 @@ def examine(catalogue: Catalogue, seconds: float = 5.0) -> Examination:
     finally:
         for sensor, _ in opened:
             sensor.close()
-    return Examination(machine(), (*findings, *(_left_out(name, why) for name, why in unavailable.items())))
+    return Examination(machine(), (*findings, *(_left_out(name, why) for name, why in unavailable.items())), window_s)
 
 
 def to_json(examination: Examination) -> str:
     """Everything, for programs; absent is null."""
-    return json.dumps({"window_s": WINDOW_S, **asdict(examination)}, indent=2)
+    return json.dumps(asdict(examination), indent=2)
 
 
 def to_text(examination: Examination) -> str:
     """For people: a table of energies, the conditions, what cannot be read with its next step, and the machine."""
     energies = [f for f in examination.findings if f.domain and f.kind]
     conditions = [f.domain for f in examination.findings if f.domain and not f.kind]
-    lines = [_table(energies) if energies else "No energy can be read here."]
+    lines = [_table(energies, examination.window_s) if energies else "No energy can be read here."]
     lines += ["", f"Conditions: {', '.join(filter(None, conditions)) or 'none'}", ""]
     lines += [f"{f.domain}: {f.note}" for f in energies if f.note]
     for finding in examination.findings:
@@ -138,7 +141,7 @@ def machine() -> Machine:
     return Machine(here.governor, here.turbo, here.virtual, flags, tuple(advice))
 
 
-def edge_error(poll_gap_s: float, window_s: float = WINDOW_S) -> float:
+def edge_error(poll_gap_s: float, window_s: float) -> float:
     """Relative standard uncertainty of a window from tick to tick.
 
     Each edge lies within half the poll gap d of its tick: u = sqrt(2) (d / sqrt 3) P for energy, over P T for the ratio (rectangular
@@ -151,7 +154,7 @@ def edge_error(poll_gap_s: float, window_s: float = WINDOW_S) -> float:
     return math.sqrt(2) * (poll_gap_s / 2) / math.sqrt(3) / window_s
 
 
-def sampling_error(period_s: float, window_s: float = WINDOW_S) -> float:
+def sampling_error(period_s: float, window_s: float) -> float:
     """Relative standard uncertainty of power samples integrated, for a load that swings by as much as its mean.
 
     u = sigma sqrt(T dt) over P T, with sigma = P: a pessimistic load, since the real one is not known before it runs.
@@ -163,7 +166,7 @@ def sampling_error(period_s: float, window_s: float = WINDOW_S) -> float:
     return math.sqrt(period_s / window_s)
 
 
-def _table(findings: Sequence[Diagnosis]) -> str:
+def _table(findings: Sequence[Diagnosis], window_s: float) -> str:
     from tabulate import tabulate
 
     rows = [
@@ -173,7 +176,7 @@ def _table(findings: Sequence[Diagnosis]) -> str:
             "kind": f.kind,
             "readable": "yes" if f.readable else "no",
             "update period": None if f.update_period_s is None else f"{f.update_period_s * 1e3:.3g} ms",
-            f"error of {WINDOW_S:g} s": None if f.expected_error is None else f"{f.expected_error:.2%}",
+            f"error of {window_s:g} s": None if f.expected_error is None else f"{f.expected_error:.2%}",
             "power against counter": None if f.counter_vs_power is None else f"{f.counter_vs_power:+.1%}",
         }
         for f in findings
@@ -181,7 +184,7 @@ def _table(findings: Sequence[Diagnosis]) -> str:
     return str(tabulate(rows, headers="keys", missingval="-", disable_numparse=True))
 
 
-def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any]) -> Diagnosis:
+def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any], window_s: float) -> Diagnosis:
     error = seen.get("error")
     return Diagnosis(
         sensor=sensor.spec.name,
@@ -191,19 +194,19 @@ def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any]) -> Diagnosi
         fix="run the doctor again; if it stays, see `dmesg`" if error else None,
         kind=domain.kind,
         update_period_s=domain.update_period_s,
-        expected_error=_expected_error(domain, seen),
+        expected_error=_expected_error(domain, seen, window_s),
         counter_vs_power=disagreement(seen),
         note=_note(domain, seen),
     )
 
 
-def _expected_error(domain: Domain, seen: dict[str, Any]) -> float | None:
+def _expected_error(domain: Domain, seen: dict[str, Any], window_s: float) -> float | None:
     """Of the edges alone; the gain is a matter of its own."""
     if domain.update_period_s is None or domain.kind == "modelled":
         return None
     if domain.quantity == "energy":
-        return edge_error(FAST_POLL_S + float(seen.get("poll_s") or 0.0))
-    return sampling_error(domain.update_period_s) if domain.quantity == "power" else None
+        return edge_error(FAST_POLL_S + float(seen.get("poll_s") or 0.0), window_s)
+    return sampling_error(domain.update_period_s, window_s) if domain.quantity == "power" else None
 
 
 def _note(domain: Domain, seen: dict[str, Any]) -> str | None:

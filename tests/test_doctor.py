@@ -120,9 +120,11 @@ def test_it_is_told_to_people_and_to_programs():
             doctor.Diagnosis("psutil", "cpu_load", True),
             doctor.Diagnosis("rapl", None, False, why_not="only root may read it", fix="add a udev rule"),
         ),
+        window_s=7.0,
     )
     text = doctor.to_text(found)
     for words in (
+        "error of 7 s",
         "100 ms",
         "0.03%",
         "-2.1%",
