@@ -214,7 +214,7 @@ class Campaign:
         )
 
     def _store(self, outcome: Outcome) -> None:
-        record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample)
+        record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs)
         if self.log:
             self.log.discard()
         self.records.append(record)

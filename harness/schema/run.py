@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.schema.base import SCHEMA_VERSION, Noun, Status
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.schema.base import SCHEMA_VERSION, Floats, Noun, Status
 from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality
 from harness.schema.suite import Profile, Suite
 
@@ -175,6 +179,19 @@ class Header(Noun):
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What one launch of a case said of the test samples.
+
+    Attributes:
+        per_sample: The metric of each sample, shape (n,); empty where it was not measured.
+        outputs: The scored output to the first samples, shape (m, ...), m <= n where there are labels; empty where it was not kept.
+    """
+
+    per_sample: Floats = field(default_factory=lambda: np.zeros(0))
+    outputs: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
 class StoredRun:
     """A run read back from its folder.
 
@@ -183,9 +200,11 @@ class StoredRun:
         header: Its `run.json`.
         records: Its `records.jsonl`, in order.
         problems: Lines that could not be read, as sentences.
+        answers: By case id, where they were read too.
     """
 
     folder: str
     header: Header
     records: tuple[Record, ...]
     problems: tuple[str, ...] = ()
+    answers: Mapping[str, Answers] = field(default_factory=dict, compare=False, repr=False)
