@@ -313,9 +313,9 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
 
 def _read(name: str, results: Path, *, calibrated: bool = False) -> StoredRun:
     """A stored run with its meters; with its sensors corrected where that is asked for."""
-    from harness.store import find_run, read_run, with_meters
+    from harness.store import find_run, read_run, with_answers, with_meters
 
-    run = with_meters(read_run(find_run(results, name)))
+    run = with_answers(with_meters(read_run(find_run(results, name))))
     for problem in run.problems:
         print(f"warning: {problem}", file=sys.stderr)
     if calibrated:
@@ -331,7 +331,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
 
     from harness import frame
     from harness.report import terminal, write
-    from harness.store import read_run, with_meters
+    from harness.store import read_run, with_answers, with_meters
 
     folder = running.store.folder
     try:
@@ -340,7 +340,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
         print(f"interrupted: every finished repetition is stored; go on with `harness run --resume {folder}`", file=sys.stderr)
         raise
     running.observer.done()
-    stored = with_meters(read_run(folder))
+    stored = with_answers(with_meters(read_run(folder)))
     tables = frame.tables([stored])
     target = write(stored, tables)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)

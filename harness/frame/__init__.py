@@ -14,6 +14,7 @@ from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import Row, against, fronts
 from harness.frame.payback import payback
+from harness.frame.quality import paired, quality
 from harness.frame.results import Result, known, mean, rails, results
 from harness.frame.uncertainty import terms
 from harness.schema import Build, Domain, Finding, Record, StoredRun
@@ -63,18 +64,18 @@ def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _case_rows(found: Sequence[Result]) -> list[Row]:
-    by_id = {result.case.case_id: result for result in found}
     places = fronts(found)
     return [
         {
             **_identity(result),
             **_status(result),
-            **_quality(result),
+            **quality(result),
+            **paired(result),
             **_latency(result),
             **_energy(result),
             **_artifact((result.ok or result.chosen)[-1]),
-            **against(result, by_id.get(result.case.baseline_case_id or "")),
-            **payback(result, by_id.get(result.case.baseline_case_id or "")),
+            **against(result, result.baseline),
+            **payback(result, result.baseline),
             **places[result.case.case_id],
         }
         for result in found
@@ -127,19 +128,6 @@ def _status(result: Result) -> Row:
         "window_s": mean(_window_s(r) for r in result.ok),
         "peak_memory_bytes": max(known(r.peak_memory_bytes for r in result.ok), default=None),
         "precision_ran": next((r.precision_ran for r in result.ok if r.precision_ran), None),
-    }
-
-
-def _quality(result: Result) -> Row:
-    found = result.qualities
-    if not found:
-        return {}
-    return {
-        "quality_metric": found[-1].metric,
-        "quality_direction": found[-1].direction,
-        "quality": mean(q.value for q in found),
-        "quality_low": mean(q.low for q in found),
-        "quality_high": mean(q.high for q in found),
     }
 
 
