@@ -34,6 +34,8 @@ MEASURED = ("counter", "sampled")
 PUBLISHED = ("md", "tex")
 """Formats that people put before others; csv and json carry the kind in a column."""
 LONGEST_WINDOW_S = 86_400
+MOST_SENTENCES = 12
+"""How many are printed below the table; the page has all."""
 PIPE_COLUMNS = 140
 """How wide a table is that goes into a pipe or a file."""
 EXIT_CODES = (
@@ -330,7 +332,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     from rich.console import Console
 
     from harness import frame
-    from harness.report import terminal, write
+    from harness.report import rows_of, sentences, terminal, write
     from harness.store import read_run, with_answers, with_meters
 
     folder = running.store.folder
@@ -345,7 +347,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     target = write(stored, tables)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
-    for line in _remarks(stored, tables["cases"]):
+    for line in (*_brief(sentences(rows_of(tables["cases"]))), *_remarks(stored, tables["cases"])):
         print(line)
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
@@ -359,6 +361,12 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
         )
         return 3
     return 3 if any(r.status != "ok" for r in _newest(stored)) else 0
+
+
+def _brief(said: Sequence[str]) -> list[str]:
+    """The first sentences, and where the rest is."""
+    rest = len(said) - MOST_SENTENCES
+    return [*said[:MOST_SENTENCES], *([f"... and {rest} more such sentences on the page"] if rest > 0 else [])]
 
 
 def _remarks(run: StoredRun, cases: Any) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.report import plots, tables
+from harness.report.sentences import sentences
 from harness.report.text import NONE, Scale, number, plain
 from harness.schema import Finding, Header, Record, StoredRun
 
@@ -43,6 +44,7 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str) -> str:
         method=method(run.header, rows),
         failures=[row for row in rows if row["status"] != "ok"],
         findings=findings(run.records, rows),
+        sentences=sentences(rows),
         builds=builds(tables.rows_of(frames["builds"])),
         paybacks=paybacks(rows),
         problems=run.problems,
@@ -106,6 +108,7 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         "The interval of a quality is over test samples. vs dense is the ratio to the dense case of the same engine, device, batch, threads and scenario "
         "(log-Welch). front: on the front of energy, quality and latency in 95 % of redraws of the launches; a percentage where that is not sure.",
     ]
+    said += _about_quality(header, rows)
     kinds = {row["energy_kind"] for row in rows}
     if "modelled" in kinds:
         said.append(
@@ -116,6 +119,23 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
     if grid:
         said.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year not told'}, from {grid.source}.")
     return said
+
+
+def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What agreement and the verdict on quality are, where the table has them."""
+    said = []
+    if any(row["quality_verdict"] for row in rows):
+        said.append(
+            f"Quality is compared with dense on the same samples: non-inferior within {header.suite.quality_margin:g} of the metric, one-sided 5 % "
+            "(Tango's score interval for right and wrong, else a paired bootstrap)."
+        )
+    agreed = {row["model"] for row in rows if row["quality_metric"] == "agreement"}
+    if agreed:
+        said.append(
+            "Agreement is the share of samples on which a case gives dense's top-1 class; of outputs without classes, those within 1 % of dense's range."
+        )
+    noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.workload)
+    return [*said, f"No test inputs were given for {noise}: its agreement is on seeded noise."] if noise else said
 
 
 def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[tuple[Finding, str]]:
