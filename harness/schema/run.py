@@ -31,6 +31,8 @@ class Artifact(Noun):
     path: str
     sha256: str
     bytes: int
+    model: str | None = None
+    """Of the suite that built it; null in artifacts that were built before it was written down."""
     lineage: tuple[str, ...] = ()
     facts: ArtifactFacts = ArtifactFacts()
     notes: dict[str, Any] = {}
@@ -110,6 +112,23 @@ class Record(Noun):
     warnings: tuple[Finding, ...] = ()
     stderr_tail: str | None = None
     """The last lines a child that failed wrote."""
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """An artifact that lies in the cache.
+
+    Attributes:
+        record: Of its build.
+        bytes: On the disk.
+        used_unix_s: When it was last used, Unix time.
+        in_use: Whether a run that is on needs it.
+    """
+
+    record: Record
+    bytes: int
+    used_unix_s: float
+    in_use: bool
 
 
 class MeterReading(Noun):
