@@ -15,7 +15,7 @@ from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import Row, against, fronts
 from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
-from harness.frame.results import Result, known, mean, rails, results
+from harness.frame.results import Result, calibrated, known, mean, rails, results
 from harness.frame.uncertainty import terms
 from harness.schema import Build, Domain, Finding, Record, StoredRun
 
@@ -146,6 +146,7 @@ def _energy(result: Result) -> Row:
     row: Row = {
         "energy_kind": result.kind,
         "energy_scope": result.scope,
+        "calibrated": calibrated(result.run.header.domains, result.scope),
         "energy_repetitions": len(result.energies),
         "energy_modelled_j": mean(result.sum(r).modelled_j for r in result.valid),
     }
@@ -209,6 +210,7 @@ def _repetition_row(result: Result, record: Record) -> Row:
     row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
     row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
     row |= {"precision_ran": record.precision_ran, "trace": record.trace, "window_s": _window_s(record)}
+    row["calibrated"] = calibrated(result.run.header.domains, result.scope)
     row |= {"valid": valid if ok else None, "energy_scope": result.scope, "quality": record.quality.value if record.quality else None}
     row |= {
         "invalid_reasons": _codes(f for f in record.warnings if f.invalid),
@@ -246,6 +248,7 @@ def _domain_row(result: Result, domain: Domain) -> Row:
         "idle_w": mean(m.idle_w for m in every),
         "gain": domain.gain,
         "update_period_s": domain.update_period_s,
+        "calibrated": calibrated([domain], domain.name),
     }
 
 
@@ -270,6 +273,7 @@ def _build_row(run: StoredRun, record: Record) -> Row:
         "energy_j": energy.energy_j,
         "energy_kind": energy.kind,
         "energy_scope": energy.scope or None,
+        "calibrated": calibrated(run.header.domains, energy.scope),
         **_artifact(record),
     }
 

@@ -28,6 +28,7 @@ _NO_BOUND = "the metric has no interval, or it is agreement and this is the base
 _NO_PAIR = "as quality_vs_baseline, or the samples were not kept"
 _UNTOLD = "the format does not tell"
 _NO_BUILD = "no such step, its energy is not known, or one is measured and the other modelled"
+_CALIBRATED = Column("calibrated", "str", "domains of energy_scope whose sensor was corrected by a calibration, joined by +", "none was")
 
 CASES = (
     Column("schema_version", "int", "version of the records"),
@@ -92,6 +93,7 @@ CASES = (
     Column("warnings", "str", "codes of the other findings, joined by semicolons", "none"),
     # What is useful beside the contract.
     Column("reason", "str", "why it is not ok", "it is ok"),
+    _CALIBRATED,
     Column("energy_repetitions", "int", "launches that energy_j is the mean of"),
     Column("latency_p50_low_s", "float", "lower 95 % bound over launches, s", _ONE),
     Column("latency_p50_high_s", "float", "upper 95 % bound over launches, s", _ONE),
@@ -184,6 +186,7 @@ RUNS = (
     Column("precision_ran", "str", "what the engine says it computed in", "it does not tell"),
     Column("warnings", "str", "codes of the other findings", "none"),
     Column("trace", "str", "path of the raw trace inside the run", "none was stored"),
+    _CALIBRATED,
 )
 
 DOMAINS = (
@@ -205,6 +208,7 @@ DOMAINS = (
     Column("idle_w", "float", "idle power, model loaded, W", "not measured"),
     Column("gain", "float", "relative standard uncertainty of the sensor's gain", "not known: a model has no honest one"),
     Column("update_period_s", "float", "how often the value changes, as probed, s", "not known"),
+    Column("calibrated", "str", "the domain's name, where its sensor was corrected by a calibration", "it was not"),
 )
 
 BUILDS = (
@@ -224,6 +228,7 @@ BUILDS = (
     Column("parameters", "int", "weights of the model", _UNTOLD),
     Column("nonzero_parameters", "int", "weights that are not exactly 0", _UNTOLD),
     Column("sha256", "str", "of the artifact", "it was not built"),
+    _CALIBRATED,
 )
 
 TABLES = {"cases": CASES, "runs": RUNS, "domains": DOMAINS, "builds": BUILDS}

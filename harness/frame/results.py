@@ -190,6 +190,12 @@ def evidence(kind: Kind) -> str:
     return "measured" if kind in ("counter", "sampled") else kind
 
 
+def calibrated(domains: Iterable[Domain], scope: str | None) -> str | None:
+    """The domains of a sum whose sensor was corrected by a calibration, as `package+gpu:0`; null where none was."""
+    names = {d.name for d in domains if d.detail.get("calibration")}
+    return "+".join(name for name in (scope or "").split("+") if name in names) or None
+
+
 def rails(found: Sequence[Domain]) -> list[Domain]:
     """The domains that carry energy; a power reading of a rail that has a counter is the counter's second witness, not another rail."""
     names = {d.name for d in found}

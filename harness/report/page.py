@@ -114,6 +114,12 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         said.append(
             "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
         )
+    said += [
+        f"The energy of {domain.name} is corrected by a calibration against a meter (reading = {c['gain']:.4g} P {c['offset_w']:+.3g} W, "
+        f"from {c['pairs']} phases of {c['source']}); what the sensor said lies in the traces as it was."
+        for domain in header.domains
+        if (c := domain.detail.get("calibration"))
+    ]
     if "simulated" in kinds:
         said.append("Simulated energy comes from a test double: it says nothing of any real machine.")
     if grid:
@@ -154,7 +160,7 @@ def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[
 def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """(case, energy of its own build steps with its kind, after how many inferences it is saved) of each case that has such steps."""
     return [
-        (row["case_id"], f"{number(row['build_j'])} J, {row['energy_kind']}", payback(row)) for row in rows if row["build_j"] is not None
+        (row["case_id"], f"{number(row['build_j'])} J, {tables.kind_of(row)}", payback(row)) for row in rows if row["build_j"] is not None
     ]
 
 
@@ -179,7 +185,7 @@ def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             (row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}")
             + (", from the cache" if row["cached"] else ""),
             f"{number(row['seconds'])} s" if row["seconds"] is not None else NONE,
-            f"{number(row['energy_j'])} J, {row['energy_kind']}" if row["energy_j"] is not None else NONE,
+            f"{number(row['energy_j'])} J, {tables.kind_of(row)}" if row["energy_j"] is not None else NONE,
         )
         for row in rows
     ]
