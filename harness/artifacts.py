@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from harness.errors import StoreError
-from harness.schema import Artifact, Record
+from harness.schema import Artifact, CacheEntry, Record
 
 DEFAULT_LIMIT_BYTES = 20 * 2**30
+LIMIT = "HARNESS_CACHE_LIMIT_BYTES"
+WORKSHOP, CLAIM = ".building-", ".in-use-"
+"""What the names of folders that are built in begin with, and of files that say which artifacts a process uses."""
 
 
 def default_folder() -> Path:
@@ -21,6 +28,20 @@ def default_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_path("harness", appauthor=False) / "artifacts")
+
+
+def default_limit_bytes() -> int:
+    """`$HARNESS_CACHE_LIMIT_BYTES`, or 20 GiB.
+
+    Raises:
+        StoreError: It is no whole number.
+    """
+    written = os.environ.get(LIMIT)
+    if not written:
+        return DEFAULT_LIMIT_BYTES
+    if not written.isdecimal():
+        raise StoreError(f"{LIMIT} is {written!r}, no whole number of bytes", f"say {LIMIT}={DEFAULT_LIMIT_BYTES}, for 20 GiB, or unset it")
+    return int(written)
 
 
 def sha256_of(path: Path) -> str:
@@ -37,15 +58,15 @@ class Cache:
 
     Args:
         folder: Where it lies; made when missing.
-        limit_bytes: Above it the least recently used go, when `trim` is called.
+        limit_bytes: Above it the least recently used go, when `trim` is called; null: as `default_limit_bytes` says.
 
     Raises:
-        StoreError: The folder cannot be written.
+        StoreError: The folder cannot be written, or the limit is no number.
     """
 
-    def __init__(self, folder: Path | None = None, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+    def __init__(self, folder: Path | None = None, limit_bytes: int | None = None) -> None:
         self.folder = folder or default_folder()
-        self.limit_bytes = limit_bytes
+        self.limit_bytes = default_limit_bytes() if limit_bytes is None else limit_bytes
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -74,7 +95,7 @@ class Cache:
     def workshop(self) -> Iterator[Path]:
         """An empty folder to build in, on the cache's own file system; gone afterwards unless it was kept."""
         try:
-            folder = Path(tempfile.mkdtemp(prefix=".building-", dir=self.folder))
+            folder = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=self.folder))
         except OSError as error:
             raise StoreError(
                 f"nothing can be built in {self.folder}: {error.strerror}", "set HARNESS_CACHE to a folder with room"
@@ -94,13 +115,11 @@ class Cache:
         Returns:
             The artifact where it now lies.
         """
-        from filelock import FileLock
-
         assert record.artifact
         home = self.folder / record.artifact.build_id
         inside = Path(record.artifact.path).relative_to(folder)
         stored = record.model_copy(update={"artifact": record.artifact.model_copy(update={"path": str(inside)})})
-        with FileLock(self.folder / ".lock"):
+        with self._locked():
             try:
                 (folder / "record.json").write_text(stored.model_dump_json())
                 shutil.rmtree(home, ignore_errors=True)
@@ -112,24 +131,117 @@ class Cache:
         return record.artifact.model_copy(update={"path": str(home / inside)})
 
     def trim(self, in_use: Collection[str] = ()) -> int:
-        """Remove the least recently used artifacts until the limit holds, and what crashed builds left.
+        """Remove the least recently used artifacts until the limit holds, and what crashed builds left, where no run is on.
 
         Args:
-            in_use: Build ids that must stay.
+            in_use: Build ids that must stay, beside those that other runs use.
 
         Returns:
             Bytes freed.
-        """
-        from filelock import FileLock
 
-        freed = 0
-        with FileLock(self.folder / ".lock"):
-            homes = sorted((p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")), key=lambda p: p.stat().st_mtime)
-            sizes = {home: sum(f.stat().st_size for f in home.rglob("*") if f.is_file()) for home in homes}
+        Raises:
+            StoreError: The cache cannot be locked.
+        """
+        return self._remove(self.limit_bytes, in_use)
+
+    def clear(self) -> int:
+        """Remove every artifact that no run uses, and what crashed builds left, where no run is on; returns the bytes freed.
+
+        Raises:
+            StoreError: The cache cannot be locked.
+        """
+        return self._remove(0, ())
+
+    @contextlib.contextmanager
+    def use(self, build_ids: Collection[str]) -> Iterator[None]:
+        """While this lasts no process removes these artifacts, built or still to be built; it ends with the process too.
+
+        Args:
+            build_ids: Of every build of a run.
+
+        Raises:
+            StoreError: The cache cannot be locked.
+        """
+        claim = self.folder / f"{CLAIM}{uuid.uuid4().hex}"
+        lock = FileLock(claim.with_suffix(".lock"))
+        with self._locked():
+            lock.acquire()
+            claim.write_text(json.dumps(sorted(build_ids)))
+        try:
+            yield
+        finally:
+            claim.unlink(missing_ok=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+
+    def entries(self) -> list[CacheEntry]:
+        """Every artifact that can be read, the last used first.
+
+        Raises:
+            StoreError: The cache cannot be locked.
+        """
+        found = []
+        with self._locked():
+            claimed = self._claimed() or set()
+            for home in self._homes():
+                with contextlib.suppress(OSError, ValueError):
+                    record = Record.model_validate_json((home / "record.json").read_bytes())
+                    found.append(CacheEntry(record, _bytes(home), home.stat().st_mtime, home.name in claimed))
+        return sorted(found, key=lambda entry: -entry.used_unix_s)
+
+    def _remove(self, limit_bytes: int, in_use: Collection[str]) -> int:
+        """Down to the limit, the least recently used first."""
+        with self._locked():
+            claimed = self._claimed()
+            homes = sorted(self._homes(), key=lambda p: p.stat().st_mtime)
+            sizes = {home: _bytes(home) for home in homes}
+            kept = sum(sizes.values())
+            leavings = [] if claimed is not None else list(self.folder.glob(f"{WORKSHOP}*"))
+            gone = [*leavings]
             for home in homes:
-                if sum(sizes.values()) - freed <= self.limit_bytes:
-                    break
-                if home.name not in in_use:
-                    shutil.rmtree(home, ignore_errors=True)
-                    freed += sizes[home]
+                if kept > limit_bytes and home.name not in {*in_use, *(claimed or ())}:
+                    gone.append(home)
+                    kept -= sizes[home]
+            freed = sum(_bytes(home) for home in gone)
+            for home in gone:
+                shutil.rmtree(home, ignore_errors=True)
         return freed
+
+    def _homes(self) -> list[Path]:
+        return [p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+
+    def _claimed(self) -> set[str] | None:
+        """Build ids that running processes use; null where none runs. Claims whose process died are removed; the cache is locked meanwhile."""
+        claimed: set[str] | None = None
+        for claim in [p for p in self.folder.glob(f"{CLAIM}*") if p.suffix != ".lock"]:
+            lock = FileLock(claim.with_suffix(".lock"))
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                with contextlib.suppress(OSError, ValueError):  # it ended in this moment
+                    claimed = (claimed or set()) | set(json.loads(claim.read_text()))
+            else:
+                claim.unlink(missing_ok=True)
+                lock.release()
+                Path(lock.lock_file).unlink(missing_ok=True)
+        return claimed
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone with the cache."""
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire()
+        except OSError as error:
+            raise StoreError(
+                f"the cache {self.folder} cannot be locked: {error.strerror or error}", "set HARNESS_CACHE to a folder you may write"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _bytes(folder: Path) -> int:
+    """On the disk."""
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())

@@ -96,6 +96,7 @@ def build(task: dict[str, Any]) -> Artifact:
         path=str(path),
         sha256=sha256,
         bytes=size,
+        model=order.build.model,
         lineage=order.build.lineage,
         facts=facts,
         notes=notes,

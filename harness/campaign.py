@@ -218,7 +218,7 @@ class Campaign:
         )
 
     def _store(self, outcome: Outcome) -> None:
-        record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample)
+        record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs)
         if self.log:
             self.log.discard()
         self.records.append(record)
@@ -279,7 +279,11 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
     """
     run_id = new_run_id(wish.suite.name, wish.profile.name)
     _check_writable(wish.results)
-    with machine_lock(run_id, observer.waiting), opened_sensors(catalogue) as (sensors, unavailable, probed):
+    with (
+        machine_lock(run_id, observer.waiting),
+        _artifacts_in_use(wish.suite),
+        opened_sensors(catalogue) as (sensors, unavailable, probed),
+    ):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
         _check_window(wish.profile, [d for _, domains in sensors for d in domains])
         here = environment_here(catalogue, sensors)
@@ -300,6 +304,11 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
             grid=wish.grid,
         )
         yield Campaign(Store.create(wish.results, header), header, catalogue, sensors, observer)
+
+
+def _artifacts_in_use(suite: Suite) -> contextlib.AbstractContextManager[None]:
+    """While this lasts nobody clears from the cache what the suite needs."""
+    return Cache().use({build.build_id for build in suite.builds})
 
 
 def _check_window(profile: Profile, domains: Sequence[Domain]) -> None:
@@ -358,7 +367,11 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
         raise SuiteError(f"{folder.name} was made of another suite", "resume it without naming a suite, or start a new run")
     _check_files(stored)
     _check_writable(folder)
-    with machine_lock(stored.header.run_id, observer.waiting), opened_sensors(catalogue) as (sensors, unavailable, _):
+    with (
+        machine_lock(stored.header.run_id, observer.waiting),
+        _artifacts_in_use(stored.header.suite),
+        opened_sensors(catalogue) as (sensors, unavailable, _),
+    ):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
         here = environment_here(catalogue, sensors)
         first = stored.header.environments[0]

@@ -34,6 +34,8 @@ MEASURED = ("counter", "sampled")
 PUBLISHED = ("md", "tex")
 """Formats that people put before others; csv and json carry the kind in a column."""
 LONGEST_WINDOW_S = 86_400
+MOST_SENTENCES = 12
+"""How many are printed below the table; the page has all."""
 PIPE_COLUMNS = 140
 """How wide a table is that goes into a pipe or a file."""
 EXIT_CODES = (
@@ -268,6 +270,34 @@ def calibrate(
     print(f"kept in {calibration.keep(found)}")
 
 
+@app.command(epilog=EXIT_CODES)
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="remove every artifact that no run uses")] = False,
+    trim: Annotated[bool, typer.Option("--trim", help="remove the least recently used until the limit holds")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="clear without asking")] = False,
+) -> None:
+    """Show what was built and kept, and remove it; $HARNESS_CACHE says where it lies, $HARNESS_CACHE_LIMIT_BYTES how large it may be."""
+    from harness.artifacts import Cache
+    from harness.errors import HarnessError
+    from harness.report.cache import cached, size
+
+    kept = Cache()
+    if clear or trim:
+        if clear and not yes:
+            if not sys.stdin.isatty():
+                raise HarnessError("nobody can be asked whether to clear the cache", "say --clear --yes")
+            typer.confirm(f"remove everything from {kept.folder} that no run uses?", abort=True, err=True)
+        print(f"freed {size(kept.clear() if clear else kept.trim())}")
+    entries = kept.entries()
+    if entries and not (clear or trim):
+        from rich.console import Console
+
+        Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(cached(entries))
+    used = sum(entry.in_use for entry in entries)
+    print(f"{kept.folder}: {len(entries)} artifacts, {size(sum(e.bytes for e in entries))} of at most {size(kept.limit_bytes)}", end="")
+    print(f", {used} in use" if used else "")
+
+
 # --- what the commands share ---
 
 
@@ -325,9 +355,9 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
 
 def _read(name: str, results: Path, *, calibrated: bool = False) -> StoredRun:
     """A stored run with its meters; with its sensors corrected where that is asked for."""
-    from harness.store import find_run, read_run, with_meters
+    from harness.store import find_run, read_run, with_answers, with_meters
 
-    run = with_meters(read_run(find_run(results, name)))
+    run = with_answers(with_meters(read_run(find_run(results, name))))
     for problem in run.problems:
         print(f"warning: {problem}", file=sys.stderr)
     if calibrated:
@@ -342,8 +372,8 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     from rich.console import Console
 
     from harness import frame
-    from harness.report import terminal, write
-    from harness.store import read_run, with_meters
+    from harness.report import rows_of, sentences, terminal, write
+    from harness.store import read_run, with_answers, with_meters
 
     folder = running.store.folder
     try:
@@ -352,12 +382,12 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
         print(f"interrupted: every finished repetition is stored; go on with `harness run --resume {folder}`", file=sys.stderr)
         raise
     running.observer.done()
-    stored = with_meters(read_run(folder))
+    stored = with_answers(with_meters(read_run(folder)))
     tables = frame.tables([stored])
     target = write(stored, tables)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
-    for line in _remarks(stored, tables["cases"]):
+    for line in (*_brief(sentences(rows_of(tables["cases"]))), *_remarks(stored, tables["cases"])):
         print(line)
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
@@ -371,6 +401,12 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
         )
         return 3
     return 3 if any(r.status != "ok" for r in _newest(stored)) else 0
+
+
+def _brief(said: Sequence[str]) -> list[str]:
+    """The first sentences, and where the rest is."""
+    rest = len(said) - MOST_SENTENCES
+    return [*said[:MOST_SENTENCES], *([f"... and {rest} more such sentences on the page"] if rest > 0 else [])]
 
 
 def _remarks(run: StoredRun, cases: Any) -> list[str]:

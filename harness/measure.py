@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from harness.workloads.metrics import METRICS
 
 QUERY_POOL_BYTES = 64 * 2**20
 QUERY_POOL = 256
+OUTPUT_BYTES = 4 * 2**20
+"""How much of the scored output is kept, so that other variants can be compared with it sample by sample."""
+NOISE_SAMPLES = 64
+"""Answered where the suite has no test data."""
 
 
 def main() -> None:
@@ -39,7 +44,7 @@ def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         channel: To the parent.
-        task: `case`, `artifact`, `data`, and where to leave completions and per-sample quality.
+        task: `case`, `artifact`, `data`, and where to leave completions, per-sample quality and, where it is asked for, the scored output.
     """
     channel.mark("load")
     session = open_session(task)
@@ -58,10 +63,16 @@ def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
     quality = None
     if labels is not None:
         channel.mark("quality")
-        per_sample = measure_quality(session, data, labels, task, scored)
+        given = answers_to(session, batches(data, task["batch_size"]), task["batch_size"], scored)[: len(labels)]
+        per_sample = METRICS[task["metric"]].per_sample(given, labels)
         np.save(task["per_sample_path"], per_sample)
+        keep_outputs(given, task)
         channel.mark("quality_end")
         quality = summary(task["metric"], per_sample)
+    elif task.get("outputs_path"):
+        channel.mark("quality")
+        answer_unlabelled(session, data, answers, task)
+        channel.mark("quality_end")
     return {"quality": quality, "peak_memory_bytes": peak_memory_bytes()}
 
 
@@ -173,7 +184,7 @@ def encode(inputs: Sequence[Tensor], batch: Sequence[Array], batch_size: int) ->
     return [tensor.encode(array if tensor.batched(batch_size) else array[0]) for tensor, array in zip(inputs, batch, strict=True)]
 
 
-def noise(tensor: Tensor, batch_size: int) -> Array:
+def noise(tensor: Tensor, batch_size: int, seed: int = 0) -> Array:
     """Seeded samples of an input's shape, first axis the sample: between 0 and 1, and zeros for what is no real number."""
     wanted = tensor.shape[1:] if tensor.batched(batch_size) else tensor.shape
     sizes = [size for size in wanted if size is not None]
@@ -181,9 +192,19 @@ def noise(tensor: Tensor, batch_size: int) -> Array:
         raise EngineError(
             f"input {tensor.name!r} has an open shape {tensor.shape}", "give `data.test` in the suite, so that its size is known"
         )
-    if tensor.dtype.kind == "f" or tensor.scale:
-        return np.random.default_rng(0).random((batch_size, *sizes), dtype=np.float32)
+    if _is_real(tensor):
+        return np.random.default_rng(seed).random((batch_size, *sizes), dtype=np.float32)
     return np.full((batch_size, *sizes), "" if tensor.dtype.kind == "O" else 0, dtype=tensor.dtype)
+
+
+def noises(inputs: Sequence[Tensor], batch_size: int) -> Iterator[list[Array]]:
+    """Batches of noise, each of its own seed, of `NOISE_SAMPLES` samples or more."""
+    for seed in range(-(-NOISE_SAMPLES // batch_size)):
+        yield [noise(tensor, batch_size, seed) for tensor in inputs]
+
+
+def _is_real(tensor: Tensor) -> bool:
+    return tensor.dtype.kind == "f" or tensor.scale is not None
 
 
 # --- the queries ----------------------------------------------------------------------------------------------------------
@@ -259,18 +280,64 @@ def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
     return values
 
 
-def measure_quality(session: Session, data: Sequence[Array], labels: Array, task: dict[str, Any], scored: int) -> Array:
-    """Answer the whole test set once, and compare one of the outputs with the labels.
+def answers_to(
+    session: Session, asked: Iterable[Sequence[Array]], batch_size: int, scored: int, until_s: float = math.inf, most: float = math.inf
+) -> Array:
+    """What one output says to batches of samples, each asked once.
+
+    Args:
+        session: Of the engine.
+        asked: Batches, one array for each input; at least one.
+        batch_size: Samples a query.
+        scored: Which of the outputs.
+        until_s: The time on CLOCK_MONOTONIC after which no more is asked.
+        most: The number of samples after which no more is asked.
 
     Returns:
-        The metric for each sample, shape (n,).
+        Real values, first axis the sample; with what filled up the last batch.
+    """
+    answers: list[Array] = []
+    for batch in asked:
+        answers.append(decoded(session.outputs[scored], session.run(encode(session.inputs, batch, batch_size))[scored], batch_size))
+        if time.monotonic() > until_s or len(answers) * batch_size >= most:
+            break
+    return np.concatenate(answers)
+
+
+def answer_unlabelled(session: Session, data: Sequence[Array], answers: Sequence[Array], task: dict[str, Any]) -> None:
+    """Answer inputs without labels, or seeded noise where there are none, and keep the output: agreement with dense is then the quality.
+
+    Nothing is kept where no output is of numbers, and where the noise of all inputs is zeros, so that every sample would be the same.
     """
     batch_size = task["batch_size"]
-    answers = [
-        decoded(session.outputs[scored], session.run(encode(session.inputs, batch, batch_size))[scored], batch_size)
-        for batch in batches(data, batch_size)
-    ]
-    return METRICS[task["metric"]].per_sample(np.concatenate(answers)[: len(labels)], labels)
+    scored = next((i for i, tensor in enumerate(session.outputs) if _is_comparable(tensor, answers[i], batch_size)), None)
+    if scored is None or not (data or any(_is_real(tensor) for tensor in session.inputs)):
+        return
+    fitting = OUTPUT_BYTES // max(1, answers[scored].nbytes // batch_size)
+    asked = batches(data, batch_size) if data else noises(session.inputs, batch_size)
+    given = answers_to(session, asked, batch_size, scored, time.monotonic() + task["answer_s"], fitting)
+    keep_outputs(given[: len(data[0])] if data else given, task)
+
+
+def _is_comparable(tensor: Tensor, answer: Array, batch_size: int) -> bool:
+    """Whether an output gives numbers for each sample."""
+    try:
+        return decoded(tensor, answer, batch_size).dtype.kind in "fiub"
+    except EngineError:
+        return False
+
+
+def keep_outputs(given: Array, task: dict[str, Any]) -> None:
+    """Leave the samples that fit, from the first, to the parent: fractions as float32, whole numbers as they are.
+
+    Args:
+        given: First axis the sample.
+        task: With `outputs_path` where they are wanted.
+    """
+    if not task.get("outputs_path") or given.dtype.kind not in "fiub":
+        return
+    values = given.astype(np.float32 if given.dtype.kind == "f" else np.int64)
+    np.save(task["outputs_path"], values[: OUTPUT_BYTES // max(1, values[:1].nbytes)])
 
 
 def summary(metric: str, per_sample: Array) -> dict[str, Any]:

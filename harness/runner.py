@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
 PART_TIME_PERIOD_S = 0.1
 """Of a power reading whose period the probe could not see: that of every NVIDIA card since Turing."""
+ANSWER_SHARE = 0.25
+"""Of the time a child may be silent: how long it may answer inputs that have no labels."""
 SETTLED = 0.05
 """Two rounds of warm-up whose rates differ by no more are steady."""
 
@@ -77,6 +79,7 @@ class Outcome:
         completions: Shape (3, n): start ns, end ns, queries; empty where none were kept.
         per_sample: Quality of each test sample; empty where it was not measured.
         interrupted: Whether the user ended it.
+        outputs: Shape (n, ...): what the scored output said to the first test samples; empty where it was not asked for.
     """
 
     record: Record
@@ -84,6 +87,7 @@ class Outcome:
     completions: np.ndarray
     per_sample: np.ndarray
     interrupted: bool = False
+    outputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 class LostError(Exception):
@@ -114,6 +118,7 @@ class _Repetition:
     def __init__(self, task: Task, order: Order, bench: Bench, tell: Callable[[str], None], folder: Path) -> None:
         self.task, self.order, self.bench, self.tell = task, order, bench, tell
         self.completions_path, self.per_sample_path = folder / "completions.npy", folder / "per_sample.npy"
+        self.outputs_path = folder / "outputs.npy"
         self.sampler = Sampler(bench.sensors, bench.keep)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.marks: dict[str, float] = {}
@@ -125,7 +130,10 @@ class _Repetition:
 
     def run(self) -> Outcome:
         """The whole of it; the child is gone afterwards."""
-        paths = {"completions_path": str(self.completions_path), "per_sample_path": str(self.per_sample_path)}
+        paths: dict[str, Any] = {"completions_path": str(self.completions_path), "per_sample_path": str(self.per_sample_path)}
+        if self.task.repetition == 0:  # the outputs of one launch are enough: a model says the same in each
+            answer_s = self.bench.limits.timeout_s * ANSWER_SHARE
+            paths |= {"outputs_path": str(self.outputs_path), "answer_s": answer_s}
         oom_kills = _oom_kills()
         self.sampler.start()
         self.child = Child(self.order, paths)
@@ -361,7 +369,7 @@ class _Repetition:
             warnings=tuple(self.findings),
             stderr_tail=None if status == "ok" else self.child.tail or None,
         )
-        return Outcome(record, trace, completions, per_sample, interrupted)
+        return Outcome(record, trace, completions, per_sample, interrupted, _load(self.outputs_path, (0,)))
 
 
 def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:

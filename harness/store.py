@@ -19,7 +19,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Header, Meter, MeterReading, Record, Sample, StoredRun, Trace
+from harness.schema import SCHEMA_VERSION, Answers, Header, Meter, MeterReading, Record, Sample, StoredRun, Trace
+
+SAMPLE_SHAPE = b"sample_shape"
+"""Where the metadata of kept outputs hold the shape of one sample, as JSON."""
 
 
 def new_run_id(suite_name: str, profile: str) -> str:
@@ -95,7 +98,9 @@ class Store:
         """Write `run.json`."""
         write_atomically(self.folder / "run.json", header.model_dump_json(indent=1) + "\n")
 
-    def append(self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray) -> Record:
+    def append(
+        self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray, outputs: np.ndarray | None = None
+    ) -> Record:
         """Keep one task for good: first its raw data, then its line, each on the disk before this returns.
 
         Args:
@@ -103,6 +108,7 @@ class Store:
             trace: What the sensors said.
             completions: Shape (3, n): start ns, end ns, queries.
             per_sample: Shape (samples,), may be empty.
+            outputs: Shape (samples, ...), may be empty; null: none.
 
         Returns:
             The record as stored.
@@ -120,6 +126,8 @@ class Store:
                 )
             if per_sample.size:
                 _write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
+            if outputs is not None and outputs.size:
+                _write_outputs(self.folder / f"{stem}.outputs.parquet", outputs)
             stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
             self._append_line(stored.model_dump_json().encode() + b"\n")
         except OSError as error:
@@ -220,6 +228,51 @@ def read_completions(run: StoredRun, record: Record) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
     return np.stack([table[name].to_numpy() for name in ("start_ns", "end_ns", "queries")])
+
+
+def with_answers(run: StoredRun) -> StoredRun:
+    """The run with what each case said of the test samples: of its first repetition that is ok and has left it.
+
+    Raises:
+        StoreError: A file is damaged.
+    """
+    answers: dict[str, Answers] = {}
+    for record in sorted((r for r in run.records if r.case_id and r.status == "ok"), key=lambda r: (r.repetition, r.attempt)):
+        assert record.case_id
+        found = answers.get(record.case_id, Answers())
+        per_sample = found.per_sample if found.per_sample.size else _read_per_sample(run, record)
+        outputs = found.outputs if found.outputs.size else _read_outputs(run, record)
+        answers[record.case_id] = Answers(per_sample, outputs)
+    return replace(run, answers=answers)
+
+
+def _read_per_sample(run: StoredRun, record: Record) -> np.ndarray:
+    """Shape (samples,); empty where it was not kept."""
+    table = _read_table(Path(run.folder) / f"traces/{_stem(record)}.quality.parquet")
+    return np.zeros(0) if table is None else np.asarray(table["value"].to_numpy())
+
+
+def _read_outputs(run: StoredRun, record: Record) -> np.ndarray:
+    """Shape (samples, ...); empty where they were not kept."""
+    path = Path(run.folder) / f"traces/{_stem(record)}.outputs.parquet"
+    table = _read_table(path)
+    if table is None:
+        return np.zeros(0)
+    try:
+        shape = json.loads(table.schema.metadata[SAMPLE_SHAPE])
+        return np.asarray(table["output"].combine_chunks().flatten().to_numpy()).reshape(len(table), *shape)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
+
+
+def _read_table(path: Path) -> Any:
+    """A Parquet file; null where there is none."""
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path) if path.exists() else None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
 
 
 # --- meters: beside what was recorded, which they never change ---
@@ -361,11 +414,25 @@ def _trace_columns(trace: Trace) -> dict[str, Any]:
 
 def _write_table(path: Path, columns: dict[str, Sequence[Any] | np.ndarray]) -> None:
     import pyarrow as pa
+
+    _write(
+        path,
+        pa.table({name: pa.array(values, type=pa.string()) if name == "domain" else pa.array(values) for name, values in columns.items()}),
+    )
+
+
+def _write_outputs(path: Path, outputs: np.ndarray) -> None:
+    """One row a sample, its values flat; their shape in the file's metadata."""
+    import pyarrow as pa
+
+    column = pa.FixedSizeListArray.from_arrays(pa.array(outputs.reshape(-1)), outputs[0].size)
+    table = pa.table({"output": column}).replace_schema_metadata({SAMPLE_SHAPE: json.dumps(outputs.shape[1:])})
+    _write(path, table)
+
+
+def _write(path: Path, table: Any) -> None:
     import pyarrow.parquet as pq
 
-    table = pa.table(
-        {name: pa.array(values, type=pa.string()) if name == "domain" else pa.array(values) for name, values in columns.items()}
-    )
     with path.open("wb") as stream:
         pq.write_table(table, stream, compression="zstd")
         stream.flush()

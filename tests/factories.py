@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from harness import schema
 from harness.schema import (
+    Answers,
     Artifact,
     ArtifactFacts,
     Build,
@@ -224,7 +226,21 @@ def digits(found: Sequence[Domain] = MODELLED, launches: int = 3, profile: str =
     records = [_spoilt(r, cells) for r in records]
     records.append(record(cells[-1], {}, status="refused", reason="no GPU is visible to tensorflow", latency=None, quality=None))
     steps = [build_record(f"build-{variant}", found) for variant in TIMES["litert"] if variant != "dense"]
-    return stored(cells, [*records, build_record(), *steps], found, profile)
+    return replace(stored(cells, [*records, build_record(), *steps], found, profile), answers=answers(records))
+
+
+def answers(records: Iterable[Record], samples: int = 360) -> dict[str, Answers]:
+    """What the case of each record said to samples of ten classes: right as often as its quality, the wrong ones drawn anew for each variant."""
+    found = {}
+    labels = np.random.default_rng(2).integers(0, 10, samples)
+    for one in records:
+        if one.case_id and one.quality and one.case_id not in found:
+            rng = np.random.default_rng(int(1e4 * one.quality.value))
+            right = np.ones(samples)
+            right[rng.choice(samples, round((1 - one.quality.value) * samples), replace=False)] = 0
+            said = np.where(right == 1, labels, (labels + 1) % 10)
+            found[one.case_id] = Answers(right, np.eye(10, dtype=np.float32)[said])
+    return found
 
 
 def _spoilt(one: Record, cells: Sequence[Case]) -> Record:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -63,6 +65,61 @@ def test_the_least_recently_used_go_first(tmp_path):
     assert cache.trim(in_use={"a"}) > 0
     assert cache.find("a")
     assert cache.find("b") is None
+
+
+def test_what_a_run_uses_is_neither_trimmed_nor_cleared(tmp_path):
+    """Of any process, as long as it lives; nor is what is being built; afterwards all goes, and nothing is left behind."""
+    cache, other = Cache(tmp_path, limit_bytes=0), Cache(tmp_path)
+    for name in "ab":
+        keep(cache, name)
+    with other.use({"a", "c"}), other.workshop() as folder:
+        assert {entry.record.build_id: entry.in_use for entry in cache.entries()} == {"a": True, "b": False}
+        assert cache.clear() > 0
+        cache.trim()
+        assert cache.find("a") and not cache.find("b") and folder.exists()
+    assert cache.clear() > 0
+    assert [p.name for p in tmp_path.iterdir() if p.name != ".lock"] == []
+
+
+def test_the_claims_of_a_killed_process_end_with_it(tmp_path):
+    """And what it was building goes too."""
+    keep(Cache(tmp_path), "a")
+    code = f"""
+import time; from pathlib import Path; from harness.artifacts import Cache
+with Cache(Path({str(tmp_path)!r})).use(["a"]), Cache(Path({str(tmp_path)!r})).workshop() as folder:
+    (folder / "half").write_text("half")
+    print(flush=True)
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    assert Cache(tmp_path).clear() == 0
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert Cache(tmp_path).clear() > 0
+    assert [p.name for p in tmp_path.iterdir() if p.name != ".lock"] == []
+
+
+def test_entries_come_last_used_first_and_skip_what_is_damaged(tmp_path):
+    """With their size on the disk."""
+    cache = Cache(tmp_path)
+    for age, name in enumerate("abc"):
+        keep(cache, name, b"x" * 2000)
+        os.utime(tmp_path / name, (age, age))
+    (tmp_path / "b" / "record.json").write_text("{")
+    assert [entry.record.build_id for entry in cache.entries()] == ["c", "a"]
+    assert cache.entries()[0].bytes > 2000
+    assert cache.entries()[0].used_unix_s == 2
+
+
+def test_the_limit_is_the_users(tmp_path, monkeypatch):
+    """By a variable; what is no number is a sentence."""
+    monkeypatch.setenv("HARNESS_CACHE_LIMIT_BYTES", "12345")
+    assert Cache(tmp_path).limit_bytes == 12345
+    monkeypatch.setenv("HARNESS_CACHE_LIMIT_BYTES", "20 GB")
+    with pytest.raises(StoreError, match="no whole number of bytes"):
+        Cache(tmp_path)
 
 
 def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness import calibrate
 from harness.cli import app
 from harness.errors import MeterError
+from harness.frame.columns import TABLES
 from harness.metering import import_log
 from harness.meters import read_log
 from harness.schema import Sample
@@ -33,8 +36,8 @@ def wrong(noise_w: float = 0.0, gain: float = GAIN, offset_w: float = OFFSET_W):
     return lambda watts: gain * watts + offset_w + float(rng.normal(0, noise_w)) if noise_w else gain * watts + offset_w
 
 
-def metered_run(folder, sensor, load_w=LOAD_W, domain=metered.CARD):
-    run = metered.stored(folder, sensor=sensor, domain=domain)
+def metered_run(folder, sensor, load_w=LOAD_W, domain=metered.CARD, **suite):
+    run = metered.stored(folder, sensor=sensor, domain=domain, **suite)
     path = folder / "rail.csv"
     path.write_text(metered.log_text(metered.starts(4), load_w=load_w))
     log = read_log(path)
@@ -183,3 +186,27 @@ def test_the_commands(tmp_path, capsys):
     assert "reads 1.0440" in capsys.readouterr().out
     assert energy() == pytest.approx(GAIN * LOAD_W + OFFSET_W)
     assert energy("--calibrated") == pytest.approx(LOAD_W)
+
+
+def test_every_table_and_the_page_say_that_a_calibration_was_used(tmp_path, capsys):
+    """Beside the figures it corrected, in each form; without it none does."""
+    run = metered_run(tmp_path, wrong(), domains=("gpu:0",))
+    calibrate.keep(calibrate.calibrate(run, "gpu:0"))
+
+    def export(table, form, *options):
+        app(args=["export", run.folder, "--table", table, "--format", form, *options], prog_name="harness", standalone_mode=False)
+        return capsys.readouterr().out
+
+    for table in TABLES:
+        plain, corrected = (pd.read_csv(io.StringIO(export(table, "csv", *options))).calibrated for options in ((), ("--calibrated",)))
+        assert plain.isna().all()
+        assert len(corrected) == 0 or "gpu:0" in corrected.tolist()
+    for form in ("md", "tex"):
+        assert "gpu:0 corrected by a calibration" in export("cases", form, "--calibrated")
+        assert "corrected by a calibration" not in export("cases", form)
+    app(args=["report", run.folder, "--calibrated"], prog_name="harness", standalone_mode=False)
+    html = (Path(run.folder) / "report" / "index.html").read_text()
+    assert "gpu:0 corrected by a calibration" in html and "sampled, calibrated" in html
+    assert "reading = 1.044 P" in html
+    app(args=["report", run.folder], prog_name="harness", standalone_mode=False)
+    assert "calibrat" not in (Path(run.folder) / "report" / "index.html").read_text()

@@ -109,6 +109,31 @@ def test_export_and_report_of_a_stored_run(harness, tmp_path):
     assert {p.name for p in (store.folder / "report").iterdir()} == {"table.md", "table.csv", "pareto.png", "pareto.svg", "index.html"}
 
 
+def test_the_cache_is_shown_trimmed_and_cleared(harness, environment):
+    """What is kept, how large it may be; clearing asks, or wants to be told."""
+    from pathlib import Path
+
+    from harness.artifacts import Cache
+    from tests.test_artifacts import keep
+
+    folder = Path(environment["HARNESS_CACHE"])
+    cache = Cache(folder)
+    for name in "ab":
+        keep(cache, name, b"x" * 2000)
+    shown = harness("cache").stdout
+    assert str(folder) in shown and "2 artifacts" in shown and "of at most 21.5 GB" in shown
+    assert "tflite" in shown and "400 J, modelled" in shown
+    is_a_sentence(harness("cache", "--clear"), 2, "nobody can be asked", "--yes")
+    with cache.use(["a"]):
+        done = harness("cache", "--clear", "--yes")
+    assert done.returncode == 0 and "freed" in done.stdout and "1 artifacts" in done.stdout and "1 in use" in done.stdout
+    assert cache.find("a") and not cache.find("b")
+    environment["HARNESS_CACHE_LIMIT_BYTES"] = "1"
+    assert "0 artifacts" in harness("cache", "--trim").stdout
+    environment["HARNESS_CACHE_LIMIT_BYTES"] = "much"
+    is_a_sentence(harness("cache"), 2, "HARNESS_CACHE_LIMIT_BYTES")
+
+
 def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment):
     """Exit 130, no orphan, and the rest is done by --resume."""
     suite = tiny.write(tmp_path, tiny.SUITE.replace("[1, 4]", "[1]"))

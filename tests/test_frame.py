@@ -21,6 +21,7 @@ CONTRACT = (
     "warnings "
 )
 
+CALIBRATED = CARD[0].model_copy(update={"sensor": "nvml (calibrated)", "detail": {"calibration": {"offset_u_w": 0.3, "gain": 1.5}}})
 DENSE, INT8 = case("dense"), case("int8")
 
 
@@ -59,7 +60,9 @@ def test_every_table_has_its_declared_columns(name):
 
 def test_no_column_is_forgotten():
     """Every column of `cases` but the reasons that did not occur is filled somewhere."""
-    table = pd.concat([frame.cases([digits(COUNTERS, 5, "standard")]), frame.cases([digits()]), frame.cases([on_a_card()])])
+    table = pd.concat(
+        [frame.cases([digits(COUNTERS, 5, "standard")]), frame.cases([digits()]), frame.cases([on_a_card(domain=CALIBRATED)])]
+    )
     assert [name for name in table if table[name].isna().all()] == []
 
 
@@ -177,8 +180,8 @@ def test_a_term_without_a_meaning_is_null():
 
 def test_a_calibrated_sensor_tells_its_own_offset():
     """In place of what is known of all cards."""
-    fitted = {"calibration": {"offset_u_w": 0.3, "gain": 1.5}}
-    found = row(on_a_card(domain=CARD[0].model_copy(update={"sensor": "nvml (calibrated)", "detail": fitted})))
+    found = row(on_a_card(domain=CALIBRATED))
+    assert found.calibrated == "gpu:0"
     assert found.u_offset_j == pytest.approx(0.2 * 1.5 / 60_000)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from harness import runner
+from harness import measure, runner
 from harness.channel import Order
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
@@ -52,12 +52,14 @@ class PidKeeper(Sensor):
         self.pid = pid or self.pid
 
 
-def measured(environment=None, timeout_s=60.0, memory_bytes=None, tell=lambda phase, pid: None, **task) -> tuple[Outcome, int]:
+def measured(
+    environment=None, timeout_s=60.0, memory_bytes=None, tell=lambda phase, pid: None, repetition=0, **task
+) -> tuple[Outcome, int]:
     """One repetition, and the process it ran in."""
     keeper = PidKeeper()
     bench = Bench([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
     order = Order("harness.measure", {**child_task(**task), "memory_bytes": memory_bytes}, environment=environment or {})
-    return run(Task(case=CASE), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
+    return run(Task(case=CASE, repetition=repetition), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
 
 
 def rogue(tmp_path, what, when="open", **more) -> Outcome:
@@ -137,7 +139,7 @@ def test_an_interrupt_is_passed_on():
 # --- models and data ---------------------------------------------------------------------------------------------------
 
 
-def on_onnx(path, tmp_path, arrays, labels=None, metric=None, names=None, batch_size=1) -> Outcome:
+def on_onnx(path, tmp_path, arrays, labels=None, metric=None, names=None, batch_size=1, repetition=0) -> Outcome:
     """One repetition of an ONNX model on the arrays given."""
     npz = tmp_path / "data.npz"
     np.savez(npz, **arrays, **({} if labels is None else {"labels": labels}))
@@ -149,6 +151,7 @@ def on_onnx(path, tmp_path, arrays, labels=None, metric=None, names=None, batch_
         labels=None if labels is None else {"path": str(npz), "key": "labels"},
         metric=metric,
         batch_size=batch_size,
+        repetition=repetition,
     )[0]
 
 
@@ -162,11 +165,49 @@ def test_inputs_are_found_by_name_and_the_output_by_what_can_be_scored(tmp_path)
     rng = np.random.default_rng(1)
     scores, labels = rng.random((10, 3), dtype=np.float32), rng.integers(0, 3, 10)
     arrays = {"b": rng.integers(5, 9, (10, 1)), "a": scores}
-    record = on_onnx(path, tmp_path, arrays, labels, "accuracy", names={"a": "scores", "b": "offset"}, batch_size=4).record
+    outcome = on_onnx(path, tmp_path, arrays, labels, "accuracy", names={"a": "scores", "b": "offset"}, batch_size=4)
+    record = outcome.record
     assert record.status == "ok", record.reason
     assert record.engine_facts["scored_output"] == "classes"
     assert record.quality.value == pytest.approx(np.mean(scores.argmax(1) == labels))
     assert record.quality.samples == 10
+    assert outcome.outputs.dtype == np.float32 and outcome.outputs.shape == (10, 3)
+    assert outcome.outputs.argmax(1).tolist() == scores.argmax(1).tolist()
+
+
+def test_inputs_without_labels_are_answered_in_the_first_repetition(tmp_path):
+    """In the phase `quality`, in their order and without what filled up the last batch; no quality is claimed. A second repetition answers none."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Neg", ["x"])])
+    x = np.random.default_rng(1).random((10, 3), dtype=np.float32)
+    outcome = on_onnx(path, tmp_path, {"x": x}, batch_size=4)
+    assert outcome.record.quality is None
+    assert np.array_equal(outcome.outputs, -x)
+    assert "quality" in [phase.name for phase in outcome.record.phases]
+    assert on_onnx(path, tmp_path, {"x": x}, batch_size=4, repetition=1).outputs.size == 0
+
+
+def test_noise_is_answered_where_there_is_no_data(tmp_path):
+    """64 samples of which no two are the same; not where every sample would be zeros."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Neg", ["x"])])
+    outputs = on_onnx(path, tmp_path, {}, batch_size=4).outputs
+    assert len(np.unique(outputs, axis=0)) == 64
+    path = save(tmp_path, [("x", "INT64", ["n", 3])], [("y", "Neg", ["x"])])
+    assert on_onnx(path, tmp_path, {}).outputs.size == 0
+
+
+def test_only_the_outputs_that_fit_are_kept(tmp_path, monkeypatch):
+    """The first ones; text is not kept, and a sample that does not fit alone leaves none."""
+    monkeypatch.setattr(measure, "OUTPUT_BYTES", 100)
+    path = tmp_path / "outputs.npy"
+    measure.keep_outputs(np.arange(40.0).reshape(20, 2), {"outputs_path": path})
+    assert np.load(path).tolist() == np.arange(24.0).reshape(12, 2).tolist()
+    measure.keep_outputs(np.arange(5) > 2, {"outputs_path": path})
+    assert np.load(path).dtype == np.int64
+    measure.keep_outputs(np.zeros((2, 50)), {"outputs_path": path})
+    assert np.load(path).size == 0
+    path.unlink()
+    measure.keep_outputs(np.array(["a"]), {"outputs_path": path})
+    assert not path.exists()
 
 
 def test_strings_bools_scalars_and_states(tmp_path):

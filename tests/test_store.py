@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Sample, Trace
-from harness.store import Store, find_run, new_run_id, read_run, read_trace, write_atomically
+from harness.store import Store, find_run, new_run_id, read_run, read_trace, with_answers, write_atomically
 from tests import factories
 
 EMPTY = Trace({}, {})
@@ -51,6 +51,34 @@ def test_the_raw_trace_is_kept(store, run):
         assert trace.samples[name].t_s.tolist() == [1.25, 2.25]
     assert sorted(p.suffixes[0] for p in (store.folder / "traces").iterdir() if len(p.suffixes) > 1) != []
     assert len(list((store.folder / "traces").iterdir())) == 3
+
+
+def test_what_a_case_said_is_read_back(store, run):
+    """Of its first repetition that is ok, in shape and type; a case that left nothing has empty arrays, and so has another run's."""
+    done = [r for r in run.records if r.case_id and r.status == "ok"]
+    outputs = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
+    lost = done[0].model_copy(update={"status": "failed", "attempt": 1})
+    store.append(lost, EMPTY, *NOTHING, outputs + 1)
+    store.append(done[0].model_copy(update={"attempt": 2}), EMPTY, NOTHING[0], np.array([1.0, 0.0]), outputs)
+    later = next(r for r in done if r.case_id == done[0].case_id and r.repetition == 1)
+    store.append(later, EMPTY, NOTHING[0], np.array([0.0, 0.0]), outputs[:0])
+    other = next(r for r in done if r.case_id != done[0].case_id)
+    store.append(other, EMPTY, *NOTHING)
+    answers = with_answers(read_run(store.folder)).answers
+    assert answers[done[0].case_id].per_sample.tolist() == [1.0, 0.0]
+    assert answers[done[0].case_id].outputs.dtype == np.float32
+    assert np.array_equal(answers[done[0].case_id].outputs, outputs)
+    assert answers[other.case_id].outputs.size == answers[other.case_id].per_sample.size == 0
+
+
+def test_damaged_outputs_are_a_sentence(store, run):
+    """With the file's name."""
+    done = next(r for r in run.records if r.case_id and r.status == "ok")
+    store.append(done, EMPTY, NOTHING[0], np.zeros(0), np.zeros((2, 3), np.float32))
+    path = next((store.folder / "traces").glob("*.outputs.parquet"))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(StoreError, match=r"outputs.parquet cannot be read"):
+        with_answers(read_run(store.folder))
 
 
 def test_a_torn_line_loses_nothing_else(store, run):

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analysis.interval import FIXED
+from harness.analysis.paired import as_good_and_better
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+ALPHA_AS_GOOD = 0.05
+"""One-sided error of non-inferiority."""
 CHUNK = 4_000_000
 """Pairs compared at once: some 32 MB an array."""
 
@@ -61,8 +64,39 @@ class Objective:
         u = np.array([np.std(each - each[0], ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf for each in launches])
         return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), margin)
 
+    def __len__(self) -> int:
+        """How many cases."""
+        return len(self.mean)
 
-def dominates(objectives: Sequence[Objective], q: float = FIXED) -> Bools:
+    def shown(self, part: slice, alpha_better: float) -> tuple[Bools, Bools]:
+        """(as good as the other within the margin, better than the other) of the cases of a part against all, by Welch's t."""
+        difference, u, nu = _differences(self, part)
+        return difference + _t(ALPHA_AS_GOOD, nu) * u <= self.margin, difference + _t(alpha_better, nu) * u < 0
+
+
+@dataclass(frozen=True)
+class PairedObjective:
+    """An objective that all cases were judged in on the same samples, such as quality; smaller is better.
+
+    Attributes:
+        losses: Of each case the loss of each sample, shape (samples,) with at least two.
+        margin: How much worse is still as good, in the loss's own unit.
+    """
+
+    losses: Sequence[Floats]
+    margin: float
+
+    def __len__(self) -> int:
+        """How many cases."""
+        return len(self.losses)
+
+    def shown(self, part: slice, alpha_better: float) -> tuple[Bools, Bools]:
+        """As `Objective.shown`, by the tests of `paired.as_good_and_better`."""
+        as_good, better = as_good_and_better(self.losses, self.margin, alpha_better)
+        return as_good[part], better[part]
+
+
+def dominates(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
     """Which case is shown to dominate which.
 
     A dominates B when on every objective it is non-inferior within the margin (one-sided 95 %) and on at least one better
@@ -80,7 +114,7 @@ def dominates(objectives: Sequence[Objective], q: float = FIXED) -> Bools:
     return as_good & better
 
 
-def unsettled(objectives: Sequence[Objective], q: float = FIXED) -> Bools:
+def unsettled(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
     """Which pairs are open: where it is not yet told whether one case dominates the other.
 
     [i, j] is open where neither is shown to be dominated by any case, i is not shown to be better than j on some objective
@@ -159,18 +193,18 @@ def p_front(launches: Sequence[Floats], shared: Floats | None = None, draws: int
     return result
 
 
-def _shown(objectives: Sequence[Objective], q: float) -> tuple[Bools, Bools]:
+def _shown(objectives: Sequence[Objective | PairedObjective], q: float) -> tuple[Bools, Bools]:
     """(as good as the other within every margin, better than the other on some objective), each shape (n, n)."""
-    n = len(objectives[0].mean)
+    n = len(objectives[0])
     alpha_better = (0.025 if q == FIXED else 0.01) / len(objectives)
     as_good, better = np.ones((n, n), dtype=np.bool_), np.zeros((n, n), dtype=np.bool_)
     rows = max(1, CHUNK // max(n, 1))
     for start in range(0, n, rows):
         part = slice(start, start + rows)
         for objective in objectives:
-            difference, u, nu = _differences(objective, part)
-            as_good[part] &= difference + _t(0.05, nu) * u <= objective.margin
-            better[part] |= difference + _t(alpha_better, nu) * u < 0
+            part_as_good, part_better = objective.shown(part, alpha_better)
+            as_good[part] &= part_as_good
+            better[part] |= part_better
     return as_good, better
 
 

@@ -9,6 +9,12 @@ from typing import Literal
 from harness.schema import KINDS, Kind, Measurement
 
 CPU_FAMILIES = ("package", "dram")
+CONTAINED = {
+    "wall": ("system", "psys", *CPU_FAMILIES),
+    "system": ("psys", *CPU_FAMILIES),
+    "psys": CPU_FAMILIES,
+}
+"""Families whose name says what they hold, whatever the sensor says of a parent; `wall` and `system` hold every accelerator too."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +53,11 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
         device: Of the case: `cpu` takes packages and DRAM, another device those and its own.
         domains: The suite's own choice of domains or families; null: by the device.
     """
-    chosen = _rails([m for m in measurements if m.phase == "steady" and _counts(m, device, domains)])
-    modelled = {name: windows for name, windows in chosen.items() if all(_is_model(m) for m in windows)}
-    summed = {name: windows for name, windows in chosen.items() if name not in modelled} or modelled
+    chosen = [m for m in measurements if m.phase == "steady" and _counts(m, device, domains)]
+    models = {m.domain for m in chosen} - {m.domain for m in chosen if not _is_model(m)}
+    modelled = _rails([m for m in chosen if m.domain in models])
+    # Measured and modelled apart: a modelled part does not take the place of a measured whole.
+    summed = _rails([m for m in chosen if m.domain not in models]) or modelled
     energy_j = _sum([per_inference(windows) for windows in summed.values()])
     parts = tuple(m for windows in summed.values() for m in windows)
     return CaseEnergy(
@@ -103,12 +111,20 @@ def _counts(measurement: Measurement, device: str, domains: Collection[str] | No
 
 def _rails(measurements: Sequence[Measurement]) -> dict[str, list[Measurement]]:
     """By domain, without what contains another one that counts, and without the power reading of a rail whose counter counts."""
-    names, parents = {m.domain for m in measurements}, {m.parent for m in measurements}
+    names = {m.domain for m in measurements}
     rails: dict[str, list[Measurement]] = {}
     for m in measurements:
-        if m.domain not in parents and m.counter not in names:
+        if not any(contains(m, other) for other in measurements) and m.counter not in names:
             rails.setdefault(m.domain, []).append(m)
     return rails
+
+
+def contains(whole: Measurement, part: Measurement) -> bool:
+    """Whether one domain's energy is in the other's: the sensor says so of its parent, or the families' names do."""
+    own, other = family(whole.domain), family(part.domain)
+    if part.parent == whole.domain or other in CONTAINED.get(own, ()):
+        return True
+    return own in ("wall", "system") and part.device != "cpu" and other not in CONTAINED
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -14,7 +14,8 @@ from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import Row, against, fronts
 from harness.frame.payback import payback
-from harness.frame.results import Result, known, mean, rails, results
+from harness.frame.quality import paired, quality
+from harness.frame.results import Result, calibrated, known, mean, rails, results
 from harness.frame.uncertainty import terms
 from harness.schema import Build, Domain, Finding, Record, StoredRun
 
@@ -63,18 +64,18 @@ def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _case_rows(found: Sequence[Result]) -> list[Row]:
-    by_id = {result.case.case_id: result for result in found}
     places = fronts(found)
     return [
         {
             **_identity(result),
             **_status(result),
-            **_quality(result),
+            **quality(result),
+            **paired(result),
             **_latency(result),
             **_energy(result),
             **_artifact((result.ok or result.chosen)[-1]),
-            **against(result, by_id.get(result.case.baseline_case_id or "")),
-            **payback(result, by_id.get(result.case.baseline_case_id or "")),
+            **against(result, result.baseline),
+            **payback(result, result.baseline),
             **places[result.case.case_id],
         }
         for result in found
@@ -130,19 +131,6 @@ def _status(result: Result) -> Row:
     }
 
 
-def _quality(result: Result) -> Row:
-    found = result.qualities
-    if not found:
-        return {}
-    return {
-        "quality_metric": found[-1].metric,
-        "quality_direction": found[-1].direction,
-        "quality": mean(q.value for q in found),
-        "quality_low": mean(q.low for q in found),
-        "quality_high": mean(q.high for q in found),
-    }
-
-
 def _latency(result: Result) -> Row:
     row: Row = {"throughput_per_s": mean(r.throughput_per_s for r in result.ok)}
     for p in ("p50", "p90", "p99"):
@@ -158,6 +146,7 @@ def _energy(result: Result) -> Row:
     row: Row = {
         "energy_kind": result.kind,
         "energy_scope": result.scope,
+        "calibrated": calibrated(result.run.header.domains, result.scope),
         "energy_repetitions": len(result.energies),
         "energy_modelled_j": mean(result.sum(r).modelled_j for r in result.valid),
     }
@@ -221,6 +210,7 @@ def _repetition_row(result: Result, record: Record) -> Row:
     row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
     row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
     row |= {"precision_ran": record.precision_ran, "trace": record.trace, "window_s": _window_s(record)}
+    row["calibrated"] = calibrated(result.run.header.domains, result.scope)
     row |= {"valid": valid if ok else None, "energy_scope": result.scope, "quality": record.quality.value if record.quality else None}
     row |= {
         "invalid_reasons": _codes(f for f in record.warnings if f.invalid),
@@ -258,6 +248,7 @@ def _domain_row(result: Result, domain: Domain) -> Row:
         "idle_w": mean(m.idle_w for m in every),
         "gain": domain.gain,
         "update_period_s": domain.update_period_s,
+        "calibrated": calibrated([domain], domain.name),
     }
 
 
@@ -282,6 +273,7 @@ def _build_row(run: StoredRun, record: Record) -> Row:
         "energy_j": energy.energy_j,
         "energy_kind": energy.kind,
         "energy_scope": energy.scope or None,
+        "calibrated": calibrated(run.header.domains, energy.scope),
         **_artifact(record),
     }
 

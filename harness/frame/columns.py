@@ -24,8 +24,11 @@ class Column(NamedTuple):
 _UNMEASURED = "nothing was measured or modelled, or no repetition is valid"
 _ONE = "fewer than two repetitions have one"
 _NO_RUN = "no repetition is ok"
+_NO_BOUND = "the metric has no interval, or it is agreement and this is the baseline"
+_NO_PAIR = "as quality_vs_baseline, or the samples were not kept"
 _UNTOLD = "the format does not tell"
 _NO_BUILD = "no such step, its energy is not known, or one is measured and the other modelled"
+_CALIBRATED = Column("calibrated", "str", "domains of energy_scope whose sensor was corrected by a calibration, joined by +", "none was")
 
 CASES = (
     Column("schema_version", "int", "version of the records"),
@@ -52,11 +55,11 @@ CASES = (
         "target_reached", "bool", "whether the repeatability interval met the profile's half-width", "the profile has none, or no energy"
     ),
     Column("window_s", "float", "mean length of the measured window, s", _NO_RUN),
-    Column("quality_metric", "str", "name of the metric", "not measured"),
+    Column("quality_metric", "str", "name of the metric; where there are no labels, agreement", "not measured"),
     Column("quality_direction", "str", "higher or lower is better", "not measured"),
     Column("quality", "float", "on the test data, mean of the repetitions", "not measured"),
-    Column("quality_low", "float", "lower 95 % bound, test samples", "the metric has no interval"),
-    Column("quality_high", "float", "upper 95 % bound, test samples", "the metric has no interval"),
+    Column("quality_low", "float", "lower 95 % bound, test samples", _NO_BOUND),
+    Column("quality_high", "float", "upper 95 % bound, test samples", _NO_BOUND),
     Column("latency_p50_s", "float", "median per query, mean over launches, s (offline: service time)", "not measured"),
     Column("latency_p90_s", "float", "90th percentile per query, mean over launches, s", "a launch had fewer than 36 queries"),
     Column("latency_p99_s", "float", "99th percentile per query, mean over launches, s", "a launch had fewer than 368 queries"),
@@ -90,6 +93,7 @@ CASES = (
     Column("warnings", "str", "codes of the other findings, joined by semicolons", "none"),
     # What is useful beside the contract.
     Column("reason", "str", "why it is not ok", "it is ok"),
+    _CALIBRATED,
     Column("energy_repetitions", "int", "launches that energy_j is the mean of"),
     Column("latency_p50_low_s", "float", "lower 95 % bound over launches, s", _ONE),
     Column("latency_p50_high_s", "float", "upper 95 % bound over launches, s", _ONE),
@@ -104,6 +108,28 @@ CASES = (
     Column("latency_vs_baseline_low", "float", "lower 95 % bound (log-Welch)", _ONE),
     Column("latency_vs_baseline_high", "float", "upper 95 % bound (log-Welch)", _ONE),
     Column("quality_vs_baseline", "float", "quality less the baseline's, on the same samples", "no baseline, or no quality"),
+    Column(
+        "agreement",
+        "float",
+        "share of samples (test inputs, else seeded noise) with the baseline's top-1 class; of outputs without classes, within 1 % of its range",
+        "no baseline, or either has no outputs that can be compared",
+    ),
+    Column("output_max_diff", "float", "largest absolute difference to the baseline's output", "as agreement, or one is not finite"),
+    Column("quality_diff", "float", "mean over samples of quality less the baseline's, paired", _NO_PAIR),
+    Column("quality_diff_low", "float", "one-sided 95 % bound (Tango's score, else bootstrap)", _NO_PAIR + ", or it is the baseline"),
+    Column("quality_diff_high", "float", "one-sided 95 % bound: with quality_diff_low a 90 % interval", "as quality_diff_low"),
+    Column(
+        "quality_verdict",
+        "str",
+        "non_inferior: no worse than the baseline by the suite's margin; inferior: worse by more than that; not_shown: neither",
+        "as quality_diff_low",
+    ),
+    Column(
+        "quality_samples_needed",
+        "int",
+        "test samples at which a case as good as the baseline would be shown to be so in 80 %: 6.2 psi / margin^2",
+        "quality_verdict is not not_shown",
+    ),
     Column("dominated", "bool", "whether another case is shown to be as good everywhere and better somewhere", "as p_front"),
     Column("u_a_j", "float", "standard uncertainty of energy_j from run to run, J: s / sqrt(R)", _ONE),
     Column("u_edge_j", "float", "standard uncertainty from the poll gaps at the ticks, J; already in u_a_j", "no counter is in the scope"),
@@ -160,6 +186,7 @@ RUNS = (
     Column("precision_ran", "str", "what the engine says it computed in", "it does not tell"),
     Column("warnings", "str", "codes of the other findings", "none"),
     Column("trace", "str", "path of the raw trace inside the run", "none was stored"),
+    _CALIBRATED,
 )
 
 DOMAINS = (
@@ -181,6 +208,7 @@ DOMAINS = (
     Column("idle_w", "float", "idle power, model loaded, W", "not measured"),
     Column("gain", "float", "relative standard uncertainty of the sensor's gain", "not known: a model has no honest one"),
     Column("update_period_s", "float", "how often the value changes, as probed, s", "not known"),
+    Column("calibrated", "str", "the domain's name, where its sensor was corrected by a calibration", "it was not"),
 )
 
 BUILDS = (
@@ -200,6 +228,7 @@ BUILDS = (
     Column("parameters", "int", "weights of the model", _UNTOLD),
     Column("nonzero_parameters", "int", "weights that are not exactly 0", _UNTOLD),
     Column("sha256", "str", "of the artifact", "it was not built"),
+    _CALIBRATED,
 )
 
 TABLES = {"cases": CASES, "runs": RUNS, "domains": DOMAINS, "builds": BUILDS}

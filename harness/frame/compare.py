@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.pareto import Objective, dominates, p_front
+from harness.analysis.pareto import Objective, PairedObjective, dominates, p_front
 from harness.analysis.ratio import log_welch, offset_term
-from harness.frame.results import Result, known, mean
+from harness.frame.results import AGREEMENT, Result, known
 from harness.frame.uncertainty import offset_w
 
 MARGIN = 0.01
@@ -19,13 +19,10 @@ Row = dict[str, Any]
 
 
 def against(result: Result, baseline: Result | None) -> Row:
-    """The case over its baseline: ratios of energy and latency, difference of quality."""
+    """The case over its baseline: ratios of energy and latency."""
     if baseline is None:
         return {}
     row: Row = {}
-    own, other = (mean(quality.value for quality in each.qualities) for each in (result, baseline))
-    if own is not None and other is not None:
-        row["quality_vs_baseline"] = own - other
     if result.scope == baseline.scope and result.kind == baseline.kind and min(result.energies + baseline.energies, default=0) > 0:
         row |= _ratio("energy", result, result.energies, baseline.energies, _offset(result, baseline))
     return row | _ratio("latency", result, _p50s(result), _p50s(baseline), 0.0)
@@ -40,7 +37,7 @@ def _ratio(name: str, result: Result, values: Sequence[float], baseline: Sequenc
         return {}
     ratio = log_welch(values, baseline, result.q, offset)
     # A baseline over itself is 1 by definition; an interval would compare the same launches twice.
-    low, high = (None, None) if result.case.case_id == result.case.baseline_case_id else (ratio.low, ratio.high)
+    low, high = (None, None) if result.is_baseline else (ratio.low, ratio.high)
     return {f"{name}_vs_baseline": ratio.value, f"{name}_vs_baseline_low": low, f"{name}_vs_baseline_high": high}
 
 
@@ -71,9 +68,9 @@ def _launches(result: Result) -> np.ndarray:
     """(energy, quality as a loss, median latency) of each launch that has all three, shape (R, 3)."""
     sign = {"higher": -1.0, "lower": 1.0}
     rows = [
-        (each.energy_j, sign[r.quality.direction] * r.quality.value, r.latency.p50_s)
+        (each.energy_j, sign[quality.direction] * quality.value, r.latency.p50_s)
         for r, each in result.launches
-        if r.quality and r.latency and (each.energy_j or 0) > 0 and r.latency.p50_s > 0
+        if (quality := result.quality_of(r)) and r.latency and (each.energy_j or 0) > 0 and r.latency.p50_s > 0
     ]
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
@@ -85,16 +82,27 @@ def _p_front(group: Sequence[Result]) -> np.ndarray:
     return p_front([_launches(result) for result in group], shared)
 
 
-def _objectives(group: Sequence[Result]) -> list[Objective]:
+def _objectives(group: Sequence[Result]) -> list[Objective | PairedObjective]:
     launches = [_launches(result) for result in group]
     energy, latency = (Objective.of_launches([list(each[:, k]) for each in launches], MARGIN) for k in (0, 2))
-    # The samples are the same for all, but which of them each case gets right is not in the records: unpaired errs to the safe side.
+    return [energy, _quality_objective(group, launches), latency]
+
+
+def _quality_objective(group: Sequence[Result], launches: Sequence[np.ndarray]) -> Objective | PairedObjective:
+    """Quality on the same samples; where they were not all kept, each with an error of its own, which errs to the safe side."""
+    margin = group[0].run.header.suite.quality_margin
+    per_sample = [each.per_sample for each in group]
+    if len(per_sample[0]) > 1 and len({len(each) for each in per_sample}) == 1 and np.isfinite(per_sample).all():
+        sign = -1.0 if group[0].qualities[-1].direction == "higher" else 1.0
+        return PairedObjective([sign * each for each in per_sample], margin)
     u = np.array([_quality_u(result) for result in group])
     loss = np.array([np.mean(each[:, 1]) for each in launches])
-    return [energy, Objective(loss, u, np.full(len(group), np.inf), group[0].run.header.suite.quality_margin), latency]
+    return Objective(loss, u, np.full(len(group), np.inf), margin)
 
 
 def _quality_u(result: Result) -> float:
-    """Standard error of the quality over test samples, from its 95 % interval; infinite where the metric has none."""
+    """Standard error of the quality over test samples, from its 95 % interval; infinite where the metric has none. The baseline agrees with itself for certain."""
     quality = result.qualities[-1]
+    if quality.metric == AGREEMENT and result.is_baseline:
+        return 0.0
     return (quality.high - quality.low) / 2 / 1.96 if quality.low is not None and quality.high is not None else float("inf")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from harness.analysis.agreement import close, max_difference, same_class
+from harness.analysis.interval import wilson
 from harness.analysis.scope import CaseEnergy, case_energy, per_inference, weakest
 from harness.analysis.stopping import quantile
-from harness.schema import Case, Domain, Environment, Kind, Quality, Record, StoredRun
+from harness.schema import Case, Domain, Environment, Floats, Kind, Quality, Record, StoredRun
 
 T = TypeVar("T")
+AGREEMENT = "agreement"
+"""The metric where there are no labels."""
 
 
 def results(run: StoredRun) -> list[Result]:
@@ -24,20 +29,29 @@ def results(run: StoredRun) -> list[Result]:
             repetition = attempts.setdefault(record.case_id, {})
             if record.status == "ok" or getattr(repetition.get(record.repetition), "status", None) != "ok":
                 repetition[record.repetition] = record
-    return [
-        Result(run, case, tuple(attempts[case.case_id][k] for k in sorted(attempts[case.case_id])))
+    found = {
+        case.case_id: Result(run, case, tuple(attempts[case.case_id][k] for k in sorted(attempts[case.case_id])))
         for case in run.header.suite.cases
         if case.case_id in attempts
-    ]
+    }
+    return [replace(result, baseline=found.get(result.case.baseline_case_id or "")) for result in found.values()]
 
 
 @dataclass(frozen=True)
 class Result:
-    """A case with the attempts that count, one per repetition."""
+    """A case with the attempts that count, one per repetition.
+
+    Attributes:
+        run: It belongs to.
+        case: What was measured.
+        chosen: The attempts that count.
+        baseline: The result of the case it is compared with, of a baseline its own; null where there is none.
+    """
 
     run: StoredRun
     case: Case
     chosen: tuple[Record, ...]
+    baseline: Result | None = None
 
     @cached_property
     def ok(self) -> tuple[Record, ...]:
@@ -91,10 +105,52 @@ class Result:
         """Inferences a second, mean over the launches that have an energy."""
         return mean(record.throughput_per_s for record, _ in self.launches)
 
+    @property
+    def is_baseline(self) -> bool:
+        """Whether others are compared with it: over itself everything is 1 by definition, and has no interval."""
+        return self.case.case_id == self.case.baseline_case_id
+
     @cached_property
     def qualities(self) -> list[Quality]:
-        """Of the repetitions in which it was measured."""
-        return known(r.quality for r in self.ok)
+        """Of the repetitions in which it was measured; where there is none, the agreement with the baseline."""
+        return known(r.quality for r in self.ok) or ([self.agreement.quality] if self.agreement else [])
+
+    def quality_of(self, record: Record) -> Quality | None:
+        """Of one repetition; where none was measured in any, the agreement with the baseline."""
+        return record.quality or (self.agreement.quality if self.agreement and not any(r.quality for r in self.ok) else None)
+
+    @cached_property
+    def per_sample(self) -> Floats:
+        """What the mean of is the quality, shape (samples,); empty where it was not kept."""
+        if any(r.quality for r in self.ok):
+            answers = self.run.answers.get(self.case.case_id)
+            return answers.per_sample if answers else np.zeros(0)
+        return self.agreement.samples.astype(np.float64) if self.agreement else np.zeros(0)
+
+    @cached_property
+    def agreement(self) -> Agreement | None:
+        """With the baseline, on the samples whose outputs both have kept; null where either has none, or of another shape."""
+        baseline = self if self.is_baseline else self.baseline
+        answers = [self.run.answers.get(each.case.case_id) for each in (self, baseline) if each and each.ok]
+        own, other = (answer.outputs if answer else np.zeros(0) for answer in (*answers, None, None)[:2])
+        n = min(len(own), len(other))
+        if not n or own.shape[1:] != other.shape[1:]:
+            return None
+        if self.is_baseline:
+            return Agreement(np.ones(n, dtype=np.bool_), 0.0, Quality(metric=AGREEMENT, direction="higher", value=1.0, samples=n))
+        samples = (same_class if self._has_classes(other) else close)(own[:n], other[:n])
+        interval = wilson(int(samples.sum()), n)
+        quality = Quality(metric=AGREEMENT, direction="higher", value=interval.value, samples=n, low=interval.low, high=interval.high)
+        return Agreement(samples, max_difference(own[:n], other[:n]), quality)
+
+    def _has_classes(self, outputs: np.ndarray) -> bool:
+        """Whether an output names a class: it was scored by a metric of which more is better, or it is a vector and no metric says otherwise."""
+        long_axes = sum(size > 1 for size in outputs.shape[1:])
+        measured = next((r.quality for r in self.ok if r.quality), None)
+        if measured:
+            return measured.direction == "higher" and long_axes <= 1
+        model = next((m for m in self.run.header.suite.models if m.name == self.case.model), None)
+        return long_axes == 1 and (model is None or model.metric in (None, "accuracy"))
 
     @cached_property
     def q(self) -> float:
@@ -114,9 +170,30 @@ class Result:
         return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind)
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """What a case says beside its baseline.
+
+    Attributes:
+        samples: On which they agree, shape (n,).
+        max_diff: Largest absolute difference of their outputs; null where one is not finite.
+        quality: The share of these samples with Wilson's interval; of the baseline itself 1 without one.
+    """
+
+    samples: NDArray[np.bool_]
+    max_diff: float | None
+    quality: Quality
+
+
 def evidence(kind: Kind) -> str:
     """What may be compared: measured with measured, modelled with modelled."""
     return "measured" if kind in ("counter", "sampled") else kind
+
+
+def calibrated(domains: Iterable[Domain], scope: str | None) -> str | None:
+    """The domains of a sum whose sensor was corrected by a calibration, as `package+gpu:0`; null where none was."""
+    names = {d.name for d in domains if d.detail.get("calibration")}
+    return "+".join(name for name in (scope or "").split("+") if name in names) or None
 
 
 def rails(found: Sequence[Domain]) -> list[Domain]:

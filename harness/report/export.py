@@ -46,16 +46,19 @@ def _native(value: object) -> object:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    return to_markdown(table) if "baseline_case_id" in table else str(_escaped(table, text.markdown).to_markdown(index=False)) + "\n"
+    return to_markdown(table) if "baseline_case_id" in table else _as_it_is(table, text.markdown, "pipe")
 
 
 def _latex(table: pd.DataFrame) -> str:
-    if "baseline_case_id" in table:
-        return to_latex(table)
+    return to_latex(table) if "baseline_case_id" in table else _as_it_is(table, text.latex, "latex_raw")
+
+
+def _as_it_is(table: pd.DataFrame, escape: Callable[[str], str], style: str) -> str:
+    """Every column, null as a dash."""
     from tabulate import tabulate
 
-    escaped = _escaped(table, text.latex)
-    return str(tabulate(escaped.values.tolist(), [text.latex(c) for c in table.columns], tablefmt="latex_raw")) + "\n"
+    cells = [list(row.values()) for row in rows_of(_escaped(table, escape))]
+    return str(tabulate(cells, [escape(c) for c in table.columns], tablefmt=style, missingval=escape(text.NONE))) + "\n"
 
 
 def _escaped(table: pd.DataFrame, escape: Callable[[str], str]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.report import plots, tables
+from harness.report.sentences import sentences
 from harness.report.text import NONE, Scale, number, plain
 from harness.schema import Finding, Header, Record, StoredRun
 
@@ -43,6 +44,7 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str) -> str:
         method=method(run.header, rows),
         failures=[row for row in rows if row["status"] != "ok"],
         findings=findings(run.records, rows),
+        sentences=sentences(rows),
         builds=builds(tables.rows_of(frames["builds"])),
         paybacks=paybacks(rows),
         problems=run.problems,
@@ -106,16 +108,40 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         "The interval of a quality is over test samples. vs dense is the ratio to the dense case of the same engine, device, batch, threads and scenario "
         "(log-Welch). front: on the front of energy, quality and latency in 95 % of redraws of the launches; a percentage where that is not sure.",
     ]
+    said += _about_quality(header, rows)
     kinds = {row["energy_kind"] for row in rows}
     if "modelled" in kinds:
         said.append(
             "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
         )
+    said += [
+        f"The energy of {domain.name} is corrected by a calibration against a meter (reading = {c['gain']:.4g} P {c['offset_w']:+.3g} W, "
+        f"from {c['pairs']} phases of {c['source']}); what the sensor said lies in the traces as it was."
+        for domain in header.domains
+        if (c := domain.detail.get("calibration"))
+    ]
     if "simulated" in kinds:
         said.append("Simulated energy comes from a test double: it says nothing of any real machine.")
     if grid:
         said.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year not told'}, from {grid.source}.")
     return said
+
+
+def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What agreement and the verdict on quality are, where the table has them."""
+    said = []
+    if any(row["quality_verdict"] for row in rows):
+        said.append(
+            f"Quality is compared with dense on the same samples: non-inferior within {header.suite.quality_margin:g} of the metric, one-sided 5 % "
+            "(Tango's score interval for right and wrong, else a paired bootstrap)."
+        )
+    agreed = {row["model"] for row in rows if row["quality_metric"] == "agreement"}
+    if agreed:
+        said.append(
+            "Agreement is the share of samples on which a case gives dense's top-1 class; of outputs without classes, those within 1 % of dense's range."
+        )
+    noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.workload)
+    return [*said, f"No test inputs were given for {noise}: its agreement is on seeded noise."] if noise else said
 
 
 def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[tuple[Finding, str]]:
@@ -134,7 +160,7 @@ def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[
 def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """(case, energy of its own build steps with its kind, after how many inferences it is saved) of each case that has such steps."""
     return [
-        (row["case_id"], f"{number(row['build_j'])} J, {row['energy_kind']}", payback(row)) for row in rows if row["build_j"] is not None
+        (row["case_id"], f"{number(row['build_j'])} J, {tables.kind_of(row)}", payback(row)) for row in rows if row["build_j"] is not None
     ]
 
 
@@ -159,7 +185,7 @@ def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             (row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}")
             + (", from the cache" if row["cached"] else ""),
             f"{number(row['seconds'])} s" if row["seconds"] is not None else NONE,
-            f"{number(row['energy_j'])} J, {row['energy_kind']}" if row["energy_j"] is not None else NONE,
+            f"{number(row['energy_j'])} J, {tables.kind_of(row)}" if row["energy_j"] is not None else NONE,
         )
         for row in rows
     ]

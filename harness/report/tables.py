@@ -66,9 +66,14 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, st
         "latency p50": time.text(row["latency_p50_s"], row["latency_p50_low_s"], row["latency_p50_high_s"]),
         "energy": energy.text(row["energy_j"], row["energy_low_j"], row["energy_high_j"]),
         "vs dense": _ratio(row, 3 if brief else None),
-        "kind": row["energy_kind"],
+        "kind": kind_of(row),
         "remarks": _mark(row) if brief else remarks(row),
     }
+
+
+def kind_of(row: Row) -> str:
+    """`counter`, or `counter, calibrated`: where the joules come from."""
+    return f"{row['energy_kind']}, calibrated" if row["calibrated"] else str(row["energy_kind"])
 
 
 def remarks(row: Row) -> str:
@@ -113,7 +118,9 @@ def provenance(rows: Sequence[Row]) -> str:
             scopes.setdefault(row["energy_kind"], {})[row["energy_scope"]] = None
     if not scopes:
         return "Energy is absent: nothing measured or modelled it"
-    return "Energy is " + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in scopes.items())
+    corrected = dict.fromkeys(name for row in rows if row["calibrated"] for name in row["calibrated"].split("+"))
+    by = f"; {', '.join(corrected)} corrected by a calibration against a meter" if corrected else ""
+    return "Energy is " + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in scopes.items()) + by
 
 
 def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:

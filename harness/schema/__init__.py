@@ -10,17 +10,31 @@ from __future__ import annotations
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status
 from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality, Sample, Trace
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
-from harness.schema.run import Artifact, ArtifactFacts, Environment, Grid, Header, Meter, MeterReading, Record, StoredRun
+from harness.schema.run import (
+    Answers,
+    Artifact,
+    ArtifactFacts,
+    CacheEntry,
+    Environment,
+    Grid,
+    Header,
+    Meter,
+    MeterReading,
+    Record,
+    StoredRun,
+)
 from harness.schema.suite import PROFILES, ArrayRef, Build, Case, DataRef, Impossible, Limits, Model, Profile, Step, Suite, Task, Training
 
 __all__ = [
     "KINDS",
     "PROFILES",
     "SCHEMA_VERSION",
+    "Answers",
     "ArrayRef",
     "Artifact",
     "ArtifactFacts",
     "Build",
+    "CacheEntry",
     "Case",
     "Catalogue",
     "DataRef",

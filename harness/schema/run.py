@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.schema.base import SCHEMA_VERSION, Noun, Status
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.schema.base import SCHEMA_VERSION, Floats, Noun, Status
 from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality
 from harness.schema.suite import Profile, Suite
 
@@ -27,6 +31,8 @@ class Artifact(Noun):
     path: str
     sha256: str
     bytes: int
+    model: str | None = None
+    """Of the suite that built it; null in artifacts that were built before it was written down."""
     lineage: tuple[str, ...] = ()
     facts: ArtifactFacts = ArtifactFacts()
     notes: dict[str, Any] = {}
@@ -108,6 +114,23 @@ class Record(Noun):
     """The last lines a child that failed wrote."""
 
 
+@dataclass(frozen=True)
+class CacheEntry:
+    """An artifact that lies in the cache.
+
+    Attributes:
+        record: Of its build.
+        bytes: On the disk.
+        used_unix_s: When it was last used, Unix time.
+        in_use: Whether a run that is on needs it.
+    """
+
+    record: Record
+    bytes: int
+    used_unix_s: float
+    in_use: bool
+
+
 class MeterReading(Noun):
     """What a meter saw of one record, which it names."""
 
@@ -175,6 +198,19 @@ class Header(Noun):
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What one launch of a case said of the test samples.
+
+    Attributes:
+        per_sample: The metric of each sample, shape (n,); empty where it was not measured.
+        outputs: The scored output to the first samples, shape (m, ...), m <= n where there are labels; empty where it was not kept.
+    """
+
+    per_sample: Floats = field(default_factory=lambda: np.zeros(0))
+    outputs: NDArray[Any] = field(default_factory=lambda: np.zeros(0))
+
+
+@dataclass(frozen=True)
 class StoredRun:
     """A run read back from its folder.
 
@@ -183,9 +219,11 @@ class StoredRun:
         header: Its `run.json`.
         records: Its `records.jsonl`, in order.
         problems: Lines that could not be read, as sentences.
+        answers: By case id, where they were read too.
     """
 
     folder: str
     header: Header
     records: tuple[Record, ...]
     problems: tuple[str, ...] = ()
+    answers: Mapping[str, Answers] = field(default_factory=dict, compare=False, repr=False)

@@ -54,7 +54,7 @@ def test_the_page_says_what_one_must_know(page):
 
 def cells(**changes) -> dict:
     """A row with a payback."""
-    known = {"case_id": "c", "build_j": 400.0, "energy_kind": "modelled", "warnings": None}
+    known = {"case_id": "c", "build_j": 400.0, "energy_kind": "modelled", "calibrated": None, "warnings": None}
     return {**known, "payback_inferences": 800.0, "payback_low": 700.0, "payback_high": 950.0, "payback_verdict": "pays_back", **changes}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -98,3 +99,15 @@ def test_what_a_suite_says_cannot_leave_its_cell(form):
         assert "<script>" not in text
         assert len({line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("|")}) == 1
     assert "\x1b[31m" not in printed(table, 120)
+
+
+@pytest.mark.parametrize(("form", "dash"), [("md", "—"), ("tex", "---")])
+@pytest.mark.parametrize("table", ["runs", "domains", "builds"])
+def test_null_is_a_dash_in_every_table(table, form, dash):
+    """Never nan, whatever the column's type."""
+    run = digits()
+    lost = run.records[-1].model_copy(update={"artifact": None, "phases": (), "measurements": ()})
+    frames = frame.tables([replace(run, records=(*run.records[:-1], lost))])
+    text = export(frames[table], form)
+    assert dash in text
+    assert "nan" not in text.lower() and "<NA>" not in text

@@ -189,6 +189,20 @@ def test_the_users_own_model(tmp_path, own):
 
 
 @pytest.mark.parametrize(
+    ("data", "metric", "found"),
+    [
+        ('{inputs: "d.npz:x", labels: "d.npz:y"}', "null", None),
+        ('{inputs: "d.npz:x"}', "mean_squared_error", "mean_squared_error"),
+        ('{inputs: "d.npz:x"}', "null", None),
+    ],
+)
+def test_a_metric_may_be_left_out_and_may_say_what_unlabelled_outputs_are(tmp_path, own, data, metric, found):
+    """Null beside labels measures none; without labels it tells whether outputs are classes."""
+    suite = load(tmp_path, own.replace("DATA}", f"test: {data}}}, metric: {metric}"))
+    assert suite.models[0].metric == found
+
+
+@pytest.mark.parametrize(
     ("data", "words"),
     [
         ('test: {inputs: "d.npz:xx"}', ["no array 'xx'", "'x'"]),

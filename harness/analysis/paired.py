@@ -1,0 +1,189 @@
+"""Quality of two cases on the same test samples -> their difference with the interval of paired data, and what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.analysis.interval import Interval
+
+Floats = NDArray[np.float64]
+Verdict = Literal["non_inferior", "inferior", "not_shown"]
+
+ALPHA = 0.05
+"""One-sided error of each bound: what non-inferiority is judged with (measurement.md, section 6)."""
+POWER_FACTOR = 6.2
+"""(z(.95) + z(.80))^2: with so many times the variance over the squared margin, two equals are shown to be non-inferior in 80 %."""
+RESAMPLES = 2000
+RESAMPLED_AT_ONCE = 4_000_000
+"""Values drawn at once: some 32 MB an array."""
+
+
+def paired_difference(case: Floats, baseline: Floats) -> Interval:
+    """Mean of case less baseline with its one-sided 95 % bounds: Tango's where both are 0 and 1 alone, else by bootstrap.
+
+    Args:
+        case: The metric of each sample, shape (n,).
+        baseline: Of the same samples, shape (n,).
+
+    Returns:
+        The bounds are NaN where one sample says nothing of the spread, or a value is not finite.
+    """
+    if not len(case) or not np.isfinite(case).all() or not np.isfinite(baseline).all():
+        return Interval(float("nan"), float("nan"), float("nan"))
+    if np.isin(case, (0, 1)).all() and np.isin(baseline, (0, 1)).all():
+        return tango(int(np.sum(case > baseline)), int(np.sum(baseline > case)), len(case))
+    return bootstrap(case - baseline)
+
+
+def tango(gained: int, lost: int, samples: int) -> Interval:
+    """Difference of two proportions on the same samples, with Tango's score interval (Statistics in Medicine 17, 1998, 891-908).
+
+    It inverts McNemar's test, holds its level for small numbers, and tells a width also where the two never differ.
+
+    Args:
+        gained: Samples that the case has right and the baseline wrong.
+        lost: The other way round.
+        samples: All of them, n > 0.
+
+    Returns:
+        (gained - lost) / n and its one-sided 95 % bounds.
+    """
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    z, difference = float(norm.isf(ALPHA)), (gained - lost) / samples
+
+    def bound(sign: float) -> float:
+        def excess(at: float) -> float:
+            return sign * float(tango_score(gained, lost, samples, at)) - z
+
+        end = -sign * (1 - 1e-12)
+        # At the very end of the scale there is nothing beyond: all samples differ.
+        return float(brentq(excess, end, difference)) if excess(end) > 0 > excess(difference) else -sign
+
+    return Interval(difference, bound(1.0), bound(-1.0))
+
+
+def tango_score(gained: Any, lost: Any, samples: int, at: float) -> Floats:
+    """Standard normal score of the hypothesis that the difference of the proportions is `at`; at 0 it is McNemar's.
+
+    Args:
+        gained: Samples that the case has right and the baseline wrong; a number, or an array.
+        lost: The other way round; of the same shape.
+        samples: All of them.
+        at: Between -1 and 1.
+
+    Returns:
+        Of the same shape: positive where the difference seems larger; 0 where nothing speaks against it.
+    """
+    b, c = np.asarray(gained, dtype=np.float64), np.asarray(lost, dtype=np.float64)
+    linear = (2 * samples - b + c) * at - b - c
+    # The share of lost samples that is most likely under the hypothesis.
+    share = (np.sqrt(np.maximum(linear**2 + 8 * samples * c * at * (1 - at), 0.0)) - linear) / (4 * samples)
+    variance = samples * (2 * share + at * (1 - at))
+    excess = b - c - samples * at
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(excess == 0, 0.0, excess / np.sqrt(np.maximum(variance, 0.0)))
+
+
+def bootstrap(differences: Floats, seed: int = 0) -> Interval:
+    """Mean of paired differences with its one-sided 95 % bounds: percentiles of a bootstrap over the samples, as SciPy has it.
+
+    Assumes independent samples, and enough of them (some 30) that the mean's distribution is seen.
+
+    Args:
+        differences: Shape (n,), n > 0.
+        seed: Of the draws.
+    """
+    mean = float(np.mean(differences))
+    if len(differences) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    if np.ptp(differences) == 0:
+        return Interval(mean, mean, mean)
+    from scipy.stats import bootstrap as resampled
+
+    found = resampled(
+        (differences,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=1 - 2 * ALPHA,
+        method="percentile",
+        batch=max(1, RESAMPLED_AT_ONCE // len(differences)),
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(found.low), float(found.high))
+
+
+def verdict(difference: Interval, margin: float, direction: Literal["higher", "lower"]) -> Verdict | None:
+    """Whether a difference shows that the case is as good as its baseline within the margin.
+
+    Args:
+        difference: Of case less baseline, one-sided 95 % bounds.
+        margin: How much worse is still as good, in the metric's unit.
+        direction: Of the metric: what is better.
+
+    Returns:
+        `non_inferior`: it is no worse than the margin; `inferior`: it is worse than the margin; `not_shown`: neither. Null where there are no bounds.
+    """
+    low, high = (difference.low, difference.high) if direction == "higher" else (-difference.high, -difference.low)
+    if np.isnan(low) or np.isnan(high):
+        return None
+    if low > -margin:
+        return "non_inferior"
+    return "inferior" if high < -margin else "not_shown"
+
+
+def samples_needed(differences: Floats, margin: float) -> int | None:
+    """Samples at which a case that is exactly as good as its baseline would be shown to be non-inferior in 80 %.
+
+    n = 6.2 psi / margin^2, psi being the mean square of the differences: of 0 and 1 the share of samples on which the two
+    differ. Where psi is small the score interval's own width with no difference at all is the floor: z^2 (1 - margin) / margin.
+
+    Args:
+        differences: Case less baseline of each sample, shape (n,), n > 0.
+        margin: In the metric's unit; null is returned where it is 0.
+    """
+    from scipy.stats import norm
+
+    if margin <= 0:
+        return None
+    floor = float(norm.isf(ALPHA)) ** 2 * (1 - margin) / margin if np.isin(differences, (-1, 0, 1)).all() else 0.0
+    return int(np.ceil(max(POWER_FACTOR * float(np.mean(differences**2)) / margin**2, floor)))
+
+
+def as_good_and_better(losses: Sequence[Floats], margin: float, alpha_better: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which case is shown as good as which within the margin, and which is shown better, on the same samples.
+
+    The tests that the intervals invert: Tango's score at the margin and McNemar's for 0 and 1, else Student's t of the paired
+    differences.
+
+    Args:
+        losses: Of each of k cases the loss of each sample, shape (n,), n > 1; smaller is better, equal where two are the same.
+        margin: How much worse is still as good.
+        alpha_better: One-sided error of `better`; that of `as good` is 5 %.
+
+    Returns:
+        Two arrays of shape (k, k): [a, b] is True where a is as good as b, and where it is better.
+    """
+    from scipy.stats import norm, t
+
+    values = np.stack(losses)
+    n = values.shape[1]
+    if np.isin(values, (np.min(values), np.min(values) + 1)).all():
+        wrong = values - np.min(values)
+        gained = (1 - wrong) @ wrong.T
+        return (
+            tango_score(gained, gained.T, n, -margin) > norm.isf(ALPHA),
+            tango_score(gained, gained.T, n, 0.0) > norm.isf(alpha_better),
+        )
+    mean = np.mean(values, axis=1)
+    centred = values - mean[:, None]
+    products = centred @ centred.T
+    squares = np.diag(products)
+    u = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * products, 0.0) / (n - 1) / n)
+    difference = mean[:, None] - mean[None, :]
+    return difference + t.isf(ALPHA, n - 1) * u <= margin, difference + t.isf(alpha_better, n - 1) * u < 0

@@ -1,0 +1,116 @@
+"""Rows of the table of cases -> what happened, in sentences with their numbers: what ran, what it saved, how good it is. Nothing that is not separated is claimed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.report.text import number
+
+Row = Mapping[str, Any]
+
+ASKED = re.compile(r"bfloat16|float16|int16x8|int8|int4")
+"""The precisions that the name of a recipe may ask for."""
+ZEROS = 0.25
+"""Share of weights that are exactly 0 from which a case is called pruned; a trained network has next to none."""
+NO_SAVING = 0.95
+"""A lower bound of the ratio above it excludes a saving worth the name: then, and only then, no time was saved."""
+
+
+def sentences(rows: Sequence[Row]) -> list[str]:
+    """One sentence for each case and each thing that can be said of it, in the table's order.
+
+    Args:
+        rows: Of the table `cases`. `kernels` and `int8_share` are used where the table has them.
+
+    Returns:
+        Empty where nothing was optimized, or nothing is known of it.
+    """
+    by_id = {row["case_id"]: row for row in rows}
+    said = []
+    for row in rows:
+        baseline = by_id.get(row["baseline_case_id"])
+        if row["status"] == "ok" and baseline and baseline is not row and baseline["status"] == "ok":
+            name = _name(row, rows)
+            said += [f"{name}: {told}" for told in (_precision(row, baseline) or _pruning(row, baseline), _quality(row)) if told]
+    return said
+
+
+def _name(row: Row, rows: Sequence[Row]) -> str:
+    """Variant and engine, and what else tells it from the other rows."""
+    varying = [column for column in ("model", "device", "batch_size", "threads", "scenario") if len({r[column] for r in rows}) > 1]
+    words = {"model": "{}", "device": "{}", "batch_size": "batch {}", "threads": "{} threads", "scenario": "{}"}
+    return ", ".join([f"{row['variant']} on {row['engine']}", *(words[column].format(row[column]) for column in varying)])
+
+
+def _precision(row: Row, baseline: Row) -> str | None:
+    """Whether the precision that was asked for ran, and what it did to the time."""
+    asked = _asked(row["variant"])
+    ran, before = row["precision_ran"], baseline["precision_ran"]
+    if not asked or not ran:
+        return None
+    if asked.removesuffix("x8") not in ran:
+        return f"{asked} was asked for, {ran} ran{_time(row, 'dense', ', and ')}"
+    share = row.get("int8_share")
+    if share == 0 and asked == "int8":
+        return f"int8 was asked for, no int8 kernel ran{_time(row, 'dense', ', and ')}"
+    kernels = f", {100 * share:.0f} % of the time in int8 kernels" if share and asked == "int8" else ""
+    return f"{ran} ran{kernels}{_time(row, before if before and before != ran else 'dense', ', and ')}"
+
+
+def _asked(variant: str) -> str | None:
+    """The last precision that the chain of recipes names; what stands in its parameters does not count."""
+    found = ASKED.findall(re.sub(r"\([^()]*\)", "", variant))
+    return found[-1] if found else None
+
+
+def _pruning(row: Row, baseline: Row) -> str | None:
+    """What zeros among the weights did to the time; not of a chain that changes the precision too: which of the two did it is not known."""
+    zeros, before = _zeros(row), _zeros(baseline) or 0.0
+    if zeros is None or zeros < ZEROS or zeros <= before + ZEROS / 2 or _asked(row["variant"]):
+        return None
+    low, high = row["latency_vs_baseline_low"], row["latency_vs_baseline_high"]
+    unused = ", no kernel used it" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
+    pruned = f"pruned to {100 * zeros:.0f} % zeros"
+    if low is None or high is None:
+        return None
+    if low >= NO_SAVING:
+        return f"{pruned}{unused}: no time saved (p50 ratio {_ratio(row)})"
+    return f"{pruned}{_time(row, 'dense', ', and ')}"
+
+
+def _zeros(row: Row) -> float | None:
+    """Share of the weights that are exactly 0; null where the format does not tell."""
+    if not row["parameters"] or row["nonzero_parameters"] is None:
+        return None
+    return 1 - float(row["nonzero_parameters"]) / float(row["parameters"])
+
+
+def _time(row: Row, than: str, before: str) -> str:
+    """`, and was slower than float32 on this CPU (1.5 x [1.4, 1.6])`; empty where there is no interval."""
+    low, high = row["latency_vs_baseline_low"], row["latency_vs_baseline_high"]
+    if low is None or high is None:
+        return ""
+    if low <= 1 <= high:
+        return f"; its time is not separated from {than}'s (p50 ratio {_ratio(row)})"
+    return f"{before}was {'slower' if low > 1 else 'faster'} than {than} on this {row['device'].upper()} ({_ratio(row, ' x')})"
+
+
+def _ratio(row: Row, unit: str = "") -> str:
+    value, low, high = (row[f"latency_vs_baseline{end}"] for end in ("", "_low", "_high"))
+    return f"{number(value)}{unit} [{number(low)}, {number(high)}]"
+
+
+def _quality(row: Row) -> str | None:
+    """What the paired comparison shows where it does not show that the case is as good."""
+    shown, metric = row["quality_verdict"], row["quality_metric"]
+    if shown not in ("inferior", "not_shown"):
+        return None
+    numbers = f"{row['quality_diff']:+.3g} [{row['quality_diff_low']:+.3g}, {row['quality_diff_high']:+.3g}], 90 %"
+    if shown == "inferior":
+        return f"{metric} is worse than dense's by more than the margin ({numbers})"
+    needed = row["quality_samples_needed"]
+    return f"{metric} is not shown to be as good as dense's within the margin ({numbers})" + (
+        f"; about {needed:,} test samples would settle it for two equals" if needed else ""
+    )
