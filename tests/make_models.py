@@ -99,10 +99,17 @@ def builds(folder: Path) -> dict[str, Any]:
         ("tflite", "fixed.keras", "fixed.tflite"),
         ("onnx", "small.keras", "small.onnx"),
         ("onnx", "two.keras", "two.onnx"),
+        ("ir", "small.keras", "small.ir"),
+        ("ir", "small.onnx", "of-onnx.ir"),
+        ("ir", "two.keras", "two.ir"),
+        ("ir", "fixed.keras", "fixed.ir"),
+        ("float16", "small.ir", "float16.ir"),
+        ("int8", "small.ir", "int8.ir"),
         ("prune", "small.keras", "pruned.keras"),
         ("prune", "small.keras", "again.keras"),
         ("int8", "pruned.keras", "pruned-int8.tflite"),
         *((recipe, f"small.{source}", f"{recipe}.{target}") for recipe in ("float16", "dynamic_int8", "int8") for source, target in (("keras", "tflite"), ("onnx", "onnx"))),
+        ("ir", "dynamic_int8.onnx", "dynamic_int8.ir"),
     ]  # fmt: skip
     return {target: built(folder, recipe, source, target) for recipe, source, target in chains}
 

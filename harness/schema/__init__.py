@@ -8,7 +8,7 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 from __future__ import annotations
 
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status
-from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality, Sample, Trace
+from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import Artifact, ArtifactFacts, Environment, Grid, Header, Meter, MeterReading, Record, StoredRun
 from harness.schema.suite import PROFILES, ArrayRef, Build, Case, DataRef, Impossible, Limits, Model, Profile, Step, Suite, Task, Training
@@ -32,6 +32,7 @@ __all__ = [
     "Grid",
     "Header",
     "Impossible",
+    "Kernel",
     "Kind",
     "Latency",
     "Limits",
