@@ -74,14 +74,26 @@ def compiled(load: Load, **more: Any) -> Any:
     with reading(load.path, *KIND):
         model.reshape({port: _batched(port, load.batch_size) for port in model.inputs})
         made = core.compile_model(model, "CPU", settings)
-    chosen = made.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    if options.inference_precision not in ("auto", chosen):
+    check_precision(made.get_property("INFERENCE_PRECISION_HINT").get_type_name(), options.inference_precision)
+    return made
+
+
+def check_precision(chosen: str, wanted: str) -> None:
+    """Make sure that floats are computed in what was asked for.
+
+    Args:
+        chosen: What OpenVINO says of the compiled model.
+        wanted: The option.
+
+    Raises:
+        EngineError: It chose another, which it does without a word where the CPU lacks the instructions.
+    """
+    if wanted not in ("auto", chosen):
         raise EngineError(
-            f"OpenVINO computes in {TYPES.get(chosen, chosen)} though the case asks for {TYPES[options.inference_precision]}",
+            f"OpenVINO computes in {TYPES.get(chosen, chosen)} though the case asks for {TYPES[wanted]}",
             "this CPU may not have it: leave this inference_precision out here",
             refused=True,
         )
-    return made
 
 
 class OpenVinoSession(Session):
