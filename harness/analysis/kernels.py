@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 from harness.schema import Kernel
 
-MULTIPLIES = ("conv", "matmul", "gemm", "fullyconnected", "fully_connected", "einsum", "lstm", "gru", "rnn", "attention", "_dot", "dense")
+MULTIPLIES = re.compile(r"conv(?!ert)|matmul|gemm|fully_?connected|einsum|lstm|gru|rnn|attention|dense", re.IGNORECASE)
 """What the names of operators that multiply by weights have in them, whichever engine names them."""
 SHOWN = 3
 
@@ -39,4 +40,4 @@ def kernels_text(kernels: Sequence[Kernel]) -> str | None:
 
 
 def _arithmetic(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
-    return [kernel for kernel in kernels if any(word in kernel.op.lower() for word in MULTIPLIES)] or kernels
+    return [kernel for kernel in kernels if MULTIPLIES.search(kernel.op)] or kernels

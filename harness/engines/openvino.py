@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.analysis.kernels import precision_of
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of
 from harness.errors import EngineError
 from harness.formats.ir import KIND, import_openvino, read_ir
@@ -111,8 +112,8 @@ class OpenVinoSession(Session):
         return tuple(self._infer(inputs, share_inputs=True, share_outputs=True).values())
 
     def precision(self) -> str | None:
-        """What floats are computed in; which operators of a quantized model run in integers only a profile tells."""
-        return _name(self._model.get_property("INFERENCE_PRECISION_HINT"))
+        """That of most primitives that multiply, as OpenVINO compiled them; their times only a profile tells."""
+        return precision_of(kernels_of(_compiled_to(self._model.get_runtime_model())))
 
     def facts(self) -> dict[str, Any]:
         """The options, the threads and streams that OpenVINO says it uses."""
@@ -165,6 +166,8 @@ def _tensor(port: Any, name: str) -> Tensor:
     )
 
 
-def _name(kind: Any) -> str:
-    name = str(kind.get_type_name())
-    return TYPES.get(name, name)
+def _compiled_to(runtime_model: Any) -> Iterator[Profiled]:
+    """The primitives that a model was compiled to, each counted once."""
+    for node in runtime_model.get_ordered_ops():
+        said = {name: str(node.rt_info[name].astype(str)) for name in ("layerType", "primitiveType", "runtimePrecision")}
+        yield said["layerType"], said["primitiveType"], TYPES.get(said["runtimePrecision"]), 1.0

@@ -233,7 +233,7 @@ def _repetition_row(result: Result, record: Record) -> Row:
     each = next((each for launch, each in result.launches if launch is record), None)
     row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
     row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
-    row |= {"precision_ran": record.precision_ran, "trace": record.trace, "window_s": _window_s(record)}
+    row |= {"precision_ran": _ran(result)["precision_ran"], "trace": record.trace, "window_s": _window_s(record)}
     row |= {"valid": valid if ok else None, "energy_scope": result.scope, "quality": record.quality.value if record.quality else None}
     row |= {
         "invalid_reasons": _codes(f for f in record.warnings if f.invalid),

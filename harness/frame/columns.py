@@ -173,7 +173,7 @@ RUNS = (
     Column("energy_scope", "str", "the domains summed in energy_j", "no domain counts"),
     Column("idle_w", "float", "power of the scope, idle, W", "not measured"),
     Column("peak_memory_bytes", "int", "largest resident set, bytes", "not measured"),
-    Column("precision_ran", "str", "what the engine says it computed in", "it does not tell"),
+    Column("precision_ran", "str", "of the case: as in cases", "it does not tell"),
     Column("warnings", "str", "codes of the other findings", "none"),
     Column("trace", "str", "path of the raw trace inside the run", "none was stored"),
 )

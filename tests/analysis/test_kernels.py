@@ -21,6 +21,7 @@ ENDS = [kernel("Reorder", "float32", 0.6), kernel("Convolution", "int8", 0.3), k
     [
         (ENDS, "int8"),
         ([kernel("Softmax", "float32", 0.9), kernel("Add", "int32", 0.1)], "float32"),
+        ([kernel("Convert", "int8", 0.9), kernel("FULLY_CONNECTED", "float32", 0.1)], "float32"),
         ([kernel("CONV_2D", None, 1.0)], None),
         ([kernel("Conv", None, 0.9), kernel("Gemm", "float32", 0.1)], "float32"),
         ([], None),

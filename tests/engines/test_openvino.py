@@ -71,7 +71,7 @@ def test_the_kernels_that_ran_are_told(name, precision):
     kernels = opened(f"{name}.ir").profile([[SAMPLES[:1]]] * 3, 0.5)
     assert sum(kernel.share for kernel in kernels) == pytest.approx(1)
     assert all(kernel.kernel and kernel.basis == "time" for kernel in kernels)
-    assert precision_of(kernels) == precision
+    assert precision_of(kernels) == opened(f"{name}.ir").precision() == precision
     assert (share_of(kernels, "int8") > 0.3) is (precision == "int8")
 
 
