@@ -12,6 +12,8 @@
     done {n}                         ->
     mark {name: quality, t_s} ...    ->
     result {...}                     ->     samples idle again, model still loaded
+                                     <-     profile          in the first repetition alone, when all has been measured
+    kernels {kernels, reason}        ->
                                      <-     close            or end of file: the child exits
 
 A build says hello, marks and result alone. Times are CLOCK_MONOTONIC, which both processes share.
@@ -30,7 +32,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import IO, Any, NoReturn
@@ -55,6 +57,7 @@ class Order:
         environment: Variables the engine wants set before it is imported.
         simulated: Whether the engine is a test double.
         artifact: What a case runs.
+        precision: What the case's variant promises to run in; null where it promises nothing.
     """
 
     module: str
@@ -63,6 +66,7 @@ class Order:
     environment: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
     artifact: Artifact | None = None
+    precision: str | None = None
 
 
 class Child:
@@ -201,9 +205,14 @@ class Parent:
         """Say that a phase begins now."""
         self.send("mark", name=name, t_s=time.monotonic())
 
-    def leave(self) -> NoReturn:
-        """Wait for the last word, and go at once: the teardown of an engine may take a second."""
-        self.receive()
+    def leave(self, profile: Callable[[], Mapping[str, Any]] = dict) -> NoReturn:
+        """Wait for the last word, and go at once: the teardown of an engine may take a second.
+
+        Args:
+            profile: Gives the fields of `kernels` where the parent asks for them.
+        """
+        while self.receive()["kind"] == "profile":
+            self.send("kernels", **profile())
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

@@ -7,7 +7,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from harness.channel import Parent
 from harness.child import outcome
 from harness.engines.base import Array, Load, Session, Tensor
 from harness.errors import EngineError
+from harness.formats.reading import first_line
 from harness.formats.shapes import fit_shape
 from harness.scenario import SCENARIOS, Completions, shifted
+from harness.schema import Kernel
 from harness.workloads.data import batches, load_array
 from harness.workloads.metrics import METRICS
 
@@ -30,28 +32,41 @@ OUTPUT_BYTES = 4 * 2**20
 """How much of the scored output is kept, so that other variants can be compared with it sample by sample."""
 NOISE_SAMPLES = 64
 """Answered where the suite has no test data."""
+PROFILE_QUERIES = 4
+"""The first warms up."""
+PROFILE_S = 0.5
 
 
 def main() -> None:
     """Do the task on standard input, and say how it went."""
     channel, task = Parent.from_argv()
-    channel.send("result", **outcome(lambda: measure(channel, task), task["memory_bytes"]))
-    channel.leave()
+    profiles: list[Profile] = []
+    channel.send("result", **outcome(lambda: measure(channel, task, profiles.append), task["memory_bytes"]))
+    channel.leave(lambda: profiled(profiles[0]))
 
 
-def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
+Profile = Callable[[], Sequence[Kernel]]
+
+
+def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], None]) -> dict[str, Any]:
     """Load, then answer queries until told to stop, then measure quality.
 
     Args:
         channel: To the parent.
         task: `case`, `artifact`, `data`, and where to leave completions, per-sample quality and, where it is asked for, the scored output.
+        offer: Given what profiles the session, for later.
     """
     channel.mark("load")
+    before_bytes = rss_bytes()
     session = open_session(task)
+    opened_bytes = rss_bytes()
     data = load_data(session.inputs, task["inputs"], task["batch_size"])
     labels = load_labels(task, data)
     queries = make_queries(session.inputs, data, task["batch_size"])
+    loaded_bytes = rss_bytes()
     answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
+    resident_bytes = grown(before_bytes, opened_bytes, loaded_bytes, rss_bytes())
+    offer(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
     facts = session.facts()
     scored = 0
     if labels is not None:
@@ -73,7 +88,15 @@ def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
         channel.mark("quality")
         answer_unlabelled(session, data, answers, task)
         channel.mark("quality_end")
-    return {"quality": quality, "peak_memory_bytes": peak_memory_bytes()}
+    return {"quality": quality, "peak_memory_bytes": peak_memory_bytes(), "resident_bytes": resident_bytes}
+
+
+def profiled(profile: Profile) -> Mapping[str, Any]:
+    """The kernels that ran, or why they are not known: whatever goes wrong in a profiler, the case has been measured."""
+    try:
+        return {"kernels": [kernel.model_dump() for kernel in profile()]}
+    except Exception as error:
+        return {"kernels": [], "reason": f"{type(error).__name__}: {first_line(error)}"}
 
 
 def open_session(task: dict[str, Any]) -> Session:
@@ -350,11 +373,27 @@ def peak_memory_bytes() -> int | None:
 
     Linux: VmHWM, because `ru_maxrss` keeps the size of the parent that this process was forked from.
     """
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else _status_bytes("VmHWM:")
+
+
+def rss_bytes() -> int | None:
+    """Resident set of this process now; null where the system does not tell."""
+    return _status_bytes("VmRSS:")
+
+
+def grown(before: int | None, opened: int | None, loaded: int | None, after: int | None) -> int | None:
+    """What opening and answering added to the resident set, bytes, without what reading the data between them did; null where one is not known."""
+    if before is None or opened is None or loaded is None or after is None:
+        return None
+    return opened - before + after - loaded
+
+
+def _status_bytes(field: str) -> int | None:
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
 
 
 if __name__ == "__main__":

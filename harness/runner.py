@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from harness import energy, validity
+from harness.analysis import kernels as analysis_kernels
 from harness.analysis.interval import percentile, wilson
 from harness.analysis.scope import case_energy
 from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
 from harness.scenario import GROUP_S
-from harness.schema import Domain, Finding, Latency, Limits, Phase, Profile, Quality, Record, Sample, Status, Task, Trace
+from harness.schema import Domain, Finding, Kernel, Latency, Limits, Phase, Profile, Quality, Record, Sample, Status, Task, Trace
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
@@ -31,6 +32,8 @@ SHORT_LEAD_IN_S = 0.05
 ROUND_S = 0.4
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
+PROFILE_PATIENCE_S = 15.0
+"""How long a profiler may take to open the model again and answer a few queries; then it is given up."""
 PART_TIME_PERIOD_S = 0.1
 """Of a power reading whose period the probe could not see: that of every NVIDIA card since Turing."""
 ANSWER_SHARE = 0.25
@@ -127,6 +130,7 @@ class _Repetition:
         self.said: Message = {}
         self.ready: Message = {}
         self.findings: list[Finding] = []
+        self.kernels: tuple[Kernel, ...] = ()
 
     def run(self) -> Outcome:
         """The whole of it; the child is gone afterwards."""
@@ -187,6 +191,21 @@ class _Repetition:
         if self.said["status"] == "ok":
             self._begin("idle")
             self._window("idle", self.bench.profile.idle_s)
+            self._ask_kernels()
+
+    def _ask_kernels(self) -> None:
+        """What ran: once a case, after all that is measured, so that nothing that goes wrong here can spoil it."""
+        if self.task.repetition:
+            return
+        self.child.send("profile")
+        facts = self.ready.setdefault("facts", {})
+        try:
+            said = self._await("kernels", PROFILE_PATIENCE_S + self._query_patience_s())
+            self.kernels = tuple(Kernel(**kernel) for kernel in said["kernels"])
+            facts.update({"precision_told": self.ready.get("precision")} if self.kernels else {})
+            facts.update({"profile_failed": said["reason"]} if said.get("reason") else {})
+        except (LostError, EOFError, WorkerError, ValueError) as error:
+            facts["profile_failed"] = str(error) or "the process died in its profiler"
 
     def _build(self) -> None:
         """Wait until it is built."""
@@ -340,6 +359,9 @@ class _Repetition:
             self.findings += validity.examine(
                 trace, measurements, conditions, scope, lags_s=self._suspect_lags_s(trace), clock_step_s=step_s
             )
+        precision = analysis_kernels.precision_of(self.kernels) or self.ready.get("precision")
+        if status == "ok":
+            self.findings += validity.examine_precision(self.order.precision, precision, self.kernels)
         record = Record(
             run_id=self.bench.run_id,
             task="case" if case else "build",
@@ -363,7 +385,9 @@ class _Repetition:
             quality=_quality(self.said.get("quality"), per_sample),
             shift_s=shift_s,
             peak_memory_bytes=self.said.get("peak_memory_bytes"),
-            precision_ran=self.ready.get("precision"),
+            resident_bytes=self.said.get("resident_bytes"),
+            precision_ran=precision,
+            kernels=self.kernels,
             engine_facts=self.ready.get("facts", {}),
             artifact=self.order.artifact or self.said.get("artifact"),
             warnings=tuple(self.findings),

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.schema import Domain, Finding, Floats, Measurement, Trace
+from harness.analysis.kernels import share_of
+from harness.schema import Domain, Finding, Floats, Kernel, Measurement, Trace
 
 DISAGREE = 0.05
 UNSTABLE_IDLE = 0.02
@@ -103,13 +104,18 @@ CODES: dict[str, Code] = {
     "steady_state_not_reached": Code(
         "the machine had not settled after {seconds:.0f} s of warm-up", "use a longer profile, or cool the machine", invalid=False
     ),
+    "optimisation_not_run": Code(
+        "the variant asks for {asked}, but what ran computed in {ran}{share}",
+        "its time and energy are those of {ran}: try another recipe or engine, or look at the kernels in the record",
+        invalid=False,
+    ),
 }
 
 
 def finding(code: str, **values: object) -> Finding:
     """A finding with its sentence filled in."""
     entry = CODES[code]
-    return Finding(code=code, sentence=entry.sentence.format(**values), remedy=entry.remedy, invalid=entry.invalid)
+    return Finding(code=code, sentence=entry.sentence.format(**values), remedy=entry.remedy.format(**values), invalid=entry.invalid)
 
 
 def examine(
@@ -147,6 +153,22 @@ def examine(
     if abs(clock_step_s) > STEPPED_S:
         found.append(finding("clock_stepped", seconds=clock_step_s))
     return found
+
+
+def examine_precision(asked: str | None, ran: str | None, kernels: Sequence[Kernel]) -> list[Finding]:
+    """Whether a variant ran in what it promises.
+
+    Args:
+        asked: What the variant promises; null: nothing.
+        ran: What most of the arithmetic was computed in; null: not known.
+        kernels: That ran; empty: not known.
+    """
+    if asked is None or ran is None or asked in ran:
+        return []
+    share = share_of(kernels, asked)
+    basis = "time" if kernels and kernels[0].basis == "time" else "multiply-accumulates"
+    told = "" if share is None else f" ({share:.0%} of the {basis} was in {asked} kernels)".replace("%", " %")
+    return [finding("optimisation_not_run", asked=asked, ran=ran, share=told)]
 
 
 # --- one domain's energy ----------------------------------------------------------------------------------------------

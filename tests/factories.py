@@ -20,6 +20,7 @@ from harness.schema import (
     Finding,
     Grid,
     Header,
+    Kernel,
     Latency,
     Measurement,
     Model,
@@ -51,6 +52,12 @@ CARD = (
     ),
     Domain(name="gpu:0:power", sensor="nvml", quantity="power", unit="W", kind="sampled", device="gpu", counter="gpu:0"),
 )  # fmt: skip
+
+
+FLOAT_KERNELS = (
+    Kernel(op="Conv", kernel="CPU", precision="float32", share=0.8),
+    Kernel(op="MatMul", kernel="CPU", precision="int8", share=0.2),
+)
 
 
 def case(variant: str = "dense", engine: str = "litert", batch_size: int = 1, model: str = "digits-cnn", device: str = "cpu") -> Case:
@@ -103,7 +110,9 @@ def record(
         "latency": latency(latency_s),
         "quality": accuracy(quality) if quality is not None else None,
         "peak_memory_bytes": 40_000_000,
+        "resident_bytes": 12_000_000,
         "precision_ran": "float32",
+        "kernels": FLOAT_KERNELS if repetition == 0 else (),
         "artifact": Artifact(
             build_id=of.build_id, format="tflite", path="model.tflite", sha256="ab" * 32, bytes=97_800,
             facts=ArtifactFacts(parameters=24_000, nonzero_parameters=24_000, macs=310_000),

@@ -58,6 +58,10 @@ def sources(keras: Any, folder: Path) -> None:
     two.save(folder / "two.keras")
     pair = [SAMPLES.reshape(64, -1)[:, :4], SAMPLES.reshape(64, -1)[:, 4:8]]
     np.savez(folder / "two.npz", zeta=pair[0], alpha=pair[1], first=two(pair)[0].numpy(), second=two(pair)[1].numpy())
+    wide = x = keras.Input((64, 64, 16), name="wide")  # milliseconds of work, which a pool of threads would share
+    for filters in (64, 64):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+    keras.Model(wide, layers.GlobalAveragePooling2D()(x)).save(folder / "wide.keras")
     fixed = keras.Input((4,), batch_size=2, name="fixed")
     keras.Model(fixed, layers.Dense(2)(fixed)).save(folder / "fixed.keras")
 
@@ -99,10 +103,18 @@ def builds(folder: Path) -> dict[str, Any]:
         ("tflite", "fixed.keras", "fixed.tflite"),
         ("onnx", "small.keras", "small.onnx"),
         ("onnx", "two.keras", "two.onnx"),
+        ("ir", "small.keras", "small.ir"),
+        ("ir", "small.onnx", "of-onnx.ir"),
+        ("ir", "two.keras", "two.ir"),
+        ("ir", "fixed.keras", "fixed.ir"),
+        ("float16", "small.ir", "float16.ir"),
+        ("int8", "small.ir", "int8.ir"),
+        *((target, "wide.keras", f"wide.{target}") for target in ("tflite", "onnx", "ir")),
         ("prune", "small.keras", "pruned.keras"),
         ("prune", "small.keras", "again.keras"),
         ("int8", "pruned.keras", "pruned-int8.tflite"),
         *((recipe, f"small.{source}", f"{recipe}.{target}") for recipe in ("float16", "dynamic_int8", "int8") for source, target in (("keras", "tflite"), ("onnx", "onnx"))),
+        ("ir", "dynamic_int8.onnx", "dynamic_int8.ir"),
     ]  # fmt: skip
     return {target: built(folder, recipe, source, target) for recipe, source, target in chains}
 
@@ -146,6 +158,7 @@ def engine(folder: Path) -> dict[str, Any]:
     for name, load in {
         "gpu": Load(folder / "small.keras", "keras", "gpu", 1, 1, plugin.spec.parameters()),
         "fixed": Load(folder / "fixed.keras", "keras", "cpu", 1, 1, plugin.spec.parameters()),
+        "inter_op": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(inter_op=2)),
         "eager_xla": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(xla=True, mode="eager")),
     }.items():
         said[f"refusal_{name}"] = refusal(lambda load=load: plugin().open(load))

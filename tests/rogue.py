@@ -13,15 +13,15 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel
 
-from harness.engines.base import Engine, Session, Tensor
+from harness.engines.base import Engine, Session, Tensor, kernels_of
 from harness.schema import EngineSpec
 
 
 class Options(BaseModel):
     """What it does, and when."""
 
-    what: Literal["nothing", "crash", "exit", "hang", "python_memory", "native_memory", "flood", "interrupt_proof"] = "nothing"
-    when: Literal["open", "query"] = "open"
+    what: Literal["nothing", "crash", "exit", "error", "hang", "python_memory", "native_memory", "flood", "interrupt_proof"] = "nothing"
+    when: Literal["open", "query", "profile"] = "open"
 
 
 class Rogue(Engine):
@@ -51,9 +51,19 @@ class RogueSession(Session):
             MISDEEDS[self.load.options.what]()
         return [np.zeros((1, 1), np.float32)]
 
+    def profile(self, queries, seconds):
+        """Half the time in int8, if it comes to that."""
+        if self.load.options.when == "profile":
+            MISDEEDS[self.load.options.what]()
+        return kernels_of([("Conv", "fast", "int8", 3.0), ("Conv", "slow", "float32", 1.0)])
+
 
 def crash():
     ctypes.string_at(0)
+
+
+def error():
+    raise RuntimeError("no counters here")
 
 
 def python_memory():
@@ -85,6 +95,7 @@ MISDEEDS = {
     "nothing": lambda: None,
     "crash": crash,
     "exit": lambda: os._exit(7),
+    "error": error,
     "hang": lambda: time.sleep(600),
     "python_memory": python_memory,
     "native_memory": native_memory,

@@ -10,7 +10,21 @@ from harness import frame
 from harness.analysis.interval import mean_interval
 from harness.frame.columns import TABLES, describe_columns
 from harness.schema import StoredRun
-from tests.factories import CARD, COUNTERS, INVALID, MODELLED, WARNING, build_record, case, digits, idle, measurement, record, stored
+from tests.factories import (
+    CARD,
+    COUNTERS,
+    FLOAT_KERNELS,
+    INVALID,
+    MODELLED,
+    WARNING,
+    build_record,
+    case,
+    digits,
+    idle,
+    measurement,
+    record,
+    stored,
+)
 
 CONTRACT = (
     "schema_version run_id case_id suite_hash environment_id host model variant engine device "
@@ -287,6 +301,17 @@ def test_the_last_attempt_that_is_ok_counts():
     run = stored([DENSE], records, COUNTERS)
     assert frame.runs([run]).attempt.tolist() == [3]
     assert row(run).energy_j == pytest.approx(3.0)
+
+
+def test_what_ran_is_that_of_the_profiled_repetition():
+    """Whichever it is; the engine's own word where none was profiled; the largest resident size."""
+    told = record(DENSE, repetition=0).model_copy(update={"precision_ran": "int8 weights", "kernels": (), "resident_bytes": None})
+    profiled = record(DENSE, repetition=1).model_copy(update={"kernels": FLOAT_KERNELS, "resident_bytes": 5})
+    found = row(stored([DENSE], [told, profiled]))
+    assert (found.precision_ran, found.resident_bytes, found.int8_share) == ("float32", 5, pytest.approx(0.2))
+    assert found.kernels == "Conv CPU float32 80 %, MatMul CPU int8 20 %"
+    only = row(stored([DENSE], [told]))
+    assert only.precision_ran == "int8 weights" and pd.isna(only.kernels) and pd.isna(only.int8_share)
 
 
 def test_a_case_that_never_ran_has_no_row():

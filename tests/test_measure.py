@@ -17,9 +17,9 @@ from harness.channel import Order
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError
-from harness.measure import choose_output, decoded, fit, load_data, make_queries
+from harness.measure import choose_output, decoded, fit, grown, load_data, make_queries
 from harness.runner import Bench, Outcome, run
-from harness.schema import PROFILES, Limits, Task
+from harness.schema import PROFILES, Limits, Record, Task
 from harness.sensors.base import Sensor
 from tests.models import models
 from tests.onnx_models import save
@@ -60,6 +60,13 @@ def measured(
     bench = Bench([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
     order = Order("harness.measure", {**child_task(**task), "memory_bytes": memory_bytes}, environment=environment or {})
     return run(Task(case=CASE, repetition=repetition), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
+
+
+def promised(precision, repetition=0, **task) -> Record:
+    """One repetition of a case whose variant promises to run in a precision."""
+    bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
+    order = Order("harness.measure", child_task(**task), precision=precision)
+    return run(Task(case=CASE, repetition=repetition), order, bench).record
 
 
 def rogue(tmp_path, what, when="open", **more) -> Outcome:
@@ -134,6 +141,64 @@ def test_an_interrupt_is_passed_on():
     outcome, pid = measured(tell=interrupt)
     assert outcome.interrupted and outcome.record.status == "killed"
     assert not psutil.pid_exists(pid)
+
+
+# --- what really ran ---------------------------------------------------------------------------------------------------
+
+
+def test_the_first_repetition_tells_its_kernels(tmp_path):
+    """With their shares, and the precision of the largest; the next has been spared it."""
+    record = rogue(tmp_path, "nothing", "profile").record
+    assert [(k.op, k.kernel, k.share) for k in record.kernels] == [("Conv", "fast", 0.75), ("Conv", "slow", 0.25)]
+    assert record.precision_ran == "int8"
+    assert promised(None, repetition=1).kernels == ()
+
+
+@pytest.mark.parametrize(("what", "reason"), [("error", "no counters here"), ("crash", "died in its profiler"), ("exit", "died")])
+def test_a_profiler_that_fails_fails_no_case(tmp_path, what, reason):
+    """Whatever it does, the case has been measured: the record is ok, says why, and has its idle power before and after."""
+    record = rogue(tmp_path, what, "profile").record
+    assert record.status == "ok" and record.kernels == ()
+    assert reason in record.engine_facts["profile_failed"]
+    assert [phase.name for phase in record.phases].count("idle") == 2
+
+
+def test_a_profiler_that_hangs_is_given_up(tmp_path, monkeypatch):
+    """After its own patience."""
+    monkeypatch.setattr(runner, "PROFILE_PATIENCE_S", 0.2)
+    monkeypatch.setattr(runner, "QUERY_PATIENCE_S", 0.2)
+    record = rogue(tmp_path, "hang", "profile").record
+    assert record.status == "ok" and "said nothing" in record.engine_facts["profile_failed"]
+
+
+def test_an_int8_that_runs_in_float_is_told(tmp_path):
+    """A quantized weight that is made float again before it is multiplied: the record says float32, and warns with the share in int8."""
+    path = save(
+        tmp_path,
+        [("x", "FLOAT", ["n", 256])],
+        [("w", "DequantizeLinear", ["q", "scale", "zero"]), ("y", "MatMul", ["x", "w"])],
+        q=np.full((256, 256), 7, np.int8),
+        scale=np.array(0.1, np.float32),
+        zero=np.array(0, np.int8),
+    )
+    options = OnnxRuntime.spec.parameters(graph_optimization="basic").model_dump()
+    task = {"engine": "onnxruntime", "engine_options": options, "artifact": {"path": str(path), "format": "onnx"}}
+    record = promised("int8", **task)
+    assert record.precision_ran == "float32"
+    told = [finding for finding in record.warnings if finding.code == "optimisation_not_run"]
+    assert len(told) == 1 and "computed in float32" in told[0].sentence and not told[0].invalid
+    assert not promised(None, **task).warnings
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+def test_the_models_resident_size_is_told(tmp_path):
+    """32 MiB of weights are resident, whatever the engine makes of them; 80 MB of data are not counted."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 2048])], [("y", "MatMul", ["x", "w"])], w=np.ones((2048, 4096), np.float32))
+    record = on_onnx(path, tmp_path, {"x": np.ones((10_000, 2048), np.float32)}).record
+    assert 32 * 2**20 < record.resident_bytes < 32 * 2**20 + 80 * 10**6
+    assert measured()[0].record.resident_bytes < 32 * 2**20
+    assert grown(100, 150, 1150, 1170) == 70
+    assert grown(100, None, 5, 6) is None
 
 
 # --- models and data ---------------------------------------------------------------------------------------------------

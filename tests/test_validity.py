@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import validity
-from harness.schema import Domain, Measurement, Sample, Trace
+from harness.schema import Domain, Kernel, Measurement, Sample, Trace
 
 T_S = np.arange(0, 6, 0.05)
 GAUGE = Domain(name="gpu:0", sensor="nvml", quantity="power", unit="W", kind="sampled", device="gpu", limit_w=300, gain=0.07)
@@ -147,3 +147,19 @@ def test_a_model_is_not_called_stuck():
     """It is no sensor."""
     model = GAUGE.model_copy(update={"kind": "modelled", "quantity": "mean_power", "gain": None, "limit_w": None})
     assert codes(trace(model, np.full(len(T_S), 20.0)), measured(kind="modelled", gain=None)) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran", "told"),
+    [("int8", "float32", True), ("int8", "int8", False), ("int8", "uint8 weights", False), (None, "float32", False), ("int8", None, False)],
+)
+def test_a_promise_that_was_not_kept_is_told(asked, ran, told):
+    """Only where it is known; with the share that did run so, of time or of multiply-accumulates."""
+    kernels = [
+        Kernel(op="Conv", precision="int8", share=0.2, basis="macs"),
+        Kernel(op="Gemm", precision="float32", share=0.8, basis="macs"),
+    ]
+    found = validity.examine_precision(asked, ran, kernels)
+    assert [f.code for f in found] == ["optimisation_not_run"] * told
+    assert all("20 % of the multiply-accumulates was in int8" in f.sentence and "those of float32" in f.remedy for f in found)
+    assert all("(" not in f.sentence for f in validity.examine_precision(asked, ran, []))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
-from harness.schema import EngineSpec
+from harness.schema import EngineSpec, Kernel
 
 Array = NDArray[Any]
 
@@ -70,6 +72,22 @@ def check_batch(inputs: Sequence[Tensor], batch_size: int) -> None:
         )
 
 
+def share_threads(load: Load) -> int:
+    """Threads inside an operator, so that with `options.inter_op` operators at once no more run than the case has.
+
+    Raises:
+        EngineError: More operators at once than threads.
+    """
+    inter_op = load.options.inter_op
+    if inter_op > load.threads:
+        raise EngineError(
+            f"inter_op: {inter_op} would use more cores than the {load.threads} of the case",
+            "set `threads` of the matrix to at least inter_op",
+            refused=True,
+        )
+    return int(load.threads - inter_op + 1)
+
+
 class Session(ABC):
     """A loaded model, ready for queries of one batch size."""
 
@@ -100,8 +118,52 @@ class Session(ABC):
         """What else the engine says of what it really loaded: provider, delegate, threads."""
         return {}
 
+    def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
+        """The kernels that a query really runs, with their shares; asked once, after everything has been measured.
+
+        Args:
+            queries: Each as for `run`; the first is there to warm up.
+            seconds: About how long it may take; the first two are answered however long they take (`in_time`).
+
+        Returns:
+            Largest share first (`kernels_of` makes them); empty where the engine does not tell. Never an estimate of times.
+        """
+        return ()
+
     def close(self) -> None:
         """Free the model."""
+
+
+Profiled = tuple[str, str | None, str | None, float]
+"""(operator, kernel, precision, time or multiply-accumulates) of one call."""
+
+
+def in_time(queries: Sequence[Sequence[Array]], seconds: float) -> Iterator[Sequence[Array]]:
+    """Queries as long as there is time, but at least two: one to warm up and one to look at."""
+    until_s = time.monotonic() + seconds
+    for number, query in enumerate(queries):
+        if number > 1 and time.monotonic() > until_s:
+            return
+        yield query
+
+
+def kernels_of(calls: Iterable[Profiled], basis: Literal["time", "macs"] = "time") -> tuple[Kernel, ...]:
+    """Calls of the same kernel as one, with its share of the whole.
+
+    Args:
+        calls: What was profiled.
+        basis: What the last of each is.
+    """
+    spent: defaultdict[tuple[str, str | None, str | None], float] = defaultdict(float)
+    for op, kernel, precision, amount in calls:
+        spent[op, kernel, precision] += amount
+    whole = sum(spent.values())
+    largest_first = sorted(spent.items(), key=lambda item: (-item[1], str(item[0])))
+    return tuple(
+        Kernel(op=op, kernel=kernel, precision=precision, share=amount / whole, basis=basis)
+        for (op, kernel, precision), amount in largest_first
+        if amount
+    )
 
 
 @dataclass(frozen=True)

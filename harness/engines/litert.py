@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch
+from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, kernels_of
 from harness.errors import EngineError
 from harness.formats.reading import first_line, reading
 from harness.formats.tflite import KIND, import_interpreter, precision
-from harness.schema import EngineSpec
+from harness.schema import EngineSpec, Kernel
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+UNCOUNTED = re.compile(r"LSTM|RNN|SVDF|MATMUL|CONV|STABLEHLO|^(IF|WHILE|CALL|CALL_ONCE)$|[a-z]")
+"""Other operators that multiply, those that hold graphs of their own, and custom ones, whose names are not in capitals."""
 
 
 class Options(BaseModel):
@@ -92,6 +98,20 @@ class LiteRTSession(Session):
             delegated = None
         return {"xnnpack": delegated, "threads": self._load.threads}
 
+    def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
+        """Who computes each operator, and its share of the multiply-accumulates: LiteRT tells Python no times.
+
+        Empty where a model holds operators whose multiply-accumulates are not counted here.
+        """
+        try:
+            operators = self._interpreter._get_ops_details()
+        except (AttributeError, UnicodeDecodeError):
+            return ()
+        if any(UNCOUNTED.search(operator["op_name"]) and operator["op_name"] not in WEIGHTED for operator in operators):
+            return ()
+        tensors = {detail["index"]: detail for detail in self._interpreter.get_tensor_details()}
+        return kernels_of(_calls(operators, tensors), basis="macs")
+
     def _reshape(self, inputs: Sequence[Array]) -> None:
         """Take inputs of another size along an open axis."""
         resize(self._interpreter, [array.shape for array in inputs])
@@ -135,6 +155,46 @@ def resize(interpreter: Any, shapes: Sequence[Sequence[int]]) -> None:
             f"LiteRT cannot prepare the model: {first_line(error)}",
             "it may hold operators that LiteRT does not have, or a size that does not fit",
         ) from error
+
+
+def _calls(operators: Sequence[dict[str, Any]], tensors: Mapping[int, dict[str, Any]]) -> Iterator[Profiled]:
+    """The operators that multiply by weights, with the multiply-accumulates of each."""
+    delegated = _delegated(operators)
+    for operator in operators:
+        if operator["op_name"] in WEIGHTED:
+            kernel = "XNNPACK" if operator["index"] in delegated else "builtin"
+            yield operator["op_name"], kernel, _computes_in(operator), float(_macs(operator, tensors))
+
+
+def _delegated(operators: Sequence[dict[str, Any]]) -> set[int]:
+    """The operators that stand between the ends of a delegate: it computes them."""
+    producer = {int(tensor): operator for operator in operators if operator["op_name"] != "DELEGATE" for tensor in operator["outputs"]}
+    found: set[int] = set()
+    for delegate in (operator for operator in operators if operator["op_name"] == "DELEGATE"):
+        ends, waiting = set(map(int, delegate["inputs"])), list(map(int, delegate["outputs"]))
+        while waiting:
+            tensor = waiting.pop()
+            operator = None if tensor in ends else producer.get(tensor)
+            if operator and operator["index"] not in found:
+                found.add(operator["index"])
+                waiting += map(int, operator["inputs"])
+    return found
+
+
+def _computes_in(operator: dict[str, Any]) -> str:
+    """What is multiplied: floats before int8 weights are quantized as it goes."""
+    position = 2 if operator["op_name"] == "TRANSPOSE_CONV" else 0
+    values, weights = (np.dtype(operator["operand_types"][at]).name for at in (position, 1))
+    return "int8" if weights in ("int8", "uint8", "int4", "int2") and values != "int16" else values
+
+
+def _macs(operator: dict[str, Any], tensors: Mapping[int, dict[str, Any]]) -> int:
+    """A kernel's weights for each position of the output; of a transposed convolution, of the input."""
+    name, inputs = operator["op_name"], [int(index) for index in operator["inputs"]]
+    weights = [int(size) for size in tensors[inputs[1]]["shape"]]
+    positions = inputs[2] if name == "TRANSPOSE_CONV" else int(operator["outputs"][0])
+    outside = prod(int(size) for size in tensors[positions]["shape"][:-1])
+    return int(outside * prod(weights))
 
 
 def _batched(detail: dict[str, Any], batch_size: int) -> list[int]:

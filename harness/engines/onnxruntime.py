@@ -1,23 +1,40 @@
-"""ONNX Runtime: an `.onnx` file -> a session on the CPU."""
+"""ONNX Runtime: an `.onnx` file -> a session on the CPU, or on an NVIDIA GPU by CUDA or TensorRT."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch
+from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of, share_threads
 from harness.errors import EngineError
 from harness.formats.onnx import load_onnx, precision
 from harness.formats.reading import reading
-from harness.schema import EngineSpec
+from harness.schema import EngineSpec, Kernel
 
 KIND = ("a model for ONNX Runtime", "it may be damaged, or hold operators newer than this version has")
-PROVIDER = "CPUExecutionProvider"
+SUFFIX = "ExecutionProvider"
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+GPU_BUILD = "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]': they share one module and cannot live together"
+REMEDY = {"cuda": GPU_BUILD, "tensorrt": f"{GPU_BUILD}; and install NVIDIA's TensorRT libraries"}
 # What ONNX Runtime calls the types of its values -> NumPy's.
 TYPES = {"float": "float32", "double": "float64", "string": "object"}
+INT8 = ("QLinear", "QGemm", "QAttention", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulInteger", "ConvInteger")
+"""How the names of operators begin that multiply in 8-bit integers, whatever types go in."""
+
+
+def _has_gpu_build() -> bool:
+    """Whether the distribution with the GPU providers is installed; the library stays unimported."""
+    try:
+        return bool(version("onnxruntime-gpu"))
+    except PackageNotFoundError:
+        return False
 
 
 class Options(BaseModel):
@@ -28,6 +45,9 @@ class Options(BaseModel):
         "all", description="how far the graph is rewritten before it runs"
     )
     arena: bool = Field(True, description="keep freed memory for the next query")
+    inter_op: int = Field(1, ge=1, le=1024, description="operators that may run at once; above 1 the graph is run in parallel")
+    spinning: bool = Field(True, description="threads wait for the next operator by spinning, as ONNX Runtime does by itself")
+    provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field("auto", description="auto: cpu, or cuda where the device is gpu")
 
 
 class OnnxRuntime(Engine):
@@ -35,17 +55,19 @@ class OnnxRuntime(Engine):
 
     spec: ClassVar = EngineSpec(
         name="onnxruntime",
-        summary="ONNX Runtime, CPU provider",
-        packages=("onnxruntime", "onnx"),
+        summary="ONNX Runtime; CPU, CUDA and TensorRT providers",
+        packages=("onnxruntime", "onnxruntime-gpu", "onnx"),
         extra="onnxruntime",
         formats=("onnx",),
+        devices=("cpu", "gpu"),
+        on_request=() if _has_gpu_build() else ("gpu",),
         parameters=Options,
     )
 
     @classmethod
     def environment(cls, load: Load) -> dict[str, str]:
-        """Threads of builds that use OpenMP."""
-        return {"OMP_NUM_THREADS": str(load.threads)}
+        """Threads of builds that use OpenMP, and the driver's order of cards."""
+        return {"OMP_NUM_THREADS": str(load.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
     def open(self, load: Load) -> Session:
         """Load the model and make sure that it runs where it should."""
@@ -53,15 +75,15 @@ class OnnxRuntime(Engine):
             import onnxruntime
         except ImportError as error:
             raise EngineError(f"ONNX Runtime cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
+        provider = _provider(load, onnxruntime.get_available_providers())
+        if provider != PROVIDERS["cpu"] and hasattr(onnxruntime, "preload_dlls"):
+            onnxruntime.preload_dlls()  # CUDA's libraries may lie in Python packages
         with reading(load.path, *KIND):
             computes_in = precision(load_onnx(load.path, weights=False), fused=load.options.graph_optimization in ("extended", "all"))
-            session = onnxruntime.InferenceSession(str(load.path), _settings(onnxruntime, load), providers=[PROVIDER])
-            if session.get_providers() != [PROVIDER]:
-                raise EngineError(
-                    f"ONNX Runtime uses {session.get_providers()} instead of {PROVIDER}", "use a build of ONNX Runtime with that provider"
-                )
+            session = onnxruntime.InferenceSession(str(load.path), _settings(onnxruntime, load), providers=[provider])
+            check_provider(session.get_providers(), provider)
             check_batch([_tensor(value) for value in session.get_inputs()], load.batch_size)
-            return OnnxRuntimeSession(session, load, computes_in)
+            return OnnxRuntimeSession(session, load, provider, computes_in)
 
 
 class OnnxRuntimeSession(Session):
@@ -69,8 +91,8 @@ class OnnxRuntimeSession(Session):
 
     concurrent = True
 
-    def __init__(self, session: Any, load: Load, computes_in: str | None) -> None:
-        self._run, self._load, self._precision = session.run, load, computes_in
+    def __init__(self, session: Any, load: Load, provider: str, computes_in: str | None) -> None:
+        self._run, self._load, self._provider, self._precision = session.run, load, provider, computes_in
         self.inputs: Sequence[Tensor] = [_tensor(value) for value in session.get_inputs()]
         self.outputs: Sequence[Tensor] = [_tensor(value) for value in session.get_outputs()]
         self._in, self._out = [tensor.name for tensor in self.inputs], [tensor.name for tensor in self.outputs]
@@ -86,20 +108,99 @@ class OnnxRuntimeSession(Session):
 
     def facts(self) -> dict[str, Any]:
         """Provider, optimization, threads."""
-        return {"provider": PROVIDER, **self._load.options.model_dump(), "threads": self._load.threads}
+        return {**self._load.options.model_dump(), "provider": self._provider, "threads": self._load.threads}
+
+    def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
+        """A second session with ONNX Runtime's own profiler: the time of each node, some microseconds of the profiler in each."""
+        import onnxruntime
+
+        settings = _settings(onnxruntime, self._load)
+        settings.enable_profiling = True
+        with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+            settings.profile_file_prefix = str(Path(folder) / "profile")
+            session = onnxruntime.InferenceSession(str(self._load.path), settings, providers=[self._provider])
+            for query in in_time(queries, seconds):
+                session.run(self._out, dict(zip(self._in, query, strict=True)))
+            events = json.loads(Path(session.end_profiling()).read_text())
+        return kernels_of(_calls(events))
+
+
+def check_provider(found: Sequence[str], wanted: str) -> None:
+    """Make sure that a session runs where it was asked to.
+
+    Args:
+        found: Its providers, the first comes first; the CPU's always stands last.
+        wanted: The one asked for.
+
+    Raises:
+        EngineError: ONNX Runtime fell back to another, which it does with a line in its log and no error.
+    """
+    if not found or found[0] != wanted:
+        raise EngineError(
+            f"ONNX Runtime fell back to {', '.join(found)} instead of {wanted}",
+            "its log names the library that is missing; do driver, CUDA and ONNX Runtime fit each other?",
+        )
+
+
+def _provider(load: Load, available: Sequence[str]) -> str:
+    """The provider's full name.
+
+    Raises:
+        EngineError: It is not for the device, or this build has it not.
+    """
+    name = {"auto": "cpu" if load.device == "cpu" else "cuda"}.get(load.options.provider, load.options.provider)
+    if (name == "cpu") != (load.device == "cpu"):
+        raise EngineError(
+            f"provider: {name} does not run on the device {load.device}",
+            "name the device that fits under `devices`, or leave the provider out",
+            refused=True,
+        )
+    if PROVIDERS[name] not in available:
+        raise EngineError(
+            f"this ONNX Runtime has no {PROVIDERS[name]}, only {', '.join(available)}", REMEDY.get(name, "install it again"), refused=True
+        )
+    return PROVIDERS[name]
 
 
 def _settings(onnxruntime: Any, load: Load) -> Any:
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = load.threads
-    settings.inter_op_num_threads = 1
-    settings.enable_cpu_mem_arena = load.options.arena
-    settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, _LEVELS[load.options.graph_optimization])
+    options, settings = load.options, onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = share_threads(load)
+    settings.inter_op_num_threads = options.inter_op
+    modes = onnxruntime.ExecutionMode
+    settings.execution_mode = modes.ORT_PARALLEL if options.inter_op > 1 else modes.ORT_SEQUENTIAL
+    for pool in ("intra_op", "inter_op"):
+        settings.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(options.spinning)))
+    settings.enable_cpu_mem_arena = options.arena
+    settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, _LEVELS[options.graph_optimization])
     settings.log_severity_level = 3  # warnings of other people's models would flood stderr
     return settings
 
 
 _LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED", "all": "ORT_ENABLE_ALL"}
+
+
+def _calls(events: Sequence[dict[str, Any]]) -> Iterator[Profiled]:
+    """The nodes that ran after the first query, from the events of the profiler, us."""
+    runs = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= runs[min(1, len(runs) - 1)]:
+            arguments = event["args"]
+            yield (
+                arguments["op_name"],
+                arguments["provider"].removesuffix(SUFFIX),
+                _computes_in(arguments["op_name"], arguments.get("input_type_shape") or ()),
+                float(event["dur"]),
+            )
+
+
+def _computes_in(op: str, inputs: Sequence[dict[str, Any]]) -> str | None:
+    """The type of the first input, which the kernel was chosen by; quantizing itself is arithmetic on floats."""
+    if op.startswith(INT8):
+        return "int8"
+    if op in ("QuantizeLinear", "DequantizeLinear") or not inputs:
+        return "float32" if inputs else None
+    kind = next(iter(inputs[0]))
+    return "int8" if kind in ("int8", "uint8") else TYPES.get(kind, kind)
 
 
 def _tensor(value: Any) -> Tensor:

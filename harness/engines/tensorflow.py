@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch
+from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch, share_threads
 from harness.errors import EngineError
 from harness.formats.keras import import_keras, load_keras
 from harness.formats.reading import first_line
@@ -21,6 +21,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
     xla: bool = Field(False, description="compile with XLA; in graph mode only")
     mode: Literal["graph", "eager"] = Field("graph", description="graph: one tf.function; eager: operator by operator")
+    inter_op: int = Field(1, ge=1, le=1024, description="operators that may run at once")
 
 
 class TensorFlow(Engine):
@@ -43,8 +44,8 @@ class TensorFlow(Engine):
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "KERAS_BACKEND": "tensorflow",
             "OMP_NUM_THREADS": str(load.threads),
-            "TF_NUM_INTRAOP_THREADS": str(load.threads),
-            "TF_NUM_INTEROP_THREADS": "1",
+            "TF_NUM_INTRAOP_THREADS": str(max(1, load.threads - load.options.inter_op + 1)),
+            "TF_NUM_INTEROP_THREADS": str(load.options.inter_op),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order in which the driver counts its cards
         }
@@ -54,10 +55,11 @@ class TensorFlow(Engine):
         """Load the model, trace it for the batch, and make sure that it runs where it should."""
         if load.options.xla and load.options.mode == "eager":
             raise EngineError("XLA compiles graphs; the case asks for eager mode", "set mode: graph, or xla: false", refused=True)
+        intra_op = share_threads(load)
         import_keras()
         import tensorflow as tf
 
-        _limit_threads(tf, load.threads)
+        _limit_threads(tf, intra_op, load.options.inter_op)
         _choose_device(tf, load.device)
         return TensorFlowSession(tf, load_keras(load.path, trusted=load.trusted), load)
 
@@ -109,7 +111,7 @@ def _traced(tf: Any, function: Any, specs: Sequence[Any], load: Load) -> Any:
         raise EngineError(f"TensorFlow cannot trace the model: {first_line(error)}", "try mode: eager") from error
 
 
-def _limit_threads(tf: Any, threads: int) -> None:
+def _limit_threads(tf: Any, intra_op: int, inter_op: int) -> None:
     """Bound TensorFlow's pools; once it has begun to work they stay as they are.
 
     Raises:
@@ -118,8 +120,8 @@ def _limit_threads(tf: Any, threads: int) -> None:
     pools = tf.config.threading
     try:
         for wanted, get, set_ in (
-            (threads, pools.get_intra_op_parallelism_threads, pools.set_intra_op_parallelism_threads),
-            (1, pools.get_inter_op_parallelism_threads, pools.set_inter_op_parallelism_threads),
+            (intra_op, pools.get_intra_op_parallelism_threads, pools.set_intra_op_parallelism_threads),
+            (inter_op, pools.get_inter_op_parallelism_threads, pools.set_inter_op_parallelism_threads),
         ):
             if get() != wanted:
                 set_(wanted)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.analysis.interval import Interval, absolute_interval, positive_interval
+from harness.analysis.kernels import kernels_text, share_of
 from harness.analysis.scope import build_energy, family, per_inference, weakest
 from harness.analysis.stopping import HalfWidth
 from harness.analysis.uncertainty import EDGES_DOMINATE
@@ -127,7 +128,19 @@ def _status(result: Result) -> Row:
         "repetitions": len(result.ok),
         "window_s": mean(_window_s(r) for r in result.ok),
         "peak_memory_bytes": max(known(r.peak_memory_bytes for r in result.ok), default=None),
-        "precision_ran": next((r.precision_ran for r in result.ok if r.precision_ran), None),
+        **_ran(result),
+    }
+
+
+def _ran(result: Result) -> Row:
+    """What really ran: of the repetition that was profiled; else what the engine says."""
+    known_best = sorted(result.ok, key=lambda r: not r.kernels)
+    kernels = known_best[0].kernels if known_best else ()
+    return {
+        "precision_ran": next((r.precision_ran for r in known_best if r.precision_ran), None),
+        "kernels": kernels_text(kernels),
+        "int8_share": share_of(kernels, "int8"),
+        "resident_bytes": max(known(r.resident_bytes for r in result.ok), default=None),
     }
 
 
@@ -209,7 +222,7 @@ def _repetition_row(result: Result, record: Record) -> Row:
     each = next((each for launch, each in result.launches if launch is record), None)
     row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
     row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
-    row |= {"precision_ran": record.precision_ran, "trace": record.trace, "window_s": _window_s(record)}
+    row |= {"precision_ran": _ran(result)["precision_ran"], "trace": record.trace, "window_s": _window_s(record)}
     row["calibrated"] = calibrated(result.run.header.domains, result.scope)
     row |= {"valid": valid if ok else None, "energy_scope": result.scope, "quality": record.quality.value if record.quality else None}
     row |= {

@@ -27,6 +27,7 @@ _NO_RUN = "no repetition is ok"
 _NO_BOUND = "the metric has no interval, or it is agreement and this is the baseline"
 _NO_PAIR = "as quality_vs_baseline, or the samples were not kept"
 _UNTOLD = "the format does not tell"
+_UNTOLD_RAN = "the engine does not tell"
 _NO_BUILD = "no such step, its energy is not known, or one is measured and the other modelled"
 _CALIBRATED = Column("calibrated", "str", "domains of energy_scope whose sensor was corrected by a calibration, joined by +", "none was")
 
@@ -81,7 +82,12 @@ CASES = (
     Column("parameters", "int", "weights of the model", _UNTOLD),
     Column("nonzero_parameters", "int", "weights that are not exactly 0", _UNTOLD),
     Column("macs", "int", "multiply-accumulates an inference", _UNTOLD),
-    Column("precision_ran", "str", "what the engine says it computed in", "it does not tell"),
+    Column(
+        "precision_ran",
+        "str",
+        "what most of the arithmetic was computed in, by the kernels that ran; where they are not known what the engine says",
+        "it does not tell",
+    ),
     Column("carbon_g", "float", "CO2 equivalent per unit, g: energy_j times the grid's intensity", "no grid, or no energy"),
     Column("baseline_case_id", "str", "dense, everything else equal", "the suite has none"),
     Column(
@@ -94,6 +100,16 @@ CASES = (
     # What is useful beside the contract.
     Column("reason", "str", "why it is not ok", "it is ok"),
     _CALIBRATED,
+    Column(
+        "kernels",
+        "str",
+        "the kernels that took most of a query, with their shares of its time, or of its multiply-accumulates",
+        _UNTOLD_RAN,
+    ),
+    Column("int8_share", "float", "share of a query, 0 to 1, in int8 kernels; its time, or its multiply-accumulates", _UNTOLD_RAN),
+    Column(
+        "resident_bytes", "int", "what the engine with the model added to its process's resident set, bytes", "the system does not tell"
+    ),
     Column("energy_repetitions", "int", "launches that energy_j is the mean of"),
     Column("latency_p50_low_s", "float", "lower 95 % bound over launches, s", _ONE),
     Column("latency_p50_high_s", "float", "upper 95 % bound over launches, s", _ONE),
@@ -183,7 +199,7 @@ RUNS = (
     Column("energy_scope", "str", "the domains summed in energy_j", "no domain counts"),
     Column("idle_w", "float", "power of the scope, idle, W", "not measured"),
     Column("peak_memory_bytes", "int", "largest resident set, bytes", "not measured"),
-    Column("precision_ran", "str", "what the engine says it computed in", "it does not tell"),
+    Column("precision_ran", "str", "of the case: as in cases", "it does not tell"),
     Column("warnings", "str", "codes of the other findings", "none"),
     Column("trace", "str", "path of the raw trace inside the run", "none was stored"),
     _CALIBRATED,

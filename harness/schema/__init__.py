@@ -8,7 +8,7 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 from __future__ import annotations
 
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status
-from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality, Sample, Trace
+from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import (
     Answers,
@@ -46,6 +46,7 @@ __all__ = [
     "Grid",
     "Header",
     "Impossible",
+    "Kernel",
     "Kind",
     "Latency",
     "Limits",

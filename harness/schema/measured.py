@@ -142,6 +142,21 @@ class Quality(Noun):
     high: float | None = None
 
 
+class Kernel(Noun):
+    """One kind of kernel that an engine really ran, all its calls together."""
+
+    op: str
+    """The operator, as the engine calls it: Conv, FullyConnected."""
+    kernel: str | None = None
+    """What computed it: `jit_avx2_I8`, `CPUExecutionProvider`, `XNNPACK`; null where the engine does not tell."""
+    precision: str | None = None
+    """What it computed in: `float32`, `bfloat16`, `int8` (signed or not); null where the engine does not tell."""
+    share: float
+    """Of the whole query, 0 to 1; the shares of a query's kernels add up to 1."""
+    basis: Literal["time", "macs"] = "time"
+    """What it is a share of: measured time, with the profiler's own cost in it; or multiply-accumulates, where the engine tells no times."""
+
+
 class Latency(Noun):
     """Per query, of this launch, inside `steady`; a percentile is null where n is too small to bound it (36 / 72 / 368 for p90 / p95 / p99)."""
 

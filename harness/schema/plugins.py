@@ -29,6 +29,8 @@ class EngineSpec(PluginSpec):
 
     formats: tuple[str, ...]
     devices: tuple[str, ...] = ("cpu",)
+    on_request: tuple[str, ...] = ()
+    """Those of its devices that a suite must name, because what is installed cannot use them: `auto` leaves them out."""
     simulated: bool = False
     """True for a test double: everything measured on it is `simulated`."""
     load_s: float = 1.0
@@ -51,6 +53,8 @@ class VariantSpec(PluginSpec):
     """(format in, format out) pairs."""
     exporter: bool = False
     """True where it only changes the format, so that the planner may insert it by itself."""
+    precision: str | None = None
+    """What most of the arithmetic must run in for the variant to have happened: `int8`; null where it does not promise any."""
     needs: tuple[Literal["train", "labels"], ...] = ()
     """What it takes from `data.train`: samples (`train`), and their labels."""
     version: int = 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.schema.base import SCHEMA_VERSION, Floats, Noun, Status
-from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality
+from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality
 from harness.schema.suite import Profile, Suite
 
 
@@ -100,8 +100,12 @@ class Record(Noun):
     """Update period of a part-time sensor, by which the phase of the load was shifted; the waits are in the completions. Null: the load ran through."""
     peak_memory_bytes: int | None = None
     """Largest resident set of the child."""
+    resident_bytes: int | None = None
+    """By how much the child's resident set grew from before the engine was imported to after the first queries, data not counted; null where it cannot be read."""
     precision_ran: str | None = None
-    """What the engine says it computed in; null where it does not tell."""
+    """What most of the arithmetic was computed in, by the kernels that ran; where they are not known what the engine says; null where it does not tell."""
+    kernels: tuple[Kernel, ...] = ()
+    """What ran, largest share first, profiled apart from the window in the first repetition; empty: not known."""
     engine_facts: dict[str, Any] = {}
     artifact: Artifact | None = None
     """Of a build: what it made. Of a case: what it ran."""

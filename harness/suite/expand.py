@@ -156,7 +156,8 @@ class _Expansion:
     def _devices(self, matrix: Matrix, engine: EngineSpec) -> Iterator[str]:
         """The devices of one engine in a matrix: `auto` is each it can use and the machine has; the command line may keep one."""
         for device in matrix.devices:
-            chosen = [d for d in engine.devices if d in self.present or d == self.device] if device == "auto" else [device]
+            able = [d for d in engine.devices if d not in engine.on_request and (d in self.present or d == self.device)]
+            chosen = able if device == "auto" else [device]
             yield from (d for d in chosen if self.device in ("auto", d))
 
     # --- cells ---
@@ -236,6 +237,8 @@ class _Expansion:
 def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec]) -> list[Hop] | str:
     """The shortest way from a model to an artifact the engine opens, taking the variant's steps in order and exporters where needed.
 
+    Of two ways that are as short, the one that exports first: the recipe is then that of the engine's own format.
+
     Returns:
         The hops from the first build on, or the reason why there is none.
     """
@@ -255,16 +258,16 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
         if (have, done) in seen:
             continue
         seen.add((have, done))
-        if done < len(steps):
-            queue.extend(
-                ([*hops, Hop(steps[done], out)], done + 1) for source, out in variants[steps[done].recipe].conversions if source == have
-            )
         queue.extend(
             ([*hops, Hop(Step(recipe=name), out)], done)
             for name, spec in exporters.items()
             for source, out in spec.conversions
             if source == have
         )
+        if done < len(steps):
+            queue.extend(
+                ([*hops, Hop(steps[done], out)], done + 1) for source, out in variants[steps[done].recipe].conversions if source == have
+            )
     return _no_route(_native(model.format), steps, engine, variants, {have for have, _ in seen}, max(done for _, done in seen))
 
 

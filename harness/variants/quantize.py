@@ -19,16 +19,22 @@ from harness.formats.shapes import fit_shape
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import TENSORFLOW, to_tflite
+from harness.variants.ir import float16_ir, int8_ir
 
 CONVERSIONS = (("keras", "tflite"), ("onnx", "onnx"))
+WITH_IR = (*CONVERSIONS, ("ir", "ir"))
 PACKAGES = (*TENSORFLOW, "onnx", "onnxruntime")
 
 
 class Float16(Recipe):
-    """Weights in float16. LiteRT computes in float32 unless its delegate can do better; ONNX Runtime on a CPU casts."""
+    """Weights in float16. LiteRT and OpenVINO compute in float32 unless they can do better; ONNX Runtime on a CPU casts."""
 
     spec: ClassVar = VariantSpec(
-        name="float16", summary="float16 weights", packages=(*PACKAGES, "onnxconverter-common"), extra="tensorflow", conversions=CONVERSIONS
+        name="float16",
+        summary="float16 weights",
+        packages=(*PACKAGES, "onnxconverter-common", "openvino"),
+        extra="tensorflow",
+        conversions=WITH_IR,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -37,6 +43,8 @@ class Float16(Recipe):
             import tensorflow as tf
 
             return to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT], target_spec=_target_spec(tf, types=[tf.float16]))
+        if job.source_format == "ir":
+            return float16_ir(job)
         with _quantizing("float16"):
             from onnxconverter_common.float16 import convert_float_to_float16
 
@@ -48,7 +56,12 @@ class DynamicInt8(Recipe):
     """Weights in int8, activations quantized while it runs where the kernel can, no calibration."""
 
     spec: ClassVar = VariantSpec(
-        name="dynamic_int8", summary="int8 weights, dynamic range", packages=PACKAGES, extra="tensorflow", conversions=CONVERSIONS
+        name="dynamic_int8",
+        summary="int8 weights, dynamic range",
+        packages=PACKAGES,
+        extra="tensorflow",
+        conversions=CONVERSIONS,
+        precision="int8",
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -79,10 +92,11 @@ class Int8(Recipe):
     spec: ClassVar = VariantSpec(
         name="int8",
         summary="full integer, calibrated on training data",
-        packages=PACKAGES,
+        packages=(*PACKAGES, "openvino", "nncf"),
         extra="tensorflow",
         parameters=Calibration,
-        conversions=CONVERSIONS,
+        conversions=WITH_IR,
+        precision="int8",
         needs=("train",),
     )
 
@@ -100,6 +114,8 @@ class Int8(Recipe):
                 target_spec=_target_spec(tf, ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]),
                 representative_dataset=_representative(job, samples),
             )
+        if job.source_format == "ir":
+            return int8_ir(job, lambda inputs: rows(_shaped(inputs, samples)))
         target = job.folder / "model.onnx"
         with _quantizing("int8"), _prepared(job) as source:
             _quantize_static(source, target, samples)

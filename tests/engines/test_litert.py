@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from harness.engines.base import Load
-from harness.engines.litert import LiteRT, Options
+from harness.engines.litert import UNCOUNTED, LiteRT, Options
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -73,6 +73,30 @@ def test_a_damaged_file_is_a_sentence(content, tmp_path):
     path.write_bytes((models() / "small.tflite").read_bytes()[:1500] if content is None else content)
     with pytest.raises(EngineError, match=r"bad\.tflite"):
         LiteRT().open(Load(path, "tflite", "cpu", 1, 1, Options()))
+
+
+@pytest.mark.parametrize(
+    ("name", "precisions"),
+    [
+        ("small", ["float32", "float32"]),
+        ("float16", ["float32", "float32"]),
+        ("dynamic_int8", ["float32", "int8"]),
+        ("int8", ["int8", "int8"]),
+    ],
+)
+@pytest.mark.parametrize("xnnpack", [True, False])
+def test_the_operators_tell_who_computes_them_in_what(name, precisions, xnnpack):
+    """By multiply-accumulates, and it says so: LiteRT gives Python no times. The converter leaves a small convolution in float32."""
+    kernels = opened(f"{name}.tflite", xnnpack=xnnpack).profile([[SAMPLES[:1]]], 0.5)
+    assert [(k.op, k.precision) for k in kernels] == list(zip(("CONV_2D", "FULLY_CONNECTED"), precisions, strict=True))
+    assert [k.share for k in kernels] == pytest.approx([64 * 16 * 9 / 11264, 2048 / 11264])
+    assert {(k.kernel, k.basis) for k in kernels} == {("XNNPACK" if xnnpack else "builtin", "macs")}
+
+
+def test_operators_that_are_not_counted_leave_the_kernels_unknown():
+    """No share is better than a wrong one."""
+    assert all(UNCOUNTED.search(name) for name in ("BATCH_MATMUL", "UNIDIRECTIONAL_SEQUENCE_LSTM", "WHILE", "FlexConv", "CONV_3D"))
+    assert not any(UNCOUNTED.search(name) for name in ("SOFTMAX", "RIGHT_SHIFT", "DELEGATE", "RESHAPE", "ADD"))
 
 
 @pytest.mark.parametrize("engine", ["litert", "onnxruntime"])

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from harness.engines.base import Load
-from harness.engines.onnxruntime import OnnxRuntime, Options
+from harness.engines.onnxruntime import PROVIDERS, OnnxRuntime, Options, _provider, _settings, check_provider
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -59,6 +59,56 @@ def test_several_inputs_keep_their_names_and_order():
 def test_precision_is_that_of_what_runs(name, options, precision):
     """Quantize-dequantize pairs that are not fused run in float."""
     assert opened(models() / f"{name}.onnx", **options).precision() == precision
+
+
+@pytest.mark.parametrize(("name", "int8"), [("small", 0), ("float16", 0), ("dynamic_int8", 2), ("int8", 1)])
+def test_the_kernels_that_ran_are_told(name, int8):
+    """By ONNX Runtime's own profiler, shares of time; of the two that multiply so many ran in int8: a fused one is, a pair that stayed is not."""
+    kernels = opened(models() / f"{name}.onnx").profile([[SAMPLES[:1]]] * 3, 0.5)
+    assert sum(kernel.share for kernel in kernels) == pytest.approx(1)
+    assert {(kernel.kernel, kernel.basis) for kernel in kernels} == {("CPU", "time")}
+    multiply = [kernel for kernel in kernels if any(word in kernel.op for word in ("Conv", "MatMul", "Gemm"))]
+    assert len(multiply) == 2
+    assert sum(kernel.precision == "int8" for kernel in multiply) == int8
+
+
+def test_a_provider_that_is_not_there_is_refused(monkeypatch):
+    """With what to install; a provider that does not fit the device too; and the default stays on the CPU."""
+    for provider, words in (("auto", "onnxruntime-gpu"), ("cuda", "onnxruntime-gpu"), ("tensorrt", "TensorRT libraries")):
+        with pytest.raises(EngineError, match=words) as caught:
+            OnnxRuntime().open(Load(models() / "small.onnx", "onnx", "gpu", 1, 1, Options(provider=provider)))
+        assert caught.value.refused
+    for device, provider in (("cpu", "cuda"), ("gpu", "cpu")):
+        with pytest.raises(EngineError, match=f"{provider} does not run on the device {device}"):
+            OnnxRuntime().open(Load(models() / "small.onnx", "onnx", device, 1, 1, Options(provider=provider)))
+
+
+def test_a_provider_is_chosen_by_the_device():
+    """CUDA for a GPU unless TensorRT is asked for."""
+    everything = list(PROVIDERS.values())
+    for device, provider, expected in (("cpu", "auto", "CPU"), ("gpu", "auto", "CUDA"), ("gpu", "tensorrt", "Tensorrt")):
+        load = Load(models() / "small.onnx", "onnx", device, 1, 1, Options(provider=provider))
+        assert _provider(load, everything) == f"{expected}ExecutionProvider"
+
+
+def test_a_silent_fall_back_is_an_error():
+    """ONNX Runtime puts the CPU where CUDA cannot be loaded, and says so in its log alone."""
+    check_provider(["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider")
+    with pytest.raises(EngineError, match="fell back to CPUExecutionProvider instead of CUDA"):
+        check_provider(["CPUExecutionProvider"], "CUDAExecutionProvider")
+
+
+def test_operators_at_once_stay_within_the_threads():
+    """In parallel the answer is the same, the pools share the cores of the case, and more than those are refused."""
+    load = Load(models() / "small.onnx", "onnx", "cpu", 4, 3, Options(inter_op=2, spinning=False))
+    settings = _settings(onnxruntime, load)
+    assert (settings.intra_op_num_threads, settings.inter_op_num_threads) == (2, 2)
+    assert settings.execution_mode == onnxruntime.ExecutionMode.ORT_PARALLEL
+    assert settings.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert np.allclose(OnnxRuntime().open(load).run([SAMPLES[:4]])[0], np.load(models() / "small.npy")[:4], atol=1e-6)
+    with pytest.raises(EngineError, match="more cores than the 1 of the case") as caught:
+        opened(models() / "small.onnx", inter_op=2)
+    assert caught.value.refused
 
 
 def test_types_and_shapes_are_told(tmp_path):

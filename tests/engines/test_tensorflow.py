@@ -25,7 +25,15 @@ def test_several_inputs_and_outputs_keep_their_order():
     assert max(said()["engine"]["two"]) < 1e-6
 
 
-@pytest.mark.parametrize(("name", "words"), [("gpu", "sees no GPU"), ("fixed", "fixed shape (2, 4)"), ("eager_xla", "XLA compiles graphs")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gpu", "sees no GPU"),
+        ("fixed", "fixed shape (2, 4)"),
+        ("eager_xla", "XLA compiles graphs"),
+        ("inter_op", "more cores than the 1 of the case"),
+    ],
+)
 def test_what_cannot_be_is_refused(name, words):
     """With its reason, as a refusal and not as a failure."""
     sentence, refused = said()["engine"][f"refusal_{name}"]
@@ -44,4 +52,7 @@ def test_the_environment_bounds_threads_and_hides_the_gpu(device, hidden):
     """Set before the library is imported."""
     variables = TensorFlow.environment(Load(models() / "small.keras", "keras", device, 1, 3, Options()))
     assert variables["TF_NUM_INTRAOP_THREADS"] == "3"
+    assert variables["TF_NUM_INTEROP_THREADS"] == "1"
+    pools = TensorFlow.environment(Load(models() / "small.keras", "keras", device, 1, 3, Options(inter_op=2)))
+    assert (pools["TF_NUM_INTRAOP_THREADS"], pools["TF_NUM_INTEROP_THREADS"]) == ("2", "2")
     assert variables.get("CUDA_VISIBLE_DEVICES") == hidden

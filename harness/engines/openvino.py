@@ -1,0 +1,173 @@
+"""OpenVINO: a folder with its intermediate representation -> a session on the CPU, in the precision asked for and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.analysis.kernels import precision_of
+from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of
+from harness.errors import EngineError
+from harness.formats.ir import KIND, import_openvino, read_ir
+from harness.formats.reading import reading
+from harness.schema import EngineSpec, Kernel
+
+# What OpenVINO calls types, also at the end of a kernel's name -> NumPy's; 8-bit integers are one, signed or not.
+TYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4"}
+TYPES |= {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}
+
+
+class Options(BaseModel):
+    """What a suite may set."""
+
+    model_config = ConfigDict(extra="forbid")
+    inference_precision: Literal["f32", "bf16", "f16", "auto"] = Field(
+        "f32", description="what floats are computed in; auto: OpenVINO's choice, bfloat16 where the CPU has it"
+    )
+    performance_hint: Literal["latency", "throughput"] = Field("latency", description="what OpenVINO sets the rest up for")
+
+
+class OpenVino(Engine):
+    """Intel's runtime."""
+
+    spec: ClassVar = EngineSpec(
+        name="openvino",
+        summary="OpenVINO, CPU",
+        packages=("openvino",),
+        extra="openvino",
+        formats=("ir",),
+        parameters=Options,
+        load_s=1.5,
+    )
+
+    @classmethod
+    def environment(cls, load: Load) -> dict[str, str]:
+        """Nothing that leaves the machine."""
+        return {"OPENVINO_TELEMETRY_DISABLE": "1"}
+
+    def open(self, load: Load) -> Session:
+        """Read the model, set its batch, compile it."""
+        return OpenVinoSession(load, compiled(load))
+
+
+def compiled(load: Load, **more: Any) -> Any:
+    """The model, compiled for the case: its threads, one stream, its precision.
+
+    Args:
+        load: What the case asks for.
+        more: Further properties of OpenVINO's.
+
+    Raises:
+        EngineError: It cannot be read or compiled so, or OpenVINO chose another precision.
+    """
+    core, model, options = import_openvino().Core(), read_ir(load.path), load.options
+    settings = {
+        "INFERENCE_NUM_THREADS": load.threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": options.performance_hint.upper(),
+        **({} if options.inference_precision == "auto" else {"INFERENCE_PRECISION_HINT": options.inference_precision}),
+        **more,
+    }
+    check_batch(_tensors(model.inputs, "input"), load.batch_size)
+    with reading(load.path, *KIND):
+        model.reshape({port: _batched(port, load.batch_size) for port in model.inputs})
+        made = core.compile_model(model, "CPU", settings)
+    check_precision(made.get_property("INFERENCE_PRECISION_HINT").get_type_name(), options.inference_precision)
+    return made
+
+
+def check_precision(chosen: str, wanted: str) -> None:
+    """Make sure that floats are computed in what was asked for.
+
+    Args:
+        chosen: What OpenVINO says of the compiled model.
+        wanted: The option.
+
+    Raises:
+        EngineError: It chose another, which it does without a word where the CPU lacks the instructions.
+    """
+    if wanted not in ("auto", chosen):
+        raise EngineError(
+            f"OpenVINO computes in {TYPES.get(chosen, chosen)} though the case asks for {TYPES[wanted]}",
+            "this CPU may not have it: leave this inference_precision out here",
+            refused=True,
+        )
+
+
+class OpenVinoSession(Session):
+    """A compiled model with one request."""
+
+    def __init__(self, load: Load, model: Any) -> None:
+        self._load, self._model = load, model
+        self._request = model.create_infer_request()
+        self._infer = self._request.infer
+        self.inputs: Sequence[Tensor] = _tensors(model.inputs, "input")
+        self.outputs: Sequence[Tensor] = _tensors(model.outputs, "output")
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Compute on the caller's arrays; the answers are views of the request's own, good until the next query."""
+        return tuple(self._infer(inputs, share_inputs=True, share_outputs=True).values())
+
+    def precision(self) -> str | None:
+        """That of most primitives that multiply, as OpenVINO compiled them; their times only a profile tells."""
+        return precision_of(kernels_of(_compiled_to(self._model.get_runtime_model())))
+
+    def facts(self) -> dict[str, Any]:
+        """The options, the threads and streams that OpenVINO says it uses."""
+        said = {name: self._model.get_property(key) for name, key in (("threads", "INFERENCE_NUM_THREADS"), ("streams", "NUM_STREAMS"))}
+        return {**self._load.options.model_dump(), **{name: int(value) for name, value in said.items()}}
+
+    def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
+        """The model compiled again with performance counters: the time of each primitive, whole microseconds."""
+        request = compiled(self._load, PERF_COUNT=True).create_infer_request()
+        calls: list[Profiled] = []
+        for number, query in enumerate(in_time(queries, seconds)):
+            request.infer(query, share_inputs=True)
+            calls += _calls(request.profiling_info) if number else ()
+        return kernels_of(calls)
+
+
+def _calls(profiling: Sequence[Any]) -> Iterator[Profiled]:
+    """The primitives that were executed, us."""
+    for each in profiling:
+        if each.status.name == "EXECUTED":
+            kind = each.exec_type.rpartition("_")[2].lower()
+            yield each.node_type, each.exec_type, TYPES.get(kind), each.real_time.total_seconds() * 1e6
+
+
+def _batched(port: Any, batch_size: int) -> Any:
+    """An input's shape with its open batch set; other open axes stay."""
+    shape = port.partial_shape
+    if shape.rank.is_static and len(shape) and shape[0].is_dynamic:
+        shape[0] = batch_size
+    return shape
+
+
+def _tensors(ports: Sequence[Any], what: str) -> list[Tensor]:
+    """Inputs or outputs; one without a name is told by its place."""
+    return [_tensor(port, port.any_name if port.get_names() else f"{what}_{place}") for place, port in enumerate(ports)]
+
+
+def _tensor(port: Any, name: str) -> Tensor:
+    shape = port.partial_shape
+    try:
+        dtype = np.dtype(object) if port.element_type.get_type_name() == "string" else np.dtype(port.element_type.to_dtype())
+    except (TypeError, RuntimeError) as error:
+        raise EngineError(
+            f"{name!r} is of the type {port.element_type}, which NumPy has not", "export the model with float32 inputs and outputs"
+        ) from error
+    return Tensor(
+        name=name,
+        shape=tuple(size.get_length() if size.is_static else None for size in shape) if shape.rank.is_static else (None,),
+        dtype=dtype,
+    )
+
+
+def _compiled_to(runtime_model: Any) -> Iterator[Profiled]:
+    """The primitives that a model was compiled to, each counted once."""
+    for node in runtime_model.get_ordered_ops():
+        said = {name: str(node.rt_info[name].astype(str)) for name in ("layerType", "primitiveType", "runtimePrecision")}
+        yield said["layerType"], said["primitiveType"], TYPES.get(said["runtimePrecision"]), 1.0

@@ -1,0 +1,77 @@
+"""A folder with OpenVINO's intermediate representation (`model.xml`, `model.bin`) -> the model, and what can be counted in it. Compiles nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import EngineError
+from harness.formats.reading import reading
+from harness.schema import ArtifactFacts
+
+KIND = ("an OpenVINO model", "convert it again; the files may be damaged or cut short")
+NAME = "model.xml"
+# Operators that weights and biases go into, and those that may lie between: a decompression, a quantization, a change of shape.
+WEIGHTED = ("Add", "MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
+BETWEEN = ("Convert", "Multiply", "Subtract", "Reshape", "Transpose", "FakeQuantize")
+
+
+def import_openvino() -> Any:
+    """The `openvino` package.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise EngineError(f"OpenVINO cannot be imported: {error}", "pip install 'harness[openvino]'", refused=True) from error
+    return openvino
+
+
+def read_ir(folder: Path) -> Any:
+    """The model in a folder.
+
+    Raises:
+        EngineError: There is none, or a damaged one; or no `openvino` installed.
+    """
+    core = import_openvino().Core()
+    with reading(folder, *KIND):
+        return core.read_model(str(folder / NAME))
+
+
+def write_ir(model: Any, folder: Path, *, float16: bool = False) -> Path:
+    """Save a model into a folder of its own.
+
+    Args:
+        model: OpenVINO's.
+        folder: Where to make it.
+        float16: Whether weights are kept in float16.
+
+    Returns:
+        The new folder.
+    """
+    target = folder / "ir"
+    target.mkdir()
+    import_openvino().save_model(model, str(target / NAME), compress_to_fp16=float16)
+    return target
+
+
+def facts(model: Any) -> ArtifactFacts:
+    """How many weights and biases are not 0, as they are stored; parameters and multiply-accumulates are not counted."""
+    constants = {id_: op for node in model.get_ordered_ops() if node.get_type_name() in WEIGHTED for id_, op in _constants(node)}
+    return ArtifactFacts(nonzero_parameters=sum(int(np.count_nonzero(op.data)) for op in constants.values()))
+
+
+def _constants(node: Any) -> list[tuple[str, Any]]:
+    """What is stored of a node's inputs, by name, seen through decompression and quantization."""
+    found = []
+    for at in range(node.get_input_size()):
+        source = node.input_value(at).get_node()
+        while source.get_type_name() in BETWEEN:
+            source = source.input_value(0).get_node()
+        if source.get_type_name() == "Constant":
+            found.append((source.get_name(), source))
+    return found

@@ -1,0 +1,47 @@
+"""The precision that ran is that of what multiplies, by share; what is not known stays null."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.analysis.kernels import kernels_text, precision_of, share_of
+from harness.schema import Kernel
+
+
+def kernel(op, precision, share, **more) -> Kernel:
+    """One of several."""
+    return Kernel(op=op, precision=precision, share=share, **more)
+
+
+ENDS = [kernel("Reorder", "float32", 0.6), kernel("Convolution", "int8", 0.3), kernel("MatMul", "float32", 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("kernels", "precision"),
+    [
+        (ENDS, "int8"),
+        ([kernel("Softmax", "float32", 0.9), kernel("Add", "int32", 0.1)], "float32"),
+        ([kernel("Convert", "int8", 0.9), kernel("FULLY_CONNECTED", "float32", 0.1)], "float32"),
+        ([kernel("CONV_2D", None, 1.0)], None),
+        ([kernel("Conv", None, 0.9), kernel("Gemm", "float32", 0.1)], "float32"),
+        ([], None),
+    ],
+)
+def test_the_precision_is_that_of_what_multiplies(kernels, precision):
+    """Not that of the conversions around it; where nothing multiplies, of all."""
+    assert precision_of(kernels) == precision
+
+
+def test_the_share_is_of_the_whole():
+    """Also of what does not multiply; null where nobody tells a precision, 0 where somebody does and it is another."""
+    assert share_of(ENDS, "int8") == pytest.approx(0.3)
+    assert share_of(ENDS, "bfloat16") == 0
+    assert share_of([kernel("Conv", None, 1.0)], "int8") is None
+    assert share_of([], "int8") is None
+
+
+def test_the_text_tells_the_largest_and_what_it_is_a_share_of():
+    """Never multiply-accumulates for times."""
+    assert kernels_text([kernel("Conv", "int8", 0.706, kernel="jit_avx2_I8")]) == "Conv jit_avx2_I8 int8 71 %"
+    assert kernels_text([kernel("CONV_2D", None, 1.0, basis="macs")]) == "CONV_2D 100 % of the multiply-accumulates"
+    assert kernels_text([]) is None

@@ -1,0 +1,47 @@
+"""No engine uses more cores than its case says, neither while it answers nor while it waits: counted in /proc."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import plugins, runner
+from harness.engines.base import Load
+from tests.models import models
+from tests.test_measure import PROFILE, measured
+
+FORMATS = {"litert": "tflite", "onnxruntime": "onnx", "openvino": "ir", "tensorflow": "keras"}
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counted in /proc")
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of all threads of a process, s."""
+    stats = [path.read_text().rpartition(")")[2].split() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize(("engine", "threads"), [*((engine, 1) for engine in FORMATS), ("litert", 2), ("onnxruntime", 2), ("openvino", 2)])
+def test_no_more_cores_than_the_case_says(engine, threads, monkeypatch):
+    """CPU time over wall time in one window, so that a busy machine can only make it less; and next to nothing in an idle one, where pools may spin."""
+    monkeypatch.setattr(runner, "LEAD_IN_S", 0.3)
+    monkeypatch.setattr("tests.test_measure.PROFILE", PROFILE.model_copy(update={"idle_s": 0.5, "window_s": 1.0}))
+    seen: dict[str, tuple[float, float]] = {}
+    plugin = plugins.load("engines", engine)
+    options = plugin.spec.parameters()
+    artifact = models() / f"wide.{FORMATS[engine]}"
+    outcome, _ = measured(
+        plugin.environment(Load(artifact, FORMATS[engine], "cpu", 1, threads, options)),
+        tell=lambda phase, pid: seen.setdefault(phase, (time.monotonic(), cpu_s(pid))),
+        engine=engine,
+        engine_options=options.model_dump(),
+        artifact={"path": str(artifact), "format": FORMATS[engine]},
+        threads=threads,
+    )
+    assert outcome.record.status == "ok", outcome.record.reason
+    for phase, after, cores in (("idle", "warmup", 0.15), ("steady", "quality", 1.15 * threads)):
+        (t0, c0), (t1, c1) = seen[phase], seen[after]
+        assert (c1 - c0) / (t1 - t0) <= cores, phase
