@@ -43,11 +43,6 @@ class OpenVino(Engine):
         load_s=1.5,
     )
 
-    @classmethod
-    def environment(cls, load: Load) -> dict[str, str]:
-        """Nothing that leaves the machine."""
-        return {"OPENVINO_TELEMETRY_DISABLE": "1"}
-
     def open(self, load: Load) -> Session:
         """Read the model, set its batch, compile it."""
         model = compiled(load)
