@@ -43,6 +43,25 @@ def onnxruntime(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
     return lambda x: session.run(None, {name: x})
 
 
+def openvino(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
+    """OpenVINO: into the request's own array, infer, out of it."""
+    import openvino as ov
+
+    core = ov.Core()
+    model = core.read_model(f"{path}/model.xml")
+    model.reshape(batch.shape)
+    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    entry, leave = request.get_input_tensor(0).data, request.get_output_tensor(0).data
+
+    def call(x: np.ndarray) -> Any:
+        entry[...] = x
+        request.infer()
+        return leave
+
+    return call
+
+
 def tensorflow(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
     """TensorFlow: a traced function, the answer as an array."""
     import tensorflow as tf
@@ -60,7 +79,7 @@ def main() -> None:
     engine, path, data, size, seconds = sys.argv[1:]
     samples = np.load(data)["inputs"]
     queries = [np.ascontiguousarray(samples[i : i + int(size)]) for i in range(0, len(samples) - int(size) + 1, int(size))][:256]
-    call = {"litert": litert, "onnxruntime": onnxruntime, "tensorflow": tensorflow}[engine](path, queries[0])
+    call = {"litert": litert, "onnxruntime": onnxruntime, "openvino": openvino, "tensorflow": tensorflow}[engine](path, queries[0])
     times, clock = array("q"), time.monotonic_ns
     warm_until, until = clock() + 1_000_000_000, clock() + int((1 + float(seconds)) * 1e9)
     index = 0

@@ -163,7 +163,7 @@ def examine_precision(asked: str | None, ran: str | None, kernels: Sequence[Kern
         ran: What most of the arithmetic was computed in; null: not known.
         kernels: That ran; empty: not known.
     """
-    if asked is None or ran is None or asked in ran:
+    if asked is None or ran is None or asked in ran.replace("uint8", "int8").split():
         return []
     share = share_of(kernels, asked)
     basis = "time" if kernels and kernels[0].basis == "time" else "multiply-accumulates"

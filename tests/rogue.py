@@ -111,7 +111,7 @@ def install(folder: Path) -> dict[str, str]:
         The environment in which Python finds it.
     """
     metadata = folder / "rogue-1.0.dist-info"
-    metadata.mkdir()
+    metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: rogue\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[harness.engines]\nrogue = tests.rogue:Rogue\n")
     return {"PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parent.parent)])}

@@ -43,7 +43,7 @@ FLOORS: dict[str, int] = {
     **dict.fromkeys(["campaign", "progress"], 4),
     "cli": 5,
 }
-HEAVY = ("tensorflow", "keras", "onnxruntime", "ai_edge_litert", "pynvml", "codecarbon", "psutil", "sklearn")
+HEAVY = ("tensorflow", "keras", "onnxruntime", "openvino", "nncf", "ai_edge_litert", "pynvml", "codecarbon", "psutil", "sklearn")
 
 
 def room(module: str) -> str:

@@ -151,7 +151,14 @@ def test_a_model_is_not_called_stuck():
 
 @pytest.mark.parametrize(
     ("asked", "ran", "told"),
-    [("int8", "float32", True), ("int8", "int8", False), ("int8", "uint8 weights", False), (None, "float32", False), ("int8", None, False)],
+    [
+        ("int8", "float32", True),
+        ("int8", "int8", False),
+        ("int8", "uint8 weights", False),
+        ("float16", "bfloat16", True),
+        (None, "float32", False),
+        ("int8", None, False),
+    ],
 )
 def test_a_promise_that_was_not_kept_is_told(asked, ran, told):
     """Only where it is known; with the share that did run so, of time or of multiply-accumulates."""
@@ -161,5 +168,6 @@ def test_a_promise_that_was_not_kept_is_told(asked, ran, told):
     ]
     found = validity.examine_precision(asked, ran, kernels)
     assert [f.code for f in found] == ["optimisation_not_run"] * told
-    assert all("20 % of the multiply-accumulates was in int8" in f.sentence and "those of float32" in f.remedy for f in found)
+    share = "0" if asked == "float16" else "20"
+    assert all(f"{share} % of the multiply-accumulates was in {asked}" in f.sentence and f"those of {ran}" in f.remedy for f in found)
     assert all("(" not in f.sentence for f in validity.examine_precision(asked, ran, []))

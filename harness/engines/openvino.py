@@ -43,14 +43,13 @@ class OpenVino(Engine):
         load_s=1.5,
     )
 
-    @classmethod
-    def environment(cls, load: Load) -> dict[str, str]:
-        """Nothing that leaves the machine."""
-        return {"OPENVINO_TELEMETRY_DISABLE": "1"}
-
     def open(self, load: Load) -> Session:
         """Read the model, set its batch, compile it."""
-        return OpenVinoSession(load, compiled(load))
+        model = compiled(load)
+        fixed = all(
+            port.partial_shape.is_static and port.element_type.get_type_name() != "string" for port in (*model.inputs, *model.outputs)
+        )
+        return (FixedSession if fixed else OpenVinoSession)(load, model)
 
 
 def compiled(load: Load, **more: Any) -> Any:
@@ -130,12 +129,27 @@ class OpenVinoSession(Session):
         return kernels_of(calls)
 
 
+class FixedSession(OpenVinoSession):
+    """A model without open sizes: its arrays go straight into the request's own, which spares two thirds of a small model's call."""
+
+    def __init__(self, load: Load, model: Any) -> None:
+        super().__init__(load, model)
+        self._in = [self._request.get_input_tensor(place).data for place in range(len(self.inputs))]
+        self._out = [self._request.get_output_tensor(place).data for place in range(len(self.outputs))]
+
+    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Copy the inputs in, compute; the answers are the request's own arrays, good until the next query."""
+        for buffer, array in zip(self._in, inputs):  # noqa: B905  a check of the lengths costs, and the caller has made it
+            buffer[...] = array
+        self._infer()
+        return self._out
+
+
 def _calls(profiling: Sequence[Any]) -> Iterator[Profiled]:
     """The primitives that were executed, us."""
     for each in profiling:
         if each.status.name == "EXECUTED":
-            kind = each.exec_type.rpartition("_")[2].lower()
-            yield each.node_type, each.exec_type, TYPES.get(kind), each.real_time.total_seconds() * 1e6
+            yield each.node_type, each.exec_type, _computes_in(each.exec_type), each.real_time.total_seconds() * 1e6
 
 
 def _batched(port: Any, batch_size: int) -> Any:
@@ -169,5 +183,10 @@ def _tensor(port: Any, name: str) -> Tensor:
 def _compiled_to(runtime_model: Any) -> Iterator[Profiled]:
     """The primitives that a model was compiled to, each counted once."""
     for node in runtime_model.get_ordered_ops():
-        said = {name: str(node.rt_info[name].astype(str)) for name in ("layerType", "primitiveType", "runtimePrecision")}
-        yield said["layerType"], said["primitiveType"], TYPES.get(said["runtimePrecision"]), 1.0
+        layer, primitive = (str(node.rt_info[name].astype(str)) for name in ("layerType", "primitiveType"))
+        yield layer, primitive, _computes_in(primitive), 1.0
+
+
+def _computes_in(primitive: str) -> str | None:
+    """`jit_avx2_I8` computes in int8: the end of a primitive's name is the type it works on."""
+    return TYPES.get(primitive.rpartition("_")[2].lower())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ BETWEEN = ("Convert", "Multiply", "Subtract", "Reshape", "Transpose", "FakeQuant
 
 
 def import_openvino() -> Any:
-    """The `openvino` package.
+    """The `openvino` package; it and its tools send their makers no word of what they are used for.
 
     Raises:
         EngineError: It is not installed.
     """
+    os.environ.setdefault("CI", "true")  # the one way without a file in the user's home: they are silent in continuous integration
     try:
         import openvino
     except ImportError as error:

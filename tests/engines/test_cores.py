@@ -18,18 +18,21 @@ FORMATS = {"litert": "tflite", "onnxruntime": "onnx", "openvino": "ir", "tensorf
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counted in /proc")
 
 
-def cpu_s(pid: int) -> float:
-    """User and system time of all threads of a process, s."""
-    stats = [path.read_text().rpartition(")")[2].split() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
-    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / os.sysconf("SC_CLK_TCK")
+def cpu_s(pid: int) -> dict[str, float]:
+    """User and system time of each thread of a process, s."""
+    stats = {path.parent.name: path.read_text().rpartition(")")[2].split() for path in Path(f"/proc/{pid}/task").glob("*/stat")}
+    return {thread: (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") for thread, fields in stats.items()}
 
 
 @pytest.mark.parametrize(("engine", "threads"), [*((engine, 1) for engine in FORMATS), ("litert", 2), ("onnxruntime", 2), ("openvino", 2)])
 def test_no_more_cores_than_the_case_says(engine, threads, monkeypatch):
-    """CPU time over wall time in one window, so that a busy machine can only make it less; and next to nothing in an idle one, where pools may spin."""
+    """CPU time over wall time in one window, which a busy machine can only make less; next to nothing in an idle one, where pools may spin.
+
+    On a busy machine too no more threads work than may: the busiest have nearly all of the CPU time.
+    """
     monkeypatch.setattr(runner, "LEAD_IN_S", 0.3)
     monkeypatch.setattr("tests.test_measure.PROFILE", PROFILE.model_copy(update={"idle_s": 0.5, "window_s": 1.0}))
-    seen: dict[str, tuple[float, float]] = {}
+    seen: dict[str, tuple[float, dict[str, float]]] = {}
     plugin = plugins.load("engines", engine)
     options = plugin.spec.parameters()
     artifact = models() / f"wide.{FORMATS[engine]}"
@@ -42,6 +45,8 @@ def test_no_more_cores_than_the_case_says(engine, threads, monkeypatch):
         threads=threads,
     )
     assert outcome.record.status == "ok", outcome.record.reason
-    for phase, after, cores in (("idle", "warmup", 0.15), ("steady", "quality", 1.15 * threads)):
+    for phase, after, cores in (("idle", "warmup", 0.25), ("steady", "quality", 1.15 * threads)):
         (t0, c0), (t1, c1) = seen[phase], seen[after]
-        assert (c1 - c0) / (t1 - t0) <= cores, phase
+        spent = sorted((c1[thread] - c0.get(thread, 0.0) for thread in c1), reverse=True)
+        assert sum(spent) / (t1 - t0) <= cores, phase
+    assert sum(spent) <= 1.4 * sum(spent[:threads]), "a call may pass from one thread to another, but they do not share the work"

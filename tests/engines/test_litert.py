@@ -99,10 +99,10 @@ def test_operators_that_are_not_counted_leave_the_kernels_unknown():
     assert not any(UNCOUNTED.search(name) for name in ("SOFTMAX", "RIGHT_SHIFT", "DELEGATE", "RESHAPE", "ADD"))
 
 
-@pytest.mark.parametrize("engine", ["litert", "onnxruntime"])
+@pytest.mark.parametrize("engine", ["litert", "onnxruntime", "openvino"])
 def test_tensorflow_stays_out(engine):
     """It would cost seconds and hundreds of MB in the process that is measured."""
-    name = {"litert": "small.tflite", "onnxruntime": "small.onnx"}[engine]
+    name = {"litert": "small.tflite", "onnxruntime": "small.onnx", "openvino": "small.ir"}[engine]
     code = f"""
 import sys
 from pathlib import Path

@@ -15,6 +15,7 @@ from harness.engines.openvino import OpenVino, Options, check_precision
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models, said
+from tests.onnx_models import save
 
 
 def opened(name, batch_size=1, **options):
@@ -43,6 +44,17 @@ def test_several_inputs_and_outputs_keep_their_names_and_order():
     assert [tensor.name for tensor in session.inputs] == ["zeta", "alpha"]
     for ours, key in zip(session.run([two["zeta"][:4], two["alpha"][:4]]), ("first", "second"), strict=True):
         assert np.allclose(ours, two[key][:4], atol=1e-6)
+
+
+def test_an_open_size_is_taken_as_it_comes(tmp_path):
+    """A model whose second axis is open too."""
+    onnx = save(tmp_path, [("x", "FLOAT", ["n", "length"])], [("y", "Relu", ["x"])])
+    openvino.save_model(openvino.convert_model(str(onnx)), str(tmp_path / "ir" / "model.xml"))
+    session = OpenVino().open(Load(tmp_path / "ir", "ir", "cpu", 2, 1, Options()))
+    assert session.inputs[0].shape == (2, None)
+    for length in (3, 5):
+        x = SAMPLES.reshape(64, -1)[:2, :length] - 0.5
+        assert np.array_equal(session.run([x])[0], np.maximum(x, 0))
 
 
 def test_it_uses_the_threads_of_the_case_and_one_stream():

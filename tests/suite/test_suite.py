@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.errors import SuiteError
-from harness.schema import Suite
+from harness.schema import EngineSpec, Model, Step, Suite, VariantSpec
 from harness.suite import json_schema, load_suite
+from harness.suite.expand import find_route
 from tests.catalogue import CATALOGUE
 
 GOOD = """\
@@ -256,3 +258,29 @@ def test_a_suite_chooses_its_stopping_rule(tmp_path):
     assert (plain.stopping, chosen.stopping) == ("half_width", "open_pairs")
     assert plain.sha256 == load(tmp_path, GOOD + "stopping: half_width\n").sha256 != chosen.sha256
     assert json_schema(CATALOGUE)["properties"]["stopping"]["enum"] == ["half_width", "open_pairs"]
+
+
+def test_a_device_that_must_be_named_is_not_taken_by_itself(tmp_path):
+    """What is installed cannot use it: `auto` leaves it out, naming it makes a case that will be refused with what to install."""
+    engines = {"onnxruntime": EngineSpec(name="onnxruntime", formats=("onnx",), devices=("cpu", "gpu"), on_request=("gpu",))}
+    catalogue = replace(CATALOGUE, engines=engines)
+    path = tmp_path / "suite.yaml"
+    for devices, expected in (("auto", ["cpu"]), ("gpu", ["gpu"])):
+        path.write_text(
+            f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [onnxruntime], devices: [{devices}], variants: [dense]}}\n"
+        )
+        assert [case.device for case in load_suite(path, catalogue, devices=("cpu", "gpu")).cases] == expected
+
+
+@pytest.mark.parametrize("native", ["keras", "onnx"])
+def test_of_two_ways_as_short_the_one_that_exports_first_is_taken(native):
+    """`int8` is then that of the engine's own format: an ONNX model is quantized for OpenVINO by OpenVINO's tool."""
+    both = (("keras", "tflite"), ("onnx", "onnx"), ("ir", "ir"))
+    variants = {
+        "int8": VariantSpec(name="int8", conversions=both),
+        "ir": VariantSpec(name="ir", conversions=(("keras", "ir"), ("onnx", "ir")), exporter=True),
+        "onnx": VariantSpec(name="onnx", conversions=(("keras", "onnx"),), exporter=True),
+    }
+    model = Model(name="m", path="m", format=native, sha256="-")
+    route = find_route(model, [Step(recipe="int8")], EngineSpec(name="openvino", formats=("ir",)), variants)
+    assert [hop.step.recipe for hop in route] == ["source", "ir", "int8"]

@@ -1,0 +1,49 @@
+"""OpenVINO's converters: what cannot be converted is a sentence, and nobody outside is told of what is."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness.errors import EngineError
+from harness.schema import Training
+from harness.variants.base import Job, TrainData
+from harness.variants.ir import ToIr
+from harness.variants.quantize import Calibration, Int8
+from tests.models import models
+from tests.onnx_models import save
+
+
+def test_no_usage_data_are_collected(tmp_path):
+    """Converting and quantizing leave no trace of Intel's telemetry in the home of who runs it."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 8])], [("y", "MatMul", ["x", "w"])], w=np.ones((8, 4), np.float32))
+    code = f"""
+from pathlib import Path
+import numpy as np
+from harness.variants.base import Job, TrainData
+from harness.variants.ir import ToIr
+from harness.variants.quantize import Calibration, Int8
+made, _ = ToIr().apply(Job(Path({str(path)!r}), "onnx", "ir", Path({str(tmp_path)!r})))
+folder = Path({str(tmp_path / "int8")!r})
+folder.mkdir()
+Int8().apply(Job(made, "ir", "ir", folder, Calibration(), TrainData([np.ones((9, 8), np.float32)])))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "int8" / "ir" / "model.xml").exists()
+    assert not (tmp_path / "intel").exists()
+
+
+def test_what_cannot_be_converted_is_a_sentence(tmp_path):
+    """An operator nobody has; training data of another shape."""
+    nonsense = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Nonsense", ["x"])])
+    with pytest.raises(EngineError, match=r"cannot be converted to OpenVINO.*"):
+        ToIr().apply(Job(nonsense, "onnx", "ir", tmp_path))
+    data = TrainData([np.ones((9, 5), np.float32)])
+    with pytest.raises(EngineError, match=r"wants samples of shape"):
+        Int8().apply(Job(models() / "small.ir", "ir", "ir", tmp_path, Calibration(), data, Training()))
