@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from harness import campaign, frame, inflight, machine, plugins, runner
+from harness.artifacts import Cache
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Record, Sample, Task
-from harness.store import read_run, read_trace
+from harness.store import read_run, read_trace, with_answers
 from harness.suite import load_suite
 from tests import tiny
 
@@ -86,6 +87,29 @@ def test_a_users_own_model_goes_the_whole_way(tmp_path):
     cases = frame.cases([stored])
     assert cases["energy_j"].gt(0).all()
     assert cases["quality"].eq(1).all()
+
+
+class Clearer(Watcher):
+    """Clears the cache whenever something has been stored."""
+
+    def record(self, record: Record) -> None:
+        """Keep it, and clear."""
+        super().record(record)
+        Cache().clear()
+
+
+def test_without_labels_agreement_is_the_quality_and_a_cleared_cache_breaks_nothing(tmp_path):
+    """Dense and float16 answer the same inputs after the window of the first repetition; what the run needs stays in the cache until it ends."""
+    suite = tiny.SUITE.replace(', labels: "data.npz:y"', "").replace("[dense]", "[dense, float16]").replace("[1, 4]", "[4]")
+    folder = run(wish(tmp_path, suite), Clearer())
+    stored = with_answers(read_run(folder))
+    assert [r.status for r in stored.records] == ["ok"] * 6, [r.reason for r in stored.records]
+    assert all(len(answers.outputs) == 50 for answers in stored.answers.values())
+    cases = frame.cases([stored])
+    assert cases["quality_metric"].tolist() == ["agreement", "agreement"]
+    assert cases["quality"].tolist() == [1, pytest.approx(1, abs=0.1)]
+    assert 0 < cases["output_max_diff"][1] < 0.1
+    assert Cache().clear() > 0
 
 
 def test_the_second_run_builds_nothing(tmp_path):
