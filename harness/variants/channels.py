@@ -198,27 +198,29 @@ def _through(graph: Graph, node: Any, taken: list[Labels]) -> list[Labels] | Non
         return taken  # `x + 3.0` in a graph
     if kind in JOINING or kind == "Concatenate":
         return _merged(graph, node, taken)
-    if len(taken) != 1 or not _weights_are_known(layer, kind):
+    given = _given(graph, node, taken[0]) if len(taken) == 1 and _weights_are_known(layer, kind) else None
+    if given is None or given.size != _size(output):
         return None
-    if kind in SIZED:
-        given = graph.new(_size(output), fixed=_mixes(layer))
-    elif kind in DEPTHWISE and not _mixes(layer):
-        given = np.repeat(taken[0], layer.depth_multiplier)
-    elif kind == "Flatten" or (kind == "Reshape" and len(output.shape) == 2):
-        given = np.tile(taken[0], _positions(node.input_tensors[0]))
-    elif kind == "Reshape":
-        given = taken[0]  # as long as the last axis keeps its size, which is looked at below
-    elif kind in VECTORS or (kind in PASSING and not _mixes(layer)):
-        given = taken[0]
-    else:
-        return None
-    if given.size != _size(output) or (kind in VECTORS and any(weight.shape[-1] != given.size for weight in layer.weights)):
-        return None
-    if kind == "BatchNormalization" and layer.axis not in (-1, len(output.shape) - 1):
+    if kind in VECTORS and any(weight.shape[-1] != given.size for weight in layer.weights):
         return None
     if layer.weights or kind == "Reshape":
         graph.steps.append(Step(layer, taken[0], given))
     return [given]
+
+
+def _given(graph: Graph, node: Any, taken: Labels) -> Labels | None:
+    """Behind a layer of one input; null where it is of a kind not known here."""
+    layer, kind, (output, *_) = node.operation, type(node.operation).__name__, node.outputs
+    if kind in SIZED:
+        return graph.new(_size(output), fixed=_mixes(layer))
+    if kind in DEPTHWISE and not _mixes(layer):
+        return np.repeat(taken, layer.depth_multiplier)
+    if kind == "Flatten" or (kind == "Reshape" and len(output.shape) == 2):
+        return np.tile(taken, _positions(node.input_tensors[0]))
+    if kind == "BatchNormalization" and layer.axis not in (-1, len(output.shape) - 1):
+        return None
+    # A reshape hands them on where the last axis keeps its size, which the caller looks at.
+    return taken if kind in (*VECTORS, "Reshape") or (kind in PASSING and not _mixes(layer)) else None
 
 
 def _merged(graph: Graph, node: Any, taken: list[Labels]) -> list[Labels] | None:

@@ -88,4 +88,5 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
 
 def converted_facts(model: Any, found: ArtifactFacts) -> ArtifactFacts:
     """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model."""
-    return found.model_copy(update={"parameters": model.count_params(), "macs": count_macs(model)})
+    macs = count_macs(model)
+    return found.model_copy(update={"parameters": model.count_params(), "macs": found.macs if macs is None else macs})
