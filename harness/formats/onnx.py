@@ -14,7 +14,7 @@ import numpy as np
 from harness.errors import EngineError
 from harness.formats.counting import Weight, count
 from harness.formats.precision import precision_text
-from harness.formats.reading import reading
+from harness.formats.reading import first_line, reading
 from harness.schema import ArtifactFacts
 
 KIND = ("an ONNX model", "export it again; the file may be damaged or cut short")
@@ -88,6 +88,47 @@ def facts(model: Any) -> ArtifactFacts:
     zero_points = _zero_points(model)
     weights = (Weight(t.name, _values(t, zero_points.get(t.name)), len(t.dims) > 1) for t in _weights(model))
     return count(chain(weights, _packed(model)), _macs(model))
+
+
+def is_quantized(model: Any) -> bool:
+    """Whether an operator of it takes quantized numbers."""
+    return any(node.op_type in (*QUANTIZED, "QuantizeLinear", "MatMulNBits") for node in model.graph.node)
+
+
+def check_float32(model: Any) -> None:
+    """Take only a model whose numbers can be made smaller.
+
+    Args:
+        model: Its external data may be missing.
+
+    Raises:
+        EngineError: Its weights are smaller than float32 already.
+    """
+    found = precision(model)
+    if is_quantized(model) or found not in (None, "float32"):
+        raise EngineError(f"the ONNX model cannot be quantized: it is already ({found})", "start from the float32 model", refused=True)
+
+
+def check_loads(path: Path) -> None:
+    """Let ONNX Runtime load the file, for some tools write what it refuses.
+
+    Raises:
+        EngineError: It does, or is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineError(f"ONNX Runtime cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.log_severity_level = 1, 4
+    try:
+        onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # of classes of its own
+        raise EngineError(
+            f"the model was converted, and ONNX Runtime cannot load it: {first_line(error)}",
+            "leave this variant out for this model",
+            refused=True,
+        ) from error
 
 
 def precision(model: Any, *, fused: bool = True) -> str | None:

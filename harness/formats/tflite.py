@@ -95,16 +95,27 @@ def check_tflite(path: Path) -> None:
         interpreter.Interpreter(model_path=str(path))
 
 
-def run_once(path: Path) -> Any:
-    """The interpreter after one inference on zeros, with the sizes of the file; each kernel is the interpreter's own.
+def check_runs(path: Path) -> None:
+    """Let LiteRT answer once, as it does by itself, for some converters write what no engine loads.
 
     Raises:
-        EngineError: LiteRT cannot prepare or run it.
+        EngineError: It cannot.
     """
+    try:
+        _run_once(path)
+    except EngineError as error:
+        raise EngineError(f"the model was converted, and LiteRT cannot run it: {error.what}", error.hint, refused=True) from error
+
+
+def _run_once(path: Path, *, delegates: bool = True) -> Any:
+    """The interpreter after one inference on zeros, with the sizes of the file."""
     library = import_interpreter()
-    with reading(path, "a model that LiteRT runs", "it may hold operators or a mix of types that LiteRT does not have"):
+    resolver = library.OpResolverType
+    with reading(path, "a model that LiteRT runs", "leave this variant out for this model"):
         interpreter = library.Interpreter(
-            model_path=str(path), experimental_op_resolver_type=library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            model_path=str(path),
+            num_threads=1,
+            experimental_op_resolver_type=resolver.AUTO if delegates else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         )
         interpreter.allocate_tensors()
         for detail in interpreter.get_input_details():
@@ -126,8 +137,14 @@ def precision(path: Path) -> str | None:
     with reading(path, *KIND):
         tensors, operators = _graph(path)
         computed = [index for operator in operators if operator.name not in QUANTIZING for index in operator.outputs]
-        types = _activations(tensors, computed), weight_types(tensors)
+        types = _activations(tensors, computed), _types(tensors)
     return precision_text(*(count.most_common(1)[0][0] if count else None for count in types))
+
+
+def weight_types(path: Path) -> Counter[str]:
+    """How many bytes of weights of each type a verified file has: `float32`, `int8`, `sparse`."""
+    with reading(path, *KIND):
+        return _types(_graph(path)[0])
 
 
 def _activations(tensors: list[Tensor], computed: list[int]) -> Counter[str]:
@@ -135,7 +152,7 @@ def _activations(tensors: list[Tensor], computed: list[int]) -> Counter[str]:
     return Counter(tensors[i].type.lower() for i in computed if tensors[i].type in ARITHMETIC and not tensors[i].buffer.size)
 
 
-def weight_types(tensors: list[Tensor]) -> Counter[str]:
+def _types(tensors: list[Tensor]) -> Counter[str]:
     """How many bytes of constants there are of each type."""
     weights: Counter[str] = Counter()
     for tensor in tensors:
@@ -200,7 +217,7 @@ def _macs(path: Path, tensors: list[Tensor], operators: list[Operator]) -> int |
 def _shapes_of_one(path: Path) -> dict[int, tuple[int, ...]] | None:
     """Sizes of every tensor for one sample, by index; null where the file fixes another batch, leaves a size open, or does not run."""
     try:
-        interpreter = run_once(path)
+        interpreter = _run_once(path, delegates=False)
     except EngineError:
         return None
     for detail in interpreter.get_input_details():

@@ -68,7 +68,7 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         settings: Attributes of `tf.lite.TFLiteConverter` to set.
 
     Raises:
-        EngineError: The converter cannot take this model.
+        EngineError: The converter cannot take this model, or LiteRT not what came of the settings.
     """
     model = load_keras(job.source, trusted=job.trusted)
     import tensorflow as tf
@@ -83,6 +83,8 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         raise EngineError(
             f"the model cannot be converted to TFLite: {first_line(error)}", "convert it yourself and name the .tflite file"
         ) from error
+    if settings:
+        tflite.check_runs(target)
     return target, converted_facts(model, tflite.facts(target))
 
 

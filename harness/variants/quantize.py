@@ -12,16 +12,18 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import EngineError
-from harness.formats import onnx
+from harness.formats import onnx, tflite
 from harness.formats.keras import load_keras
 from harness.formats.reading import first_line
 from harness.formats.shapes import fit_shape
 from harness.schema import ArtifactFacts, VariantSpec
+from harness.variants.ai_edge import quantize_tflite
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import TENSORFLOW, to_tflite
 
 CONVERSIONS = (("keras", "tflite"), ("onnx", "onnx"))
-PACKAGES = (*TENSORFLOW, "onnx", "onnxruntime")
+WITH_TFLITE = (*CONVERSIONS, ("tflite", "tflite"))
+PACKAGES = (*TENSORFLOW, "onnx", "onnxruntime", "ai-edge-quantizer")
 
 
 class Float16(Recipe):
@@ -48,7 +50,7 @@ class DynamicInt8(Recipe):
     """Weights in int8, activations quantized while it runs where the kernel can, no calibration."""
 
     spec: ClassVar = VariantSpec(
-        name="dynamic_int8", summary="int8 weights, dynamic range", packages=PACKAGES, extra="tensorflow", conversions=CONVERSIONS
+        name="dynamic_int8", summary="int8 weights, dynamic range", packages=PACKAGES, extra="tensorflow", conversions=WITH_TFLITE
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -56,18 +58,23 @@ class DynamicInt8(Recipe):
         if job.source_format == "keras":
             import tensorflow as tf
 
-            return to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT])
+            made = to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT])
+            if "int8" not in tflite.weight_types(made[0]):
+                raise _nothing("the model: TensorFlow's converter leaves weights of less than 1,024 numbers as they are")
+            return made
+        if job.source_format == "tflite":
+            return quantize_tflite(job, job.source, "dynamic", num_bits=8)
         target = job.folder / "model.onnx"
         with _quantizing("dynamic_int8"), _prepared(job) as source:
             from onnxruntime.quantization import QuantType, quantize_dynamic
 
             # ONNX Runtime's integer convolution on a CPU takes unsigned weights alone.
             quantize_dynamic(source, target, weight_type=QuantType.QUInt8)
-        return target, onnx.facts(onnx.load_onnx(target))
+        return _quantized_onnx(target)
 
 
 class Calibration(BaseModel):
-    """What a suite may set for `int8`."""
+    """What a suite may set for `int8` and `int16x8`."""
 
     model_config = ConfigDict(extra="forbid")
     samples: int = Field(256, ge=1, le=100_000, description="training samples whose activations set the ranges")
@@ -82,28 +89,66 @@ class Int8(Recipe):
         packages=PACKAGES,
         extra="tensorflow",
         parameters=Calibration,
-        conversions=CONVERSIONS,
+        conversions=WITH_TFLITE,
         needs=("train",),
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Calibrate and convert."""
-        assert job.data
-        samples = calibration(job.data.inputs, job.parameters.samples, job.seed)
-        job.notes["calibration_samples"] = len(samples[0])
+        samples = _samples(job)
         if job.source_format == "keras":
-            import tensorflow as tf
-
-            return to_tflite(
-                job,
-                optimizations=[tf.lite.Optimize.DEFAULT],
-                target_spec=_target_spec(tf, ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]),
-                representative_dataset=_representative(job, samples),
+            return _static_tflite(job, samples, "TFLITE_BUILTINS_INT8")
+        if job.source_format == "tflite":
+            return quantize_tflite(
+                job, job.source, "static", lambda inputs: rows(_shaped(inputs, samples)), activation_num_bits=8, weight_num_bits=8
             )
         target = job.folder / "model.onnx"
         with _quantizing("int8"), _prepared(job) as source:
             _quantize_static(source, target, samples)
-        return target, onnx.facts(onnx.load_onnx(target))
+        return _quantized_onnx(target)
+
+
+class Int16x8(Recipe):
+    """Activations in int16, weights in int8: nearly as exact as float32, for hardware without floats; CPUs have reference kernels for it."""
+
+    spec: ClassVar = VariantSpec(
+        name="int16x8",
+        summary="int16 activations, int8 weights, calibrated on training data",
+        packages=(*TENSORFLOW, "ai-edge-quantizer"),
+        extra="tensorflow",
+        parameters=Calibration,
+        conversions=(("keras", "tflite"), ("tflite", "tflite")),
+        needs=("train",),
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Calibrate and convert."""
+        samples = _samples(job)
+        if job.source_format == "keras":
+            return _static_tflite(job, samples, "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8")
+        return quantize_tflite(
+            job, job.source, "static", lambda inputs: rows(_shaped(inputs, samples)), activation_num_bits=16, weight_num_bits=8
+        )
+
+
+def _samples(job: Job) -> list[Array]:
+    """The samples to calibrate with; how many is noted."""
+    assert job.data
+    samples = calibration(job.data.inputs, job.parameters.samples, job.seed)
+    job.notes["calibration_samples"] = len(samples[0])
+    return samples
+
+
+def _static_tflite(job: Job, samples: list[Array], operators: str) -> tuple[Path, ArtifactFacts]:
+    """A Keras model through TensorFlow's converter, with a set of operators of `tf.lite.OpsSet`."""
+    import tensorflow as tf
+
+    return to_tflite(
+        job,
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        target_spec=_target_spec(tf, ops=[getattr(tf.lite.OpsSet, operators)]),
+        representative_dataset=_representative(job, samples),
+    )
 
 
 def calibration(inputs: Sequence[Array], count: int, seed: int) -> list[Array]:
@@ -151,6 +196,7 @@ def _prepared(job: Job) -> Iterator[Path]:
     """The model with its shapes inferred and its constants folded, as the quantizer wants it; as it is where that fails."""
     from onnxruntime.quantization import shape_inference
 
+    onnx.check_float32(onnx.load_onnx(job.source, weights=False))
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         model = Path(folder) / "prepared.onnx"
         try:
@@ -222,7 +268,21 @@ def _shaped(tensors: Sequence[tuple[str, tuple[int | None, ...], np.dtype[Any]]]
     return shaped
 
 
+def _quantized_onnx(target: Path) -> tuple[Path, ArtifactFacts]:
+    """What ONNX Runtime's tools wrote, if there is something quantized in it, and if it loads."""
+    model = onnx.load_onnx(target)
+    if not onnx.is_quantized(model):
+        raise _nothing("the ONNX model: it has no operator that ONNX Runtime's quantizer takes")
+    onnx.check_loads(target)
+    return target, onnx.facts(model)
+
+
+def _nothing(where: str) -> EngineError:
+    return EngineError(f"nothing can be quantized in {where}", "leave this variant out for this model", refused=True)
+
+
 def _save_onnx(job: Job, model: Any) -> tuple[Path, ArtifactFacts]:
     target = job.folder / "model.onnx"
     onnx.import_onnx().save(model, str(target))
+    onnx.check_loads(target)
     return target, onnx.facts(model)
