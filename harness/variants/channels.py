@@ -97,7 +97,9 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if not hasattr(model, "_nodes_by_depth"):
-        raise EngineError(f"{model.name!r} is no graph of layers whose channels can be followed", "build it with the functional API")
+        raise EngineError(
+            f"{model.name!r} is no graph of layers whose channels can be followed", "build it with the functional API", refused=True
+        )
     graph = _walk(model)
     kept = _kept(graph, ratio)
     sizes = {
@@ -105,7 +107,9 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
     }
     if all(before == after for before, after in sizes.values()):
         raise EngineError(
-            f"the model has no hidden layer that would lose a channel at the ratio {ratio}", "raise `ratio`, or leave this variant out"
+            f"the model has no hidden layer that would lose a channel at the ratio {ratio}",
+            "raise `ratio`, or leave this variant out",
+            refused=True,
         )
     return _rebuild(keras, graph, kept), {name: size for name, size in sizes.items() if size[0] != size[1]}
 
@@ -272,6 +276,7 @@ def _kept(graph: Graph, ratio: float) -> NDArray[np.bool_]:
             raise EngineError(
                 f"channels cannot be removed in front of layer {name!r}: it mixes or reorders them, runs twice, or is of a kind not known here",
                 "leave this variant out for this model, or prune weights with `prune`",
+                refused=True,
             )
     norms = np.zeros(graph.count)
     layers = [step for step in graph.steps if type(step.layer).__name__ in (*SIZED, *DEPTHWISE)]

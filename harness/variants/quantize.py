@@ -74,10 +74,18 @@ class DynamicInt8(Recipe):
 
 
 class Calibration(BaseModel):
-    """What a suite may set for `int8` and `int16x8`."""
+    """What a suite may set for a recipe that calibrates."""
 
     model_config = ConfigDict(extra="forbid")
     samples: int = Field(256, ge=1, le=100_000, description="training samples whose activations set the ranges")
+
+
+class Int8Parameters(Calibration):
+    """What a suite may set for `int8`."""
+
+    reduce_range: bool = Field(
+        True, description="ONNX: weights of 7 bits; with 8 the sums of ONNX Runtime saturate on CPUs without VNNI, and answers are wrong"
+    )
 
 
 class Int8(Recipe):
@@ -88,7 +96,7 @@ class Int8(Recipe):
         summary="full integer, calibrated on training data",
         packages=PACKAGES,
         extra="tensorflow",
-        parameters=Calibration,
+        parameters=Int8Parameters,
         conversions=WITH_TFLITE,
         needs=("train",),
     )
@@ -104,7 +112,7 @@ class Int8(Recipe):
             )
         target = job.folder / "model.onnx"
         with _quantizing("int8"), _prepared(job) as source:
-            _quantize_static(source, target, samples)
+            _quantize_static(source, target, samples, job.parameters.reduce_range)
         return _quantized_onnx(target)
 
 
@@ -214,7 +222,7 @@ def _representative(job: Job, samples: list[Array]) -> Callable[[], Iterator[lis
     return lambda: rows(shaped)
 
 
-def _quantize_static(source: Path, target: Path, samples: list[Array]) -> None:
+def _quantize_static(source: Path, target: Path, samples: list[Array], reduce_range: bool) -> None:
     from onnx.helper import tensor_dtype_to_np_dtype
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -244,6 +252,7 @@ def _quantize_static(source: Path, target: Path, samples: list[Array]) -> None:
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
+        reduce_range=reduce_range,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
     )
