@@ -262,8 +262,9 @@ def _arrays(data: DataRef) -> TrainData:
 
 
 def _inherit(facts: ArtifactFacts, parent: dict[str, Any]) -> ArtifactFacts:
-    """What the step could not count, from the artifact before it: a change of format or of numbers leaves it as it was."""
-    return facts.model_copy(update={name: parent.get(name) for name, value in facts if value is None})
+    """What the step could not count and cannot have changed: how many weights there are and what is multiplied, not which of them are 0."""
+    inherited = {name: parent.get(name) for name in ("parameters", "macs") if getattr(facts, name) is None}
+    return facts.model_copy(update=inherited)
 
 
 if __name__ == "__main__":

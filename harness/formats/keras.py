@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import EngineError
+from harness.formats.counting import Weight, count
 from harness.formats.reading import reading
 from harness.schema import ArtifactFacts
 
@@ -125,13 +126,9 @@ def _refuse_code(path: Path, config: Any) -> None:
 
 
 def facts(model: Any) -> ArtifactFacts:
-    """Parameters, those that are not 0, and multiply-accumulates of one inference, of a Keras model."""
-    weights = [np.asarray(weight) for weight in model.weights if weight.dtype != "string" and "seed_generator" not in weight.path]
-    return ArtifactFacts(
-        parameters=sum(weight.size for weight in weights),
-        nonzero_parameters=sum(int(np.count_nonzero(weight)) for weight in weights),
-        macs=count_macs(model),
-    )
+    """Parameters, those that are not 0, in all and by tensor, and multiply-accumulates of one inference, of a Keras model."""
+    weights = [weight for weight in model.weights if weight.dtype != "string" and "seed_generator" not in weight.path]
+    return count((Weight(weight.path, np.asarray(weight), len(weight.shape) > 1) for weight in weights), count_macs(model))
 
 
 def count_macs(model: Any) -> int | None:

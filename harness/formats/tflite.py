@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
+from harness.formats.counting import Weight, count
 from harness.formats.precision import precision_text
 from harness.formats.reading import reading
 from harness.schema import ArtifactFacts
@@ -19,6 +21,25 @@ from harness.schema import ArtifactFacts
 KIND = ("a TFLite model", "convert it again; the file may be damaged or cut short")
 ARITHMETIC = ("FLOAT32", "FLOAT16", "BFLOAT16", "FLOAT64", "INT16", "INT8", "UINT8", "INT4", "INT2")
 QUANTIZING = ("QUANTIZE", "DEQUANTIZE")
+# Operators whose multiply-accumulates are counted, and the axis of the kernel that their output (transposed: input) has too.
+COUNTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": -1, "CONV_3D": -1}
+# Parts of the names of those that may multiply and are not.
+UNCOUNTED = (
+    "LSTM",
+    "RNN",
+    "SVDF",
+    "CALL",
+    "CUSTOM",
+    "IF",
+    "WHILE",
+    "MATMUL",
+    "CONV_3D_T",
+    "STABLEHLO",
+    "RFFT",
+    "DELEGATE",
+    "LSH_",
+    "UNKNOWN",
+)
 
 
 @dataclass(frozen=True)
@@ -26,16 +47,28 @@ class Tensor:
     """A tensor of the main graph.
 
     Attributes:
-        type: Its name in the schema: `FLOAT32`.
+        name: As the converter gave it.
+        type: Its name in the schema: `FLOAT32`; `SPARSE` where only the values beside the zeros are stored.
+        shape: Sizes; of what is computed these are only a guess where an axis is open.
         buffer: The raw bytes of a constant; empty for what is computed.
         scales: Of a quantized tensor, one or one for each channel.
         zero_points: Likewise.
     """
 
+    name: str
     type: str
+    shape: tuple[int, ...]
     buffer: NDArray[np.uint8]
     scales: int
     zero_points: NDArray[np.int64]
+
+
+class Operator(NamedTuple):
+    """An operator, and the indexes of its tensors."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 def import_interpreter() -> Any:
@@ -62,27 +95,56 @@ def check_tflite(path: Path) -> None:
         interpreter.Interpreter(model_path=str(path))
 
 
+def check_runs(path: Path) -> None:
+    """Let LiteRT answer once, as it does by itself, for some converters write what no engine loads.
+
+    Raises:
+        EngineError: It cannot.
+    """
+    try:
+        _run_once(path)
+    except EngineError as error:
+        raise EngineError(f"the model was converted, and LiteRT cannot run it: {error.what}", error.hint, refused=True) from error
+
+
+def _run_once(path: Path, *, delegates: bool = True) -> Any:
+    """The interpreter after one inference on zeros, with the sizes of the file."""
+    library = import_interpreter()
+    resolver = library.OpResolverType
+    with reading(path, "a model that LiteRT runs", "leave this variant out for this model"):
+        interpreter = library.Interpreter(
+            model_path=str(path),
+            num_threads=1,
+            experimental_op_resolver_type=resolver.AUTO if delegates else resolver.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        )
+        interpreter.allocate_tensors()
+        for detail in interpreter.get_input_details():
+            interpreter.set_tensor(detail["index"], np.zeros(detail["shape"], detail["dtype"]))
+        interpreter.invoke()
+        return interpreter
+
+
 def facts(path: Path) -> ArtifactFacts:
-    """Parameters, and those that are not 0, of a verified file; null where weights are packed or sparse. Multiply-accumulates are not counted."""
-    parameters = nonzero = 0
+    """Parameters, those that are not 0, in all and by tensor, and multiply-accumulates of a verified file; null what cannot be read from it."""
     with reading(path, *KIND):
-        for tensor in _graph(path)[0]:
-            if not _is_weight(tensor):
-                continue
-            values = _values(tensor)
-            if values is None:
-                return ArtifactFacts()
-            parameters += values.size
-            nonzero += int(np.count_nonzero(values))
-    return ArtifactFacts(parameters=parameters, nonzero_parameters=nonzero)
+        tensors, operators = _graph(path)
+        weights = (Weight(tensor.name, _values(tensor), len(tensor.shape) > 1) for tensor in tensors if _is_weight(tensor))
+        return count(weights, _macs(path, tensors, operators))
 
 
 def precision(path: Path) -> str | None:
     """The precision of a verified file: of most of what its operators compute, and of most bytes of its constants."""
     with reading(path, *KIND):
-        tensors, computed = _graph(path)
-        types = _activations(tensors, computed), _weights(tensors)
+        tensors, operators = _graph(path)
+        computed = [index for operator in operators if operator.name not in QUANTIZING for index in operator.outputs]
+        types = _activations(tensors, computed), _types(tensors)
     return precision_text(*(count.most_common(1)[0][0] if count else None for count in types))
+
+
+def weight_types(path: Path) -> Counter[str]:
+    """How many bytes of weights of each type a verified file has: `float32`, `int8`, `sparse`."""
+    with reading(path, *KIND):
+        return _types(_graph(path)[0])
 
 
 def _activations(tensors: list[Tensor], computed: list[int]) -> Counter[str]:
@@ -90,7 +152,7 @@ def _activations(tensors: list[Tensor], computed: list[int]) -> Counter[str]:
     return Counter(tensors[i].type.lower() for i in computed if tensors[i].type in ARITHMETIC and not tensors[i].buffer.size)
 
 
-def _weights(tensors: list[Tensor]) -> Counter[str]:
+def _types(tensors: list[Tensor]) -> Counter[str]:
     """How many bytes of constants there are of each type."""
     weights: Counter[str] = Counter()
     for tensor in tensors:
@@ -116,20 +178,62 @@ def _values(tensor: Tensor) -> NDArray[Any] | None:
         "INT32": "<i4",
         "INT64": "<i8",
     }
-    if tensor.type not in types or len(set(tensor.zero_points.tolist())) > 1:
+    if len(set(tensor.zero_points.tolist())) > 1:
         return None
-    values: NDArray[Any] = tensor.buffer.view(types[tensor.type])
+    if tensor.type == "INT4":
+        values: NDArray[Any] = _nibbles(tensor.buffer)[: prod(tensor.shape)]
+    elif tensor.type in types:
+        values = tensor.buffer.view(types[tensor.type])
+    else:
+        return None
     return values - tensor.zero_points[0] if tensor.zero_points.any() else values
 
 
-def _graph(path: Path) -> tuple[list[Tensor], list[int]]:
-    """The tensors of the main graph, and the indexes of those that its operators compute, quantizing ones left out."""
+def _nibbles(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
+    """Signed numbers of four bits, two in a byte, the low one first."""
+    signed = packed.view(np.int8)
+    return np.stack([np.left_shift(signed, 4) >> 4, signed >> 4], axis=-1).ravel()
+
+
+def _macs(path: Path, tensors: list[Tensor], operators: list[Operator]) -> int | None:
+    """Multiply-accumulates of one inference; null where an operator may compute something that is not counted here, or a size is open.
+
+    Of a convolution the kernel's size for each position of the output (transposed: of the input); of a dense layer likewise.
+    """
+    if any(part in operator.name for operator in operators for part in UNCOUNTED):
+        return None
+    counted = [operator for operator in operators if operator.name in COUNTED]
+    shapes = _shapes_of_one(path) if counted else {}
+    if shapes is None:
+        return None
+    macs = 0
+    for operator in counted:
+        kernel, axis = tensors[operator.inputs[1]].shape, COUNTED[operator.name]
+        place = operator.inputs[2] if operator.name == "TRANSPOSE_CONV" else operator.outputs[0]
+        macs += prod(shapes[place]) // kernel[axis] * prod(kernel)
+    return macs
+
+
+def _shapes_of_one(path: Path) -> dict[int, tuple[int, ...]] | None:
+    """Sizes of every tensor for one sample, by index; null where the file fixes another batch, leaves a size open, or does not run."""
+    try:
+        interpreter = _run_once(path, delegates=False)
+    except EngineError:
+        return None
+    for detail in interpreter.get_input_details():
+        if tuple(detail["shape"][:1]) != (1,) or -1 in detail["shape_signature"][1:]:
+            return None
+    return {detail["index"]: tuple(int(size) for size in detail["shape"]) for detail in interpreter.get_tensor_details()}
+
+
+def _graph(path: Path) -> tuple[list[Tensor], list[Operator]]:
+    """The tensors of the main graph, and its operators."""
     import_interpreter()
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(np.memmap(path, dtype=np.uint8, mode="r"), 0)
     graph = model.Subgraphs(0)
-    return list(_tensors(schema, model, graph)), list(_computed(schema, model, graph))
+    return list(_tensors(schema, model, graph)), list(_operators(schema, model, graph))
 
 
 def _tensors(schema: Any, model: Any, graph: Any) -> Iterator[Tensor]:
@@ -141,7 +245,10 @@ def _tensors(schema: Any, model: Any, graph: Any) -> Iterator[Tensor]:
         zero_points = (
             np.atleast_1d(quantization.ZeroPointAsNumpy()) if quantization and quantization.ZeroPointLength() else np.zeros(1, np.int64)
         )
+        shape = tuple(tensor.ShapeAsNumpy().tolist()) if tensor.ShapeLength() else ()
         yield Tensor(
+            name=(tensor.Name() or b"").decode(errors="replace"),
+            shape=shape,
             type="SPARSE" if sparse else names.get(tensor.Type(), "UNKNOWN"),
             buffer=buffer.DataAsNumpy() if buffer.DataLength() else np.zeros(0, np.uint8),
             scales=quantization.ScaleLength() if quantization else 0,
@@ -149,11 +256,16 @@ def _tensors(schema: Any, model: Any, graph: Any) -> Iterator[Tensor]:
         )
 
 
-def _computed(schema: Any, model: Any, graph: Any) -> Iterator[int]:
+def _operators(schema: Any, model: Any, graph: Any) -> Iterator[Operator]:
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     for index in range(graph.OperatorsLength()):
         operator = graph.Operators(index)
         code = model.OperatorCodes(operator.OpcodeIndex())
         # Old files keep the code in a byte of its own, new ones in both.
-        if names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode())) not in QUANTIZING:
-            yield from (int(i) for i in operator.OutputsAsNumpy())
+        name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
+        yield Operator(name, _indexes(operator.InputsAsNumpy), _indexes(operator.OutputsAsNumpy))
+
+
+def _indexes(array: Any) -> tuple[int, ...]:
+    """The indexes of tensors; the library gives 0 for an empty list."""
+    return tuple(int(i) for i in np.atleast_1d(array()))

@@ -68,7 +68,7 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         settings: Attributes of `tf.lite.TFLiteConverter` to set.
 
     Raises:
-        EngineError: The converter cannot take this model.
+        EngineError: The converter cannot take this model, or LiteRT not what came of the settings.
     """
     model = load_keras(job.source, trusted=job.trusted)
     import tensorflow as tf
@@ -83,9 +83,12 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         raise EngineError(
             f"the model cannot be converted to TFLite: {first_line(error)}", "convert it yourself and name the .tflite file"
         ) from error
+    if settings:
+        tflite.check_runs(target)
     return target, converted_facts(model, tflite.facts(target))
 
 
 def converted_facts(model: Any, found: ArtifactFacts) -> ArtifactFacts:
     """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model."""
-    return found.model_copy(update={"parameters": model.count_params(), "macs": count_macs(model)})
+    macs = count_macs(model)
+    return found.model_copy(update={"parameters": model.count_params(), "macs": found.macs if macs is None else macs})

@@ -12,18 +12,19 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import EngineError
-from harness.formats import onnx
+from harness.formats import onnx, tflite
 from harness.formats.keras import load_keras
 from harness.formats.reading import first_line
 from harness.formats.shapes import fit_shape
 from harness.schema import ArtifactFacts, VariantSpec
+from harness.variants.ai_edge import quantize_tflite
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import TENSORFLOW, to_tflite
 from harness.variants.ir import float16_ir, int8_ir
 
 CONVERSIONS = (("keras", "tflite"), ("onnx", "onnx"))
-WITH_IR = (*CONVERSIONS, ("ir", "ir"))
-PACKAGES = (*TENSORFLOW, "onnx", "onnxruntime")
+WITH_TFLITE = (*CONVERSIONS, ("tflite", "tflite"))
+PACKAGES = (*TENSORFLOW, "onnx", "onnxruntime", "ai-edge-quantizer")
 
 
 class Float16(Recipe):
@@ -34,7 +35,7 @@ class Float16(Recipe):
         summary="float16 weights",
         packages=(*PACKAGES, "onnxconverter-common", "openvino"),
         extra="tensorflow",
-        conversions=WITH_IR,
+        conversions=(*CONVERSIONS, ("ir", "ir")),
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -60,7 +61,7 @@ class DynamicInt8(Recipe):
         summary="int8 weights, dynamic range",
         packages=PACKAGES,
         extra="tensorflow",
-        conversions=CONVERSIONS,
+        conversions=WITH_TFLITE,
         precision="int8",
     )
 
@@ -69,21 +70,34 @@ class DynamicInt8(Recipe):
         if job.source_format == "keras":
             import tensorflow as tf
 
-            return to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT])
+            made = to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT])
+            if "int8" not in tflite.weight_types(made[0]):
+                raise _nothing("the model: TensorFlow's converter leaves weights of less than 1,024 numbers as they are")
+            return made
+        if job.source_format == "tflite":
+            return quantize_tflite(job, job.source, "dynamic", num_bits=8)
         target = job.folder / "model.onnx"
         with _quantizing("dynamic_int8"), _prepared(job) as source:
             from onnxruntime.quantization import QuantType, quantize_dynamic
 
             # ONNX Runtime's integer convolution on a CPU takes unsigned weights alone.
             quantize_dynamic(source, target, weight_type=QuantType.QUInt8)
-        return target, onnx.facts(onnx.load_onnx(target))
+        return _quantized_onnx(target)
 
 
 class Calibration(BaseModel):
-    """What a suite may set for `int8`."""
+    """What a suite may set for a recipe that calibrates."""
 
     model_config = ConfigDict(extra="forbid")
     samples: int = Field(256, ge=1, le=100_000, description="training samples whose activations set the ranges")
+
+
+class Int8Parameters(Calibration):
+    """What a suite may set for `int8`."""
+
+    reduce_range: bool = Field(
+        True, description="ONNX: weights of 7 bits; with 8 the sums of ONNX Runtime saturate on CPUs without VNNI, and answers are wrong"
+    )
 
 
 class Int8(Recipe):
@@ -94,32 +108,70 @@ class Int8(Recipe):
         summary="full integer, calibrated on training data",
         packages=(*PACKAGES, "openvino", "nncf"),
         extra="tensorflow",
-        parameters=Calibration,
-        conversions=WITH_IR,
+        parameters=Int8Parameters,
+        conversions=(*WITH_TFLITE, ("ir", "ir")),
         precision="int8",
         needs=("train",),
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Calibrate and convert."""
-        assert job.data
-        samples = calibration(job.data.inputs, job.parameters.samples, job.seed)
-        job.notes["calibration_samples"] = len(samples[0])
+        samples = _samples(job)
         if job.source_format == "keras":
-            import tensorflow as tf
-
-            return to_tflite(
-                job,
-                optimizations=[tf.lite.Optimize.DEFAULT],
-                target_spec=_target_spec(tf, ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]),
-                representative_dataset=_representative(job, samples),
+            return _static_tflite(job, samples, "TFLITE_BUILTINS_INT8")
+        if job.source_format == "tflite":
+            return quantize_tflite(
+                job, job.source, "static", lambda inputs: rows(_shaped(inputs, samples)), activation_num_bits=8, weight_num_bits=8
             )
         if job.source_format == "ir":
             return int8_ir(job, lambda inputs: rows(_shaped(inputs, samples)))
         target = job.folder / "model.onnx"
         with _quantizing("int8"), _prepared(job) as source:
-            _quantize_static(source, target, samples)
-        return target, onnx.facts(onnx.load_onnx(target))
+            _quantize_static(source, target, samples, job.parameters.reduce_range)
+        return _quantized_onnx(target)
+
+
+class Int16x8(Recipe):
+    """Activations in int16, weights in int8: nearly as exact as float32, for hardware without floats; CPUs have reference kernels for it."""
+
+    spec: ClassVar = VariantSpec(
+        name="int16x8",
+        summary="int16 activations, int8 weights, calibrated on training data",
+        packages=(*TENSORFLOW, "ai-edge-quantizer"),
+        extra="tensorflow",
+        parameters=Calibration,
+        conversions=(("keras", "tflite"), ("tflite", "tflite")),
+        needs=("train",),
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Calibrate and convert."""
+        samples = _samples(job)
+        if job.source_format == "keras":
+            return _static_tflite(job, samples, "EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8")
+        return quantize_tflite(
+            job, job.source, "static", lambda inputs: rows(_shaped(inputs, samples)), activation_num_bits=16, weight_num_bits=8
+        )
+
+
+def _samples(job: Job) -> list[Array]:
+    """The samples to calibrate with; how many is noted."""
+    assert job.data
+    samples = calibration(job.data.inputs, job.parameters.samples, job.seed)
+    job.notes["calibration_samples"] = len(samples[0])
+    return samples
+
+
+def _static_tflite(job: Job, samples: list[Array], operators: str) -> tuple[Path, ArtifactFacts]:
+    """A Keras model through TensorFlow's converter, with a set of operators of `tf.lite.OpsSet`."""
+    import tensorflow as tf
+
+    return to_tflite(
+        job,
+        optimizations=[tf.lite.Optimize.DEFAULT],
+        target_spec=_target_spec(tf, ops=[getattr(tf.lite.OpsSet, operators)]),
+        representative_dataset=_representative(job, samples),
+    )
 
 
 def calibration(inputs: Sequence[Array], count: int, seed: int) -> list[Array]:
@@ -167,6 +219,7 @@ def _prepared(job: Job) -> Iterator[Path]:
     """The model with its shapes inferred and its constants folded, as the quantizer wants it; as it is where that fails."""
     from onnxruntime.quantization import shape_inference
 
+    onnx.check_float32(onnx.load_onnx(job.source, weights=False))
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         model = Path(folder) / "prepared.onnx"
         try:
@@ -184,7 +237,7 @@ def _representative(job: Job, samples: list[Array]) -> Callable[[], Iterator[lis
     return lambda: rows(shaped)
 
 
-def _quantize_static(source: Path, target: Path, samples: list[Array]) -> None:
+def _quantize_static(source: Path, target: Path, samples: list[Array], reduce_range: bool) -> None:
     from onnx.helper import tensor_dtype_to_np_dtype
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -214,6 +267,7 @@ def _quantize_static(source: Path, target: Path, samples: list[Array]) -> None:
         Reader(),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
+        reduce_range=reduce_range,
         activation_type=QuantType.QInt8,
         weight_type=QuantType.QInt8,
     )
@@ -238,7 +292,21 @@ def _shaped(tensors: Sequence[tuple[str, tuple[int | None, ...], np.dtype[Any]]]
     return shaped
 
 
+def _quantized_onnx(target: Path) -> tuple[Path, ArtifactFacts]:
+    """What ONNX Runtime's tools wrote, if there is something quantized in it, and if it loads."""
+    model = onnx.load_onnx(target)
+    if not onnx.is_quantized(model):
+        raise _nothing("the ONNX model: it has no operator that ONNX Runtime's quantizer takes")
+    onnx.check_loads(target)
+    return target, onnx.facts(model)
+
+
+def _nothing(where: str) -> EngineError:
+    return EngineError(f"nothing can be quantized in {where}", "leave this variant out for this model", refused=True)
+
+
 def _save_onnx(job: Job, model: Any) -> tuple[Path, ArtifactFacts]:
     target = job.folder / "model.onnx"
     onnx.import_onnx().save(model, str(target))
+    onnx.check_loads(target)
     return target, onnx.facts(model)

@@ -62,7 +62,7 @@ class PruneLowMagnitude(Recipe):
             return toolkit.prune_low_magnitude(model, pruning_schedule=decay)
 
         saved, target = _trained(job, training, prune, toolkit.strip_pruning, [toolkit.UpdatePruningStep()])
-        job.notes["sparsity"] = verify(saved, schedule.final, _zeros_in)
+        job.notes["sparsity"] = verify(saved, schedule.final, wanted=_zeros_in)
         return target, facts(saved)
 
 
@@ -128,6 +128,7 @@ class QuantizationAware(Recipe):
         packages=PACKAGES,
         parameters=QatParameters,
         conversions=(("keras", "tflite"),),
+        precision="int8",
         needs=("train", "labels"),
         venv=VENV,
     )
@@ -258,9 +259,9 @@ def _toolkit(what: str) -> Iterator[None]:
         raise EngineError(f"{what} fails for this model: {first_line(error)}", HINT) from error
 
 
-def _zeros_in(kernel: Array, sparsity: float) -> int:
-    """How many zeros the toolkit gives a kernel: what it keeps is rounded, and one weight stays."""
-    return kernel.size - max(round(kernel.size * (1 - sparsity)), 1)
+def _zeros_in(kernels: list[Array], sparsity: float) -> int:
+    """How many zeros the toolkit gives kernels: what each keeps is rounded, and one weight stays."""
+    return sum(kernel.size - max(round(kernel.size * (1 - sparsity)), 1) for kernel in kernels)
 
 
 def _distinct(model: Any, clusters: int) -> dict[str, int]:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from harness.errors import EngineError
-from harness.variants.prune import Parameters, Schedule, mask, schedule_of
+from harness.variants.prune import Parameters, Schedule, masks, schedule_of
 from harness.variants.quantize import calibration
 from tests.make_models import SAMPLES
 from tests.models import models, said
 from tests.test_measure import measured
+from tests.variants.made import builds
 
 QUANTIZED = [f"{recipe}.{target}" for recipe in ("float16", "dynamic_int8", "int8") for target in ("tflite", "onnx")]
 
@@ -108,11 +109,55 @@ def test_the_schedule_is_the_polynomial_of_the_paper():
 def test_a_mask_drops_the_smallest(sparsity):
     """At least the share asked for, by magnitude, ties or not; one weight always stays."""
     kernel = np.random.default_rng(2).normal(size=(3, 3, 5, 7)).astype(np.float32)
-    kept = mask(kernel, sparsity)
+    (kept,) = masks([kernel], sparsity)
     assert kept.sum() == max(1, int(kernel.size * (1 - sparsity) + 1e-9))
     if sparsity:
         assert np.abs(kernel[kept == 0]).max() <= np.abs(kernel[kept == 1]).min()
-    assert mask(np.zeros((4, 5), np.float32), sparsity).sum() == max(1, int(20 * (1 - sparsity) + 1e-9))
+    assert masks([np.zeros((4, 5), np.float32)], sparsity)[0].sum() == max(1, int(20 * (1 - sparsity) + 1e-9))
+
+
+@pytest.mark.parametrize("sparsity", [0.5, 0.9, 0.999])
+def test_a_global_mask_has_one_threshold(sparsity):
+    """The smallest of all kernels go, so that a kernel of small weights loses more; its largest weight stays."""
+    rng = np.random.default_rng(3)
+    kernels = [rng.normal(size=(20, 30)).astype(np.float32), 1e-3 * rng.normal(size=(10, 10)).astype(np.float32)]
+    large, small = masks(kernels, sparsity)
+    assert large.sum() + small.sum() == max(2, 700 - np.ceil(sparsity * 700 - 1e-9))
+    assert small.sum() == 1 and small.flat[np.abs(kernels[1]).argmax()] == 1
+    assert (large.shape, small.shape, large.dtype) == ((20, 30), (10, 10), np.float32)
+    assert np.abs(kernels[0][large == 0]).max() <= np.abs(kernels[0][large == 1]).min()
+
+
+def test_a_constant_schedule_prunes_at_once():
+    """From its first step on, whatever the initial share says."""
+    schedule = schedule_of(Parameters(schedule="constant", final_sparsity=0.8, begin_step=5), 60)
+    assert [schedule.sparsity(step) for step in (4, 5, 6, 50)] == [0, 0.8, 0.8, 0.8]
+    assert schedule.changes(5) and not schedule.changes(4)
+
+
+def test_newer_parameters_leave_older_builds_their_hash():
+    """They are told only where they differ from the default."""
+    assert not {"schedule", "scope"} & Parameters().model_dump().keys()
+    told = Parameters(schedule="constant", scope="global").model_dump()
+    assert (told["schedule"], told["scope"]) == ("constant", "global")
+
+
+@pytest.mark.parametrize("name", ["constant", "global"])
+def test_both_schedules_and_scopes_reach_the_share_in_the_file(name):
+    """A constant one in each kernel, a global one over all, with a share of its own in each."""
+    found = builds()["built"][f"{name}.keras"]
+    zeros = {key: value for key, value in found["zeros"].items() if key.endswith("kernel")}
+    sizes = {"conv2d/kernel": 16 * 9, "dense/kernel": 2048}
+    assert zeros.keys() == sizes.keys()
+    assert sum(zeros[key] * size for key, size in sizes.items()) >= 0.8 * sum(sizes.values())
+    assert (min(zeros.values()) >= 0.8) == (name == "constant")
+
+
+@pytest.mark.parametrize("name", ["pruned-int8.tflite", "pruned.keras"])
+def test_zeros_are_told_by_tensor(name):
+    """Counted in the file, biases left out."""
+    zeros = said()["built"][name]["zeros"]
+    assert len(zeros) == 2 and min(zeros.values()) >= 0.9
 
 
 def test_a_variant_of_a_variant_runs():

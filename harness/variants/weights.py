@@ -1,0 +1,113 @@
+"""Weight-only quantization: a Keras, TFLite or ONNX model -> one whose weights alone are small; it computes in float32."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from harness.errors import EngineError
+from harness.formats import onnx
+from harness.formats.reading import first_line
+from harness.schema import ArtifactFacts, VariantSpec
+from harness.variants.ai_edge import quantize_tflite
+from harness.variants.base import Job, Recipe
+from harness.variants.export import TENSORFLOW, to_tflite
+
+CONVERSIONS = (("keras", "tflite"), ("tflite", "tflite"), ("onnx", "onnx"))
+PACKAGES = (*TENSORFLOW, "ai-edge-quantizer", "nncf", "onnx", "onnxruntime")
+OPSETS = {8: 13, 4: 21}
+"""The first opset whose DequantizeLinear takes numbers of so many bits with a scale for each channel."""
+
+
+class WeightInt8(Recipe):
+    """Weights in int8 with a scale for each channel; in ONNX those of matrix products, convolutions stay as they are."""
+
+    spec: ClassVar = VariantSpec(
+        name="weight_int8",
+        summary="int8 weights alone, computed in float32",
+        packages=PACKAGES,
+        extra="tensorflow",
+        conversions=CONVERSIONS,
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Convert."""
+        return _quantize(job, bits=8)
+
+
+class WeightInt4(Recipe):
+    """Weights in int4 with a scale for each channel; in ONNX those of matrix products, convolutions stay as they are."""
+
+    spec: ClassVar = VariantSpec(
+        name="weight_int4",
+        summary="int4 weights alone, computed in float32",
+        packages=PACKAGES,
+        extra="tensorflow",
+        conversions=CONVERSIONS,
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Convert."""
+        return _quantize(job, bits=4)
+
+
+def _quantize(job: Job, bits: int) -> tuple[Path, ArtifactFacts]:
+    if job.source_format == "onnx":
+        return _quantize_onnx(job, bits)
+    if job.source_format == "tflite":
+        return quantize_tflite(job, job.source, "weight_only", num_bits=bits)
+    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
+        source, counted = to_tflite(replace(job, folder=Path(folder)))
+        target, found = quantize_tflite(job, source, "weight_only", num_bits=bits)
+    return target, found.model_copy(update={"parameters": counted.parameters, "macs": counted.macs})
+
+
+def _quantize_onnx(job: Job, bits: int) -> tuple[Path, ArtifactFacts]:
+    """By NNCF; what it makes of convolutions ONNX Runtime does not load."""
+    model = onnx.load_onnx(job.source)
+    onnx.check_float32(model)
+    nncf = _import_nncf()
+    mode = nncf.CompressWeightsMode
+    settings: dict[str, Any] = {"mode": mode.INT8_SYM}
+    if bits == 4:
+        settings = {"mode": mode.INT4_SYM, "group_size": -1, "ratio": 1.0, "all_layers": True}
+    try:
+        made = nncf.compress_weights(
+            _with_opset(model, OPSETS[bits]),
+            ignored_scope=nncf.IgnoredScope(types=["Conv", "ConvTranspose"], validate=False),
+            **settings,
+        )
+    except Exception as error:  # it raises whatever an operator that it does not know makes it raise
+        raise EngineError(
+            f"int{bits} weights cannot be had in this ONNX model: {first_line(error)}",
+            "leave this variant out for this model",
+            refused=True,
+        ) from error
+    if not onnx.is_quantized(made):
+        raise EngineError(
+            f"the ONNX model has no matrix product whose weights can be int{bits}; convolutions are not taken",
+            "leave this variant out for this model",
+            refused=True,
+        )
+    target = job.folder / "model.onnx"
+    onnx.import_onnx().save(made, str(target))
+    onnx.check_loads(target)
+    return target, onnx.facts(made)
+
+
+def _with_opset(model: Any, opset: int) -> Any:
+    """The model in at least this version of the operators."""
+    has = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=opset)
+    return model if has >= opset else onnx.import_onnx().version_converter.convert_version(model, opset)
+
+
+def _import_nncf() -> Any:
+    os.environ.setdefault("NNCF_CI", "1")  # else it reports its use over the network
+    try:
+        import nncf
+    except ImportError as error:
+        raise EngineError(f"NNCF cannot be imported: {error}", "pip install 'harness[openvino]'", refused=True) from error
+    return nncf
