@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from harness.errors import StoreError
+from harness.formats.fingerprint import fingerprint
 from harness.schema import Artifact, Record
 
 DEFAULT_LIMIT_BYTES = 20 * 2**30
@@ -24,12 +24,8 @@ def default_folder() -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file's content; of a folder: of its files' names and hashes in order."""
-    if path.is_dir():
-        listing = "".join(f"{p.relative_to(path).as_posix()} {sha256_of(p)}\n" for p in sorted(path.rglob("*")) if p.is_file())
-        return hashlib.sha256(listing.encode()).hexdigest()
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hash of the content of a file or a folder."""
+    return fingerprint(path)[0]
 
 
 class Cache:

@@ -18,10 +18,11 @@ from harness.channel import Parent
 from harness.child import outcome
 from harness.engines.base import Array, Load, Session, Tensor
 from harness.errors import EngineError
+from harness.formats.inputs import positions
 from harness.formats.shapes import fit_shape
 from harness.scenario import SCENARIOS, Completions, shifted
 from harness.workloads.data import batches, load_array
-from harness.workloads.metrics import METRICS
+from harness.workloads.metrics import Metric, metric_named
 
 QUERY_POOL_BYTES = 64 * 2**20
 QUERY_POOL = 256
@@ -48,20 +49,21 @@ def measure(channel: Parent, task: dict[str, Any]) -> dict[str, Any]:
     queries = make_queries(session.inputs, data, task["batch_size"])
     answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
     facts = session.facts()
-    scored = 0
+    scored, metric = 0, None
     if labels is not None:
-        scored = choose_output(session.outputs, answers, task["metric"], labels, task["batch_size"])
+        metric = metric_named(task["metric"], task.get("metric_direction", "higher"), task.get("code_folder"))
+        scored = choose_output(session.outputs, answers, task["metric"], metric, references(metric, data, labels), task["batch_size"])
         facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
     channel.send("ready", first_query_s=first_query_s, precision=session.precision(), facts=facts)
     completions = answer(channel, session, queries, task["scenario"])
     np.save(task["completions_path"], np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
-    if labels is not None:
+    if labels is not None and metric is not None:
         channel.mark("quality")
-        per_sample = measure_quality(session, data, labels, task, scored)
+        per_sample = measure_quality(session, data, labels, metric, task["batch_size"], scored)
         np.save(task["per_sample_path"], per_sample)
         channel.mark("quality_end")
-        quality = summary(task["metric"], per_sample)
+        quality = summary(task["metric"], metric, per_sample)
     return {"quality": quality, "peak_memory_bytes": peak_memory_bytes()}
 
 
@@ -101,7 +103,8 @@ def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_si
             f"the model has {len(inputs)} inputs ({_names(inputs)}), the data {len(refs)} arrays",
             "list one array for each input, in this order",
         )
-    arrays = [load_array(ref["path"], ref["key"]) for ref in _in_order(inputs, refs)]
+    order = positions([tensor.name for tensor in inputs], [ref.get("name") for ref in refs])
+    arrays = [load_array(refs[index]["path"], refs[index]["key"]) for index in order]
     if len({array.shape[:1] for array in arrays}) > 1 or not all(array.ndim and len(array) for array in arrays):
         raise EngineError(
             f"the input arrays have {[array.shape[:1] for array in arrays]} samples", "the first axis is the sample, and of one length"
@@ -117,24 +120,6 @@ def load_labels(task: dict[str, Any], data: Sequence[Array]) -> Array | None:
     if labels.shape[:1] != (len(data[0]),):
         raise EngineError(f"labels of shape {labels.shape} for {len(data[0])} samples", "the first axis of inputs and labels is the sample")
     return labels
-
-
-def _in_order(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The references in the order of the inputs they name; as they are where they name none."""
-    if not any(ref.get("name") for ref in refs):
-        return list(refs)
-    named = {ref.get("name"): ref for ref in refs}
-    found = [named.get(tensor.name) or named.get(_plain(tensor.name)) for tensor in inputs]
-    if None in found or len(named) < len(refs):
-        raise EngineError(
-            f"the data name {', '.join(map(str, named))}, the model's inputs are {_names(inputs)}", "name each input once, or none"
-        )
-    return [ref for ref in found if ref]
-
-
-def _plain(name: str) -> str:
-    """An input's name without what TensorFlow's converter adds: `serving_default_x:0` -> `x`."""
-    return name.removeprefix("serving_default_").split(":")[0]
 
 
 def _names(tensors: Sequence[Tensor]) -> str:
@@ -220,8 +205,21 @@ def _over(channel: Parent, until_s: float) -> bool:
 # --- quality ------------------------------------------------------------------------------------------------------------
 
 
-def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], metric: str, labels: Array, batch_size: int) -> int:
+def references(metric: Metric, data: Sequence[Array], labels: Array) -> Array:
+    """What a metric compares the outputs with, first axis the sample."""
+    return labels if metric.against == "labels" else data[0]
+
+
+def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str, metric: Metric, labels: Array, batch_size: int) -> int:
     """The output that the metric can compare with the labels, tried on the sample with the largest label: before others one with a number for each class.
+
+    Args:
+        outputs: Of the model.
+        answers: One array for each, to one query.
+        name: Of the metric.
+        metric: The metric.
+        labels: Or whatever it compares with, first axis the sample.
+        batch_size: Samples a query.
 
     Raises:
         EngineError: None can be, each with its reason.
@@ -233,13 +231,13 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], metric: s
     reasons = []
     for index in sorted(range(len(outputs)), key=lambda i: np.size(answers[i]) != classes * batch_size):
         try:
-            METRICS[metric].per_sample(decoded(outputs[index], answers[index], batch_size)[:1], labels[hardest : hardest + 1])
+            metric.per_sample(decoded(outputs[index], answers[index], batch_size)[:1], labels[hardest : hardest + 1])
         except EngineError as error:
             reasons.append(f"{outputs[index].name}: {error.what}")
         else:
             return index
     raise EngineError(
-        f"{metric} cannot be measured: {'; '.join(reasons)}", "correct `data.test.labels`, or leave the metric out (`metric: null`)"
+        f"{name} cannot be measured: {'; '.join(reasons)}", "correct `data.test.labels`, or leave the metric out (`metric: null`)"
     )
 
 
@@ -259,23 +257,23 @@ def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
     return values
 
 
-def measure_quality(session: Session, data: Sequence[Array], labels: Array, task: dict[str, Any], scored: int) -> Array:
+def measure_quality(session: Session, data: Sequence[Array], labels: Array, metric: Metric, batch_size: int, scored: int) -> Array:
     """Answer the whole test set once, and compare one of the outputs with the labels.
 
     Returns:
         The metric for each sample, shape (n,).
     """
-    batch_size = task["batch_size"]
     answers = [
         decoded(session.outputs[scored], session.run(encode(session.inputs, batch, batch_size))[scored], batch_size)
         for batch in batches(data, batch_size)
     ]
-    return METRICS[task["metric"]].per_sample(np.concatenate(answers)[: len(labels)], labels)
+    numbers = metric.per_sample(np.concatenate(answers)[: len(labels)], references(metric, data, labels))
+    return metric.across(numbers, labels) if metric.across else numbers
 
 
-def summary(metric: str, per_sample: Array) -> dict[str, Any]:
+def summary(name: str, metric: Metric, per_sample: Array) -> dict[str, Any]:
     """The quality as the record has it."""
-    return {"metric": metric, "direction": METRICS[metric].direction, "value": float(np.mean(per_sample)), "samples": len(per_sample)}
+    return {"metric": name, "direction": metric.direction, "value": float(np.mean(per_sample)), "samples": len(per_sample)}
 
 
 def peak_memory_bytes() -> int | None:

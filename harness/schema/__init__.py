@@ -11,7 +11,22 @@ from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Statu
 from harness.schema.measured import Domain, Finding, Latency, Measurement, Phase, Quality, Sample, Trace
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import Artifact, ArtifactFacts, Environment, Grid, Header, Meter, MeterReading, Record, StoredRun
-from harness.schema.suite import PROFILES, ArrayRef, Build, Case, DataRef, Impossible, Limits, Model, Profile, Step, Suite, Task, Training
+from harness.schema.suite import (
+    PROFILES,
+    ArrayRef,
+    Build,
+    Case,
+    DataRef,
+    DataSource,
+    Impossible,
+    Limits,
+    Model,
+    Profile,
+    Step,
+    Suite,
+    Task,
+    Training,
+)
 
 __all__ = [
     "KINDS",
@@ -24,6 +39,7 @@ __all__ = [
     "Case",
     "Catalogue",
     "DataRef",
+    "DataSource",
     "Domain",
     "EngineSpec",
     "Environment",
