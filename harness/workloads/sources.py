@@ -66,10 +66,11 @@ def image_size(shape: Sequence[int | None], size: Sequence[int] | None) -> tuple
     Raises:
         EngineError: The model takes no images, is open in size and nobody said it, or wants another.
     """
-    channels_first = len(shape) == 3 and shape[0] in MODES and shape[2] not in MODES
-    height, width, channels = (*shape[1:], shape[0]) if channels_first else shape if len(shape) == 3 else (*shape, 1)[:3]
-    if len(shape) not in (2, 3) or channels not in MODES:
+    sizes = tuple(shape) if len(shape) == 3 else (*shape, 1)
+    channels_first = sizes[0] in MODES and sizes[-1] not in MODES
+    if len(sizes) != 3 or (sizes[0] if channels_first else sizes[-1]) not in MODES:
         raise EngineError(f"the model takes samples of shape {tuple(shape)}, which are no images", "give the data as .npz or a function")
+    height, width, channels = (*sizes[1:], sizes[0]) if channels_first else sizes
     wanted = size or (height, width)
     if None in wanted:
         raise EngineError(f"the model is open in the size of its images, {tuple(shape)}", "give `size: [height, width]` beside `images`")
