@@ -196,7 +196,7 @@ def own(folder: Path) -> list[dict[str, Any]]:
 
 
 def step(
-    folder: Path, model: Model, recipe: str, format_: str, source: Any = None, dataset: Any = None, **parameters: Any
+    folder: Path, model: Model, recipe: str, format_: str, source: Any = None, dataset: Any = None, data: Any = None, **parameters: Any
 ) -> dict[str, Any]:
     """One step as the build child makes it."""
     folder.mkdir()
@@ -206,6 +206,7 @@ def step(
         "build": asked.model_dump(),
         "source": source,
         "dataset": dataset,
+        "data": data,
         "folder": str(folder),
         "seed": 0,
     }

@@ -190,5 +190,5 @@ def _verified(name: str, device: str) -> str:
 
 
 def _tensor(spec: Any) -> Tensor:
-    dtype = object if spec.dtype == "string" else spec.dtype
-    return Tensor(name=spec.name, shape=tuple(spec.shape), dtype=np.dtype(dtype))
+    name = getattr(spec.dtype, "name", spec.dtype)  # Keras says it in a word, TensorFlow by a type of its own
+    return Tensor(name=spec.name, shape=tuple(spec.shape), dtype=np.dtype(object if name == "string" else name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,13 +79,15 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         raise EngineError(f"{path.name} is no SavedModel: it holds no {GRAPH_FILE}", KIND[1])
     tf = import_tensorflow()
     with reading(path, *KIND):
+        saved = _content(path)
         if not trusted:
-            _refuse_code(path)
+            _refuse_code(path, saved)
         loaded = tf.saved_model.load(str(path))
         key = _key(path, list(loaded.signatures))
         function = loaded.signatures[key]
         specs = function.structured_input_signature[1]
-        named = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name or keyword) for keyword, spec in specs.items()]
+        names = _names(saved, key)
+        named = [tf.TensorSpec(spec.shape, spec.dtype, name=names.get(keyword, keyword)) for keyword, spec in specs.items()]
         outputs = function.structured_outputs
         return Signature(
             named,
@@ -126,23 +129,33 @@ def _key(path: Path, keys: Sequence[str]) -> str:
         return SERVING
     if len(keys) != 1:
         raise EngineError(
-            f"{path.name} serves {', '.join(sorted(keys)) or 'no signature'}, and none of them is {SERVING!r}",
+            f"{path.name} serves {', '.join(sorted(keys)) + f', and none of them is {SERVING!r}' if keys else 'no signature'}",
             f"save it with signatures={{'{SERVING}': function}}",
         )
     return keys[0]
 
 
-def _refuse_code(path: Path) -> None:
-    found = sorted({node.op for node in _nodes(path)} & set(CODE))
+def _content(path: Path) -> Any:
+    """The file of its graphs."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    return saved_model_pb2.SavedModel.FromString((path / GRAPH_FILE).read_bytes())
+
+
+def _names(saved: Any, key: str) -> dict[str, str]:
+    """The inputs' names in the file, by the keywords that TensorFlow makes of them: it knows letters, digits and underscores alone."""
+    keys = {name for graph in saved.meta_graphs if key in graph.signature_def for name in graph.signature_def[key].inputs}
+    return {re.sub(r"\W", "_", name): name for name in keys}
+
+
+def _refuse_code(path: Path, saved: Any) -> None:
+    found = sorted({node.op for node in _nodes(saved)} & set(CODE))
     if found:
         raise EngineError(f"{path.name} has operators that run code or touch files ({', '.join(found)})", TRUST)
 
 
-def _nodes(path: Path) -> Iterator[Any]:
+def _nodes(saved: Any) -> Iterator[Any]:
     """Every node of its graphs and of their functions."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    saved = saved_model_pb2.SavedModel.FromString((path / GRAPH_FILE).read_bytes())
     for graph in saved.meta_graphs:
         yield from graph.graph_def.node
         for function in graph.graph_def.library.function:
