@@ -48,6 +48,7 @@ CATALOGUE = Catalogue(
     },
     workloads={
         "digits-cnn": WorkloadSpec(name="digits-cnn"),
+        "bare": WorkloadSpec(name="bare", metric=None, data="none", trained=False),
         "zoo": WorkloadSpec(name="zoo", members=("Ant", "Bear"), parameters=ZooOptions, metric=None, data="unlabelled", trained=False),
     },
     broken={"vendor": "plug-in vendor:Engine cannot be imported: ImportError: no libvendor"},

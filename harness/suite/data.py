@@ -118,7 +118,7 @@ def _header(files: Files, place: Place, path: Path) -> list[str] | None:
     """The names of a table's columns."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            row = next(csv.reader([stream.readline(HEADER_BYTES)]), [])
+            row = next(csv.reader([stream.readline(HEADER_BYTES)], skipinitialspace=True), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         files.document.blame(place, f"{path.name} cannot be read as a table: {error}")
         return None
@@ -130,7 +130,9 @@ def _header(files: Files, place: Place, path: Path) -> list[str] | None:
 def _words(path: Path, column: int) -> list[str]:
     """The distinct labels in a column of words, in alphabetical order; empty where they are numbers."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
-        found = sorted({row[column].strip() for row in itertools.islice(csv.reader(stream), 1, None) if len(row) > column})
+        found = sorted(
+            {row[column].strip() for row in itertools.islice(csv.reader(stream, skipinitialspace=True), 1, None) if len(row) > column}
+        )
     try:
         [float(word) for word in found]
     except ValueError:

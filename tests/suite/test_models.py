@@ -65,6 +65,28 @@ def test_the_users_data_replace_those_of_a_family(folder):
     assert sorted(set(recipes(suite))) == ["data", "int8", "onnx", "source", "tflite"]
 
 
+def test_a_built_in_model_may_bring_no_data(folder):
+    """It is measured on noise, and nothing that learns can be made of it."""
+    text = FAMILY.replace("MODEL", "bare")
+    suite = load(folder, text.replace("dense, int8", "dense"))
+    assert recipes(suite)[0] == "source" and {case.dataset_id for case in suite.cases} == {None}
+    assert "int8 needs `data.train`" in complaint(folder, text)
+
+
+def test_pruning_needs_labels(folder):
+    """Which seeded images do not have."""
+    said = complaint(folder, FAMILY.replace("MODEL", "zoo/Ant").replace("int8", "prune"))
+    assert "prune needs labels in `data.train`" in said
+
+
+def test_spaces_after_commas_belong_to_no_name(folder):
+    """As in tables made by hand."""
+    (folder / "train.csv").write_text("a, kind\n1, yes\n2, no\n")
+    model = load(folder, own("train: {csv: train.csv, label: kind}")).models[0]
+    assert model.train.source.options["classes"] == ["no", "yes"]
+    assert model.train.source.options["features"] == {"": ["a"]}
+
+
 @pytest.mark.parametrize(
     ("model", "words"),
     [
