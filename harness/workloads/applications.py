@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import EngineError
 from harness.formats.keras import import_keras
@@ -36,7 +36,15 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     weights: Literal["random", "imagenet"] = Field("random", description="random: by the suite's seed; imagenet: fetched by Keras")
-    image_size: int | None = Field(None, ge=32, le=4096, description="height and width of the images; null: the model's own")
+    image_size: int | None = Field(
+        None, ge=32, le=4096, description="height and width of the images; null: the model's own, which ImageNet's weights want"
+    )
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.weights == "imagenet" and self.image_size is not None:
+            raise ValueError("have the model's own image size with weights: imagenet, so leave image_size out")
+        return self
 
 
 class Applications(Workload):

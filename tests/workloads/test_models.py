@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.workloads.applications import MEMBERS
+from harness.workloads.applications import MEMBERS, Options
 from tests.models import workloads
 
 
@@ -45,3 +45,10 @@ def test_the_users_images_take_the_models_size_and_preparation():
     assert found["shape"] == [1, 32, 32, 3]
     assert found["corner"] == pytest.approx([1, -1, 127 / 127.5 - 1])
     assert found["splits"] == {"test": {"inputs": [{"key": "inputs", "name": None}], "labels": True, "samples": 1}}
+
+
+def test_imagenet_weights_are_of_one_size():
+    """Told with the suite's line, not after a download."""
+    assert Options(image_size=64).weights == "random"
+    with pytest.raises(ValueError, match="leave image_size out"):
+        Options(weights="imagenet", image_size=64)
