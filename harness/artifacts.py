@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harness.errors import StoreError
+from harness.formats.fingerprint import fingerprint
 from harness.schema import Artifact, CacheEntry, Record
 
 DEFAULT_LIMIT_BYTES = 20 * 2**30
@@ -45,12 +45,8 @@ def default_limit_bytes() -> int:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file's content; of a folder: of its files' names and hashes in order."""
-    if path.is_dir():
-        listing = "".join(f"{p.relative_to(path).as_posix()} {sha256_of(p)}\n" for p in sorted(path.rglob("*")) if p.is_file())
-        return hashlib.sha256(listing.encode()).hexdigest()
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hash of the content of a file or a folder."""
+    return fingerprint(path)[0]
 
 
 class Cache:

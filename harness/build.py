@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import os
 import shutil
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +17,18 @@ from harness.child import outcome
 from harness.errors import EngineError
 from harness.formats import keras as keras_files
 from harness.formats import onnx as onnx_files
+from harness.formats import savedmodel as savedmodel_files
 from harness.formats import tflite as tflite_files
+from harness.formats.fingerprint import fingerprint
+from harness.formats.inputs import model_inputs, positions
 from harness.formats.reading import reading
-from harness.schema import Artifact, ArtifactFacts, Build, DataRef, Model, Training
-from harness.variants.base import Job, Recipe, TrainData
+from harness.schema import Artifact, ArtifactFacts, Build, DataSource, Model, Training
+from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.variants.training import fit, seed_everything
-from harness.workloads.base import Workload, arrays_of
+from harness.workloads.base import Split, Workload, arrays_of, described
 from harness.workloads.data import load_array
+from harness.workloads.functions import call
+from harness.workloads.sources import call_data, read_csv, read_images
 
 ONNX_BYTES = 2**31 - 1
 """The most that one protobuf message may hold."""
@@ -40,7 +42,8 @@ class Order:
         model: Without its test data.
         build: The step.
         source: The artifact that goes in; null for the first step of a chain.
-        dataset: Folder with the `.npz` files of a built-in workload; null for the user's own.
+        dataset: Folder with the `.npz` files of the training data, and what is in them; null where the suite names arrays, or none.
+        data: For a build of data: its source; null for any other.
         folder: Where to write; empty.
         seed: For every random choice.
     """
@@ -48,19 +51,20 @@ class Order:
     model: Model
     build: Build
     source: dict[str, Any] | None
-    dataset: Path | None
+    dataset: dict[str, Any] | None
+    data: DataSource | None
     folder: Path
     seed: int
 
     @classmethod
     def of(cls, task: dict[str, Any]) -> Order:
         """From the JSON; test data would be dropped here, had the parent sent any."""
-        dataset = task.get("dataset")
         return cls(
             model=Model(**{**task["model"], "test": None}),
             build=Build(**task["build"]),
             source=task.get("source"),
-            dataset=Path(dataset["path"]) if dataset else None,
+            dataset=task.get("dataset"),
+            data=DataSource(**task["data"]) if task.get("data") else None,
             folder=Path(task["folder"]),
             seed=task.get("seed", 0),
         )
@@ -103,28 +107,42 @@ def build(task: dict[str, Any]) -> Artifact:
     )
 
 
-def fingerprint(path: Path) -> tuple[str, int]:
-    """SHA-256 and size in bytes of a file, or of a folder: the hash of its sorted (name, hash) pairs, and the sum."""
-    if path.is_file():
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
-    whole, size = hashlib.sha256(), 0
-    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
-        sha256, part = fingerprint(file_path)
-        whole.update(f"{file_path.relative_to(path).as_posix()}\0{sha256}\n".encode())
-        size += part
-    return whole.hexdigest(), size
-
-
 # --- the first steps of a chain ------------------------------------------------------------------------------------------
 
 
 def _dataset(order: Order) -> Made:
     """The splits of a built-in workload, a file each."""
-    splits = _workload(order).data()
+    return _written(order, _workload(order).data())
+
+
+def _data(order: Order) -> Made:
+    """One split of the user's samples as arrays; images in the size of the model's input."""
+    assert order.data
+    names, source, workload = order.build.step.parameters["classes"], order.data, _workload(order) if order.model.workload else None
+    if source.kind == "images":
+        split = read_images(source, names, _image_shape(order), order.seed, workload.preprocess if workload else None)
+    elif source.kind == "csv":
+        split = read_csv(source, names)
+    else:
+        split = call_data(source, order.model.folder, trusted=order.model.trusted)
+    return _written(order, {order.build.step.parameters["split"]: split})
+
+
+def _written(order: Order, splits: dict[str, Split]) -> Made:
+    folder = order.folder / "data"
+    folder.mkdir()
     for name, split in splits.items():
-        np.savez(order.folder / f"{name}.npz", allow_pickle=False, **arrays_of(split))
-    return order.folder, ArtifactFacts(), {"samples": {name: len(split.labels) for name, split in splits.items()}}
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays_of(split))
+    return folder, ArtifactFacts(), {"splits": {name: described(split) for name, split in splits.items()}}
+
+
+def _image_shape(order: Order) -> tuple[int | None, ...]:
+    """The shape of the model's only input, without its batch."""
+    assert order.source
+    inputs = model_inputs(Path(order.source["path"]), order.source["format"], trusted=order.model.trusted)
+    if len(inputs) != 1:
+        raise EngineError(f"the model has {len(inputs)} inputs, a folder of images feeds one", "give the data as a function or .npz")
+    return inputs[0].shape[1:]
 
 
 def _train(order: Order) -> Made:
@@ -133,7 +151,7 @@ def _train(order: Order) -> Made:
     seed_everything(order.seed)
     model = workload.model()
     data = _train_data(order)
-    assert data
+    assert data and workload.training
     notes = fit(model, workload.training, data, order.seed)
     path = order.folder / "model.keras"
     model.save(path)
@@ -141,20 +159,43 @@ def _train(order: Order) -> Made:
 
 
 def _workload(order: Order) -> Workload:
-    workload: Workload = plugins.load("workloads", str(order.model.workload))()
-    return workload
+    plugin: type[Workload] = plugins.load("workloads", str(order.model.workload))
+    return plugin(order.model.member, plugin.spec.parameters(**order.model.options) if plugin.spec.parameters else None)
 
 
 def _source(order: Order) -> Made:
-    """The user's own model, checked, in the format that the rest of the harness takes."""
-    take = {"keras": _take_keras, "h5": _take_keras, "python": _take_function, "tflite": _take_tflite, "onnx": _take_onnx}
-    if order.model.format not in take or not order.model.path:
-        raise EngineError(f"models of the format {order.model.format!r} cannot be read", f"convert it to one of {', '.join(take)}")
-    if order.model.format != "python" and not Path(order.model.path).is_file():
-        raise EngineError(f"{order.model.path} is not there, or no file", "correct `path` in the suite")
-    if order.model.format != "python" and fingerprint(Path(order.model.path))[0] != order.model.sha256:
-        raise EngineError(f"{order.model.path} has changed since the suite was read", "start the run again")
-    return take[order.model.format](order)
+    """A model that is not trained here: built in, or the user's own, checked, in the format that the rest of the harness takes."""
+    take = {
+        "workload": _take_workload,
+        "keras": _take_keras,
+        "h5": _take_keras,
+        "python": _take_function,
+        "savedmodel": _take_savedmodel,
+        "tflite": _take_tflite,
+        "onnx": _take_onnx,
+    }
+    format_ = order.model.format
+    if format_ not in take or (format_ != "workload" and not order.model.path):
+        raise EngineError(f"models of the format {format_!r} cannot be read", f"convert it to one of {', '.join(take)}")
+    if format_ not in ("workload", "python"):
+        _check_unchanged(Path(str(order.model.path)), order.model.sha256)
+    return take[format_](order)
+
+
+def _check_unchanged(path: Path, sha256: str) -> None:
+    if not path.exists():
+        raise EngineError(f"{path} is not there", "correct `path` in the suite")
+    if fingerprint(path)[0] != sha256:
+        raise EngineError(f"{path} has changed since the suite was read", "start the run again")
+
+
+def _take_workload(order: Order) -> Made:
+    """A built-in model as it is, its random weights by the seed."""
+    seed_everything(order.seed)
+    model = _workload(order).model()
+    path = order.folder / "model.keras"
+    model.save(path)
+    return path, keras_files.facts(model), {}
 
 
 def _take_keras(order: Order) -> Made:
@@ -172,18 +213,21 @@ def _take_function(order: Order) -> Made:
     """A model that a function of the user's builds: code of theirs, so only with trust."""
     if not order.model.trusted:
         raise EngineError(f"{order.model.path} is code, which is not run without trust", keras_files.TRUST)
-    module, _, name = str(order.model.path).partition(":")
-    sys.path.insert(0, str(Path.cwd()))
     keras = keras_files.import_keras()
-    try:
-        model = getattr(importlib.import_module(module), name)()
-    except Exception as error:  # the user's code may raise anything
-        raise EngineError(f"{order.model.path} failed: {type(error).__name__}: {error}", "run the function by itself") from error
+    model = call(str(order.model.path), order.model.folder)
     if not isinstance(model, keras.Model):
         raise EngineError(f"{order.model.path} gave a {type(model).__name__}", "let it return a Keras model")
     path = order.folder / "model.keras"
     model.save(path)
     return path, keras_files.facts(model), {}
+
+
+def _take_savedmodel(order: Order) -> Made:
+    """The folder as it is."""
+    source, path = Path(str(order.model.path)), order.folder / "model"
+    facts = savedmodel_files.facts(savedmodel_files.load_savedmodel(source, trusted=order.model.trusted))
+    shutil.copytree(source, path)
+    return path, facts, {}
 
 
 def _take_tflite(order: Order) -> Made:
@@ -207,7 +251,7 @@ def _take_onnx(order: Order) -> Made:
         return path, onnx_files.facts(model), {}
 
 
-FIRST_STEPS: dict[str, Callable[[Order], Made]] = {"dataset": _dataset, "train": _train, "source": _source}
+FIRST_STEPS: dict[str, Callable[[Order], Made]] = {"dataset": _dataset, "data": _data, "train": _train, "source": _source}
 
 # --- every later step ----------------------------------------------------------------------------------------------------
 
@@ -236,28 +280,39 @@ def _recipe(order: Order) -> Made:
 
 def _training(order: Order) -> Training:
     """The suite's, or the built-in workload's own."""
-    return order.model.training or (_workload(order).training if order.model.workload else Training())
+    return order.model.training or (_workload(order).training if order.model.workload else None) or Training()
 
 
 def _train_data(order: Order) -> TrainData | None:
-    """The training and validation splits of a built-in workload, or the user's own training arrays."""
-    if order.model.workload:
-        if order.dataset is None:
-            raise EngineError("the build was given no dataset", "this is a bug of the harness: please report it")
-        train, validation = (_split(order.dataset / f"{name}.npz") for name in ("train", "validation"))
-        return TrainData(train.inputs, train.labels, validation)
-    return _arrays(order.model.train) if order.model.train else None
-
-
-def _split(path: Path) -> TrainData:
-    return TrainData([load_array(path, "inputs")], load_array(path, "labels"))
-
-
-def _arrays(data: DataRef) -> TrainData:
+    """The training and validation splits that a build wrote, or the user's own training arrays; null where there are none."""
+    if order.dataset is not None:
+        train, validation = (_split(order, name) for name in ("train", "validation"))
+        return train and replace(train, validation=validation)
+    data = order.model.train
+    if data is None or data.source:
+        return None
     labels = load_array(data.labels.path, data.labels.key) if data.labels else None
-    inputs = [load_array(ref.path, ref.key) for ref in data.inputs]
+    return _checked(order, [load_array(ref.path, ref.key) for ref in data.inputs], [ref.name for ref in data.inputs], labels)
+
+
+def _split(order: Order, name: str) -> TrainData | None:
+    """One split of a built data set; null where it has none of that name."""
+    assert order.dataset is not None
+    path = Path(order.dataset["path"]) / f"{name}.npz"
+    split = order.dataset.get("splits", {}).get(name, {"inputs": [{"key": "inputs", "name": None}], "labels": True})
+    if not path.is_file():
+        return None
+    arrays = [load_array(path, ref["key"]) for ref in split["inputs"]]
+    return _checked(order, arrays, [ref["name"] for ref in split["inputs"]], load_array(path, "labels") if split["labels"] else None)
+
+
+def _checked(order: Order, inputs: Sequence[Array], names: Sequence[str | None], labels: Array | None) -> TrainData:
+    """The arrays in the order of the model's inputs, all of one length."""
     if len({len(array) for array in (*inputs, *([] if labels is None else [labels]))}) > 1:
         raise EngineError("the arrays of `data.train` have different numbers of samples", "the first axis is the sample")
+    if any(names) and order.source:
+        wanted = model_inputs(Path(order.source["path"]), order.source["format"], trusted=order.model.trusted)
+        inputs = [inputs[index] for index in positions([tensor.name for tensor in wanted], names)]
     return TrainData(inputs, labels)
 
 

@@ -30,6 +30,7 @@ from harness.schema import (
     Grid,
     Header,
     Limits,
+    Model,
     Profile,
     Record,
     Status,
@@ -173,8 +174,9 @@ class Campaign:
             )
             self._store(_bare(quoted))
             return
-        if build.parent and build.parent not in self.artifacts:
-            self._store(self._not_begun(task, self._status(build.parent), f"the step before it was not built: {self._why(build.parent)}"))
+        missing = next((b for b in (build.parent, build.data_id) if b and b not in self.artifacts), None)
+        if missing:
+            self._store(self._not_begun(task, self._status(missing), f"the step before it was not built: {self._why(missing)}"))
             return
         with self.cache.workshop() as folder:
             try:
@@ -420,13 +422,17 @@ def _check_files(stored: StoredRun) -> None:
     from harness.artifacts import sha256_of
 
     for model in stored.header.suite.models:
-        refs = [ref for data in (model.train, model.test) if data for ref in (*data.inputs, *([data.labels] if data.labels else []))]
-        files = {ref.path: ref.sha256 for ref in refs}
-        if model.path and model.format != "python":
-            files[model.path] = model.sha256
-        for path, sha256 in files.items():
-            if not Path(path).is_file() or sha256_of(Path(path)) != sha256:
+        for path, sha256 in _files_of(model).items():
+            if not Path(path).exists() or sha256_of(Path(path)) != sha256:
                 raise SuiteError(f"{path} has changed or gone since the run began", "put it back, or start a new run")
+
+
+def _files_of(model: Model) -> dict[str, str]:
+    """Every file and folder of the user's that a model draws on, with the hash it had; functions are left out."""
+    data = [ref for ref in (model.train, model.test) if ref]
+    files = {array.path: array.sha256 for ref in data for array in (*ref.inputs, *([ref.labels] if ref.labels else []))}
+    files |= {ref.source.path: ref.source.sha256 for ref in data if ref.source and ref.source.kind != "function"}
+    return files | ({model.path: model.sha256} if model.path and model.format != "python" else {})
 
 
 def _differences(first: Environment, here: Environment) -> str:

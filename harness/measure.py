@@ -19,12 +19,13 @@ from harness.channel import Parent
 from harness.child import outcome
 from harness.engines.base import Array, Load, Session, Tensor
 from harness.errors import EngineError
+from harness.formats.inputs import positions
 from harness.formats.reading import first_line
 from harness.formats.shapes import fit_shape
 from harness.scenario import SCENARIOS, Completions, shifted
 from harness.schema import Kernel
 from harness.workloads.data import batches, load_array
-from harness.workloads.metrics import METRICS
+from harness.workloads.metrics import Metric, metric_named
 
 QUERY_POOL_BYTES = 64 * 2**20
 QUERY_POOL = 256
@@ -68,22 +69,23 @@ def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], No
     resident_bytes = grown(before_bytes, opened_bytes, loaded_bytes, rss_bytes())
     offer(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
     facts = session.facts()
-    scored = 0
+    scored, metric = 0, None
     if labels is not None:
-        scored = choose_output(session.outputs, answers, task["metric"], labels, task["batch_size"])
+        metric = metric_named(task["metric"], task.get("metric_direction", "higher"), task.get("code_folder"))
+        scored = choose_output(session.outputs, answers, task["metric"], metric, references(metric, data, labels), task["batch_size"])
         facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
     channel.send("ready", first_query_s=first_query_s, precision=session.precision(), facts=facts)
     completions = answer(channel, session, queries, task["scenario"])
     np.save(task["completions_path"], np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
-    if labels is not None:
+    if labels is not None and metric is not None:
         channel.mark("quality")
         given = answers_to(session, batches(data, task["batch_size"]), task["batch_size"], scored)[: len(labels)]
-        per_sample = METRICS[task["metric"]].per_sample(given, labels)
+        per_sample = scores(metric, given, data, labels)
         np.save(task["per_sample_path"], per_sample)
         keep_outputs(given, task)
         channel.mark("quality_end")
-        quality = summary(task["metric"], per_sample)
+        quality = summary(task["metric"], metric, per_sample)
     elif task.get("outputs_path"):
         channel.mark("quality")
         answer_unlabelled(session, data, answers, task)
@@ -135,7 +137,8 @@ def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_si
             f"the model has {len(inputs)} inputs ({_names(inputs)}), the data {len(refs)} arrays",
             "list one array for each input, in this order",
         )
-    arrays = [load_array(ref["path"], ref["key"]) for ref in _in_order(inputs, refs)]
+    order = positions([tensor.name for tensor in inputs], [ref.get("name") for ref in refs])
+    arrays = [load_array(refs[index]["path"], refs[index]["key"]) for index in order]
     if len({array.shape[:1] for array in arrays}) > 1 or not all(array.ndim and len(array) for array in arrays):
         raise EngineError(
             f"the input arrays have {[array.shape[:1] for array in arrays]} samples", "the first axis is the sample, and of one length"
@@ -151,24 +154,6 @@ def load_labels(task: dict[str, Any], data: Sequence[Array]) -> Array | None:
     if labels.shape[:1] != (len(data[0]),):
         raise EngineError(f"labels of shape {labels.shape} for {len(data[0])} samples", "the first axis of inputs and labels is the sample")
     return labels
-
-
-def _in_order(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The references in the order of the inputs they name; as they are where they name none."""
-    if not any(ref.get("name") for ref in refs):
-        return list(refs)
-    named = {ref.get("name"): ref for ref in refs}
-    found = [named.get(tensor.name) or named.get(_plain(tensor.name)) for tensor in inputs]
-    if None in found or len(named) < len(refs):
-        raise EngineError(
-            f"the data name {', '.join(map(str, named))}, the model's inputs are {_names(inputs)}", "name each input once, or none"
-        )
-    return [ref for ref in found if ref]
-
-
-def _plain(name: str) -> str:
-    """An input's name without what TensorFlow's converter adds: `serving_default_x:0` -> `x`."""
-    return name.removeprefix("serving_default_").split(":")[0]
 
 
 def _names(tensors: Sequence[Tensor]) -> str:
@@ -264,8 +249,21 @@ def _over(channel: Parent, until_s: float) -> bool:
 # --- quality ------------------------------------------------------------------------------------------------------------
 
 
-def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], metric: str, labels: Array, batch_size: int) -> int:
+def references(metric: Metric, data: Sequence[Array], labels: Array) -> Array:
+    """What a metric compares the outputs with, first axis the sample."""
+    return labels if metric.against == "labels" else data[0]
+
+
+def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str, metric: Metric, labels: Array, batch_size: int) -> int:
     """The output that the metric can compare with the labels, tried on the sample with the largest label: before others one with a number for each class.
+
+    Args:
+        outputs: Of the model.
+        answers: One array for each, to one query.
+        name: Of the metric.
+        metric: The metric.
+        labels: Or whatever it compares with, first axis the sample.
+        batch_size: Samples a query.
 
     Raises:
         EngineError: None can be, each with its reason.
@@ -277,13 +275,13 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], metric: s
     reasons = []
     for index in sorted(range(len(outputs)), key=lambda i: np.size(answers[i]) != classes * batch_size):
         try:
-            METRICS[metric].per_sample(decoded(outputs[index], answers[index], batch_size)[:1], labels[hardest : hardest + 1])
+            metric.per_sample(decoded(outputs[index], answers[index], batch_size)[:1], labels[hardest : hardest + 1])
         except EngineError as error:
             reasons.append(f"{outputs[index].name}: {error.what}")
         else:
             return index
     raise EngineError(
-        f"{metric} cannot be measured: {'; '.join(reasons)}", "correct `data.test.labels`, or leave the metric out (`metric: null`)"
+        f"{name} cannot be measured: {'; '.join(reasons)}", "correct `data.test.labels`, or leave the metric out (`metric: null`)"
     )
 
 
@@ -301,6 +299,12 @@ def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
     if values.shape[:1] != (batch_size,):
         raise EngineError(f"its shape {values.shape} has no row for each of {batch_size} samples")
     return values
+
+
+def scores(metric: Metric, given: Array, data: Sequence[Array], labels: Array) -> Array:
+    """The metric for each sample, shape (n,), of what an output said to the whole test set."""
+    numbers = metric.per_sample(given, references(metric, data, labels))
+    return metric.across(numbers, labels) if metric.across else numbers
 
 
 def answers_to(
@@ -363,9 +367,9 @@ def keep_outputs(given: Array, task: dict[str, Any]) -> None:
     np.save(task["outputs_path"], values[: OUTPUT_BYTES // max(1, values[:1].nbytes)])
 
 
-def summary(metric: str, per_sample: Array) -> dict[str, Any]:
+def summary(name: str, metric: Metric, per_sample: Array) -> dict[str, Any]:
     """The quality as the record has it."""
-    return {"metric": metric, "direction": METRICS[metric].direction, "value": float(np.mean(per_sample)), "samples": len(per_sample)}
+    return {"metric": name, "direction": metric.direction, "value": float(np.mean(per_sample)), "samples": len(per_sample)}
 
 
 def peak_memory_bytes() -> int | None:

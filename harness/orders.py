@@ -30,12 +30,13 @@ def build_order(build: Build, suite: Suite, artifacts: Mapping[str, Artifact], f
         EngineError: The recipe has a virtual environment of its own, which is not there.
     """
     source = artifacts.get(build.parent) if build.parent else None
-    dataset = artifacts.get(_first(suite, build).build_id)
+    dataset = artifacts.get(build.data_id or _first(suite, build).build_id)
     task = {
         "model": suite.model(build.model).model_dump(mode="json", exclude={"test"}),
         "build": build.model_dump(mode="json"),
         "source": {"path": source.path, "format": source.format, "facts": source.facts.model_dump()} if source else None,
-        "dataset": {"path": dataset.path} if dataset and dataset.format == "npz" else None,
+        "dataset": {"path": dataset.path, "splits": dataset.notes.get("splits", {})} if dataset and dataset.format == "npz" else None,
+        "data": _data_source(suite.model(build.model), build),
         "folder": str(folder),
         "seed": suite.seed,
         "memory_bytes": memory_bytes,
@@ -69,7 +70,9 @@ def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memo
         "inputs": inputs,
         "labels": labels,
         "metric": model.metric if labels and not engine.spec.simulated else None,
+        "metric_direction": model.metric_direction,
         "trusted": model.trusted,
+        "code_folder": model.folder,
         "memory_bytes": memory_bytes if case.device == "cpu" else None,
     }
     return Order(
@@ -113,11 +116,21 @@ def _first(suite: Suite, build: Build) -> Build:
     return build
 
 
+def _data_source(model: Model, build: Build) -> dict[str, Any] | None:
+    """What a build of data turns into arrays: one split, so that the build of one never hears of the other; null for any other build."""
+    if build.step.recipe != "data":
+        return None
+    ref = model.test if build.step.parameters["split"] == "test" else model.train
+    assert ref and ref.source
+    return ref.source.model_dump(mode="json")
+
+
 def _test_data(model: Model, dataset: Artifact | None) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
     """Where the measuring child finds its inputs and labels."""
     if dataset:
         path = str(Path(dataset.path) / "test.npz")
-        return [{"path": path, "key": "inputs", "name": None}], {"path": path, "key": "labels"}
+        split = dataset.notes.get("splits", {}).get("test", {"inputs": [{"key": "inputs", "name": None}], "labels": True})
+        return [{"path": path, **ref} for ref in split["inputs"]], {"path": path, "key": "labels"} if split["labels"] else None
     if model.test is None:
         return [], None
     inputs = [{"path": ref.path, "key": ref.key, "name": ref.name} for ref in model.test.inputs]

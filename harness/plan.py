@@ -70,6 +70,7 @@ def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
             needed.add(build_id)
             if build_id not in cached:
                 need(by_id[build_id].parent)
+                need(by_id[build_id].data_id)
 
     for case in suite.cases:
         need(case.build_id)

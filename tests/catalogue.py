@@ -24,11 +24,18 @@ class OrtOptions(BaseModel):
     graph_optimization: Literal["disable", "basic", "all"] = "all"
 
 
+class ZooOptions(BaseModel):
+    """As a family of models has them."""
+
+    model_config = ConfigDict(extra="forbid")
+    weights: Literal["random", "imagenet"] = "random"
+
+
 CATALOGUE = Catalogue(
     engines={
         "litert": EngineSpec(name="litert", formats=("tflite",)),
         "onnxruntime": EngineSpec(name="onnxruntime", formats=("onnx",), parameters=OrtOptions),
-        "tensorflow": EngineSpec(name="tensorflow", formats=("keras",), devices=("cpu", "gpu")),
+        "tensorflow": EngineSpec(name="tensorflow", formats=("keras", "savedmodel"), devices=("cpu", "gpu")),
         "null": EngineSpec(name="null", formats=("*",), simulated=True),
     },
     sensors={},
@@ -36,9 +43,13 @@ CATALOGUE = Catalogue(
         "float16": VariantSpec(name="float16", conversions=(("keras", "tflite"), ("onnx", "onnx"))),
         "int8": VariantSpec(name="int8", conversions=(("keras", "tflite"), ("onnx", "onnx")), needs=("train",)),
         "prune": VariantSpec(name="prune", conversions=(("keras", "keras"),), needs=("train", "labels"), parameters=PruneParameters),
-        "tflite": VariantSpec(name="tflite", conversions=(("keras", "tflite"),), exporter=True),
-        "onnx": VariantSpec(name="onnx", conversions=(("keras", "onnx"),), exporter=True),
+        "tflite": VariantSpec(name="tflite", conversions=(("keras", "tflite"), ("savedmodel", "tflite")), exporter=True),
+        "onnx": VariantSpec(name="onnx", conversions=(("keras", "onnx"), ("savedmodel", "onnx")), exporter=True),
     },
-    workloads={"digits-cnn": WorkloadSpec(name="digits-cnn")},
+    workloads={
+        "digits-cnn": WorkloadSpec(name="digits-cnn"),
+        "bare": WorkloadSpec(name="bare", metric=None, data="none", trained=False),
+        "zoo": WorkloadSpec(name="zoo", members=("Ant", "Bear"), parameters=ZooOptions, metric=None, data="unlabelled", trained=False),
+    },
     broken={"vendor": "plug-in vendor:Engine cannot be imported: ImportError: no libvendor"},
 )

@@ -181,10 +181,11 @@ def hostile(keras: Any, folder: Path) -> dict[str, Any]:
 
 def digits(folder: Path) -> dict[str, Any]:
     """The built-in model, built from its data set without the test file there."""
-    model = Model(name="digits-cnn", workload="digits-cnn", format="workload", sha256="-")
+    model = Model(name="digits-cnn", workload="digits-cnn", brings="labelled", trains=True, format="workload", sha256="-")
     data = step(folder / "digits-data", model, "dataset", "npz")
-    test = dict(np.load(folder / "digits-data" / "test.npz"))
-    (folder / "digits-data" / "test.npz").unlink()
+    test_file = Path(data["path"]) / "test.npz"
+    test = dict(np.load(test_file))
+    test_file.unlink()
     trained = step(folder / "digits", model, "train", "keras", source=data, dataset=data)
     right = load_keras(folder / "digits" / "model.keras").predict(test["inputs"], verbose=0).argmax(1) == test["labels"]
     return {**trained, "test_accuracy": float(right.mean())}
@@ -208,7 +209,7 @@ def own(folder: Path) -> list[dict[str, Any]]:
 
 
 def step(
-    folder: Path, model: Model, recipe: str, format_: str, source: Any = None, dataset: Any = None, **parameters: Any
+    folder: Path, model: Model, recipe: str, format_: str, source: Any = None, dataset: Any = None, data: Any = None, **parameters: Any
 ) -> dict[str, Any]:
     """One step as the build child makes it."""
     folder.mkdir()
@@ -218,6 +219,7 @@ def step(
         "build": asked.model_dump(),
         "source": source,
         "dataset": dataset,
+        "data": data,
         "folder": str(folder),
         "seed": 0,
     }

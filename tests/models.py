@@ -16,13 +16,7 @@ from filelock import FileLock
 @cache
 def models() -> Path:
     """The folder of the models."""
-    folder = Path(os.environ["HARNESS_TEST_MODELS"])
-    with FileLock(folder / ".lock"):
-        if not (folder / "said.json").exists():
-            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-            done = subprocess.run([sys.executable, "-m", "tests.make_models", str(folder)], env=environment, capture_output=True, text=True)
-            assert done.returncode == 0, done.stderr[-4000:]
-    return folder
+    return _made("tests.make_models", "said.json")
 
 
 @cache
@@ -30,3 +24,21 @@ def said() -> dict[str, Any]:
     """What the child said of them."""
     found: dict[str, Any] = json.loads((models() / "said.json").read_text())
     return found
+
+
+@cache
+def workloads() -> dict[str, Any]:
+    """What the child said of the built-in workloads and of SavedModels; they lie in the same folder."""
+    found: dict[str, Any] = json.loads((_made("tests.make_workloads", "workloads.json") / "workloads.json").read_text())
+    return found
+
+
+def _made(module: str, last: str) -> Path:
+    """The folder, once a child has written everything into it, whose last word is a file of that name."""
+    folder = Path(os.environ["HARNESS_TEST_MODELS"])
+    with FileLock(folder / f".{module}.lock"):
+        if not (folder / last).exists():
+            environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+            done = subprocess.run([sys.executable, "-m", module, str(folder)], env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr[-4000:]
+    return folder

@@ -37,6 +37,21 @@ def test_what_is_kept_is_found_with_its_record(tmp_path):
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".building")] == []
 
 
+def test_a_folder_is_found_again(tmp_path):
+    """Until a file in it has changed, or has another name."""
+    cache = Cache(tmp_path)
+    with cache.workshop() as folder:
+        path = folder / "data"
+        path.mkdir()
+        (path / "test.npz").write_bytes(b"arrays")
+        record = factories.build_record()
+        artifact = record.artifact.model_copy(update={"build_id": "a", "path": str(path), "sha256": sha256_of(path)})
+        cache.keep(folder, record.model_copy(update={"artifact": artifact, "build_id": "a"}))
+    assert cache.find("a")
+    (tmp_path / "a" / "data" / "test.npz").rename(tmp_path / "a" / "data" / "train.npz")
+    assert cache.find("a") is None
+
+
 def test_a_changed_artifact_is_not_found(tmp_path):
     """One byte is enough."""
     cache = Cache(tmp_path)

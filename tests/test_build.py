@@ -49,9 +49,9 @@ def test_the_data_set_has_three_splits_that_share_nothing(tmp_path):
     data = tmp_path / "data"
     record = made(data, DIGITS, "dataset", "npz")
     assert record.status == "ok", record.reason
-    assert (record.artifact.sha256, record.artifact.bytes) == fingerprint(data)
+    assert (record.artifact.sha256, record.artifact.bytes) == fingerprint(data / "data")
     assert [phase.name for phase in record.phases] == ["build"]
-    splits = {name: rows_sha256(np.load(data / f"{name}.npz")["inputs"]) for name in ("train", "validation", "test")}
+    splits = {name: rows_sha256(np.load(data / "data" / f"{name}.npz")["inputs"]) for name in ("train", "validation", "test")}
     assert not splits["test"] & (splits["train"] | splits["validation"])
 
 

@@ -21,6 +21,7 @@ from harness.measure import choose_output, decoded, fit, grown, load_data, make_
 from harness.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Limits, Record, Task
 from harness.sensors.base import Sensor
+from harness.workloads.metrics import METRICS
 from tests.models import models
 from tests.onnx_models import save
 from tests.rogue import install
@@ -386,7 +387,7 @@ def test_a_name_that_is_no_input_is_refused(tmp_path):
 def test_the_scored_output(outputs, labels, chosen):
     """Boxes, maps and masks are passed over; a class number, a row without its batch and a scalar are taken."""
     tensors = [Tensor(f"o{i}", (), np.dtype(np.float32)) for i in range(len(outputs))]
-    assert choose_output(tensors, outputs, "accuracy", labels, 1) == chosen
+    assert choose_output(tensors, outputs, "accuracy", METRICS["accuracy"], labels, 1) == chosen
 
 
 def test_outputs_are_copied_and_have_a_row_for_each_sample():

@@ -1,9 +1,9 @@
-"""TensorFlow: a `.keras` file -> a session on CPU or GPU, as a `tf.function` (XLA as an option) or eagerly."""
+"""TensorFlow: a `.keras` file or a SavedModel -> a session on CPU or GPU, as a `tf.function` (XLA as an option) or eagerly."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from harness.engines.base import Array, Engine, Load, Session, Tensor, check_bat
 from harness.errors import EngineError
 from harness.formats.keras import import_keras, load_keras
 from harness.formats.reading import first_line
+from harness.formats.savedmodel import load_savedmodel
 from harness.schema import EngineSpec
 
 
@@ -32,7 +33,7 @@ class TensorFlow(Engine):
         summary="TensorFlow, tf.function or eager",
         packages=("tensorflow", "tensorflow-cpu", "keras"),
         extra="tensorflow",
-        formats=("keras",),
+        formats=("keras", "savedmodel"),
         devices=("cpu", "gpu"),
         parameters=Options,
     )
@@ -61,24 +62,52 @@ class TensorFlow(Engine):
 
         _limit_threads(tf, intra_op, load.options.inter_op)
         _choose_device(tf, load.device)
-        return TensorFlowSession(tf, load_keras(load.path, trusted=load.trusted), load)
+        return TensorFlowSession(tf, _program(load), load)
+
+
+class Program(NamedTuple):
+    """What is run, whatever file it came from.
+
+    Attributes:
+        inputs: With name, shape and dtype each; the first axis is the batch.
+        outputs: Likewise.
+        call: Takes a tensor for each input, gives one for each output.
+        precision: The type that it computes in; null where it does not tell.
+    """
+
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    call: Callable[..., Sequence[Any]]
+    precision: str | None
+
+
+def _program(load: Load) -> Program:
+    """The model in a file, or the signature that a SavedModel serves."""
+    if load.format == "savedmodel":
+        signature = load_savedmodel(load.path, trusted=load.trusted)
+        return Program(signature.inputs, signature.outputs, signature, signature.weights_type)
+    model = load_keras(load.path, trusted=load.trusted)
+    single = len(model.inputs) == 1
+
+    def call(*inputs: Any) -> Sequence[Any]:
+        import tensorflow as tf
+
+        return list(tf.nest.flatten(model(inputs[0] if single else list(inputs), training=False)))
+
+    return Program(model.inputs, model.outputs, call, str(model.dtype_policy.compute_dtype) if model.weights else None)
 
 
 class TensorFlowSession(Session):
     """A traced model, or the model itself."""
 
-    def __init__(self, tf: Any, model: Any, load: Load) -> None:
-        self._tf, self._load = tf, load
-        specs = list(model.inputs)
-        self._single = len(specs) == 1
-        self.inputs: Sequence[Tensor] = [_tensor(spec) for spec in specs]
+    def __init__(self, tf: Any, program: Program, load: Load) -> None:
+        self._load, self._program = load, program
+        self.inputs: Sequence[Tensor] = [_tensor(spec) for spec in program.inputs]
         check_batch(self.inputs, load.batch_size)
-        self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in model.outputs]
-        self._weights = {str(weight.dtype) for weight in model.weights}
-        self._model = model
+        self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in program.outputs]
         self._convert = tf.convert_to_tensor
         # A device scope would cost 3 % of a small model's call; only the case's device is visible, and the first answer's device is checked.
-        self._answer = self._eager if load.options.mode == "eager" else _traced(tf, self._eager, specs, load)
+        self._answer = program.call if load.options.mode == "eager" else _traced(tf, program, load)
         self._on = ""
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
@@ -90,23 +119,21 @@ class TensorFlowSession(Session):
 
     def precision(self) -> str | None:
         """The type of the weights and of what is computed with them."""
-        policy = self._model.dtype_policy
-        return str(policy.compute_dtype) if self._weights else None
+        return self._program.precision
 
     def facts(self) -> dict[str, Any]:
         """Mode, XLA, the device that the outputs were on, threads."""
         return {**self._load.options.model_dump(), "device": self._on or None, "threads": self._load.threads}
 
-    def _eager(self, *inputs: Any) -> Sequence[Any]:
-        answer = self._model(inputs[0] if self._single else list(inputs), training=False)
-        return list(self._tf.nest.flatten(answer))
 
-
-def _traced(tf: Any, function: Any, specs: Sequence[Any], load: Load) -> Any:
-    """The function as one graph for this batch."""
-    signature = [tf.TensorSpec([load.batch_size, *spec.shape[1:]], spec.dtype, name=f"input_{i}") for i, spec in enumerate(specs)]
+def _traced(tf: Any, program: Program, load: Load) -> Any:
+    """The program as one graph for this batch; an input without a batch keeps its shape."""
+    signature = [
+        tf.TensorSpec([load.batch_size, *spec.shape[1:]] if len(spec.shape) else [], spec.dtype, name=f"input_{i}")
+        for i, spec in enumerate(program.inputs)
+    ]
     try:
-        return tf.function(function, jit_compile=load.options.xla or None).get_concrete_function(*signature)
+        return tf.function(program.call, jit_compile=load.options.xla or None).get_concrete_function(*signature)
     except Exception as error:  # a layer that cannot be traced raises what it likes
         raise EngineError(f"TensorFlow cannot trace the model: {first_line(error)}", "try mode: eager") from error
 
@@ -165,5 +192,5 @@ def _verified(name: str, device: str) -> str:
 
 
 def _tensor(spec: Any) -> Tensor:
-    dtype = object if spec.dtype == "string" else spec.dtype
-    return Tensor(name=spec.name, shape=tuple(spec.shape), dtype=np.dtype(dtype))
+    name = getattr(spec.dtype, "name", spec.dtype)  # Keras says it in a word, TensorFlow by a type of its own
+    return Tensor(name=spec.name, shape=tuple(spec.shape), dtype=np.dtype(object if name == "string" else name))

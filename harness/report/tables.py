@@ -41,6 +41,9 @@ def readable(rows: Sequence[Row], *, brief: bool = False, without: Collection[st
     time = Scale((row["latency_p50_s"] for row in rows), "s")
     cells = [_cells(row, energy, time, brief=brief) for row in rows]
     kinds = {row["energy_kind"] for row in rows if row["energy_j"] is not None}
+    metrics = {row["quality_metric"] for row in rows if row["quality_metric"]}
+    if len(metrics) > 1 and not brief:
+        cells = [{**cell, "quality": _named(cell["quality"], row["quality_metric"])} for cell, row in zip(cells, rows, strict=True)]
     if "interval" in without:
         cells = [{**cell, "quality": cell["quality"].split(" ")[0]} for cell in cells]
     constant = [name for name in ("model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1 or name in without]
@@ -50,7 +53,7 @@ def readable(rows: Sequence[Row], *, brief: bool = False, without: Collection[st
     kind = f"{next(iter(kinds))}\n" if brief and len(kinds) == 1 else ""
     shown = [name for name in HEADINGS if name not in (*constant, *without) and not (kind and name == "kind")]
     headings = {
-        "quality": next((row["quality_metric"] for row in rows if row["quality_metric"]), "quality"),
+        "quality": next(iter(metrics)) if len(metrics) == 1 else "quality",
         "latency p50": f"p50, {time.unit}" if brief else f"latency p50, {time.unit}",
         "energy": f"{kind}{energy.unit}/inf." if brief else f"energy, {energy.unit} / inference",
         "vs dense": "vs\ndense" if brief else "energy vs dense",
@@ -74,6 +77,11 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, st
 def kind_of(row: Row) -> str:
     """`counter`, or `counter, calibrated`: where the joules come from."""
     return f"{row['energy_kind']}, calibrated" if row["calibrated"] else str(row["energy_kind"])
+
+
+def _named(text: str, metric: str | None) -> str:
+    """A quality with its metric, where a table holds several."""
+    return f"{text} {metric}" if metric else text
 
 
 def remarks(row: Row) -> str:

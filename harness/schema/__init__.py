@@ -23,7 +23,22 @@ from harness.schema.run import (
     Record,
     StoredRun,
 )
-from harness.schema.suite import PROFILES, ArrayRef, Build, Case, DataRef, Impossible, Limits, Model, Profile, Step, Suite, Task, Training
+from harness.schema.suite import (
+    PROFILES,
+    ArrayRef,
+    Build,
+    Case,
+    DataRef,
+    DataSource,
+    Impossible,
+    Limits,
+    Model,
+    Profile,
+    Step,
+    Suite,
+    Task,
+    Training,
+)
 
 __all__ = [
     "KINDS",
@@ -38,6 +53,7 @@ __all__ = [
     "Case",
     "Catalogue",
     "DataRef",
+    "DataSource",
     "Domain",
     "EngineSpec",
     "Environment",

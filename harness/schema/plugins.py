@@ -64,9 +64,16 @@ class VariantSpec(PluginSpec):
 
 
 class WorkloadSpec(PluginSpec):
-    """A built-in model with its data and its quality metric."""
+    """A built-in model with its data and its quality metric, or a family of such models."""
 
-    metric: str = "accuracy"
+    metric: str | None = "accuracy"
+    """Null where the data have no labels."""
+    members: tuple[str, ...] = ()
+    """The models of a family, named `family/member` in a suite; empty: the plug-in is one model."""
+    data: Literal["labelled", "unlabelled", "none"] = "labelled"
+    """What it brings; where it is labelled the suite brings none."""
+    trained: bool = True
+    """Whether the model is trained on those data before anything else."""
     version: int = 1
 
 

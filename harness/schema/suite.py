@@ -72,11 +72,36 @@ class ArrayRef(Noun):
     """The model input it feeds; null: by position."""
 
 
-class DataRef(Noun):
-    """Arrays of the user's `.npz` files: absolute path, key and content hash for each input in the model's order, and for the labels."""
+class DataSource(Noun):
+    """Samples that are no arrays yet: a build of their own writes them as `.npz`, once."""
 
-    inputs: tuple[ArrayRef, ...]
+    kind: Literal["images", "csv", "function"]
+    path: str
+    """Absolute path of the folder or table, or `package.module:function`."""
+    sha256: str
+    """Of the content; of a function that of the code beside the suite."""
+    labelled: bool = True
+    """Whether labels come with it; a function's are known only once it has run."""
+    options: dict[str, Any] = {}
+    """As the suite says: columns, scale, size."""
+
+
+class DataRef(Noun):
+    """The user's samples: arrays in `.npz` files (absolute path, key and content hash for each input in the model's order, and for the labels), or a source."""
+
+    inputs: tuple[ArrayRef, ...] = ()
     labels: ArrayRef | None = None
+    source: DataSource | None = None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether labels come with the samples."""
+        return self.source.labelled if self.source else self.labels is not None
+
+    def content(self) -> dict[str, Any]:
+        """What makes the data the same on another machine: not their paths."""
+        content = self.model_dump(mode="json", exclude={"inputs": {"__all__": {"path"}}, "labels": {"path"}, "source": {"path"}})
+        return {name: value for name, value in content.items() if (name, value) != ("source", None)}
 
 
 class Training(Noun):
@@ -96,17 +121,31 @@ class Model(Noun):
 
     name: str
     workload: str | None = None
+    """The plug-in that brings a built-in model."""
+    member: str | None = None
+    """Which model of a plug-in that brings several."""
+    options: dict[str, Any] = {}
+    """Of the plug-in."""
     path: str | None = None
-    """Absolute path of the user's file, or `package.module:function`."""
+    """Absolute path of the user's file or folder, or `package.module:function`."""
     format: str
-    """keras, h5, tflite, onnx; `python` for a function; `workload` for a built-in one."""
+    """keras, h5, savedmodel, tflite, onnx; `python` for a function; `workload` for a built-in one."""
     sha256: str
-    """Of the file; for a built-in model of its name and version."""
+    """Of the content; for a built-in model of its name, options and version."""
     train: DataRef | None = None
     test: DataRef | None = None
+    brings: Literal["labelled", "unlabelled"] | None = None
+    """The data that a built-in model brings with it; null: none, or the user's are used."""
+    trains: bool = False
+    """Whether a built-in model is trained first."""
     metric: str | None = "accuracy"
+    """Name of a metric, or `package.module:function`; null: no quality of its own."""
+    metric_direction: Literal["higher", "lower"] = "higher"
+    """Which is better; for a function of the user's."""
     training: Training | None = None
     trusted: bool = False
+    folder: str | None = None
+    """Where the user's functions are looked for: the suite's folder."""
 
 
 class Build(Noun):
@@ -115,9 +154,11 @@ class Build(Noun):
     build_id: str
     model: str
     step: Step
-    """recipe `train` or `source` at the start of a chain, then variants and exporters."""
+    """recipe `dataset`, `train` or `source` at the start of a chain, then variants and exporters; `data` for the user's samples."""
     parent: str | None = None
     """The build whose artifact goes in; null for the first step."""
+    data_id: str | None = None
+    """The build that wrote the training data it learns from; null: none, or those at the start of its own chain."""
     format: str
     """What comes out."""
     lineage: tuple[str, ...] = ()
@@ -140,7 +181,7 @@ class Case(Noun):
     build_id: str
     """The build whose artifact it runs."""
     dataset_id: str | None = None
-    """The build that wrote the data of a built-in model; null for the user's own."""
+    """The build that wrote its test data; null where the suite names arrays, or none."""
     baseline_case_id: str | None
     """Dense on the same engine, device, batch, threads and scenario; null where the suite has none."""
 

@@ -20,6 +20,7 @@ from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parame
 SCENARIOS = ("single_stream", "offline")
 # What it takes to begin a chain; their versions belong to what comes out.
 FIRST_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "scikit-learn")
+DATA_PACKAGES = ("numpy", "pandas", "pillow")
 
 
 class Variant(NamedTuple):
@@ -143,8 +144,10 @@ class _Expansion:
         """Whether the model has the training data that the variant needs; test data never enters a build."""
         for step in variant.steps:
             needs = self.catalogue.variants[step.recipe].needs
-            lacks_labels = "labels" in needs and model.train is not None and model.train.labels is None
-            if model.workload is None and needs and (model.train is None or lacks_labels):
+            labelled = model.train.labelled if model.train else model.brings == "labelled"
+            has_data = model.train is not None or model.brings is not None
+            lacks_labels = "labels" in needs and has_data and not labelled
+            if needs and (not has_data or lacks_labels):
                 what = "labels in `data.train`" if lacks_labels else "`data.train`"
                 self.document.blame(
                     (*place, "variants"),
@@ -191,7 +194,7 @@ class _Expansion:
             threads=threads,
             scenario=scenario,
             build_id=builds[-1].build_id,
-            dataset_id=builds[0].build_id if model.workload else None,
+            dataset_id=self._test_data_id(model, builds[0]),
             baseline_case_id=f"{model.name}/dense/{rest}",
         )
 
@@ -201,6 +204,7 @@ class _Expansion:
         for hop in route:
             spec = self.catalogue.variants.get(hop.step.recipe)
             needs_data = bool(spec and spec.needs)
+            data_id = self._data_build(model, "train", chain[0]).build_id if needs_data and model.train and model.train.source else None
             content = {
                 "model": model.sha256,
                 "parent": chain[-1].build_id if chain else None,
@@ -210,9 +214,7 @@ class _Expansion:
                 "packages": venvs.versions(spec.venv, spec.packages)
                 if spec and spec.venv
                 else _versions(spec.packages if spec else FIRST_PACKAGES),
-                "data": model.train.model_dump(mode="json", exclude={"inputs": {"__all__": {"path"}}, "labels": {"path"}})
-                if needs_data and model.train
-                else None,
+                "data": model.train.content() if needs_data and model.train else None,
                 "training": model.training.model_dump(mode="json") if needs_data and model.training else None,
                 "seed": self.seed,
                 "trusted": model.trusted,
@@ -222,16 +224,52 @@ class _Expansion:
                 model=model.name,
                 step=hop.step,
                 parent=chain[-1].build_id if chain else None,
+                data_id=data_id,
                 format=hop.format,
                 lineage=(*(chain[-1].lineage if chain else ()), self._lineage_text(hop, spec)),
             )
             chain.append(self.builds.setdefault(build.build_id, build))
         return chain
 
+    def _test_data_id(self, model: Model, first: Build) -> str | None:
+        """The build that writes the test data; null where they are arrays already, or none."""
+        if model.brings:
+            return first.build_id
+        return self._data_build(model, "test", first).build_id if model.test and model.test.source else None
+
+    def _data_build(self, model: Model, split: str, source: Build) -> Build:
+        """The build that turns one split of the user's samples into arrays; images take their size from the model.
+
+        Args:
+            model: Whose data.
+            split: train or test: never both in one, so that none sees the other's.
+            source: The first build of the model.
+        """
+        data = getattr(model, split)
+        sized = data.source.kind == "images"
+        names = class_names(model, split)
+        parent = source.build_id if sized else None
+        content = [parent, split, data.content(), names, _versions(DATA_PACKAGES), self.seed if sized else None, model.trusted]
+        build = Build(
+            build_id=_hash(content)[:24],
+            model=model.name,
+            step=Step(recipe="data", parameters={"split": split, "classes": names}),
+            parent=parent,
+            format="npz",
+            lineage=(*(source.lineage if sized else ()), f"data({split})"),
+        )
+        return self.builds.setdefault(build.build_id, build)
+
     @staticmethod
     def _lineage_text(hop: Hop, spec: VariantSpec | None) -> str:
         text = _call(hop.step.recipe, spec.parameters if spec else None, hop.step.parameters)
         return f"{text} ({hop.format})" if hop.step.recipe not in ("dataset", "train") else text
+
+
+def class_names(model: Model, split: str) -> list[str]:
+    """The classes of a split in the order of their numbers: those of the training data, so that both splits number alike."""
+    refs = [ref for ref in (model.train, getattr(model, split)) if ref and ref.source]
+    return next((list(ref.source.options["classes"]) for ref in refs if ref.source and ref.source.options.get("classes")), [])
 
 
 def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec]) -> list[Hop] | str:
@@ -242,11 +280,8 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
     Returns:
         The hops from the first build on, or the reason why there is none.
     """
-    start = (
-        [Hop(Step(recipe="dataset"), "npz"), Hop(Step(recipe="train"), "keras")]
-        if model.workload
-        else [Hop(Step(recipe="source"), _native(model.format))]
-    )
+    data = [Hop(Step(recipe="dataset"), "npz")] if model.brings else []
+    start = [*data, Hop(Step(recipe="train" if model.trains else "source"), _native(model.format))]
     exporters = {name: spec for name, spec in variants.items() if spec.exporter}
     queue = deque([(start, 0)])
     seen = set()
@@ -318,14 +353,10 @@ def _content(written: SuiteFile) -> dict[str, Any]:
 
 def _identity(model: Model) -> dict[str, Any]:
     """What makes a model the same on another machine: not its path."""
-    return model.model_dump(
-        mode="json",
-        exclude={
-            "path": True,
-            "train": {"inputs": {"__all__": {"path"}}, "labels": {"path"}},
-            "test": {"inputs": {"__all__": {"path"}}, "labels": {"path"}},
-        },
-    )
+    fields = {"name", "workload", "format", "sha256", "metric", "training", "trusted"}
+    content = model.model_dump(mode="json", include=fields)
+    content |= {split: ref.content() if (ref := getattr(model, split)) else None for split in ("train", "test")}
+    return content if model.metric_direction == "higher" else {**content, "metric_direction": model.metric_direction}
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str | None]:

@@ -22,27 +22,55 @@ Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class Arrays(Strict):
-    """Where samples and labels come from: `file.npz:key`, or a mapping from the model's inputs to those."""
+class Samples(Strict):
+    """Where samples and labels come from: arrays, a folder of images, a table, or a function; exactly one of the four."""
 
-    inputs: str | dict[str, str]
-    labels: str | None = None
+    inputs: Annotated[str | dict[str, str] | None, Field(description="`file.npz:key`, or a mapping from the model's inputs to those")] = (
+        None
+    )
+    labels: Annotated[str | None, Field(description="`file.npz:key`")] = None
+    images: Annotated[str | None, Field(description="a folder with a subfolder for each class, or of images without labels")] = None
+    csv: Annotated[str | None, Field(description="a table with a header, a sample a row")] = None
+    function: Annotated[str | None, Field(description="`package.module:function` that gives (inputs, labels); with --trust")] = None
+    label: Annotated[str | None, Field(description="the column of a table that holds the labels")] = None
+    features: Annotated[
+        list[str] | dict[str, list[str]] | None, Field(description="the columns of a table that go in; null: all but the label")
+    ] = None
+    classes: Annotated[
+        str | None, Field(description="a text file with the name of each class in the model's order; null: in alphabetical order")
+    ] = None
+    size: Annotated[
+        list[Positive] | None, Field(min_length=2, max_length=2, description="height and width of images; null: the model's")
+    ] = None
+    scale: Annotated[float | None, Field(gt=0, description="image value = (pixel * scale - mean) / std, pixels from 0 to 255")] = None
+    mean: float | list[float] | None = None
+    std: float | list[float] | None = None
+    samples: Annotated[Positive | None, Field(description="at most so many images, a seeded choice of each class; null: all")] = None
 
 
 class Data(Strict):
     """The user's data; `train` for fine-tuning and calibration, `test` for quality only."""
 
-    train: Arrays | None = None
-    test: Arrays | None = None
+    train: Samples | None = None
+    test: Samples | None = None
+
+
+class MetricItem(Strict):
+    """A metric of the user's own: `function(outputs, labels)` gives a number for each sample."""
+
+    function: str
+    direction: Literal["higher", "lower"] = "higher"
 
 
 class OwnModel(Strict):
-    """A model of the user's own."""
+    """A model of the user's own (`path`), or a built-in one with options or the user's data (`workload`)."""
 
     name: Name
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, Field(min_length=1)] | None = None
+    workload: str | None = None
+    options: dict[str, Any] = {}
     data: Data = Data()
-    metric: str | None = None
+    metric: str | MetricItem | None = None
     training: Training | None = None
 
 
@@ -115,14 +143,18 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "matrices": Matrix,
     "models": OwnModel,
     "data": Data,
-    "train": Arrays,
-    "test": Arrays,
+    "train": Samples,
+    "test": Samples,
+    "metric": MetricItem,
     "training": Training,
     "quality": QualityRule,
     "limits": Limits,
     "engines": EngineItem,
 }
-TAGS = {"text", "mapping", "list", "str", "dict[str,str]", "literal['auto']", "constrained-str"}
+TAGS = {
+    *("text", "mapping", "list", "str", "dict[str,str]", "literal['auto']", "constrained-str"),
+    *("list[str]", "dict[str,list[str]]", "float", "list[float]", "MetricItem"),
+}
 
 
 def parse(document: Document) -> SuiteFile:
@@ -201,8 +233,17 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
             ),
         ]
     }
-    schema["properties"]["models"]["items"] = {"anyOf": [{"enum": sorted(catalogue.workloads)}, {"$ref": "#/$defs/OwnModel"}]}
+    schema["properties"]["models"]["items"] = {"anyOf": [{"enum": sorted(built_in_names(catalogue))}, {"$ref": "#/$defs/OwnModel"}]}
     return schema
+
+
+def built_in_names(catalogue: Catalogue) -> list[str]:
+    """The built-in models as a suite names them: `digits-cnn`, `family/member`."""
+    return [
+        name
+        for workload, spec in catalogue.workloads.items()
+        for name in ([f"{workload}/{member}" for member in spec.members] or [workload])
+    ]
 
 
 def _parameters_schema(model: type[BaseModel] | None) -> dict[str, Any]:

@@ -3,157 +3,157 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import zipfile
+import json
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
+from typing import Any
 
-from harness.schema import ArrayRef, Catalogue, DataRef, Model
+from harness.schema import Catalogue, Model, WorkloadSpec
+from harness.suite.data import resolve_data
 from harness.suite.document import Document, Place, nearest
-from harness.suite.grammar import Arrays, OwnModel, SuiteFile
+from harness.suite.files import Files, sha256_of
+from harness.suite.grammar import MetricItem, OwnModel, SuiteFile, built_in_names, validate_parameters
 
 FORMATS: Mapping[str, str] = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".tflite": "tflite", ".onnx": "onnx"}
-METRICS = ("accuracy", "mean_squared_error")
-FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+METRICS = ("accuracy", "mean_squared_error", "reconstruction_auc")
+SAVEDMODEL = "saved_model.pb"
 
 
 def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, trusted: bool) -> tuple[Model | None, ...]:
     """Each model of the suite, or null where something is wrong with it (noted in the document)."""
+    files = Files(document, trusted=trusted)
     models = []
     seen: set[str] = set()
     for index, item in enumerate(written.models):
-        name = item if isinstance(item, str) else item.name
+        place = ("models", index)
+        name = item.rpartition("/")[2] if isinstance(item, str) else item.name
         if name in seen:
-            document.blame(("models", index), f"two models are named {name!r}")
+            document.blame(place, f"two models are named {name!r}")
         seen.add(name)
-        models.append(
-            _built_in(document, ("models", index), item, catalogue)
-            if isinstance(item, str)
-            else _Own(document, ("models", index), item, trusted=trusted).model()
-        )
+        models.append(_model(files, place, item, catalogue))
     return tuple(models)
 
 
-def _built_in(document: Document, place: Place, name: str, catalogue: Catalogue) -> Model | None:
-    spec = catalogue.workloads.get(name)
-    if spec is None:
-        document.blame(
-            place, f"no built-in model is named {name!r}{nearest(name, catalogue.workloads)} (your own model needs `name` and `path`)"
-        )
+def _model(files: Files, place: Place, item: str | OwnModel, catalogue: Catalogue) -> Model | None:
+    if isinstance(item, str):
+        return _BuiltIn(files, place, OwnModel(name="-", workload=item), catalogue).model(item.rpartition("/")[2])
+    if (item.path is None) == (item.workload is None):
+        files.document.blame(place, f"model {item.name!r} needs `path` (your own file) or `workload` (a built-in model), one of the two")
         return None
-    sha256 = hashlib.sha256(f"{name} {spec.version}".encode()).hexdigest()
-    return Model(name=name, workload=name, format="workload", sha256=sha256, metric=spec.metric)
+    return _BuiltIn(files, place, item, catalogue).model(item.name) if item.workload else _Own(files, place, item).model()
 
 
-class _Own:
+class _Item:
+    """What both kinds of models have."""
+
+    def __init__(self, files: Files, place: Place, item: OwnModel) -> None:
+        self.files, self.place, self.item, self.document = files, place, item, files.document
+        self.train, self.test = (resolve_data(files, (*place, "data", split), getattr(item.data, split)) for split in ("train", "test"))
+
+    def common(self) -> dict[str, Any]:
+        """The fields that are resolved alike."""
+        direction = self.item.metric.direction if isinstance(self.item.metric, MetricItem) else "higher"
+        return {
+            "train": self.train,
+            "test": self.test,
+            "training": self.item.training,
+            "metric_direction": direction,
+            "trusted": self.files.trusted,
+            "folder": str(self.files.folder) if self.files.trusted else None,
+        }
+
+    def metric(self) -> str | None:
+        """The name of the metric; null where the suite wants none, or says nothing and the test data have no labels."""
+        place, metric = (*self.place, "metric"), self.item.metric
+        written = metric.function if isinstance(metric, MetricItem) else metric
+        if written is None:
+            written = None if "metric" in self.item.model_fields_set else "accuracy"
+        elif isinstance(metric, MetricItem) or self.files.is_function(written):
+            self.files.function(place, written)
+        elif written not in METRICS:
+            self.document.blame(place, f"no metric is named {written!r}{nearest(written, METRICS)}, or give package.module:function")
+        return written if (self.test and self.test.labelled) or "metric" in self.item.model_fields_set else None
+
+
+class _BuiltIn(_Item):
+    """A model of a plug-in, with its own data or the user's."""
+
+    def __init__(self, files: Files, place: Place, item: OwnModel, catalogue: Catalogue) -> None:
+        super().__init__(files, place, item)
+        self.catalogue, self.written = catalogue, str(item.workload)
+
+    def model(self, name: str) -> Model | None:
+        """The model, or null."""
+        workload, _, member = self.written.partition("/")
+        spec = self.catalogue.workloads.get(workload)
+        if spec is None or self.written not in built_in_names(self.catalogue):
+            self._unknown()
+            return None
+        options = validate_parameters(self.document, (*self.place, "options"), self.written, spec.parameters, self.item.options)
+        own = self.train is not None or self.test is not None
+        if not self._may_change(spec):
+            return None
+        return Model(
+            name=name,
+            workload=workload,
+            member=member or None,
+            options=options,
+            format="workload",
+            sha256=_identity(self.written, spec, options),
+            brings=None if own or spec.data == "none" else spec.data,
+            trains=spec.trained,
+            **{**self.common(), "metric": self.metric() if own else spec.metric},
+        )
+
+    def _unknown(self) -> None:
+        close = nearest(self.written, built_in_names(self.catalogue))
+        if "did you mean" not in close:
+            close = nearest(self.written, self.catalogue.workloads)
+        place = (*self.place, "workload")
+        self.document.blame(place, f"no built-in model is named {self.written!r}{close} (your own model needs `name` and `path`)")
+
+    def _may_change(self, spec: WorkloadSpec) -> bool:
+        """Whether the suite leaves alone what a built-in model with labelled data brings."""
+        said = [name for name in ("data", "metric", "training") if name in self.item.model_fields_set]
+        if spec.data == "labelled" and said:
+            self.document.blame((*self.place, said[0]), f"{self.written} brings its own data, metric and training: leave {said[0]!r} out")
+            return False
+        return True
+
+
+def _identity(written: str, spec: WorkloadSpec, options: Mapping[str, Any]) -> str:
+    said = f" {json.dumps(options, sort_keys=True)}" if options else ""
+    return hashlib.sha256(f"{written} {spec.version}{said}".encode()).hexdigest()
+
+
+class _Own(_Item):
     """One model of the user's own."""
-
-    def __init__(self, document: Document, place: Place, item: OwnModel, *, trusted: bool) -> None:
-        self.document, self.place, self.item, self.trusted = document, place, item, trusted
-        self.folder = document.path.resolve().parent
 
     def model(self) -> Model | None:
         """The model, or null."""
-        metric = self._metric()
-        train, test = (self._data(name, getattr(self.item.data, name)) for name in ("train", "test"))
-        located = self._located()
+        metric, located = self.metric(), self._located()
+        if self.item.options:
+            self.document.blame((*self.place, "options"), "options belong to a built-in model (`workload`), not to a file")
         if located is None:
             return None
         path, format_, sha256 = located
-        return Model(
-            name=self.item.name,
-            path=path,
-            format=format_,
-            sha256=sha256,
-            train=train,
-            test=test,
-            metric=metric if test and test.labels else self.item.metric,
-            training=self.item.training,
-            trusted=self.trusted,
-        )
-
-    def _metric(self) -> str | None:
-        """Accuracy where nothing is said; null where the suite says null, so that agreement with dense is the quality."""
-        if "metric" in self.item.model_fields_set and self.item.metric is None:
-            return None
-        metric = self.item.metric or "accuracy"
-        if metric not in METRICS:
-            self.document.blame((*self.place, "metric"), f"no metric is named {metric!r}{nearest(metric, METRICS)}")
-        return metric
+        return Model(name=self.item.name, path=path, format=format_, sha256=sha256, **{**self.common(), "metric": metric})
 
     def _located(self) -> tuple[str, str, str] | None:
         """(path, format, hash) of the model."""
-        place, written = (*self.place, "path"), self.item.path
-        if FUNCTION.match(written) and not (self.folder / written).exists():
-            if not self.trusted:
-                self.document.blame(place, f"{written!r} would run code of its own: give --trust if you trust it")
-                return None
-            return written, "python", hashlib.sha256(written.encode()).hexdigest()
-        path = self._file(place, written)
+        place, written = (*self.place, "path"), str(self.item.path)
+        if self.files.is_function(written):
+            sha256 = self.files.function(place, written)
+            return (written, "python", sha256) if sha256 else None
+        path = self.files.path(place, written)
         if path is None:
             return None
+        if path.is_dir():
+            if not (path / SAVEDMODEL).is_file():
+                self.document.blame(place, f"{written!r} is a folder without {SAVEDMODEL}, so no SavedModel")
+                return None
+            return (str(path), "savedmodel", sha256_of(path)) if self.files.tree(place, written) else None
         format_ = FORMATS.get(path.suffix.lower())
         if format_ is None:
-            self.document.blame(place, f"{written!r} has no suffix of a model file: {', '.join(FORMATS)}")
+            self.document.blame(place, f"{written!r} has no suffix of a model file: {', '.join(FORMATS)}, and is no SavedModel folder")
             return None
         return str(path), format_, sha256_of(path)
-
-    def _file(self, place: Place, written: str) -> Path | None:
-        """A file the suite names, if it exists and lies where it may."""
-        if "\x00" in written:
-            self.document.blame(place, "a path cannot hold a null character")
-            return None
-        path = (self.folder / written).resolve()
-        if not self.trusted and not path.is_relative_to(self.folder):
-            self.document.blame(place, f"{written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust")
-            return None
-        try:
-            with path.open("rb"):
-                return path
-        except FileNotFoundError:
-            close = nearest(
-                written, [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.is_file() and p.suffix == path.suffix]
-            )
-            self.document.blame(place, f"there is no file {written!r} in {self.folder}{close if 'mean' in close else ''}")
-        except OSError as error:
-            self.document.blame(place, f"{written!r} cannot be read: {error.strerror or error}")
-        return None
-
-    def _data(self, split: str, arrays: Arrays | None) -> DataRef | None:
-        if arrays is None:
-            return None
-        place = (*self.place, "data", split)
-        named = arrays.inputs if isinstance(arrays.inputs, dict) else {"": arrays.inputs}
-        inputs = [self._array((*place, "inputs"), text, name or None) for name, text in named.items()]
-        labels = self._array((*place, "labels"), arrays.labels, None) if arrays.labels else None
-        if None in inputs or not inputs or (arrays.labels and labels is None):
-            return None
-        return DataRef(inputs=tuple(ref for ref in inputs if ref), labels=labels)
-
-    def _array(self, place: Place, written: str, name: str | None) -> ArrayRef | None:
-        """`file.npz:key` as a reference whose file and key exist."""
-        file, _, key = written.rpartition(":")
-        if not file or not key or not file.lower().endswith(".npz"):
-            self.document.blame(place, f"{written!r} must be written 'file.npz:key'")
-            return None
-        path = self._file(place, file)
-        if path is None:
-            return None
-        try:
-            with zipfile.ZipFile(path) as archive:
-                keys = [member.removesuffix(".npy") for member in archive.namelist()]
-        except (zipfile.BadZipFile, OSError, ValueError):
-            self.document.blame(place, f"{file!r} is no .npz file: write it with numpy.savez")
-            return None
-        if key not in keys:
-            self.document.blame(place, f"{file!r} holds no array {key!r}{nearest(key, keys)}")
-            return None
-        return ArrayRef(path=str(path), key=key, sha256=sha256_of(path), name=name)
-
-
-@cache
-def sha256_of(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Exporters: a Keras model -> the same model as `.tflite` or `.onnx`, nothing but the format changed."""
+"""Exporters: a Keras model or a SavedModel -> the same model as `.tflite` or `.onnx`, nothing but the format changed."""
 
 from __future__ import annotations
 
@@ -9,21 +9,24 @@ from harness.errors import EngineError
 from harness.formats import onnx, tflite
 from harness.formats.keras import count_macs, load_keras
 from harness.formats.reading import first_line
+from harness.formats.savedmodel import Signature, load_savedmodel
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe
 
 TENSORFLOW = ("tensorflow", "tensorflow-cpu", "keras")
+OPSET = 17
+"""Of ONNX, for what tf2onnx converts; Keras chooses its own."""
 
 
 class ToTflite(Recipe):
-    """Keras -> TFLite, float32, the batch open."""
+    """Keras or SavedModel -> TFLite, float32, the batch open."""
 
     spec: ClassVar = VariantSpec(
         name="tflite",
         summary="the format of LiteRT",
         packages=TENSORFLOW,
         extra="tensorflow",
-        conversions=(("keras", "tflite"),),
+        conversions=(("keras", "tflite"), ("savedmodel", "tflite")),
         exporter=True,
     )
 
@@ -33,19 +36,21 @@ class ToTflite(Recipe):
 
 
 class ToOnnx(Recipe):
-    """Keras -> ONNX, float32, the batch open."""
+    """Keras or SavedModel -> ONNX, float32, the batch open."""
 
     spec: ClassVar = VariantSpec(
         name="onnx",
         summary="the format of ONNX Runtime",
         packages=(*TENSORFLOW, "tf2onnx", "onnx"),
         extra="tensorflow",
-        conversions=(("keras", "onnx"),),
+        conversions=(("keras", "onnx"), ("savedmodel", "onnx")),
         exporter=True,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
-        """Convert with Keras' own export, which needs a model that has run once."""
+        """Convert with Keras' own export, which needs a model that has run once; a SavedModel with tf2onnx."""
+        if job.source_format == "savedmodel":
+            return _savedmodel_to_onnx(job)
         import numpy as np
 
         model = load_keras(job.source, trusted=job.trusted)
@@ -60,24 +65,50 @@ class ToOnnx(Recipe):
         return target, converted_facts(model, onnx.facts(onnx.load_onnx(target)))
 
 
+def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
+    signature = load_savedmodel(job.source, trusted=job.trusted)
+    target = job.folder / "model.onnx"
+    try:
+        import tensorflow as tf
+        import tf2onnx
+
+        function = tf.function(signature, input_signature=signature.inputs)
+        tf2onnx.convert.from_function(function, input_signature=signature.inputs, opset=OPSET, output_path=str(target))
+    except ImportError as error:
+        raise EngineError(f"a SavedModel is converted by tf2onnx: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
+    except Exception as error:  # the converter raises whatever an unknown operator makes it raise
+        raise EngineError(
+            f"the SavedModel cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
+        ) from error
+    return target, onnx.facts(onnx.load_onnx(target))
+
+
 def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
-    """Convert the Keras model of a job.
+    """Convert the Keras model or SavedModel of a job.
 
     Args:
-        job: Its source is a Keras model.
+        job: Its source is one of these.
         settings: Attributes of `tf.lite.TFLiteConverter` to set.
 
     Raises:
         EngineError: The converter cannot take this model, or LiteRT not what came of the settings.
     """
-    model = load_keras(job.source, trusted=job.trusted)
+    model = (
+        load_savedmodel(job.source, trusted=job.trusted)
+        if job.source_format == "savedmodel"
+        else load_keras(job.source, trusted=job.trusted)
+    )
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    for name, value in settings.items():
-        setattr(converter, name, value)
     target = job.folder / "model.tflite"
     try:
+        converter = (
+            tf.lite.TFLiteConverter.from_saved_model(str(job.source), signature_keys=[model.key])
+            if isinstance(model, Signature)
+            else tf.lite.TFLiteConverter.from_keras_model(model)
+        )
+        for name, value in settings.items():
+            setattr(converter, name, value)
         target.write_bytes(converter.convert())
     except Exception as error:  # the converter raises whatever an unknown layer makes it raise
         raise EngineError(
@@ -85,7 +116,8 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         ) from error
     if settings:
         tflite.check_runs(target)
-    return target, converted_facts(model, tflite.facts(target))
+    found = tflite.facts(target)
+    return target, found if isinstance(model, Signature) else converted_facts(model, found)
 
 
 def converted_facts(model: Any, found: ArtifactFacts) -> ArtifactFacts:

@@ -10,18 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
+from harness.workloads.functions import call
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A quality metric: `per_sample(outputs, labels)` gives one number a sample, the quality is their mean."""
+    """A quality metric: `per_sample(outputs, references)` gives one number a sample, the quality is their mean.
+
+    Attributes:
+        direction: Which is better.
+        per_sample: Compares outputs with references of the same samples, each sample by itself.
+        proportion: True where each sample is right or wrong, so that the mean has a Wilson interval.
+        against: What the references are: the labels, or the model's first input.
+        across: Where the samples must be seen together: (numbers of `per_sample`, labels) -> the numbers whose mean is the quality.
+    """
 
     direction: Literal["higher", "lower"]
     per_sample: Callable[[Array, Array], Array]
     proportion: bool
-    """True where each sample is right or wrong, so that the mean has a Wilson interval."""
+    against: Literal["labels", "inputs"] = "labels"
+    across: Callable[[Array, Array], Array] | None = None
 
 
 def accuracy(outputs: Array, labels: Array) -> Array:
@@ -91,7 +101,58 @@ def _incomparable(outputs: Array, labels: Array) -> EngineError:
     )
 
 
+def placements(scores: Array, labels: Array) -> Array:
+    """For each sample the share of the other class that its score is on the right side of, half a share for a tie; their mean is the area under the ROC curve.
+
+    The placement values of DeLong, DeLong and Clarke-Pearson (1988): over each class they have the mean AUC = P(score of a 1 > score of a 0).
+
+    Args:
+        scores: Shape (n,), larger where class 1 is likelier.
+        labels: 0 or 1, shape (n,) or (n, 1).
+
+    Raises:
+        EngineError: Other labels, or one class only.
+    """
+    from scipy.stats import rankdata
+
+    positive = labels.reshape(len(labels), -1)[:, 0] == 1
+    count = int(positive.sum())
+    if labels.size != len(scores) or not np.isin(labels, (0, 1)).all() or count in (0, len(scores)):
+        raise EngineError(
+            "an area under the ROC curve takes labels of both kinds, 0 and 1", "give such labels in `data.test`, or another metric"
+        )
+    overall, within = rankdata(scores), np.empty(len(scores))
+    for each in (positive, ~positive):
+        within[each] = rankdata(scores[each])
+    below = overall - within  # members of the other class with a lower score, ties by half
+    return np.where(positive, below / (len(scores) - count), 1 - below / count)
+
+
+def metric_named(name: str, direction: Literal["higher", "lower"], folder: str | None) -> Metric:
+    """A metric by its name, or the user's own.
+
+    Args:
+        name: One of `METRICS`, or `package.module:function`, which gives one number for each sample from (outputs, labels).
+        direction: Which is better; of a function of the user's.
+        folder: Where that is looked for.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    return Metric(direction, lambda outputs, labels: _numbers(name, call(name, folder, outputs, labels), len(outputs)), proportion=False)
+
+
+def _numbers(name: str, given: Any, samples: int) -> Array:
+    try:
+        numbers = np.asarray(given, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.shape != (samples,) or not np.isfinite(numbers).all():
+        raise EngineError(f"{name} gave no finite number for each of {samples} samples", "let it return an array of shape (n,)")
+    return numbers
+
+
 METRICS = {
     "accuracy": Metric("higher", accuracy, proportion=True),
     "mean_squared_error": Metric("lower", squared_error, proportion=False),
+    "reconstruction_auc": Metric("higher", squared_error, proportion=False, against="inputs", across=placements),
 }

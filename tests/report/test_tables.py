@@ -50,6 +50,18 @@ def test_the_model_is_a_column_only_if_there_are_several():
     assert "model" in readable(rows_of(frame.cases([stored([one, two], [record(one), record(two)])])))[0]
 
 
+def test_qualities_of_several_metrics_are_not_told_under_the_name_of_one():
+    """Each cell names its own; a table of one metric has it for a heading."""
+    one, two = case("dense"), case("dense", model="detector")
+    other = record(two).quality.model_copy(update={"metric": "reconstruction_auc"})
+    assert "accuracy" in readable(rows_of(frame.cases([stored([one], [record(one)])])))[0]
+    headings, cells = readable(
+        rows_of(frame.cases([stored([one, two], [record(one), record(two, quality=None).model_copy(update={"quality": other})])]))
+    )
+    at = headings.index("quality")
+    assert [row[at].rsplit(" ", 1)[1] for row in cells] == ["accuracy", "reconstruction_auc"]
+
+
 def test_every_kind_is_told_with_its_scope():
     """The sentence under each table and picture."""
     assert "modelled: package+dram" in caption(rows_of(frame.cases([digits()])))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.errors import EngineError
-from harness.workloads.metrics import accuracy, squared_error
+from harness.workloads.metrics import METRICS, accuracy, metric_named, placements, squared_error
 
 ROWS = np.array([[0.1, 0.9, 0.0], [0.8, 0.1, 0.1], [np.nan, 0.2, 0.1]])
 
@@ -51,3 +51,46 @@ def test_squared_error():
     for outputs in (np.zeros((2, 3)), np.full((2, 2), np.inf)):
         with pytest.raises(EngineError):
             squared_error(outputs, np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_placements_have_the_area_under_the_curve_as_their_mean(ties):
+    """As scikit-learn computes it, with and without ties."""
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, 200)
+    scores = labels + rng.normal(0, 1, 200)
+    scores = np.round(scores) if ties else scores
+    assert placements(scores, labels).mean() == pytest.approx(roc_auc_score(labels, scores))
+    assert placements(scores, labels[:, None]).mean() == pytest.approx(roc_auc_score(labels, scores))
+
+
+@pytest.mark.parametrize("labels", [[1, 1, 1], [0, 0, 0], [0, 1, 2], [0, 1]])
+def test_no_area_without_both_kinds(labels):
+    """A sentence, and no number."""
+    with pytest.raises(EngineError, match="both kinds"):
+        placements(np.arange(3.0), np.array(labels))
+
+
+def test_a_reconstruction_is_compared_with_the_inputs():
+    """And not with the labels, which only say what is anomalous."""
+    metric = METRICS["reconstruction_auc"]
+    assert (metric.against, metric.direction) == ("inputs", "higher")
+    assert metric.across is placements
+
+
+def test_a_metric_of_the_users_own(tmp_path):
+    """A function of outputs and labels beside the suite; what is no number for each sample is a sentence, and so is its failure."""
+    (tmp_path / "own_metrics.py").write_text(
+        "import numpy as np\n"
+        "def distance(outputs, labels): return np.abs(outputs[:, 0] - labels)\n"
+        "def total(outputs, labels): return 3.0\n"
+        "def broken(outputs, labels): raise KeyError('x')\n"
+    )
+    metric = metric_named("own_metrics:distance", "lower", str(tmp_path))
+    assert metric.direction == "lower"
+    assert metric.per_sample(np.array([[1.0], [2.0]]), np.array([0.0, 2.0])).tolist() == [1, 0]
+    for name, words in {"total": "finite number for each of 2", "broken": "KeyError", "none": "no attribute"}.items():
+        with pytest.raises(EngineError, match=words):
+            metric_named(f"own_metrics:{name}", "higher", str(tmp_path)).per_sample(np.zeros((2, 1)), np.zeros(2))

@@ -1,0 +1,162 @@
+"""A TensorFlow SavedModel folder -> its serving signature, without graphs that reach out of themselves, and what can be counted in it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.errors import EngineError
+from harness.formats.keras import TRUST
+from harness.formats.reading import reading
+from harness.schema import ArtifactFacts
+
+KIND = ("a SavedModel", "export it again with model.export() or tf.saved_model.save()")
+GRAPH_FILE = "saved_model.pb"
+SERVING = "serving_default"
+CODE = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "LoadLibrary")
+"""Operators with which a graph would run Python, or read and write files of its own choice."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The function that a SavedModel serves.
+
+    Attributes:
+        inputs: A TensorSpec for each input.
+        outputs: Likewise.
+        key: Its name in the file.
+        function: Takes each input by its keyword, gives a mapping.
+        keywords: Of the inputs, in their order.
+        results: Keys of the outputs, in their order.
+        loaded: The object that owns the variables; they live as long as it does.
+    """
+
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    key: str
+    function: Any
+    keywords: Sequence[str]
+    results: Sequence[str]
+    loaded: Any
+
+    def __call__(self, *arguments: Any) -> list[Any]:
+        """The outputs for the inputs, both in their order."""
+        answers = self.function(**dict(zip(self.keywords, arguments, strict=True)))
+        return [answers[name] for name in self.results]
+
+    @property
+    def weights_type(self) -> str | None:
+        """The type of most weights; null where they are constants of the graph."""
+        types: Counter[str] = Counter()
+        for variable in self.function.variables:
+            types[variable.dtype.name] += int(np.prod(variable.shape))
+        return types.most_common(1)[0][0] if types else None
+
+
+def is_savedmodel(path: Path) -> bool:
+    """Whether a path is a folder that holds one."""
+    return (path / GRAPH_FILE).is_file()
+
+
+def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
+    """The serving signature of a SavedModel.
+
+    Args:
+        path: Its folder.
+        trusted: Whether its graph may run Python and touch files.
+
+    Raises:
+        EngineError: No SavedModel, a damaged one, none or several signatures without a serving one, or a graph that reaches out.
+    """
+    if not is_savedmodel(path):
+        raise EngineError(f"{path.name} is no SavedModel: it holds no {GRAPH_FILE}", KIND[1])
+    tf = import_tensorflow()
+    with reading(path, *KIND):
+        saved = _content(path)
+        if not trusted:
+            _refuse_code(path, saved)
+        loaded = tf.saved_model.load(str(path))
+        key = _key(path, list(loaded.signatures))
+        function = loaded.signatures[key]
+        specs = function.structured_input_signature[1]
+        names = _names(saved, key)
+        named = [tf.TensorSpec(spec.shape, spec.dtype, name=names.get(keyword, keyword)) for keyword, spec in specs.items()]
+        outputs = function.structured_outputs
+        return Signature(
+            named,
+            [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name=name) for name in outputs],
+            key,
+            function,
+            list(specs),
+            list(outputs),
+            loaded,
+        )
+
+
+def import_tensorflow() -> Any:
+    """TensorFlow.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise EngineError(f"TensorFlow cannot be imported: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
+    return tf
+
+
+def facts(signature: Signature) -> ArtifactFacts:
+    """Parameters, and those that are not 0, of the variables it uses; null where weights are constants of the graph."""
+    values = [variable.numpy() for variable in signature.function.variables if variable.dtype.is_floating or variable.dtype.is_integer]
+    if not values:
+        return ArtifactFacts()
+    return ArtifactFacts(
+        parameters=int(sum(value.size for value in values)), nonzero_parameters=int(sum(np.count_nonzero(value) for value in values))
+    )
+
+
+def _key(path: Path, keys: Sequence[str]) -> str:
+    if SERVING in keys:
+        return SERVING
+    if len(keys) != 1:
+        raise EngineError(
+            f"{path.name} serves {', '.join(sorted(keys)) + f', and none of them is {SERVING!r}' if keys else 'no signature'}",
+            f"save it with signatures={{'{SERVING}': function}}",
+        )
+    return keys[0]
+
+
+def _content(path: Path) -> Any:
+    """The file of its graphs."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    return saved_model_pb2.SavedModel.FromString((path / GRAPH_FILE).read_bytes())
+
+
+def _names(saved: Any, key: str) -> dict[str, str]:
+    """The inputs' names in the file, by the keywords that TensorFlow makes of them: it knows letters, digits and underscores alone."""
+    keys = {name for graph in saved.meta_graphs if key in graph.signature_def for name in graph.signature_def[key].inputs}
+    return {re.sub(r"\W", "_", name): name for name in keys}
+
+
+def _refuse_code(path: Path, saved: Any) -> None:
+    found = sorted({node.op for node in _nodes(saved)} & set(CODE))
+    if found:
+        raise EngineError(f"{path.name} has operators that run code or touch files ({', '.join(found)})", TRUST)
+
+
+def _nodes(saved: Any) -> Iterator[Any]:
+    """Every node of its graphs and of their functions."""
+    for graph in saved.meta_graphs:
+        yield from graph.graph_def.node
+        for function in graph.graph_def.library.function:
+            yield from function.node_def

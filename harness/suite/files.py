@@ -1,0 +1,100 @@
+"""What a suite names on the disk: files, folders and functions, where they may be, and known by the hash of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+
+from harness.formats.fingerprint import fingerprint
+from harness.suite.document import Document, Place, nearest
+
+FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+
+
+class Files:
+    """Finds what a suite names, and notes in the document what is not there or not allowed.
+
+    Args:
+        document: Takes the blame; paths are relative to its folder.
+        trusted: Whether paths may leave that folder, and functions may run.
+    """
+
+    def __init__(self, document: Document, *, trusted: bool) -> None:
+        self.document, self.trusted = document, trusted
+        self.folder = document.path.resolve().parent
+
+    def file(self, place: Place, written: str) -> Path | None:
+        """A file, if it exists and lies where it may."""
+        path = self.path(place, written)
+        if path is None or not path.is_dir():
+            return path
+        self.document.blame(place, f"{written!r} is a folder: name a file")
+        return None
+
+    def tree(self, place: Place, written: str) -> Path | None:
+        """A folder, if it exists and neither it nor anything in it leads out of where it may lie."""
+        path = self.path(place, written)
+        if path is None:
+            return None
+        if not path.is_dir():
+            self.document.blame(place, f"{written!r} is a file: name a folder")
+            return None
+        if not self.trusted and any(not item.resolve().is_relative_to(self.folder) for item in path.rglob("*") if item.is_symlink()):
+            self.document.blame(
+                place, f"a link in {written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust"
+            )
+            return None
+        return path
+
+    def path(self, place: Place, written: str) -> Path | None:
+        """A file or folder, if it exists, can be read, and lies where it may."""
+        if "\x00" in written:
+            self.document.blame(place, "a path cannot hold a null character")
+            return None
+        path = (self.folder / written).resolve()
+        if not self.trusted and not path.is_relative_to(self.folder):
+            self.document.blame(place, f"{written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust")
+            return None
+        try:
+            if path.is_dir():
+                next(path.iterdir(), None)
+                return path
+            with path.open("rb"):
+                return path
+        except FileNotFoundError:
+            close = nearest(written, [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.suffix == path.suffix])
+            self.document.blame(place, f"there is no file {written!r} in {self.folder}{close if 'mean' in close else ''}")
+        except OSError as error:
+            self.document.blame(place, f"{written!r} cannot be read: {error.strerror or error}")
+        return None
+
+    def is_function(self, written: str) -> bool:
+        """Whether this is `package.module:function` and no file."""
+        return bool(FUNCTION.match(written)) and not (self.folder / written).exists()
+
+    def function(self, place: Place, written: str) -> str | None:
+        """The hash of a function's code, if functions may run."""
+        if not FUNCTION.match(written):
+            self.document.blame(place, f"{written!r} must be written 'package.module:function'")
+            return None
+        if not self.trusted:
+            self.document.blame(place, f"{written!r} would run code of its own: give --trust if you trust it")
+            return None
+        return hashlib.sha256(f"{written} {self._code(written)}".encode()).hexdigest()
+
+    def _code(self, written: str) -> str:
+        """Hash of the module, or of the whole package it is in, where that lies beside the suite; empty for what is installed."""
+        top = written.partition(":")[0].split(".")[0]
+        package, module = self.folder / top, self.folder / f"{top}.py"
+        if module.is_file():
+            return sha256_of(module)
+        listing = [f"{file.relative_to(package)} {sha256_of(file)}" for file in sorted(package.rglob("*.py"))]
+        return hashlib.sha256("\n".join(listing).encode()).hexdigest() if listing else ""
+
+
+@cache
+def sha256_of(path: Path) -> str:
+    """Hash of the content of a file or a folder, looked at once."""
+    return fingerprint(path)[0]

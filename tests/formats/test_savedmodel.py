@@ -1,0 +1,65 @@
+"""SavedModels of other people's kind, in a child that imports TensorFlow: taken, exported and run as the plain function; nothing reaches out of its graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness import plugins
+from harness.engines.base import Load
+from harness.errors import EngineError
+from harness.formats.inputs import positions
+from tests.models import models, workloads
+
+
+def test_what_it_serves_is_counted():
+    """Two matrices; a variable that no signature uses is none of its parameters."""
+    assert workloads()["saved"]["facts"]["parameters"] == 4 * 3 + 2 * 3
+    assert workloads()["saved"]["exported"] == {"tflite": 18, "onnx": 18}
+
+
+@pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
+def test_tensorflow_answers_as_the_plain_function(mode):
+    """Inputs by their own names, the open axis open."""
+    found = workloads()["saved"]["engine"][mode]
+    assert found["difference"] < 1e-5
+    assert found["precision"] == "float32"
+    assert found["shapes"] == {"Alpha": [None, None, 2], "zeta_In.0": [None, 4]}
+
+
+@pytest.mark.parametrize(("name", "format_"), [("litert", "tflite"), ("onnxruntime", "onnx")])
+def test_exported_it_answers_the_same(name, format_):
+    """With data in another order than the model's, found by name, and another size along the open axis."""
+    found = workloads()["saved"]
+    engine = plugins.load("engines", name)
+    session = engine().open(Load(models() / found["paths"][format_], format_, "cpu", 4, 1, engine.spec.parameters()))
+    data = np.load(models() / "pair.npz")
+    given = [("zeta_In.0", data["zeta"][:4]), ("Alpha", data["alpha"][:4])]
+    order = positions([tensor.name for tensor in session.inputs], [one for one, _ in given])
+    answers = session.run([given[index][1] for index in order])
+    scores = next(answer for answer in answers if answer.shape == (4, 3))
+    assert np.allclose(scores, data["scores"][:4], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("reads", "ReadFile"), ("runs", "PyFunc"), ("none", "serves no signature"), ("cut", "cannot be read"), ("pictures", "no SavedModel")],
+)
+def test_what_is_not_taken(name, words):
+    """A graph that reads files or runs Python, one that serves nothing, a file cut short: each a sentence."""
+    assert words in workloads()["refused"][name][0]
+    assert workloads()["refused"]["trusted"] == "serving_default"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [([None, None], [0, 1]), (["b", "a"], [1, 0]), (["a:0", "b"], None), (["a", None], None), (["a", "b", "c"], None), (["a"], None)],
+)
+def test_arrays_find_their_inputs(given, found):
+    """By name, or in their order where none is named; a name too few or too many is refused."""
+    wanted = ["serving_default_a:0", "b"]
+    if found:
+        assert positions(wanted, given) == found
+    else:
+        with pytest.raises(EngineError, match="name each input once"):
+            positions(wanted, given)

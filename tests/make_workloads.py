@@ -1,0 +1,150 @@
+"""CHILD of the tests that imports TensorFlow: builds the built-in workloads without their test data, and SavedModels of other people's kind."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from harness.engines.base import Load
+from harness.formats.fingerprint import fingerprint
+from harness.formats.inputs import model_inputs
+from harness.formats.keras import import_keras, load_keras
+from harness.formats.savedmodel import load_savedmodel
+from harness.plugins import load as load_plugin
+from harness.schema import DataSource, Model
+from tests.make_models import refusal, step
+
+ZETA = np.random.default_rng(6).random((12, 4), dtype=np.float32)
+ALPHA = np.random.default_rng(7).random((12, 5, 2), dtype=np.float32)
+TRAINED = ("digits-mlp", "keyword-spotting", "anomaly-detection")
+
+
+def main() -> None:
+    """Write all of it; the last word is `workloads.json`."""
+    folder = Path(sys.argv[1])
+    keras = import_keras()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)  # before anything runs, as the engine finds it in a process of its own
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    said: dict[str, Any] = {"trained": {name: trained(folder, name) for name in TRAINED}}
+    said["members"] = sorted(name for name, found in vars(keras.applications).items() if inspect.isfunction(found))
+    said["application"] = application(folder)
+    said["saved"] = saved(tf, folder)
+    said["refused"] = hostile(tf, folder)
+    (folder / "workloads.json").write_text(json.dumps(said))
+
+
+def trained(folder: Path, name: str) -> dict[str, Any]:
+    """One epoch from a data set whose test file is gone."""
+    plugin = load_plugin("workloads", name)
+    plugin.training = plugin.training.model_copy(update={"epochs": 1})
+    model = Model(name=name, workload=name, brings="labelled", trains=True, format="workload", sha256="-")
+    data = step(folder / f"{name}-data", model, "dataset", "npz")
+    (Path(data["path"]) / "test.npz").unlink()
+    return {"splits": data["notes"]["splits"], **step(folder / name, model, "train", "keras", source=data, dataset=handed_on(data))}
+
+
+def handed_on(data: dict[str, Any]) -> dict[str, Any]:
+    """What an order says of a data set."""
+    return {"path": data["path"], "splits": data["notes"]["splits"]}
+
+
+def application(folder: Path) -> dict[str, Any]:
+    """A small MobileNetV2: its images, its weights twice, and the user's images in its size."""
+    fields = {"workload": "keras.applications", "member": "MobileNetV2", "options": {"image_size": 32}, "format": "workload", "sha256": "-"}
+    model = Model(name="m", brings="unlabelled", **fields)
+    data = step(folder / "application-data", model, "dataset", "npz")
+    made = [step(folder / f"application-{i}", model, "source", "keras", source=data) for i in range(2)]
+    weights = [load_keras(Path(one["path"])).get_weights() for one in made]
+    (folder / "pictures" / "cat").mkdir(parents=True)
+    Image.new("RGB", (50, 40), (255, 0, 127)).save(folder / "pictures" / "cat" / "1.png")
+    source = DataSource(kind="images", path=str(folder / "pictures"), sha256="-")
+    images = step(folder / "images", model, "data", "npz", source=made[0], data=source.model_dump(), split="test", classes=["cat"])
+    pixels = np.load(Path(images["path"]) / "test.npz")["inputs"]
+    test = np.load(Path(data["path"]) / "test.npz")["inputs"]
+    return {
+        "splits": data["notes"]["splits"],
+        "facts": made[0]["facts"],
+        "same": all(np.array_equal(a, b) for a, b in zip(*weights, strict=True)),
+        "range": [float(test.min()), float(test.max())],
+        "images": {"shape": pixels.shape, "corner": pixels[0, 0, 0].tolist(), "splits": images["notes"]["splits"]},
+        "unknown_size": refusal(lambda: step(folder / "s", model.model_copy(update={"options": {"image_size": 33}}), "source", "keras")),
+    }
+
+
+def saved(tf: Any, folder: Path) -> dict[str, Any]:
+    """Two inputs of odd names, an open axis, outputs by name: taken, exported, and run beside the plain function."""
+    rng = np.random.default_rng(8)
+
+    class Pair(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable(rng.normal(size=(4, 3)).astype(np.float32))
+            self.v = tf.Variable(rng.normal(size=(2, 3)).astype(np.float32))
+            self.unused = tf.Variable(np.zeros(1000, np.float32))
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 4], name="zeta_In.0"), tf.TensorSpec([None, None, 2], name="Alpha")])
+        def serve(self, zeta, alpha):
+            return {"scores": zeta @ self.w + tf.reduce_mean(alpha, 1) @ self.v, "aux": tf.reduce_sum(alpha, [1, 2])[:, None]}
+
+    pair = Pair()
+    tf.saved_model.save(pair, str(folder / "pair"), signatures=pair.serve)
+    answers = pair.serve(ZETA, ALPHA)
+    np.savez(folder / "pair.npz", zeta=ZETA, alpha=ALPHA, **{name: answer.numpy() for name, answer in answers.items()})
+    model = Model(name="pair", path=str(folder / "pair"), format="savedmodel", sha256=fingerprint(folder / "pair")[0])
+    source = step(folder / "pair-source", model, "source", "savedmodel")
+    exported = {f: step(folder / f"pair-{f}", model, f, f, source=source) for f in ("tflite", "onnx")}
+    named = {n: model_inputs(Path(one["path"]), one["format"]) for n, one in {"savedmodel": source, **exported}.items()}
+    return {
+        "facts": source["facts"],
+        "paths": {name: one["path"] for name, one in exported.items()},
+        "exported": {name: one["facts"]["parameters"] for name, one in exported.items()},
+        "inputs": {name: sorted((one.name, list(one.shape)) for one in inputs) for name, inputs in named.items()},
+        "engine": {mode: engine(Path(source["path"]), answers, **options) for mode, options in MODES.items()},
+    }
+
+
+MODES: dict[str, dict[str, Any]] = {"graph": {}, "eager": {"mode": "eager"}, "xla": {"xla": True}}
+
+
+def engine(path: Path, answers: Any, **options: Any) -> dict[str, Any]:
+    """The TensorFlow engine beside the plain function, queries of 4."""
+    plugin = load_plugin("engines", "tensorflow")
+    session = plugin().open(Load(path, "savedmodel", "cpu", 4, 1, plugin.spec.parameters(**options)))
+    given = {"zeta_In.0": ZETA[:4], "Alpha": ALPHA[:4]}
+    out = session.run([given[tensor.name] for tensor in session.inputs])
+    differences = [float(np.abs(a - answers[t.name].numpy()[:4]).max()) for t, a in zip(session.outputs, out, strict=True)]
+    return {"difference": max(differences), "precision": session.precision(), "shapes": {t.name: t.shape for t in session.inputs}}
+
+
+def hostile(tf: Any, folder: Path) -> dict[str, Any]:
+    """SavedModels that must not be loaded, as the error says it."""
+
+    def write(name: str, function: Any, **signatures: Any) -> Path:
+        module = tf.Module()
+        module.serve = tf.function(function, input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])
+        tf.saved_model.save(module, str(folder / name), signatures=signatures.get("signatures", module.serve))
+        return folder / name
+
+    secret = folder / "secret.txt"
+    secret.write_text("secret")
+    reads = write("reads", lambda x: {"y": x + float(1) * tf.cast(tf.strings.length(tf.io.read_file(str(secret))), tf.float32)})
+    runs = write("runs", lambda x: {"y": tf.ensure_shape(tf.numpy_function(lambda v: v, [x], tf.float32), [None, 2])})
+    none = write("none", lambda x: {"y": x}, signatures={})
+    (folder / "cut").mkdir()
+    (folder / "cut" / "saved_model.pb").write_bytes((reads / "saved_model.pb").read_bytes()[:300])
+    said = {
+        path.name: refusal(lambda path=path: load_savedmodel(path)) for path in (reads, runs, none, folder / "cut", folder / "pictures")
+    }
+    return {**said, "trusted": load_savedmodel(reads, trusted=True).key}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Built-in models, in a child that imports TensorFlow: trained without their test data, and those of keras.applications by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.workloads.applications import MEMBERS, Options
+from tests.models import workloads
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("digits-mlp", 64 * 128 + 128 + 128 * 64 + 64 + 64 * 10 + 10),
+        ("keyword-spotting", 32 * 16 + 16 + 8 * 16 * 32 + 32 + 8 * 32 * 32 + 32 + 4 * 32 * 64 + 64 + 64 * 8 + 8),
+        ("anomaly-detection", 64 * 64 + 64 + 64 * 8 + 8 + 8 * 64 + 64 + 64 * 64 + 64),
+    ],
+)
+def test_training_sees_no_test_data(name, parameters):
+    """It succeeds without the test file there."""
+    found = workloads()["trained"][name]
+    assert found["facts"]["parameters"] == parameters and found["facts"]["macs"] > 8000
+    assert found["notes"]["epochs"] == 1 and found["notes"]["validation_loss"] > 0
+    assert all(split["labels"] for split in found["splits"].values())
+
+
+def test_every_model_of_keras_applications_has_a_name():
+    """All that this version of Keras has."""
+    assert sorted(MEMBERS) == workloads()["members"]
+
+
+def test_an_application_brings_images_without_labels():
+    """Prepared as its module says, here to -1..1; its weights are the same for one seed."""
+    found = workloads()["application"]
+    assert found["splits"]["test"] == {"inputs": [{"key": "inputs", "name": None}], "labels": False, "samples": 64}
+    assert found["splits"]["train"]["labels"] is False
+    assert -1 <= found["range"][0] < -0.9 and 0.9 < found["range"][1] <= 1
+    assert found["same"]
+    assert found["facts"]["parameters"] == 3_538_984
+
+
+def test_the_users_images_take_the_models_size_and_preparation():
+    """Where the suite says nothing of either."""
+    found = workloads()["application"]["images"]
+    assert found["shape"] == [1, 32, 32, 3]
+    assert found["corner"] == pytest.approx([1, -1, 127 / 127.5 - 1])
+    assert found["splits"] == {"test": {"inputs": [{"key": "inputs", "name": None}], "labels": True, "samples": 1}}
+
+
+def test_imagenet_weights_are_of_one_size():
+    """Told with the suite's line, not after a download."""
+    assert Options(image_size=64).weights == "random"
+    with pytest.raises(ValueError, match="leave image_size out"):
+        Options(weights="imagenet", image_size=64)

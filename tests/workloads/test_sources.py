@@ -1,0 +1,156 @@
+"""Images, tables and functions become arrays: the right size, the right number for each class, and a sentence for what is wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from harness.errors import EngineError
+from harness.schema import DataSource
+from harness.workloads.base import described
+from harness.workloads.sources import call_data, image_size, read_csv, read_images
+
+
+def source(kind, path, **options) -> DataSource:
+    """A source of samples."""
+    return DataSource(kind=kind, path=str(path), sha256="-", options=options)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Three cats of one grey, two dogs of another."""
+    for name, grey, count in (("cat", 51, 3), ("dog", 204, 2)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            Image.new("RGB", (20 + index, 10), (grey, grey, grey)).save(tmp_path / name / f"{index}.png")
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_images_have_the_models_size_and_their_classes_number(pictures):
+    """Scaled as the suite says, labels in the order of the classes."""
+    split = read_images(source("images", pictures, scale=1 / 255, mean=0.5, std=[0.5, 1, 2]), ["bird", "cat", "dog"], (8, 6, 3), 0)
+    assert split.inputs.shape == (5, 8, 6, 3) and split.inputs.dtype == np.float32
+    assert split.labels.tolist() == [1, 1, 1, 2, 2]
+    assert np.allclose(split.inputs[0, 0, 0], [(0.2 - 0.5) / 0.5, (0.2 - 0.5) / 1, (0.2 - 0.5) / 2])
+
+
+def test_images_are_prepared_by_the_model_where_the_suite_does_not_say_how(pictures):
+    """And by nothing where neither does."""
+    assert read_images(source("images", pictures), ["cat", "dog"], (4, 4, 1), 0).inputs.max() == 204
+    prepared = read_images(source("images", pictures), ["cat", "dog"], (4, 4, 3), 0, lambda pixels: pixels / 2)
+    assert prepared.inputs.max() == 102
+    declared = read_images(source("images", pictures, scale=0.1), ["cat", "dog"], (4, 4, 3), 0, lambda pixels: pixels / 2)
+    assert np.allclose(declared.inputs.max(), 20.4)
+
+
+def test_fewer_images_are_a_seeded_choice_of_each_class(pictures):
+    """The same for one seed, one of each class in turn."""
+    few = [read_images(source("images", pictures, samples=2), ["cat", "dog"], (4, 4, 3), 7) for _ in range(2)]
+    assert few[0].labels.tolist() == [0, 1]
+    assert np.array_equal(few[0].inputs, few[1].inputs)
+
+
+def test_a_folder_without_subfolders_has_no_labels(pictures):
+    """Images alone."""
+    assert read_images(source("images", pictures / "cat"), [], (4, 4, 3), 0).labels is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "found"),
+    [
+        ((224, 200, 3), None, ((224, 200), 3, False)),
+        ((3, 224, 200), None, ((224, 200), 3, True)),
+        ((None, None, 3), [32, 16], ((32, 16), 3, False)),
+        ((28, 28), None, ((28, 28), 1, False)),
+        ((28, 28, 1), [28, 28], ((28, 28), 1, False)),
+    ],
+)
+def test_the_size_comes_from_the_model(shape, size, found):
+    """Channels last or first; from the suite where the model is open."""
+    assert image_size(shape, size) == found
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "words"),
+    [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite says 32 x 32"), ((10,), None, "no images"), ((8, 8, 7), None, "no images")],
+)  # fmt: skip
+def test_a_size_that_nobody_said(shape, size, words):
+    """Is not guessed."""
+    with pytest.raises(EngineError, match=words):
+        image_size(shape, size)
+
+
+def test_images_that_cannot_be_taken(pictures):
+    """A damaged one is named, so is a folder that is no class; an empty folder and too many bytes are sentences."""
+    with pytest.raises(EngineError, match="'dog', which is no class"):
+        read_images(source("images", pictures), ["cat"], (4, 4, 3), 0)
+    with pytest.raises(EngineError, match="more than 4 GiB"):
+        read_images(source("images", pictures), ["cat", "dog"], (20_000, 20_000, 3), 0)
+    (pictures / "dog" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    with pytest.raises(EngineError, match=r"broken\.png cannot be read"):
+        read_images(source("images", pictures), ["cat", "dog"], (4, 4, 3), 0)
+    (pictures / "empty").mkdir()
+    with pytest.raises(EngineError, match="holds no images"):
+        read_images(source("images", pictures / "empty"), [], (4, 4, 3), 0)
+
+
+TABLE = "length,width,kind\n1.5,2,b\n3,4,a\n"
+
+
+def test_a_table(tmp_path):
+    """Columns in the order that was asked for, for each input; words become the numbers of their classes."""
+    (tmp_path / "t.csv").write_text(TABLE)
+    split = read_csv(source("csv", tmp_path / "t.csv", label="kind", features={"": ["width", "length"]}), ["a", "b"])
+    assert split.inputs.tolist() == [[2, 1.5], [4, 3]] and split.inputs.dtype == np.float32
+    assert split.labels.tolist() == [1, 0]
+    several = read_csv(source("csv", tmp_path / "t.csv", features={"in b": ["width"], "in a": ["length"]}), [])
+    assert several.labels is None
+    assert [ref["name"] for ref in described(several)["inputs"]] == ["in b", "in a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (TABLE + "5,,a\n", "'width' is no finite number in row 4"),
+        (TABLE + "5,x,a\n", "'width' is no finite number in row 4: 'x'"),
+        (TABLE + "5,6,c\n", "'c' in column 'kind' is no class"),
+        ("length,width,kind\n", "no rows"),
+        ("", "cannot be read as a table"),
+    ],
+)
+def test_a_table_that_cannot_be_taken(tmp_path, text, words):
+    """With the column and the row."""
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(EngineError, match=words):
+        read_csv(source("csv", tmp_path / "t.csv", label="kind", features={"": ["length", "width"]}), ["a", "b"])
+
+
+CODE = """
+import numpy as np
+x = np.ones((4, 2), np.float32)
+def pair(): return x, np.arange(4)
+def alone(): return x
+def named(): return {"b": x, "a": x}, None
+def uneven(): return x, np.arange(3)
+def words(): return [[object()]]
+def fails(): raise RuntimeError("no data today")
+"""
+
+
+def test_a_function(tmp_path):
+    """Gives inputs and labels, or inputs alone, or inputs by name; only with trust."""
+    (tmp_path / "own_data.py").write_text(CODE)
+
+    def given(name: str):
+        return call_data(source("function", f"own_data:{name}"), str(tmp_path), trusted=True)
+
+    assert given("pair").labels.tolist() == [0, 1, 2, 3]
+    assert given("alone").labels is None
+    assert list(given("named").inputs) == ["b", "a"]
+    for name, words in {"uneven": r"\(4, 2\).*\(3,\)", "words": "object", "fails": "no data today", "none": "no attribute"}.items():
+        with pytest.raises(EngineError, match=words):
+            given(name)
+    with pytest.raises(EngineError, match="not run without trust"):
+        call_data(source("function", "own_data:pair"), str(tmp_path), trusted=False)
