@@ -55,7 +55,8 @@ def _precision(row: Row, baseline: Row) -> str | None:
     share = row.get("int8_share")
     if share == 0 and asked == "int8":
         return f"int8 was asked for, no int8 kernel ran{_time(row, 'dense', ', and ')}"
-    kernels = f", {100 * share:.0f} % of the time in int8 kernels" if share and asked == "int8" else ""
+    basis = "multiply-accumulates" if "multiply-accumulates" in str(row.get("kernels")) else "time"
+    kernels = f", {100 * share:.0f} % of the {basis} in int8 kernels" if share and asked == "int8" else ""
     return f"{ran} ran{kernels}{_time(row, before if before and before != ran else 'dense', ', and ')}"
 
 

@@ -20,7 +20,7 @@ def told(variant, times, dense=(1.0, 1.0, 1.0), changes=None, columns=None, qual
         for k, t in enumerate(each)
     ]
     rows = rows_of(frame.cases([stored(cells, records)]))
-    return sentences([{**row, **(columns or {})} for row in rows])
+    return sentences([{**row, "kernels": None, "int8_share": None, **(columns or {})} for row in rows])
 
 
 NEAR, WIDE = (1.0, 1.01, 1.02), (0.7, 1.0, 1.4)
