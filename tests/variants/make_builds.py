@@ -43,10 +43,10 @@ def builds(folder: Path) -> dict[str, Any]:
 
 def digits(folder: Path) -> dict[str, Any]:
     """The built-in model cut and trained, its test file gone."""
-    assert not (folder / "digits-data" / "test.npz").exists()
+    assert not (folder / "digits-data" / "data" / "test.npz").exists()
     model = Model(name="digits-cnn", workload="digits-cnn", brings="labelled", trains=True, format="workload", sha256="-")
     source = {"path": str(folder / "digits" / "model.keras"), "format": "keras", "facts": {}}
-    data = {"path": str(folder / "digits-data")}
+    data = {"path": str(folder / "digits-data" / "data")}
     return step(folder / "digits-cut", model, "channel_prune", "keras", source=source, dataset=data, ratio=0.5, epochs=5)
 
 
