@@ -8,7 +8,20 @@ import sys
 from tabulate import tabulate
 
 # Each a module of its own with `rows`: energy against the truth first, then the statistics, then the costs.
-PARTS = ("windows", "part_time", "meters", "peers", "overhead", "coverage", "winners", "open_pairs", "cost", "tools", "suite")
+PARTS = (
+    "windows",
+    "part_time",
+    "meters",
+    "peers",
+    "overhead",
+    "coverage",
+    "winners",
+    "open_pairs",
+    "cost",
+    "tools",
+    "suite",
+    "optimisations",
+)
 
 
 def main() -> None:

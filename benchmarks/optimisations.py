@@ -1,0 +1,112 @@
+"""Optimisations that really happened, on this machine: channels cut out, int8 on every engine with the kernels that ran, and a study that is not built twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.cost import Quiet, Row, row
+from harness import campaign, environment, plugins
+from harness.doctor import INT8_FLAGS
+from harness.schema import PROFILES
+from harness.store import read_run
+from harness.suite import load_suite
+
+CUTS = """\
+name: cuts
+models: [digits-cnn]
+matrices:
+  - variants: &cuts
+      - dense
+      - channel_prune: {ratio: 0.5}
+      - channel_prune: {ratio: 0.6, epochs: 40}
+      - [{channel_prune: {ratio: 0.5}}, {channel_prune: {ratio: 0.3, epochs: 40}}]
+    engines: [litert]
+  - {variants: *cuts, engines: [litert], batch_sizes: [32], scenarios: [offline]}
+  - {variants: [dense], engines: [tensorflow]}
+  - {variants: [dense], engines: [tensorflow], batch_sizes: [32], scenarios: [offline]}
+"""
+RESNET = """\
+name: resnet50
+models: [keras.applications/ResNet50]
+matrices:
+  - {variants: [dense, int8], engines: [litert, onnxruntime, openvino]}
+  - {variants: [dense], engines: [tensorflow]}
+"""
+POINT = 0.01
+
+
+def rows() -> list[Row]:
+    """Every figure of this file."""
+    return [*cuts(), *resnet50(), *study()]
+
+
+def cuts() -> list[Row]:
+    """The cheapest cut model that is at most a point less accurate, against dense on the same engine and on TensorFlow."""
+    cases = run(CUTS)
+    found = []
+    for batch in (1, 32):
+        here = cases[cases["batch_size"] == batch]
+        dense = here[here["variant"] == "dense"].set_index("engine")
+        good = here[here["variant"].str.startswith("channel_prune") & (here["quality"] >= dense.loc["litert", "quality"] - POINT)]
+        if good.empty:
+            found.append(row(f"channels cut, LiteRT, batch {batch}", "<= 1/3", "none within a point of dense"))
+            continue
+        best = good.loc[good["energy_j"].idxmin()]
+        said = f"{best['variant']}, accuracy {best['quality']:.3f} (dense {dense.loc['litert', 'quality']:.3f}), {best['energy_kind']}"
+        interval = f"[{best['energy_vs_baseline_low']:.3f}, {best['energy_vs_baseline_high']:.3f}]"
+        found += [
+            row(f"energy of cut / dense, LiteRT, batch {batch}", "<= 1/3", f"{best['energy_vs_baseline']:.3f} {interval}: {said}"),
+            row(
+                f"energy of cut on LiteRT / dense on TensorFlow, batch {batch}",
+                "<= 1/8",
+                f"{best['energy_j'] / dense.loc['tensorflow', 'energy_j']:.4f}",
+            ),
+        ]
+    return found
+
+
+def resnet50() -> list[Row]:
+    """float32 against its int8: the ratio with its interval, the kernels that ran, the CPU's flags. Nothing says that int8 is faster."""
+    cases = run(RESNET)
+    flags = set(environment.environment().cpu_flags)
+    found = [row("the CPU's flags for int8", "told", ", ".join(flag for flag in INT8_FLAGS if flag in flags) or "none")]
+    for _, case in cases.iterrows():
+        told = f"p50 {1e3 * case['latency_p50_s']:.1f} ms, ran {case['precision_ran']}: {case['kernels']}"
+        if case["variant"] == "int8":
+            low, high = case["energy_vs_baseline_low"], case["energy_vs_baseline_high"]
+            told = f"energy int8 / float32 {case['energy_vs_baseline']:.2f} [{low:.2f}, {high:.2f}]; {told}"
+        found.append(row(f"ResNet50, {case['engine']}, {case['variant']}", "told", told))
+    return found
+
+
+def study() -> list[Row]:
+    """The builds of the pruning study, a second time."""
+    path = Path("suites/pruning-study.yaml")
+    catalogue = plugins.catalogue()
+    suite = load_suite(path, catalogue)
+    profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # the builds alone
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(2):
+            with campaign.begin(campaign.Wish(suite, path.read_text(), profile, Path(folder)), catalogue, Quiet()) as running:
+                running.run()
+        again = [record for record in read_run(running.store.folder).records if record.task == "build"]
+    built = sum(not record.cached for record in again)
+    return [row(f"builds of the second run of pruning-study ({len(suite.cases)} cases, {len(again)} artifacts)", "0", str(built))]
+
+
+def run(suite: str) -> pd.DataFrame:
+    """The table of cases of a suite at the quick profile."""
+    command = str(Path(sys.executable).parent / "harness")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "suite.yaml"
+        path.write_text(suite)
+        subprocess.run([command, "run", str(path), "--results", folder], check=True, stdout=subprocess.DEVNULL)
+        (done,) = [p.parent for p in Path(folder).glob("*/run.json")]
+        csv = subprocess.run([command, "export", str(done), "--format", "csv"], check=True, capture_output=True, text=True).stdout
+        (Path(folder) / "cases.csv").write_text(csv)
+        return pd.read_csv(Path(folder) / "cases.csv")
