@@ -22,7 +22,7 @@ STAMP   := $(VENV)/installed-$(WANTED)
 # The toolkit pins packages that conflict with ours: an environment of its own, in which its builds run.
 TFMOT_STAMP := .venv-tfmot/installed-$(shell cat requirements/tfmot.txt pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help bench test tfmot lint format benchmarks lock gpu-dry-run clean
+.PHONY: help bench test test-slow tfmot lint format benchmarks lock gpu-dry-run clean
 
 help: ## explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ bench: $(STAMP) ## run SUITE at PROFILE, print the table, say where the report l
 	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(STAMP) $(TFMOT_STAMP) ## the rest of them: models trained and converted by the dozen, the toolkit, a package from outside
+	@$(BIN)/python -m pytest -n 2 -m slow
 
 tfmot: $(TFMOT_STAMP) ## the environment in which prune_low_magnitude, cluster_weights and quantization_aware are built
 

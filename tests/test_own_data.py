@@ -13,6 +13,8 @@ import pytest
 
 from tests.onnx_models import save
 
+pytestmark = pytest.mark.slow
+
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
 SUITE = """\
 name: own

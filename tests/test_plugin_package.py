@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests import tiny
+
+pytestmark = pytest.mark.slow
 
 PYPROJECT = """\
 [build-system]

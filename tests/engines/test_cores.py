@@ -15,7 +15,7 @@ from tests.models import models
 from tests.test_measure import PROFILE, measured
 
 FORMATS = {"litert": "tflite", "onnxruntime": "onnx", "openvino": "ir", "tensorflow": "keras"}
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counted in /proc")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="counted in /proc")]
 
 
 def cpu_s(pid: int) -> dict[str, float]:

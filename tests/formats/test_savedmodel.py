@@ -11,6 +11,8 @@ from harness.errors import EngineError
 from harness.formats.inputs import positions
 from tests.models import models, workloads
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_it_serves_is_counted():
     """Two matrices; a variable that no signature uses is none of its parameters."""

@@ -6,6 +6,8 @@ import pytest
 
 from tests.variants.made import builds, cuts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["sequential", "residual", "inverted", "concatenated", "transposed", "excited", "mobilenet", "resnet"])
 def test_a_cut_model_answers_as_the_masked_one(name):

@@ -172,12 +172,14 @@ def test_a_file_that_its_engine_cannot_run_is_refused(tmp_path):
     assert refusal.value.refused
 
 
+@pytest.mark.slow
 def test_a_keras_model_too_small_for_the_converter_is_refused():
     """TensorFlow's dynamic range leaves weights of less than 1,024 numbers: that would claim int8 and run float32."""
     sentence, refused = builds()["two"]
     assert refused and "nothing can be quantized" in sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "precision"),
     [("int16x8", "int16 activations, int8 weights"), ("weight_int8", "int8 weights"), ("weight_int4", "int4 weights")],
@@ -191,6 +193,7 @@ def test_keras_models_get_there_too(recipe, precision):
     assert np.allclose(answer, np.load(models() / "small.npy")[:32], atol=0.05)
 
 
+@pytest.mark.slow
 def test_a_chain_keeps_its_zeros():
     """Pruned globally, then int8 weights: each kernel has its own share, in the file."""
     assert list(builds()["built"]["global-weights.tflite"]["zeros"].values()) == pytest.approx(

@@ -142,6 +142,7 @@ def test_newer_parameters_leave_older_builds_their_hash():
     assert (told["schedule"], told["scope"]) == ("constant", "global")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["constant", "global"])
 def test_both_schedules_and_scopes_reach_the_share_in_the_file(name):
     """A constant one in each kernel, a global one over all, with a share of its own in each."""

@@ -16,6 +16,8 @@ from harness.errors import EngineError
 from harness.formats.keras import load_keras
 from harness.formats.tflite import precision
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("toolkit.py")
 needs_toolkit = pytest.mark.skipif(not (venvs.folder("tfmot") / "bin/python").exists(), reason="make tfmot")
 

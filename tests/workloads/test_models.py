@@ -7,6 +7,8 @@ import pytest
 from harness.workloads.applications import MEMBERS, Options
 from tests.models import workloads
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
