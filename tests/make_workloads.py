@@ -36,6 +36,7 @@ def main() -> None:
     said: dict[str, Any] = {"trained": {name: trained(folder, name) for name in TRAINED}}
     said["members"] = sorted(name for name, found in vars(keras.applications).items() if inspect.isfunction(found))
     said["application"] = application(folder)
+    said["constants"] = constants(keras, folder)
     said["saved"] = saved(tf, folder)
     said["refused"] = hostile(tf, folder)
     (folder / "workloads.json").write_text(json.dumps(said))
@@ -77,6 +78,21 @@ def application(folder: Path) -> dict[str, Any]:
         "images": {"shape": pixels.shape, "corner": pixels[0, 0, 0].tolist(), "splits": images["notes"]["splits"]},
         "unknown_size": refusal(lambda: step(folder / "s", model.model_copy(update={"options": {"image_size": 33}}), "source", "keras")),
     }
+
+
+def constants(keras: Any, folder: Path) -> dict[str, Any]:
+    """A layer that keeps its mean and variance as constants, exported to ONNX, and what plain Keras answers; the shape of each MobileNetV3."""
+    image = keras.Input((4, 4, 3), name="image")
+    layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten(), keras.layers.Dense(2)]
+    model = keras.Sequential([image, *layers])
+    model.save(folder / "constants.keras")
+    samples = np.random.default_rng(9).random((6, 4, 4, 3), dtype=np.float32)
+    np.savez(folder / "constants.npz", x=samples, y=model(samples).numpy())
+    asked = Model(name="c", path="-", format="keras", sha256="-")
+    source = {"path": str(folder / "constants.keras"), "format": "keras"}
+    plugin = load_plugin("workloads", "keras.applications")
+    open_ = {name: plugin(name, plugin.spec.parameters()).model().input_shape for name in ("MobileNetV3Small",)}
+    return {"path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"], "shapes": open_}
 
 
 def saved(tf: Any, folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,6 +46,7 @@ class ToOnnx(Recipe):
         extra="tensorflow",
         conversions=(("keras", "onnx"), ("savedmodel", "onnx")),
         exporter=True,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -58,6 +60,8 @@ class ToOnnx(Recipe):
         try:
             model([np.zeros([size or 1 for size in tensor.shape], tensor.dtype) for tensor in model.inputs])
             model.export(str(target), format="onnx", verbose=False)
+            if len(onnx.load_onnx(target, weights=False).graph.input) > len(model.inputs):  # constants of a layer among its inputs
+                _function_to_onnx(lambda *inputs: model(list(inputs), training=False), _specs(model), target)
         except Exception as error:  # the converter raises whatever an unknown layer makes it raise
             raise EngineError(
                 f"the model cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
@@ -69,11 +73,7 @@ def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
     signature = load_savedmodel(job.source, trusted=job.trusted)
     target = job.folder / "model.onnx"
     try:
-        import tensorflow as tf
-        import tf2onnx
-
-        function = tf.function(signature, input_signature=signature.inputs)
-        tf2onnx.convert.from_function(function, input_signature=signature.inputs, opset=OPSET, output_path=str(target))
+        _function_to_onnx(signature, signature.inputs, target)
     except ImportError as error:
         raise EngineError(f"a SavedModel is converted by tf2onnx: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
     except Exception as error:  # the converter raises whatever an unknown operator makes it raise
@@ -81,6 +81,28 @@ def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
             f"the SavedModel cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
         ) from error
     return target, onnx.facts(onnx.load_onnx(target))
+
+
+def _specs(model: Any) -> list[Any]:
+    import tensorflow as tf
+
+    return [tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name) for tensor in model.inputs]
+
+
+def _function_to_onnx(function: Callable[..., Any], specs: Sequence[Any], target: Path) -> None:
+    """Convert what a function of these inputs computes; constants that it captures become constants of the model, not inputs as tf2onnx makes them."""
+    import tensorflow as tf
+    import tf2onnx
+    from onnx import numpy_helper
+
+    traced = tf.function(function, input_signature=specs, autograph=False)
+    captures = traced.get_concrete_function().graph.captures
+    captured = {inside.name: outside for outside, inside in captures if outside.dtype != tf.resource}
+    model, _ = tf2onnx.convert.from_function(traced, input_signature=specs, opset=OPSET)
+    for value in [value for value in model.graph.input if value.name in captured]:
+        model.graph.input.remove(value)
+        model.graph.initializer.append(numpy_helper.from_array(captured[value.name].numpy(), value.name))
+    onnx.import_onnx().save(model, str(target))
 
 
 def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:

@@ -27,6 +27,8 @@ MEMBERS = (
 )
 SEEDS = {"train": 20240417, "test": 20240418}
 SAMPLES = {"train": 32, "test": 64}
+OPEN_SIZE = 224
+"""Height and width where a model is open in them, as MobileNetV3 is: what it was made for."""
 PATCHES = 7
 """A seeded image is so many patches wide and high."""
 
@@ -74,7 +76,7 @@ class Applications(Workload):
             EngineError: ImageNet's weights cannot be fetched, or the model takes no images of this size.
         """
         build = getattr(import_keras().applications, str(self.member))
-        size = self.options.image_size
+        size = self.options.image_size or (OPEN_SIZE if str(self.member).startswith("MobileNetV3") else None)
         fetched = self.options.weights == "imagenet"
         try:
             return build(weights="imagenet" if fetched else None, **({"input_shape": (size, size, 3)} if size else {}))

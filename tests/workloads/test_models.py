@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
+from harness import plugins
+from harness.engines.base import Load
 from harness.workloads.applications import MEMBERS, Options
-from tests.models import workloads
+from tests.models import models, workloads
 
 pytestmark = pytest.mark.slow
 
@@ -54,3 +59,18 @@ def test_imagenet_weights_are_of_one_size():
     assert Options(image_size=64).weights == "random"
     with pytest.raises(ValueError, match="leave image_size out"):
         Options(weights="imagenet", image_size=64)
+
+
+def test_a_model_that_is_open_in_its_size_has_that_which_it_was_made_for():
+    """Else nobody would know how large its images are."""
+    assert workloads()["constants"]["shapes"] == {"MobileNetV3Small": [None, 224, 224, 3]}
+
+
+def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
+    """As the mean of EfficientNet's normalization, which the converter takes for one; the answers are those of Keras."""
+    path = Path(workloads()["constants"]["path"])
+    engine = plugins.load("engines", "onnxruntime")
+    session = engine().open(Load(path, "onnx", "cpu", 6, 1, engine.spec.parameters()))
+    data = np.load(models() / "constants.npz")
+    assert len(session.inputs) == 1
+    assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
