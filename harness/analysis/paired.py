@@ -93,7 +93,7 @@ def tango_score(gained: Any, lost: Any, samples: int, at: float) -> Floats:
 def bootstrap(differences: Floats, seed: int = 0) -> Interval:
     """Mean of paired differences with its one-sided 95 % bounds: percentiles of a bootstrap over the samples, as SciPy has it.
 
-    Assumes independent samples. For exponential differences each side covers 91-97 % at n = 30 (design/0006).
+    Assumes independent samples. For exponential differences each side covers 91-97 % at n = 30 (design/0007).
 
     Args:
         differences: Shape (n,), n > 0.
