@@ -34,6 +34,8 @@ MEASURED = ("counter", "sampled")
 PUBLISHED = ("md", "tex")
 """Formats that people put before others; csv and json carry the kind in a column."""
 LONGEST_WINDOW_S = 86_400
+TOLD = "told"
+"""Noted on an interruption that the user has been told of."""
 MOST_SENTENCES = 12
 """How many are printed below the table; the page has all."""
 PIPE_COLUMNS = 140
@@ -62,8 +64,8 @@ def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
         code = app(args=list(arguments), prog_name="harness", standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
+    except (KeyboardInterrupt, typer.Abort) as stop:
+        return _interrupted(stop.__cause__ or stop)
     except BrokenPipeError:  # the reader of our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -378,8 +380,9 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     folder = running.store.folder
     try:
         running.run()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"interrupted: every finished repetition is stored; go on with `harness run --resume {folder}`", file=sys.stderr)
+        stop.add_note(TOLD)
         raise
     running.observer.done()
     stored = with_answers(with_meters(read_run(folder)))
@@ -458,6 +461,16 @@ def _minutes(*seconds: float) -> str:
 
 def _complain(what: str, hint: str = "") -> None:
     print(f"error: {what}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+
+
+def _interrupted(stop: BaseException) -> int:
+    """The exit code of a command that was interrupted, told once; the command line's library takes an end of file for an interruption."""
+    if isinstance(stop, EOFError):
+        _complain("a process or a file ended early", "this is a bug of the harness; run it again with --debug and report what it says")
+        return 3
+    if TOLD not in getattr(stop, "__notes__", ()):
+        print("interrupted: what is stored is intact; a run that had begun goes on with `harness run --resume RUN`", file=sys.stderr)
+    return 130
 
 
 def _interrupt(number: int, frame: object) -> None:

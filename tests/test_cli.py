@@ -138,7 +138,11 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment):
     """Exit 130, no orphan, and the rest is done by --resume."""
     suite = tiny.write(tmp_path, tiny.SUITE.replace("[1, 4]", "[1]"))
     process = subprocess.Popen(
-        [*HARNESS, "run", str(suite)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        [*HARNESS, "run", str(suite), "--window", "0.2"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     records = None
     deadline = time.monotonic() + 60
@@ -185,7 +189,11 @@ def test_what_a_simulator_measured_is_not_published_by_mistake(harness, tmp_path
 def test_a_run_may_require_a_measurement(harness, tmp_path):
     """Exit 3 after everything is stored, where every joule is a model's or a simulator's."""
     done = harness(
-        "run", tiny.write(tmp_path, tiny.SUITE.replace("[onnxruntime]", '["null"]').replace("[1, 4]", "[1]")), "--require-measured"
+        "run",
+        "--window",
+        "0.1",
+        tiny.write(tmp_path, tiny.SUITE.replace("[onnxruntime]", '["null"]').replace("[1, 4]", "[1]")),
+        "--require-measured",
     )
     assert done.returncode == 3
     assert "no sensor measured" in done.stderr

@@ -157,5 +157,5 @@ def test_a_part_time_sensor_sees_a_load_whose_phase_is_shifted(tmp_path):
     assert record["inferences"] > 0
     busy_s = record["inferences"] / record["throughput_per_s"]
     waited_s = found["end_s"] - found["start_s"] - busy_s
-    assert waited_s > 0.05
+    assert waited_s > 0.005
     assert found["gross_j"] == pytest.approx(240 * busy_s + (240 - found["idle_w"]) * waited_s, rel=0.02)
