@@ -397,10 +397,10 @@ class _Repetition:
 
 
 def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
-    """An array the child left, or an empty one."""
+    """An array the child left, or an empty one: a child that is ended while it writes leaves a file that is cut short, or empty."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return np.zeros(empty, dtype=np.int64)
 
 

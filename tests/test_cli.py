@@ -154,7 +154,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert b"--resume" in err
+    assert f"--resume {records.parent}".encode() in err
     assert b"Traceback" not in err
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
     before = records.read_bytes()

@@ -132,6 +132,15 @@ measured({install(tmp_path)!r}, engine="rogue", engine_options=options, tell=lam
     child.wait(timeout=30)  # raises where it lives on
 
 
+@pytest.mark.parametrize("size", [0, 5, 100, 140])
+def test_what_a_child_was_writing_when_it_was_ended_costs_no_record(tmp_path, size):
+    """A file that is empty or cut short is one that holds nothing."""
+    path = tmp_path / "completions.npy"
+    np.save(path, np.arange(30).reshape(3, 10))
+    path.write_bytes(path.read_bytes()[:size])
+    assert runner._load(path, (3, 0)).shape == (3, 0)
+
+
 def test_an_interrupt_is_passed_on():
     """Ctrl-C ends the child, keeps the record, and tells the caller."""
 

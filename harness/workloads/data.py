@@ -26,7 +26,7 @@ def load_array(path: str | Path, key: str) -> Array:
             if key not in archive.files:
                 raise EngineError(f"{path} has no array {key!r}", f"it has: {', '.join(archive.files) or 'none'}")
             return np.asarray(archive[key])
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
         raise EngineError(f"{path} cannot be read as .npz: {error}", "write it with numpy.savez from arrays of numbers") from error
 
 
