@@ -33,6 +33,21 @@ def import_openvino() -> Any:
     return openvino
 
 
+def import_nncf() -> Any:
+    """The `nncf` package, which quantizes OpenVINO's models and ONNX ones; it is as silent as `import_openvino` makes it.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    os.environ.setdefault("NNCF_CI", "1")
+    import_openvino()
+    try:
+        import nncf
+    except ImportError as error:
+        raise EngineError(f"NNCF cannot be imported: {error}", "pip install 'harness[openvino]'", refused=True) from error
+    return nncf
+
+
 def read_ir(folder: Path) -> Any:
     """The model in a folder.
 

@@ -26,7 +26,7 @@ from harness.errors import EngineError
 from harness.formats.keras import facts, import_keras, load_keras
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
-from harness.variants.training import fit
+from harness.variants.training import fine_tuning, fit
 
 Labels = NDArray[np.int64]
 
@@ -72,7 +72,7 @@ class ChannelPrune(Recipe):
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Cut, train, save."""
         assert job.data
-        training = job.training.model_copy(update={"epochs": job.parameters.epochs or job.training.epochs})
+        training = fine_tuning(job.training, job.parameters.epochs)
         model, job.notes["channels"] = cut(load_keras(job.source, trusted=job.trusted), job.parameters.ratio)
         job.notes.update(fit(model, training, job.data, job.seed))
         target = job.folder / "model.keras"

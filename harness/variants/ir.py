@@ -64,10 +64,7 @@ def int8_ir(job: Job, queries: Callable[[Sequence[Input]], Iterable[list[Array]]
     """
     model = ir.read_ir(job.source)
     samples = list(queries([_input(port) for port in model.inputs]))
-    try:
-        import nncf
-    except ImportError as error:
-        raise EngineError(f"NNCF cannot be imported: {error}", "pip install 'harness[openvino]'", refused=True) from error
+    nncf = ir.import_nncf()
     try:
         made = nncf.quantize(model, nncf.Dataset(samples), subset_size=len(samples))
     except Exception as error:  # it raises whatever an operator that it does not know makes it raise

@@ -14,7 +14,7 @@ from harness.errors import EngineError
 from harness.formats.keras import facts, import_keras, leaf_layers, load_keras
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
-from harness.variants.training import fit, steps_of
+from harness.variants.training import fine_tuning, fit, steps_of
 
 PRUNED = ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 
@@ -90,7 +90,7 @@ class Prune(Recipe):
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Train with masks, save, and count the zeros in what was saved."""
         assert job.data
-        training = job.training.model_copy(update={"epochs": job.parameters.epochs or job.training.epochs})
+        training = fine_tuning(job.training, job.parameters.epochs)
         schedule = schedule_of(job.parameters, steps_of(training, job.data))
         keras = import_keras()
         model = load_keras(job.source, trusted=job.trusted)

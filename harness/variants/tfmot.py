@@ -23,7 +23,7 @@ from harness.schema import ArtifactFacts, Training, VariantSpec
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import converted_facts
 from harness.variants.prune import PRUNED, Parameters, Schedule, schedule_of, verify
-from harness.variants.training import fit, steps_of
+from harness.variants.training import fine_tuning, fit, steps_of
 
 VENV = "tfmot"
 PACKAGES = ("tensorflow-model-optimization", "tf-keras", "tensorflow", "tensorflow-cpu", "keras")
@@ -46,7 +46,7 @@ class PruneLowMagnitude(Recipe):
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Prune while training, strip, and count the zeros in what was saved."""
-        training = _training(job, job.parameters.epochs)
+        training = fine_tuning(job.training, job.parameters.epochs)
         assert job.data
         schedule = _aligned(schedule_of(job.parameters, steps_of(training, job.data)))
         toolkit = import_toolkit().sparsity.keras
@@ -104,7 +104,7 @@ class ClusterWeights(Recipe):
                 raise EngineError("the toolkit clusters nothing in this model, and does not say why", HINT)
             return made
 
-        saved, target = _trained(job, _training(job, asked.epochs), cluster, clustering.strip_clustering, [])
+        saved, target = _trained(job, fine_tuning(job.training, asked.epochs), cluster, clustering.strip_clustering, [])
         job.notes["distinct_values"] = _distinct(saved, asked.number_of_clusters)
         return target, facts(saved)
 
@@ -141,7 +141,7 @@ class QuantizationAware(Recipe):
         with _toolkit("quantization-aware training"):
             trained = _quantized(quantization, legacy, job.parameters.preserve)
         assert job.data
-        training = _training(job, job.parameters.epochs)
+        training = fine_tuning(job.training, job.parameters.epochs)
         job.notes.update(fit(trained, training, job.data, job.seed, keras=import_legacy()))
         target = job.folder / "model.tflite"
         with _toolkit("the conversion of the quantized model"):
@@ -186,10 +186,6 @@ def _sparse_clustering() -> Any:
     from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
     return cluster_weights
-
-
-def _training(job: Job, epochs: int | None) -> Training:
-    return job.training.model_copy(update={"epochs": epochs or job.training.epochs})
 
 
 def _aligned(schedule: Schedule) -> Schedule:

@@ -55,6 +55,11 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
     return {"epochs": training.epochs, "steps": steps_of(training, data), **reached}
 
 
+def fine_tuning(training: Training, epochs: int | None) -> Training:
+    """A model's training with the epochs of a recipe; null: as the training says."""
+    return training if epochs is None else training.model_copy(update={"epochs": epochs})
+
+
 def steps_of(training: Training, data: TrainData) -> int:
     """How many steps a fit takes."""
     return ceil(len(data.inputs[0]) / training.batch_size) * training.epochs

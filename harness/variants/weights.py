@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats import onnx
+from harness.formats.ir import import_nncf
 from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.ai_edge import quantize_tflite
@@ -69,7 +69,7 @@ def _quantize_onnx(job: Job, bits: int) -> tuple[Path, ArtifactFacts]:
     """By NNCF; what it makes of convolutions ONNX Runtime does not load."""
     model = onnx.load_onnx(job.source)
     onnx.check_float32(model)
-    nncf = _import_nncf()
+    nncf = import_nncf()
     mode = nncf.CompressWeightsMode
     settings: dict[str, Any] = {"mode": mode.INT8_SYM}
     if bits == 4:
@@ -102,12 +102,3 @@ def _with_opset(model: Any, opset: int) -> Any:
     """The model in at least this version of the operators."""
     has = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=opset)
     return model if has >= opset else onnx.import_onnx().version_converter.convert_version(model, opset)
-
-
-def _import_nncf() -> Any:
-    os.environ.setdefault("NNCF_CI", "1")  # else it reports its use over the network
-    try:
-        import nncf
-    except ImportError as error:
-        raise EngineError(f"NNCF cannot be imported: {error}", "pip install 'harness[openvino]'", refused=True) from error
-    return nncf
