@@ -29,7 +29,7 @@ from harness.sensors.sampler import Sampler
 LEAD_IN_S = 1.0
 SHORT_LEAD_IN_S = 0.05
 """After rounds of warm-up: the same inferences ran until a moment before."""
-ROUND_S = 0.4
+ROUND_S = 0.3
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
 PROFILE_PATIENCE_S = 15.0

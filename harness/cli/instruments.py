@@ -1,0 +1,76 @@
+"""`harness doctor`, `harness import-meter`, `harness calibrate`: what measures, and how well."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import EXIT_CODES, Results, RunName, app, checked_window
+
+
+@app.command(epilog=EXIT_CODES)
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
+    window: Annotated[float, typer.Option(metavar="SECONDS", help="of which window the expected error is told")] = 1.5,
+) -> int:
+    """Say what can be measured on this machine, how well, and what would mend the rest."""
+    from harness import plugins
+    from harness.doctor import examine, to_json, to_text
+
+    examination = examine(plugins.catalogue(), window_s=checked_window(window))
+    print(to_json(examination) if json else to_text(examination))
+    return 0
+
+
+@app.command(name="import-meter", epilog=EXIT_CODES)
+def import_meter(
+    run: RunName,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the meter's log; of MLPerf its spl.txt", show_default=False)],
+    results: Results = Path("results"),
+    format: Annotated[str, typer.Option(help="auto, csv, mlperf or nvidia-smi")] = "auto",
+    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="of local times, such as Europe/Berlin", show_default=False)] = None,
+    utc_offset: Annotated[float | None, typer.Option(metavar="SECONDS", help="of local times: local less UTC", show_default=False)] = None,
+    clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="how far the meter's clock is ahead")] = 0.0,
+    find_pulse: Annotated[bool, typer.Option("--find-pulse", help="find that from the run's own load")] = False,
+    channel: Annotated[str | None, typer.Option(help="which column, card or channel of the log", show_default=False)] = None,
+    name: Annotated[str, typer.Option(help="of the new domain: wall, system, ...")] = "wall",
+    rule: Annotated[str, typer.Option(help="trapezoid; rectangle where a row is the mean since the row before")] = "trapezoid",
+) -> None:
+    """Lay a meter's log beside a run: its energy over each phase, as a domain of its own."""
+    from harness.errors import MeterError
+    from harness.metering import covered, import_log
+    from harness.meters import read_log
+    from harness.store import find_run, read_run, write_meter
+
+    if find_pulse and clock_offset:
+        raise MeterError("a clock offset was given, and is to be found too", "give --clock-offset or --find-pulse")
+    stored = read_run(find_run(results, run))
+    log = read_log(file, format, timezone=timezone, utc_offset_s=utc_offset, channel=channel)
+    meter = import_log(stored, log, name=name, rule=rule, clock_offset_s=clock_offset, by_pulse=find_pulse)
+    path = write_meter(Path(stored.folder), meter, log.sample)
+    for sentence in meter.told:
+        print(sentence, file=sys.stderr)
+    whole, count = covered(meter.readings)
+    print(f"{path}: domain {name}, {whole} of {count} repetitions covered")
+
+
+@app.command(epilog=EXIT_CODES)
+def calibrate(
+    run: RunName,
+    domain: Annotated[str, typer.Argument(help="whose sensor is calibrated, such as gpu:0", show_default=False)],
+    results: Results = Path("results"),
+    meter: Annotated[str, typer.Option(help="the imported log, of a meter that feeds this rail alone")] = "wall",
+) -> None:
+    """Fit an on-board sensor's gain and offset against a meter's log, and keep them for this machine; used only where --calibrated is given."""
+    from harness import calibrate as calibration
+    from harness.store import find_run, read_run
+
+    found = calibration.calibrate(read_run(find_run(results, run)), domain, meter)
+    print(
+        f"{domain} of {found.sensor} on {found.host} reads {found.gain:.4f} (+- {found.gain_u:.4f}) x P "
+        f"{found.offset_w:+.2f} W (+- {found.offset_u_w:.2f} W), fitted on {found.pairs} phases from {found.low_w:.4g} to {found.high_w:.4g} W"
+    )
+    print(f"kept in {calibration.keep(found)}")
