@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -120,20 +120,29 @@ def _sampler(running: campaign.Campaign, case: Case, pairs: int) -> list[Row]:
 
 def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> list[Row]:
     """The harness's p50 against a bare loop in a process of its own."""
-    found = []
-    for engine in ENGINES:
-        ratios = []
-        for _ in range(pairs):
-            ours = Repetition(running, cases[engine]).p50_s
-            ratios.append(ours / bare_p50_s(running, cases[engine]))
-        found.append(
-            row(
-                f"p50 / bare loop, {engine}, {pairs} pairs",
-                "<= 1.03",
-                f"{np.median(ratios):.4f}, single pairs {np.min(ratios):.3f} to {np.max(ratios):.3f}",
-            )
+    return [
+        against(
+            f"p50 / bare loop, {engine}",
+            "<= 1.03",
+            pairs,
+            lambda case=cases[engine]: Repetition(running, case).p50_s,
+            lambda case=cases[engine]: bare_p50_s(running, case),
         )
-    return found
+        for engine in ENGINES
+    ]
+
+
+def against(figure: str, goal: str, pairs: int, ours: Callable[[], float], other: Callable[[], float]) -> Row:
+    """The median ratio of ours to the other, which is measured before and after ours; its own noise, after against before, stands beside it."""
+    ratios, noise = [], []
+    for _ in range(pairs):
+        before, here, after = other(), ours(), other()
+        ratios.append(here / np.sqrt(before * after))
+        noise.append(after / before)
+    spread = (
+        f"single ones {np.min(ratios):.3f} to {np.max(ratios):.3f}, the other against itself {np.min(noise):.3f} to {np.max(noise):.3f}"
+    )
+    return row(f"{figure}, {pairs} times", goal, f"{np.median(ratios):.4f}, {spread}")
 
 
 def bare_p50_s(running: campaign.Campaign, case: Case) -> float:

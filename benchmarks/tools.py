@@ -7,9 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.cost import Repetition, Row, bench, row
+from benchmarks.cost import Repetition, Row, against, bench
 from harness.campaign import Campaign
 from harness.schema import Case
 
@@ -27,16 +25,16 @@ UNITS = {"us": 1e-6, "ms": 1e-3}
 def rows(pairs: int = 8) -> list[Row]:
     """Ratios of medians, pairs interleaved."""
     with bench(SUITE) as running:
-        return [_against_benchmark_app(running, case, pairs) for case in running.header.suite.cases]
-
-
-def _against_benchmark_app(running: Campaign, case: Case, pairs: int) -> Row:
-    ratios = [Repetition(running, case).p50_s / benchmark_app_p50_s(running, case) for _ in range(pairs)]
-    return row(
-        f"p50 / benchmark_app, {case.variant}, batch {case.batch_size}, {pairs} pairs",
-        "within 3 %",
-        f"{np.median(ratios):.4f}, single pairs {np.min(ratios):.3f} to {np.max(ratios):.3f}",
-    )
+        return [
+            against(
+                f"p50 / benchmark_app, {case.variant}, batch {case.batch_size}",
+                "within 3 %",
+                pairs,
+                lambda case=case: Repetition(running, case).p50_s,
+                lambda case=case: benchmark_app_p50_s(running, case),
+            )
+            for case in running.header.suite.cases
+        ]
 
 
 def benchmark_app_p50_s(running: Campaign, case: Case, seconds: int = 2) -> float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ import numpy as np
 
 from harness import __version__, aborted, inflight, plan
 from harness.artifacts import Cache
-from harness.errors import EngineError, StoreError, SuiteError
+from harness.errors import EngineError, SuiteError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
 from harness.orders import build_order, case_order, null_order
+from harness.preconditions import check_files, check_window, check_writable, differences, unused
 from harness.runner import Bench, Outcome, run
 from harness.schema import (
     PROFILES,
@@ -30,11 +29,9 @@ from harness.schema import (
     Grid,
     Header,
     Limits,
-    Model,
     Profile,
     Record,
     Status,
-    StoredRun,
     Suite,
     Task,
     Trace,
@@ -280,18 +277,18 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
         SuiteError: The window asked for is too short for a counter.
     """
     run_id = new_run_id(wish.suite.name, wish.profile.name)
-    _check_writable(wish.results)
+    check_writable(wish.results)
     with (
         machine_lock(run_id, observer.waiting),
         _artifacts_in_use(wish.suite),
         opened_sensors(catalogue) as (sensors, unavailable, probed),
     ):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
-        _check_window(wish.profile, [d for _, domains in sensors for d in domains])
+        check_window(wish.profile, [d for _, domains in sensors for d in domains])
         here = environment_here(catalogue, sensors)
         probed["sampler"] = _own_cost(sensors, wish, here)
         header = Header(
-            run_id=_unused(wish.results, run_id),
+            run_id=unused(wish.results, run_id),
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             harness_version=__version__,
             harness_commit=here.harness_commit,
@@ -311,22 +308,6 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
 def _artifacts_in_use(suite: Suite) -> contextlib.AbstractContextManager[None]:
     """While this lasts nobody clears from the cache what the suite needs."""
     return Cache().use({build.build_id for build in suite.builds})
-
-
-def _check_window(profile: Profile, domains: Sequence[Domain]) -> None:
-    """Refuse a window that holds too few ticks of a counter for the profile's accuracy.
-
-    Raises:
-        SuiteError: Which counter, and the length that would do.
-    """
-    for domain in domains:
-        needed_s = profile.window_ticks * (domain.update_period_s or 0.0) if domain.quantity == "energy" else 0.0
-        if profile.window_s != PROFILES[profile.name].window_s and profile.window_s < needed_s:  # the profile's own is lengthened instead
-            raise SuiteError(
-                f"a window of {profile.window_s:g} s is too short: the counter of {domain.name} ticks each {domain.update_period_s:.3g} s, "
-                f"and {profile.name} takes {profile.window_ticks:g} ticks",
-                f"give --window {math.ceil(needed_s * 100) / 100:g}, or leave it out",
-            )
 
 
 def _own_cost(sensors: Sensors, wish: Wish, here: Environment) -> dict[str, float | None]:
@@ -367,8 +348,8 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
     stored = read_run(folder)
     if suite and suite.sha256 != stored.header.suite.sha256:
         raise SuiteError(f"{folder.name} was made of another suite", "resume it without naming a suite, or start a new run")
-    _check_files(stored)
-    _check_writable(folder)
+    check_files(stored)
+    check_writable(folder)
     with (
         machine_lock(stored.header.run_id, observer.waiting),
         _artifacts_in_use(stored.header.suite),
@@ -379,7 +360,7 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
         first = stored.header.environments[0]
         if here.environment_id != first.environment_id:
             raise SuiteError(
-                f"{folder.name} was begun on another machine or with other versions: {_differences(first, here)}",
+                f"{folder.name} was begun on another machine or with other versions: {differences(first, here)}",
                 "resume it there, or start a new run here",
             )
         now, then = ({(d.name, d.kind) for d in domains} for domains in ([d for _, ds in sensors for d in ds], stored.header.domains))
@@ -394,54 +375,3 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
             header = header.model_copy(update={"environments": (*header.environments, here)})
             store.write_header(header)
         yield Campaign(store, header, catalogue, sensors, observer, stored.records)
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse before anything is built what could not be stored.
-
-    Raises:
-        StoreError: The folder cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe_file:
-            probe_file.write(b"\0" * 4096)
-    except OSError as error:
-        raise StoreError(
-            f"the results folder {folder} cannot be written: {error.strerror or error}",
-            "choose another with --results, or mend its permissions",
-        ) from None
-
-
-def _check_files(stored: StoredRun) -> None:
-    """The user's files must be what they were when the run began.
-
-    Raises:
-        SuiteError: One has changed or gone.
-    """
-    from harness.artifacts import sha256_of
-
-    for model in stored.header.suite.models:
-        for path, sha256 in _files_of(model).items():
-            if not Path(path).exists() or sha256_of(Path(path)) != sha256:
-                raise SuiteError(f"{path} has changed or gone since the run began", "put it back, or start a new run")
-
-
-def _files_of(model: Model) -> dict[str, str]:
-    """Every file and folder of the user's that a model draws on, with the hash it had; functions are left out."""
-    data = [ref for ref in (model.train, model.test) if ref]
-    files = {array.path: array.sha256 for ref in data for array in (*ref.inputs, *([ref.labels] if ref.labels else []))}
-    files |= {ref.source.path: ref.source.sha256 for ref in data if ref.source and ref.source.kind != "function"}
-    return files | ({model.path: model.sha256} if model.path and model.format != "python" else {})
-
-
-def _differences(first: Environment, here: Environment) -> str:
-    a, b = first.model_dump(mode="json"), here.model_dump(mode="json")
-    names = [name for name in a if a[name] != b[name] and name not in ("environment_id", "boot_id", "devices")]
-    return ", ".join(names) or "its devices"
-
-
-def _unused(results: Path, run_id: str) -> str:
-    """The id, or with a number behind it where a run of the same second exists."""
-    taken = (f"{run_id}-{n}" if n else run_id for n in range(1000))
-    return next(name for name in taken if not (results / name).exists())

@@ -14,15 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from harness import energy, validity
+from harness import derived, energy, validity
 from harness.analysis import kernels as analysis_kernels
-from harness.analysis.interval import percentile, wilson
 from harness.analysis.scope import case_energy
 from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
 from harness.scenario import GROUP_S
-from harness.schema import Domain, Finding, Kernel, Latency, Limits, Phase, Profile, Quality, Record, Sample, Status, Task, Trace
+from harness.schema import Domain, Finding, Kernel, Limits, Phase, Profile, Record, Sample, Status, Task, Trace
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
@@ -352,7 +351,7 @@ class _Repetition:
         phases = _phases(self.windows, steady)
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
-        conditions = _conditions(trace, window)
+        conditions = derived.conditions(trace, window)
         if status == "ok" and case:
             scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
             step_s = time.time() - time.monotonic() - self.offset_s
@@ -377,12 +376,14 @@ class _Repetition:
             started_utc=self.started_utc.isoformat(timespec="milliseconds"),
             utc_minus_monotonic_s=self.offset_s,
             inferences=inferences,
-            throughput_per_s=_throughput_per_s(inferences, window, progress),
+            throughput_per_s=derived.throughput_per_s(
+                inferences, window, progress.waited_s(window.start_s, window.end_s) if window else 0.0
+            ),
             phases=phases,
             measurements=tuple(measurements),
             conditions=conditions,
-            latency=_latency(completions, window),
-            quality=_quality(self.said.get("quality"), per_sample),
+            latency=derived.latency(completions, window),
+            quality=derived.quality(self.said.get("quality"), per_sample),
             shift_s=shift_s,
             peak_memory_bytes=self.said.get("peak_memory_bytes"),
             resident_bytes=self.said.get("resident_bytes"),
@@ -413,55 +414,6 @@ def _phases(windows: Sequence[Window], steady: Sequence[Any]) -> tuple[Phase, ..
             start_s, end_s = min(m.start_s for m in steady), max(m.end_s for m in steady)
         phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
     return tuple(phases)
-
-
-def _throughput_per_s(inferences: float | None, window: Phase | None, progress: Progress) -> float | None:
-    """Inferences over the time that the load ran."""
-    if not inferences or window is None:
-        return None
-    return inferences / (window.duration_s - progress.waited_s(window.start_s, window.end_s))
-
-
-def _latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
-    """Percentiles of the queries that began and ended inside the window."""
-    if window is None or not completions.size:
-        return None
-    start_s, end_s = completions[0] * 1e-9, completions[1] * 1e-9
-    inside = (start_s >= window.start_s) & (end_s <= window.end_s)
-    each = (end_s - start_s)[inside] / completions[2][inside]
-    if not len(each):
-        return None
-    p50, p90, p95, p99 = (percentile(each, p) for p in (50, 90, 95, 99))
-    assert p50 is not None
-    return Latency(
-        queries=int(completions[2][inside].sum()),
-        mean_s=float(np.average(each, weights=completions[2][inside])),
-        p50_s=p50,
-        p90_s=p90,
-        p95_s=p95,
-        p99_s=p99,
-    )
-
-
-def _quality(said: Mapping[str, Any] | None, per_sample: np.ndarray) -> Quality | None:
-    """The child's quality with its interval, where right and wrong were counted."""
-    if not said:
-        return None
-    if not np.isin(per_sample, (0, 1)).all():
-        return Quality(**said)
-    interval = wilson(int(per_sample.sum()), len(per_sample))
-    return Quality(**said, low=interval.low, high=interval.high)
-
-
-def _conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
-    """Means over the window of what is no energy."""
-    means: dict[str, float | None] = {}
-    for name, domain in trace.domains.items():
-        if window and domain.quantity not in ("energy", "power", "mean_power", "flags"):
-            sample = trace.samples[name].finite()
-            inside = sample.value[(sample.t_s >= window.start_s) & (sample.t_s <= window.end_s)]
-            means[name] = float(np.mean(inside)) if len(inside) else None
-    return means
 
 
 def _oom_kills() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import campaign, frame, inflight, machine, plugins, runner
+from harness import campaign, frame, inflight, machine, plugins, preconditions, runner
 from harness.artifacts import Cache
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Record, Sample, Task
@@ -147,7 +147,7 @@ def test_a_window_too_short_for_a_counter_is_refused_with_the_length_that_would_
     profile = PROFILES["quick"].model_copy(update={"window_s": window_s})
     counter = Domain(name="gpu:0", sensor="nvml", quantity="energy", unit="J", kind="counter", update_period_s=1.0201)
     with pytest.raises(SuiteError, match=r"(?s)gpu:0.*--window 5\.11") if refused else contextlib.nullcontext():
-        campaign._check_window(profile, [counter])
+        preconditions.check_window(profile, [counter])
 
 
 def test_an_interruption_before_the_first_case_leaves_no_run(tmp_path, monkeypatch):

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from harness.cli import _guarded
 from tests import factories, tiny
 
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
@@ -30,11 +32,17 @@ def environment(tmp_path):
 
 
 @pytest.fixture
-def harness(tmp_path, environment):
-    """Run the command in a folder of its own."""
+def harness(tmp_path, environment, monkeypatch, capsys):
+    """Run the command in a folder of its own; in this process, since an interpreter for each costs more than what it runs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*HARNESS, *map(str, arguments)], capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=100)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        code = _guarded([str(argument) for argument in arguments], debug=False)
+        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 
     return call
 

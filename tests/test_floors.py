@@ -26,6 +26,7 @@ FLOORS: dict[str, int] = {
             "child",
             "scenario",
             "energy",
+            "derived",
             "inflight",
             "validity",
             "store",
@@ -39,7 +40,7 @@ FLOORS: dict[str, int] = {
         ],
         2,
     ),
-    **dict.fromkeys(["measure", "build", "runner", "aborted", "doctor", "orders", "machine", "metering", "calibrate"], 3),
+    **dict.fromkeys(["measure", "build", "runner", "preconditions", "aborted", "doctor", "orders", "machine", "metering", "calibrate"], 3),
     **dict.fromkeys(["campaign", "progress"], 4),
     "cli": 5,
 }

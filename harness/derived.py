@@ -1,0 +1,60 @@
+"""Raw data of one repetition -> the figures of its record that are no energy: throughput, latency, quality, conditions. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.analysis.interval import percentile, wilson
+from harness.schema import Latency, Phase, Quality, Trace
+
+
+def throughput_per_s(inferences: float | None, window: Phase | None, waited_s: float = 0.0) -> float | None:
+    """Inferences over the time that the load ran, which is not the time that it was made to wait."""
+    if not inferences or window is None:
+        return None
+    return inferences / (window.duration_s - waited_s)
+
+
+def latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
+    """Percentiles of the queries that began and ended inside the window."""
+    if window is None or not completions.size:
+        return None
+    start_s, end_s = completions[0] * 1e-9, completions[1] * 1e-9
+    inside = (start_s >= window.start_s) & (end_s <= window.end_s)
+    each = (end_s - start_s)[inside] / completions[2][inside]
+    if not len(each):
+        return None
+    p50, p90, p95, p99 = (percentile(each, p) for p in (50, 90, 95, 99))
+    assert p50 is not None
+    return Latency(
+        queries=int(completions[2][inside].sum()),
+        mean_s=float(np.average(each, weights=completions[2][inside])),
+        p50_s=p50,
+        p90_s=p90,
+        p95_s=p95,
+        p99_s=p99,
+    )
+
+
+def quality(said: Mapping[str, Any] | None, per_sample: np.ndarray) -> Quality | None:
+    """The child's quality with its interval, where right and wrong were counted."""
+    if not said:
+        return None
+    if not np.isin(per_sample, (0, 1)).all():
+        return Quality(**said)
+    interval = wilson(int(per_sample.sum()), len(per_sample))
+    return Quality(**said, low=interval.low, high=interval.high)
+
+
+def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
+    """Means over the window of what is no energy."""
+    means: dict[str, float | None] = {}
+    for name, domain in trace.domains.items():
+        if window and domain.quantity not in ("energy", "power", "mean_power", "flags"):
+            sample = trace.samples[name].finite()
+            inside = sample.value[(sample.t_s >= window.start_s) & (sample.t_s <= window.end_s)]
+            means[name] = float(np.mean(inside)) if len(inside) else None
+    return means

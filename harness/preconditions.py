@@ -1,0 +1,79 @@
+"""What must hold before a run begins or goes on: a folder that can be written, a window that is long enough, files that have not changed."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import StoreError, SuiteError
+from harness.schema import PROFILES, Domain, Environment, Model, Profile, StoredRun
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse before anything is built what could not be stored.
+
+    Raises:
+        StoreError: The folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe_file:
+            probe_file.write(b"\0" * 4096)
+    except OSError as error:
+        raise StoreError(
+            f"the results folder {folder} cannot be written: {error.strerror or error}",
+            "choose another with --results, or mend its permissions",
+        ) from None
+
+
+def check_window(profile: Profile, domains: Sequence[Domain]) -> None:
+    """Refuse a window that holds too few ticks of a counter for the profile's accuracy.
+
+    Raises:
+        SuiteError: Which counter, and the length that would do.
+    """
+    for domain in domains:
+        needed_s = profile.window_ticks * (domain.update_period_s or 0.0) if domain.quantity == "energy" else 0.0
+        if profile.window_s != PROFILES[profile.name].window_s and profile.window_s < needed_s:  # the profile's own is lengthened instead
+            raise SuiteError(
+                f"a window of {profile.window_s:g} s is too short: the counter of {domain.name} ticks each {domain.update_period_s:.3g} s, "
+                f"and {profile.name} takes {profile.window_ticks:g} ticks",
+                f"give --window {math.ceil(needed_s * 100) / 100:g}, or leave it out",
+            )
+
+
+def check_files(stored: StoredRun) -> None:
+    """The user's files must be what they were when the run began.
+
+    Raises:
+        SuiteError: One has changed or gone.
+    """
+    from harness.artifacts import sha256_of
+
+    for model in stored.header.suite.models:
+        for path, sha256 in _files_of(model).items():
+            if not Path(path).exists() or sha256_of(Path(path)) != sha256:
+                raise SuiteError(f"{path} has changed or gone since the run began", "put it back, or start a new run")
+
+
+def _files_of(model: Model) -> dict[str, str]:
+    """Every file and folder of the user's that a model draws on, with the hash it had; functions are left out."""
+    data = [ref for ref in (model.train, model.test) if ref]
+    files = {array.path: array.sha256 for ref in data for array in (*ref.inputs, *([ref.labels] if ref.labels else []))}
+    files |= {ref.source.path: ref.source.sha256 for ref in data if ref.source and ref.source.kind != "function"}
+    return files | ({model.path: model.sha256} if model.path and model.format != "python" else {})
+
+
+def differences(first: Environment, here: Environment) -> str:
+    """What of the machine and its versions is not as it was, by name."""
+    a, b = first.model_dump(mode="json"), here.model_dump(mode="json")
+    names = [name for name in a if a[name] != b[name] and name not in ("environment_id", "boot_id", "devices")]
+    return ", ".join(names) or "its devices"
+
+
+def unused(results: Path, run_id: str) -> str:
+    """The id, or with a number behind it where a run of the same second exists."""
+    taken = (f"{run_id}-{n}" if n else run_id for n in range(1000))
+    return next(name for name in taken if not (results / name).exists())
