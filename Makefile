@@ -36,7 +36,7 @@ bench: $(STAMP) ## run SUITE at PROFILE, print the table, say where the report l
 	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -n 3 -m "not slow"  # the third works while two wait for a child
 
 test-slow: $(STAMP) $(TFMOT_STAMP) ## the rest of them: models trained and converted by the dozen, the toolkit, a package from outside
 	@$(BIN)/python -m pytest -n 2 -m slow
