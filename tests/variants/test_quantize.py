@@ -194,7 +194,7 @@ def test_nothing_to_quantize_is_refused(tmp_path):
     assert refusal.value.refused
     kernel = np.ones((2, 1, 3), np.float32)
     convolved = save(tmp_path, [("x", "FLOAT", ["n", 1, 9])], [("y", "Conv", ["x", "w"])], name="conv.onnx", w=kernel)
-    with pytest.raises(EngineError, match="no matrix product") as refusal:
+    with pytest.raises(EngineError, match="no matrix product whose weights can be int8; of its 1 Conv no library") as refusal:
         quantized("weight_int8", convolved, tmp_path / "out")
     assert refusal.value.refused
 
