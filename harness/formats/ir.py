@@ -79,7 +79,15 @@ def write_ir(model: Any, folder: Path, *, float16: bool = False) -> Path:
 def facts(model: Any) -> ArtifactFacts:
     """How many weights and biases are not 0, as they are stored; parameters and multiply-accumulates are not counted."""
     constants = {id_: op for node in model.get_ordered_ops() if node.get_type_name() in WEIGHTED for id_, op in _constants(node)}
-    return ArtifactFacts(nonzero_parameters=sum(int(np.count_nonzero(op.data)) for op in constants.values()))
+    return ArtifactFacts(nonzero_parameters=sum(_nonzero(op) for op in constants.values()))
+
+
+def _nonzero(constant: Any) -> int:
+    """How many numbers of a constant are not 0; of four bits there are two in a byte."""
+    if constant.get_element_type().get_type_name() != "i4":
+        return int(np.count_nonzero(constant.data))
+    packed = constant.data.view(np.uint8)
+    return int(np.count_nonzero(packed & 15) + np.count_nonzero(packed >> 4))
 
 
 def _constants(node: Any) -> list[tuple[str, Any]]:

@@ -18,6 +18,8 @@ from harness.formats.reading import reading
 from harness.schema import ArtifactFacts
 
 CONFIG_BYTES = 256 * 2**20
+DEFLATED = 200
+"""Weights shrink by less than this, pruned ones too; a zip bomb by about 1,000."""
 KIND = ("a Keras model", "save it again with model.save()")
 TRUST = "look at what it does, then run with --trust"
 
@@ -75,6 +77,11 @@ def _zip_config(path: Path) -> Any:
             if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
                 raise EngineError(
                     f"{path.name} holds the path {entry.filename!r}, which leaves the archive", "get the file from its author again"
+                )
+            if entry.file_size > max(CONFIG_BYTES, DEFLATED * entry.compress_size):
+                raise EngineError(
+                    f"{path.name} holds {entry.filename!r}, which unpacks to {entry.file_size / 2**20:,.0f} MiB out of next to nothing",
+                    KIND[1],
                 )
         if archive.getinfo("config.json").file_size > CONFIG_BYTES:
             raise EngineError(f"{path.name} has a configuration of more than 256 MiB", "get the file from its author again")

@@ -26,6 +26,7 @@ from harness.errors import EngineError
 from harness.formats.keras import facts, import_keras, load_keras
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
+from harness.variants.flat import flatten
 from harness.variants.training import fine_tuning, fit
 
 Labels = NDArray[np.int64]
@@ -36,7 +37,7 @@ TRANSPOSED = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 SIZED |= dict.fromkeys(TRANSPOSED, "filters")
 DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
 VECTORS = ("BatchNormalization", "PReLU")  # one number for each channel
-JOINING = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
+JOINING = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "TrueDivide", "Divide")
 PASSING = (
     *("Activation", "ReLU", "LeakyReLU", "ELU", "Identity", "Rescaling", "ActivityRegularization", "RepeatVector"),
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
@@ -67,6 +68,7 @@ class ChannelPrune(Recipe):
         parameters=Parameters,
         conversions=(("keras", "keras"),),
         needs=("train", "labels"),
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -84,7 +86,7 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
     """A model with fewer channels, the weights that stay unchanged.
 
     Args:
-        model: A Keras model, functional or sequential; it is left as it is.
+        model: A Keras model, functional or sequential; it is left as it is. Models among its layers become part of one graph.
         ratio: Share of the channels to remove: of each layer, or of each group that an addition joins; rounded down, one always stays.
 
     Returns:
@@ -100,14 +102,16 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
         raise EngineError(
             f"{model.name!r} is no graph of layers whose channels can be followed", "build it with the functional API", refused=True
         )
-    graph = _walk(model)
+    graph = _walk(flatten(keras, model))
     kept = _kept(graph, ratio)
     sizes = {
         step.layer.name: (step.outputs.size, int(kept[step.outputs].sum())) for step in graph.steps if type(step.layer).__name__ in SIZED
     }
     if all(before == after for before, after in sizes.values()):
+        uncut = ", ".join(dict.fromkeys(repr(name) for name, _ in graph.barriers))
         raise EngineError(
-            f"the model has no hidden layer that would lose a channel at the ratio {ratio}",
+            f"the model has no hidden layer that would lose a channel at the ratio {ratio}"
+            + (f"; not cut, for they mix channels, run twice, or are of a kind not known here: {uncut}" if uncut else ""),
             "raise `ratio`, or leave this variant out",
             refused=True,
         )
@@ -205,9 +209,10 @@ def _through(graph: Graph, node: Any, taken: list[Labels]) -> list[Labels] | Non
     given = _given(graph, node, taken[0]) if len(taken) == 1 and _weights_are_known(layer, kind) else None
     if given is None or given.size != _size(output):
         return None
-    if kind in VECTORS and any(weight.shape[-1] != given.size for weight in layer.weights):
+    weights = getattr(layer, "weights", ())
+    if kind in VECTORS and any(weight.shape[-1] != given.size for weight in weights):
         return None
-    if layer.weights or kind == "Reshape":
+    if weights or kind == "Reshape":
         graph.steps.append(Step(layer, taken[0], given))
     return [given]
 
@@ -243,7 +248,7 @@ def _merged(graph: Graph, node: Any, taken: list[Labels]) -> list[Labels] | None
 
 def _weights_are_known(layer: Any, kind: str) -> bool:
     """Whether each weight is one that `_axes` can cut: no groups, no quantized or adapted kernels."""
-    names = {weight.name for weight in layer.weights}
+    names = {weight.name for weight in getattr(layer, "weights", ())}  # an operation such as `x / 2` is no layer
     known = ("kernel", "bias", "depthwise_kernel", "pointwise_kernel")
     return kind in VECTORS or (getattr(layer, "groups", 1) == 1 and names <= {*known})
 

@@ -93,3 +93,15 @@ def test_weights_alone_are_no_model(tmp_path):
         file["kernel"] = np.zeros(3)
     with pytest.raises(EngineError, match="weights without a model"):
         load_keras(tmp_path / "w.h5")
+
+
+def test_an_archive_that_unpacks_to_far_too_much_is_refused(tmp_path):
+    """By what it says of itself, before anything is unpacked: 300 MiB of zeros in 300 KB."""
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", "{}")
+        with archive.open("model.weights.h5", "w") as entry:
+            for _ in range(300):
+                entry.write(bytes(2**20))
+    with pytest.raises(EngineError, match="out of next to nothing"):
+        load_keras(path)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.formats.keras import count_macs, import_keras
+from harness.formats.keras import count_macs, import_keras, leaf_layers
 from harness.variants.channels import cut
+from harness.variants.flat import flatten
 from tests.make_models import refusal
 
 RNG = np.random.default_rng(11)
@@ -23,6 +24,7 @@ def main() -> None:
     said: dict[str, Any] = {
         "cut": {name: compared(keras, *graph) for name, graph in graphs(keras, keras.layers).items()},
         "uncut": {name: refusal(lambda model=model: cut(model, 0.5)) for name, model in barriers(keras, keras.layers).items()},
+        "mode": mode(keras, keras.layers),
         "tails": {name: cut(model, 0.5)[1] for name, model in tails(keras, keras.layers).items()},
         "joined": joined(keras, keras.layers),
     }
@@ -52,6 +54,7 @@ def graphs(keras: Any, layers: Any) -> dict[str, tuple[Any, tuple[str, ...]]]:
         "concatenated": (concatenated(keras, layers), ("last",)),
         "transposed": (transposed(keras, layers), ("last",)),
         "excited": (excited(keras, layers), ("last",)),
+        "nested": (nested(keras, layers), ("last",)),
         "mobilenet": (application(keras, "MobileNetV2", alpha=0.35), ("predictions",)),
         "resnet": (application(keras, "ResNet50V2"), ("predictions",)),
     }
@@ -109,10 +112,23 @@ def excited(keras: Any, layers: Any) -> Any:
     return keras.Model(image, layers.Dense(4, name="last")(x))
 
 
+def nested(keras: Any, layers: Any) -> Any:
+    """What transfer learning makes: scaling in the graph, a sequential model in a functional one, both with a layer of the same name."""
+    image = keras.Input((8, 8, 3))
+    stem = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(8, 3, padding="same", name="same"), layers.BatchNormalization()], name="stem"
+    )
+    joined = layers.Add()([stem(image), layers.Conv2D(8, 1, name="same_1")(image)])
+    body = keras.Model(image, layers.Conv2D(8, 3, name="same")(joined), name="body")
+    first = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, padding="same", name="same")(body(first / 2.0 - 1.0, training=False))
+    return keras.Model(first, layers.Dense(4, name="last")(layers.GlobalAveragePooling2D()(x)))
+
+
 def compared(keras: Any, model: Any, stays: tuple[str, ...]) -> dict[str, Any]:
     """Every other channel made to give 0, half of the channels removed: the largest difference of the answers, and the sizes."""
-    for layer in model.layers:
-        if layer.weights and layer.name not in stays:
+    for layer in leaf_layers(model):
+        if getattr(layer, "weights", ()) and layer.name not in stays:
             layer.set_weights([silenced(type(layer).__name__, weight) for weight in layer.weights])
     smaller, sizes = cut(model, 0.5)
     inputs = RNG.normal(size=(3, *model.input_shape[1:])).astype(np.float32)
@@ -149,6 +165,7 @@ def barriers(keras: Any, layers: Any) -> dict[str, Any]:
         return keras.Model(first, make(layers.Conv1D(6, 3, padding="same")(first)))
 
     twice = layers.Dense(6, name="twice")
+    inner = keras.Sequential([keras.Input((8, 6)), layers.Dense(6, name="twice")], name="inner")
     return {
         "recurrent": of(lambda x: layers.Dense(2)(layers.LSTM(4, name="recurrent")(x))),
         "reshaped": of(lambda x: layers.Dense(2)(layers.Flatten()(layers.Reshape((4, 12), name="reshaped")(x)))),
@@ -156,10 +173,20 @@ def barriers(keras: Any, layers: Any) -> dict[str, Any]:
         "normal": of(lambda x: layers.Dense(2)(layers.LayerNormalization(name="normal")(x))),
         "grouped": of(lambda x: layers.Dense(2)(layers.Conv1D(6, 3, groups=2, name="grouped")(x))),
         "twice": of(lambda x: layers.Dense(2)(twice(twice(x)))),
-        "nested": of(lambda x: layers.Dense(2)(keras.Sequential([keras.Input((8, 6)), layers.Dense(3)], name="nested")(x))),
+        "inner_twice": of(lambda x: layers.Dense(2)(layers.Add()([inner(x), inner(x)]))),
         "softest": of(lambda x: layers.Dense(2)(layers.Softmax(name="softest")(x))),
         "nothing": keras.Model(first := keras.Input((4,)), layers.Dense(2)(first)),
     }
+
+
+def mode(keras: Any, layers: Any) -> list[float]:
+    """The largest difference between a model whose inner one always normalises by the batch and its flat form, and that to what is stored."""
+    first = keras.Input((8, 3))
+    inner = keras.Sequential([keras.Input((8, 3)), layers.BatchNormalization()], name="inner")
+    model = keras.Model(first, layers.Dense(2)(inner(first, training=True)))
+    inputs = 9 + RNG.normal(size=(5, 8, 3)).astype(np.float32)
+    answers, stored = model(inputs), model.layers[-1](inner(inputs, training=False))
+    return [float(np.abs(np.asarray(answers) - np.asarray(other)).max()) for other in (flatten(keras, model)(inputs), stored)]
 
 
 def tails(keras: Any, layers: Any) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from tests.variants.made import builds, cuts
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("name", ["sequential", "residual", "inverted", "concatenated", "transposed", "excited", "mobilenet", "resnet"])
+@pytest.mark.parametrize(
+    "name", ["sequential", "residual", "inverted", "concatenated", "transposed", "excited", "nested", "mobilenet", "resnet"]
+)
 def test_a_cut_model_answers_as_the_masked_one(name):
     """Half of the channels gave 0 and are gone, before any fine-tuning: through normalisation, padding, flattening, sums and concatenations."""
     found = cuts()["cut"][name]
@@ -26,11 +28,17 @@ def test_joined_layers_lose_the_channels_of_the_least_sum():
     assert cuts()["joined"] == [[1, 4], [9, 1.5]]
 
 
-@pytest.mark.parametrize("name", ["recurrent", "reshaped", "attending", "normal", "grouped", "twice", "nested", "softest"])
+@pytest.mark.parametrize("name", ["recurrent", "reshaped", "attending", "normal", "grouped", "twice", "inner_twice", "softest"])
 def test_a_graph_that_cannot_be_cut_is_refused_with_the_layers_name(name):
     """Whatever mixes channels, is not known, or runs twice."""
     sentence, refused = cuts()["uncut"][name]
     assert refused and f"layer '{name}'" in sentence and "prune" in sentence
+
+
+def test_an_inner_model_stays_in_the_mode_it_was_called_in():
+    """`inner(x, training=True)` normalises by the batch, flat too."""
+    same, other = cuts()["mode"]
+    assert same < 1e-6 and other > 1
 
 
 def test_a_model_without_hidden_layers_is_refused():

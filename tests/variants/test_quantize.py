@@ -140,6 +140,52 @@ def test_sums_do_not_saturate_where_the_cpu_adds_in_16_bits(tmp_path):
     assert largest == {True: 64, False: 127}
 
 
+def residual(folder):
+    """An inverted residual block as MobileNetV2 has it, two of them, a product and its softmax."""
+    rng = np.random.default_rng(6)
+    constants = {"low": np.float32(0), "high": np.float32(6), "product": rng.normal(size=(8, 10)).astype(np.float32)}
+    nodes = [("c0", "Transpose", ["image"], {"perm": [0, 3, 1, 2]})]
+    for block in (1, 2):
+        before = f"c{block - 1}"
+        kernels = {f"wide{block}": (16, 8, 1, 1), f"deep{block}": (16, 1, 3, 3), f"narrow{block}": (8, 16, 1, 1)}
+        constants |= {name: rng.normal(scale=0.3, size=size).astype(np.float32) for name, size in kernels.items()}
+        nodes += [
+            (f"w{block}", "Conv", [before, f"wide{block}"]),
+            (f"v{block}", "Clip", [f"w{block}", "low", "high"]),
+            (f"d{block}", "Conv", [f"v{block}", f"deep{block}"], {"group": 16, "pads": [1, 1, 1, 1]}),
+            (f"e{block}", "Clip", [f"d{block}", "low", "high"]),
+            (f"n{block}", "Conv", [f"e{block}", f"narrow{block}"]),
+            (f"c{block}", "Add", [before, f"n{block}"]),
+        ]
+    nodes += [("p", "GlobalAveragePool", ["c2"]), ("f", "Flatten", ["p"]), ("m", "MatMul", ["f", "product"]), ("y", "Softmax", ["m"])]
+    return save(folder, [("image", "FLOAT", ["n", 16, 16, 8])], nodes, outputs=["y"], **constants)
+
+
+def test_every_layer_of_a_residual_network_runs_in_int8(tmp_path):
+    """Conversions at the ends alone, and float32 in the softmax, whose answers are not rounded to 1/256."""
+    path, samples = residual(tmp_path), np.random.default_rng(7).normal(size=(16, 16, 16, 8)).astype(np.float32)
+    (dense,), _ = answers(path, [samples])
+    made, _ = quantized("int8", path, tmp_path / "out", TrainData([samples]))
+    engine = plugins.load("engines", "onnxruntime")
+    session = engine().open(Load(made, "onnx", "cpu", 1, 1, engine.spec.parameters()))
+    kernels = session.profile([[samples[:1]]] * 3, 5)
+    assert {kernel.op for kernel in kernels if kernel.precision != "int8"} == {"QuantizeLinear", "DequantizeLinear", "Softmax"}
+    assert {"QLinearConv", "QLinearAdd", "QLinearMatMul"} <= {kernel.op for kernel in kernels}
+    (found,) = session.run([samples[:1]])
+    assert np.abs(found - dense[:1]).max() < 0.1
+    assert found.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_what_onnx_runtime_has_no_int8_kernel_for_stays_float32(tmp_path):
+    """A transposed convolution: its weights would be converted back in every query."""
+    rng = np.random.default_rng(8)
+    kernels = {"w": rng.normal(size=(8, 8, 3, 3)).astype(np.float32), "up": rng.normal(size=(8, 8, 2, 2)).astype(np.float32)}
+    nodes = [("h", "Conv", ["x", "w"]), ("y", "ConvTranspose", ["h", "up"])]
+    path = save(tmp_path, [("x", "FLOAT", ["n", 8, 6, 6])], nodes, outputs=["y"], **kernels)
+    made, _ = quantized("int8", path, tmp_path / "out", TrainData([rng.normal(size=(8, 8, 6, 6)).astype(np.float32)]))
+    assert {tensor.name for tensor in onnx.load(made).graph.initializer} >= {"w_quantized", "up"}
+
+
 def test_nothing_to_quantize_is_refused(tmp_path):
     """A model without weights, and one of convolutions alone where only products are taken."""
     bare = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Relu", ["x"])], name="bare.onnx")
@@ -148,7 +194,7 @@ def test_nothing_to_quantize_is_refused(tmp_path):
     assert refusal.value.refused
     kernel = np.ones((2, 1, 3), np.float32)
     convolved = save(tmp_path, [("x", "FLOAT", ["n", 1, 9])], [("y", "Conv", ["x", "w"])], name="conv.onnx", w=kernel)
-    with pytest.raises(EngineError, match="no matrix product") as refusal:
+    with pytest.raises(EngineError, match="no matrix product whose weights can be int8; of its 1 Conv no library") as refusal:
         quantized("weight_int8", convolved, tmp_path / "out")
     assert refusal.value.refused
 
