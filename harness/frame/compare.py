@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.pareto import Objective, PairedObjective, dominates, p_front
+from harness.analysis.pareto import Objective, PairedObjective, p_front
 from harness.analysis.ratio import log_welch, offset_term
 from harness.frame.results import AGREEMENT, Result, known
 from harness.frame.uncertainty import offset_w

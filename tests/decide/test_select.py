@@ -13,7 +13,6 @@ from harness.decide.told import lines
 from harness.errors import HarnessError
 from tests.factories import COUNTERS, INVALID, case, digits, record, stored
 
-
 ANY, EVEN = Limits(0.0), Weights()
 
 
