@@ -147,7 +147,8 @@ def dominated(objectives: Sequence[Objective | PairedObjective], q: float = FIXE
     """
     n = len(objectives[0])
     if n <= ALL_PAIRS:
-        return np.any(dominates(objectives, q), axis=0)
+        every: Bools = np.any(dominates(objectives, q), axis=0)
+        return every
     rivals, found = _rivals(objectives), np.zeros(n, dtype=np.bool_)
     size = max(1, CHUNK // max(1, len(rivals)))
     for start in range(0, n, size):
@@ -321,7 +322,8 @@ def _share_on_front(
             samples = losses.shape[1]
             drawn[:, column] = losses @ (rng.multinomial(samples, np.full(samples, 1 / samples)) / samples)
         hits += front(drawn + np.tensordot(rng.standard_normal(len(moves)), moves, axes=1))
-    return hits / draws
+    share: Floats = hits / draws
+    return share
 
 
 def _spread(launches: Sequence[Floats], known: Part, moves: Floats, paired: tuple[int, Sequence[Floats]] | None) -> Floats:

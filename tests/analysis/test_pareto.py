@@ -52,9 +52,9 @@ def test_worse_somewhere_dominates_nothing():
 def test_within_the_margin_is_as_good():
     """0.5 % more latency than the other, known well, still counts as as good; 2 % does not."""
     energy = objective([1.0, 1.001, 0.999], [2.0, 2.002, 1.998])
-    for factor, dominated in ((1.005, True), (1.02, False)):
+    for factor, wins in ((1.005, True), (1.02, False)):
         latency = objective([factor, factor * 1.0001, factor * 0.9999], [1.0, 1.0001, 0.9999])
-        assert dominates([energy, latency])[0, 1] == dominated
+        assert dominates([energy, latency])[0, 1] == wins
 
 
 def test_one_launch_separates_nobody():
