@@ -22,9 +22,9 @@ CHUNK = 4_000_000
 """Pairs compared at once: some 32 MB an array."""
 ALL_PAIRS = 2_000
 """Up to so many cases every pair is compared."""
-DRAWN = 2_000_000
+DRAWN = 1_000_000
 """Draws of the front times cases, at most."""
-RIVALS = 300
+RIVALS = 150
 """With how many each of more cases is compared at most."""
 
 
@@ -64,11 +64,15 @@ class Objective:
             launches: Of each case, shape (R,); empty where nothing was measured.
             margin: In the values' own unit.
         """
-        count = np.array([len(each) for each in launches])
+        padded, count = _padded([each[:, None] for each in launches])
+        first, used = padded[:, 0, 0], np.arange(padded.shape[1]) < count[:, None]
         # From the first launch on, so that equal launches have exactly their value as mean, and no scatter out of rounding.
-        mean = np.array([each[0] + np.mean(each - each[0]) if len(each) else np.nan for each in launches])
+        beyond = np.where(used, padded[:, :, 0] - first[:, None], 0.0)
+        shift = beyond.sum(axis=1) / np.maximum(count, 1)
+        square = (np.where(used, beyond - shift[:, None], 0.0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)
+        mean = np.where(count > 0, first + shift, np.nan)
         # One launch says nothing of the spread: an infinite standard error separates it from nobody.
-        u = np.array([np.std(each - each[0], ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf for each in launches])
+        u = np.where(count > 1, np.sqrt(square / np.maximum(count, 1)), np.inf)
         return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), margin)
 
     def __len__(self) -> int:
@@ -100,16 +104,20 @@ class PairedObjective:
     @functools.cached_property
     def mean(self) -> Floats:
         """Of each case, shape (n,)."""
-        return np.array([np.mean(each) for each in self.losses])
+        return np.asarray(np.mean(self._stacked, axis=1))
 
     @functools.cached_property
     def u(self) -> Floats:
         """Standard error of each mean by itself, shape (n,)."""
-        return np.array([np.std(each, ddof=1) / np.sqrt(len(each)) for each in self.losses])
+        return np.asarray(np.std(self._stacked, axis=1, ddof=1) / np.sqrt(self._stacked.shape[1]))
+
+    @functools.cached_property
+    def _stacked(self) -> Floats:
+        return np.stack(self.losses)
 
     def shown(self, rows: Part, columns: Part, alpha_better: float) -> tuple[Bools, Bools]:
         """As `Objective.shown`, by the tests of `paired.as_good_and_better`."""
-        return as_good_and_better([self.losses[i] for i in rows], [self.losses[i] for i in columns], self.margin, alpha_better)
+        return as_good_and_better(self._stacked[rows], self._stacked[columns], self.margin, alpha_better)
 
 
 def dominates(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
@@ -244,7 +252,7 @@ def _staircase(points: Floats) -> Bools:
     on = np.zeros(len(points), dtype=np.bool_)
     steps, heights = [-np.inf], [np.inf]
     before: tuple[float, ...] | None = None
-    for i, (first, x, y) in enumerate(points.tolist()):
+    for i, (first, x, y) in enumerate(zip(*points.T.tolist(), strict=True)):
         at = bisect_right(steps, x)
         same = before == (first, x, y)
         on[i] = on[i - 1] if same else heights[at - 1] > y
@@ -275,7 +283,7 @@ def p_front(
     judged in on the same samples the samples are drawn again, the same ones for all.
 
     A case that another beats by six standard uncertainties of both on every objective is not drawn: it is on no front. Of more
-    than 2,000 that are left fewer draws are taken, `DRAWN` over their number, at least 50.
+    than 1,000 that are left fewer draws are taken, `DRAWN` over their number, at least 10: its steps are then coarse, one over the draws.
 
     Args:
         launches: Of each case, shape (R, k) with R >= 1, smaller is better, NaN where unknown (such a case is on no front).
@@ -289,13 +297,19 @@ def p_front(
         Shape (n,), NaN for a case with an unknown objective.
     """
     rng = np.random.default_rng(seed)
-    mean = np.array([np.asarray(np.mean(each, axis=0)) for each in launches])
+    padded, count = _padded(launches)
+    mean = padded.sum(axis=1) / count[:, None]
     moves = np.zeros((1, *mean.shape)) if shared is None else shared
     known = np.flatnonzero(~np.isnan(mean).any(axis=1))
     result = np.full(len(mean), np.nan)
     result[known] = 0.0
-    drawn = known[_possible(mean[known], _spread(launches, known, moves, paired))]
-    result[drawn] = _share_on_front(rng, [launches[i] for i in drawn], mean[drawn], moves[:, drawn], draws, paired and _of(paired, drawn))
+    used = (np.arange(padded.shape[1]) < count[:, None])[:, :, None]
+    square = (np.where(used, padded - mean[:, None, :], 0.0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)[:, None]
+    u = np.sqrt(square / count[:, None])
+    if paired:
+        u[known, paired[0]] = _of(paired, known)[1].std(axis=1) / np.sqrt(max(1, len(paired[1][0]) - 1))
+    drawn = known[_possible(mean[known], u[known] + np.abs(moves[:, known]).sum(axis=0))]
+    result[drawn] = _share_on_front(rng, padded[drawn], count[drawn], moves[:, drawn], draws, paired and _of(paired, drawn))
     return result
 
 
@@ -304,14 +318,14 @@ def _of(paired: tuple[int, Sequence[Floats]], cases: Part) -> tuple[int, Floats]
 
 
 def _share_on_front(
-    rng: np.random.Generator, launches: Sequence[Floats], mean: Floats, moves: Floats, draws: int, paired: tuple[int, Floats] | None
+    rng: np.random.Generator, padded: Floats, count: Part, moves: Floats, draws: int, paired: tuple[int, Floats] | None
 ) -> Floats:
     """How often each of these is on the front of these."""
-    padded, count = _padded(launches)
+    mean = padded.sum(axis=1) / count[:, None]
     widen = np.sqrt(count / np.maximum(count - 1, 1))[:, None]
     used = (np.arange(padded.shape[1]) < count[:, None])[:, :, None]
-    draws = min(draws, max(50, DRAWN // max(1, len(launches))))
-    hits = np.zeros(len(launches))
+    draws = min(draws, max(10, DRAWN // max(1, len(padded))))
+    hits = np.zeros(len(padded))
     for _ in range(draws):
         # A share of each case's launches by number, not by slot: a case of 5 and one of 30 stand in one array.
         chosen = (rng.random(padded.shape[:2]) * count[:, None]).astype(np.int64)
@@ -324,17 +338,6 @@ def _share_on_front(
         hits += front(drawn + np.tensordot(rng.standard_normal(len(moves)), moves, axes=1))
     share: Floats = hits / draws
     return share
-
-
-def _spread(launches: Sequence[Floats], known: Part, moves: Floats, paired: tuple[int, Sequence[Floats]] | None) -> Floats:
-    """Standard uncertainty of each objective of each known case, shape (known, k)."""
-    own = np.array(
-        [np.std(launches[i], axis=0, ddof=1) / np.sqrt(len(launches[i])) if len(launches[i]) > 1 else 0 * launches[i][0] for i in known]
-    )
-    own = own.reshape(len(known), moves.shape[2])
-    if paired:
-        own[:, paired[0]] = [np.std(paired[1][i]) / np.sqrt(max(1, len(paired[1][i]) - 1)) for i in known]
-    return own + np.abs(moves[:, known]).sum(axis=0)
 
 
 def _possible(mean: Floats, u: Floats) -> Bools:
@@ -390,9 +393,10 @@ def _t_table(alpha: float) -> Floats:
 
 
 def _padded(launches: Sequence[Floats]) -> tuple[Floats, NDArray[np.int64]]:
-    """Launches of unequal number in one array, shape (n, most, k), with their numbers."""
+    """Launches of unequal number in one array, shape (n, most, k), 0 where a case has fewer, with their numbers."""
     count = np.array([len(each) for each in launches], dtype=np.int64)
-    padded = np.zeros((len(launches), int(count.max(initial=1)), launches[0].shape[1] if launches else 1))
-    for row, each in zip(padded, launches, strict=True):
-        row[: len(each)] = each
+    used = np.arange(int(count.max(initial=1))) < count[:, None]
+    padded = np.zeros((*used.shape, launches[0].shape[1] if launches else 1))
+    if launches:
+        padded[used] = np.concatenate(launches)
     return padded, count
