@@ -156,7 +156,7 @@ def samples_needed(differences: Floats, margin: float) -> int | None:
 
 
 def as_good_and_better(
-    losses: Sequence[Floats], others: Sequence[Floats], margin: float, alpha_better: float
+    losses: Sequence[Floats] | Floats, others: Sequence[Floats] | Floats, margin: float, alpha_better: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which case is shown as good as which other within the margin, and which is shown better, on the same samples.
 

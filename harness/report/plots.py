@@ -226,8 +226,10 @@ def _error_bars(ax: Axes, row: Row, point: np.ndarray, axes: Sequence[tuple[Axis
     spans = []
     for (axis, scale), value in zip(axes, point, strict=True):
         low, high = row.get(axis.low), row.get(axis.high)
-        known = low is not None and high is not None
-        spans.append([[max(0.0, value - _scaled(low, scale))], [max(0.0, _scaled(high, scale) - value)]] if known else None)
+        if low is None or high is None:
+            spans.append(None)
+            continue
+        spans.append([[max(0.0, value - _scaled(low, scale))], [max(0.0, _scaled(high, scale) - value)]])
     ax.errorbar(point[0], point[1], xerr=spans[0], yerr=spans[1], fmt="none", ecolor="#b0b0b0", elinewidth=0.9, capsize=1.5, zorder=2)
 
 
@@ -281,7 +283,7 @@ def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequ
     for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
         log = getattr(ax, f"get_{name}scale")() == "log"
         go, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
-        bounds = [_scaled(row[bound], scale) for row in rows for bound in (axis.low, axis.high) if row.get(bound) is not None]
+        bounds = [_scaled(float(row[bound]), scale) for row in rows for bound in (axis.low, axis.high) if row.get(bound) is not None]
         place = go(points[:, k])
         ends = go(np.array([b for b in bounds if b > 0 or not log] + [*points[:, k]]))
         spread = float(np.ptp(place)) or float(np.ptp(ends)) or abs(float(place[0])) * 0.1 or 1.0
