@@ -174,7 +174,7 @@ def as_good_and_better(
     """
     from scipy.stats import norm, t
 
-    own, other = np.stack(losses), np.stack(others)
+    own, other = np.asarray(losses), np.asarray(others)
     n, least = own.shape[1], min(np.min(own), np.min(other))
     if all(np.isin(values, (least, least + 1)).all() for values in (own, other)):
         wrong, theirs = own - least, other - least

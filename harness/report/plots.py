@@ -223,7 +223,7 @@ def _scaled(value: float, scale: Scale | None) -> float:
 
 def _error_bars(ax: Axes, row: Row, point: np.ndarray, axes: Sequence[tuple[Axis, Scale | None]]) -> None:
     """95 % over launches for energy and latency, over test samples for quality."""
-    spans = []
+    spans: list[Any] = []
     for (axis, scale), value in zip(axes, point, strict=True):
         low, high = row.get(axis.low), row.get(axis.high)
         if low is None or high is None:
