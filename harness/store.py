@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Answers, Header, Meter, MeterReading, Record, Sample, StoredRun, Trace
+from harness.schema import SCHEMA_VERSION, Answers, Header, Meter, MeterReading, Record, References, Sample, StoredRun, Trace
 
 SAMPLE_SHAPE = b"sample_shape"
 """Where the metadata of kept outputs hold the shape of one sample, as JSON."""
@@ -273,6 +273,31 @@ def _read_table(path: Path) -> Any:
         return pq.read_table(path) if path.exists() else None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
+
+
+# --- the references of its fronts: beside what was recorded, written by the first drawing and never changed by a later one ---
+
+
+def read_references(folder: Path) -> References:
+    """What the hypervolumes of a run are counted from; empty where none was drawn yet.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    path = folder / "fronts.json"
+    try:
+        return References.model_validate_json(json.dumps(migrate(json.loads(path.read_bytes())))) if path.exists() else References()
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}", "remove it: the references are then chosen anew") from None
+
+
+def write_references(folder: Path, references: References) -> None:
+    """Keep them for the next drawing.
+
+    Raises:
+        StoreError: They cannot be written.
+    """
+    write_atomically(folder / "fronts.json", references.model_dump_json(indent=1) + "\n")
 
 
 # --- meters: beside what was recorded, which they never change ---

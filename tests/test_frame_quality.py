@@ -51,7 +51,8 @@ def test_without_labels_agreement_is_the_quality():
     assert (dense.quality_metric, dense.quality) == ("agreement", 1)
     assert pd.isna(dense.quality_low) and pd.isna(dense.quality_high) and pd.isna(dense.quality_verdict)
     assert (int8.quality_diff, int8.quality_verdict) == (pytest.approx(-0.002), "non_inferior")
-    assert dense.dominated and dense.p_front == 1
+    # Of 1,000 samples the two differ in 2: a draw holds neither in exp(-2) = 14 %, and dense then costs more for nothing.
+    assert dense.dominated and 0.78 < dense.p_front < 0.92
 
 
 @pytest.mark.parametrize(

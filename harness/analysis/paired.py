@@ -155,35 +155,34 @@ def samples_needed(differences: Floats, margin: float) -> int | None:
     return int(np.ceil(max(POWER_FACTOR * float(np.mean(differences**2)) / margin**2, floor)))
 
 
-def as_good_and_better(losses: Sequence[Floats], margin: float, alpha_better: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which case is shown as good as which within the margin, and which is shown better, on the same samples.
+def as_good_and_better(
+    losses: Sequence[Floats] | Floats, others: Sequence[Floats] | Floats, margin: float, alpha_better: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which case is shown as good as which other within the margin, and which is shown better, on the same samples.
 
     The tests that the intervals invert: Tango's score at the margin and McNemar's for 0 and 1, else Student's t of the paired
     differences.
 
     Args:
         losses: Of each of k cases the loss of each sample, shape (n,), n > 1; smaller is better, equal where two are the same.
+        others: Of each of m cases, likewise.
         margin: How much worse is still as good.
         alpha_better: One-sided error of `better`; that of `as good` is 5 %.
 
     Returns:
-        Two arrays of shape (k, k): [a, b] is True where a is as good as b, and where it is better.
+        Two arrays of shape (k, m): [a, b] is True where a is as good as b, and where it is better.
     """
     from scipy.stats import norm, t
 
-    values = np.stack(losses)
-    n = values.shape[1]
-    if np.isin(values, (np.min(values), np.min(values) + 1)).all():
-        wrong = values - np.min(values)
-        gained = (1 - wrong) @ wrong.T
-        return (
-            tango_score(gained, gained.T, n, -margin) > norm.isf(ALPHA),
-            tango_score(gained, gained.T, n, 0.0) > norm.isf(alpha_better),
-        )
-    mean = np.mean(values, axis=1)
-    centred = values - mean[:, None]
-    products = centred @ centred.T
-    squares = np.diag(products)
-    u = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * products, 0.0) / (n - 1) / n)
-    difference = mean[:, None] - mean[None, :]
+    own, other = np.asarray(losses), np.asarray(others)
+    n, least = own.shape[1], min(np.min(own), np.min(other))
+    if all(np.isin(values, (least, least + 1)).all() for values in (own, other)):
+        wrong, theirs = own - least, other - least
+        gained, lost = (1 - wrong) @ theirs.T, wrong @ (1 - theirs).T
+        return tango_score(gained, lost, n, -margin) > norm.isf(ALPHA), tango_score(gained, lost, n, 0.0) > norm.isf(alpha_better)
+    mean, their_mean = np.mean(own, axis=1), np.mean(other, axis=1)
+    centred, their_centred = own - mean[:, None], other - their_mean[:, None]
+    squares = np.sum(centred**2, axis=1)[:, None] + np.sum(their_centred**2, axis=1)[None, :] - 2 * centred @ their_centred.T
+    u = np.sqrt(np.maximum(squares, 0.0) / (n - 1) / n)
+    difference = mean[:, None] - their_mean[None, :]
     return difference + t.isf(ALPHA, n - 1) * u <= margin, difference + t.isf(alpha_better, n - 1) * u < 0

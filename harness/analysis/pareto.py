@@ -14,11 +14,18 @@ from harness.analysis.paired import as_good_and_better
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Part = NDArray[np.int64]
 
 ALPHA_AS_GOOD = 0.05
 """One-sided error of non-inferiority."""
 CHUNK = 4_000_000
 """Pairs compared at once: some 32 MB an array."""
+ALL_PAIRS = 2_000
+"""Up to so many cases every pair is compared."""
+DRAWN = 1_000_000
+"""Draws of the front times cases, at most."""
+RIVALS = 150
+"""With how many each of more cases is compared at most."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +64,24 @@ class Objective:
             launches: Of each case, shape (R,); empty where nothing was measured.
             margin: In the values' own unit.
         """
-        count = np.array([len(each) for each in launches])
+        padded, count = _padded([each[:, None] for each in launches])
+        first, used = padded[:, 0, 0], np.arange(padded.shape[1]) < count[:, None]
         # From the first launch on, so that equal launches have exactly their value as mean, and no scatter out of rounding.
-        mean = np.array([each[0] + np.mean(each - each[0]) if len(each) else np.nan for each in launches])
+        beyond = np.where(used, padded[:, :, 0] - first[:, None], 0.0)
+        shift = beyond.sum(axis=1) / np.maximum(count, 1)
+        square = (np.where(used, beyond - shift[:, None], 0.0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)
+        mean = np.where(count > 0, first + shift, np.nan)
         # One launch says nothing of the spread: an infinite standard error separates it from nobody.
-        u = np.array([np.std(each - each[0], ddof=1) / np.sqrt(len(each)) if len(each) > 1 else np.inf for each in launches])
+        u = np.where(count > 1, np.sqrt(square / np.maximum(count, 1)), np.inf)
         return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), margin)
 
     def __len__(self) -> int:
         """How many cases."""
         return len(self.mean)
 
-    def shown(self, part: slice, alpha_better: float) -> tuple[Bools, Bools]:
-        """(as good as the other within the margin, better than the other) of the cases of a part against all, by Welch's t."""
-        difference, u, nu = _differences(self, part)
+    def shown(self, rows: Part, columns: Part, alpha_better: float) -> tuple[Bools, Bools]:
+        """(as good as the other within the margin, better than the other) of some cases against others, by Welch's t."""
+        difference, u, nu = _differences(self, rows, columns)
         return difference + _t(ALPHA_AS_GOOD, nu) * u <= self.margin, difference + _t(alpha_better, nu) * u < 0
 
 
@@ -90,10 +101,23 @@ class PairedObjective:
         """How many cases."""
         return len(self.losses)
 
-    def shown(self, part: slice, alpha_better: float) -> tuple[Bools, Bools]:
+    @functools.cached_property
+    def mean(self) -> Floats:
+        """Of each case, shape (n,)."""
+        return np.asarray(np.mean(self._stacked, axis=1))
+
+    @functools.cached_property
+    def u(self) -> Floats:
+        """Standard error of each mean by itself, shape (n,)."""
+        return np.asarray(np.std(self._stacked, axis=1, ddof=1) / np.sqrt(self._stacked.shape[1]))
+
+    @functools.cached_property
+    def _stacked(self) -> Floats:
+        return np.stack(self.losses)
+
+    def shown(self, rows: Part, columns: Part, alpha_better: float) -> tuple[Bools, Bools]:
         """As `Objective.shown`, by the tests of `paired.as_good_and_better`."""
-        as_good, better = as_good_and_better(self.losses, self.margin, alpha_better)
-        return as_good[part], better[part]
+        return as_good_and_better(self._stacked[rows], self._stacked[columns], self.margin, alpha_better)
 
 
 def dominates(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
@@ -112,6 +136,68 @@ def dominates(objectives: Sequence[Objective | PairedObjective], q: float = FIXE
     """
     as_good, better = _shown(objectives, q)
     return as_good & better
+
+
+def dominated(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
+    """Which cases are shown to be dominated by any other, without an array of all pairs where there are many.
+
+    Up to `ALL_PAIRS` cases every pair is compared. Above, each case is compared only with those on the front of the estimates
+    and those on the front of the upper bounds (mean + 2 u), at most `RIVALS` of them. What is given up: a case that only a rival
+    off both fronts would show to be dominated is told as not dominated. An error is always that way: nothing is claimed that
+    all pairs would not show.
+
+    Args:
+        objectives: As for `dominates`.
+        q: As for `dominates`.
+
+    Returns:
+        Shape (n,).
+    """
+    n = len(objectives[0])
+    if n <= ALL_PAIRS:
+        every: Bools = np.any(dominates(objectives, q), axis=0)
+        return every
+    rivals, found = _rivals(objectives), np.zeros(n, dtype=np.bool_)
+    size = max(1, CHUNK // max(1, len(rivals)))
+    for start in range(0, n, size):
+        columns = np.arange(start, min(n, start + size))
+        as_good, better = _compared(objectives, rivals, columns, q)
+        found[columns] = np.any(as_good & better, axis=0)
+    return found
+
+
+def _rivals(objectives: Sequence[Objective | PairedObjective]) -> Part:
+    """Who may dominate: the best by the estimates and by the upper bounds, those of the least rank sum where they are too many."""
+    means = np.column_stack([each.mean for each in objectives])
+    upper = means + 2 * np.column_stack([each.u for each in objectives])
+    found = np.flatnonzero(front(means) | front(np.where(np.isfinite(upper), upper, np.nan)))
+    if len(found) <= RIVALS:
+        return found
+    ranks = np.argsort(np.argsort(means[found], axis=0), axis=0).sum(axis=1)
+    return found[np.sort(np.argsort(ranks, kind="stable")[:RIVALS])]
+
+
+def groups(objectives: Sequence[Objective | PairedObjective], members: Part, q: float = FIXED) -> list[Part]:
+    """Cases that are not separated from each other: linked by pairs of which neither is shown better on any objective.
+
+    Single linkage: the ends of a long chain may be separated though no link of it is.
+
+    Args:
+        objectives: Over all cases.
+        members: Those that are looked at, such as the ones that are not dominated.
+        q: As for `dominates`.
+
+    Returns:
+        Groups of two or more, each in order.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    if len(members) > ALL_PAIRS:
+        return []
+    _, better = _compared(objectives, members, members, q)
+    _, label = connected_components(~better & ~better.T, directed=False)
+    found = [members[label == k] for k in range(int(label.max(initial=-1)) + 1)]
+    return [each for each in found if len(each) > 1]
 
 
 def unsettled(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
@@ -145,8 +231,12 @@ def front(points: Floats) -> Bools:
     """
     on = np.zeros(len(points), dtype=np.bool_)
     known = np.flatnonzero(~np.isnan(points).any(axis=1))
-    # In lexicographic order nobody is dominated by a later row, so the first one left is always on the front.
-    left = known[np.lexsort(points[known].T[::-1])]
+    # In lexicographic order nobody is dominated by a later row.
+    order = known[np.lexsort(points[known].T[::-1])]
+    if points.shape[1] == 3 and len(order) > ALL_PAIRS:
+        on[order[_staircase(points[order])]] = True
+        return on
+    left = order
     while len(left):
         first = left[0]
         on[first] = True
@@ -155,13 +245,45 @@ def front(points: Floats) -> Bools:
     return on
 
 
-def p_front(launches: Sequence[Floats], shared: Floats | None = None, draws: int = 1000, seed: int = 0) -> Floats:
+def _staircase(points: Floats) -> Bools:
+    """The front of three objectives in n log n: rows in lexicographic order against the lower staircase of the other two (Kung, Luccio & Preparata 1975)."""
+    from bisect import bisect_left, bisect_right
+
+    on = np.zeros(len(points), dtype=np.bool_)
+    steps, heights = [-np.inf], [np.inf]
+    before: tuple[float, ...] | None = None
+    for i, (first, x, y) in enumerate(zip(*points.T.tolist(), strict=True)):
+        at = bisect_right(steps, x)
+        same = before == (first, x, y)
+        on[i] = on[i - 1] if same else heights[at - 1] > y
+        before = (first, x, y)
+        if on[i] and not same:
+            # The new step hides those to its right that are as high or higher.
+            start = bisect_left(steps, x)
+            end = start
+            while end < len(steps) and heights[end] >= y:
+                end += 1
+            steps[start:end], heights[start:end] = [x], [y]
+    return on
+
+
+def p_front(
+    launches: Sequence[Floats],
+    shared: Floats | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    paired: tuple[int, Sequence[Floats]] | None = None,
+) -> Floats:
     """How often each case is on the front when its launches are drawn again.
 
     Each draw resamples the launches of every case with replacement, one choice for all its objectives because they come from
     the same launches, and widens the deviation from the mean by sqrt(R / (R - 1)), which a bootstrap of R values lacks
     (Efron & Tibshirani 1993, ch. 5). A single launch does not scatter. The sensor's gain and offset are common to all cases:
-    they are drawn once a draw. A gain alone leaves the order as it is; an offset does not.
+    they are drawn once a draw. A gain alone leaves the order as it is; an offset does not. Of an objective that all cases were
+    judged in on the same samples the samples are drawn again, the same ones for all.
+
+    A case that another beats by six standard uncertainties of both on every objective is not drawn: it is on no front. Of more
+    than 1,000 that are left fewer draws are taken, `DRAWN` over their number, at least 10: its steps are then coarse, one over the draws.
 
     Args:
         launches: Of each case, shape (R, k) with R >= 1, smaller is better, NaN where unknown (such a case is on no front).
@@ -169,52 +291,88 @@ def p_front(launches: Sequence[Floats], shared: Floats | None = None, draws: int
             sources: source j moves case i by z_j shared[j, i]; null: none.
         draws: How many.
         seed: Of the draws.
+        paired: Which objective was judged on the same samples, and the loss of each sample of each case, shape (samples,); null: none.
 
     Returns:
         Shape (n,), NaN for a case with an unknown objective.
     """
     rng = np.random.default_rng(seed)
-    mean = np.array([np.asarray(np.mean(each, axis=0)) for each in launches])
-    known = np.flatnonzero(~np.isnan(mean).any(axis=1))
-    padded, count = _padded([launches[int(i)] for i in known])
-    widen = np.sqrt(count / np.maximum(count - 1, 1))[:, None]
+    padded, count = _padded(launches)
+    mean = padded.sum(axis=1) / count[:, None]
     moves = np.zeros((1, *mean.shape)) if shared is None else shared
-    hits = np.zeros(len(known))
+    known = np.flatnonzero(~np.isnan(mean).any(axis=1))
+    result = np.full(len(mean), np.nan)
+    result[known] = 0.0
+    used = (np.arange(padded.shape[1]) < count[:, None])[:, :, None]
+    square = (np.where(used, padded - mean[:, None, :], 0.0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)[:, None]
+    u = np.sqrt(square / count[:, None])
+    if paired:
+        u[known, paired[0]] = _of(paired, known)[1].std(axis=1) / np.sqrt(max(1, len(paired[1][0]) - 1))
+    drawn = known[_possible(mean[known], u[known] + np.abs(moves[:, known]).sum(axis=0))]
+    result[drawn] = _share_on_front(rng, padded[drawn], count[drawn], moves[:, drawn], draws, paired and _of(paired, drawn))
+    return result
+
+
+def _of(paired: tuple[int, Sequence[Floats]], cases: Part) -> tuple[int, Floats]:
+    return paired[0], np.stack([paired[1][i] for i in cases]) if len(cases) else np.zeros((0, 1))
+
+
+def _share_on_front(
+    rng: np.random.Generator, padded: Floats, count: Part, moves: Floats, draws: int, paired: tuple[int, Floats] | None
+) -> Floats:
+    """How often each of these is on the front of these."""
+    mean = padded.sum(axis=1) / count[:, None]
+    widen = np.sqrt(count / np.maximum(count - 1, 1))[:, None]
+    used = (np.arange(padded.shape[1]) < count[:, None])[:, :, None]
+    draws = min(draws, max(10, DRAWN // max(1, len(padded))))
+    hits = np.zeros(len(padded))
     for _ in range(draws):
         # A share of each case's launches by number, not by slot: a case of 5 and one of 30 stand in one array.
         chosen = (rng.random(padded.shape[:2]) * count[:, None]).astype(np.int64)
         values = np.take_along_axis(padded, chosen[:, :, None], axis=1)
-        used = np.arange(padded.shape[1]) < count[:, None]
-        drawn = (values * used[:, :, None]).sum(axis=1) / count[:, None]
-        drawn = mean[known] + widen * (drawn - mean[known])
-        hits += front(drawn + np.tensordot(rng.standard_normal(len(moves)), moves[:, known], axes=1))
-    result = np.full(len(mean), np.nan)
-    result[known] = hits / draws
-    return result
+        drawn = mean + widen * ((values * used).sum(axis=1) / count[:, None] - mean)
+        if paired:
+            column, losses = paired
+            samples = losses.shape[1]
+            drawn[:, column] = losses @ (rng.multinomial(samples, np.full(samples, 1 / samples)) / samples)
+        hits += front(drawn + np.tensordot(rng.standard_normal(len(moves)), moves, axes=1))
+    share: Floats = hits / draws
+    return share
+
+
+def _possible(mean: Floats, u: Floats) -> Bools:
+    """Which may be on the front of any draw: nobody's worst beats their best, each six standard uncertainties away."""
+    best, worst = mean - 6 * u, mean + 6 * u
+    rivals = np.flatnonzero(front(worst))[:RIVALS]
+    possible = np.ones(len(mean), dtype=np.bool_)
+    for i in rivals:
+        possible &= ~((worst[i] <= best).all(axis=1) & (worst[i] < best).any(axis=1))
+    return possible
 
 
 def _shown(objectives: Sequence[Objective | PairedObjective], q: float) -> tuple[Bools, Bools]:
     """(as good as the other within every margin, better than the other on some objective), each shape (n, n)."""
     n = len(objectives[0])
+    every, size = np.arange(n), max(1, CHUNK // max(n, 1))
+    parts = [_compared(objectives, every[start : start + size], every, q) for start in range(0, n, size)]
+    blank = np.zeros((0, n), dtype=np.bool_)
+    return np.concatenate([blank, *(each[0] for each in parts)]), np.concatenate([blank, *(each[1] for each in parts)])
+
+
+def _compared(objectives: Sequence[Objective | PairedObjective], rows: Part, columns: Part, q: float) -> tuple[Bools, Bools]:
+    """As `_shown`, of some cases against others, shape (rows, columns)."""
     alpha_better = (0.025 if q == FIXED else 0.01) / len(objectives)
-    as_good, better = np.ones((n, n), dtype=np.bool_), np.zeros((n, n), dtype=np.bool_)
-    rows = max(1, CHUNK // max(n, 1))
-    for start in range(0, n, rows):
-        part = slice(start, start + rows)
-        for objective in objectives:
-            part_as_good, part_better = objective.shown(part, alpha_better)
-            as_good[part] &= part_as_good
-            better[part] |= part_better
-    return as_good, better
+    shown = [objective.shown(rows, columns, alpha_better) for objective in objectives]
+    return np.logical_and.reduce([each[0] for each in shown]), np.logical_or.reduce([each[1] for each in shown])
 
 
-def _differences(objective: Objective, part: slice) -> tuple[Floats, Floats, Floats]:
-    """(a - b, its standard error, Welch's degrees of freedom), shape (rows, n), of a chunk of rows a against all b."""
+def _differences(objective: Objective, rows: Part, columns: Part) -> tuple[Floats, Floats, Floats]:
+    """(a - b, its standard error, Welch's degrees of freedom), shape (rows, columns), of cases a against cases b."""
     mean, variance, nu = objective.mean, objective.u**2, objective.nu
-    difference = mean[part, None] - mean[None, :]
-    total = variance[part, None] + variance[None, :]
+    difference = mean[rows, None] - mean[None, columns]
+    total = variance[rows, None] + variance[None, columns]
     with np.errstate(invalid="ignore", divide="ignore"):
-        scatter = (variance**2 / nu)[part, None] + (variance**2 / nu)[None, :]
+        scatter = (variance**2 / nu)[rows, None] + (variance**2 / nu)[None, columns]
         degrees = np.where((scatter > 0) & np.isfinite(scatter), total**2 / scatter, np.inf)
     return difference, np.sqrt(total), degrees
 
@@ -235,9 +393,10 @@ def _t_table(alpha: float) -> Floats:
 
 
 def _padded(launches: Sequence[Floats]) -> tuple[Floats, NDArray[np.int64]]:
-    """Launches of unequal number in one array, shape (n, most, k), with their numbers."""
+    """Launches of unequal number in one array, shape (n, most, k), 0 where a case has fewer, with their numbers."""
     count = np.array([len(each) for each in launches], dtype=np.int64)
-    padded = np.zeros((len(launches), int(count.max(initial=1)), launches[0].shape[1] if launches else 1))
-    for row, each in zip(padded, launches, strict=True):
-        row[: len(each)] = each
+    used = np.arange(int(count.max(initial=1))) < count[:, None]
+    padded = np.zeros((*used.shape, launches[0].shape[1] if launches else 1))
+    if launches:
+        padded[used] = np.concatenate(launches)
     return padded, count

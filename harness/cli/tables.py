@@ -19,14 +19,35 @@ def report(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", show_default=False)],
     results: Results = Path("results"),
     calibrated: Calibrated = False,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="of the front, once each: energy, latency, quality, memory, or COLUMN:min, COLUMN:max", show_default=False),
+    ] = None,
 ) -> None:
-    """Draw the report of a run again; needs no engine and no sensor."""
+    """Draw the report of a run again; needs no engine and no sensor. Says who is on the front, who is not separated, and its hypervolume."""
     from harness import frame
+    from harness.decide.fronts import fronts, lines
+    from harness.frame.objectives import parse, separates
     from harness.report import write
+    from harness.store import read_references, write_references
 
+    objectives = parse(objective or [])
+    for each in objectives:
+        if not separates(each):
+            print(
+                f"warning: the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates", file=sys.stderr
+            )
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
-        print(write(run, frame.tables([run])))
+        tables = frame.tables([run], objectives)
+        folder = Path(run.folder)
+        kept = read_references(folder)
+        found, references = fronts(tables["cases"], objectives, kept)
+        if references != kept:
+            write_references(folder, references)
+        print(write(run, tables, objectives=objectives))
+        for each_front in found:
+            print("\n".join(lines(each_front, objectives)))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -18,7 +18,7 @@ from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
 from harness.frame.results import Result, calibrated, known, mean, rails, results
 from harness.frame.uncertainty import terms
-from harness.schema import Build, Domain, Finding, Record, StoredRun
+from harness.schema import OBJECTIVES, Build, Domain, Finding, Objective, Record, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 __all__ = ["builds", "cases", "describe_columns", "domains", "runs", "tables"]
 
 
-def tables(stored: Sequence[StoredRun]) -> dict[str, pd.DataFrame]:
+def tables(stored: Sequence[StoredRun], objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, pd.DataFrame]:
     """All public tables, by name.
 
     Args:
         stored: Runs read back from their folders.
+        objectives: What the fronts are of.
     """
-    return {"cases": cases(stored), "runs": runs(stored), "domains": domains(stored), "builds": builds(stored)}
+    return {"cases": cases(stored, objectives), "runs": runs(stored), "domains": domains(stored), "builds": builds(stored)}
 
 
-def cases(stored: Iterable[StoredRun]) -> pd.DataFrame:
+def cases(stored: Iterable[StoredRun], objectives: Sequence[Objective] = OBJECTIVES) -> pd.DataFrame:
     """One row per case that ran at least once, in the suite's order; columns: `harness.frame.columns.CASES`."""
-    return _frame("cases", [row for run in stored for row in _case_rows(results(run))])
+    return _frame("cases", [row for run in stored for row in _case_rows(results(run), objectives)])
 
 
 def runs(stored: Iterable[StoredRun]) -> pd.DataFrame:
@@ -64,9 +65,8 @@ def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame({c.name: pd.Series([row.get(c.name) for row in rows], dtype=types[c.type]) for c in TABLES[name]})
 
 
-def _case_rows(found: Sequence[Result]) -> list[Row]:
-    places = fronts(found)
-    return [
+def _case_rows(found: Sequence[Result], objectives: Sequence[Objective]) -> list[Row]:
+    rows: list[Row] = [
         {
             **_identity(result),
             **_status(result),
@@ -77,10 +77,11 @@ def _case_rows(found: Sequence[Result]) -> list[Row]:
             **_artifact((result.ok or result.chosen)[-1]),
             **against(result, result.baseline),
             **payback(result, result.baseline),
-            **places[result.case.case_id],
         }
         for result in found
     ]
+    places = fronts(found, rows, objectives)
+    return [{**row, **places[row["case_id"]]} for row in rows]
 
 
 def _identity(result: Result) -> Row:

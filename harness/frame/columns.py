@@ -93,8 +93,8 @@ CASES = (
     Column(
         "p_front",
         "float",
-        "how often on the front of energy, quality and latency when launches are drawn again",
-        "one of the three is null",
+        "how often on the front of its objectives (energy, quality and latency, where no others were asked for) when launches and samples are drawn again",
+        "one of them is null",
     ),
     Column("warnings", "str", "codes of the other findings, joined by semicolons", "none"),
     # What is useful beside the contract.
@@ -147,6 +147,12 @@ CASES = (
         "quality_verdict is not not_shown",
     ),
     Column("dominated", "bool", "whether another case is shown to be as good everywhere and better somewhere", "as p_front"),
+    Column(
+        "front_group",
+        "int",
+        "number of a group of cases, none dominated, that are not separated: linked by pairs that are shown to differ in no objective",
+        "dominated, alone, or as p_front",
+    ),
     Column("u_a_j", "float", "standard uncertainty of energy_j from run to run, J: s / sqrt(R)", _ONE),
     Column("u_edge_j", "float", "standard uncertainty from the poll gaps at the ticks, J; already in u_a_j", "no counter is in the scope"),
     Column(

@@ -1,16 +1,20 @@
-"""Results of one run -> each case against its baseline, and its place on the front of energy, quality and latency."""
+"""Results of one run -> each case against its baseline, and its place on the front of the objectives asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from harness.analysis.pareto import Objective, PairedObjective, dominates, p_front
+from harness.analysis.pareto import Objective as Estimates
+from harness.analysis.pareto import PairedObjective, dominated, groups, p_front
 from harness.analysis.ratio import log_welch, offset_term
+from harness.frame.objectives import EXACT, margin, separates, value
 from harness.frame.results import AGREEMENT, Result, known
 from harness.frame.uncertainty import offset_w
+from harness.schema import OBJECTIVES, Objective
 
 MARGIN = 0.01
 """How much more energy or time still counts as as good."""
@@ -52,52 +56,77 @@ def _power_w(result: Result) -> float | None:
     return float(np.mean(result.energies)) * result.throughput_per_s if result.throughput_per_s else None
 
 
-def fronts(results: Sequence[Result]) -> dict[str, Row]:
-    """`p_front` and `dominated` of each case, among its peers."""
-    rows: dict[str, Row] = {result.case.case_id: {} for result in results}
-    complete = [result for result in results if len(_launches(result))]
+def fronts(results: Sequence[Result], rows: Sequence[Row], objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, Row]:
+    """`p_front`, `dominated` and `front_group` of each case, among its peers.
+
+    Args:
+        results: Of one run.
+        rows: Of each the other columns of `cases`.
+        objectives: What the front is of.
+    """
+    found: dict[str, Row] = {result.case.case_id: {} for result in results}
+    launches = {result.case.case_id: _launches(result, row, objectives) for result, row in zip(results, rows, strict=True)}
+    complete = [result for result in results if len(launches[result.case.case_id])]
+    numbered = 0
     for peers in dict.fromkeys(result.peers for result in complete):
         group = [result for result in complete if result.peers == peers]
-        p, dominated = _p_front(group), np.any(dominates(_objectives(group), group[0].q), axis=0)
+        own = [launches[result.case.case_id] for result in group]
+        judged = [_judged(k, each, group, own) for k, each in enumerate(objectives)]
+        lost = dominated(judged, group[0].q)
+        p = _p_front(group, own, objectives, judged)
         for i, result in enumerate(group):
-            rows[result.case.case_id] = {"p_front": float(p[i]), "dominated": bool(dominated[i])}
-    return rows
+            found[result.case.case_id] = {"p_front": float(p[i]), "dominated": bool(lost[i])}
+        for members in groups(judged, np.flatnonzero(~lost), group[0].q):
+            numbered += 1
+            for i in members:
+                found[group[i].case.case_id]["front_group"] = numbered
+    return found
 
 
-def _launches(result: Result) -> np.ndarray:
-    """(energy, quality as a loss, median latency) of each launch that has all three, shape (R, 3)."""
-    sign = {"higher": -1.0, "lower": 1.0}
-    rows = [
-        (each.energy_j, sign[quality.direction] * quality.value, r.latency.p50_s)
-        for r, each in result.launches
-        if (quality := result.quality_of(r)) and r.latency and (each.energy_j or 0) > 0 and r.latency.p50_s > 0
-    ]
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+def _launches(result: Result, row: Row, objectives: Sequence[Objective]) -> np.ndarray:
+    """The objectives of each launch that has them all, shape (R, k), smaller is better."""
+    values = [[value(objective, result, record, energy, row) for objective in objectives] for record, energy in result.launches]
+    array = np.array(values, dtype=np.float64).reshape(-1, len(objectives))
+    return array[np.isfinite(array).all(axis=1)]
 
 
-def _p_front(group: Sequence[Result]) -> np.ndarray:
-    shared = np.zeros((1, len(group), 3))
-    for i, result in enumerate(group):
-        shared[0, i, 0] = (offset_w(result) or 0.0) / result.throughput_per_s if result.throughput_per_s else 0.0
-    return p_front([_launches(result) for result in group], shared)
+def _p_front(
+    group: Sequence[Result], launches: Sequence[np.ndarray], objectives: Sequence[Objective], judged: Sequence[Estimates | PairedObjective]
+) -> np.ndarray:
+    shared = np.zeros((1, len(group), len(objectives)))
+    for k, objective in enumerate(objectives):
+        if objective.column == "energy_j":
+            shared[0, :, k] = [(offset_w(each) or 0.0) / each.throughput_per_s if each.throughput_per_s else 0.0 for each in group]
+    paired = next(((k, each.losses) for k, each in enumerate(judged) if isinstance(each, PairedObjective)), None)
+    return p_front(launches, shared, paired=paired)
 
 
-def _objectives(group: Sequence[Result]) -> list[Objective | PairedObjective]:
-    launches = [_launches(result) for result in group]
-    energy, latency = (Objective.of_launches([list(each[:, k]) for each in launches], MARGIN) for k in (0, 2))
-    return [energy, _quality_objective(group, launches), latency]
+def _judged(k: int, objective: Objective, group: Sequence[Result], launches: Sequence[np.ndarray]) -> Estimates | PairedObjective:
+    """One objective of a group with what is known of its scatter."""
+    if objective.column == "quality":
+        return _quality_objective(group, [each[:, k] for each in launches])
+    columns = [each[:, k] for each in launches]
+    every = np.concatenate(columns)
+    if (every > 0).all() or (every < 0).all():
+        # A relative margin: logarithms, negated where more is better.
+        way = 1.0 if every[0] > 0 else -1.0
+        found = Estimates.of_values([way * np.log(np.abs(each)) for each in columns], float(np.log1p(MARGIN)))
+    else:
+        found = Estimates.of_values(columns, margin(every, MARGIN))
+    known = 0.0 if objective.column in EXACT else np.inf
+    return found if separates(objective) and objective.column not in EXACT else replace(found, u=np.full(len(group), known))
 
 
-def _quality_objective(group: Sequence[Result], launches: Sequence[np.ndarray]) -> Objective | PairedObjective:
+def _quality_objective(group: Sequence[Result], losses: Sequence[np.ndarray]) -> Estimates | PairedObjective:
     """Quality on the same samples; where they were not all kept, each with an error of its own, which errs to the safe side."""
-    margin = group[0].run.header.suite.quality_margin
+    least = group[0].run.header.suite.quality_margin
     per_sample = [each.per_sample for each in group]
     if len(per_sample[0]) > 1 and len({len(each) for each in per_sample}) == 1 and np.isfinite(per_sample).all():
         sign = -1.0 if group[0].qualities[-1].direction == "higher" else 1.0
-        return PairedObjective([sign * each for each in per_sample], margin)
+        return PairedObjective([sign * each for each in per_sample], least)
     u = np.array([_quality_u(result) for result in group])
-    loss = np.array([np.mean(each[:, 1]) for each in launches])
-    return Objective(loss, u, np.full(len(group), np.inf), margin)
+    loss = np.array([np.mean(each) for each in losses])
+    return Estimates(loss, u, np.full(len(group), np.inf), least)
 
 
 def _quality_u(result: Result) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from harness.errors import StoreError
 from harness.report.export import export, to_csv
 from harness.report.sentences import sentences
 from harness.report.tables import rows_of, terminal, to_markdown
-from harness.schema import StoredRun
+from harness.schema import OBJECTIVES, Objective, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,13 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["export", "rows_of", "sentences", "terminal", "write"]
 
 
-def write(run: StoredRun, tables: Mapping[str, pd.DataFrame], folder: Path | None = None) -> Path:
+def write(
+    run: StoredRun, tables: Mapping[str, pd.DataFrame], folder: Path | None = None, objectives: Sequence[Objective] = OBJECTIVES
+) -> Path:
     """Write the report of a run; each file is replaced at once, so that a reader never meets half of one.
 
     Args:
         run: Read back from its folder.
         tables: What `frame.tables([run])` gives.
         folder: Where to; null: `report` in the run's folder.
+        objectives: What the fronts of these tables are of.
 
     Returns:
         The folder.
@@ -37,13 +40,13 @@ def write(run: StoredRun, tables: Mapping[str, pd.DataFrame], folder: Path | Non
     from harness.report import page, plots
 
     folder = Path(run.folder) / "report" if folder is None else folder
-    pictures = plots.draw(tables["cases"])
+    pictures = plots.draw(tables["cases"], objectives)
     contents = {
         "table.md": to_markdown(tables["cases"]).encode(),
         "table.csv": to_csv(tables["cases"]).encode(),
         "pareto.png": pictures["png"],
         "pareto.svg": pictures["svg"],
-        "index.html": page.render(run, tables, pictures["svg"].decode()).encode(),
+        "index.html": page.render(run, tables, pictures["svg"].decode(), objectives).encode(),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

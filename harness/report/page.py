@@ -10,19 +10,20 @@ from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.report import plots, tables
 from harness.report.sentences import sentences
 from harness.report.text import NONE, Scale, number, plain
-from harness.schema import Finding, Header, Record, StoredRun
+from harness.schema import OBJECTIVES, Finding, Header, Objective, Record, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str) -> str:
+def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objectives: Sequence[Objective] = OBJECTIVES) -> str:
     """The page as HTML.
 
     Args:
         run: The run.
         frames: Its public tables, by name.
         svg: The figure.
+        objectives: What the fronts are of.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -39,9 +40,9 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str) -> str:
         numeric=[heading not in tables.LEFT for heading in headings],
         caption=tables.caption(rows),
         svg=_inline(svg),
-        alt=plots.alt_text(frames["cases"]),
+        alt=plots.alt_text(frames["cases"], objectives),
         facts=machine(run.header),
-        method=method(run.header, rows),
+        method=method(run.header, rows, objectives),
         failures=[row for row in rows if row["status"] != "ok"],
         findings=findings(run.records, rows),
         sentences=sentences(rows),
@@ -86,7 +87,7 @@ def _cost(shares: Mapping[str, float | None]) -> str:
     return f"the sampler's share of one core: {', '.join(parts)}"
 
 
-def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
+def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[Objective] = OBJECTIVES) -> list[str]:
     """How the figures were taken and what the intervals are, one sentence each."""
     profile, grid = header.profile, header.grid
     counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
@@ -106,7 +107,7 @@ def method(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         "of its figure is in log form and told by its bounds. "
         "energy_abs_low_j and energy_abs_high_j in table.csv also hold the sensor's gain, for comparing with other machines; a model has none.",
         "The interval of a quality is over test samples. vs dense is the ratio to the dense case of the same engine, device, batch, threads and scenario "
-        "(log-Welch). front: on the front of energy, quality and latency in 95 % of redraws of the launches; a percentage where that is not sure.",
+        f"(log-Welch). front: on the front of {', '.join(each.name for each in objectives)} in 95 % of redraws of the launches and the test samples; a percentage where that is not sure.",
     ]
     said += _about_quality(header, rows)
     kinds = {row["energy_kind"] for row in rows}

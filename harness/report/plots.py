@@ -1,4 +1,4 @@
-"""The table of cases -> a figure: energy-quality, latency-quality and energy-latency, one row a model, every case numbered and named below."""
+"""The table of cases -> a figure: each pair of the objectives, energy, quality and latency by default; every case numbered and named below."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from harness.analysis.pareto import front
 from harness.report.tables import Row, provenance, remarks, rows_of
 from harness.report.text import Scale, number, plain
+from harness.schema import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 # Okabe & Ito, Color Universal Design (2008); the yellow is left out: it does not show on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "X", "P", "*")
+BANDS = ("#F0E442", "#56B4E9", "#CC79A7", "#BBBBBB")
 INK, PALE = "#222222", "#999999"
 WIDTH_IN, DPI = 18.0, 100
 LEGEND_LINE_IN, PANEL_IN, ROW_IN = 0.21, 4.2, 5.75
@@ -36,6 +38,7 @@ class Axis:
         name: As people call it.
         column: Its column; its bounds stand in `low` and `high`.
         unit: SI; empty for a quality, which is shown as it is.
+        more: Whether more is better; of a quality its metric says so.
     """
 
     name: str
@@ -43,19 +46,41 @@ class Axis:
     low: str
     high: str
     unit: str = ""
+    more: bool = False
 
 
 ENERGY = Axis("energy per inference", "energy_j", "energy_low_j", "energy_high_j", "J")
 LATENCY = Axis("latency p50 per query", "latency_p50_s", "latency_p50_low_s", "latency_p50_high_s", "s")
 QUALITY = Axis("quality", "quality", "quality_low", "quality_high")
 PANELS = ((ENERGY, QUALITY), (LATENCY, QUALITY), (LATENCY, ENERGY))
+AXES = {axis.column: axis for axis in (ENERGY, LATENCY, QUALITY)}
+UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "1/s", "_s": "s"}
+COUNTS = {1: "One", 3: "Three", 6: "Six"}
+A_ROW = 3
+"""Panels side by side."""
 
 
-def draw(frame: pd.DataFrame) -> dict[str, bytes]:
+def panels(objectives: Sequence[Objective]) -> list[tuple[Axis, Axis]]:
+    """Every pair of the objectives; of the usual three as people know them."""
+    if list(objectives) == list(OBJECTIVES):
+        return list(PANELS)
+    axes = [AXES.get(each.column) or _axis(each) for each in objectives]
+    return [(axes[i], axes[j]) for j in range(len(axes)) for i in range(j)]
+
+
+def _axis(objective: Objective) -> Axis:
+    """Of another column, its unit taken from the end of its name."""
+    end, unit = next(((end, unit) for end, unit in UNITS.items() if objective.column.endswith(end)), ("", ""))
+    stem = objective.column.removesuffix(end)
+    return Axis(stem.replace("_", " "), objective.column, f"{stem}_low{end}", f"{stem}_high{end}", unit, objective.direction == "max")
+
+
+def draw(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, bytes]:
     """The figure as `png` and `svg`; text stays text in the SVG.
 
     Args:
         frame: The table `cases`.
+        objectives: What its fronts are of.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -72,7 +97,7 @@ def draw(frame: pd.DataFrame) -> dict[str, bytes]:
         # A model may be named in a script that the font lacks; the SVG still holds the text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=(WIDTH_IN, 1.0), dpi=DPI, facecolor="white")
-        _compose(figure, rows)
+        _compose(figure, rows, panels(objectives))
         return {form: _saved(figure, form) for form in ("png", "svg")}
 
 
@@ -82,18 +107,20 @@ def _saved(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _compose(figure: Figure, rows: Sequence[Row]) -> None:
-    """A row of panels for each model, and the legend below; places are inches from the top."""
+def _compose(figure: Figure, rows: Sequence[Row], pairs: Sequence[tuple[Axis, Axis]] = PANELS) -> None:
+    """Rows of panels for each model, and the legend below; places are inches from the top."""
     models = list(dict.fromkeys(row["model"] for row in rows)) or [""]
     style = Style(rows)
     lines, columns = _legend_shape(rows)
     legend_in = LEGEND_LINE_IN * (lines + 2)
-    height = len(models) * ROW_IN + legend_in + 0.2
+    per_model = -(-len(pairs) // A_ROW)
+    height = len(models) * per_model * ROW_IN + legend_in + 0.2
     figure.set_size_inches(WIDTH_IN, height)
     for i, model in enumerate(models):
         of_model = [row for row in rows if row["model"] == model]
-        for j, panel in enumerate(PANELS):
-            left, bottom = 0.8 + j * 5.95, height - (i + 1) * ROW_IN + 0.75
+        for j, panel in enumerate(pairs):
+            down, across = divmod(j, A_ROW)
+            left, bottom = 0.8 + across * 5.95, height - (i * per_model + down + 1) * ROW_IN + 0.75
             ax = figure.add_axes((left / WIDTH_IN, bottom / height, 5.1 / WIDTH_IN, PANEL_IN / height))
             _panel(ax, of_model, style, panel, model if len(models) > 1 else "")
     _legend(figure.add_axes((0.8 / WIDTH_IN, 0.1 / height, 17.0 / WIDTH_IN, legend_in / height)), rows, style, columns)
@@ -156,6 +183,7 @@ def _panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis],
     for row, point in zip(shown, points, strict=True):
         _error_bars(ax, row, point, list(zip(axes, scales, strict=True)))
         ax.scatter(*point, zorder=3, **style.of(row))
+    _bands(ax, shown, points)
     _fronts(ax, shown, points, x, y)
     _limits(ax, shown, axes, scales, points)
     ax.grid(True, color="#e6e6e6", linewidth=0.6)
@@ -183,6 +211,8 @@ def _axis_scale(axis: Axis, values: np.ndarray) -> str:
 def _axis_label(axis: Axis, scale: Scale | None, shown: Sequence[Row]) -> str:
     if scale:
         return f"{axis.name}, {scale.unit}"
+    if axis is not QUALITY:
+        return axis.name
     metric, direction = (next((row[name] for row in shown if row[name]), "") for name in ("quality_metric", "quality_direction"))
     return f"{metric} ({direction} is better)"
 
@@ -193,11 +223,13 @@ def _scaled(value: float, scale: Scale | None) -> float:
 
 def _error_bars(ax: Axes, row: Row, point: np.ndarray, axes: Sequence[tuple[Axis, Scale | None]]) -> None:
     """95 % over launches for energy and latency, over test samples for quality."""
-    spans = []
+    spans: list[Any] = []
     for (axis, scale), value in zip(axes, point, strict=True):
-        low, high = row[axis.low], row[axis.high]
-        known = low is not None and high is not None
-        spans.append([[max(0.0, value - _scaled(low, scale))], [max(0.0, _scaled(high, scale) - value)]] if known else None)
+        low, high = row.get(axis.low), row.get(axis.high)
+        if low is None or high is None:
+            spans.append(None)
+            continue
+        spans.append([[max(0.0, value - _scaled(low, scale))], [max(0.0, _scaled(high, scale) - value)]])
     ax.errorbar(point[0], point[1], xerr=spans[0], yerr=spans[1], fmt="none", ecolor="#b0b0b0", elinewidth=0.9, capsize=1.5, zorder=2)
 
 
@@ -207,7 +239,8 @@ def _fronts(ax: Axes, rows: Sequence[Row], points: np.ndarray, x: Axis, y: Axis)
     for i, row in enumerate(rows):
         if row["valid"] is not False:
             groups.setdefault("measured" if row["energy_kind"] in ("counter", "sampled") else row["energy_kind"], []).append(i)
-    sign = [-1.0 if axis is QUALITY and rows[0]["quality_direction"] == "higher" else 1.0 for axis in (x, y)]
+    higher = rows[0]["quality_direction"] == "higher"
+    sign = [-1.0 if axis.more or (axis is QUALITY and higher) else 1.0 for axis in (x, y)]
     for members in groups.values():
         on = [members[i] for i in np.flatnonzero(front(points[members] * sign))]
         on.sort(key=lambda i: points[i, 0])
@@ -216,10 +249,31 @@ def _fronts(ax: Axes, rows: Sequence[Row], points: np.ndarray, x: Axis, y: Axis)
             ax.plot(*points[[a, b]].T, color=INK, linewidth=1.2, linestyle="-" if solid else (0, (4, 3)), zorder=1)
 
 
+def _bands(ax: Axes, rows: Sequence[Row], points: np.ndarray) -> None:
+    """A broad pale band through the cases of each group that the launches do not separate."""
+    members: dict[int, list[int]] = {}
+    for i, row in enumerate(rows):
+        if row["front_group"] is not None:
+            members.setdefault(row["front_group"], []).append(i)
+    for number_, group in members.items():
+        ends = points[sorted(group, key=lambda i: tuple(points[i]))]
+        ax.plot(
+            *ends.T,
+            color=BANDS[number_ % len(BANDS)],
+            linewidth=19,
+            alpha=0.45,
+            solid_capstyle="round",
+            solid_joinstyle="round",
+            zorder=0.5,
+        )
+
+
 def _apart(a: Row, b: Row, axis: Axis) -> bool:
     """Whether two cases differ in more than the scatter of launches; the quality of both is on the same samples."""
     if axis is QUALITY:
         return bool(a["quality"] != b["quality"])
+    if axis.low not in a:
+        return bool(a[axis.column] != b[axis.column])
     bounds = (a[axis.low], a[axis.high], b[axis.low], b[axis.high])
     return None not in bounds and (bounds[1] < bounds[2] or bounds[3] < bounds[0])
 
@@ -229,7 +283,7 @@ def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequ
     for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
         log = getattr(ax, f"get_{name}scale")() == "log"
         go, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
-        bounds = [_scaled(row[bound], scale) for row in rows for bound in (axis.low, axis.high) if row[bound] is not None]
+        bounds = [_scaled(float(row[bound]), scale) for row in rows for bound in (axis.low, axis.high) if row.get(bound) is not None]
         place = go(points[:, k])
         ends = go(np.array([b for b in bounds if b > 0 or not log] + [*points[:, k]]))
         spread = float(np.ptp(place)) or float(np.ptp(ends)) or abs(float(place[0])) * 0.1 or 1.0
@@ -284,7 +338,7 @@ def _legend(ax: Axes, rows: Sequence[Row], style: Style, columns: int) -> None:
     ax.set_axis_off()
     ax.text(
         0.0, -0.6, "bars: 95 % over launches, quality over test samples · line: front of the estimates, solid between cases that the launches separate"
-        " · pale: dominated · hollow: energy invalid", fontsize=9, color="#444444",
+        " · band: not separated in any objective · pale: dominated · hollow: energy invalid", fontsize=9, color="#444444",
     )  # fmt: skip
     for i, row in enumerate(rows):
         x, y = divmod(i, lines)
@@ -293,11 +347,11 @@ def _legend(ax: Axes, rows: Sequence[Row], style: Style, columns: int) -> None:
         ax.text(x + 0.07, y + 0.5, _legend_text(row), fontsize=9, va="center", color=INK, parse_math=False)
 
 
-def alt_text(frame: pd.DataFrame) -> str:
+def alt_text(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> str:
     """What the figure shows, for who cannot see it."""
     rows = rows_of(frame)
     sure = [row for row in rows if row["p_front"] is not None and row["p_front"] >= 0.95]
     named = "; ".join(f"{row['variant']} on {row['engine']}, batch {row['batch_size']}, energy {number(row['energy_j'])} J" for row in sure)
     return plain(
-        f"Three scatter plots of {len(rows)} cases. {provenance(rows)}. On the front: {named or 'no case for certain'}. The table holds every figure."
+        f"{COUNTS.get(len(panels(objectives)), len(panels(objectives)))} scatter plots of {len(rows)} cases. {provenance(rows)}. On the front: {named or 'no case for certain'}. The table holds every figure."
     )

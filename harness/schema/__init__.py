@@ -8,6 +8,7 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 from __future__ import annotations
 
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status
+from harness.schema.fronts import DECLARED, OBJECTIVES, Objective, Reference, References
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import (
@@ -41,7 +42,9 @@ from harness.schema.suite import (
 )
 
 __all__ = [
+    "DECLARED",
     "KINDS",
+    "OBJECTIVES",
     "PROFILES",
     "SCHEMA_VERSION",
     "Answers",
@@ -71,11 +74,14 @@ __all__ = [
     "MeterReading",
     "Model",
     "Noun",
+    "Objective",
     "Phase",
     "PluginSpec",
     "Profile",
     "Quality",
     "Record",
+    "Reference",
+    "References",
     "Sample",
     "SensorSpec",
     "Status",

@@ -102,7 +102,7 @@ def test_the_tests_of_many_agree_with_the_intervals_of_two(kind):
     rng = np.random.default_rng(5)
     shares = (0.02, 0.02, 0.05, 0.3)
     losses = [(rng.random(800) < p).astype(float) if kind == "right and wrong" else rng.normal(p, 0.1, 800) for p in shares]
-    as_good, better = as_good_and_better(losses, 0.02, 0.025)
+    as_good, better = as_good_and_better(losses, losses, 0.02, 0.025)
     for a in range(4):
         for b in range(4):
             if a != b:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.analysis.pareto import Objective, dominates, front, p_front
+from harness.analysis.pareto import Objective, PairedObjective, dominated, dominates, front, groups, p_front
 from harness.analysis.stopping import STOPPED
 
 points = st.integers(1, 3).flatmap(
@@ -52,9 +52,9 @@ def test_worse_somewhere_dominates_nothing():
 def test_within_the_margin_is_as_good():
     """0.5 % more latency than the other, known well, still counts as as good; 2 % does not."""
     energy = objective([1.0, 1.001, 0.999], [2.0, 2.002, 1.998])
-    for factor, dominated in ((1.005, True), (1.02, False)):
+    for factor, wins in ((1.005, True), (1.02, False)):
         latency = objective([factor, factor * 1.0001, factor * 0.9999], [1.0, 1.0001, 0.9999])
-        assert dominates([energy, latency])[0, 1] == dominated
+        assert dominates([energy, latency])[0, 1] == wins
 
 
 def test_one_launch_separates_nobody():
@@ -104,3 +104,49 @@ def test_a_shared_offset_can_change_the_order_and_a_common_one_cannot():
 def test_launches_of_unequal_number_stand_beside_each_other():
     """Padding never enters a mean: a case of 30 launches does not pull one of 2 towards 0."""
     assert p_front([np.full((2, 1), 2.0), np.full((30, 1), 1.0)]).tolist() == [0, 1]
+
+
+@given(arrays(np.float64, st.tuples(st.integers(1, 40), st.just(3)), elements=st.integers(0, 4).map(float)))
+def test_the_staircase_is_the_front(cloud):
+    """The sweep for many rows against the definition, ties and equals included."""
+    from harness.analysis.pareto import _staircase
+
+    ordered = cloud[np.lexsort(cloud.T[::-1])]
+    assert _staircase(ordered).tolist() == [not any(beats(other, own) for other in ordered) for own in ordered]
+
+
+def test_among_very_many_cases_the_rivals_show_who_is_dominated(monkeypatch):
+    """With nearly equal scatter nobody is missed; whoever is named is also named by all pairs."""
+    rng = np.random.default_rng(3)
+    objectives = [Objective.of_launches(rng.uniform(1, 2, (300, 1)) * rng.normal(1, 0.01, (300, 5)), 0.01) for _ in range(3)]
+    objectives.append(PairedObjective(list((rng.random((300, 50)) < rng.uniform(0, 0.5, (300, 1))).astype(float)), 0.05))
+    whole = dominated(objectives)
+    monkeypatch.setattr("harness.analysis.pareto.ALL_PAIRS", 10)
+    few = dominated(objectives)
+    assert not (few & ~whole).any()
+    assert few.sum() >= 0.98 * whole.sum() > 0
+
+
+def test_groups_are_what_no_objective_separates():
+    """Two alike and one far off: one group of the two."""
+    energy = objective([1.0, 1.01, 0.99], [1.001, 1.009, 0.991], [2.0, 2.02, 1.98])
+    assert [each.tolist() for each in groups([energy], np.arange(3))] == [[0, 1]]
+
+
+def test_a_quality_on_the_same_samples_is_drawn_on_the_same_samples():
+    """Worse on three samples of 100 and better on none, the case is on the front only where none of the three is drawn; apart, they would take turns."""
+    losses = [np.zeros(100), np.zeros(100)]
+    losses[0][:30] = losses[1][:33] = 1
+    launches = [np.array([[1.0, each.mean()]] * 3) for each in losses]
+    p = p_front(launches, paired=(1, losses))
+    assert p[0] == 1
+    assert p[1] == pytest.approx(0.97**100, abs=0.03)
+
+
+def test_who_cannot_be_on_a_front_need_not_be_drawn():
+    """Six standard uncertainties behind on everything: 0, and the others' chances are what they are without it."""
+    rng = np.random.default_rng(4)
+    near = [np.column_stack([rng.normal(1, 0.01, 5), rng.normal(1, 0.01, 5)]) for _ in range(4)]
+    with_far = p_front([*near, *(each + 5 for each in near)])
+    assert with_far[:4] == pytest.approx(p_front(near), abs=0.06)
+    assert (with_far[4:] == 0).all()

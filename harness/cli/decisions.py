@@ -1,0 +1,110 @@
+"""`harness select`: stored runs in, a verdict out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored
+
+if TYPE_CHECKING:
+    from harness.analysis.interval import Interval
+    from harness.schema import StoredRun
+
+
+@app.command(epilog=EXIT_CODES)
+def select(
+    run: RunName,
+    results: Results = Path("results"),
+    min_quality: Annotated[
+        float | None,
+        typer.Option(
+            help="least quality, by its lower 95 % bound; without: shown as good as dense, on the same samples", show_default=False
+        ),
+    ] = None,
+    max_latency_p99: Annotated[float | None, typer.Option(metavar="SECONDS", help="by its upper 95 % bound", show_default=False)] = None,
+    max_memory: Annotated[float | None, typer.Option(metavar="BYTES", help="peak of any launch", show_default=False)] = None,
+    max_energy: Annotated[
+        float | None, typer.Option(metavar="JOULES", help="per inference, by its upper 95 % bound", show_default=False)
+    ] = None,
+    weights: Annotated[str, typer.Option(metavar="W1,W2", help="of n and of energy, each relative to dense")] = "1,1",
+    compute: Annotated[str, typer.Option(help="what n is: latency or macs")] = "latency",
+    battery_wh: Annotated[float | None, typer.Option(metavar="WH", help="say how long a battery lasts", show_default=False)] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="PER_SECOND", help="inferences a second that must be kept; says the share of deadlines missed", show_default=False
+        ),
+    ] = None,
+    calibrated: Calibrated = False,
+) -> int:
+    """Choose a case: least w1 n + w2 energy among those shown to keep every limit; exit 1 where there is none."""
+    from harness import frame
+    from harness.analysis.stopping import quantile
+    from harness.decide.limits import Limits
+    from harness.decide.select import select as selected
+    from harness.decide.told import lines
+
+    asked = Limits(min_quality, max_latency_p99, max_memory, max_energy, rate)
+    _check(asked, battery_wh)
+    stored = read_stored(run, results, calibrated=calibrated)
+    quantile_t = quantile(stored.header.profile.half_width)
+    found = selected(frame.tables([stored]), asked, _weights(weights), _compute(compute), quantile_t)
+    for k, each in enumerate(found):
+        missed = _missed(stored, each.best, rate, quantile_t) if each.best and rate else None
+        print("\n" * bool(k) + "\n".join(lines(each, battery_wh, missed)))
+    return 0 if all(each.best for each in found) else 1
+
+
+def _check(limits: Any, battery_wh: float | None) -> None:
+    """Raises HarnessError where a limit is none."""
+    import math
+
+    from harness.errors import HarnessError
+
+    given = {"--min-quality": limits.quality, "--max-latency-p99": limits.latency_p99_s, "--max-memory": limits.memory_bytes}
+    given |= {"--max-energy": limits.energy_j, "--rate": limits.rate_per_s, "--battery-wh": battery_wh}
+    for name, value in given.items():
+        if value is not None and (not math.isfinite(value) or (value <= 0 and name != "--min-quality")):
+            raise HarnessError(f"{name} {value:g} can be kept by nothing, or says nothing", "give a number above 0")
+
+
+def _weights(text: str) -> Any:
+    from harness.decide.select import Weights
+    from harness.errors import HarnessError
+
+    try:
+        first, second = (float(part) for part in text.split(","))
+    except ValueError:
+        raise HarnessError(
+            f"--weights {text!r} is not two numbers", "such as --weights 1,1 or --weights 0.2,0.8: of n, then of energy"
+        ) from None
+    return Weights(first, second)
+
+
+def _compute(text: str) -> Any:
+    from harness.decide.select import COLUMNS
+    from harness.errors import HarnessError
+    from harness.suite.document import nearest
+
+    if text not in COLUMNS:
+        raise HarnessError(f"n cannot be {text!r}{nearest(text, COLUMNS)}", f"choose one of {', '.join(COLUMNS)}")
+    return text
+
+
+def _missed(run: StoredRun, row: dict[str, Any], rate_per_s: float, q: float) -> tuple[Interval, int]:
+    """Of the valid launches of a case, between the edges of `steady`."""
+    from harness.analysis.mission import missed_share
+    from harness.frame.results import results
+    from harness.store import read_completions
+
+    result = next(each for each in results(run) if each.case.case_id == row["case_id"])
+    launches = []
+    for record in result.valid:
+        start_ns, end_ns, count = read_completions(run, record)
+        windows = [(phase.start_s * 1e9, phase.end_s * 1e9) for phase in record.phases if phase.name == "steady"]
+        inside = sum((start_ns >= start) & (end_ns <= end) for start, end in windows) > 0 if windows else count < 0
+        launches.append(((end_ns - start_ns)[inside] * 1e-9 / count[inside], count[inside]))
+    return missed_share(launches, row["batch_size"] / rate_per_s, q)

@@ -1,0 +1,201 @@
+"""A selection -> the lines that a person reads of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from harness.analysis.interval import Interval
+from harness.analysis.mission import hours, power_w
+from harness.decide.limits import Limits
+from harness.decide.select import COLUMNS, Selection
+from harness.report.text import Scale, number, plain, with_interval
+
+Row = Mapping[str, Any]
+KINDS = {
+    "modelled": "MODELLED: computed from a model of the machine, nobody measured it",
+    "simulated": "SIMULATED: it comes from a test double and says nothing of any real machine",
+}
+MOST = 12
+"""Cases of one sort that are told."""
+
+
+def lines(found: Selection, battery_wh: float | None = None, missed: tuple[Interval, int] | None = None) -> list[str]:
+    """What was asked, the choice, the runner-up, the lead, the flips, who was refused; then battery and deadlines.
+
+    Args:
+        found: The selection.
+        battery_wh: Energy of a battery; null: none.
+        missed: Of the choice the share of deadlines missed, and of how many queries.
+    """
+    said = [*_asked(found), *(_answer(found) if found.best else _no_answer(found)), *_refused(found), *_out(found)]
+    if found.best and battery_wh is not None:
+        said.append(f"battery    {_battery(found.best, battery_wh, found.limits.rate_per_s)}")
+    if found.best and found.limits.rate_per_s and missed:
+        said.append(f"deadlines  {_deadlines(found.best, found.limits.rate_per_s, missed)}")
+    return [plain(line) for line in said]
+
+
+def _name(row: Row) -> str:
+    tail = "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
+    return f"{row['variant']} · {row['engine']} {row['device']} · batch {row['batch_size']} · {row['threads']} threads{tail}"
+
+
+def _asked(found: Selection) -> Iterator[str]:
+    first = (found.rows or found.out)[0]
+    yield f"{first['model']} on {first['host'] or 'a machine that is not told'}"
+    if found.rows and (kind := KINDS.get(first["energy_kind"])):
+        yield f"energy is {kind}"
+    n = "latency p50" if found.compute == "latency" else "MACs"
+    yield (
+        f"minimise {found.weights.share:.2g} x {n} + {1 - found.weights.share:.2g} x energy"
+        + (f", each over that of {_name(found.dense)}" if found.dense else "")
+    )
+    yield f"subject to {_limits(found.limits, first['quality_direction'])}"
+
+
+def _limits(limits: Limits, direction: str | None) -> str:
+    said = ["quality shown as good as dense's within the suite's margin, on the same samples (one-sided 95 %)"]
+    if limits.quality is not None:
+        side, sign = ("upper", "<=") if direction == "lower" else ("lower", ">=")
+        said = [f"quality ({side} 95 % bound) {sign} {limits.quality:g}"]
+    parts = ((limits.latency_p99_s, "latency p99", "s"), (limits.memory_bytes, "peak memory", "B"), (limits.energy_j, "energy", "J"))
+    for value, name, unit in parts:
+        if value is not None:
+            scale = Scale([value], unit)
+            said.append(f"{name}{'' if unit == 'B' else ' (upper 95 % bound)'} <= {number(scale(value))} {scale.unit}")
+    return ", ".join([*said, *([f"throughput >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])
+
+
+def _answer(found: Selection) -> Iterator[str]:
+    choice = found.choice
+    assert choice and choice.best is not None
+    yield f"choice     {_scored(found, choice.best)}"
+    yield f"           {_figures(found.rows[choice.best])}"
+    if choice.runner_up is None:
+        yield "runner-up  none: no other case keeps every limit"
+        return
+    yield f"runner-up  {_scored(found, choice.runner_up)}"
+    yield f"           {_figures(found.rows[choice.runner_up])}"
+    lead = found.leads[choice.runner_up]
+    told = f"{number(lead.value)}" + ("" if np.isnan(lead.low) else f" [{number(lead.low)}, {number(lead.high)}]")
+    rest = found.unseparated
+    if not rest and not np.isnan(lead.low):
+        yield f"lead       {told}: separated from every other case that keeps the limits"
+    else:
+        names = "; ".join(_name(found.rows[i]) for i in rest[:MOST]) + (f" and {len(rest) - MOST} more" if len(rest) > MOST else "")
+        yield f"lead       {told}: NOT SEPARATED from {names or 'the others: a single launch says nothing of the spread'}"
+    yield f"flips      {_flips(found)}"
+
+
+def _scored(found: Selection, i: int) -> str:
+    assert found.choice and found.dense
+    row, column = found.rows[i], COLUMNS[found.compute]
+    n = "?" if row[column] is None else number(row[column] / found.dense[column])
+    return f"{_name(row)}: score {number(found.choice.scores[i])} ({found.compute} {n}, energy {number(row['energy_j'] / found.dense['energy_j'])} of dense)"
+
+
+def _figures(row: Row) -> str:
+    energy, time, memory = (
+        Scale([row["energy_j"]], "J"),
+        Scale([row["latency_p50_s"], row["latency_p99_s"]], "s"),
+        Scale([row["peak_memory_bytes"]], "B"),
+    )
+    quality = (
+        f"{row['quality_metric']} {with_interval(row['quality'], row['quality_low'], row['quality_high'])}"
+        if row["quality"] is not None
+        else "quality not measured"
+    )
+    return "; ".join(
+        [
+            f"energy {energy.text(row['energy_j'], row['energy_low_j'], row['energy_high_j'])} {energy.unit}, {row['energy_kind']} ({row['energy_scope']})",
+            quality,
+            f"latency p50 {time.text(row['latency_p50_s'], row['latency_p50_low_s'], row['latency_p50_high_s'])}, p99 {number(time(row['latency_p99_s']))} {time.unit}",
+            f"peak memory {number(memory(row['peak_memory_bytes']))} {memory.unit}",
+        ]
+    )
+
+
+def _flips(found: Selection) -> str:
+    assert found.choice
+    n = "latency" if found.compute == "latency" else "MACs"
+    parts = [
+        f"{word} {flip.share:.2g} of the weight on {n}: {_name(found.rows[flip.index])}"
+        for word, flip in (("below", found.choice.below), ("above", found.choice.above))
+        if flip
+    ]
+    return "; ".join(parts) or "at no weight: it is best at every one"
+
+
+def _no_answer(found: Selection) -> Iterator[str]:
+    if not found.rows:
+        yield "no answer  no case has a valid energy"
+    elif found.dense is None:
+        yield f"no answer  no dense case has both its energy and its {found.compute}: there is nothing to be relative to"
+    else:
+        yield "no answer  no case is shown to keep every limit"
+    if found.nearest is not None and found.missed[found.nearest]:
+        row = found.rows[found.nearest]
+        yield f"nearest    {_name(row)}: {'; '.join(miss.sentence for miss in found.missed[found.nearest])}"
+        yield f"           {_figures(row)}"
+
+
+def _refused(found: Selection) -> Iterator[str]:
+    refused = found.choice.refused if found.choice else ()
+    if refused:
+        yield "refused, though better by the score:" if found.best else "refused, the best score first:"
+    for i in refused[:MOST]:
+        assert found.choice
+        yield f"  {number(found.choice.scores[i])}  {_name(found.rows[i])}: {'; '.join(miss.sentence for miss in found.missed[i])}"
+    if len(refused) > MOST:
+        yield f"  and {len(refused) - MOST} more"
+
+
+def _out(found: Selection) -> Iterator[str]:
+    if found.out:
+        yield "never chosen:"
+    for row in found.out[:MOST]:
+        yield f"  {_name(row)}: {_why_out(row)}"
+    if len(found.out) > MOST:
+        yield f"  and {len(found.out) - MOST} more"
+
+
+def _why_out(row: Row) -> str:
+    if row["status"] != "ok":
+        return f"{row['status']}: {row['reason'] or 'no reason was recorded'}"
+    return f"invalid: {(row['invalid_reasons'] or 'not told').replace(';', ', ')}" if not row["valid"] else "no energy"
+
+
+def _battery(row: Row, battery_wh: float, rate_per_s: float | None) -> str:
+    throughput, idle = row["throughput_per_s"], row["idle_w"]
+    if not throughput:
+        return "its throughput is not known"
+    rate = rate_per_s or throughput
+    absolute = row["energy_abs_low_j"] is not None
+    energies = [row["energy_j"], *(row[f"energy_{'abs_' if absolute else ''}{end}_j"] for end in ("low", "high"))]
+    watts = [None if e is None else power_w(e, throughput, rate, idle or 0.0) for e in energies]
+    spans = [None if w is None else hours(battery_wh, w) for w in (watts[0], watts[2], watts[1])]
+    # Of the idle power that a low rate consists of no interval is known: none is told.
+    spans = spans if rate == throughput else [spans[0], None, None]
+    most = "at most " if idle is None and rate_per_s else ""
+    kind = f", {row['energy_kind']}" if row["energy_kind"] in KINDS else ""
+    why = " (its idle power was not measured)" if most else ""
+    return (
+        f"{most}{with_interval(spans[0], spans[1], spans[2])} h of {battery_wh:g} Wh at {number(rate)} inferences/s{why}: {number(watts[0])} W of {row['energy_scope']} alone{kind}"
+        + ("" if absolute or spans[1] is None else "; its interval is repeatability only")
+    )
+
+
+def _deadlines(row: Row, rate_per_s: float, missed: tuple[Interval, int]) -> str:
+    share, queries = missed
+    deadline_s = row["batch_size"] / rate_per_s
+    scale = Scale([deadline_s], "s")
+    every = f"{number(scale(deadline_s))} {scale.unit}"
+    if not queries:
+        return f"the completion times of its queries were not kept: the share that misses {every} is not known"
+    if share.value == 0:
+        return f"none of {queries:,} queries took longer than {every}: under {share.high:.2g} of them if they are independent (95 %)"
+    bounds = "" if np.isnan(share.low) else f" [{share.low:.2%}, {share.high:.2%}] over launches"
+    return f"{share.value:.2%}{bounds} of {queries:,} queries took longer than {every}; closed loop: no query waits for another"

@@ -1,0 +1,134 @@
+"""`harness select`: who is chosen of a stored run, who is refused and why, and what is said of it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from harness import frame
+from harness.decide.limits import Limits
+from harness.decide.select import Weights, select
+from harness.decide.told import lines
+from harness.errors import HarnessError
+from tests.factories import COUNTERS, INVALID, case, digits, record, stored
+
+ANY, EVEN = Limits(0.0), Weights()
+
+
+def found(run, limits=ANY, weights=EVEN, compute="latency"):
+    return select(frame.tables([run]), limits, weights, compute)
+
+
+def pair(dense_s=20e-6, fast_s=10e-6, launches=3, found=COUNTERS, **changes):
+    """Dense and int8, which takes half the time and energy."""
+    cells = [case(), case("int8")]
+    records = [
+        record(c, latency_s=s * (1 + 0.001 * k), repetition=k, found=found, **(changes if c is cells[1] else {}))
+        for c, s in zip(cells, (dense_s, fast_s), strict=True)
+        for k in range(launches)
+    ]
+    return stored(cells, records, found)
+
+
+def test_the_cheapest_that_keeps_the_limits_is_chosen_and_its_lead_told():
+    """Half of both costs: score 0.5, separated; it is best at every weight."""
+    (selection,) = found(pair())
+    assert selection.best["variant"] == "int8"
+    assert selection.choice.scores[selection.choice.best] == pytest.approx(0.5, rel=1e-3)
+    text = "\n".join(lines(selection))
+    assert "separated from every other" in text and "NOT SEPARATED" not in text
+    assert "at no weight" in text
+
+
+def test_a_single_launch_separates_nothing():
+    """The choice is told, and that its lead is not separated."""
+    (selection,) = found(pair(launches=1))
+    assert selection.best["variant"] == "int8"
+    assert any("NOT SEPARATED" in line for line in lines(selection))
+
+
+def test_invalid_and_failed_cases_are_never_chosen():
+    """However good they look; each is named with its reason."""
+    for changes, why in (({"warnings": (INVALID,)}, "invalid: sensor_gap"), ({"status": "oom", "reason": "too big"}, "oom: too big")):
+        (selection,) = found(pair(**changes))
+        assert selection.best["variant"] == "dense"
+        assert any("int8" in line and why in line for line in lines(selection))
+
+
+def test_the_lower_bound_of_the_quality_decides():
+    """0.97 of 360 samples has a lower bound of 0.947: 0.95 refuses it, 0.94 does not; the better score is told with the reason."""
+    assert found(pair(), Limits(0.94))[0].best["variant"] == "int8"
+    (selection,) = found(pair(), Limits(0.95))
+    assert selection.best is None
+    text = "\n".join(lines(selection))
+    assert "no answer" in text and "nearest" in text and "lower 95 % bound 0.94" in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(0.0, latency_p99_s=12e-6), "latency p99"),
+        (Limits(0.0, memory_bytes=1e6), "peak memory"),
+        (Limits(0.0, energy_j=1e-9), "energy"),
+        (Limits(0.0, rate_per_s=1e9), "inferences/s"),
+    ],
+)
+def test_each_limit_refuses(limits, words):
+    """With what was found and what is asked."""
+    (selection,) = found(pair(), limits)
+    assert selection.best is None
+    assert any(words in miss.sentence and "asked" in miss.sentence for each in selection.missed for miss in each)
+
+
+def test_a_limit_within_the_interval_is_not_kept():
+    """The estimate is below it, the upper bound above: refused."""
+    row = found(pair())[0].best
+    between = (row["energy_j"] + row["energy_abs_high_j"]) / 2
+    assert found(pair(), Limits(0.0, energy_j=between))[0].best is None
+    assert found(pair(), Limits(0.0, energy_j=row["energy_abs_high_j"] * 1.001))[0].best["variant"] == "int8"
+
+
+def test_without_a_least_quality_it_must_be_shown_as_good_as_dense():
+    """On 360 samples a case that differs is not shown to be; dense always is."""
+    (selection,) = found(digits(), Limits())
+    assert selection.best["quality_verdict"] in (None, "non_inferior")
+    assert any("not shown to be as good as dense" in line or "worse than dense" in line for line in lines(selection))
+
+
+def test_a_model_and_a_simulator_say_so():
+    """Modelled energy beside the figure and at the head; a measured one does not."""
+    assert any("MODELLED" in line for line in lines(found(digits())[0]))
+    assert not any("MODELLED" in line for line in lines(found(pair())[0]))
+    fake = pair()
+    records = [
+        r.model_copy(update={"measurements": tuple(m.model_copy(update={"kind": "simulated"}) for m in r.measurements)})
+        for r in fake.records
+    ]
+    assert any("SIMULATED" in line for line in lines(found(dataclasses.replace(fake, records=tuple(records)))[0]))
+
+
+def test_measured_and_modelled_cases_are_chosen_among_their_own():
+    """Never one beside the other."""
+    cells = [case(), case("int8")]
+    records = [record(c, found=COUNTERS, repetition=k) for c in cells for k in range(3)]
+    records = [
+        r.model_copy(update={"measurements": tuple(m.model_copy(update={"kind": "modelled"}) for m in r.measurements)})
+        if r.case_id == cells[1].case_id
+        else r
+        for r in records
+    ]
+    assert [{row["energy_kind"] for row in each.rows} for each in found(stored(cells, records, COUNTERS))] == [{"counter"}, {"modelled"}]
+
+
+def test_battery_and_rate_are_told():
+    """By hand: 4 W idle over two domains, 20 W at full rate; at a low rate the idle power is what a battery lasts by."""
+    (selection,) = found(pair(found=COUNTERS[:2]), Limits(0.0, rate_per_s=1.0))
+    assert any("12.5 h of 50 Wh" in line for line in lines(selection, battery_wh=50))
+
+
+@pytest.mark.parametrize("weights", [(0, 0), (-1, 2), (float("nan"), 1)])
+def test_weights_that_order_nothing_are_refused(weights):
+    """A sentence, not a choice."""
+    with pytest.raises(HarnessError, match="order nothing"):
+        found(pair(), weights=Weights(*weights))
