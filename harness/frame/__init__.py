@@ -14,6 +14,7 @@ from harness.analysis.stopping import HalfWidth
 from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import Row, against, fronts
+from harness.frame.history import case_ids, history_rows
 from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
 from harness.frame.results import Result, calibrated, known, mean, rails, results
@@ -23,7 +24,7 @@ from harness.schema import Build, Domain, Finding, Record, StoredRun
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["builds", "cases", "describe_columns", "domains", "runs", "tables"]
+__all__ = ["builds", "case_ids", "cases", "describe_columns", "domains", "history", "runs", "tables"]
 
 
 def tables(stored: Sequence[StoredRun]) -> dict[str, pd.DataFrame]:
@@ -54,6 +55,17 @@ def domains(stored: Iterable[StoredRun]) -> pd.DataFrame:
 def builds(stored: Iterable[StoredRun]) -> pd.DataFrame:
     """One row per build, its last attempt; columns: `harness.frame.columns.BUILDS`."""
     return _frame("builds", [_build_row(run, record) for run in stored for record in _last_builds(run)])
+
+
+def history(stored: Sequence[StoredRun], case_id: str) -> pd.DataFrame:
+    """One row per run that has the case, in the order of time; columns: `harness.frame.columns.HISTORY`.
+
+    Args:
+        stored: Runs read back from their folders.
+        case_id: Of the case.
+    """
+    found = [(result, _case_row(result)) for run in stored for result in results(run) if result.case.case_id == case_id]
+    return _frame("history", history_rows(found))
 
 
 def _cases(found: Sequence[Sequence[Result]]) -> pd.DataFrame:
