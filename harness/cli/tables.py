@@ -11,7 +11,7 @@ import typer
 from harness.cli.app import EXIT_CODES, Calibrated, Results, app, read_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -77,6 +77,8 @@ def history(
 ) -> None:
     """Print one case over runs in the order of time: energy, latency, quality, machine, and what changed between them."""
     from harness import frame
+    from harness.report import PUBLISHED
+    from harness.report.units import suited
 
     _check_format(format, output)
     stored = _read(runs or sorted(str(path.parent) for path in results.glob("*/run.json")), results, calibrated=calibrated)
@@ -87,15 +89,9 @@ def history(
     stored = [run for run in stored if run.header.run_id not in without]
     table = frame.history(stored, chosen)
     _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
-    _write(
-        stored,
-        table,
-        frame.cases(stored).query("case_id == @chosen"),
-        format,
-        columns or (HISTORY if format in _published() else ""),
-        units,
-        output,
-    )
+    if format in PUBLISHED:
+        columns, units = columns or HISTORY, units or ",".join(suited(table))
+    _write(stored, table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output)
 
 
 HISTORY = "started_utc,run_id,host,status,quality,latency_p50_s,energy_j,energy_kind,energy_scope,changed"
@@ -106,12 +102,6 @@ def _read(runs: Iterable[str], results: Path, *, calibrated: bool) -> list[Store
     """Each run once, however it was named."""
     found = {run.header.run_id: run for run in (read_stored(name, results, calibrated=calibrated) for name in dict.fromkeys(runs))}
     return list(found.values())
-
-
-def _published() -> Sequence[str]:
-    from harness.report import PUBLISHED
-
-    return PUBLISHED
 
 
 def _check_format(format: str, output: Path | None) -> None:
@@ -131,7 +121,8 @@ def _known(names: Iterable[str], there: Iterable[str], what: str) -> None:
     there = list(there)
     for name in names:
         if name not in there:
-            raise HarnessError(f"there is no {what} {name!r}{nearest(name, there)}")
+            alike = [each for each in there if each.lower() == name.lower()]
+            raise HarnessError(f"there is no {what} {name!r}{nearest(name, alike or there)}")
 
 
 def _case(part: str, known: Sequence[str]) -> str:
@@ -150,17 +141,18 @@ def _case(part: str, known: Sequence[str]) -> str:
     return found[0]
 
 
-def _check_simulated(tables: dict[str, pd.DataFrame], format: str, columns: str, *, allowed: bool) -> None:
+def _check_simulated(tables: Mapping[str, pd.DataFrame], format: str, columns: str, *, allowed: bool) -> None:
     """What a simulator measured is not published by mistake, and leaves its kind behind in no table.
 
     Raises:
         HarnessError: It would.
     """
     from harness.errors import HarnessError
+    from harness.report import PUBLISHED
 
     kinds = {kind for table in tables.values() for name in ("energy_kind", "kind") if name in table for kind in table[name]}
     hidden = bool(columns) and not {"energy_kind", "kind"} & set(columns.split(","))
-    if "simulated" in kinds and not allowed and (format in _published() or hidden):
+    if "simulated" in kinds and not allowed and (format in PUBLISHED or hidden):
         raise HarnessError(
             "this was measured on a simulator: its energies are no measurement",
             "export csv, json or parquet with the column energy_kind, or say --allow-simulated",

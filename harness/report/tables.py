@@ -161,6 +161,8 @@ def _cell(row: Row, name: str, bounds: dict[str, tuple[str, str]]) -> str:
     value = row[name]
     if isinstance(value, bool | str) or not isinstance(value, float):
         return NONE if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if name == "quality" and {"quality_low", "quality_high"} <= set(row):
+        return _quality(row)
     if name in bounds:
         low, high = bounds[name]
         return with_interval(value, row[low], row[high])

@@ -63,6 +63,13 @@ def scale(values: Iterable[float | None], unit: str, units: Collection[str] = ()
     return found
 
 
+def suited(table: pd.DataFrame) -> list[str]:
+    """The units of energy and time whose prefix suits the figures of a table."""
+    known = {"J": "energy_j", "s": "latency_p50_s"}
+    found = [scale(table[column].dropna(), unit).unit.replace("µ", "u") for unit, column in known.items() if column in table]
+    return [unit for unit in found if unit in UNITS]
+
+
 def in_units(table: pd.DataFrame, units: Collection[str]) -> tuple[pd.DataFrame, dict[str, str]]:
     """The columns whose SI unit is replaced multiplied and renamed, the rest as they were.
 
