@@ -117,7 +117,7 @@ def test_the_notes_say_how_it_was_measured():
     text = " ".join(said)
     words = (
         "counter: package+dram",
-        "n = 18 cases",
+        f"n = {len(table)} cases",
         "95 %",
         "here 3",
         "read by rapl",
