@@ -19,7 +19,8 @@ def history_rows(found: Sequence[tuple[Result, Mapping[str, Any]]]) -> list[Row]
         found: Of each run the case's result, and its row of the table `cases`.
     """
     ordered = sorted(found, key=lambda pair: pair[0].run.header.started_utc)
-    rows, before = [], None
+    rows: list[Row] = []
+    before: dict[str, object] | None = None
     for result, case in ordered:
         now = dict(_setting(result, case))
         changed = None if before is None else "; ".join(_changes(before, now)) or None
