@@ -18,6 +18,7 @@ PARTS = (
     "winners",
     "open_pairs",
     "decisions",
+    "tables",
     "cost",
     "tools",
     "suite",

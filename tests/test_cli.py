@@ -113,6 +113,10 @@ def test_export_and_report_of_a_stored_run(harness, tmp_path):
     assert done.stdout.startswith("schema_version,run_id,case_id")
     is_a_sentence(harness("export", run.header.run_id, "--format", "xls"), 2, "csv")
     is_a_sentence(harness("export", run.header.run_id, "--table", "case"), 2, "did you mean 'cases'")
+    is_a_sentence(harness("export", run.header.run_id, "--columns", "variant,enrgy_j"), 2, "did you mean 'energy_j'")
+    is_a_sentence(harness("export", run.header.run_id, "--units", "mj"), 2, "did you mean 'mJ'")
+    assert harness("export", run.header.run_id, "--format", "parquet", "--output", tmp_path / "x.parquet").stdout == ""
+    assert (tmp_path / "x.parquet").read_bytes().startswith(b"PAR1")
     assert harness("report", store.folder).returncode == 0
     assert {p.name for p in (store.folder / "report").iterdir()} == {"table.md", "table.csv", "pareto.png", "pareto.svg", "index.html"}
 
@@ -188,10 +192,33 @@ def test_what_a_simulator_measured_is_not_published_by_mistake(harness, tmp_path
         for r in run.records
     ]
     (store.folder / "records.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in records))
-    for format_ in ("md", "tex"):
+    for format_ in ("md", "tex", "html"):
         is_a_sentence(harness("export", store.folder, "--format", format_), 2, "simulator", "--allow-simulated")
+    is_a_sentence(harness("export", store.folder, "--format", "csv", "--columns", "case_id,energy_j"), 2, "energy_kind")
+    is_a_sentence(harness("history", "dense", store.folder), 2, "in their names")
+    is_a_sentence(harness("history", run.records[0].case_id, store.folder), 2, "simulator")
     assert "simulated" in harness("export", store.folder, "--allow-simulated").stdout
     assert "simulated" in harness("export", store.folder, "--format", "csv").stdout
+
+
+def test_the_history_of_a_case_over_runs(harness, tmp_path):
+    """A row a run in the order of time, with what changed; without names every run of the folder; a run without the case is told."""
+    from harness.store import Store
+
+    run = factories.digits()
+    for number, version in enumerate(("1.22.0", "1.23.0")):
+        box = run.header.environments[0].model_copy(update={"versions": {"onnxruntime": version}})
+        changes = {"run_id": f"run-{number}", "started_utc": f"2026-01-0{2 - number}T10:00:00+00:00", "environments": (box,)}
+        store = Store.create(tmp_path / "results", run.header.model_copy(update=changes))
+        (store.folder / "records.jsonl").write_text("".join(record.model_dump_json() + "\n" for record in run.records))
+    rows = [line for line in harness("history", run.records[0].case_id).stdout.splitlines() if line.startswith("|")]
+    assert "energy_uJ" in rows[0]
+    assert ["run-1" in rows[2], "run-0" in rows[3]] == [True, True]
+    assert "onnxruntime 1.23.0 -&gt; 1.22.0" in rows[3] and "onnxruntime" not in rows[2]
+    lost = Store.create(tmp_path / "results", run.header.model_copy(update={"run_id": "empty"}))
+    done = harness("history", run.records[0].case_id, "run-0", lost.folder)
+    assert done.returncode == 0 and "did not run in empty" in done.stderr
+    is_a_sentence(harness("history", "dens/litert", "run-0"), 2, "no case")
 
 
 def test_a_run_may_require_a_measurement(harness, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -40,6 +41,7 @@ class CaseEnergy:
     parts: tuple[Measurement, ...] = ()
 
 
+@functools.cache
 def family(domain: str) -> str:
     """`package` of `package:1`."""
     return domain.split(":", 1)[0]
@@ -87,8 +89,10 @@ def build_energy(measurements: Iterable[Measurement]) -> CaseEnergy:
 
 def per_inference(windows: Sequence[Measurement], reading: Literal["gross_j", "net_j", "integrated_j"] = "gross_j") -> float | None:
     """Joules per inference of one domain over its windows (several where the load was shifted); null where one is missing."""
-    joules = _sum([getattr(m, reading) for m in windows])
-    inferences = _sum([m.inferences for m in windows])
+    if len(windows) == 1:  # the usual case, and the innermost loop of the tables
+        joules, inferences = getattr(windows[0], reading), windows[0].inferences
+    else:
+        joules, inferences = _sum([getattr(m, reading) for m in windows]), _sum([m.inferences for m in windows])
     return joules / inferences if joules is not None and inferences else None
 
 
@@ -129,5 +133,4 @@ def contains(whole: Measurement, part: Measurement) -> bool:
 
 def _sum(values: Sequence[float | None]) -> float | None:
     """Null where there is nothing, or where a part is missing: never a partial sum."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None
+    return sum(values) if values and None not in values else None  # type: ignore[arg-type]  # no None is left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -49,13 +50,13 @@ def scatter(values: Sequence[float]) -> float | None:
 def of_mean(launches: Sequence[float | None]) -> float | None:
     """Standard uncertainty of a mean of launches whose own uncertainties are independent; null where one is not known."""
     known = [u for u in launches if u is not None]
-    return float(np.sqrt(np.sum(np.square(known))) / len(known)) if known and len(known) == len(launches) else None
+    return math.hypot(*known) / len(known) if known and len(known) == len(launches) else None
 
 
 def edges(parts: Sequence[Measurement]) -> float | None:
     """u_edge of one launch, J per inference: independent over the edges of its counters; null where it has none."""
     terms = [m.edge_j / m.inferences for m in parts if m.edge_j is not None and m.inferences]
-    return float(np.sqrt(np.sum(np.square(terms)))) if terms else None
+    return math.hypot(*terms) if terms else None
 
 
 def freedom(u_a_j: float | None, u_gain_j: float | None, launches: int) -> float | None:

@@ -1,22 +1,33 @@
-"""`harness report`, `harness export`: stored runs in, tables and drawings out."""
+"""`harness report`, `harness export`, `harness history`: stored runs in, tables and drawings out."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, read_stored
 
-PUBLISHED = ("md", "tex")
-"""Formats that people put before others; csv and json carry the kind in a column."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+
+    from harness.schema import StoredRun
+
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names under the results folder, or paths", show_default=False)]
+Format = Annotated[str, typer.Option(help="md, tex or html (rounded, with notes); csv, json or parquet (unrounded)")]
+Columns = Annotated[str, typer.Option(help="the columns wanted, such as variant,energy_j; empty: all, or what a person reads")]
+Units = Annotated[str, typer.Option(help="in place of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)")]
+Output = Annotated[Path | None, typer.Option(help="write it to this file", show_default=False)]
+AllowSimulated = Annotated[bool, typer.Option("--allow-simulated", help="publish what a test double measured")]
 
 
 @app.command(epilog=EXIT_CODES)
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", show_default=False)],
+    runs: Runs,
     results: Results = Path("results"),
     calibrated: Calibrated = False,
     objective: Annotated[
@@ -52,24 +63,141 @@ def report(
 
 @app.command(epilog=EXIT_CODES)
 def export(
-    run: RunName,
+    runs: Runs,
     results: Results = Path("results"),
-    format: Annotated[str, typer.Option(help="md, csv, json or tex")] = "md",
+    format: Format = "md",
     table: Annotated[str, typer.Option(help="cases, runs, domains or builds")] = "cases",
+    columns: Columns = "",
+    units: Units = "",
+    output: Output = None,
     calibrated: Calibrated = False,
-    allow_simulated: Annotated[bool, typer.Option("--allow-simulated", help="publish what a test double measured")] = False,
+    allow_simulated: AllowSimulated = False,
 ) -> None:
-    """Print a table of a run: one row a case, a repetition, a domain or a build."""
+    """Print a table of one run or of several: one row a case, a repetition, a domain or a build."""
     from harness import frame
+
+    _check_format(format, output)
+    stored = _read(runs, results, calibrated=calibrated)
+    tables = frame.tables(stored)
+    _known([table], tables, "table")
+    _check_simulated(tables, format, columns, allowed=allow_simulated)
+    _write(stored, tables[table], tables["cases"], format, columns, units, output)
+
+
+@app.command(epilog=EXIT_CODES)
+def history(
+    case: Annotated[
+        str, typer.Argument(metavar="CASE", help="a case's id, as export prints it, or a part that only it has", show_default=False)
+    ],
+    runs: Annotated[
+        list[str] | None, typer.Argument(metavar="[RUN...]", help="none: every run in the results folder", show_default=False)
+    ] = None,
+    results: Results = Path("results"),
+    format: Format = "md",
+    columns: Columns = "",
+    units: Units = "",
+    output: Output = None,
+    calibrated: Calibrated = False,
+    allow_simulated: AllowSimulated = False,
+) -> None:
+    """Print one case over runs in the order of time: energy, latency, quality, machine, and what changed between them."""
+    from harness import frame
+    from harness.report import PUBLISHED
+    from harness.report.units import suited
+
+    _check_format(format, output)
+    stored = _read(runs or sorted(str(path.parent) for path in results.glob("*/run.json")), results, calibrated=calibrated)
+    chosen = _case(case, frame.case_ids(stored))
+    without = [run.header.run_id for run in stored if chosen not in frame.case_ids([run])]
+    if without and runs:
+        print(f"warning: {chosen} did not run in {', '.join(without)}", file=sys.stderr)
+    stored = [run for run in stored if run.header.run_id not in without]
+    table = frame.history(stored, chosen)
+    _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
+    if format in PUBLISHED:
+        columns, units = columns or HISTORY, units or ",".join(suited(table))
+    _write(stored, table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output)
+
+
+HISTORY = "started_utc,run_id,host,status,quality,latency_p50_s,energy_j,energy_kind,energy_scope,changed"
+"""What a person reads of it; the raw formats have all."""
+
+
+def _read(runs: Iterable[str], results: Path, *, calibrated: bool) -> list[StoredRun]:
+    """Each run once, however it was named."""
+    found = {run.header.run_id: run for run in (read_stored(name, results, calibrated=calibrated) for name in dict.fromkeys(runs))}
+    return list(found.values())
+
+
+def _check_format(format: str, output: Path | None) -> None:
+    """Before anything is read: there is such a format, and its output has somewhere to go."""
     from harness.errors import HarnessError
-    from harness.report import export as exported
+    from harness.report import FORMATS
+
+    _known([format], FORMATS, "format")
+    if format == "parquet" and output is None and sys.stdout.isatty():
+        raise HarnessError("parquet is not for a terminal", "give --output FILE, or a pipe")
+
+
+def _known(names: Iterable[str], there: Iterable[str], what: str) -> None:
+    from harness.errors import HarnessError
     from harness.suite.document import nearest
 
-    tables = frame.tables([read_stored(run, results, calibrated=calibrated)])
-    if table not in tables:
-        raise HarnessError(f"there is no table {table!r}{nearest(table, tables)}")
-    if format in PUBLISHED and not allow_simulated and "simulated" in set(tables["cases"]["energy_kind"]):
+    there = list(there)
+    for name in names:
+        if name not in there:
+            alike = [each for each in there if each.lower() == name.lower()]
+            raise HarnessError(f"there is no {what} {name!r}{nearest(name, alike or there)}")
+
+
+def _case(part: str, known: Sequence[str]) -> str:
+    """The case meant.
+
+    Raises:
+        HarnessError: None, or several.
+    """
+    from harness.errors import HarnessError
+
+    found = [part] if part in known else [case for case in known if part in case]
+    if not found:
+        _known([part], known, "case")
+    if len(found) > 1:
+        raise HarnessError(f"{len(found)} cases have {part!r} in their names", f"say more: {', '.join(found[:3])}, ...")
+    return found[0]
+
+
+def _check_simulated(tables: Mapping[str, pd.DataFrame], format: str, columns: str, *, allowed: bool) -> None:
+    """What a simulator measured is not published by mistake, and leaves its kind behind in no table.
+
+    Raises:
+        HarnessError: It would.
+    """
+    from harness.errors import HarnessError
+    from harness.report import PUBLISHED
+
+    kinds = {kind for table in tables.values() for name in ("energy_kind", "kind") if name in table for kind in table[name]}
+    hidden = bool(columns) and not {"energy_kind", "kind"} & set(columns.split(","))
+    if "simulated" in kinds and not allowed and (format in PUBLISHED or hidden):
         raise HarnessError(
-            "this run was measured on a simulator: its energies are no measurement", "export csv or json, or say --allow-simulated"
+            "this was measured on a simulator: its energies are no measurement",
+            "export csv, json or parquet with the column energy_kind, or say --allow-simulated",
         )
-    sys.stdout.write(exported(tables[table], format=format))
+
+
+def _write(
+    stored: Sequence[StoredRun], table: pd.DataFrame, cases: pd.DataFrame, format: str, columns: str, units: str, output: Path | None
+) -> None:
+    """The table to the file or to stdout."""
+    from harness.report import UNITS, export, notes, rows_of
+
+    chosen, wanted = ([name.strip() for name in said.split(",") if name.strip()] for said in (columns, units))
+    _known(chosen, table.columns, "column")
+    _known(wanted, UNITS, "unit")
+    data = export(table, format, columns=chosen, units=wanted, notes=notes(stored, rows_of(cases)))
+    if output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        return
+    from harness.store import write_atomically
+
+    write_atomically(output, data)

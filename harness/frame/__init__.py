@@ -9,11 +9,12 @@ import numpy as np
 
 from harness.analysis.interval import Interval, absolute_interval, positive_interval
 from harness.analysis.kernels import kernels_text, share_of
-from harness.analysis.scope import build_energy, family, per_inference, weakest
+from harness.analysis.scope import CaseEnergy, build_energy, family, per_inference, weakest
 from harness.analysis.stopping import HalfWidth
-from harness.analysis.uncertainty import EDGES_DOMINATE
+from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import Row, against, fronts
+from harness.frame.history import case_ids, history_rows
 from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
 from harness.frame.results import Result, calibrated, known, mean, rails, results
@@ -23,7 +24,7 @@ from harness.schema import OBJECTIVES, Build, Domain, Finding, Objective, Record
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["builds", "cases", "describe_columns", "domains", "runs", "tables"]
+__all__ = ["builds", "case_ids", "cases", "describe_columns", "domains", "history", "runs", "tables"]
 
 
 def tables(stored: Sequence[StoredRun], objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, pd.DataFrame]:
@@ -33,29 +34,52 @@ def tables(stored: Sequence[StoredRun], objectives: Sequence[Objective] = OBJECT
         stored: Runs read back from their folders.
         objectives: What the fronts are of.
     """
-    return {"cases": cases(stored, objectives), "runs": runs(stored), "domains": domains(stored), "builds": builds(stored)}
+    found = [results(run) for run in stored]  # once: the tables share what they compute of a case
+    return {"cases": _cases(found, objectives), "runs": _runs(found), "domains": _domains(found), "builds": builds(stored)}
 
 
 def cases(stored: Iterable[StoredRun], objectives: Sequence[Objective] = OBJECTIVES) -> pd.DataFrame:
     """One row per case that ran at least once, in the suite's order; columns: `harness.frame.columns.CASES`."""
-    return _frame("cases", [row for run in stored for row in _case_rows(results(run), objectives)])
+    return _cases([results(run) for run in stored], objectives)
 
 
 def runs(stored: Iterable[StoredRun]) -> pd.DataFrame:
     """One row per case and repetition: the last attempt that is ok, else the last; columns: `harness.frame.columns.RUNS`."""
-    return _frame("runs", [_repetition_row(result, record) for run in stored for result in results(run) for record in result.chosen])
+    return _runs([results(run) for run in stored])
 
 
 def domains(stored: Iterable[StoredRun]) -> pd.DataFrame:
     """One row per case and domain that was sampled; columns: `harness.frame.columns.DOMAINS`."""
-    return _frame(
-        "domains", [_domain_row(result, domain) for run in stored for result in results(run) for domain in rails(run.header.domains)]
-    )
+    return _domains([results(run) for run in stored])
 
 
 def builds(stored: Iterable[StoredRun]) -> pd.DataFrame:
     """One row per build, its last attempt; columns: `harness.frame.columns.BUILDS`."""
     return _frame("builds", [_build_row(run, record) for run in stored for record in _last_builds(run)])
+
+
+def history(stored: Sequence[StoredRun], case_id: str) -> pd.DataFrame:
+    """One row per run that has the case, in the order of time; columns: `harness.frame.columns.HISTORY`.
+
+    Args:
+        stored: Runs read back from their folders.
+        case_id: Of the case.
+    """
+    found = [(result, _case_row(result)) for run in stored for result in results(run) if result.case.case_id == case_id]
+    return _frame("history", history_rows(found))
+
+
+def _cases(found: Sequence[Sequence[Result]], objectives: Sequence[Objective]) -> pd.DataFrame:
+    return _frame("cases", [row for run in found for row in _case_rows(run, objectives)])
+
+
+def _runs(found: Sequence[Sequence[Result]]) -> pd.DataFrame:
+    return _frame("runs", [row for run in found for result in run for row in _repetition_rows(result)])
+
+
+def _domains(found: Sequence[Sequence[Result]]) -> pd.DataFrame:
+    rows = [_domain_row(result, domain) for run in found for result in run for domain in rails(result.run.header.domains)]
+    return _frame("domains", rows)
 
 
 def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
@@ -66,22 +90,24 @@ def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def _case_rows(found: Sequence[Result], objectives: Sequence[Objective]) -> list[Row]:
-    rows: list[Row] = [
-        {
-            **_identity(result),
-            **_status(result),
-            **quality(result),
-            **paired(result),
-            **_latency(result),
-            **_energy(result),
-            **_artifact((result.ok or result.chosen)[-1]),
-            **against(result, result.baseline),
-            **payback(result, result.baseline),
-        }
-        for result in found
-    ]
+    rows = [_case_row(result) for result in found]
     places = fronts(found, rows, objectives)
-    return [{**row, **places[row["case_id"]]} for row in rows]
+    return [row | places[row["case_id"]] for row in rows]
+
+
+def _case_row(result: Result) -> Row:
+    uncertainties = terms(result)
+    return {
+        **_identity(result),
+        **_status(result, uncertainties),
+        **quality(result),
+        **paired(result),
+        **_latency(result),
+        **_energy(result, uncertainties),
+        **_artifact((result.ok or result.chosen)[-1]),
+        **against(result, result.baseline),
+        **payback(result, result.baseline),
+    }
 
 
 def _identity(result: Result) -> Row:
@@ -116,7 +142,7 @@ def _device(result: Result) -> tuple[str | None, int | None]:
     return name, len(own) or None
 
 
-def _status(result: Result) -> Row:
+def _status(result: Result, uncertainties: Terms) -> Row:
     last = (result.ok or result.chosen)[-1]
     findings = [f for r in result.ok for f in r.warnings]
     valid = bool(result.valid) if result.ok else None
@@ -125,7 +151,7 @@ def _status(result: Result) -> Row:
         "reason": last.reason,
         "valid": valid,
         "invalid_reasons": None if valid else _codes(f for f in findings if f.invalid),
-        "warnings": _codes(f for f in (*findings, *([EDGES_DOMINATE] if terms(result).edges_dominate else [])) if valid or not f.invalid),
+        "warnings": _codes(f for f in (*findings, *([EDGES_DOMINATE] if uncertainties.edges_dominate else [])) if valid or not f.invalid),
         "repetitions": len(result.ok),
         "window_s": mean(_window_s(r) for r in result.ok),
         "peak_memory_bytes": max(known(r.peak_memory_bytes for r in result.ok), default=None),
@@ -155,7 +181,7 @@ def _latency(result: Result) -> Row:
     return row
 
 
-def _energy(result: Result) -> Row:
+def _energy(result: Result, uncertainties: Terms) -> Row:
     grid = result.run.header.grid
     row: Row = {
         "energy_kind": result.kind,
@@ -167,7 +193,7 @@ def _energy(result: Result) -> Row:
     if not result.energies:
         return row
     interval = positive_interval(result.energies, result.q)
-    absolute, uncertainties = _absolute(result), terms(result)
+    absolute = _absolute(result, uncertainties.u_gain_j)
     return (
         row
         | uncertainties._asdict()
@@ -185,9 +211,8 @@ def _energy(result: Result) -> Row:
     )
 
 
-def _absolute(result: Result) -> Interval:
+def _absolute(result: Result, u_gain_j: float | None) -> Interval:
     """With the gains of the scope's domains; NaN where one is not known."""
-    u_gain_j = terms(result).u_gain_j
     if u_gain_j is None:
         return Interval(float("nan"), float("nan"), float("nan"))
     return absolute_interval(result.energies, u_gain_j / float(np.mean(result.energies)), result.q)
@@ -218,14 +243,22 @@ def _artifact(record: Record) -> Row:
 # --- the other tables ------------------------------------------------------------------------------------------------
 
 
-def _repetition_row(result: Result, record: Record) -> Row:
-    ok, valid = record.status == "ok", record in result.valid
-    each = next((each for launch, each in result.launches if launch is record), None)
+def _repetition_rows(result: Result) -> list[Row]:
+    energies, valid = {id(record): each for record, each in result.launches}, {id(record) for record in result.valid}
+    # What they have in common once.
+    shared: Row = {
+        "precision_ran": _ran(result)["precision_ran"],
+        "calibrated": calibrated(result.run.header.domains, result.scope),
+        "energy_scope": result.scope,
+    }
+    return [shared | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid) for record in result.chosen]
+
+
+def _repetition_row(record: Record, each: CaseEnergy | None, *, valid: bool) -> Row:
     row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
     row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
-    row |= {"precision_ran": _ran(result)["precision_ran"], "trace": record.trace, "window_s": _window_s(record)}
-    row["calibrated"] = calibrated(result.run.header.domains, result.scope)
-    row |= {"valid": valid if ok else None, "energy_scope": result.scope, "quality": record.quality.value if record.quality else None}
+    row |= {"trace": record.trace, "window_s": _window_s(record), "quality": record.quality.value if record.quality else None}
+    row["valid"] = valid if record.status == "ok" else None
     row |= {
         "invalid_reasons": _codes(f for f in record.warnings if f.invalid),
         "warnings": _codes(f for f in record.warnings if not f.invalid),

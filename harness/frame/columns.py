@@ -253,7 +253,23 @@ BUILDS = (
     _CALIBRATED,
 )
 
-TABLES = {"cases": CASES, "runs": RUNS, "domains": DOMAINS, "builds": BUILDS}
+_SHOWN = (
+    "case_id", "status", "valid", "invalid_reasons", "repetitions", "quality_metric", "quality", "quality_low", "quality_high",
+    "latency_p50_s", "latency_p50_low_s", "latency_p50_high_s", "latency_p99_s", "latency_p99_low_s", "latency_p99_high_s",
+    "energy_j", "energy_low_j", "energy_high_j", "energy_abs_low_j", "energy_abs_high_j", "energy_kind", "energy_scope", "calibrated",
+    "energy_vs_baseline", "energy_vs_baseline_low", "energy_vs_baseline_high", "warnings",
+)  # fmt: skip
+HISTORY = (
+    Column("run_id", "str", "the run"),
+    Column("started_utc", "str", "when it began, ISO 8601"),
+    Column("host", "str", "name of the machine", "the run does not hold its environment"),
+    *(column for column in CASES if column.name in _SHOWN),
+    Column(
+        "changed", "str", "what is not as in the run before: host, profile, suite, versions, sensors; joined by semicolons", "nothing is"
+    ),
+)
+
+TABLES = {"cases": CASES, "runs": RUNS, "domains": DOMAINS, "builds": BUILDS, "history": HISTORY}
 
 
 def describe_columns(table: str = "cases") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -59,15 +60,19 @@ def _offset_j(result: Result) -> float | None:
 
 def _base_j(record: Record, parts: Sequence[Measurement]) -> float | None:
     """u(P0) T / n of one launch; null where a domain's idle power was not measured before and after."""
-    squares = []
+    if any(m.net_j is None for m in parts):
+        return None
+    idle: dict[str, list[float]] = {}
+    for m in record.measurements:
+        if m.phase == "idle" and m.gross_j is not None and m.end_s > m.start_s:
+            idle.setdefault(m.domain, []).append(m.gross_j / (m.end_s - m.start_s))
+    terms_j = []
     for name in dict.fromkeys(m.domain for m in parts):
-        idle = [m for m in record.measurements if m.domain == name and m.phase == "idle"]
-        u_w = uncertainty.idle([m.gross_j / (m.end_s - m.start_s) for m in idle if m.gross_j is not None and m.end_s > m.start_s])
-        seconds = per_inference_s(m for m in parts if m.domain == name)
-        if u_w is None or seconds is None or any(m.net_j is None for m in parts):
+        u_w, seconds = uncertainty.idle(idle.get(name, [])), per_inference_s(m for m in parts if m.domain == name)
+        if u_w is None or seconds is None:
             return None
-        squares.append((u_w * seconds) ** 2)
-    return float(np.sqrt(sum(squares))) if squares else None
+        terms_j.append(u_w * seconds)
+    return math.hypot(*terms_j) if terms_j else None
 
 
 def _offsets_w(result: Result) -> dict[str, float]:

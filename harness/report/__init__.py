@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StoreError
-from harness.report.export import export, to_csv
+from harness.report.export import FORMATS, PUBLISHED, export, to_csv
+from harness.report.notes import notes
 from harness.report.sentences import sentences
 from harness.report.tables import rows_of, terminal, to_markdown
+from harness.report.units import UNITS
 from harness.schema import OBJECTIVES, Objective, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["export", "rows_of", "sentences", "terminal", "write"]
+__all__ = ["FORMATS", "PUBLISHED", "UNITS", "export", "notes", "rows_of", "sentences", "terminal", "write"]
 
 
 def write(

@@ -1,33 +1,55 @@
-"""A table -> text for another program or a paper: csv, json (raw SI values), md, tex."""
+"""A table -> what goes to another program or into a paper: csv, json, parquet (raw values), md, tex, html (rounded, with notes below)."""
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.report import text
-from harness.report.tables import rows_of, to_latex, to_markdown
+from harness.report.tables import as_it_is, left_of, readable, rows_of, tabulated
+from harness.report.units import in_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
+PUBLISHED = ("md", "tex", "html")
+"""Formats that people put before others."""
+RAW = ("csv", "json", "parquet")
+"""Formats for programs: full precision, the kind of the energy in a column."""
+FORMATS = (*PUBLISHED, *RAW)
+Cells = tuple[list[str], list[list[str]]]
 
-def export(table: pd.DataFrame, format: str = "md") -> str:
-    """A public table as text.
+
+def export(
+    table: pd.DataFrame, format: str = "md", *, columns: Sequence[str] = (), units: Collection[str] = (), notes: Sequence[str] = ()
+) -> bytes:
+    """A public table in a format.
 
     Args:
-        table: `cases`, `runs`, `domains` or `builds`.
-        format: `csv` and `json` give raw SI values; `md` and `tex` what a person reads of `cases`, and any other table as it is.
+        table: `cases`, `runs`, `domains`, `builds`, or a history.
+        format: Of `FORMATS`. The raw ones have every column unrounded; the published ones what a person reads of `cases`, and
+            of any other table its columns with their intervals.
+        columns: The names of those wanted, in this order, in SI; none: as the format has it.
+        units: Names out of `units.UNITS`.
+        notes: How the figures were taken, for all formats but csv, which has no place for them.
 
     Raises:
-        HarnessError: No such format.
+        HarnessError: No such format, or a unit that no column is in.
     """
-    formats: dict[str, Callable[[pd.DataFrame], str]] = {"csv": to_csv, "json": to_json, "md": _markdown, "tex": _latex}
-    if format not in formats:
-        raise HarnessError(f"there is no format {format!r}", f"choose one of {', '.join(formats)}")
-    return formats[format](table)
+    if format not in FORMATS:
+        raise HarnessError(f"there is no format {format!r}", f"choose one of {', '.join(FORMATS)}")
+    converted, names = in_units(table, units)
+    chosen = [names[column] for column in columns]
+    if format in PUBLISHED:
+        # What a person reads of the cases is a selection with headings of its own.
+        read = "baseline_case_id" in table and not columns
+        cells = readable(rows_of(table), units=units) if read else as_it_is(converted, chosen)
+        return {"md": _markdown, "tex": _latex, "html": _html}[format](cells, notes).encode()
+    raw = converted[chosen] if columns else converted
+    return {"csv": _csv, "json": _json, "parquet": _parquet}[format](raw, notes)
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -35,30 +57,80 @@ def to_csv(table: pd.DataFrame) -> str:
     return str(_escaped(table, text.csv).to_csv(index=False, lineterminator="\n"))
 
 
-def to_json(table: pd.DataFrame) -> str:
-    """A list of objects with raw SI values, null as null."""
-    return json.dumps(rows_of(table), indent=1, ensure_ascii=False, allow_nan=False, default=_native) + "\n"
+def _csv(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
+    return to_csv(table).encode()
 
 
-def _native(value: object) -> object:
+def _json(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
+    """The notes and a list of objects, null as null; ASCII, so that no terminal obeys a character of a stranger's text."""
+    return (json.dumps({"notes": notes, "rows": rows_of(table)}, indent=1, allow_nan=False, default=_native) + "\n").encode()
+
+
+def _native(value: Any) -> object:
     """A NumPy scalar as Python's own."""
-    return value.item()  # type: ignore[attr-defined]
+    return value.item()
 
 
-def _markdown(table: pd.DataFrame) -> str:
-    return to_markdown(table) if "baseline_case_id" in table else _as_it_is(table, text.markdown, "pipe")
+def _parquet(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
+    """With the notes as JSON in the file's metadata, under `notes`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = pa.Table.from_pandas(_escaped(table, text.plain), preserve_index=False)
+    stream = io.BytesIO()
+    pq.write_table(found.replace_schema_metadata({**(found.schema.metadata or {}), b"notes": json.dumps(notes).encode()}), stream)
+    return stream.getvalue()
 
 
-def _latex(table: pd.DataFrame) -> str:
-    return to_latex(table) if "baseline_case_id" in table else _as_it_is(table, text.latex, "latex_raw")
+def _markdown(cells: Cells, notes: Sequence[str]) -> str:
+    below = "".join(f"- {text.markdown(note)}\n" for note in notes)
+    return f"{tabulated(*cells, text.markdown, 'pipe')}\n" + (f"\n{below}" if notes else "")
 
 
-def _as_it_is(table: pd.DataFrame, escape: Callable[[str], str], style: str) -> str:
-    """Every column, null as a dash."""
-    from tabulate import tabulate
+def _latex(cells: Cells, notes: Sequence[str]) -> str:
+    r"""A table of package booktabs, to be `\input`; the notes as a list of small print below it."""
+    headings, lines = cells
+    align = "".join("l" if left else "r" for left in left_of(*cells))
+    body = [" & ".join(map(text.latex, line)) + r" \\" for line in lines]
+    below = [rf"\par\smallskip\parbox{{\linewidth}}{{\footnotesize {text.latex(note)}}}" for note in notes]
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\begin{{tabular}}{{{align}}}",
+            r"\toprule",
+            " & ".join(map(text.latex, headings)) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *below,
+            r"\end{table}",
+            "",
+        ]
+    )
 
-    cells = [list(row.values()) for row in rows_of(_escaped(table, escape))]
-    return str(tabulate(cells, [escape(c) for c in table.columns], tablefmt=style, missingval=escape(text.NONE))) + "\n"
+
+def _html(cells: Cells, notes: Sequence[str]) -> str:
+    """A page of its own, without script or request."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("harness.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    headings, lines = cells
+    return environment.get_template("table.html.j2").render(
+        headings=headings,
+        lines=[[text.plain(cell) for cell in line] for line in lines],
+        numeric=[not left for left in left_of(*cells)],
+        notes=[text.plain(note) for note in notes],
+    )
 
 
 def _escaped(table: pd.DataFrame, escape: Callable[[str], str]) -> pd.DataFrame:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.report import plots, tables
+from harness.report.notes import machine, method
 from harness.report.sentences import sentences
-from harness.report.text import NONE, Scale, number, plain
-from harness.schema import OBJECTIVES, Finding, Header, Objective, Record, StoredRun
+from harness.report.text import NONE, number, plain
+from harness.schema import OBJECTIVES, Finding, Objective, Record, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,98 +52,6 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
         problems=run.problems,
         source=run.header.suite_source.splitlines(),
     )
-
-
-def machine(header: Header) -> list[tuple[str, str]]:
-    """What the figures were taken on, as (name, value)."""
-    facts: list[tuple[str, str]] = []
-    for box in header.environments:
-        cores = f"{box.cpu_count} CPUs" + (f" on {box.cpu_count_physical} cores" if box.cpu_count_physical else "")
-        facts += [
-            ("host", box.host),
-            ("processor", f"{box.cpu}, {cores}, {box.memory_bytes / 2**30:.1f} GiB"),
-            ("system", ", ".join(filter(None, [box.os, box.kernel, f"virtual: {box.virtual}" if box.virtual else None]))),
-            ("governor, turbo", f"{box.governor or 'not told'}, {'not told' if box.turbo is None else 'on' if box.turbo else 'off'}"),
-            ("versions", ", ".join([f"Python {box.python}", *(f"{name} {version}" for name, version in sorted(box.versions.items()))])),
-        ]
-    facts.append(("harness", f"{header.harness_version}, commit {header.harness_commit or 'unknown'}"))
-    facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.gain)) for d in header.domains if d.kind]
-    facts += [("cost of measuring", _cost(header.probe["sampler"]))] if header.probe.get("sampler") else []
-    return facts + [(f"{sensor} (not read)", "; ".join(reason.splitlines())) for sensor, reason in header.unavailable.items()]
-
-
-def _domain(sensor: str, kind: str | None, period_s: float | None, gain: float | None) -> str:
-    period = f", changes every {Scale([period_s], 's').text(period_s)} {Scale([period_s], 's').unit}" if period_s else ""
-    return f"{kind}, read by {sensor}{period}" + (f", gain known to {gain:.1%}" if gain is not None else ", gain not known")
-
-
-def _cost(shares: Mapping[str, float | None]) -> str:
-    """What the harness itself took of the machine, before the first case."""
-    told = [
-        ("slow_share", "between the edges of a window"),
-        ("edge_share", "at an edge"),
-        ("window_share", "in a whole window of the null engine"),
-    ]
-    parts = [f"{share:.2%} {where}" for name, where in told if (share := shares.get(name)) is not None]
-    return f"the sampler's share of one core: {', '.join(parts)}"
-
-
-def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[Objective] = OBJECTIVES) -> list[str]:
-    """How the figures were taken and what the intervals are, one sentence each."""
-    profile, grid = header.profile, header.grid
-    counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
-    launches = "none that ended well" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    if not profile.half_width:
-        target = "a fixed number"
-    elif header.suite.stopping == "open_pairs":
-        target = "repeated while their place on the front was open"
-    else:
-        target = f"until the half-width of the interval is {profile.half_width:.0%}, at most {profile.cap}"
-    quantile = "t(.9825), since a stopping rule ended them" if profile.half_width else "t(.975)"
-    said = [
-        f"Profile {profile.name}: independent launches of a process per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
-        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, the load running through both edges; nothing is subtracted.",
-        "Energy is gross, per inference, summed over the domains named as scope. Latency is per query (a batch is one query), closed loop.",
-        f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. One wider than half "
-        "of its figure is in log form and told by its bounds. "
-        "energy_abs_low_j and energy_abs_high_j in table.csv also hold the sensor's gain, for comparing with other machines; a model has none.",
-        "The interval of a quality is over test samples. vs dense is the ratio to the dense case of the same engine, device, batch, threads and scenario "
-        f"(log-Welch). front: on the front of {', '.join(each.name for each in objectives)} in 95 % of redraws of the launches and the test samples; a percentage where that is not sure.",
-    ]
-    said += _about_quality(header, rows)
-    kinds = {row["energy_kind"] for row in rows}
-    if "modelled" in kinds:
-        said.append(
-            "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
-        )
-    said += [
-        f"The energy of {domain.name} is corrected by a calibration against a meter (reading = {c['gain']:.4g} P {c['offset_w']:+.3g} W, "
-        f"from {c['pairs']} phases of {c['source']}); what the sensor said lies in the traces as it was."
-        for domain in header.domains
-        if (c := domain.detail.get("calibration"))
-    ]
-    if "simulated" in kinds:
-        said.append("Simulated energy comes from a test double: it says nothing of any real machine.")
-    if grid:
-        said.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year not told'}, from {grid.source}.")
-    return said
-
-
-def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What agreement and the verdict on quality are, where the table has them."""
-    said = []
-    if any(row["quality_verdict"] for row in rows):
-        said.append(
-            f"Quality is compared with dense on the same samples: non-inferior within {header.suite.quality_margin:g} of the metric, one-sided 5 % "
-            "(Tango's score interval for right and wrong, else a paired bootstrap)."
-        )
-    agreed = {row["model"] for row in rows if row["quality_metric"] == "agreement"}
-    if agreed:
-        said.append(
-            "Agreement is the share of samples on which a case gives dense's top-1 class; of outputs without classes, those within 1 % of dense's range."
-        )
-    noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.workload)
-    return [*said, f"No test inputs were given for {noise}: its agreement is on seeded noise."] if noise else said
 
 
 def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[tuple[Finding, str]]:

@@ -5,15 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.report.text import NONE, Scale, latex, markdown, number, plain, with_interval
+from harness.report.text import NONE, Scale, decimals_of, markdown, number, plain, with_interval
+from harness.report.units import scale
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
 Row = dict[str, Any]
-HEADINGS = ("model", "variant", "engine", "device", "batch", "scenario", "quality", "latency p50", "energy", "vs dense", "kind", "remarks")
-LEFT = ("model", "variant", "engine", "device", "scenario", "kind", "remarks")
+HEADINGS = (
+    "run",
+    "host",
+    "model",
+    "variant",
+    "engine",
+    "device",
+    "batch",
+    "scenario",
+    "quality",
+    "latency p50",
+    "energy",
+    "vs dense",
+    "kind",
+    "remarks",
+)
+LEFT = ("run", "host", "model", "variant", "engine", "device", "scenario", "kind", "remarks")
 ROOM: tuple[tuple[str, ...], ...] = ((), ("interval",), ("interval", "scenario"), ("interval", "scenario", "latency p50"))
 """What is left out of a terminal that is narrow, then narrower."""
 FOLDED = 16
@@ -29,16 +45,19 @@ def rows_of(frame: pd.DataFrame) -> list[Row]:
     return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def readable(rows: Sequence[Row], *, brief: bool = False, without: Collection[str] = ()) -> tuple[list[str], list[list[str]]]:
-    """Headings with units, and cells as text, not escaped; what all cases share (model, device, scenario) has no column.
+def readable(
+    rows: Sequence[Row], *, brief: bool = False, without: Collection[str] = (), units: Collection[str] = ()
+) -> tuple[list[str], list[list[str]]]:
+    """Headings with units, and cells as text, not escaped; what all cases share (run, host, model, device, scenario) has no column.
 
     Args:
         rows: Of the table `cases`.
         brief: For a terminal: remarks without their reasons, and the kind in a heading where there is one kind only.
         without: Columns left out for want of room; `interval` leaves out that of the quality.
+        units: Of `UNITS`, in place of the SI unit with the prefix that suits the figures.
     """
-    energy = Scale((row["energy_j"] for row in rows), "J")
-    time = Scale((row["latency_p50_s"] for row in rows), "s")
+    energy = scale((row["energy_j"] for row in rows), "J", units)
+    time = scale((row["latency_p50_s"] for row in rows), "s", units)
     cells = [_cells(row, energy, time, brief=brief) for row in rows]
     kinds = {row["energy_kind"] for row in rows if row["energy_j"] is not None}
     metrics = {row["quality_metric"] for row in rows if row["quality_metric"]}
@@ -46,7 +65,9 @@ def readable(rows: Sequence[Row], *, brief: bool = False, without: Collection[st
         cells = [{**cell, "quality": _named(cell["quality"], row["quality_metric"])} for cell, row in zip(cells, rows, strict=True)]
     if "interval" in without:
         cells = [{**cell, "quality": cell["quality"].split(" ")[0]} for cell in cells]
-    constant = [name for name in ("model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1 or name in without]
+    constant = [
+        name for name in ("run", "host", "model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1 or name in without
+    ]
     if brief and "device" not in constant:
         cells = [{**cell, "engine": f"{cell['engine']} {cell['device']}".removesuffix(" cpu")} for cell in cells]
         constant.append("device")
@@ -55,7 +76,11 @@ def readable(rows: Sequence[Row], *, brief: bool = False, without: Collection[st
     headings = {
         "quality": next(iter(metrics)) if len(metrics) == 1 else "quality",
         "latency p50": f"p50, {time.unit}" if brief else f"latency p50, {time.unit}",
-        "energy": f"{kind}{energy.unit}/inf." if brief else f"energy, {energy.unit} / inference",
+        "energy": f"{kind}{energy.unit}/inf."
+        if brief
+        else f"energy, {energy.unit}"
+        if "/" in energy.unit
+        else f"energy, {energy.unit} / inference",
         "vs dense": "vs\ndense" if brief else "energy vs dense",
     }
     return [headings.get(name, name) for name in shown], [[cell[name] for name in shown] for cell in cells]
@@ -63,6 +88,8 @@ def readable(rows: Sequence[Row], *, brief: bool = False, without: Collection[st
 
 def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, str]:
     return {
+        "run": row["run_id"],
+        "host": row["host"] or NONE,
         **{name: str(row[name]) for name in ("model", "variant", "engine", "device", "scenario")},
         "batch": str(row["batch_size"]),
         "quality": _quality(row).replace("[0.", "[.").replace(" 0.", " .") if brief else _quality(row),
@@ -104,13 +131,45 @@ def failures(rows: Sequence[Row]) -> list[str]:
 def to_markdown(frame: pd.DataFrame) -> str:
     """A Markdown table, followed by what the figures are."""
     headings, cells = readable(rows_of(frame))
-    return f"{_tabulated(headings, cells, markdown, 'pipe')}\n\n{markdown(caption(rows_of(frame)))}\n"
+    return f"{tabulated(headings, cells, markdown, 'pipe')}\n\n{markdown(caption(rows_of(frame)))}\n"
 
 
-def to_latex(frame: pd.DataFrame) -> str:
-    """A LaTeX tabular (package booktabs)."""
-    headings, cells = readable(rows_of(frame))
-    return f"% {latex(caption(rows_of(frame)))}\n{_tabulated(headings, cells, latex, 'latex_raw')}\n"
+def as_it_is(frame: pd.DataFrame, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
+    """Columns of any table as headings and cells, not escaped; a value ends where its interval says.
+
+    Args:
+        frame: The table.
+        columns: Which; none: all but the bounds, which stand behind their values.
+    """
+    bounds = _bounds([str(column) for column in frame.columns])
+    beside = {name for low, high in bounds.values() for name in (low, high)}
+    shown = list(columns) or [str(column) for column in frame.columns if column not in beside]
+    return shown, [[_cell(row, name, bounds) for name in shown] for row in rows_of(frame)]
+
+
+def _bounds(columns: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """The names of the lower and the upper bound of each column that has them."""
+    lows = {low.replace("_low", ""): low for low in columns if "_low" in low}
+    return {
+        name: (low, low.replace("_low", "_high"))
+        for name, low in lows.items()
+        if name in columns and low.replace("_low", "_high") in columns
+    }
+
+
+def _cell(row: Row, name: str, bounds: dict[str, tuple[str, str]]) -> str:
+    value = row[name]
+    if isinstance(value, bool | str) or not isinstance(value, float):
+        return NONE if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if name == "quality" and {"quality_low", "quality_high"} <= set(row):
+        return _quality(row)
+    if name in bounds:
+        low, high = bounds[name]
+        return with_interval(value, row[low], row[high])
+    for low, high in bounds.values():
+        if name in (low, high) and row[high] is not None and row[low] is not None and row[high] > row[low]:
+            return f"{value:.{decimals_of((row[high] - row[low]) / 2, 2)}f}"
+    return number(value, 4)
 
 
 def caption(rows: Sequence[Row]) -> str:
@@ -196,10 +255,23 @@ def _ratio(row: Row, most: int | None = None) -> str:
     return with_interval(row["energy_vs_baseline"], row["energy_vs_baseline_low"], row["energy_vs_baseline_high"], most)
 
 
-def _tabulated(headings: Sequence[str], cells: Sequence[Sequence[str]], escape: Callable[[str], str], style: str) -> str:
+def left_of(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns hold words, and start at the left."""
+    return [heading in LEFT or any(line[i][:1].isalpha() for line in cells) for i, heading in enumerate(headings)]
+
+
+def tabulated(headings: Sequence[str], cells: Sequence[Sequence[str]], escape: Callable[[str], str], style: str) -> str:
+    """Cells as a table of text.
+
+    Args:
+        headings: Of the columns.
+        cells: Rows of text.
+        escape: Makes a text safe in that format.
+        style: As `tabulate` calls it.
+    """
     from tabulate import tabulate
 
-    align = ["left" if heading in LEFT else "right" for heading in headings]
+    align = ["left" if left else "right" for left in left_of(headings, cells)]
     escaped = [[escape(cell) for cell in line] for line in cells]
     # The cells are finished text: tabulate must not read 0.10 as a number and shorten it.
     return str(tabulate(escaped, [escape(h) for h in headings], tablefmt=style, disable_numparse=True, colalign=align if cells else None))

@@ -15,8 +15,13 @@ NONE = "—"
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    "±": r"$\pm$", "µ": r"$\mu$", "—": "---", "[": "{[}",
+    "±": r"$\pm$", "µ": r"$\mu$", "—": r"\textemdash{}", "[": "{[}", "*": "{*}", "`": r"\textasciigrave{}",
 }  # fmt: skip
+"""`[` and `*` would be taken for arguments of the line break before them, two hyphens for a dash."""
+_LATEX_LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
+"""What LaTeX can set in every font beside ASCII; anything else stops it, so that it is told by its code."""
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
+"""What a spreadsheet takes for the beginning of a formula, full-width ones too."""
 
 
 def plain(text: str) -> str:
@@ -32,13 +37,14 @@ def markdown(text: str) -> str:
 
 def latex(text: str) -> str:
     """Safe in LaTeX."""
-    return "".join(_LATEX.get(c, c) for c in plain(text))
+    known = (_LATEX.get(c, c if c.isascii() or c in _LATEX_LETTERS else f"{{[}}U+{ord(c):04X}]") for c in plain(text))
+    return "".join(known).replace("--", "-{-}")
 
 
 def csv(text: str) -> str:
     """Safe in a spreadsheet: what would be a formula becomes text (OWASP, CSV injection)."""
     cleaned = plain(text)
-    return f"'{cleaned}" if cleaned.lstrip().startswith(("=", "+", "-", "@")) else cleaned
+    return f"'{cleaned}" if cleaned.lstrip().startswith(FORMULA) else cleaned
 
 
 class Scale:

@@ -71,7 +71,7 @@ def test_every_kind_is_told_with_its_scope():
 
 def test_csv_holds_raw_si_values_and_nothing_for_null(tables):
     """Not rounded, not scaled; an energy that is not known is an empty cell, not 0 and not nan."""
-    rows = list(csv.DictReader(io.StringIO(export(tables["cases"], "csv"))))
+    rows = list(csv.DictReader(io.StringIO(export(tables["cases"], "csv").decode())))
     assert float(rows[0]["energy_j"]) == tables["cases"].energy_j[0]
     assert [row["energy_j"] for row in rows if row["status"] == "failed"] == [""]
     assert [row["energy_abs_low_j"] for row in rows] == [""] * len(rows)
@@ -79,18 +79,18 @@ def test_csv_holds_raw_si_values_and_nothing_for_null(tables):
 
 def test_json_has_null_for_null(tables):
     """Numbers are numbers, true is true, null is null."""
-    rows = json.loads(export(tables["cases"], "json"))
+    rows = json.loads(export(tables["cases"], "json"))["rows"]
     assert rows[0]["energy_j"] == tables["cases"].energy_j[0]
     assert rows[0]["valid"] is True
     assert rows[11]["energy_j"] is None
 
 
 @pytest.mark.parametrize("name", ["cases", "runs", "domains", "builds"])
-@pytest.mark.parametrize("form", ["md", "csv", "json", "tex"])
+@pytest.mark.parametrize("form", ["md", "csv", "json", "tex", "html"])
 def test_every_table_in_every_format(tables, name, form):
     """None is empty, none fails on nulls."""
     assert len(export(tables[name], form)) > 100
-    assert export(frame.tables([])[name], form).endswith("\n")
+    assert export(frame.tables([])[name], form).endswith(b"\n")
 
 
 def test_an_unknown_format_is_refused(tables):
@@ -104,7 +104,7 @@ def test_what_a_suite_says_cannot_leave_its_cell(form):
     """A variant's name or an engine's message with pipes, tags, markup, escapes is text in every format."""
     hostile = case(HOSTILE)
     table = frame.cases([stored([hostile], [record(hostile, {}, status="failed", reason=HOSTILE, latency=None, quality=None)])])
-    text = export(table, form)
+    text = export(table, form).decode()
     assert "\x1b" not in text
     assert "\u202e" not in text
     if form == "md":
@@ -113,13 +113,13 @@ def test_what_a_suite_says_cannot_leave_its_cell(form):
     assert "\x1b[31m" not in printed(table, 120)
 
 
-@pytest.mark.parametrize(("form", "dash"), [("md", "—"), ("tex", "---")])
+@pytest.mark.parametrize(("form", "dash"), [("md", "—"), ("tex", "textemdash")])
 @pytest.mark.parametrize("table", ["runs", "domains", "builds"])
 def test_null_is_a_dash_in_every_table(table, form, dash):
     """Never nan, whatever the column's type."""
     run = digits()
     lost = run.records[-1].model_copy(update={"artifact": None, "phases": (), "measurements": ()})
     frames = frame.tables([replace(run, records=(*run.records[:-1], lost))])
-    text = export(frames[table], form)
+    text = export(frames[table], form).decode()
     assert dash in text
     assert "nan" not in text.lower() and "<NA>" not in text

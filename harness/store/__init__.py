@@ -1,0 +1,244 @@
+"""The results folder: a run's header, its records appended and fsynced one by one, its raw traces; old versions readable."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import json
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from harness.errors import StoreError
+from harness.schema import SCHEMA_VERSION, Header, Record, References, StoredRun, Trace
+from harness.store.arrays import read_completions, read_trace, stem_of, trace_columns, with_answers, write_outputs, write_table
+from harness.store.files import migrate, trouble, write_atomically
+from harness.store.meters import read_meter_sample, read_meters, with_meters, write_meter
+
+__all__ = [
+    "Store",
+    "find_run",
+    "migrate",
+    "new_run_id",
+    "read_completions",
+    "read_meter_sample",
+    "read_meters",
+    "read_references",
+    "read_run",
+    "read_trace",
+    "with_answers",
+    "with_meters",
+    "write_atomically",
+    "write_meter",
+    "write_references",
+]
+
+CURRENT = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
+"""How the line of a record begins that needs no migration."""
+WHOLE: set[str] = set()
+"""Shared by the nouns that were read; see `_lean`."""
+
+
+def new_run_id(suite_name: str, profile: str) -> str:
+    """A name for a run that sorts by time: `2026-01-31T120000Z-digits-quick`."""
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", suite_name).strip("-.")[:40] or "suite"
+    return f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{slug}-{profile}"
+
+
+def find_run(results: Path, run: str) -> Path:
+    """The folder of a run given by its name under the results folder, or by a path.
+
+    Raises:
+        StoreError: There is no such run.
+    """
+    for folder in (Path(run), results / run):
+        if (folder / "run.json").is_file():
+            return folder
+    known = sorted(p.parent.name for p in results.glob("*/run.json"))
+    newest = f"the newest under {results} is {known[-1]}" if known else f"there is none under {results}"
+    raise StoreError(f"there is no run {run!r}", newest)
+
+
+class Store:
+    """One run's folder, open for writing.
+
+    Args:
+        folder: An existing run; see `create`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def create(cls, results: Path, header: Header) -> Store:
+        """Make the folder of a new run.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        folder = results / header.run_id
+        try:
+            (folder / "traces").mkdir(parents=True)
+        except OSError as error:
+            raise trouble(results, error) from None
+        store = cls(folder)
+        store.write_header(header)
+        return store
+
+    def write_header(self, header: Header) -> None:
+        """Write `run.json`."""
+        write_atomically(self.folder / "run.json", header.model_dump_json(indent=1) + "\n")
+
+    def append(
+        self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray, outputs: np.ndarray | None = None
+    ) -> Record:
+        """Keep one task for good: first its raw data, then its line, each on the disk before this returns.
+
+        Args:
+            record: Without its trace's path.
+            trace: What the sensors said.
+            completions: Shape (3, n): start ns, end ns, queries.
+            per_sample: Shape (samples,), may be empty.
+            outputs: Shape (samples, ...), may be empty; null: none.
+
+        Returns:
+            The record as stored.
+
+        Raises:
+            StoreError: The disk is full or gone; what was stored before is intact.
+        """
+        stem = f"traces/{stem_of(record)}"
+        try:
+            if trace.samples:
+                write_table(self.folder / f"{stem}.parquet", trace_columns(trace))
+            if completions.size:
+                write_table(
+                    self.folder / f"{stem}.completions.parquet", dict(zip(("start_ns", "end_ns", "queries"), completions, strict=True))
+                )
+            if per_sample.size:
+                write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
+            if outputs is not None and outputs.size:
+                write_outputs(self.folder / f"{stem}.outputs.parquet", outputs)
+            stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
+            self._append_line(stored.model_dump_json().encode() + b"\n")
+        except OSError as error:
+            raise trouble(self.folder, error) from None
+        return stored
+
+    def _append_line(self, line: bytes) -> None:
+        """Append one line whole, or nothing; a torn line that a killed writer left is closed first."""
+        path = self.folder / "records.jsonl"
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                line = b"\n" + line
+            try:
+                written = os.write(handle, line)
+                if written < len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                os.fsync(handle)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, size)
+                raise
+        finally:
+            os.close(handle)
+
+
+def read_run(folder: Path) -> StoredRun:
+    """Read a run back.
+
+    Raises:
+        StoreError: Its `run.json` is missing, damaged, or of a newer version.
+    """
+    try:
+        raw = json.loads((folder / "run.json").read_bytes())
+    except FileNotFoundError:
+        raise StoreError(f"{folder} holds no run.json", "give the folder of a run") from None
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{folder / 'run.json'} cannot be read: {error}", "the run cannot be used without it") from None
+    try:
+        header = Header.model_validate_json(json.dumps(migrate(raw)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise StoreError(f"{folder / 'run.json'} is damaged: {place}: {first['msg']}", "the run cannot be used without it") from None
+    records, problems = _read_records(folder / "records.jsonl")
+    return StoredRun(str(folder), header, tuple(records), tuple(problems))
+
+
+def _read_records(path: Path) -> tuple[list[Record], list[str]]:
+    """Every record that can be read, and a sentence for each line that cannot."""
+    records, problems = [], []
+    try:
+        with path.open("rb") as lines, _no_collection():
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        records.append(_lean(_record(line)))
+                    except ValueError as error:
+                        what = "is damaged" if line.endswith(b"\n") else "is torn (the writer was killed)"
+                        problems.append(f"{path.name}:{number} {what} and was left out: {str(error).splitlines()[0][:120]}")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}") from None
+    return records, problems
+
+
+def _record(line: bytes) -> Record:
+    """A line of today's version as it is: parsing it twice would take three times as long."""
+    if line.startswith(CURRENT):
+        return Record.model_validate_json(line)
+    return Record.model_validate_json(json.dumps(migrate(json.loads(line))))
+
+
+def _lean(record: Record) -> Record:
+    """Without each noun's own set of the fields that were given, which nobody asks a record for: half of its memory."""
+    for noun in (record, *record.phases, *record.measurements):
+        object.__setattr__(noun, "__pydantic_fields_set__", WHOLE)
+    return record
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Nothing that is read is garbage: looking for some among ever more records takes longer than reading them."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
+# --- the references of its fronts: beside what was recorded, written by the first drawing and never changed by a later one ---
+
+
+def read_references(folder: Path) -> References:
+    """What the hypervolumes of a run are counted from; empty where none was drawn yet.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    path = folder / "fronts.json"
+    try:
+        return References.model_validate_json(json.dumps(migrate(json.loads(path.read_bytes())))) if path.exists() else References()
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}", "remove it: the references are then chosen anew") from None
+
+
+def write_references(folder: Path, references: References) -> None:
+    """Keep them for the next drawing.
+
+    Raises:
+        StoreError: They cannot be written.
+    """
+    write_atomically(folder / "fronts.json", references.model_dump_json(indent=1) + "\n")

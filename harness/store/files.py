@@ -1,0 +1,62 @@
+"""A file of a run: replaced whole or left as it was, of an older version or a newer one, and what goes wrong with it as a sentence."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StoreError
+from harness.schema import SCHEMA_VERSION
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replace a file whole, or leave it as it was.
+
+    Raises:
+        StoreError: The folder cannot be written, or the disk is full.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        try:
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(0o644)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise trouble(path, error) from None
+
+
+def migrate(raw: Any) -> Any:
+    """An older header or record in today's shape.
+
+    Raises:
+        StoreError: It was written by a newer harness.
+    """
+    found = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(found, int) and found > SCHEMA_VERSION:
+        raise StoreError(
+            f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness"
+        )
+    return raw
+
+
+def trouble(path: Path, error: OSError) -> StoreError:
+    """An operating-system error as a sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        full = StoreError(
+            f"the disk that holds {path} is full", "every record so far is intact: free some space, then `harness run --resume`"
+        )
+        full.exit_code = 3
+        return full
+    return StoreError(
+        f"{path} cannot be written: {error.strerror or error}", "choose another folder with --results, or mend its permissions"
+    )
