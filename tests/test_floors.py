@@ -29,6 +29,7 @@ FLOORS: dict[str, int] = {
             "inflight",
             "validity",
             "store",
+            "manifest",
             "frame",
             "workloads",
             "variants",
@@ -39,7 +40,9 @@ FLOORS: dict[str, int] = {
         ],
         2,
     ),
-    **dict.fromkeys(["measure", "build", "runner", "aborted", "doctor", "orders", "machine", "metering", "calibrate"], 3),
+    **dict.fromkeys(
+        ["measure", "build", "runner", "aborted", "doctor", "orders", "machine", "metering", "calibrate", "decide", "verify"], 3
+    ),
     **dict.fromkeys(["campaign", "progress"], 4),
     "cli": 5,
 }

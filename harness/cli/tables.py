@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, keep_manifest, read_stored
 
 PUBLISHED = ("md", "tex")
 """Formats that people put before others; csv and json carry the kind in a column."""
@@ -27,6 +27,7 @@ def report(
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
         print(write(run, frame.tables([run])))
+        keep_manifest(Path(run.folder))
 
 
 @app.command(epilog=EXIT_CODES)
