@@ -17,6 +17,7 @@ PARTS = (
     "coverage",
     "winners",
     "open_pairs",
+    "gate",
     "cost",
     "tools",
     "suite",

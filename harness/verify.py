@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
@@ -80,11 +81,9 @@ def _integrity(folder: Path, found: Verification) -> None:
         )
         return
     found.files = len(manifest.listed(folder))
-    stems = {}
-    try:
+    stems: dict[str, Record] = {}
+    with contextlib.suppress(HarnessError):
         stems = {r.trace.removesuffix(".parquet"): r for r in read_run(folder).records if r.trace}
-    except HarnessError:
-        pass
     for name, sentence in wrong.items():
         record = next((r for stem, r in stems.items() if name.startswith(f"{stem}.")), None)
         found.wrong.append(f"{name} {sentence}" + (f"; it is of {_where(record)}" if record else ""))

@@ -93,7 +93,7 @@ def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verd
     pairs = [(old[name], new[name]) for name in good]
     active = [metric for metric in METRICS if getattr(thresholds, metric) is not None]
     for metric in active:
-        found += _metric(metric, pairs, getattr(thresholds, metric), _alpha(metric, active) / max(len(pairs), 1))
+        found += _metric(metric, pairs, getattr(thresholds, metric), alpha_of(metric, active) / max(len(pairs), 1))
     if not any(v.outcome == "pass" or v.p is not None for v in found):
         found.append(Verdict("(all)", "case", "fail", "no case could be compared in any metric"))
     return found
@@ -112,7 +112,13 @@ def caveats(now: StoredRun, before: StoredRun) -> list[str]:
     return said
 
 
-def _alpha(metric: str, active: Sequence[str]) -> float:
+def alpha_of(metric: str, active: Sequence[str]) -> float:
+    """The one-sided error of one metric over all rows of a run: half of it is the energy's, the other metrics share the rest.
+
+    Args:
+        metric: One of `METRICS`.
+        active: Those that are judged.
+    """
     return ENERGY_ALPHA if metric == "energy" else REST_ALPHA / (len(active) - ("energy" in active))
 
 
