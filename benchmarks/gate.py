@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.coverage import SPREADS
 from benchmarks.cost import Row, row
+from benchmarks.coverage import SPREADS
 from harness.analysis.gate import changes
 from harness.analysis.stopping import HalfWidth
 from harness.decide.gate import METRICS, Thresholds, alpha_of
