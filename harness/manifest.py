@@ -19,6 +19,10 @@ UNLISTED = (NAME, "inflight.json", "inflight.arrow")
 DIGITS = 16
 """Of each record line's SHA-256: enough to name a line; the file has a whole one."""
 
+UNKNOWN = "is not in the manifest"
+DRAWN_FROM = ("run.json", RECORDS, "traces/", "meters/", "report/")
+"""What a reader of the run looks at; a stranger's file elsewhere changes no figure."""
+
 Entries = dict[str, Any]
 
 
@@ -71,7 +75,7 @@ def differences(folder: Path) -> tuple[bool, dict[str, str]]:
             continue
         if now["sha256"] != was["sha256"]:
             found[name] = f"was changed{_which(was.get('lines'), now.get('lines'))}"
-    return True, found | {name: "is not in the manifest" for name in _files(folder) if name not in listed}
+    return True, found | {name: UNKNOWN for name in _files(folder) if name not in listed}
 
 
 def listed(folder: Path) -> list[str]:

@@ -85,6 +85,9 @@ def _integrity(folder: Path, found: Verification) -> None:
     with contextlib.suppress(HarnessError):
         stems = {r.trace.removesuffix(".parquet"): r for r in read_run(folder).records if r.trace}
     for name, sentence in wrong.items():
+        if sentence == manifest.UNKNOWN and not name.startswith(manifest.DRAWN_FROM):
+            found.told.append(f"{name} {sentence}; no figure is drawn from it")
+            continue
         record = next((r for stem, r in stems.items() if name.startswith(f"{stem}.")), None)
         found.wrong.append(f"{name} {sentence}" + (f"; it is of {_where(record)}" if record else ""))
 
@@ -231,5 +234,5 @@ def _text(value: float | None) -> str:
 def lines(found: Verification) -> Mapping[str, list[str]]:
     """For people: what is wrong, what could not be checked, and the sum of it."""
     checked = "no file was checked" if found.files is None else f"{found.files} files"
-    verdict = f"{len(found.wrong)} things are wrong" if found.wrong else "all as it was written and measured"
+    verdict = f"not right, for {len(found.wrong)} reasons" if len(found.wrong) > 1 else "not right, for one reason" if found.wrong else "all as it was written and measured"
     return {"wrong": found.wrong, "told": found.told, "sum": [f"verify: {checked}, {found.figures} figures computed again: {verdict}"]}
