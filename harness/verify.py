@@ -6,14 +6,14 @@ import contextlib
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from harness import calibrate, energy, frame, manifest
+from harness import energy, frame, manifest
 from harness.analysis.interval import percentile
 from harness.energy import Progress
 from harness.errors import HarnessError, MeterError
@@ -54,11 +54,12 @@ class Verification:
             self.wrong.append(f"{where}: {name} is stored as {_text(stored)}, the raw data give {_text(found)}{off}")
 
 
-def verify(folder: Path) -> Verification:
+def verify(folder: Path, corrected: Callable[[StoredRun], StoredRun] | None = None) -> Verification:
     """Checksums first, then every figure.
 
     Args:
         folder: Of the run.
+        corrected: Applies this machine's calibrations, for a report that was drawn with them; raises a MeterError where none fits.
     """
     found = Verification()
     _integrity(folder, found)
@@ -66,7 +67,7 @@ def verify(folder: Path) -> Verification:
         run = read_run(folder)
         found.wrong += list(run.problems)
         again = _recomputed(run, found)
-        _table(folder, again, found)
+        _table(folder, again, found, corrected)
     except HarnessError as error:
         found.wrong.append(f"the figures cannot be computed again: {error.what}")
     return found
@@ -184,7 +185,7 @@ def _key(named: Any) -> tuple[Any, ...]:
     return named.task, named.case_id, None if named.case_id else named.build_id, named.repetition, named.attempt
 
 
-def _table(folder: Path, run: StoredRun, found: Verification) -> None:
+def _table(folder: Path, run: StoredRun, found: Verification, corrected: Callable[[StoredRun], StoredRun] | None) -> None:
     """The report's table against the table of the recomputed records."""
     try:
         stored = list(csv.DictReader(io.StringIO((folder / TABLE).read_text(encoding="utf-8"))))
@@ -193,7 +194,9 @@ def _table(folder: Path, run: StoredRun, found: Verification) -> None:
         return
     if any(row.get("calibrated") for row in stored):
         try:
-            run = calibrate.apply(run, calibrate.kept())
+            if corrected is None:
+                raise MeterError("no calibration was given")
+            run = corrected(run)
             found.told.append(f"{TABLE} is corrected by a calibration: it is compared with the one kept on this machine")
         except MeterError:
             found.told.append(f"{TABLE} is corrected by a calibration that is not on this machine: its figures were not compared")
@@ -234,5 +237,11 @@ def _text(value: float | None) -> str:
 def lines(found: Verification) -> Mapping[str, list[str]]:
     """For people: what is wrong, what could not be checked, and the sum of it."""
     checked = "no file was checked" if found.files is None else f"{found.files} files"
-    verdict = f"not right, for {len(found.wrong)} reasons" if len(found.wrong) > 1 else "not right, for one reason" if found.wrong else "all as it was written and measured"
+    verdict = (
+        f"not right, for {len(found.wrong)} reasons"
+        if len(found.wrong) > 1
+        else "not right, for one reason"
+        if found.wrong
+        else "all as it was written and measured"
+    )
     return {"wrong": found.wrong, "told": found.told, "sum": [f"verify: {checked}, {found.figures} figures computed again: {verdict}"]}

@@ -48,9 +48,10 @@ def gate(
 def verify(run: RunName, results: Results = Path("results")) -> int:
     """Check a run's files against its manifest, and every figure against the raw traces; exit 1 with what differs."""
     from harness import verify as verification
+    from harness.calibrate import apply, kept
     from harness.store import find_run
 
-    found = verification.verify(find_run(results, run))
+    found = verification.verify(find_run(results, run), lambda stored: apply(stored, kept()))
     said = verification.lines(found)
     for sentence in said["wrong"]:
         print(f"wrong  {sentence}")

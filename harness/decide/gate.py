@@ -217,10 +217,10 @@ def _quality_p(old: Result, new: Result, sign: float, loss: float, alpha: float)
     if len(samples[0]) > 1 and samples[0].shape == samples[1].shape and all(np.isfinite(each).all() for each in samples):
         _, better = as_good_and_better([sign * each for each in samples], 0.0, alpha)
         return 0.0 if better[0, 1] else 1.0, "paired on the same samples"
-    u = [_half(result) / 1.96 for result in (old, new)]
-    if not np.isfinite(u).all() or not any(u):
+    u = float(np.hypot(_half(old), _half(new))) / 1.96
+    if not np.isfinite(u) or not u:
         return None, "its samples were not kept, and it has no interval"
-    return (0.0 if loss / float(np.hypot(*u)) > norm.isf(alpha) else 1.0), "by their intervals; samples were not kept in both"
+    return (0.0 if loss / u > norm.isf(alpha) else 1.0), "by their intervals; samples were not kept in both"
 
 
 def _half(result: Result) -> float:
