@@ -19,6 +19,7 @@ PARTS = (
     "open_pairs",
     "decisions",
     "tables",
+    "gate",
     "cost",
     "tools",
     "suite",

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from harness import __version__, aborted, inflight, plan
+from harness import __version__, aborted, inflight, manifest, plan
 from harness.artifacts import Cache
 from harness.errors import EngineError, SuiteError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
@@ -37,7 +37,7 @@ from harness.schema import (
     Trace,
 )
 from harness.sensors.probe import sampler_cost
-from harness.store import Store, new_run_id, read_run
+from harness.store import Store, new_run_id, read_run, write_atomically
 
 MEMORY_SHARE = 0.9
 COST_S = 1.0
@@ -373,5 +373,13 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
         store, header = Store(folder), stored.header
         if here.boot_id != header.environments[-1].boot_id:
             header = header.model_copy(update={"environments": (*header.environments, here)})
-            store.write_header(header)
+            _rewrite_header(store, header)
         yield Campaign(store, header, catalogue, sensors, observer, stored.records)
+
+
+def _rewrite_header(store: Store, header: Header) -> None:
+    """The header with one more boot, entered in the manifest where what it replaces was as entered."""
+    intact = "run.json" not in manifest.differences(store.folder)[1]
+    store.write_header(header)
+    if intact and (text := manifest.redrawn(store.folder, "run.json")):
+        write_atomically(store.folder / manifest.NAME, text)

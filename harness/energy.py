@@ -26,6 +26,8 @@ LAG_WATCH_S = 1.0
 LAG_TICKS = 6
 LAG_KNOWN_S = 0.005
 """A lag that is not known to this is not corrected."""
+SAME_S = 1e-6
+"""Two ticks are never so close: a stored edge is found again within this."""
 EDGE_TICKS = 10
 """Among so many ticks at each edge the one nearest to a completion is taken, where inferences are long."""
 
@@ -179,6 +181,35 @@ def measure(trace: Trace, windows: Iterable[Window], progress: Progress, load_s:
             for index, window in enumerate(windows):
                 found.append(rest.get(index) or _one(trace, domain, window, progress, idle_w, lag))
     return found
+
+
+def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> list[Measurement | None]:
+    """The same measurements computed anew from the trace, between their own edges; a counter's lag is taken as stored.
+
+    Returns:
+        One for each; null where it has no energy, so that there is nothing to compute again, or the trace lacks its domain.
+    """
+    idle: dict[str, list[Measurement]] = {}
+    found: dict[int, Measurement] = {}
+    for index in sorted(range(len(stored)), key=lambda k: stored[k].phase == "steady"):  # idle goes first: steady is net of it
+        was = stored[index]
+        domain = trace.domains.get(was.domain)
+        if was.gross_j is None or domain is None or was.domain not in trace.samples:
+            continue
+        lag = None if was.lag_s is None else Lag(was.lag_s, 0.0)
+        now = _one(trace, domain, _window_of(was), progress, _mean_power(idle.get(was.domain, [])), lag)
+        found[index] = now
+        if was.phase == "idle":
+            idle.setdefault(was.domain, []).append(now)
+    return [found.get(index) for index in range(len(stored))]
+
+
+def _window_of(was: Measurement) -> Window:
+    """The window that a measurement came from: where polls bracket a tick, that tick alone lies at its edge."""
+    start_s, end_s = was.start_s + (was.lag_s or 0.0), was.end_s + (was.lag_s or 0.0)
+    if was.poll_gap_s is None:
+        return Window.loose(was.phase, start_s, end_s)
+    return Window(was.phase, start_s - SAME_S, start_s + SAME_S, end_s - SAME_S, end_s + SAME_S)
 
 
 @dataclass(frozen=True)

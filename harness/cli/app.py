@@ -46,6 +46,16 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
     return run
 
 
+def keep_manifest(folder: Path, *written: str, ended: bool = False) -> None:
+    """Enter what was rightly written: the report, these files, and where the run has ended all of its evidence."""
+    from harness import manifest
+    from harness.store import write_atomically
+
+    text = manifest.seal(folder) if ended else manifest.redrawn(folder, *written)
+    if text is not None:
+        write_atomically(folder / manifest.NAME, text)
+
+
 def checked_window(window_s: float) -> float:
     """A length that can be measured.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Results, RunName, app, checked_window
+from harness.cli.app import EXIT_CODES, Results, RunName, app, checked_window, keep_manifest
 
 
 @app.command(epilog=EXIT_CODES)
@@ -51,6 +51,7 @@ def import_meter(
     log = read_log(file, format, timezone=timezone, utc_offset_s=utc_offset, channel=channel)
     meter = import_log(stored, log, name=name, rule=rule, clock_offset_s=clock_offset, by_pulse=find_pulse)
     path = write_meter(Path(stored.folder), meter, log.sample)
+    keep_manifest(Path(stored.folder), f"meters/{path.stem}.json", f"meters/{path.stem}.parquet")
     for sentence in meter.told:
         print(sentence, file=sys.stderr)
     whole, count = covered(meter.readings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checked_window, complain
+from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checked_window, complain, keep_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,6 +154,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     stored = with_answers(with_meters(read_run(folder)))
     tables = frame.tables([stored])
     target = write(stored, tables)
+    keep_manifest(folder, ended=True)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
     for line in (*_brief(sentences(rows_of(tables["cases"]))), *_remarks(stored, tables["cases"])):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, app, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_manifest, read_stored
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +57,7 @@ def report(
         if references != kept:
             write_references(folder, references)
         print(write(run, tables, objectives=objectives))
+        keep_manifest(folder, *(["fronts.json"] if references != kept else []))
         for each_front in found:
             print("\n".join(lines(each_front, objectives)))
 

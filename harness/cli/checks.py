@@ -1,0 +1,61 @@
+"""`harness gate`, `harness verify`: a stored run in, yes or no out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.app import EXIT_CODES, Results, RunName, app, read_stored
+
+
+@app.command(epilog=EXIT_CODES)
+def gate(
+    run: RunName,
+    against: Annotated[str, typer.Option(metavar="BASE", help="the run it is compared with", show_default=False)],
+    results: Results = Path("results"),
+    thresholds: Annotated[
+        Path | None, typer.Option(help="YAML: energy, latency, quality, memory, each how much worse is let through", show_default=False)
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="write JUnit XML", show_default=False)] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="write a Markdown summary", show_default=False)] = None,
+) -> int:
+    """Say whether a run became worse than another beyond noise; exit 1 with the failing rows."""
+    from harness.decide import gate as gating
+    from harness.report import verdicts
+    from harness.store import write_atomically
+
+    limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
+    now, before = read_stored(run, results), read_stored(against, results)
+    found, said = gating.gate(now, before, limits), gating.caveats(now, before)
+    name = f"{now.header.run_id} against {before.header.run_id}"
+    if junit:
+        write_atomically(junit, verdicts.junit(found, said, name))
+    if markdown:
+        write_atomically(markdown, verdicts.summary(found, said, name))
+    for sentence in said:
+        print(f"warning: {sentence}", file=sys.stderr)
+    for verdict in found:
+        if verdict.outcome != "pass":
+            print(f"{verdict.outcome}  {verdict.case_id}: {verdict.sentence}")
+    print(verdicts.headline(found))
+    return 1 if any(v.outcome == "fail" for v in found) else 0
+
+
+@app.command(epilog=EXIT_CODES)
+def verify(run: RunName, results: Results = Path("results")) -> int:
+    """Check a run's files against its manifest, and every figure against the raw traces; exit 1 with what differs."""
+    from harness import verify as verification
+    from harness.calibrate import apply, kept
+    from harness.store import find_run
+
+    found = verification.verify(find_run(results, run), lambda stored: apply(stored, kept()))
+    said = verification.lines(found)
+    for sentence in said["wrong"]:
+        print(f"wrong  {sentence}")
+    for sentence in said["told"]:
+        print(f"note   {sentence}")
+    print(said["sum"][0])
+    return 1 if found.wrong else 0
