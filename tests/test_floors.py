@@ -39,7 +39,7 @@ FLOORS: dict[str, int] = {
         ],
         2,
     ),
-    **dict.fromkeys(["measure", "build", "runner", "aborted", "doctor", "orders", "machine", "metering", "calibrate"], 3),
+    **dict.fromkeys(["measure", "build", "runner", "aborted", "doctor", "orders", "machine", "metering", "calibrate", "decide"], 3),
     **dict.fromkeys(["campaign", "progress"], 4),
     "cli": 5,
 }
