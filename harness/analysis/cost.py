@@ -75,7 +75,7 @@ class Service:
 
     @property
     def money_per_million(self) -> float | None:
-        """kWh x price + capex per hour / (3600 x throughput x utilisation) x 1e6; null where the capital is not given."""
+        """Energy x price + capex per hour / (3600 x throughput x utilisation) x 1e6; null where the capital is not given."""
         if self.electricity_per_million is None or self.capital is None:
             return None
         return self.electricity_per_million + self.capital / self.lifetime_inferences * MILLION

@@ -121,7 +121,7 @@ def _energy(result: Result, base: Result, k: int) -> _Tested:
     gains = [_gain(each) for each in (result, base)]
     why = "" if None not in gains else "modelled: no absolute interval" if "modelled" in kinds else "a sensor's gain is not known"
     return _tested(
-        result, base, k, "energy", result.energies, base.energies, float(np.hypot(*known(gains))) if not why else None, why, kinds
+        result, base, k, "energy", result.energies, base.energies, float(np.linalg.norm(known(gains))) if not why else None, why, kinds
     )
 
 
@@ -247,7 +247,7 @@ def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     facts: dict[str, tuple[Callable[[Result], Any], str, bool]] = {
         "energy scope": (lambda r: r.scope, "other rails are summed", True),
         "energy kind": (lambda r: r.kind, "other evidence", True),
-        "calibrated": (lambda r: _calibrated(r), "the intervals hold it", False),
+        "calibrated": (_calibrated, "the intervals hold it", False),
         "model file": (lambda r: r.ok[-1].artifact.sha256[:12] if r.ok[-1].artifact else None, "built anew on each", False),
         "precision": (lambda r: next((k.precision_ran for k in r.ok if k.precision_ran), None), "what the engine chose there", False),
     }

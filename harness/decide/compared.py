@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from harness.decide.buyer import Bought, Flip, bought, even, sensitivity
+from harness.decide.buyer import RANKINGS, Bought, Flip, bought, even, sensitivity
 from harness.decide.compare import MARGIN, Compared, Difference, compare
 from harness.decide.offers import Offers
 from harness.report.text import NONE, number, plain
@@ -70,26 +70,15 @@ def _buyer(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     pairs = [(base[each.case_id], each) for each in rows if each.run]
     yield ""
     yield "A million inferences in service:"
-    yield from _table(
-        ("case", "machine", "inf./s per W", "J", offers.currency, "g CO2e", "kind"),
-        [_cells(each) for each in sorted(rows, key=_order(rows))],
-    )
+    ordered = sorted(rows, key=lambda each: (list(base).index(each.case_id), each.run))
+    yield from _table(("case", "machine", "inf./s per W", "J", offers.currency, "g CO2e", "kind"), [_cells(each) for each in ordered])
     yield ""
     yield from _assumed(runs, offers, rows)
     yield ""
     yield from (line for b, o in pairs for line in _even(b, o))
     yield ""
-    yield from _table(
-        ("case", "beside A", "ranking by", "input", "now", "varied from", "to", "turns at"),
-        [_flip(f, offers) for b, o in pairs for f in sensitivity(b, o)],
-    )
-    yield "Each input is varied alone, the others as they are."
-
-
-def _order(rows: Sequence[Bought]):  # type: ignore[no-untyped-def]
-    """By case in the base's order, then by machine."""
-    first = {case_id: i for i, case_id in reversed(list(enumerate(each.case_id for each in rows)))}
-    return lambda each: (first[each.case_id], each.run)
+    yield "What would turn the ranking, each input varied alone over the range in brackets:"
+    yield from (line for b, o in pairs for line in _sensitivity(b, o, offers))
 
 
 def _cells(each: Bought) -> tuple[str, ...]:
@@ -149,11 +138,25 @@ def _even(base: Bought, other: Bought) -> Iterator[str]:
     yield f"break-even, {base.case_id}: {who} costs more to buy; pays from {value} on ({bounds}){within}."
 
 
-def _flip(f: Flip, offers: Offers) -> tuple[str, ...]:
-    name = f.name if f.owner is None else f"{_letter(f.owner)}: {f.name}"
-    by = offers.currency if f.ranking == "money" else "g CO2e"
-    at = "not in this range" if f.at is None else number(f.at)
-    return f.case_id, _letter(f.run), by, name, number(f.now), number(f.low), number(f.high), at
+def _sensitivity(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
+    """A line per ranking and input that turns it; the others in one line."""
+    found = sensitivity(base, other)
+    for ranking, unit in (("money", offers.currency), ("carbon", "g CO2e")):
+        chosen = [f for f in found if f.ranking == ranking]
+        if not chosen:
+            continue
+        costs = [RANKINGS[ranking](each.service) or 0.0 for each in (base, other)]
+        order = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run if costs[1] < costs[0] else 0)} is ahead"
+        kind = "/".join(dict.fromkeys((base.kind, other.kind)))
+        yield f"  {base.case_id}, {_letter(other.run)} and A by {unit} ({kind}): {order}, {number(costs[0])} (A) and {number(costs[1])}"
+        yield from (f"    turns at {_input(f)} = {number(f.at)}" for f in chosen if f.at is not None)
+        yield "    not turned by " + (", ".join(_input(f) for f in chosen if f.at is None) or "nothing else")
+
+
+def _input(f: Flip) -> str:
+    """With its value and its range."""
+    name = f.name if f.owner is None else f"{f.name} of {_letter(f.owner)}"
+    return f"{name} (now {number(f.now)}) [{number(f.low)} {number(f.high)}]"
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
