@@ -124,7 +124,8 @@ def _even(base: Bought, other: Bought) -> Iterator[str]:
     dear, point = found
     who, life = _letter(dear), (base if dear == base.run else other).service.lifetime_inferences
     if point.inferences is None and point.low is None:
-        yield f"break-even, {base.case_id}: {who} costs more to buy and saves nothing in running: never."
+        sure = "never" if base.low and other.low else "never by point estimates, without an interval"
+        yield f"break-even, {base.case_id}: {who} costs more to buy and saves nothing in running: {sure} ({base.kind}/{other.kind})."
         return
     value = "none (nothing saved)" if point.inferences is None else f"{point.inferences:.3g} inferences"
     bounds = "no interval (modelled)" if not base.low or not other.low else f"at least {point.low:.3g}, " if point.low else ""
@@ -147,10 +148,20 @@ def _sensitivity(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
             continue
         costs = [RANKINGS[ranking](each.service) or 0.0 for each in (base, other)]
         order = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run if costs[1] < costs[0] else 0)} is ahead"
+        order += _surely(base, other, ranking)
         kind = "/".join(dict.fromkeys((base.kind, other.kind)))
         yield f"  {base.case_id}, {_letter(other.run)} and A by {unit} ({kind}): {order}, {number(costs[0])} (A) and {number(costs[1])}"
         yield from (f"    turns at {_input(f)} = {number(f.at)}" for f in chosen if f.at is not None)
         yield "    not turned by " + (", ".join(_input(f) for f in chosen if f.at is None) or "nothing else")
+
+
+def _surely(base: Bought, other: Bought, ranking: str) -> str:
+    """Whether the energies' absolute bounds, each at its worst, leave the ranking as it is; capital and embodied carbon are taken as exact."""
+    of = RANKINGS[ranking]
+    if not (base.low and base.high and other.low and other.high):
+        return " by point estimates, without an interval"
+    a, b = ([of(each) or 0.0 for each in (s.low, s.high) if each] for s in (base, other))
+    return "" if a[1] < b[0] or b[1] < a[0] else ", not separated"
 
 
 def _input(f: Flip) -> str:
