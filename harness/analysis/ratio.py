@@ -27,17 +27,35 @@ def log_welch(values: Sequence[float], baseline: Sequence[float], q: float = 0.9
     """
     from scipy.special import stdtrit  # the quantile of t
 
+    difference, u, nu = log_ratio(values, baseline, offset)
+    if not np.isfinite(u):
+        return Interval(float(np.exp(difference)), float("nan"), float("nan"))
+    half = float(stdtrit(nu, q) * u)
+    return Interval(float(np.exp(difference)), float(np.exp(difference - half)), float(np.exp(difference + half)))
+
+
+def log_ratio(values: Sequence[float], baseline: Sequence[float], offset: float = 0.0) -> tuple[float, float, float]:
+    """(d, u, nu): the logarithm of the ratio of two sets of launches, its standard uncertainty and degrees of freedom, as for `log_welch`.
+
+    Args:
+        values: Of the case, shape (R,), all positive.
+        baseline: Of what it is compared with, shape (Q,), all positive.
+        offset: Standard uncertainty of d that more launches do not make smaller, known with infinitely many degrees of freedom.
+
+    Returns:
+        u and nu are NaN where either set holds less than two launches, d too where one is empty.
+    """
     logs = [np.log(np.asarray(each, dtype=np.float64)) for each in (values, baseline)]
+    nan = float("nan")
     if any(len(each) == 0 for each in logs):
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return nan, nan, nan
     difference = float(np.mean(logs[0]) - np.mean(logs[1]))
     if any(len(each) < 2 for each in logs):
-        return Interval(float(np.exp(difference)), float("nan"), float("nan"))
+        return difference, nan, nan
     parts = [float(np.var(each, ddof=1)) / len(each) for each in logs]
     square = sum(parts) + offset**2
     scatter = sum(part**2 / (len(each) - 1) for part, each in zip(parts, logs, strict=True))
-    half = float(stdtrit(square**2 / scatter if scatter else np.inf, q) * np.sqrt(square))
-    return Interval(float(np.exp(difference)), float(np.exp(difference - half)), float(np.exp(difference + half)))
+    return difference, float(np.sqrt(square)), square**2 / scatter if scatter else float("inf")
 
 
 def offset_term(offset_w: float, power_w: float, baseline_power_w: float) -> float:

@@ -11,14 +11,14 @@ import typer
 
 # `--help` lists the commands in the order in which they are imported here.
 # isort: off
-from harness.cli import runs, tables, decisions, checks, instruments, artifacts
+from harness.cli import runs, tables, decisions, machines, checks, instruments, artifacts
 from harness.cli.app import EXIT_CODES, TOLD, app, complain
 # isort: on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["artifacts", "checks", "decisions", "instruments", "main", "runs", "tables"]
+__all__ = ["artifacts", "checks", "decisions", "instruments", "machines", "main", "runs", "tables"]
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ class Document:
         values: Plain lists, mappings and scalars.
         lines: The line of each place, from 1.
         problems: What is wrong so far, as `file:line: sentence`.
+        noun: What the file is called in a sentence.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class Document:
     values: Any
     lines: dict[Place, int]
     problems: list[str] = field(default_factory=list)
+    noun: str = "suite"
 
     def blame(self, place: Sequence[str | int], sentence: str) -> None:
         """Note that something is wrong at a place, or at the nearest place above it that stands in the file."""
@@ -51,7 +53,8 @@ class Document:
         if self.problems:
             problems = sorted(dict.fromkeys(self.problems), key=lambda text: int(text.removeprefix(f"{self.path}:").split(":")[0]))
             shown = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
-            raise SuiteError("\n".join(shown), "nothing was built; `harness schema` prints the whole grammar for your editor")
+            suite = "nothing was built; `harness schema` prints the whole grammar for your editor"
+            raise SuiteError("\n".join(shown), suite if self.noun == "suite" else "mend these lines")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
@@ -63,27 +66,31 @@ def nearest(name: object, names: Iterable[str]) -> str:
     return f"; there is: {', '.join(sorted(names))}" if names else ""
 
 
-def read(path: Path) -> Document:
-    """Read a suite file.
+def read(path: Path, noun: str = "suite") -> Document:
+    """Read a suite file, or another that a user writes.
+
+    Args:
+        path: The YAML file.
+        noun: What it is called in a sentence.
 
     Raises:
         SuiteError: It cannot be read, is no YAML, says a key twice, or grows beyond reason.
     """
-    text = _text(path)
+    text = _text(path, noun)
     tree = _parse(path, text)
-    document = Document(path, text, None, {})
+    document = Document(path, text, None, {}, noun=noun)
     document.values = _Walk(document).value(tree, (), 0)
     document.check()
     return document
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, noun: str) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise SuiteError(f"{path} is larger than 1 MiB, which no suite is", "give the path of a suite file")
+            raise SuiteError(f"{path} is larger than 1 MiB, which no {noun} is", f"give the path of a {noun}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SuiteError(f"there is no suite {str(path)[:200]}", _suites_nearby(path)) from None
+        raise SuiteError(f"there is no {noun} {str(path)[:200]}", _suites_nearby(path)) from None
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from None
     except IsADirectoryError:

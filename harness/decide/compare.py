@@ -1,0 +1,272 @@
+"""Stored runs of several machines -> whether they may be compared, and how each case of the others stands to the first's.
+
+What forbids a comparison is what would put another cause than the machine behind a ratio, and could have been made equal: another suite
+or profile is other work or another measurement; another scope or kind sums other rails or is no measurement; a cap, a governor, turbo or
+a maximum clock on a card of the same name, or another share of the default power limit, is a setting and not the machine; another version
+of an engine that ran the cases, or of the harness, is other software, which can be installed alike.
+
+What is only named may explain a ratio but comes with the machine or cannot be made equal: driver, kernel, system, python, other packages,
+virtualisation, temperature, calibration, the model file built anew on each, the precision an engine chose, something told on one and not
+on the other. Host, CPU and card are the point of the comparison: they are printed, and are no difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from harness.analysis.interval import FIXED, Interval
+from harness.analysis.multiple import Verdict, verdicts
+from harness.analysis.ratio import log_ratio
+from harness.errors import HarnessError
+from harness.frame.results import Result, known, mean, results
+from harness.frame.uncertainty import terms
+from harness.schema import Environment, StoredRun
+
+MARGIN = 0.01
+"""Within which two energies or latencies count as the same: the suite names one for quality only, so this is that of the front."""
+WARMER_K = 5.0
+"""From which difference of mean temperatures it is named."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not the same on all machines.
+
+    Attributes:
+        what: Its name.
+        values: One per run, as text; `not known` where a run does not tell.
+        forbids: Whether the machines may not be compared because of it.
+        why: One clause.
+    """
+
+    what: str
+    values: tuple[str, ...]
+    forbids: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One quantity of one case on another machine over the same on the first.
+
+    Attributes:
+        case_id: The case.
+        run: Which of the runs, from 1; 0 is the base.
+        quantity: energy or latency.
+        ratio: With its 95 % interval, alone; bounds NaN where there are none.
+        verdict: Of all ratios together; null: none can be given.
+        why_not: Why there is none.
+        kind: Of the energies; `measured` for latency.
+    """
+
+    case_id: str
+    run: int
+    quantity: str
+    ratio: Interval
+    verdict: Verdict | None
+    why_not: str = ""
+    kind: str = ""
+
+
+def differences(runs: Sequence[StoredRun]) -> list[Difference]:
+    """What is not the same on all machines, what forbids the comparison first.
+
+    Args:
+        runs: The base, then the others.
+
+    Raises:
+        HarnessError: There are fewer than two, or one holds no environment.
+    """
+    if len(runs) < 2:
+        raise HarnessError("a comparison needs two runs", "harness compare RUN RUN")
+    found = [*_of_headers(runs), *_of_settings(runs), *_of_software(runs), *_of_cards(runs), *_of_cases(runs), *_temperature(runs)]
+    return sorted(found, key=lambda each: not each.forbids)
+
+
+def compare(runs: Sequence[StoredRun]) -> list[Compared]:
+    """Energy and latency of each case that is ok on both, over the first run's.
+
+    Two machines have two sensors: u^2 of ln(e / e_base) is Welch's of the launches plus both gains squared, which do not cancel. The offset
+    of a sensor that is not calibrated is in its gain (measurement.md, section 5). A model has no gain: no interval and no verdict.
+    """
+    base, found = _by_case(runs[0]), []
+    for k, run in enumerate(runs[1:], 1):
+        for case_id, result in _by_case(run).items():
+            if case_id in base:
+                found += [_energy(result, base[case_id], k), _latency(result, base[case_id], k)]
+    present = [(c, u) for c, u in found if c is not None]
+    stopped = any(run.header.profile.half_width is not None for run in runs)
+    tested = [u for _, u in present if u is not None]
+    said = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
+    return [Compared(**{**vars(c), "verdict": next(said) if u is not None else None}) for c, u in present]
+
+
+# --- ratios ----------------------------------------------------------------------------------------------------------
+
+_Tested = tuple[Compared | None, tuple[float, float, float] | None]
+
+
+def _by_case(run: StoredRun) -> dict[str, Result]:
+    return {r.case.case_id: r for r in results(run) if r.ok}
+
+
+def _energy(result: Result, base: Result, k: int) -> _Tested:
+    if min(result.energies, default=0) <= 0 or min(base.energies, default=0) <= 0:
+        return None, None
+    kinds = "/".join(dict.fromkeys((base.kind, result.kind)))
+    gains = [_gain(each) for each in (result, base)]
+    why = "" if None not in gains else "modelled: no absolute interval" if "modelled" in kinds else "a sensor's gain is not known"
+    return _tested(
+        result, base, k, "energy", result.energies, base.energies, float(np.linalg.norm(known(gains))) if not why else None, why, kinds
+    )
+
+
+def _latency(result: Result, base: Result, k: int) -> _Tested:
+    values, others = ([r.latency.p50_s for r in each.ok if r.latency and r.latency.p50_s > 0] for each in (result, base))
+    return _tested(result, base, k, "latency", values, others, 0.0, "", "measured") if values and others else (None, None)
+
+
+def _tested(
+    result: Result,
+    base: Result,
+    k: int,
+    quantity: str,
+    values: Sequence[float],
+    others: Sequence[float],
+    u: float | None,
+    why: str,
+    kind: str,
+) -> _Tested:
+    """The ratio, and what its verdict is drawn from; null where there is none."""
+    d, u_d, nu = log_ratio(values, others, u or 0.0)
+    nan = float("nan")
+    if u is None or not u_d > 0:
+        why = why or "fewer than two launches"
+        return Compared(result.case.case_id, k, quantity, Interval(float(np.exp(d)), nan, nan), None, why, kind), None
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(nu, max(result.q, base.q, FIXED)) * u_d)
+    ratio = Interval(*(float(np.exp(x)) for x in (d, d - half, d + half)))
+    return Compared(result.case.case_id, k, quantity, ratio, None, "", kind), (d, u_d, nu)
+
+
+def _gain(result: Result) -> float | None:
+    """Relative uncertainty of the scope's sum; null where a sensor has none."""
+    u_j = terms(result).u_gain_j
+    return None if u_j is None else u_j / float(np.mean(result.energies))
+
+
+# --- differences -----------------------------------------------------------------------------------------------------
+
+
+def _difference(what: str, values: Iterable[Any], why: str, *, forbids: bool) -> Iterator[Difference]:
+    """Nothing where they are equal; what one does not tell is no difference that is known, so it forbids nothing."""
+    values = list(values)
+    told = {str(v) for v in values if v is not None}
+    if len({str(v) for v in values}) > 1:
+        shown = tuple("not known" if v is None else str(v) for v in values)
+        yield Difference(what, shown, forbids and len(told) > 1, why if len(told) > 1 else f"{why}; not known on all")
+
+
+def _of_headers(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    headers = [run.header for run in runs]
+    yield from _difference("suite", (h.suite.sha256[:12] for h in headers), "other work", forbids=True)
+    profiles = [h.profile.model_dump() for h in headers]
+    for name in profiles[0]:
+        yield from _difference(f"profile: {name}", (p[name] for p in profiles), "measured in another way", forbids=True)
+    yield from _difference("harness", (h.harness_version for h in headers), "another version may measure in another way", forbids=True)
+    yield from _difference("harness commit", (h.harness_commit for h in headers), "code of the same version", forbids=False)
+    grids = (f"{h.grid.country} {h.grid.year} {h.grid.g_per_kwh:g} g/kWh" if h.grid else None for h in headers)
+    yield from _difference("grid", grids, "the buyer's table uses one for all", forbids=False)
+
+
+def _environments(runs: Sequence[StoredRun]) -> list[Environment]:
+    """The last of each run."""
+    if lacking := [run.header.run_id for run in runs if not run.header.environments]:
+        raise HarnessError(f"{lacking[0]} does not hold its environment", "run the suite again on that machine")
+    return [run.header.environments[-1] for run in runs]
+
+
+def _of_settings(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    found = _environments(runs)
+    for run in runs:
+        if len({e.environment_id for e in run.header.environments}) > 1:
+            yield Difference("environment", (run.header.run_id,), True, "the run itself was made on more than one")
+    if len({e.environment_id for e in found}) < len(found):
+        yield Difference("environment", tuple(e.environment_id for e in found), False, "the same machine more than once")
+    settings: dict[str, Callable[[Environment], Any]] = {"governor": lambda e: e.governor, "turbo": lambda e: e.turbo}
+    for what, of in settings.items():
+        yield from _difference(what, map(of, found), "sets the clock, and is no part of the machine", forbids=True)
+    for what in ("os", "kernel", "python", "virtual"):
+        yield from _difference(what, (getattr(e, what) for e in found), "comes with the machine", forbids=False)
+
+
+def _of_software(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    from harness import plugins
+
+    engines, found = plugins.catalogue().engines, _environments(runs)
+    used = {case.engine for run in runs for case in run.header.suite.cases}
+    ran = {package for name in used if name in engines for package in engines[name].packages}
+    for name in sorted({name for e in found for name in e.versions}):
+        why = "an engine that ran the cases" if name in ran else "no engine that ran the cases"
+        yield from _difference(name, (e.versions.get(name) for e in found), why, forbids=name in ran)
+
+
+def _of_cards(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    """Caps, clocks and drivers of the accelerators, one by one in their order."""
+    cards = [{d["domain"]: d for d in e.devices if d.get("name") and d.get("domain")} for e in _environments(runs)]
+    for name in sorted({name for each in cards for name in each}):
+        own = [each.get(name, {}) for each in cards]
+        same = len({c.get("name") for c in own}) == 1
+        yield from _difference(f"{name} power cap, of the default", (_capped(c) for c in own), "a cap is a setting", forbids=True)
+        for key in ("sm_clock_max_hz", "memory_clock_max_hz"):
+            why = "a clock is a setting" if same else "of another card"
+            yield from _difference(f"{name} {key}", (c.get(key) for c in own), why, forbids=same)
+        yield from _difference(f"{name} driver", (c.get("driver") for c in own), "a card wants its own", forbids=False)
+        yield from _difference(f"{name} mig", (c.get("mig") for c in own), "a part of a card draws the whole card's power", forbids=True)
+
+
+def _capped(card: dict[str, Any]) -> str | None:
+    limit, default = card.get("power_limit_w"), card.get("power_limit_default_w")
+    return f"{limit / default:.2f}" if limit and default else None
+
+
+def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    """What each case has in common, told once for the cases that share the same difference."""
+    cases = [_by_case(run) for run in runs]
+    common = [case_id for case_id in cases[0] if all(case_id in each for each in cases)]
+    for run, own in zip(runs, cases, strict=True):
+        for case_id in dict.fromkeys(i for each in cases for i in each if i not in own):
+            yield Difference("case", (case_id,), False, f"not measured in {run.header.run_id}, so left out")
+    if not common:
+        yield Difference("cases", tuple(str(len(each)) for each in cases), True, "none was measured in every run")
+    facts: dict[str, tuple[Callable[[Result], Any], str, bool]] = {
+        "energy scope": (lambda r: r.scope, "other rails are summed", True),
+        "energy kind": (lambda r: r.kind, "other evidence", True),
+        "calibrated": (_calibrated, "the intervals hold it", False),
+        "model file": (lambda r: r.ok[-1].artifact.sha256[:12] if r.ok[-1].artifact else None, "built anew on each", False),
+        "precision": (lambda r: next((k.precision_ran for k in r.ok if k.precision_ran), None), "what the engine chose there", False),
+    }
+    for what, (of, why, forbids) in facts.items():
+        told = {d: i for i in reversed(common) for d in _difference(what, (of(each[i]) for each in cases), why, forbids=forbids)}
+        for difference, first in told.items():
+            yield Difference(f"{what} ({first}{', ...' if len(common) > 1 else ''})", difference.values, difference.forbids, why)
+
+
+def _calibrated(result: Result) -> str:
+    names = (result.scope or "").split("+")
+    return "+".join(d.name for d in result.run.header.domains if d.name in names and d.detail.get("calibration")) or "no"
+
+
+def _temperature(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    """Mean over the measured windows, of each thermometer."""
+    names = sorted({d.name for run in runs for d in run.header.domains if d.quantity == "temperature"})
+    for name in names or ["temperature"]:
+        values = [mean(known(r.conditions.get(name) for r in run.records if r.status == "ok" and r.task == "case")) for run in runs]
+        shown = tuple("not known" if v is None else f"{v:.0f} degC" for v in values)
+        if None in values or max(known(values)) - min(known(values)) > WARMER_K:
+            yield Difference(name, shown, False, "cooling is part of the machine, the room is not")

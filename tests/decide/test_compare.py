@@ -1,0 +1,144 @@
+"""Machines side by side: what forbids it, and verdicts on instruments whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from harness.decide.buyer import bought, even, sensitivity
+from harness.decide.compare import compare, differences
+from harness.decide.compared import MARK, told
+from harness.decide.offers import GridOffer, Offer, Offers
+from tests import factories
+from tests.factories import COUNTERS, MODELLED
+
+CASES = [factories.case(), factories.case("int8")]
+OFFERS = Offers(
+    currency="EUR", electricity_price_per_kwh=0.3, duty_cycle=1.0, pue=1.2, grid=GridOffer(country="FRA", year=2022, g_per_kwh=56.0),
+    offers=[Offer(machine="box-1", capital_cost=1000.0, lifetime_years=4.0), Offer(machine="box-2", capital_cost=2000.0, lifetime_years=4.0)],
+)  # fmt: skip
+
+
+def machine(name="box-1", joules=1e-3, gain=1.0, seed=0, found=COUNTERS[:2], environment=None, **suite):
+    """A run of five launches a case, 0.5 % of scatter, whose sensors show `gain` times the true joules (half of them a domain)."""
+    rng = np.random.default_rng(seed)
+    records = [
+        factories.record(c, {d.name: gain * joules / 2 * rng.normal(1, 0.005) for d in found}, 25e-6 * rng.normal(1, 0.005), 0.97, k, found)
+        for c in CASES
+        for k in range(5)
+    ]
+    run = factories.stored(CASES, records, found, **suite)
+    own = factories.environment().model_copy(update={"host": name, "environment_id": "box", **(environment or {})})
+    return replace(run, header=run.header.model_copy(update={"environments": (own,), "run_id": f"run-{name}"}))
+
+
+def verdicts(runs, quantity="energy"):
+    """Of one quantity."""
+    return [each.verdict for each in compare(runs) if each.quantity == quantity]
+
+
+def test_a_known_ratio_is_found_and_its_interval_holds_both_gains():
+    """Twice the energy: worse; 5 % of gain on two domains of each machine is 5 % of the ratio, 95 % of which is 10 %."""
+    a, b = machine(), machine("box-2", 2e-3, seed=1)
+    first = compare([a, b])[0]
+    assert first.ratio.value == pytest.approx(2.0, rel=0.01)
+    assert np.log(first.ratio.high / first.ratio.low) / 2 == pytest.approx(1.96 * 0.05, rel=0.05)
+    assert verdicts([a, b]) == ["worse", "worse"]
+    assert verdicts([b, a]) == ["better", "better"]
+
+
+def test_equal_machines_with_sensors_drawn_by_their_gain_are_not_separated():
+    """Of 100 pairs that differ in nothing but their sensors at most 5 % get a winner, beside one that differs by half it is always found."""
+    rng = np.random.default_rng(3)
+    g = 0.05 / np.sqrt(2)
+    pairs = [(machine(gain=1 + rng.normal(0, g), seed=k), 1 + rng.normal(0, g)) for k in range(100)]
+    same = [verdicts([a, machine("box-2", gain=gain, seed=900 + k)]) for k, (a, gain) in enumerate(pairs)]
+    assert sum("better" in each or "worse" in each for each in same) <= 8
+    other = [verdicts([a, machine("box-2", 1.5e-3, gain, 900 + k)]) for k, (a, gain) in enumerate(pairs[:20])]
+    assert other == [["worse", "worse"]] * 20
+
+
+def test_modelled_energies_get_no_verdict_between_machines():
+    """A model has no gain: no interval either; latency still has both."""
+    a, b = machine(found=MODELLED), machine("box-2", 3e-3, found=MODELLED)
+    energy = [each for each in compare([a, b]) if each.quantity == "energy"]
+    assert [each.verdict for each in energy] == [None, None]
+    assert all(np.isnan(each.ratio.low) and "modelled" in each.why_not for each in energy)
+    assert None not in verdicts([a, b], "latency")
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        ({"profile": "standard"}, "profile: name"),
+        ({"found": MODELLED}, "energy kind"),
+        ({"found": COUNTERS[:1]}, "energy scope"),
+        ({"environment": {"governor": "powersave"}}, "governor"),
+        ({"environment": {"harness_version": "9"}}, "harness"),
+        ({"environment": {"versions": {"ai-edge-litert": "1.0", "onnxruntime": "1.32.0"}}}, "ai-edge-litert"),
+    ],
+)
+def test_what_forbids(other, what):
+    """Work, measurement, rails, evidence, settings, the engine that ran."""
+    run = machine("box-2", **other)
+    if "harness_version" in other.get("environment", {}):
+        run = replace(run, header=run.header.model_copy(update={"harness_version": "9"}))
+    found = differences([machine(environment={"governor": "performance"}), run])
+    assert what in [each.what.split(" (")[0] for each in found if each.forbids]
+
+
+def test_what_is_only_named():
+    """Host and CPU are the point; the system, a package that ran nothing and a governor told on one machine alone forbid nothing."""
+    changed = {"cpu": "Other", "kernel": "7", "governor": "performance", "versions": {"ai-edge-litert": "2.3.0", "onnxruntime": "9"}}
+    found = differences([machine(), machine("box-2", environment=changed)])
+    assert not any(each.forbids for each in found)
+    assert {"kernel", "onnxruntime", "governor"} <= {each.what for each in found}
+    assert not {"host", "cpu"} & {each.what for each in found}
+
+
+def test_a_suite_forbids_and_caps_are_read_as_a_share():
+    """Two cards at their own default are alike whatever its watts; one that is capped is not."""
+    card = {"domain": "gpu:0", "name": "H100", "power_limit_w": 700.0, "power_limit_default_w": 700.0}
+    small = {**card, "name": "L4", "power_limit_w": 72.0, "power_limit_default_w": 72.0}
+    base = machine(environment={"devices": (card,)})
+    assert not any(each.forbids for each in differences([base, machine("box-2", environment={"devices": (small,)})]))
+    capped = differences([base, machine("box-2", environment={"devices": ({**card, "power_limit_w": 350.0},)})])
+    assert any("cap" in each.what and each.forbids for each in capped)
+    other = machine("box-2")
+    suite = other.header.suite.model_copy(update={"sha256": "6" * 64})
+    other = replace(other, header=other.header.model_copy(update={"suite": suite}))
+    assert "suite" in [each.what for each in differences([base, other]) if each.forbids]
+
+
+def test_the_buyers_table_break_even_and_the_input_that_turns_the_ranking():
+    """B saves 1 J of 2 at 40,000/s: 1e6 J = 0.27778 kWh, x 1.2 x 0.3 = 0.1 EUR a million, so 1000 EUR are paid back after 1e10."""
+    a, b = machine(joules=2.0), machine("box-2", joules=1.0, seed=1)
+    rows = bought([a, b], OFFERS)
+    first, second = (next(each for each in rows if each.run == k) for k in (0, 1))
+    assert first.service.electricity_per_million == pytest.approx(0.2, rel=0.01)
+    dear, point = even(first, second)
+    assert dear == 1
+    assert point.inferences == pytest.approx(1e10, rel=0.02)
+    assert point.low < 1e10 < point.high
+
+
+def test_the_input_that_turns_the_ranking():
+    """B saves 2 mJ of 4: 6.667e-4 kWh a million with PUE, over 5.049e12 inferences 1000 EUR at 0.297 EUR/kWh, now 0.30."""
+    a, b = machine(joules=4e-3), machine("box-2", joules=2e-3, seed=1)
+    first, second = (next(each for each in bought([a, b], OFFERS) if each.run == k) for k in (0, 1))
+    turned = {(f.name, f.owner): f for f in sensitivity(first, second) if f.ranking == "money"}
+    assert turned["price_per_kwh", None].at == pytest.approx(0.297, rel=0.02)
+    assert turned["price_per_kwh", None].low == 0.02
+    by_carbon = {(f.name, f.owner): f for f in sensitivity(first, second) if f.ranking == "carbon"}
+    assert by_carbon["g_per_kwh", None].at is None
+
+
+def test_every_line_with_a_figure_is_marked_where_it_may_not_be_compared():
+    """The mark stands on each line, not in a heading that a copied row loses."""
+    lines = [line for line in told([machine(), machine("box-2")], OFFERS, marked=True) if line]
+    assert all(line.startswith(MARK) for line in lines)
+    text = "\n".join(told([machine(), machine("box-2")], OFFERS, marked=False))
+    assert MARK not in text
+    assert "FRA, 2022, 56 g" in text
