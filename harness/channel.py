@@ -108,7 +108,9 @@ class Child:
 
     @property
     def tail(self) -> str:
-        """The last lines it wrote to stdout or stderr."""
+        """The last lines it wrote to stdout or stderr; of one that has died all of them, which its pipe may still hold."""
+        if self._process.poll() is not None:
+            self._drain.join(1.0)
         return self._tail.decode(errors="replace")
 
     def send(self, kind: str, **fields: Any) -> None:

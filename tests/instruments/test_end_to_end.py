@@ -150,7 +150,7 @@ def test_the_lag_of_a_counter_is_corrected_or_flagged(tmp_path, lag_s):
 
 
 def test_a_part_time_sensor_sees_a_load_whose_phase_is_shifted(tmp_path):
-    """A power reading of 25 ms in every 100 without a counter: the child waits between groups of queries, and the record says so."""
+    """A power reading of 25 ms in every 100 without a counter: the child waits between groups of queries, and the record says so; one window is within 5 %."""
     told = repetition(tmp_path, HEALTHY, wave="constant", counter=0, field_average=0, power_usage=0, domains=["gpu:0"], window_s=0.025)
     record, found = told["record"], told["steady"]["gpu:0"]
     assert record["shift_s"] == pytest.approx(0.1, rel=0.2)
@@ -158,4 +158,4 @@ def test_a_part_time_sensor_sees_a_load_whose_phase_is_shifted(tmp_path):
     busy_s = record["inferences"] / record["throughput_per_s"]
     waited_s = found["end_s"] - found["start_s"] - busy_s
     assert waited_s > 0.005
-    assert found["gross_j"] == pytest.approx(240 * busy_s + (240 - found["idle_w"]) * waited_s, rel=0.02)
+    assert found["gross_j"] == pytest.approx(240 * busy_s + (240 - found["idle_w"]) * waited_s, rel=0.05)
