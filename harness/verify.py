@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import energy, frame, manifest
-from harness.analysis.interval import percentile
+from harness import derived, energy, frame, manifest
 from harness.energy import Progress
 from harness.errors import HarnessError, MeterError
 from harness.report import rows_of
@@ -146,18 +145,12 @@ def _performance(record: Record, completions: np.ndarray, progress: Progress, fo
         return {}
     where, inferences = _where(record), progress.between(window.start_s, window.end_s)
     found.compare(where, "inferences", record.inferences, inferences)
-    busy_s = window.duration_s - progress.waited_s(window.start_s, window.end_s)
-    rate = inferences / busy_s if inferences else None
+    rate = derived.throughput_per_s(inferences, window, progress.waited_s(window.start_s, window.end_s))
     found.compare(where, "throughput_per_s", record.throughput_per_s, rate)
-    start_s, end_s = completions[0] * 1e-9, completions[1] * 1e-9
-    inside = (start_s >= window.start_s) & (end_s <= window.end_s)
-    each = (end_s - start_s)[inside] / completions[2][inside]
-    if not len(each):
-        return {}
-    now = {f"p{p}_s": percentile(each, p) for p in (50, 90, 95, 99)} | {"mean_s": float(np.average(each, weights=completions[2][inside]))}
-    for name, value in now.items():
-        found.compare(where, f"latency {name}", getattr(record.latency, name), value)
-    return {"inferences": inferences, "throughput_per_s": rate, "latency": record.latency.model_copy(update=now)}
+    now = derived.latency(completions, window)
+    for name, value in record.latency.model_dump().items():
+        found.compare(where, f"latency {name}", value, getattr(now, name, None))
+    return {"inferences": inferences, "throughput_per_s": rate, "latency": now}
 
 
 def _meters(run: StoredRun, found: Verification) -> None:

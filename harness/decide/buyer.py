@@ -85,14 +85,19 @@ class Flip:
 def bought(runs: Sequence[StoredRun], offers: Offers) -> list[Bought]:
     """Every case of every run that has an energy and a throughput, at the offers' duty cycle and site.
 
+    Embodied carbon counts where every machine's is given: one that is not told is not nothing, and would win for being silent.
+
     Raises:
         HarnessError: A run has no offer.
     """
+    sites = [_site(runs[0], run, offers) for run in runs]
+    if any(site["embodied_g"] is None for site in sites):
+        sites = [{**site, "embodied_g": None} for site in sites]
     return [
         each
-        for k, run in enumerate(runs)
+        for k, (run, site) in enumerate(zip(runs, sites, strict=True))
         for result in results(run)
-        if (each := _bought(result, k, _site(runs[0], run, offers))) is not None
+        if (each := _bought(result, k, site)) is not None
     ]
 
 

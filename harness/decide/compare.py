@@ -24,7 +24,7 @@ from harness.analysis.ratio import log_ratio
 from harness.errors import HarnessError
 from harness.frame.results import Result, known, mean, results
 from harness.frame.uncertainty import terms
-from harness.schema import Environment, StoredRun
+from harness.schema import Domain, Environment, StoredRun
 
 MARGIN = 0.01
 """Within which two energies or latencies count as the same: the suite names one for quality only, so this is that of the front."""
@@ -247,6 +247,7 @@ def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     facts: dict[str, tuple[Callable[[Result], Any], str, bool]] = {
         "energy scope": (lambda r: r.scope, "other rails are summed", True),
         "energy kind": (lambda r: r.kind, "other evidence", True),
+        "power reading": (_reading, "it is a mean over another time", True),
         "calibrated": (_calibrated, "the intervals hold it", False),
         "model file": (lambda r: r.ok[-1].artifact.sha256[:12] if r.ok[-1].artifact else None, "built anew on each", False),
         "precision": (lambda r: next((k.precision_ran for k in r.ok if k.precision_ran), None), "what the engine chose there", False),
@@ -257,9 +258,19 @@ def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
             yield Difference(f"{what} ({first}{', ...' if len(common) > 1 else ''})", difference.values, difference.forbids, why)
 
 
-def _calibrated(result: Result) -> str:
+def _summed(result: Result) -> list[Domain]:
+    """The domains of the scope."""
     names = (result.scope or "").split("+")
-    return "+".join(d.name for d in result.run.header.domains if d.name in names and d.detail.get("calibration")) or "no"
+    return [d for d in result.run.header.domains if d.name in names]
+
+
+def _reading(result: Result) -> str | None:
+    """Which of a card's power readings was sampled; null where a counter or nothing was."""
+    return "+".join(str(d.detail["reading"]) for d in _summed(result) if d.detail.get("reading")) or None
+
+
+def _calibrated(result: Result) -> str:
+    return "+".join(d.name for d in _summed(result) if d.detail.get("calibration")) or "no"
 
 
 def _temperature(runs: Sequence[StoredRun]) -> Iterator[Difference]:

@@ -106,7 +106,7 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) 
         service = next((each.service for each in rows if each.run == k), None)
         if service:
             embodied = (
-                "embodied carbon not given, so not counted"
+                "embodied carbon not given for every machine, so counted for none"
                 if service.embodied_g is None
                 else f"embodied {service.embodied_g / 1e3:g} kg CO2e"
             )

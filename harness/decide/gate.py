@@ -109,7 +109,8 @@ def caveats(now: StoredRun, before: StoredRun) -> list[str]:
         said.append("the machines or their software differ: a change may come from there")
     if a.profile != b.profile:
         said.append(f"the profiles differ: {b.profile.name} before, {a.profile.name} now")
-    return said
+    kinds = {result.kind for run in (before, now) for result in results(run) if result.energies}
+    return said + [f"energy is {kind} in some cases: nobody measured it" for kind in ("modelled", "simulated") if kind in kinds]
 
 
 def alpha_of(metric: str, active: Sequence[str]) -> float:

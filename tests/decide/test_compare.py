@@ -12,7 +12,7 @@ from harness.decide.compare import compare, differences
 from harness.decide.compared import MARK, told
 from harness.decide.offers import GridOffer, Offer, Offers
 from tests import factories
-from tests.factories import COUNTERS, MODELLED
+from tests.factories import CARD, COUNTERS, MODELLED
 
 CASES = [factories.case(), factories.case("int8")]
 OFFERS = Offers(
@@ -50,7 +50,7 @@ def test_a_known_ratio_is_found_and_its_interval_holds_both_gains():
 
 
 def test_equal_machines_with_sensors_drawn_by_their_gain_are_not_separated():
-    """Of 100 pairs that differ in nothing but their sensors at most 5 % get a winner, beside one that differs by half it is always found."""
+    """Of 100 pairs that differ in nothing but their sensors some 5 get a winner (8 or fewer in 94 % of such draws), beside one that differs by half it is always found."""
     rng = np.random.default_rng(3)
     g = 0.05 / np.sqrt(2)
     pairs = [(machine(gain=1 + rng.normal(0, g), seed=k), 1 + rng.normal(0, g)) for k in range(100)]
@@ -96,6 +96,30 @@ def test_what_is_only_named():
     assert not any(each.forbids for each in found)
     assert {"kernel", "onnxruntime", "governor"} <= {each.what for each in found}
     assert not {"host", "cpu"} & {each.what for each in found}
+
+
+def test_another_power_reading_forbids_where_it_was_sampled():
+    """A mean over a second beside one over 25 ms; where a counter was summed the reading beside it does not matter."""
+    average, instant = (CARD[1].model_copy(update={"detail": {"reading": name}}) for name in ("power_average", "power_instant"))
+
+    def forbidden(mine, theirs, domain):
+        runs = [machine(found=(CARD[0], mine), domains=(domain,)), machine("box-2", found=(CARD[0], theirs), domains=(domain,))]
+        return {each.what.split(" (")[0] for each in differences(runs) if each.forbids}
+
+    assert forbidden(average, instant, "gpu:0:power") == {"power reading"}
+    assert forbidden(average, average, "gpu:0:power") == set()
+    assert forbidden(average, instant, "gpu:0") == set()
+
+
+def test_embodied_carbon_counts_for_every_machine_or_for_none():
+    """One whose vendor does not tell does not win for being silent."""
+    silent, telling = OFFERS.offers[0], OFFERS.offers[1].model_copy(update={"embodied_kg_co2e": 1000.0})
+    runs = [machine(), machine("box-2")]
+    rows = bought(runs, OFFERS.model_copy(update={"offers": [silent, telling]}))
+    assert {each.service.embodied_g for each in rows} == {None}
+    both = bought(runs, OFFERS.model_copy(update={"offers": [silent.model_copy(update={"embodied_kg_co2e": 500.0}), telling]}))
+    assert {each.service.embodied_g for each in both} == {500e3, 1000e3}
+    assert "not given for every machine" in "\n".join(told(runs, OFFERS.model_copy(update={"offers": [silent, telling]}), marked=False))
 
 
 def test_a_suite_forbids_and_caps_are_read_as_a_share():

@@ -86,6 +86,15 @@ def test_where_nothing_is_compared_the_run_fails():
     assert caveats(run(1), run(2)) == []
 
 
+def test_energies_that_nobody_measured_are_named():
+    """A gate on a model's joules may pass or fail; whoever reads it is told."""
+    a = run(1)
+    modelled = [
+        r.model_copy(update={"measurements": tuple(m.model_copy(update={"kind": "modelled"}) for m in r.measurements)}) for r in a.records
+    ]
+    assert caveats(replace(a, records=tuple(modelled)), a) == ["energy is modelled in some cases: nobody measured it"]
+
+
 def test_thresholds_are_read_with_the_place_of_what_is_wrong(tmp_path):
     """File, line, and the nearest name."""
     path = tmp_path / "gate.yaml"
