@@ -248,7 +248,7 @@ def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
         load_s: When the load began.
 
     Returns:
-        Null where the step is too small, or the ticks are too few, to tell.
+        Null where the step is too small, or the ticks are too few, to tell, and where the power rose before the load began.
     """
     level, _ = unwrap(sample, domain.wrap_j)
     steps = ticks(level)
@@ -270,7 +270,8 @@ def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
     lag_s = -intercept_j / power_w
     gradient = np.array([-lag_s / power_w, -1 / power_w])
     u_fit_s = scatter_j * float(np.sqrt(gradient @ covariance @ gradient))
-    return Lag(float(lag_s), float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12))))
+    lag = Lag(float(lag_s), float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12))))
+    return lag if lag.seconds > -max(LAG_KNOWN_S, 2 * lag.u_s) else None  # no counter is early: another load began
 
 
 def is_level(trace: Trace, start_s: float, end_s: float) -> bool:

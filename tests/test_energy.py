@@ -177,6 +177,11 @@ def test_without_a_step_nothing_is_said_of_the_lag():
     assert energy.lag_of(staircase(step(30, 150, 1.0), until_s=0.9), COUNTER, 1.0) is None
 
 
+def test_power_that_rose_before_the_load_began_is_another_load():
+    """No counter is early: nothing is said of its lag, so nothing is moved by it."""
+    assert energy.lag_of(staircase(step(30, 150, 0.95)), COUNTER, 1.0) is None
+
+
 def test_the_waits_of_a_shifted_load_are_paid_at_idle():
     """Energy of the load alone, and inferences of the load alone."""
     part_time = GAUGE.model_copy(update={"part_time": True})
