@@ -146,6 +146,9 @@ def test_a_run_is_found_by_name_or_path_and_a_wrong_one_is_a_sentence(tmp_path, 
     with pytest.raises(StoreError, match="no run") as caught:
         find_run(tmp_path, "nope")
     assert run.header.run_id in caught.value.hint
+    for impossible in ("x" * 5000, "a\0b"):
+        with pytest.raises(StoreError, match="no run"):
+            find_run(tmp_path, impossible)
 
 
 @pytest.mark.parametrize("name", ["a b/c", "../../etc", "...", "名前", "x" * 500])
