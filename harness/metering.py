@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from harness.meters import Log
 from harness.meters.clock import QUARTER_S, offset_text, to_unix
 from harness.schema import Domain, Finding, Floats, Measurement, Meter, MeterReading, Phase, Record, Sample, StoredRun
 from harness.store import read_completions
-from harness.validity import finding
+from harness.validity import ABSURD_W, finding
 
 RULES = ("trapezoid", "rectangle")
 GAIN = 0.01
@@ -89,7 +90,8 @@ def import_log(
     readings = tuple(_reading(run, record, meter.domain, shifted, log.period_s, doubts) for record in run.records)
     if not any(m.gross_j is not None for reading in readings for m in reading.measurements):
         raise MeterError(
-            f"{log.source} covers no phase of the run whole: {_spans_text(run, shifted)}", "check the zone and the clock offset"
+            f"{log.source} covers no phase of the run whole ({_commonest_reason(readings)}): {_spans_text(run, shifted)}",
+            "check its values, the zone and the clock offset",
         )
     return meter.model_copy(update={"readings": readings})
 
@@ -169,6 +171,12 @@ def _domain(log: Log, name: str, rule: str, *, simulated: bool) -> Domain:
 
 def _is_simulated(record: Record) -> bool:
     return any(m.kind == "simulated" for m in record.measurements)
+
+
+def _commonest_reason(readings: Sequence[MeterReading]) -> str:
+    """Of those why a phase has no energy."""
+    reasons = Counter(f.sentence.split(": ", 1)[1] for reading in readings for f in reading.findings if f.code == "meter_gap")
+    return reasons.most_common(1)[0][0] if reasons else "the run has no phases"
 
 
 def _spans_text(run: StoredRun, sample: Sample) -> str:
@@ -256,6 +264,10 @@ def _why_not(sample: Sample, phase: Phase, period_s: float) -> str | None:
         return f"the meter told nothing for {missing_s:.3g} s of its {phase.duration_s:.3g} s"
     if np.any(sample.value[inside] < 0):
         return "the meter reads below 0 W: is its clamp turned round?"
+    first, last = np.searchsorted(t_s, [phase.start_s, phase.end_s])
+    highest_w = float(np.max(sample.value[max(first - 1, 0) : last + 1]))  # the readings that bracket it count at its edges
+    if highest_w > ABSURD_W:
+        return f"the meter showed {highest_w:.4g} W, which cannot be"
     return None
 
 

@@ -116,6 +116,7 @@ def test_a_phase_without_the_meter_is_null_with_its_reason(tmp_path, run):
         (lambda t, w: "" if 3.5 < t < 4.5 else w, "told nothing for"),
         (lambda t, w: -w, "below 0 W"),
         (lambda t, w: 46.19, "one value all the while"),
+        (lambda t, w: 1e9 if abs(t - 5) < 0.06 else w, "1e+09 W, which cannot be"),
         (lambda t, w: w if t < 2.5 or t > 9.8 or abs(t - 6) < 0.06 else None, "lie inside its"),
     ],
 )

@@ -91,6 +91,11 @@ def test_what_is_blank_is_missing_and_what_is_torn_is_told(tmp_path):
         ("time,power a,power b\n1750075200,10,11\n1750075201,10,11\n", "several channels"),
         ("time,power_w\n2025-06-16T12:00:00,1\n2025-06-16T12:00:00Z,1\n", "some have none"),
         ("time,power_w\nx,1\nx,1\nx,1\n1750075200,1\n1750075201,1\n", None),
+        ("time,power_w\n1750075200,[N/A]\n1750075201,\n", "no reading of power_w"),
+        (
+            "time,power_w\n" + "".join(f"{1750075200 + t + lag:.3f},{w}\n" for t in range(9) for lag, w in ((0, 200 + t), (0.004, 33))),
+            "one column of several devices",
+        ),
     ],
 )
 def test_a_log_that_cannot_be_believed_is_a_sentence(tmp_path, text, match):
@@ -138,6 +143,28 @@ def test_summer_and_winter_differ_in_one_zone(tmp_path):
         read_log(path, timezone="Berlin/Europe")
     with pytest.raises(MeterError, match="a zone and an offset"):
         read_log(path, timezone="Europe/Berlin", utc_offset_s=0)
+
+
+def test_a_log_through_the_hour_that_occurs_twice_tells_which_by_its_order(tmp_path):
+    """In the zone the clock goes back once, and Unix time runs on; a step that the zone does not explain is still refused."""
+    path = written(tmp_path, "time,power_w\n2025-10-26 02:30:00,1\n2025-10-26 02:59:59,1\n2025-10-26 02:00:00,2\n2025-10-26 03:00:00,2\n")
+    assert np.diff(read_log(path, timezone="Europe/Berlin").sample.t_s).tolist() == [1799.0, 1.0, 3600.0]
+    path = written(tmp_path, "time,power_w\n2025-10-27 02:59:59,1\n2025-10-27 02:00:00,2\n2025-10-27 02:00:01,2\n")
+    with pytest.raises(MeterError, match="goes back in time") as caught:
+        read_log(path, timezone="Europe/Berlin")
+    assert "--timezone" not in caught.value.hint
+
+
+def test_a_log_redirected_by_powershell_is_read(tmp_path):
+    """UTF-16 with its byte order mark."""
+    path = tmp_path / "log.csv"
+    path.write_bytes("time,power_w\r\n1750075200,10\r\n1750075201,20\r\n".encode("utf-16"))
+    assert read_log(path).sample.value.tolist() == [10, 20]
+
+
+def test_the_range_of_powers_is_told(tmp_path):
+    """A unit, or a point of thousands, that was misread shows there."""
+    assert "powers from 0.2 to 0.21 W" in read_log(written(tmp_path, "time;power [mW]\n1750075200;200.000\n1750075201;210.000\n")).told
 
 
 def test_a_clock_set_back_by_the_end_of_daylight_saving(tmp_path):

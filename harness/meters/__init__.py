@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from harness.schema import Floats, Sample
 __all__ = ["FORMATS", "Log", "read_log"]
 
 FORMATS = ("auto", "csv", "mlperf", "nvidia-smi")
+TOGETHER = 0.05
+"""Of the time between two rounds: rows that are no further apart were read together."""
+LEAST_ROUNDS = 12
+"""Rows: fewer tell nothing of a rhythm."""
 UNREADABLE = 0.1
 """Share of rows that may be unreadable before the file is not believed."""
 
@@ -72,12 +77,13 @@ def read_log(
     if timezone is not None and utc_offset_s is not None:
         raise MeterError("a zone and an offset were given for one log", "give --timezone or --utc-offset")
     data = _content(path)
-    rows = _rows(path, data.decode("utf-8-sig", errors="replace"), format)
+    rows = _rows(path, _text(data), format)
     name = _channel(rows, channel)
     t_s, watts = rows.channels[name]
     if len(t_s) < 2:
         raise MeterError(f"{path.name} holds {len(t_s)} readings of {name}", "a log needs two at least")
-    t_s, watts = _forwards(t_s, watts, path.name)
+    if not rows.local or timezone is None:  # else its local times may go back where daylight saving ends
+        t_s, watts = _forwards(t_s, watts, path.name)
     offset_s = rows.utc_offset_s if utc_offset_s is None and timezone is None else utc_offset_s
     local = rows.local and timezone is None and offset_s is None
     told = rows.told if rows.local and offset_s == rows.utc_offset_s else [s for s in rows.told if s != rows.zone_told]
@@ -85,7 +91,13 @@ def read_log(
     if rows.local and not local:
         t_s = to_unix(t_s, timezone, offset_s)
         marks = dict(zip(marks, to_unix(np.array(list(marks.values())), timezone, offset_s).tolist(), strict=True))
-        t_s, watts = _forwards(t_s, watts, path.name)
+        t_s, watts = _forwards(t_s, watts, path.name, zoned=timezone is not None)
+    if not np.isfinite(watts).any():
+        raise MeterError(
+            f"no reading of {name} in {path.name} is a number", "the meter told nothing: choose another --channel, or log again"
+        )
+    _check_one_device(t_s, watts, path.name)
+    told = [*told, f"powers from {np.nanmin(watts):.4g} to {np.nanmax(watts):.4g} W"]
     return Log(Sample(t_s, t_s, watts), local, name, marks, tuple(told), path.name, hashlib.sha256(data).hexdigest())
 
 
@@ -94,6 +106,12 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise MeterError(f"{path} cannot be read: {error.strerror or error}", "give the file that the meter wrote") from None
+
+
+def _text(data: bytes) -> str:
+    """UTF-8, or what its byte order mark says: PowerShell redirects into UTF-16."""
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if utf16 else "utf-8-sig", errors="replace")
 
 
 def _rows(path: Path, text: str, format: str) -> Rows:
@@ -123,7 +141,7 @@ def _channel(rows: Rows, wanted: str | None) -> str:
     return chosen
 
 
-def _forwards(t_s: Floats, watts: Floats, name: str) -> tuple[Floats, Floats]:
+def _forwards(t_s: Floats, watts: Floats, name: str, *, zoned: bool = False) -> tuple[Floats, Floats]:
     """In time order: a log whose newest row comes first is turned round, one that goes back on its way is refused."""
     steps = np.diff(t_s)
     if np.all(steps <= 0) and np.any(steps < 0):
@@ -132,6 +150,19 @@ def _forwards(t_s: Floats, watts: Floats, name: str) -> tuple[Floats, Floats]:
     if len(back):
         raise MeterError(
             f"{name} goes back in time by {-steps[back[0]]:.6g} s after its reading number {back[0] + 1}",
-            "its clock was set, or daylight saving ended: cut the log there, or name the zone with --timezone",
+            "its clock was set: cut the log there"
+            if zoned
+            else "its clock was set, or daylight saving ended: cut the log there, or name the zone with --timezone",
         )
     return t_s, watts
+
+
+def _check_one_device(t_s: Floats, watts: Floats, name: str) -> None:
+    """Refuse a column that several devices share, such as nvidia-smi's of two cards without their index: rows come in rounds and differ within one."""
+    gaps_s, steps_w = np.diff(t_s), np.abs(np.diff(watts))
+    together = (gaps_s <= TOGETHER * np.quantile(gaps_s, 0.95)) & np.isfinite(steps_w)
+    if len(t_s) >= LEAST_ROUNDS and np.mean(together) > 0.3 and np.median(steps_w[together]) > 0.01 * np.nanmedian(np.abs(watts)):
+        raise MeterError(
+            f"{name} holds several readings at nearly the same time that differ: one column of several devices",
+            "log each alone, or with a column that tells them apart (nvidia-smi: index)",
+        )

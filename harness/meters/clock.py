@@ -57,18 +57,27 @@ def to_unix(local_s: Floats, timezone: str | None = None, utc_offset_s: float | 
     """Local clock readings as Unix time.
 
     Args:
-        local_s: Clock readings, counted as if they were UTC, s.
+        local_s: Clock readings in the order of the log, counted as if they were UTC, s. Where they go back once, those behind it are taken
+            for the second pass of an hour that occurs twice.
         timezone: The zone's name; null: `utc_offset_s` holds.
         utc_offset_s: Local time less UTC, s.
 
     Raises:
-        MeterError: No such zone, or a time that occurs twice or never there, because daylight saving begins or ends.
+        MeterError: No such zone, or a time that never occurs there, or twice and the log does not tell which, because daylight saving begins or ends.
     """
     if timezone is None:
         assert utc_offset_s is not None
         return local_s - utc_offset_s
+    back = np.flatnonzero(np.diff(local_s) < 0)
+    if len(back) == 1:
+        return np.concatenate([_in_zone(part, timezone, fold) for fold, part in enumerate(np.split(local_s, back + 1))])
+    return _in_zone(local_s, timezone)
+
+
+def _in_zone(local_s: Floats, timezone: str, fold: int | None = None) -> Floats:
+    """Unix time; `fold` says which pass of a time that occurs twice, null refuses it."""
     quarters, which = np.unique(np.floor(local_s / QUARTER_S), return_inverse=True)
-    offsets_s: Floats = np.array([_offset_s(q * QUARTER_S, timezone) for q in quarters])
+    offsets_s: Floats = np.array([_offset_s(q * QUARTER_S, timezone, fold) for q in quarters])
     return local_s - offsets_s[which]
 
 
@@ -136,8 +145,8 @@ def _seconds(moment: datetime | None) -> float:
     return moment.timestamp() if moment.tzinfo else (moment - EPOCH).total_seconds()
 
 
-def _offset_s(local_s: float, timezone: str) -> float:
-    """Local time less UTC in the quarter hour that begins at `local_s`."""
+def _offset_s(local_s: float, timezone: str, fold: int | None) -> float:
+    """Local time less UTC in the quarter hour that begins at `local_s`; `fold` as in `_in_zone`."""
     from zoneinfo import ZoneInfo
 
     try:
@@ -147,6 +156,8 @@ def _offset_s(local_s: float, timezone: str) -> float:
     moment = datetime.fromtimestamp(local_s, UTC).replace(tzinfo=zone)
     first, second = (moment.replace(fold=fold).utcoffset() for fold in (0, 1))
     assert first is not None and second is not None
+    if first > second and fold is not None:
+        return (first, second)[fold].total_seconds()
     if first != second:
         what = "occurs twice: daylight saving ends" if first > second else "does not exist: daylight saving begins"
         raise MeterError(
