@@ -202,19 +202,25 @@ def _record(line: bytes) -> Record:
 
 def _lean(record: Record) -> Record:
     """Without each noun's own set of the fields that were given, which nobody asks a record for: half of its memory."""
-    for noun in (record, *record.phases, *record.measurements):
-        object.__setattr__(noun, "__pydantic_fields_set__", WHOLE)
+    single = (record.latency, record.quality, record.artifact, record.artifact.facts if record.artifact else None)
+    for noun in (record, *record.phases, *record.measurements, *record.kernels, *record.warnings, *single):
+        if noun:
+            object.__setattr__(noun, "__pydantic_fields_set__", WHOLE)
     return record
 
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Nothing that is read is garbage: looking for some among ever more records takes longer than reading them."""
+    """Nothing that is read is garbage, and no record is part of a circle: looking for one among ever more records takes longer than reading them.
+
+    What there is by then is frozen: else the first collection after it would go through every record.
+    """
     on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if on:
             gc.enable()
 

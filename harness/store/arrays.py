@@ -16,6 +16,8 @@ import numpy as np
 from harness.errors import StoreError
 from harness.schema import Answers, Record, Sample, StoredRun, Trace
 
+SILENT = Answers()
+"""Of a case that left none."""
 SAMPLE_SHAPE = b"sample_shape"
 """Where the metadata of kept outputs hold the shape of one sample, as JSON."""
 
@@ -65,7 +67,7 @@ def with_answers(run: StoredRun) -> StoredRun:
     answers: dict[str, Answers] = {}
     for record in sorted((r for r in run.records if r.case_id and r.status == "ok"), key=lambda r: (r.repetition, r.attempt)):
         assert record.case_id
-        found = answers.setdefault(record.case_id, Answers())
+        found = answers.setdefault(record.case_id, SILENT)
         if there and not (found.per_sample.size and found.outputs.size):
             per_sample = found.per_sample if found.per_sample.size else _read_per_sample(run, record, there)
             outputs = found.outputs if found.outputs.size else _read_outputs(run, record, there)
