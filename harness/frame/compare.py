@@ -29,10 +29,11 @@ def against(result: Result, baseline: Result | None) -> Row:
     row: Row = {}
     if result.scope == baseline.scope and result.kind == baseline.kind and min(result.energies + baseline.energies, default=0) > 0:
         row |= _ratio("energy", result, result.energies, baseline.energies, _offset(result, baseline))
-    return row | _ratio("latency", result, _p50s(result), _p50s(baseline), 0.0)
+    return row | _ratio("latency", result, p50s(result), p50s(baseline), 0.0)
 
 
-def _p50s(result: Result) -> list[float]:
+def p50s(result: Result) -> list[float]:
+    """The median latency of each launch that has one, s."""
     return [r.latency.p50_s for r in result.ok if r.latency and r.latency.p50_s > 0]
 
 
