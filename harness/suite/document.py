@@ -13,6 +13,7 @@ from harness.errors import SuiteError
 MAX_BYTES = 2**20
 MAX_NODES = 20_000
 MAX_DEPTH = 40
+MAX_SENTENCE = 600
 
 Place = tuple[str | int, ...]
 
@@ -42,6 +43,8 @@ class Document:
         known = tuple(place)
         while known and known not in self.lines:
             known = known[:-1]
+        if len(sentence) > MAX_SENTENCE:  # it quotes what the user wrote
+            sentence = f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 2 :]}"
         self.problems.append(f"{self.path}:{self.lines.get(known, 1)}: {sentence}")
 
     def check(self) -> None:
@@ -121,6 +124,8 @@ def _parse(path: Path, text: str) -> Any:
         raise SuiteError(
             f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", "mend that line; nothing was built"
         ) from None
+    except KeyError:  # ruamel looks its rules up by the version
+        raise SuiteError(f"{path}:1: not valid YAML: it asks for a version other than 1.1 and 1.2", "leave out the line `%YAML`") from None
     except (YAMLError, ValueError, RecursionError, AttributeError, TypeError) as error:
         sentence = (
             "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0] if str(error) else type(error).__name__
