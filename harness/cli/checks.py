@@ -25,16 +25,16 @@ def gate(
     """Say whether a run became worse than another beyond noise; exit 1 with the failing rows."""
     from harness.decide import gate as gating
     from harness.report import verdicts
-    from harness.store import write_atomically
+    from harness.store import write_output
 
     limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
     now, before = read_stored(run, results), read_stored(against, results)
     found, said = gating.gate(now, before, limits), gating.caveats(now, before)
     name = f"{now.header.run_id} against {before.header.run_id}"
     if junit:
-        write_atomically(junit, verdicts.junit(found, said, name))
+        write_output(junit, verdicts.junit(found, said, name))
     if markdown:
-        write_atomically(markdown, verdicts.summary(found, said, name))
+        write_output(markdown, verdicts.summary(found, said, name))
     for sentence in said:
         print(f"warning: {sentence}", file=sys.stderr)
     for verdict in found:

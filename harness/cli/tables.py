@@ -199,6 +199,6 @@ def _write(
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         return
-    from harness.store import write_atomically
+    from harness.store import write_output
 
-    write_atomically(output, data)
+    write_output(output, data)

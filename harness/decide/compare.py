@@ -161,7 +161,7 @@ def _tested(
     d, u_d, nu = log_ratio(values, others, u or 0.0)
     nan = float("nan")
     if u is None or not u_d > 0:
-        why = why or "fewer than two launches"
+        why = why or ("its launches do not scatter" if u_d == 0 else "fewer than two launches")
         return Compared(result.case.case_id, k, quantity, Interval(float(np.exp(d)), nan, nan), None, why, kind), None
     from scipy.special import stdtrit
 
