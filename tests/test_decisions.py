@@ -233,7 +233,7 @@ def test_a_file_that_cannot_be_written_is_a_sentence(harness, results, tmp_path)
     assert harness("export", "base", "--output", "link").returncode == 0
     assert (tmp_path / "link").is_symlink() and "dense" in (tmp_path / "target").read_text()
     os.mkfifo(tmp_path / "pipe")
-    reader = os.open(tmp_path / "pipe", os.O_RDWR)
+    reader = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)
     assert harness("export", "base", "--output", "pipe").returncode == 0
     assert b"dense" in os.read(reader, 100_000) and (tmp_path / "pipe").is_fifo()
     os.close(reader)
@@ -253,6 +253,16 @@ def test_select_takes_the_cheapest_that_keeps_the_limits(harness, results):
     assert "no answer  no case is shown to keep every limit" in done.stdout
     assert "nearest    int8" in done.stdout and "energy 500 µJ" in done.stdout and "at most 400 µJ is asked" in done.stdout
     assert "choice" not in done.stdout
+
+
+def test_the_life_of_a_battery_has_the_interval_of_the_power(harness, results):
+    """By hand: 20 W idle and 3.6 J at 100/s, 10 a second: 20 + (3.6 - 0.2) x 10 = 54 W, 100 Wh last 1.852 h; a gain of 5 %: exp(0.098) up and down."""
+    keep(exact(3.6, 20.0, 0.05), results, "run-a")
+    said = harness("select", "run-a", "--battery-wh", "100", "--rate", "10").stdout
+    assert "battery    1.85 ± 0.18 h of 100 Wh at 10.0 inferences/s: 54.0 ± 5.3 W of package alone" in said
+    keep(exact(3.6, 20.0, None), results, "run-b")
+    said = harness("select", "run-b", "--battery-wh", "100", "--rate", "10").stdout
+    assert "battery    1.852 ± 0 h of 100 Wh" in said and "repeatability only" in said
 
 
 @pytest.mark.parametrize(
