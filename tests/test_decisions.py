@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -294,3 +296,41 @@ def test_the_report_is_of_the_objectives_asked_for(harness, results):
     assert "scatter of window_s is not known" in harness("report", "run-a", "--objective", "energy", "--objective", "window_s:min").stderr
     is_a_sentence(harness("report", "run-a", "--objective", "energy", "--objective", "macs"), 2, "no direction", "macs:min")
     is_a_sentence(harness("report", "run-a", "--objective", "enery"), 2, "did you mean 'energy")
+
+
+def history(harness, *runs: str) -> list[dict[str, str]]:
+    done = harness("history", CELLS[0].case_id, *runs, "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    return list(csv.DictReader(io.StringIO(done.stdout)))
+
+
+def later(run: StoredRun, day: int) -> StoredRun:
+    return replace(run, header=run.header.model_copy(update={"started_utc": f"2026-02-{day:02}T10:00:00+00:00"}))
+
+
+def test_the_history_says_whether_a_run_differs_from_the_one_before(harness, results):
+    """On one machine 8 % more is worse, less again is better; the first run has no verdict, another kind none either; latency has its own."""
+    keep(later(measured(), 1), results, "run-1")
+    keep(later(measured(factor={CELLS[0].case_id: 1.08}), 2), results, "run-2")
+    keep(later(measured(latency_s=50e-6), 3), results, "run-3")
+    keep(later(measured(found=MODELLED[:1]), 4), results, "run-4")
+    rows = history(harness, "run-1", "run-2", "run-3", "run-4")
+    assert [row["energy_change"] for row in rows] == ["", "worse", "better", ""]
+    assert [row["energy_vs_previous"] for row in rows][::3] == ["", ""]
+    assert float(rows[1]["energy_vs_previous"]) == pytest.approx(1.08)
+    assert float(rows[1]["energy_vs_previous_low"]) > 1.05
+    assert [row["latency_change"] for row in rows] == ["", "same", "worse", "better"]
+    shown = [line for line in harness("history", CELLS[0].case_id).stdout.splitlines() if line.startswith("|")]
+    assert "energy_change" in shown[0] and "worse" in shown[3] and "1.080 ±" in shown[3]
+
+
+def test_between_machines_the_history_holds_both_gains(harness, results):
+    """8 % more on another machine is not separated: each sensor's gain is known to 5 %; one that is not known gives no ratio."""
+    keep(later(measured(), 1), results, "run-1")
+    keep(later(measured(factor={CELLS[0].case_id: 1.08}), 2), results, "run-2", "box-2")
+    unknown = (COUNTERS[0].model_copy(update={"gain": None}),)
+    keep(later(measured(found=unknown), 3), results, "run-3")
+    rows = history(harness, "run-1", "run-2", "run-3")
+    assert [row["energy_change"] for row in rows] == ["", "not separated", ""]
+    assert float(rows[1]["energy_vs_previous_low"]) < 1 < float(rows[1]["energy_vs_previous_high"])
+    assert rows[2]["energy_vs_previous"] == ""

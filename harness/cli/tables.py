@@ -120,7 +120,10 @@ def history(
     _write(stored, table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output)
 
 
-HISTORY = "started_utc,run_id,host,status,quality,latency_p50_s,energy_j,energy_kind,energy_scope,changed"
+HISTORY = (
+    "started_utc,run_id,host,status,quality,latency_p50_s,latency_change,energy_j,energy_vs_previous,energy_change,"
+    "energy_kind,energy_scope,changed"
+)
 """What a person reads of it; the raw formats have all."""
 
 

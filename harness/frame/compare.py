@@ -28,7 +28,7 @@ def against(result: Result, baseline: Result | None) -> Row:
         return {}
     row: Row = {}
     if result.scope == baseline.scope and result.kind == baseline.kind and min(result.energies + baseline.energies, default=0) > 0:
-        row |= _ratio("energy", result, result.energies, baseline.energies, _offset(result, baseline))
+        row |= _ratio("energy", result, result.energies, baseline.energies, shared_offset(result, baseline))
     return row | _ratio("latency", result, p50s(result), p50s(baseline), 0.0)
 
 
@@ -46,7 +46,7 @@ def _ratio(name: str, result: Result, values: Sequence[float], baseline: Sequenc
     return {f"{name}_vs_baseline": ratio.value, f"{name}_vs_baseline_low": low, f"{name}_vs_baseline_high": high}
 
 
-def _offset(result: Result, baseline: Result) -> float:
+def shared_offset(result: Result, baseline: Result) -> float:
     """What the offset of the sensors adds to the uncertainty of the energy ratio."""
     watts = offset_w(result) or 0.0
     powers = [_power_w(each) for each in (result, baseline)]
