@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_manifest, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_manifest, read_stored, tell, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,9 +45,7 @@ def report(
     objectives = parse(objective or [])
     for each in objectives:
         if not separates(each):
-            print(
-                f"warning: the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates", file=sys.stderr
-            )
+            warn(f"the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates")
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
         tables = frame.tables([run], objectives)
@@ -56,7 +54,7 @@ def report(
         found, references = fronts(tables["cases"], objectives, kept)
         if references != kept:
             write_references(folder, references)
-        print(write(run, tables, objectives=objectives))
+        tell(str(write(run, tables, objectives=objectives)))
         keep_manifest(folder, *(["fronts.json"] if references != kept else []))
         for each_front in found:
             print("\n".join(lines(each_front, objectives)))
@@ -111,7 +109,7 @@ def history(
     chosen = _case(case, frame.case_ids(stored))
     without = [run.header.run_id for run in stored if chosen not in frame.case_ids([run])]
     if without and runs:
-        print(f"warning: {chosen} did not run in {', '.join(without)}", file=sys.stderr)
+        warn(f"{chosen} did not run in {', '.join(without)}")
     stored = [run for run in stored if run.header.run_id not in without]
     table = frame.history(stored, chosen)
     _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
