@@ -3,48 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from harness.cli import _guarded
 from tests import factories, tiny
 
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
-
-
-@pytest.fixture
-def environment(tmp_path):
-    """A cache, a lock and a results folder of the test's own."""
-    return {
-        **os.environ,
-        "HARNESS_CACHE": str(tmp_path / "cache"),
-        "TMPDIR": str(tmp_path),
-        "HARNESS_RESULTS": str(tmp_path / "results"),
-        "COLUMNS": "120",
-    }
-
-
-@pytest.fixture
-def harness(tmp_path, environment, monkeypatch, capsys):
-    """Run the command in a folder of its own; in this process, since an interpreter for each costs more than what it runs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        capsys.readouterr()
-        code = _guarded([str(argument) for argument in arguments], debug=False)
-        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
-
-    return call
 
 
 def is_a_sentence(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

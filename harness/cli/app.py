@@ -38,7 +38,7 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
 
     run = with_answers(with_meters(read_run(find_run(results, name))))
     for problem in run.problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        warn(problem)
     if calibrated:
         from harness.calibrate import apply, kept
 
@@ -69,6 +69,24 @@ def checked_window(window_s: float) -> float:
     return window_s
 
 
+def tell(line: str) -> None:
+    """A line of the answer; whatever stranger's text is in it, a terminal shows it and obeys nothing."""
+    print(_shown(line))
+
+
+def warn(sentence: str) -> None:
+    """Something that the user must know and that stops nothing."""
+    print(_shown(f"warning: {sentence}"), file=sys.stderr)
+
+
 def complain(what: str, hint: str = "") -> None:
     """An error, in a sentence, and what to do about it."""
-    print(f"error: {what}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+    print("\n".join(map(_shown, f"error: {what}".split("\n") + ([f"  {hint}"] if hint else []))), file=sys.stderr)
+
+
+def _shown(line: str) -> str:
+    if line.isascii() and line.isprintable():  # as almost always: without loading what escapes the rest
+        return line
+    from harness.report.text import plain
+
+    return plain(line)

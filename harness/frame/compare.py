@@ -28,11 +28,12 @@ def against(result: Result, baseline: Result | None) -> Row:
         return {}
     row: Row = {}
     if result.scope == baseline.scope and result.kind == baseline.kind and min(result.energies + baseline.energies, default=0) > 0:
-        row |= _ratio("energy", result, result.energies, baseline.energies, _offset(result, baseline))
-    return row | _ratio("latency", result, _p50s(result), _p50s(baseline), 0.0)
+        row |= _ratio("energy", result, result.energies, baseline.energies, shared_offset(result, baseline))
+    return row | _ratio("latency", result, p50s(result), p50s(baseline), 0.0)
 
 
-def _p50s(result: Result) -> list[float]:
+def p50s(result: Result) -> list[float]:
+    """The median latency of each launch that has one, s."""
     return [r.latency.p50_s for r in result.ok if r.latency and r.latency.p50_s > 0]
 
 
@@ -45,7 +46,7 @@ def _ratio(name: str, result: Result, values: Sequence[float], baseline: Sequenc
     return {f"{name}_vs_baseline": ratio.value, f"{name}_vs_baseline_low": low, f"{name}_vs_baseline_high": high}
 
 
-def _offset(result: Result, baseline: Result) -> float:
+def shared_offset(result: Result, baseline: Result) -> float:
     """What the offset of the sensors adds to the uncertainty of the energy ratio."""
     watts = offset_w(result) or 0.0
     powers = [_power_w(each) for each in (result, baseline)]

@@ -29,6 +29,12 @@ def terms(result: Result) -> Terms:
     )
 
 
+def gain(result: Result) -> float | None:
+    """Relative standard uncertainty of the gain of the scope's sum; null where that of a domain is not known, as of a model."""
+    u_gain_j = _gain_j(result)
+    return None if u_gain_j is None or not result.energies else u_gain_j / float(np.mean(result.energies))
+
+
 def offset_w(result: Result) -> float | None:
     """Standard uncertainty of the offset of the sensors in the scope, W; null where none is known."""
     offsets = _offsets_w(result)

@@ -126,7 +126,7 @@ def _html(cells: Cells, notes: Sequence[str]) -> str:
     )
     headings, lines = cells
     return environment.get_template("table.html.j2").render(
-        headings=headings,
+        headings=[text.plain(heading) for heading in headings],
         lines=[[text.plain(cell) for cell in line] for line in lines],
         numeric=[not left for left in left_of(*cells)],
         notes=[text.plain(note) for note in notes],

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Record, References, StoredRun, Trace
 from harness.store.arrays import read_completions, read_trace, stem_of, trace_columns, with_answers, write_outputs, write_table
-from harness.store.files import migrate, trouble, write_atomically
+from harness.store.files import migrate, trouble, write_atomically, write_output
 from harness.store.meters import read_meter_sample, read_meters, with_meters, write_meter
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "with_meters",
     "write_atomically",
     "write_meter",
+    "write_output",
     "write_references",
 ]
 
