@@ -138,7 +138,8 @@ def _wraps(t_s: Floats, step_j: Floats, wrap_j: float) -> NDArray[np.bool_]:
     candidate = step_j < -wrap_j / 2
     gained_j = np.where(candidate, step_j + wrap_j, np.maximum(step_j, 0.0))
     mean_w = np.sum(gained_j) / (t_s[-1] - t_s[0])
-    return candidate & (gained_j <= SURGE * mean_w * (np.diff(t_s, prepend=t_s[:1]) + SLOWEST_TICK_S))
+    most_j = SURGE * mean_w * (np.diff(t_s, prepend=t_s[:1]) + SLOWEST_TICK_S)
+    return np.asarray(candidate & (gained_j <= most_j))
 
 
 def ticks(sample: Sample) -> Ticks:

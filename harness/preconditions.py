@@ -10,7 +10,6 @@ from pathlib import Path
 from harness.errors import StoreError, SuiteError
 from harness.schema import PROFILES, Domain, Environment, Model, Profile, StoredRun
 
-
 PROBE_SLACK = 0.02
 """By how much two probes of one counter may differ: the length that one names holds before the next."""
 
