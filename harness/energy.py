@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.schema import Domain, Floats, Measurement, Sample, Trace
 
@@ -26,6 +27,8 @@ LAG_WATCH_S = 1.0
 LAG_TICKS = 6
 LAG_KNOWN_S = 0.005
 """A lag that is not known to this is not corrected."""
+SURGE, SLOWEST_TICK_S = 10.0, 0.25
+"""No two readings of a counter are further apart than this many times the mean power over the time between them and its longest update period."""
 SAME_S = 1e-6
 """Two ticks are never so close: a stored edge is found again within this."""
 EDGE_TICKS = 10
@@ -122,10 +125,21 @@ def unwrap(sample: Sample, wrap_j: float | None) -> tuple[Sample, Floats]:
     sample = sample.finite()
     step = np.diff(sample.value, prepend=sample.value[:1])
     back = step < 0
-    # A wrap loses less than half the range: a larger loss means that the counter began anew.
-    wrapped = back & (step < -wrap_j / 2) if wrap_j else np.zeros_like(back)
+    wrapped = _wraps(sample.t_s, step, wrap_j) if wrap_j and np.any(back) else np.zeros_like(back)
     value = sample.value + np.cumsum(wrapped) * (wrap_j or 0.0)
     return Sample(sample.start_s, sample.end_s, value), sample.t_s[back & ~wrapped]
+
+
+def _wraps(t_s: Floats, step_j: Floats, wrap_j: float) -> NDArray[np.bool_]:
+    """Which backward steps are wraps: more than half the range is lost, and what would then have been drawn is no surge.
+
+    A counter that began anew high in its range also loses more than half of it, but the rest of the range was not drawn in that moment.
+    """
+    candidate = step_j < -wrap_j / 2
+    gained_j = np.where(candidate, step_j + wrap_j, np.maximum(step_j, 0.0))
+    mean_w = np.sum(gained_j) / (t_s[-1] - t_s[0])
+    most_j = SURGE * mean_w * (np.diff(t_s, prepend=t_s[:1]) + SLOWEST_TICK_S)
+    return np.asarray(candidate & (gained_j <= most_j))
 
 
 def ticks(sample: Sample) -> Ticks:

@@ -11,6 +11,8 @@ from harness.analysis.kernels import share_of
 from harness.schema import Domain, Finding, Floats, Kernel, Measurement, Trace
 
 DISAGREE = 0.05
+STILL_S, STILL_TICKS = 1.0, 10
+"""A counter that ticked and then does not for so long is stuck: no device draws nothing."""
 UNSTABLE_IDLE = 0.02
 FOREIGN_CORES = 0.1
 FOREIGN_GPU = 0.05
@@ -43,7 +45,7 @@ CODES: dict[str, Code] = {
     "window_not_bracketed": Code("no reading of {domain} brackets the window", "run again; that would be extrapolation", invalid=True),
     "too_few_samples": Code("the window holds {n} readings of {domain}", "lengthen the window: a longer profile", invalid=True),
     "sensor_stuck": Code(
-        "{domain} showed one value throughout while {what} moved",
+        "{domain} showed one value {how}",
         "restart the driver or the meter; this reading is not the power",
         invalid=True,
     ),
@@ -178,7 +180,7 @@ def _of_domain(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding
     """What is wrong with one domain's window; the gravest alone where there is no number."""
     moved = _stuck_while(trace, domain)
     if moved:
-        yield finding("sensor_stuck", domain=domain.name, what=moved)
+        yield finding("sensor_stuck", domain=domain.name, how=f"throughout while {moved} moved")
     elif m.gross_j is None:
         yield _why_missing(trace, domain, m)
     else:
@@ -193,8 +195,12 @@ def _why_missing(trace: Trace, domain: Domain, m: Measurement) -> Finding:
         return finding("sensor_failed", domain=domain.name, why=trace.failures[domain.name].splitlines()[0])
     if domain.quantity != "energy":
         return finding("window_not_bracketed", domain=domain.name)
-    inside = sample.value[(sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)]
-    backwards = bool(np.any(np.diff(inside) < -(domain.wrap_j or 0.0) * 1e-9)) if len(inside) else False
+    inside = (sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)
+    steps = np.diff(sample.value[inside])
+    still_s = m.end_s - float(sample.t_s[inside][1:][steps != 0][-1]) if np.any(steps) else 0.0
+    if still_s > max(STILL_S, STILL_TICKS * (domain.update_period_s or 0.0)):
+        return finding("sensor_stuck", domain=domain.name, how=f"for the last {still_s:.1f} s of the window")
+    backwards = bool(np.any(steps < -(domain.wrap_j or 0.0) * 1e-9))
     return finding("counter_reset" if backwards else "no_clean_tick", domain=domain.name)
 
 
@@ -239,8 +245,8 @@ def _stuck_while(trace: Trace, domain: Domain) -> str | None:
 
 
 def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:
-    """A measured idle power that differs before and after."""
-    for name in dict.fromkeys(m.domain for m in measurements if m.kind in MEASURED and m.gain is not None):
+    """A measured idle power that differs before and after; a rail with a counter is judged by that alone."""
+    for name in dict.fromkeys(m.domain for m in measurements if m.kind in MEASURED and m.gain is not None and m.counter is None):
         powers = [m.gross_j / (m.end_s - m.start_s) for m in measurements if m.domain == name and m.phase == "idle" and m.gross_j]
         if len(powers) == 2 and abs(powers[1] / powers[0] - 1) > UNSTABLE_IDLE:
             yield finding("unstable_idle", domain=name, before_w=powers[0], after_w=powers[1])

@@ -93,6 +93,14 @@ def test_a_reset_inside_the_window_leaves_no_number():
     assert one(COUNTER, sampled(sample.t_s, value), steady(2.2, 3.0)).gross_j == pytest.approx(80, abs=11)
 
 
+def test_a_reset_high_in_the_range_is_no_wrap():
+    """The rest of the range, 5,536 J here, was not drawn between two readings."""
+    sample = staircase(lambda t: 60_000 + 100 * t)
+    value = np.where(sample.t_s > 2.0, sample.value - sample.value[sample.t_s <= 2.0][-1], sample.value)
+    found = one(COUNTER.model_copy(update={"wrap_j": 65536.0}), sampled(sample.t_s, value), steady(0.5, 3.0))
+    assert (found.gross_j, found.kind) == (None, "absent")
+
+
 def test_a_counter_that_never_ticks_leaves_no_number():
     """A stuck counter is not 0 J."""
     assert one(COUNTER, staircase(lambda t: 0 * t + 5), steady(0.5, 3.0)).gross_j is None

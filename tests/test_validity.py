@@ -88,6 +88,7 @@ def test_a_stuck_counter_is_told_from_one_that_merely_did_not_tick():
     """While the load came and went it showed one value."""
     assert codes(trace(COUNTER, np.full(len(T_S), 5.0)), measured(joules=None)) == {"sensor_stuck": True}
     assert codes(trace(COUNTER, 100 * T_S), measured(joules=None)) == {"no_clean_tick": True}
+    assert codes(trace(COUNTER, 100 * np.minimum(T_S, 3.0)), measured(joules=None)) == {"sensor_stuck": True}
     back = np.where(T_S > 3.5, 100 * T_S - 340, 100 * T_S)
     assert codes(trace(COUNTER, back), measured(joules=None)) == {"counter_reset": True}
 

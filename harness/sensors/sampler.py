@@ -25,6 +25,8 @@ CLEAN_GAP_S = 0.002
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
 KEEP_PERIOD_S = 1.0
+TRIES = 3
+"""One read that fails does not take a counter out of an edge."""
 BATCH_S = 0.01
 """What is due so soon is read at once: waking up costs more than reading."""
 
@@ -39,6 +41,7 @@ class Stream:
         self.due_s = 0.0
         self.failure: str | None = None
         self._start, self._end, self._value = array("d"), array("d"), array("d")
+        self._last = (float("nan"), float("nan"))
         self._kept = 0
 
     def read(self) -> float:
@@ -55,12 +58,24 @@ class Stream:
         self._start.append(start)
         self._end.append(time.monotonic())
         self._value.append(value)
+        if np.isfinite(value):
+            self._last = ((start + self._end[-1]) / 2, value)
         self.due_s = start + self.period_s
         return value
 
     def last(self) -> tuple[float, float]:
-        """(middle of the read, value) of the newest reading; NaN before the first."""
-        return ((self._start[-1] + self._end[-1]) / 2, self._value[-1]) if self._value else (float("nan"), float("nan"))
+        """(middle of the read, value) of the newest reading that did not fail; NaN before the first."""
+        return self._last
+
+    @property
+    def ticks_cleanly(self) -> bool:
+        """Whether it is a counter, and its latest reads were not all too slow to bracket a tick: it would keep the others from theirs."""
+        latest = zip(self._start[-TRIES:], self._end[-TRIES:], strict=True)
+        return self.domain.quantity == "energy" and min((end - start for start, end in latest), default=0.0) <= CLEAN_GAP_S
+
+    def answers(self) -> bool:
+        """Whether a read succeeds now, or after another try."""
+        return any(np.isfinite(self.read()) for _ in range(TRIES))
 
     def sample(self) -> Sample:
         """Everything so far, as arrays."""
@@ -130,7 +145,7 @@ class Sampler:
         """
         reached = threading.Event()
         with self._lock:
-            self._pending = {s: ticks for s in self._streams if s.domain.quantity == "energy" and np.isfinite(s.read())}
+            self._pending = {s: ticks for s in self._streams if s.ticks_cleanly and s.answers()}
             self._reached = reached
         if not self._pending:
             reached.set()
@@ -178,7 +193,7 @@ class Sampler:
         """Read each counter that still owes a tick, or every one that is watched closely."""
         with self._lock:
             closely = time.monotonic() < self._close_until_s
-            for stream in [s for s in self._streams if s.domain.quantity == "energy"] if closely else list(self._pending):
+            for stream in [s for s in self._streams if s.ticks_cleanly] if closely else list(self._pending):
                 before, old = stream.last()
                 new = stream.read()
                 ticked = new != old and np.isfinite(new) and np.isfinite(old) and stream.last()[0] - before <= CLEAN_GAP_S
