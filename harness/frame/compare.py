@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.analysis.chance import p_front
 from harness.analysis.pareto import Objective as Estimates
-from harness.analysis.pareto import PairedObjective, dominated, groups, p_front
+from harness.analysis.pareto import PairedObjective, dominated, groups
 from harness.analysis.ratio import log_welch, offset_term
 from harness.frame.objectives import EXACT, margin, separates, value
 from harness.frame.results import AGREEMENT, Result, known
