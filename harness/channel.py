@@ -13,7 +13,7 @@
     mark {name: quality, t_s} ...    ->
     result {...}                     ->     samples idle again, model still loaded
                                      <-     profile          in the first repetition alone, when all has been measured
-    kernels {kernels, reason}        ->
+    kernels {kernels, reason, stored} ->
                                      <-     close            or end of file: the child exits
 
 A build says hello, marks and result alone. Times are CLOCK_MONOTONIC, which both processes share.

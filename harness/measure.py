@@ -22,6 +22,7 @@ from harness.errors import EngineError
 from harness.formats.inputs import positions
 from harness.formats.reading import first_line
 from harness.formats.shapes import fit_shape
+from harness.formats.stored import stored_types
 from harness.scenario import SCENARIOS, Completions, shifted
 from harness.schema import Kernel
 from harness.workloads.data import batches, load_array
@@ -43,7 +44,7 @@ def main() -> None:
     channel, task = Parent.from_argv()
     profiles: list[Profile] = []
     channel.send("result", **outcome(lambda: measure(channel, task, profiles.append), task["memory_bytes"]))
-    channel.leave(lambda: profiled(profiles[0]))
+    channel.leave(lambda: {**profiled(profiles[0]), "stored": stored(task["artifact"])})
 
 
 Profile = Callable[[], Sequence[Kernel]]
@@ -99,6 +100,15 @@ def profiled(profile: Profile) -> Mapping[str, Any]:
         return {"kernels": [kernel.model_dump() for kernel in profile()]}
     except Exception as error:
         return {"kernels": [], "reason": f"{type(error).__name__}: {first_line(error)}"}
+
+
+def stored(artifact: Mapping[str, str]) -> list[str] | None:
+    """The types of the numbers that the artifact stores, whatever its engine says; null where they are not known."""
+    try:
+        types = stored_types(Path(artifact["path"]), artifact["format"])
+    except EngineError:
+        return None
+    return None if types is None else sorted(types)
 
 
 def open_session(task: dict[str, Any]) -> Session:

@@ -81,7 +81,7 @@ def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memo
         environment=engine.environment(load),
         simulated=engine.spec.simulated,
         artifact=artifact,
-        precision=_promised(case),
+        precision=None if engine.spec.simulated else _promised(case),
     )
 
 
@@ -105,7 +105,7 @@ def null_order() -> tuple[Task, Order]:
 
 
 def _promised(case: Case) -> str | None:
-    """What the last step that promises a precision promises; a test double keeps no promise and breaks none."""
+    """What the last step that promises a precision promises."""
     promised = [plugins.load("variants", step.recipe).spec.precision for step in case.steps]
     return next((precision for precision in reversed(promised) if precision), None)
 

@@ -130,6 +130,7 @@ class _Repetition:
         self.ready: Message = {}
         self.findings: list[Finding] = []
         self.kernels: tuple[Kernel, ...] = ()
+        self.stored: Sequence[str] | None = None
 
     def run(self) -> Outcome:
         """The whole of it; the child is gone afterwards."""
@@ -200,7 +201,7 @@ class _Repetition:
         facts = self.ready.setdefault("facts", {})
         try:
             said = self._await("kernels", PROFILE_PATIENCE_S + self._query_patience_s())
-            self.kernels = tuple(Kernel(**kernel) for kernel in said["kernels"])
+            self.kernels, self.stored = tuple(Kernel(**kernel) for kernel in said["kernels"]), said.get("stored")
             facts.update({"precision_told": self.ready.get("precision")} if self.kernels else {})
             facts.update({"profile_failed": said["reason"]} if said.get("reason") else {})
         except (LostError, EOFError, WorkerError, ValueError) as error:
@@ -360,7 +361,9 @@ class _Repetition:
             )
         precision = analysis_kernels.precision_of(self.kernels) or self.ready.get("precision")
         if status == "ok":
-            self.findings += validity.examine_precision(self.order.precision, precision, self.kernels)
+            self.findings += validity.examine_precision(
+                self.order.precision, self.ready.get("precision"), self.kernels, self.stored, profiled=not self.task.repetition
+            )
         record = Record(
             run_id=self.bench.run_id,
             task="case" if case else "build",

@@ -19,6 +19,7 @@ from harness.schema import ArtifactFacts
 
 KIND = ("an ONNX model", "export it again; the file may be damaged or cut short")
 FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
+SMALL = ("INT8", "INT4", "INT2")
 NAMES = {"float": "float32", "double": "float64"}
 # Operators whose multiply-accumulates are counted, and at which input the kernel stands.
 COUNTED = {
@@ -88,6 +89,13 @@ def facts(model: Any) -> ArtifactFacts:
     zero_points = _zero_points(model)
     weights = (Weight(t.name, _values(t, zero_points.get(t.name)), len(t.dims) > 1) for t in _weights(model))
     return count(chain(weights, _packed(model)), _macs(model))
+
+
+def stored_types(model: Any) -> set[str]:
+    """Types of the constants that could be weights, NumPy's names: floats, and integers of 8 bits and less; scalars (a zero point) are none."""
+    name_of = import_onnx().TensorProto.DataType.Name
+    types = {name_of(tensor.data_type) for tensor in tensors(model) if prod(tensor.dims) > 1}
+    return {NAMES.get(name.lower(), name.lower()) for name in types if name in FLOATS or name.removeprefix("U") in SMALL}
 
 
 def is_quantized(model: Any) -> bool:
