@@ -177,12 +177,15 @@ class _Repetition:
         self._begin("warmup")
         self.sampler.watch_closely(max(energy.LAG_WATCH_S, energy.LAG_TICKS * self.bench.tick_s))
         warmed_s = self._warm_up()
-        self.child.send("go", shift_s=self._shift_s, group=self.task.repetition * self._groups())
-        self._listen(max(SHORT_LEAD_IN_S, LEAD_IN_S - warmed_s))
+        shift_s = self._shift_s
+        self.child.send("go", shift_s=shift_s, group=self.task.repetition * self._groups())
+        while "go" not in self.marks:  # a busy machine may keep the child waiting for longer than any lead-in
+            self._await("mark", self._query_patience_s())
+        self._listen(max(SHORT_LEAD_IN_S, LEAD_IN_S - warmed_s, 2 * (shift_s or 0.0)))
         self._end()
         self._begin("steady")
         self._window("steady", self._window_s(), ticks=self._ticks())
-        self.child.send("close")
+        self.child.send("close", until_s=self.windows[-1].end_s)
         self._await("done", self._query_patience_s())
         self._begin("quality")
         self.said = self._await("result", self.bench.limits.timeout_s)
@@ -229,10 +232,10 @@ class _Repetition:
         while message := self.child.receive(max(0.0, deadline - time.monotonic())):
             if message["kind"] == "mark":
                 self.marks[message["name"]] = message["t_s"]
-            elif message["kind"] == "result" and kind != "result":
-                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
-            elif message["kind"] == kind:
+            if message["kind"] == kind:
                 return message
+            if message["kind"] == "result":
+                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
         raise LostError("timeout", f"the child said nothing for {patience_s:.0f} s while the parent waited for {kind!r}")
 
     def _listen(self, seconds: float, until: threading.Event | None = None) -> None:
