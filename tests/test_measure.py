@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -414,3 +416,36 @@ def test_time_is_shared_by_both_processes():
     began = time.monotonic()
     outcome, _ = measured()
     assert all(began <= phase.start_s <= phase.end_s <= time.monotonic() for phase in outcome.record.phases)
+
+
+class Talk:
+    """A parent that says go, and close as soon as it is listened to again: its window ended after the last query."""
+
+    def __init__(self) -> None:
+        self.closing, self.said, self.until_s = threading.Event(), [], 0.0
+        self.closing.set()
+
+    def receive(self):
+        """Go, then close."""
+        if not self.said:
+            return {"kind": "go", "shift_s": None, "group": 0}
+        self.until_s = time.monotonic()
+        return {"kind": "close", "until_s": self.until_s}
+
+    def mark(self, name):
+        """Note it."""
+        self.said.append(name)
+
+    def send(self, kind, **fields):
+        """Note it."""
+        self.said.append((kind, fields))
+
+
+@pytest.mark.parametrize("scenario", ["single_stream", "offline"])
+def test_completions_reach_over_both_edges_of_the_window(scenario):
+    """The parent is told to open its window after the first; where the last ended before the window did, one more follows."""
+    talk = Talk()
+    completions = measure.answer(talk, SimpleNamespace(run=talk.said.append, synchronize=lambda: None), [["query"]], scenario)
+    assert talk.said[:3] == ["warmup", ["query"], "go"]
+    assert completions.end_ns[-1] * 1e-9 >= talk.until_s
+    assert talk.said[-1] == ("done", {"n": sum(completions.count)})
