@@ -347,8 +347,7 @@ class _Repetition:
         measurements = energy.measure(trace, self.windows, progress, self.marks.get("warmup"))
         if self.order.simulated:
             measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
-        steady = [m for m in measurements if m.phase == "steady"]
-        phases = _phases(self.windows, steady)
+        phases = _phases(self.windows, derived.steady_span(measurements))
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions = derived.conditions(trace, window)
@@ -405,13 +404,11 @@ def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
         return np.zeros(empty, dtype=np.int64)
 
 
-def _phases(windows: Sequence[Window], steady: Sequence[Any]) -> tuple[Phase, ...]:
-    """Windows as phases; `steady` reaches from the first edge of any domain to the last."""
+def _phases(windows: Sequence[Window], steady: tuple[float, float] | None) -> tuple[Phase, ...]:
+    """Windows as phases; `steady` as it was measured."""
     phases = []
     for window in windows:
-        start_s, end_s = window.open_s, window.end_s
-        if window.phase == "steady" and steady:
-            start_s, end_s = min(m.start_s for m in steady), max(m.end_s for m in steady)
+        start_s, end_s = steady if window.phase == "steady" and steady else (window.open_s, window.end_s)
         phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
     return tuple(phases)
 

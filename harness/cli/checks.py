@@ -46,16 +46,12 @@ def gate(
 
 @app.command(epilog=EXIT_CODES)
 def verify(run: RunName, results: Results = Path("results")) -> int:
-    """Check a run's files against its manifest, and every figure against the raw traces; exit 1 with what differs."""
-    from harness import verify as verification
+    """Check a run's files against its manifest, and every figure against the raw data; exit 1 with what differs."""
+    from harness.artifacts import Cache
     from harness.calibrate import apply, kept
     from harness.store import find_run
+    from harness.verify import verify as verified
 
-    found = verification.verify(find_run(results, run), lambda stored: apply(stored, kept()))
-    said = verification.lines(found)
-    for sentence in said["wrong"]:
-        print(f"wrong  {sentence}")
-    for sentence in said["told"]:
-        print(f"note   {sentence}")
-    print(said["sum"][0])
+    found = verified(find_run(results, run), lambda stored: apply(stored, kept()), Cache())
+    print("\n".join(found.lines()))
     return 1 if found.wrong else 0

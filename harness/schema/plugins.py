@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel
 
 from harness.schema.base import Noun
+from harness.schema.suite import Step
 
 
 class PluginSpec(Noun):
@@ -86,3 +87,8 @@ class Catalogue:
     variants: Mapping[str, VariantSpec]
     workloads: Mapping[str, WorkloadSpec]
     broken: Mapping[str, str] = field(default_factory=dict)
+
+    def promised(self, steps: Sequence[Step]) -> str | None:
+        """What the arithmetic of a variant must run in: as the last of its steps that promises a precision says; null where none does."""
+        specs = [self.variants.get(step.recipe) for step in steps]
+        return next((spec.precision for spec in reversed(specs) if spec and spec.precision), None)
