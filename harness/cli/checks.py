@@ -47,11 +47,12 @@ def gate(
 @app.command(epilog=EXIT_CODES)
 def verify(run: RunName, results: Results = Path("results")) -> int:
     """Check a run's files against its manifest, and every figure against the raw data; exit 1 with what differs."""
-    from harness.artifacts import Cache
+    from harness.artifacts import Cache, default_folder
     from harness.calibrate import apply, kept
     from harness.store import find_run
     from harness.verify import verify as verified
 
-    found = verified(find_run(results, run), lambda stored: apply(stored, kept()), Cache())
+    cache = Cache() if default_folder().is_dir() else None
+    found = verified(find_run(results, run), lambda stored: apply(stored, kept()), cache)
     print("\n".join(found.lines()))
     return 1 if found.wrong else 0

@@ -18,6 +18,9 @@ from harness.verify.found import Verification, place
 ELSEWHERE = {"path"}
 """Of an artifact: where it lies says nothing of what it is."""
 
+QUOTED = {"schema_version", "run_id", "block", "repetition", "attempt", "cached", "artifact"}
+"""What a record that quotes a cached build has of its own."""
+
 
 def check_whole(run: StoredRun, found: Verification) -> None:
     """The records beside each other and beside the header."""
@@ -51,8 +54,8 @@ def _strangers(run: StoredRun, record: Record) -> Iterator[str]:
 
 def _overlaps(run: StoredRun) -> Iterator[str]:
     """Two tasks at one time: one machine measures one task at a time, so one is a copy of another."""
-    timed = [r for r in run.records if r.phases and not r.cached]
-    for before, after in pairwise(sorted(timed, key=lambda r: (r.boot_id or "", r.phases[0].start_s))):
+    timed = [r for r in run.records if r.phases and r.boot_id and not r.cached]  # times of two boots cannot be compared
+    for before, after in pairwise(sorted(timed, key=lambda r: (r.boot_id, r.phases[0].start_s))):
         if before.boot_id == after.boot_id and after.phases[0].start_s < before.phases[-1].end_s:
             yield f"{place(after)}: it was measured at the same time as {place(before)}"
 
@@ -106,6 +109,9 @@ def _beside_cache(build: Record, cache: Cache | None, found: Verification) -> bo
     sha256, size = fingerprint(Path(kept.path))
     for name, now in {**kept.model_dump(exclude=ELSEWHERE), "sha256": sha256, "bytes": size}.items():
         found.compare("artifacts", place(build), f"artifact {name}", build.artifact.model_dump()[name], now)
+    if build.cached and original.started_utc == build.started_utc:
+        for name, now in original.model_dump(exclude=QUOTED).items():
+            found.compare("artifacts", place(build), f"{name}, quoted from the build's own record,", build.model_dump()[name], now)
     return True
 
 
