@@ -201,14 +201,14 @@ def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> li
     """The same measurements computed anew from the trace, between their own edges; a counter's lag is taken as stored.
 
     Returns:
-        One for each; null where it has no energy, so that there is nothing to compute again, or the trace lacks its domain.
+        One for each; null where the trace lacks its domain, or where a counter's window has no energy: no tick tells its edges.
     """
     idle: dict[str, list[Measurement]] = {}
     found: dict[int, Measurement] = {}
     for index in sorted(range(len(stored)), key=lambda k: stored[k].phase == "steady"):  # idle goes first: steady is net of it
         was = stored[index]
         domain = trace.domains.get(was.domain)
-        if was.gross_j is None or domain is None or was.domain not in trace.samples:
+        if domain is None or was.domain not in trace.samples or (was.gross_j is None and _waited_for_ticks(domain, was.phase)):
             continue
         lag = None if was.lag_s is None else Lag(was.lag_s, 0.0)
         now = _one(trace, domain, _window_of(was), progress, _mean_power(idle.get(was.domain, [])), lag)
@@ -216,6 +216,11 @@ def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> li
         if was.phase == "idle":
             idle.setdefault(was.domain, []).append(now)
     return [found.get(index) for index in range(len(stored))]
+
+
+def _waited_for_ticks(domain: Domain, phase: str) -> bool:
+    """Whether the phase may begin and end at ticks of this domain."""
+    return domain.quantity == "energy" and phase in ("idle", "steady")
 
 
 def _window_of(was: Measurement) -> Window:

@@ -86,7 +86,7 @@ def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], No
         np.save(task["per_sample_path"], per_sample)
         keep_outputs(given, task)
         channel.mark("quality_end")
-        quality = summary(task["metric"], metric, per_sample)
+        quality = {"metric": task["metric"], "direction": metric.direction}
     elif task.get("outputs_path"):
         channel.mark("quality")
         answer_unlabelled(session, data, answers, task)
@@ -385,11 +385,6 @@ def keep_outputs(given: Array, task: dict[str, Any]) -> None:
         return
     values = given.astype(np.float32 if given.dtype.kind == "f" else np.int64)
     np.save(task["outputs_path"], values[: OUTPUT_BYTES // max(1, values[:1].nbytes)])
-
-
-def summary(name: str, metric: Metric, per_sample: Array) -> dict[str, Any]:
-    """The quality as the record has it."""
-    return {"metric": name, "direction": metric.direction, "value": float(np.mean(per_sample)), "samples": len(per_sample)}
 
 
 def peak_memory_bytes() -> int | None:

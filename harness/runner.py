@@ -130,7 +130,6 @@ class _Repetition:
         self.ready: Message = {}
         self.findings: list[Finding] = []
         self.kernels: tuple[Kernel, ...] = ()
-        self.stored: Sequence[str] | None = None
 
     def run(self) -> Outcome:
         """The whole of it; the child is gone afterwards."""
@@ -204,8 +203,9 @@ class _Repetition:
         facts = self.ready.setdefault("facts", {})
         try:
             said = self._await("kernels", PROFILE_PATIENCE_S + self._query_patience_s())
-            self.kernels, self.stored = tuple(Kernel(**kernel) for kernel in said["kernels"]), said.get("stored")
+            self.kernels = tuple(Kernel(**kernel) for kernel in said["kernels"])
             facts.update({"precision_told": self.ready.get("precision")} if self.kernels else {})
+            facts.update({"stored_types": said["stored"]} if said.get("stored") is not None else {})
             facts.update({"profile_failed": said["reason"]} if said.get("reason") else {})
         except (LostError, EOFError, WorkerError, ValueError) as error:
             facts["profile_failed"] = str(error) or "the process died in its profiler"
@@ -351,8 +351,7 @@ class _Repetition:
         measurements = energy.measure(trace, self.windows, progress, self.marks.get("warmup"))
         if self.order.simulated:
             measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
-        steady = [m for m in measurements if m.phase == "steady"]
-        phases = _phases(self.windows, steady)
+        phases = _phases(self.windows, derived.steady_span(measurements))
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions = derived.conditions(trace, window)
@@ -363,9 +362,14 @@ class _Repetition:
                 trace, measurements, conditions, scope, lags_s=self._suspect_lags_s(trace), clock_step_s=step_s
             )
         precision = analysis_kernels.precision_of(self.kernels) or self.ready.get("precision")
+        facts = self.ready.get("facts", {})
         if status == "ok":
             self.findings += validity.examine_precision(
-                self.order.precision, self.ready.get("precision"), self.kernels, self.stored, profiled=not self.task.repetition
+                self.order.precision,
+                self.ready.get("precision"),
+                self.kernels,
+                facts.get("stored_types"),
+                profiled=not self.task.repetition,
             )
         record = Record(
             run_id=self.bench.run_id,
@@ -395,7 +399,7 @@ class _Repetition:
             resident_bytes=self.said.get("resident_bytes"),
             precision_ran=precision,
             kernels=self.kernels,
-            engine_facts=self.ready.get("facts", {}),
+            engine_facts=facts,
             artifact=self.order.artifact or self.said.get("artifact"),
             warnings=tuple(self.findings),
             stderr_tail=None if status == "ok" else self.child.tail or None,
@@ -411,13 +415,11 @@ def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
         return np.zeros(empty, dtype=np.int64)
 
 
-def _phases(windows: Sequence[Window], steady: Sequence[Any]) -> tuple[Phase, ...]:
-    """Windows as phases; `steady` reaches from the first edge of any domain to the last."""
+def _phases(windows: Sequence[Window], steady: tuple[float, float] | None) -> tuple[Phase, ...]:
+    """Windows as phases; `steady` as it was measured."""
     phases = []
     for window in windows:
-        start_s, end_s = window.open_s, window.end_s
-        if window.phase == "steady" and steady:
-            start_s, end_s = min(m.start_s for m in steady), max(m.end_s for m in steady)
+        start_s, end_s = steady if window.phase == "steady" and steady else (window.open_s, window.end_s)
         phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
     return tuple(phases)
 

@@ -6,10 +6,12 @@ import errno
 import gc
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness import frame
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Record, Sample, Trace
 from harness.store import Store, find_run, new_run_id, read_run, read_trace, with_answers, write_atomically
@@ -137,6 +139,28 @@ def test_a_newer_run_is_not_misread(store):
     """A schema from the future is refused."""
     path = store.folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": SCHEMA_VERSION + 1}))
+    with pytest.raises(StoreError, match="newer harness"):
+        read_run(store.folder)
+
+
+def test_a_run_of_the_first_version_is_read_with_nulls_for_what_it_lacks():
+    """As its harness wrote it; every table is computed of it, and its version stays told."""
+    run = read_run(Path(__file__).parent / "runs" / "schema-1")
+    assert run.problems == ()
+    assert {run.header.schema_version} | {r.schema_version for r in run.records} == {1}
+    assert [len(r.kernels) for r in run.records] == [0] * 8
+    assert {r.resident_bytes for r in run.records} == {r.shift_s for r in run.records} == {None}
+    cases = frame.tables([run])["cases"]
+    assert cases["schema_version"].tolist() == [1, 1]
+    assert cases["energy_j"].gt(0).all()
+    assert cases["resident_bytes"].isna().all()
+
+
+def test_a_record_of_a_newer_version_is_a_sentence(store, run):
+    """Also in a run whose header is of today's: an older harness never drops what it cannot read."""
+    store.append(run.records[0], EMPTY, *NOTHING)
+    path = store.folder / "records.jsonl"
+    path.write_text(path.read_text().replace(f'"schema_version":{SCHEMA_VERSION}', f'"schema_version":{SCHEMA_VERSION + 1}', 1))
     with pytest.raises(StoreError, match="newer harness"):
         read_run(store.folder)
 

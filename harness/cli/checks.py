@@ -45,16 +45,14 @@ def gate(
 
 @app.command(epilog=EXIT_CODES)
 def verify(run: RunName, results: Results = Path("results")) -> int:
-    """Check a run's files against its manifest, and every figure against the raw traces; exit 1 with what differs."""
-    from harness import verify as verification
+    """Check a run's files against its manifest, and every figure against the raw data; exit 1 with what differs."""
+    from harness.artifacts import Cache, default_folder
     from harness.calibrate import apply, kept
     from harness.store import find_run
+    from harness.verify import verify as verified
 
-    found = verification.verify(find_run(results, run), lambda stored: apply(stored, kept()))
-    said = verification.lines(found)
-    for sentence in said["wrong"]:
-        tell(f"wrong  {sentence}")
-    for sentence in said["told"]:
-        tell(f"note   {sentence}")
-    print(said["sum"][0])
+    cache = Cache() if default_folder().is_dir() else None
+    found = verified(find_run(results, run), lambda stored: apply(stored, kept()), cache)
+    for sentence in found.lines():
+        tell(sentence)
     return 1 if found.wrong else 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checked_window, complain, keep_manifest, tell
+from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checked_window, complain, keep_report, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     from rich.console import Console
 
     from harness import frame
-    from harness.report import rows_of, sentences, terminal, write
+    from harness.report import rows_of, sentences, terminal
     from harness.store import read_run, with_answers, with_meters
 
     folder = running.store.folder
@@ -153,8 +153,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     running.observer.done()
     stored = with_answers(with_meters(read_run(folder)))
     tables = frame.tables([stored])
-    target = write(stored, tables)
-    keep_manifest(folder, ended=True)
+    target, _ = keep_report(stored, tables, ended=True)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
     for line in (*_brief(sentences(rows_of(tables["cases"]))), *_remarks(stored, tables["cases"])):

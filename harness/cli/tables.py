@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_manifest, read_stored, tell, warn
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_report, read_stored, tell, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,10 +37,8 @@ def report(
 ) -> None:
     """Draw the report of a run again; needs no engine and no sensor. Says who is on the front, who is not separated, and its hypervolume."""
     from harness import frame
-    from harness.decide.fronts import fronts, lines
+    from harness.decide.fronts import lines
     from harness.frame.objectives import parse, separates
-    from harness.report import write
-    from harness.store import read_references, write_references
 
     objectives = parse(objective or [])
     for each in objectives:
@@ -48,14 +46,8 @@ def report(
             warn(f"the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates")
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
-        tables = frame.tables([run], objectives)
-        folder = Path(run.folder)
-        kept = read_references(folder)
-        found, references = fronts(tables["cases"], objectives, kept)
-        if references != kept:
-            write_references(folder, references)
-        tell(str(write(run, tables, objectives=objectives)))
-        keep_manifest(folder, *(["fronts.json"] if references != kept else []))
+        target, found = keep_report(run, frame.tables([run], objectives), objectives)
+        tell(str(target))
         for each_front in found:
             print("\n".join(lines(each_front, objectives)))
 

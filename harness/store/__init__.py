@@ -17,21 +17,34 @@ from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Record, References, StoredRun, Trace
-from harness.store.arrays import read_completions, read_trace, stem_of, trace_columns, with_answers, write_outputs, write_table
+from harness.store.arrays import (
+    files_of,
+    read_completions,
+    read_per_sample,
+    read_trace,
+    stem_of,
+    trace_columns,
+    with_answers,
+    write_outputs,
+    write_table,
+)
 from harness.store.files import migrate, trouble, write_atomically, write_output
 from harness.store.meters import read_meter_sample, read_meters, with_meters, write_meter
 
 __all__ = [
     "Store",
+    "files_of",
     "find_run",
     "migrate",
     "new_run_id",
     "read_completions",
     "read_meter_sample",
     "read_meters",
+    "read_per_sample",
     "read_references",
     "read_run",
     "read_trace",
+    "stem_of",
     "with_answers",
     "with_meters",
     "write_atomically",
@@ -116,6 +129,8 @@ class Store:
         """
         stem = f"traces/{stem_of(record)}"
         try:
+            for stale in files_of(self.folder, record):  # of a writer that was killed before it wrote the line
+                stale.unlink()
             if trace.samples:
                 write_table(self.folder / f"{stem}.parquet", trace_columns(trace))
             if completions.size:
@@ -226,7 +241,7 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-# --- the references of its fronts: beside what was recorded, written by the first drawing and never changed by a later one ---
+# --- its fronts: beside what was recorded; a reference is written by the first drawing and never changed by a later one ---
 
 
 def read_references(folder: Path) -> References:

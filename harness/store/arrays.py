@@ -18,6 +18,8 @@ from harness.schema import Answers, Record, Sample, StoredRun, Trace
 
 SILENT = Answers()
 """Of a case that left none."""
+KINDS = ("", ".completions", ".quality", ".outputs")
+"""Of files that a record may have: what the sensors said, when queries ended, the metric of each test sample, the scored output."""
 SAMPLE_SHAPE = b"sample_shape"
 """Where the metadata of kept outputs hold the shape of one sample, as JSON."""
 
@@ -56,6 +58,16 @@ def read_completions(run: StoredRun, record: Record) -> np.ndarray:
     return np.stack([table[name].to_numpy() for name in ("start_ns", "end_ns", "queries")])
 
 
+def read_per_sample(run: StoredRun, record: Record) -> np.ndarray:
+    """The metric of each test sample of a record, shape (samples,); empty where it was not kept.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    path = Path(run.folder) / f"traces/{stem_of(record)}.quality.parquet"
+    return np.asarray(_read_table(path)["value"].to_numpy()) if path.exists() else np.zeros(0)
+
+
 def with_answers(run: StoredRun) -> StoredRun:
     """The run with what each case said of the test samples: of its first repetition that is ok and has left it.
 
@@ -69,16 +81,11 @@ def with_answers(run: StoredRun) -> StoredRun:
         assert record.case_id
         found = answers.setdefault(record.case_id, SILENT)
         if there and not (found.per_sample.size and found.outputs.size):
-            per_sample = found.per_sample if found.per_sample.size else _read_per_sample(run, record, there)
+            kept = f"{stem_of(record)}.quality.parquet" in there
+            per_sample = read_per_sample(run, record) if kept and not found.per_sample.size else found.per_sample
             outputs = found.outputs if found.outputs.size else _read_outputs(run, record, there)
             answers[record.case_id] = Answers(per_sample, outputs)
     return replace(run, answers=answers)
-
-
-def _read_per_sample(run: StoredRun, record: Record, there: Collection[str]) -> np.ndarray:
-    """Shape (samples,); empty where it was not kept."""
-    name = f"{stem_of(record)}.quality.parquet"
-    return np.asarray(_read_table(Path(run.folder) / "traces" / name)["value"].to_numpy()) if name in there else np.zeros(0)
 
 
 def _read_outputs(run: StoredRun, record: Record, there: Collection[str]) -> np.ndarray:
@@ -111,6 +118,12 @@ def stem_of(record: Record) -> str:
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{slug}-{digest}-r{record.repetition}-a{record.attempt}"
+
+
+def files_of(folder: Path, record: Record) -> list[Path]:
+    """The raw data of a record that lie in its run's folder."""
+    stem = folder / "traces" / stem_of(record)
+    return [path for kind in KINDS if (path := stem.with_name(f"{stem.name}{kind}.parquet")).exists()]
 
 
 def trace_columns(trace: Trace) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _bytes(content: str | bytes) -> bytes:
 
 
 def migrate(raw: Any) -> Any:
-    """An older header or record in today's shape.
+    """An older header or record in today's shape: what version 1 lacks has a default, so that it is read as it is.
 
     Raises:
         StoreError: It was written by a newer harness.
