@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,15 @@ from pathlib import Path
 from harness.errors import EngineError
 
 LINE_CHARACTERS = 300
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+CODE = re.compile(r'File ".*", line \d+')
+"""The line after it is a line of code."""
+PREAMBLE = re.compile(
+    CODE.pattern
+    + r"|(\w+: )*(Exception encountered when calling|Graph execution error|Detected at node|Could not trace the TF model|in user code:$|Loading input model$)"
+    r"|Check '.*' failed at|Exception from .*:$"
+)
+"""Lines of Keras, TensorFlow and OpenVINO before the one that says what is wrong."""
 
 
 @contextmanager
@@ -29,6 +39,13 @@ def reading(path: Path, what: str, hint: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that says something, shortened."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return line[:LINE_CHARACTERS]
+    """The first line of an error that says what is wrong, shortened: not where in whose code, which comes before it in several libraries' errors."""
+    lines = [ESCAPES.sub("", line).strip() for line in str(error).splitlines()]
+    saying = [
+        line for before, line in zip(["", *lines], lines, strict=False) if line and not CODE.match(before) and not PREAMBLE.match(line)
+    ]
+    line = next(iter(saying), None) or next(filter(None, lines), None)
+    told = (
+        f"{type(error).__name__}: {line}" if line and isinstance(error, LookupError) else line
+    )  # of a key that is missing it says the key alone
+    return (told or type(error).__name__)[:LINE_CHARACTERS]

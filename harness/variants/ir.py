@@ -28,6 +28,7 @@ class ToIr(Recipe):
         extra="openvino",
         conversions=(("keras", "ir"), ("onnx", "ir")),
         exporter=True,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -39,6 +40,8 @@ class ToIr(Recipe):
             return ir.write_ir(made, job.folder), ir.facts(made)
         model = load_keras(job.source, trusted=job.trusted)
         made = _converted(openvino, model)
+        for port, tensor in zip(made.inputs, model.inputs, strict=True):  # it adds those of what it left out behind them
+            port.get_tensor().set_names({tensor.name})
         return ir.write_ir(made, job.folder), converted_facts(model, ir.facts(made))
 
 
