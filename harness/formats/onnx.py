@@ -228,7 +228,8 @@ def _check_external(path: Path, model: Any) -> None:
             raise EngineError(f"{path.name} draws data from {name!r}, outside its folder", "put the data beside the model")
         if not (folder / name).is_file():
             raise EngineError(
-                f"{path.name} keeps its weights in {name!r}, which is not there", f"put {name!r} beside the model, or save it in one file"
+                f"{path.name} keeps its weights in {name!r}, and no such file is there",
+                f"put {name!r} beside the model, or save it in one file",
             )
 
 

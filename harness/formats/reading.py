@@ -16,9 +16,11 @@ CODE = re.compile(r'File ".*", line \d+')
 PREAMBLE = re.compile(
     CODE.pattern
     + r"|(\w+: )*(Exception encountered when calling|Graph execution error|Detected at node|Could not trace the TF model|in user code:$|Loading input model$)"
-    r"|Check '.*' failed at|Exception from .*:$"
+    r"|Check '.*' failed at|Exception from .*:$|FrontEnd API failed with \w+:$"
 )
 """Lines of Keras, TensorFlow and OpenVINO before the one that says what is wrong."""
+CAUSE = "Exception encountered: "
+"""How Keras begins the line that does, after pages of configuration."""
 
 
 @contextmanager
@@ -44,8 +46,8 @@ def first_line(error: BaseException) -> str:
     saying = [
         line for before, line in zip(["", *lines], lines, strict=False) if line and not CODE.match(before) and not PREAMBLE.match(line)
     ]
-    line = next(iter(saying), None) or next(filter(None, lines), None)
-    told = (
-        f"{type(error).__name__}: {line}" if line and isinstance(error, LookupError) else line
-    )  # of a key that is missing it says the key alone
-    return (told or type(error).__name__)[:LINE_CHARACTERS]
+    causes = [line.removeprefix(CAUSE) for line in saying if line.startswith(CAUSE)]
+    line = next(iter((*causes, *saying, *filter(None, lines))), "")
+    if not line or isinstance(error, LookupError):  # of a key that is missing the error says the key alone
+        line = f"{type(error).__name__}: {line}".removesuffix(": ")
+    return line if len(line) <= LINE_CHARACTERS else f"{line[: LINE_CHARACTERS // 3]} ... {line[-LINE_CHARACTERS * 2 // 3 + 5 :]}"
