@@ -44,11 +44,18 @@ def own(path, format_, **more) -> Model:
     return Model(name="own", path=str(path), format=format_, sha256=fingerprint(Path(path))[0] if Path(path).is_file() else "-", **more)
 
 
-def test_a_pointer_to_a_model_is_told_from_a_damaged_one(tmp_path):
-    """As a clone without Git LFS leaves it."""
-    (tmp_path / "m.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\nsize 12345\n", "m.onnx is only a pointer of Git LFS to the model\ngit lfs pull"),
+        ("", "m.onnx is empty\ncopy or download it again"),
+    ],
+)
+def test_a_file_that_never_came_is_told_from_a_damaged_one(tmp_path, content, reason):
+    """A clone without Git LFS, a copy that was cut off."""
+    (tmp_path / "m.onnx").write_text(content)
     record = made(tmp_path / "out", own(tmp_path / "m.onnx", "onnx"), "source", "onnx")
-    assert record.status == "failed" and record.reason == "m.onnx is only a pointer of Git LFS to the model\ngit lfs pull"
+    assert (record.status, record.reason) == ("failed", reason)
 
 
 def test_the_data_set_has_three_splits_that_share_nothing(tmp_path):
