@@ -188,8 +188,15 @@ def _check_unchanged(path: Path, sha256: str) -> None:
         raise EngineError(f"{path} is not there", "correct `path` in the suite")
     if fingerprint(path)[0] != sha256:
         raise EngineError(f"{path} has changed since the suite was read", "start the run again")
-    if path.is_file() and path.read_bytes()[: len(LFS_POINTER)] == LFS_POINTER:
+    if path.is_file() and not path.stat().st_size:
+        raise EngineError(f"{path.name} is empty", "copy or download it again")
+    if path.is_file() and _begins_with(path, LFS_POINTER):
         raise EngineError(f"{path.name} is only a pointer of Git LFS to the model", "git lfs pull")
+
+
+def _begins_with(path: Path, words: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(words)) == words
 
 
 def _take_workload(order: Order) -> Made:

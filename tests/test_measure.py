@@ -203,6 +203,27 @@ def test_an_int8_that_runs_in_float_is_told(tmp_path):
     assert not promised(None, **task).warnings
 
 
+@pytest.mark.parametrize(("weights", "told"), [(np.int8, []), (np.float32, ["optimisation_not_shown"])])
+def test_kernels_are_believed_as_far_as_the_artifact_goes(tmp_path, weights, told):
+    """An engine that says int8 of a file that stores float32 alone has shown nothing."""
+    path = save(
+        tmp_path, [("x", "FLOAT", ["n", 2])], [("c", "Cast", ["w"], {"to": 1}), ("y", "MatMul", ["x", "c"])], w=np.ones((2, 2), weights)
+    )
+    bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
+    task = child_task(engine="rogue", engine_options={}, artifact={"path": str(path), "format": "onnx"})
+    record = run(Task(case=CASE), Order("harness.measure", task, environment=install(tmp_path), precision="int8"), bench).record
+    assert record.precision_ran == "int8" and [f.code for f in record.warnings if f.code.startswith("optimisation")] == told
+
+
+def test_a_model_that_loads_and_cannot_answer_is_told_with_the_next_step(tmp_path):
+    """No traceback: the file, the reason, what to look at."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 4])], [("y", "Reshape", ["x", "s"])], s=np.array([7, -1]))
+    outcome = on_onnx(path, tmp_path, {"x": np.ones((2, 4), np.float32)})
+    assert outcome.record.status == "failed" and "Traceback" not in str(outcome.record.stderr_tail)
+    assert "model.onnx cannot be read as a model that answers its first query" in outcome.record.reason
+    assert "look at `data.test`" in outcome.record.reason
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_the_models_resident_size_is_told(tmp_path):
     """32 MiB of weights are resident, whatever the engine makes of them; 80 MB of data are not counted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,16 @@ def test_a_saved_model_is_known_by_all_its_files(folder):
 
     sha256_of.cache_clear()
     assert load(folder, text).models[0].sha256 != suite.models[0].sha256
+
+
+def test_what_is_neither_file_nor_folder_is_not_opened(folder):
+    """A pipe, which would wait for a writer, and a link that leads to itself."""
+    (folder / "m.onnx").unlink()
+    os.mkfifo(folder / "m.onnx")
+    assert "'m.onnx' is neither a file nor a folder" in complaint(folder, own(""))
+    (folder / "m.onnx").unlink()
+    (folder / "m.onnx").symlink_to("m.onnx")
+    assert "'m.onnx' cannot be read: " in complaint(folder, own(""))
 
 
 def test_a_link_in_a_folder_leads_nowhere_else(folder):
