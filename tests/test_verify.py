@@ -133,7 +133,7 @@ def test_what_was_written_and_follows_from_its_raw_data_is_right(folder):
         "energy", "throughput and latency", "quality", "conditions", "findings", "artifacts", "environments", "the report",
     }  # fmt: skip
     assert found.figures == sum(found.again.values()) > 500
-    assert [line.split()[0] for line in found.lines()] == ["again", "note", "note", "verify:"]
+    assert [line.split()[0] for line in found.lines()] == ["again", "note", "note", "note", "verify:"]
 
 
 # --- an accident, or a hand: the manifest tells -------------------------------------------------------------------------
