@@ -153,12 +153,20 @@ def hostile(tf: Any, folder: Path) -> dict[str, Any]:
     secret.write_text("secret")
     reads = write("reads", lambda x: {"y": x + float(1) * tf.cast(tf.strings.length(tf.io.read_file(str(secret))), tf.float32)})
     runs = write("runs", lambda x: {"y": tf.ensure_shape(tf.numpy_function(lambda v: v, [x], tf.float32), [None, 2])})
+    listens = write("listens", lambda x: {"y": x + tf.cast(tf.data.TextLineDataset(str(secret)).reduce(0, lambda n, _: n + 1), tf.float32)})
+    prints = write("prints", lambda x: (tf.print(x, output_stream=f"file://{folder / 'printed.txt'}"), {"y": x})[1])
+    saves = write(
+        "saves",
+        lambda x: (tf.raw_ops.SaveV2(prefix=str(folder / "saved"), tensor_names=["x"], shape_and_slices=[""], tensors=[x]), {"y": x})[1],
+    )
     none = write("none", lambda x: {"y": x}, signatures={})
     (folder / "cut").mkdir()
     (folder / "cut" / "saved_model.pb").write_bytes((reads / "saved_model.pb").read_bytes()[:300])
     said = {
-        path.name: refusal(lambda path=path: load_savedmodel(path)) for path in (reads, runs, none, folder / "cut", folder / "pictures")
+        path.name: refusal(lambda path=path: load_savedmodel(path))
+        for path in (reads, runs, listens, prints, saves, none, folder / "cut", folder / "pictures")
     }
+    assert not list(folder.glob("printed*")) + list(folder.glob("saved.*"))
     return {**said, "trusted": load_savedmodel(reads, trusted=True).key}
 
 

@@ -53,7 +53,11 @@ class Files:
         if "\x00" in written:
             self.document.blame(place, "a path cannot hold a null character")
             return None
-        path = (self.folder / written).resolve()
+        try:
+            path = (self.folder / written).resolve()
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself, before Python 3.13
+            self.document.blame(place, f"{written!r} cannot be read: {error}")
+            return None
         if not self.trusted and not path.is_relative_to(self.folder):
             self.document.blame(place, f"{written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust")
             return None
@@ -61,6 +65,9 @@ class Files:
             if path.is_dir():
                 next(path.iterdir(), None)
                 return path
+            if path.exists() and not path.is_file():  # to open a pipe would wait for whoever writes to it
+                self.document.blame(place, f"{written!r} is neither a file nor a folder: name a file")
+                return None
             with path.open("rb"):
                 return path
         except FileNotFoundError:

@@ -29,6 +29,7 @@ class ToIr(Recipe):
         extra="openvino",
         conversions=(("keras", "ir"), ("onnx", "ir")),
         exporter=True,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -41,6 +42,8 @@ class ToIr(Recipe):
         model = load_keras(job.source, trusted=job.trusted)
         _mend_front_end()
         made = _converted(openvino, model)
+        for port, tensor in zip(made.inputs, model.inputs, strict=True):  # it adds those of what it left out behind them
+            port.get_tensor().set_names({tensor.name})
         return ir.write_ir(made, job.folder), converted_facts(model, ir.facts(made))
 
 

@@ -45,7 +45,16 @@ def test_exported_it_answers_the_same(name, format_):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("reads", "ReadFile"), ("runs", "PyFunc"), ("none", "serves no signature"), ("cut", "cannot be read"), ("pictures", "no SavedModel")],
+    [
+        ("reads", "ReadFile"),
+        ("runs", "PyFunc"),
+        ("listens", "TextLineDataset"),
+        ("prints", "PrintV2"),
+        ("saves", "SaveV2"),
+        ("none", "serves no signature"),
+        ("cut", "cannot be read"),
+        ("pictures", "no SavedModel"),
+    ],
 )
 def test_what_is_not_taken(name, words):
     """A graph that reads files or runs Python, one that serves nothing, a file cut short: each a sentence."""
