@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness import __version__
 from harness.schema import Environment
 
 VOLATILE = ("pids",)
@@ -96,6 +98,12 @@ def virtual(flags: Sequence[str]) -> str | None:
     if container := _container():
         found.append(container)
     return ", ".join(found) or None
+
+
+@functools.cache
+def harness_here() -> str:
+    """Version and commit of the harness that runs, as `0.1.0 1b2c3d`."""
+    return " ".join(filter(None, (__version__, commit())))
 
 
 def commit() -> str | None:

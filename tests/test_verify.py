@@ -19,7 +19,7 @@ from harness.artifacts import Cache
 from harness.cli import _guarded
 from harness.cli.app import keep_report
 from harness.energy import Progress, Window
-from harness.environment import identity
+from harness.environment import harness_here, identity
 from harness.report import plots
 from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Objective, Phase, Sample, Trace
 from harness.store import Store, read_references, read_run, with_answers, write_atomically
@@ -133,7 +133,7 @@ def test_what_was_written_and_follows_from_its_raw_data_is_right(folder):
         "energy", "throughput and latency", "quality", "conditions", "findings", "artifacts", "environments", "the report",
     }  # fmt: skip
     assert found.figures == sum(found.again.values()) > 500
-    assert [line.split()[0] for line in found.lines()] == ["again", "note", "note", "verify:"]
+    assert [line.split()[0] for line in found.lines()] == ["again", "note", "note", "note", "verify:"]
 
 
 # --- an accident, or a hand: the manifest tells -------------------------------------------------------------------------
@@ -266,6 +266,19 @@ def test_a_redraw_does_not_bless_fronts_that_somebody_changed(folder):
     path.write_text(path.read_text().replace("digits-cnn", "digits-dnn"))
     draw(folder, OBJECTIVES[:2])
     assert "fronts.json was changed" in verify(folder).wrong
+
+
+def test_a_report_that_another_harness_drew_may_look_otherwise_but_not_say_otherwise(folder):
+    """Its texts are no reproach, its figures are."""
+    path = folder / "fronts.json"
+    path.write_text(path.read_text().replace(harness_here(), "0.0.9"))
+    page = folder / "report" / "index.html"
+    page.write_text(page.read_text().replace("How it was measured", "Method"))
+    reseal(folder)
+    found = verify(folder)
+    assert found.wrong == []
+    assert any("drawn by another harness (0.0.9), and this one draws 1 things" in sentence for sentence in found.told)
+    assert rewritten(folder, "table.csv", "0.5,", "0.6,")
 
 
 def test_a_report_of_another_drawing_library_is_read_and_its_pictures_are_not_compared(folder):
@@ -439,6 +452,16 @@ def test_raw_data_that_were_changed_do_not_give_the_figures(folder, kind, told):
     reseal(folder)
     said = verify(folder).wrong
     assert any("int8" in s and "repetition 2" in s and told in s for s in said), said
+
+
+@pytest.mark.parametrize("kind", ["", ".completions", ".quality", ".outputs"])
+@pytest.mark.parametrize("values", [["a"], [None], []])
+def test_raw_data_that_hold_something_else_are_a_sentence(folder, kind, values):
+    """Words, nothing, or no column at all: never a traceback."""
+    (path,) = folder.glob(f"traces/*int8*-r0-a1{kind}.parquet")
+    pq.write_table(pa.table({"domain": values, "value": values, "queries": values, "output": values} if values else {"other": [1]}), path)
+    reseal(folder)
+    assert any("cannot be read" in s for s in verify(folder).wrong)
 
 
 @pytest.mark.parametrize(("kind", "told"), [("", "cannot be read"), (".completions", "inferences"), (".quality", "quality value")])

@@ -68,6 +68,7 @@ def keep_report(
     """
     from harness import manifest
     from harness.decide.fronts import fronts
+    from harness.environment import harness_here
     from harness.report import write
     from harness.schema import OBJECTIVES
     from harness.store import read_references, write_references
@@ -75,7 +76,7 @@ def keep_report(
     folder, objectives = Path(run.folder), tuple(objectives or OBJECTIVES)
     intact, kept = manifest.intact(folder, FRONTS), read_references(folder)
     found, references = fronts(tables["cases"], objectives, kept)
-    references = references.model_copy(update={"objectives": objectives})
+    references = references.model_copy(update={"objectives": objectives, "drawn_by": harness_here()})
     if references != kept or not (folder / FRONTS).exists():
         write_references(folder, references)
     target = write(run, tables, objectives=objectives)

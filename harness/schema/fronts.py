@@ -40,5 +40,7 @@ class References(Noun):
     schema_version: int = SCHEMA_VERSION
     objectives: tuple[Objective, ...] = OBJECTIVES
     """Of the fronts in `report/`, as last drawn."""
+    drawn_by: str | None = None
+    """Version and commit of the harness that drew the report last; null: not told."""
     groups: dict[str, dict[str, Reference]] = {}
     """Of each group of cases that stand on one front, and each column, the box as first drawn."""

@@ -12,7 +12,6 @@ from harness.schema import Record
 
 CLOSE = 1e-9
 """Relative: the order of a sum is no difference."""
-UNKEPT = "peak and resident memory, engine facts, the kernels, status and reason are taken as stored: nothing raw is kept of them"
 
 
 @dataclass

@@ -64,7 +64,10 @@ def _missing(run: StoredRun) -> list[str]:
     """Tasks that the plan asks for still, though the run has ended."""
     header, attempt = run.header, max((r.attempt for r in run.records), default=1)
     built = {build.build_id for build in header.suite.builds}
-    asked = plan.next_block(header.suite, header.profile, run.records, cached=built, attempt=attempt)
+    try:
+        asked = plan.next_block(header.suite, header.profile, run.records, cached=built, attempt=attempt)
+    except KeyError as error:
+        return [f"run.json: a case or a build names the build {error}, which the suite does not have"]
     return [f"{task.name}, repetition {task.repetition}: the plan asks for it, and it has no record" for task in asked]
 
 
