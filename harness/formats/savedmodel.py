@@ -88,6 +88,7 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         saved = _content(path)
         if not trusted:
             _refuse_code(path, saved)
+        _know_optimizers(tf)
         loaded = tf.saved_model.load(str(path))
         key = _key(path, list(loaded.signatures))
         function = loaded.signatures[key]
@@ -118,6 +119,23 @@ def import_tensorflow() -> Any:
     except ImportError as error:
         raise EngineError(f"TensorFlow cannot be imported: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
     return tf
+
+
+def _know_optimizers(tf: Any) -> None:
+    """Let TensorFlow load what Keras 2 saved of a compiled model: without Keras 2 it does not know the optimizer, which then holds nothing here."""
+    from tensorflow.python.saved_model import revived_types
+
+    if "optimizer" in revived_types.registered_identifiers():
+        return
+
+    class Optimizer(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc]
+        def add_slot(self, var: Any, slot_name: str) -> Any:
+            return tf.Variable(tf.zeros(var.shape, var.dtype), trainable=False)
+
+    one = revived_types.VersionedTypeRegistration(
+        object_factory=lambda proto: Optimizer(), version=1, min_producer_version=1, min_consumer_version=1, setter=lambda *_: None
+    )
+    revived_types.register_revived_type("optimizer", lambda thing: isinstance(thing, Optimizer), versions=[one])
 
 
 def facts(signature: Signature) -> ArtifactFacts:

@@ -127,8 +127,12 @@ def remarks(row: Row) -> str:
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
-    """One line for each case that did not go well, with the reason."""
-    return [f"{row['status']}: {row['case_id']}: {row['reason'] or 'no reason was recorded'}" for row in rows if row["status"] != "ok"]
+    """One line for each case that did not go well, with the reason and the next step."""
+    return [
+        f"{row['status']}: {row['case_id']}: {'; '.join((row['reason'] or 'no reason was recorded').splitlines())}"
+        for row in rows
+        if row["status"] != "ok"
+    ]
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
