@@ -60,7 +60,10 @@ def _tell(run: StoredRun, found: Verification) -> None:
         f"{old} records are of an older schema: their findings were not compared, since the rules were others": old,
     }
     found.told += [sentence for sentence, holds in said.items() if holds]
-    found.told.append("status, memory, kernels and what an engine says of itself are taken as stored: nothing raw is kept of them")
+    found.told.append(
+        "status, memory, kernels, what an engine says of itself and where hypervolumes are counted from are taken as stored: "
+        "nothing raw is kept of them"
+    )
 
 
 def _record(run: StoredRun, record: Record, case: Case | None, found: Verification) -> Record:
