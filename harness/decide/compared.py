@@ -147,7 +147,7 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) 
         f"PUE {offers.pue:g}, power supply {offers.psu_efficiency:g}, {offers.electricity_price_per_kwh:g} {offers.currency}/kWh."
     )
     grid = offers.grid or runs[0].header.grid
-    yield (
+    yield from _folded(
         f"Grid: {grid.country}, {grid.year or 'year not told'}, {grid.g_per_kwh:g} g CO2e/kWh." if grid else "No grid was given: no carbon."
     )
     for k, run in enumerate(runs):

@@ -103,20 +103,25 @@ def read(path: Path, kind: Kind = SUITE) -> Document:
     return document
 
 
+def _named(path: Path) -> str:
+    """A path in a sentence: in one line, and not endless."""
+    return " ".join(str(path)[:200].split())
+
+
 def _text(path: Path, noun: str) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SuiteError(f"{path} is larger than 1 MiB, which no {noun} is", f"give the path of a {noun}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SuiteError(f"there is no {noun} {str(path)[:200]}", _nearby(path)) from None
+        raise SuiteError(f"there is no {noun} {_named(path)}", _nearby(path)) from None
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from None
     except IsADirectoryError:
         raise SuiteError(f"{path} is a folder", _nearby(path / "x")) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SuiteError(f"{str(path)[:200]} cannot be read: {reason}", "check the path and its permissions") from None
+        raise SuiteError(f"{_named(path)} cannot be read: {reason}", "check the path and its permissions") from None
 
 
 def _nearby(path: Path) -> str:
