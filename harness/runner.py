@@ -29,6 +29,8 @@ LEAD_IN_S = 1.0
 SHORT_LEAD_IN_S = 0.05
 """After rounds of warm-up: the same inferences ran until a moment before."""
 ROUND_S = 0.3
+SETTLE_TICKS = 3
+"""After a change of load a sensor that lags by a period shows only what came after it."""
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
 PROFILE_PATIENCE_S = 15.0
@@ -171,13 +173,12 @@ class _Repetition:
         self._begin("load")
         self.ready = self._await("ready", self.bench.limits.timeout_s)
         self._end()
-        self._begin("idle")
-        self._window("idle", self.bench.profile.idle_s)
+        self._idle()
         self._begin("warmup")
         self.sampler.watch_closely(max(energy.LAG_WATCH_S, energy.LAG_TICKS * self.bench.tick_s))
         warmed_s = self._warm_up()
         self.child.send("go", shift_s=self._shift_s, group=self.task.repetition * self._groups())
-        self._listen(max(SHORT_LEAD_IN_S, LEAD_IN_S - warmed_s))
+        self._listen(max(SHORT_LEAD_IN_S, max(LEAD_IN_S, self._settle_s) - warmed_s))
         self._end()
         self._begin("steady")
         self._window("steady", self._window_s(), ticks=self._ticks())
@@ -188,9 +189,14 @@ class _Repetition:
         if "quality" in self.marks:
             self._end()
         if self.said["status"] == "ok":
-            self._begin("idle")
-            self._window("idle", self.bench.profile.idle_s)
+            self._idle()
             self._ask_kernels()
+
+    def _idle(self) -> None:
+        """Measure without load, once the sensors no longer show what ran before."""
+        self._begin("idle")
+        self._listen(self._settle_s)
+        self._window("idle", self.bench.profile.idle_s)
 
     def _ask_kernels(self) -> None:
         """What ran: once a case, after all that is measured, so that nothing that goes wrong here can spoil it."""
@@ -284,6 +290,17 @@ class _Repetition:
             if d.part_time and (d.device == case.device if self.bench.domains is None else d.name in self.bench.domains)
         ]
         return max(periods, default=None)
+
+    @property
+    def _settle_s(self) -> float:
+        """How long the sensors may still show the load before: a few update periods, and what their readings are the mean of."""
+        reaches = [
+            SETTLE_TICKS * (d.update_period_s or PART_TIME_PERIOD_S) + (d.average_s or 0.0)
+            for _, domains in self.bench.sensors
+            for d in domains
+            if d.quantity in ("energy", "power") and d.kind != "modelled" and d.counter is None
+        ]
+        return max(reaches, default=0.0)
 
     def _query_patience_s(self) -> float:
         """How long the query under way may still take before it hangs."""

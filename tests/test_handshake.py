@@ -50,3 +50,5 @@ def test_energy_from_tick_to_tick_is_the_truth(energy):
     assert steady.kind == "simulated"
     assert steady.gross_j == pytest.approx(sensor.truth_j(steady.start_s, steady.end_s), rel=0.005)
     assert 0 < steady.inferences <= (steady.end_s - steady.start_s) / 0.001 + 1
+    assert record.phases[-1].name == "idle"
+    assert record.phases[-1].start_s - steady.end_s >= 0.3, "a counter that lags by a period would show the load in the idle phase"
