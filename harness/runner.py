@@ -94,6 +94,17 @@ class Outcome:
     outputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
+def lead_in_s(warmed_s: float, settle_s: float, shift_s: float) -> float:
+    """How long the load runs before its window, s: through the second that the protocol asks for, and until the sensors show it alone.
+
+    Args:
+        warmed_s: How long it has been running.
+        settle_s: How long the sensors still show what was before.
+        shift_s: The longest wait before the first query, where the load's phase is shifted; a window that opens in it counts no inference.
+    """
+    return max(SHORT_LEAD_IN_S + 2 * shift_s, max(LEAD_IN_S, settle_s) - warmed_s)
+
+
 class LostError(Exception):
     """The task is over early: the status and the reason of its record."""
 
@@ -178,7 +189,7 @@ class _Repetition:
         self.sampler.watch_closely(max(energy.LAG_WATCH_S, energy.LAG_TICKS * self.bench.tick_s))
         warmed_s = self._warm_up()
         self.child.send("go", shift_s=self._shift_s, group=self.task.repetition * self._groups())
-        self._listen(max(SHORT_LEAD_IN_S, max(LEAD_IN_S, self._settle_s) - warmed_s))
+        self._listen(lead_in_s(warmed_s, self._settle_s, self._shift_s or 0.0))
         self._end()
         self._begin("steady")
         self._window("steady", self._window_s(), ticks=self._ticks())
