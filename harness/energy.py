@@ -286,7 +286,7 @@ def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
     (power_w, intercept_j), covariance = np.polyfit(t_s[risen] - load_s, excess_j[risen], 1, cov="unscaled")
     residual_j = excess_j[risen] - power_w * (t_s[risen] - load_s) - intercept_j
     scatter_j = float(np.sqrt(np.sum(residual_j**2) / max(np.sum(risen) - 2, 1)))
-    lag_s = -intercept_j / power_w
+    lag_s = max(-intercept_j / power_w, 0.0)  # nothing is shown before it happens: a load that is not level at first looks so
     gradient = np.array([-lag_s / power_w, -1 / power_w])
     u_fit_s = scatter_j * float(np.sqrt(gradient @ covariance @ gradient))
     lag = Lag(float(lag_s), float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12))))

@@ -29,6 +29,8 @@ LEAD_IN_S = 1.0
 SHORT_LEAD_IN_S = 0.05
 """After rounds of warm-up: the same inferences ran until a moment before."""
 ROUND_S = 0.3
+SETTLE_TICKS = 3
+"""After a change of load a sensor that lags by a period shows only what came after it."""
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
 PROFILE_PATIENCE_S = 15.0
@@ -90,6 +92,17 @@ class Outcome:
     per_sample: np.ndarray
     interrupted: bool = False
     outputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+
+def lead_in_s(warmed_s: float, settle_s: float, shift_s: float) -> float:
+    """How long the load runs before its window, s: through the second that the protocol asks for, and until the sensors show it alone.
+
+    Args:
+        warmed_s: How long it has been running.
+        settle_s: How long the sensors still show what was before.
+        shift_s: The longest wait before the first query, where the load's phase is shifted; a window that opens in it counts no inference.
+    """
+    return max(SHORT_LEAD_IN_S + 2 * shift_s, max(LEAD_IN_S, settle_s) - warmed_s)
 
 
 class LostError(Exception):
@@ -171,8 +184,7 @@ class _Repetition:
         self._begin("load")
         self.ready = self._await("ready", self.bench.limits.timeout_s)
         self._end()
-        self._begin("idle")
-        self._window("idle", self.bench.profile.idle_s)
+        self._idle()
         self._begin("warmup")
         self.sampler.watch_closely(max(energy.LAG_WATCH_S, energy.LAG_TICKS * self.bench.tick_s))
         warmed_s = self._warm_up()
@@ -180,7 +192,7 @@ class _Repetition:
         self.child.send("go", shift_s=shift_s, group=self.task.repetition * self._groups())
         while "go" not in self.marks:  # a busy machine may keep the child waiting for longer than any lead-in
             self._await("mark", self._query_patience_s())
-        self._listen(max(SHORT_LEAD_IN_S, LEAD_IN_S - warmed_s, 2 * (shift_s or 0.0)))
+        self._listen(lead_in_s(warmed_s, self._settle_s, shift_s or 0.0))
         self._end()
         self._begin("steady")
         self._window("steady", self._window_s(), ticks=self._ticks())
@@ -191,9 +203,14 @@ class _Repetition:
         if "quality" in self.marks:
             self._end()
         if self.said["status"] == "ok":
-            self._begin("idle")
-            self._window("idle", self.bench.profile.idle_s)
+            self._idle()
             self._ask_kernels()
+
+    def _idle(self) -> None:
+        """Measure without load, once the sensors no longer show what ran before."""
+        self._begin("idle")
+        self._listen(self._settle_s)
+        self._window("idle", self.bench.profile.idle_s)
 
     def _ask_kernels(self) -> None:
         """What ran: once a case, after all that is measured, so that nothing that goes wrong here can spoil it."""
@@ -288,6 +305,17 @@ class _Repetition:
             if d.part_time and (d.device == case.device if self.bench.domains is None else d.name in self.bench.domains)
         ]
         return max(periods, default=None)
+
+    @property
+    def _settle_s(self) -> float:
+        """How long the sensors may still show the load before: a few update periods, and what their readings are the mean of."""
+        reaches = [
+            SETTLE_TICKS * (d.update_period_s or PART_TIME_PERIOD_S) + (d.average_s or 0.0)
+            for _, domains in self.bench.sensors
+            for d in domains
+            if d.quantity in ("energy", "power") and d.kind != "modelled" and d.counter is None
+        ]
+        return max(reaches, default=0.0)
 
     def _query_patience_s(self) -> float:
         """How long the query under way may still take before it hangs."""

@@ -43,6 +43,9 @@ CODES: dict[str, Code] = {
         "{domain} was not read for {gap_s:.2f} s of the window", "free the machine of other work, and run again", invalid=True
     ),
     "window_not_bracketed": Code("no reading of {domain} brackets the window", "run again; that would be extrapolation", invalid=True),
+    "load_not_bracketed": Code(
+        "the load did not run through both edges of the window of {domain}", "run again; its inferences cannot be counted", invalid=True
+    ),
     "too_few_samples": Code("the window holds {n} readings of {domain}", "lengthen the window: a longer profile", invalid=True),
     "sensor_stuck": Code(
         "{domain} showed one value {how}",
@@ -149,6 +152,7 @@ def examine(
     for m in steady:
         domain = trace.domains.get(m.domain)
         each = list(_of_domain(trace, domain, m)) if domain else []
+        each += [finding("load_not_bracketed", domain=m.domain)] if m.gross_j is not None and m.inferences is None else []
         each += [finding("counter_lags", domain=m.domain, lag_s=lags_s[m.domain])] if m.domain in lags_s else []
         found += [f.model_copy(update={"invalid": f.invalid and m.domain in scope}) for f in each]
     found += _idle(measurements)

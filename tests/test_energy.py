@@ -178,6 +178,16 @@ def test_a_counter_that_smooths_is_suspect():
     assert found.suspect
 
 
+def test_no_lag_is_negative():
+    """A load that begins with a burst of 20 ms seems to be shown before it began: its edges stay where they are."""
+
+    def burst(t):
+        return step(30, 150, 1.0)(t) + 600 * np.clip(t - 1.0, 0, 0.02)
+
+    found = energy.lag_of(staircase(burst), COUNTER, 1.0)
+    assert found.seconds == 0.0
+
+
 def test_without_a_step_nothing_is_said_of_the_lag():
     """A load that does not follow the child, or barely moves the power."""
     assert energy.lag_of(staircase(lambda t: 100 * t), COUNTER, 1.0) is None

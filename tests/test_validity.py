@@ -93,6 +93,11 @@ def test_a_stuck_counter_is_told_from_one_that_merely_did_not_tick():
     assert codes(trace(COUNTER, back), measured(joules=None)) == {"counter_reset": True}
 
 
+def test_an_energy_without_inferences_says_why_it_is_no_result():
+    """Joules that cannot be divided are not left out in silence."""
+    assert codes(trace(), measured(inferences=None)) == {"load_not_bracketed": True}
+
+
 def test_a_missing_energy_is_invalid_in_scope_alone():
     """Another domain that fails is told, and spoils nothing."""
     failed = trace(failures={"gpu:0": "gone\nmend it"})

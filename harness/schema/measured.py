@@ -34,6 +34,8 @@ class Domain(Noun):
     """For power: the energy domain of the same rail, if there is one."""
     part_time: bool = False
     """True for a power reading that may see only a part of each update period: a load that beats with it is misread."""
+    average_s: float | None = None
+    """Over how long each power reading is the mean; null: not known, or its own update period."""
     limit_w: float | None = None
     gain: float | None = None
     """Relative standard uncertainty of the sensor's gain; null for a model, which has no honest one."""

@@ -14,6 +14,8 @@ GAIN = 0.07
 """Spread and mean error of eleven cards against a meter, uncalibrated: arXiv 2312.02741."""
 
 POWER_AVERAGE, POWER_INSTANT = 185, 186
+AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
+"""Of the readings that may be the mean of a second, as on most Ampere and newer: arXiv 2312.02741."""
 
 # What pynvml can raise -> (what and why, next step). Codes: nvmlReturn_t in NVIDIA's nvml.h.
 ERRORS: dict[int, tuple[str, str]] = {
@@ -160,6 +162,7 @@ class Nvml(Sensor):
                     counter=beside,
                     detail=detail,
                     part_time=not counter and reading != "POWER_AVERAGE",
+                    average_s=AVERAGE_S.get(reading or ""),
                     **rail,
                 )
             )

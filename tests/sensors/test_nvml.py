@@ -37,6 +37,7 @@ def test_without_a_counter_the_power_is_the_domain(driver):
     domains = by_name(driver(counter=0))
     assert domains["gpu:0"].quantity == "power" and domains["gpu:0"].counter is None
     assert domains["gpu:0"].detail["reading"] == "POWER_AVERAGE"
+    assert domains["gpu:0"].average_s == 1.0
     assert "gpu:0 power" not in domains
 
 
