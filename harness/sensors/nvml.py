@@ -21,7 +21,7 @@ AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
 ERRORS: dict[int, tuple[str, str]] = {
     1: ("NVML was used before it was initialised", "this is a bug of the harness: please report it"),
     2: ("the driver does not know this question for this device", "update the NVIDIA driver"),
-    3: ("this GPU does not support the reading", "nothing to do: another domain, or the power reading, stands in for it where there is one"),
+    3: ("this GPU does not support the reading", "another reading stands in for it where the GPU has one; where it has none a meter can: harness import-meter"),
     4: ("the driver refuses the reading to this user", "let an administrator lift the restriction: nvidia-smi -acp UNRESTRICTED, or add you to the group of /dev/nvidiactl"),
     9: ("the NVIDIA driver is not loaded", "load it (modprobe nvidia) and see that `nvidia-smi` works; in a container start it with the GPU passed in"),
     12: ("the NVIDIA management library (libnvidia-ml) is not here: this machine has no NVIDIA driver", "on a GPU machine install the driver; in a container start it with the GPU passed in; without a GPU nothing is missing"),

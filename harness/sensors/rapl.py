@@ -205,7 +205,8 @@ def _read_error(zone: Zone, error: OSError | ValueError) -> SensorError:
         )
     if isinstance(error, FileNotFoundError):
         return SensorError(f"the RAPL zone {zone.id} ({zone.name}) has gone", "was the module intel_rapl unloaded? see `harness doctor`")
-    return SensorError(f"the RAPL counter {zone.id} ({zone.name}) failed: {error}", "see `dmesg`; the sample is missing")
+    why = "it shows no number" if isinstance(error, ValueError) else error.strerror or error
+    return SensorError(f"the RAPL counter {zone.id} ({zone.name}) failed: {why}", "see `dmesg`; the sample is missing")
 
 
 def _text(path: Path) -> str | None:
