@@ -85,11 +85,13 @@ class Progress:
         """
         begun_s, ended_s = (np.asarray(times, dtype=np.float64) * 1e-9 for times in (start_ns, end_ns))
         pauses = np.stack([ended_s[:-1], begun_s[1:]], axis=1) if shifted and len(ended_s) else np.zeros((0, 2))
-        return cls(
-            np.concatenate([begun_s[:1], ended_s]),
-            np.concatenate([np.zeros(len(begun_s[:1])), np.cumsum(np.asarray(count, dtype=np.float64))]) * batch_size,
-            pauses[pauses[:, 1] - pauses[:, 0] > WAIT_S],
-        )
+        done = np.cumsum(np.asarray(count, dtype=np.float64)) * batch_size
+        before = np.concatenate([np.zeros(len(begun_s[:1])), done[:-1]])
+        # Nothing is completed in a wait; without waits a query begins where the last one ended.
+        begins = slice(None) if shifted else slice(1)
+        t_s, inferences = np.concatenate([begun_s[begins], ended_s]), np.concatenate([before[begins], done])
+        order = np.lexsort((inferences, t_s))
+        return cls(t_s[order], inferences[order], pauses[pauses[:, 1] - pauses[:, 0] > WAIT_S])
 
     def between(self, start_s: float, end_s: float) -> float | None:
         """Inferences completed in an interval, fractions by linear interpolation of completion times; null where it is not covered."""

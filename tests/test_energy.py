@@ -200,6 +200,13 @@ def test_power_that_rose_before_the_load_began_is_another_load():
     assert energy.lag_of(staircase(step(30, 150, 1.02)), COUNTER, 1.06) is None
 
 
+def test_nothing_is_completed_in_a_wait():
+    """Two queries of 1 s with a wait of 1 s between them: half of the second is done at 2.5 s, none of it at 2 s."""
+    start_ns, end_ns = [0, 2_000_000_000], [1_000_000_000, 3_000_000_000]
+    progress = Progress.of(start_ns, end_ns, [1, 1], batch_size=4, shifted=True)
+    assert [progress.between(0.0, t) for t in (0.5, 1.0, 2.0, 2.5, 3.0)] == [2, 4, 4, 6, 8]
+
+
 def test_the_waits_of_a_shifted_load_are_paid_at_idle():
     """Energy of the load alone, and inferences of the load alone."""
     part_time = GAUGE.model_copy(update={"part_time": True})
