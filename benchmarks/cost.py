@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 import resource
 import subprocess
 import sys
@@ -98,7 +100,13 @@ def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
     """Every figure of this file."""
     with bench() as running:
         cases = {case.engine: case for case in running.header.suite.cases}
-        return [*_sampler(running, cases["litert"], pairs), *_bare(running, cases, bare_pairs), *_fixed(running, cases), _help()]
+        return [
+            *_sampler(running, cases["litert"], pairs),
+            *_bare(running, cases, bare_pairs),
+            *_turns(running, cases),
+            *_fixed(running, cases),
+            _help(),
+        ]
 
 
 def _sampler(running: campaign.Campaign, case: Case, pairs: int) -> list[Row]:
@@ -132,6 +140,25 @@ def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> lis
     ]
 
 
+def _turns(running: campaign.Campaign, cases: dict[str, Case], processes: int = 3) -> list[Row]:
+    """The same by turns in one process."""
+    return [
+        row(f"the same by turns in one process, {engine}, {processes} processes", "<= 1.03", by_turns(running, cases[engine], processes))
+        for engine in ENGINES
+    ]
+
+
+def by_turns(running: campaign.Campaign, case: Case, processes: int) -> str:
+    """The median over processes of the median ratio within each, and how far they reach."""
+    order = case_order(case, running.header.suite, running.artifacts, running.memory_bytes)
+    argv, environment = [sys.executable, "-m", "benchmarks.turns"], {**os.environ, **order.environment}
+    medians = []
+    for _ in range(processes):
+        done = subprocess.run(argv, input=json.dumps(dict(order.task)), capture_output=True, text=True, check=True, env=environment)
+        medians.append(np.median(json.loads(done.stdout)))
+    return f"{np.median(medians):.4f}, single processes {np.min(medians):.3f} to {np.max(medians):.3f}"
+
+
 def against(figure: str, goal: str, pairs: int, ours: Callable[[], float], other: Callable[[], float]) -> Row:
     """The median ratio of ours to the other, which is measured before and after ours; its own noise, after against before, stands beside it."""
     ratios, noise = [], []
@@ -150,8 +177,6 @@ def bare_p50_s(running: campaign.Campaign, case: Case) -> float:
     order = case_order(case, running.header.suite, running.artifacts, running.memory_bytes)
     artifact, data = running.artifacts[case.build_id], running.artifacts[case.dataset_id or ""]
     argv = [sys.executable, "-m", "benchmarks.bare", case.engine, artifact.path, f"{data.path}/test.npz", str(case.batch_size), "1.5"]
-    import os
-
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **order.environment})
     return float(done.stdout)
 

@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.analysis.pareto import Objective, PairedObjective, dominated, dominates, front, groups, p_front
+from harness.analysis.chance import p_front
+from harness.analysis.pareto import Objective, PairedObjective, dominated, dominates, front, groups
 
 CASES, LAUNCHES, SAMPLES = 100_000, 5, 100
 SPREAD, MARGIN = 0.01, float(np.log1p(0.01))

@@ -32,6 +32,7 @@ from harness.workloads.sources import call_data, read_csv, read_images
 
 ONNX_BYTES = 2**31 - 1
 """The most that one protobuf message may hold."""
+LFS_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,15 @@ def _check_unchanged(path: Path, sha256: str) -> None:
         raise EngineError(f"{path} is not there", "correct `path` in the suite")
     if fingerprint(path)[0] != sha256:
         raise EngineError(f"{path} has changed since the suite was read", "start the run again")
+    if path.is_file() and not path.stat().st_size:
+        raise EngineError(f"{path.name} is empty", "copy or download it again")
+    if path.is_file() and _begins_with(path, LFS_POINTER):
+        raise EngineError(f"{path.name} is only a pointer of Git LFS to the model", "git lfs pull")
+
+
+def _begins_with(path: Path, words: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(words)) == words
 
 
 def _take_workload(order: Order) -> Made:
@@ -226,7 +236,8 @@ def _take_savedmodel(order: Order) -> Made:
     """The folder as it is."""
     source, path = Path(str(order.model.path)), order.folder / "model"
     facts = savedmodel_files.facts(savedmodel_files.load_savedmodel(source, trusted=order.model.trusted))
-    shutil.copytree(source, path)
+    with reading(source, *savedmodel_files.KIND):  # links that lead nowhere, pipes
+        shutil.copytree(source, path)
     return path, facts, {}
 
 

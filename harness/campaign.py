@@ -379,7 +379,7 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
 
 def _rewrite_header(store: Store, header: Header) -> None:
     """The header with one more boot, entered in the manifest where what it replaces was as entered."""
-    intact = "run.json" not in manifest.differences(store.folder)[1]
+    intact = manifest.intact(store.folder, "run.json")
     store.write_header(header)
     if intact and (text := manifest.redrawn(store.folder, "run.json")):
         write_atomically(store.folder / manifest.NAME, text)

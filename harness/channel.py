@@ -5,15 +5,16 @@
     mark {name: load, t_s}           ->
     ready {first_query_s, ...}       ->     samples idle, model loaded
                                      <-     more {seconds}   a round of warm-up, not recorded
+    mark {name: warmup, t_s}         ->     (before the first query of all)
     done {n}                         ->
                                      <-     go {shift_s, group}  queries run from here on, each completion kept
-    mark {name: warmup, t_s}         ->     (at the first query of all) waits for the lead-in, then for a tick, then for the window, then for a tick
-                                     <-     close            the only word inside a window is the one that ends it
+    mark {name: go, t_s}             ->     (after the first of them) waits for the lead-in, then for a tick, then for the window, then for a tick
+                                     <-     close {until_s}  the only word inside a window is the one that ends it; one completion is later
     done {n}                         ->
     mark {name: quality, t_s} ...    ->
     result {...}                     ->     samples idle again, model still loaded
                                      <-     profile          in the first repetition alone, when all has been measured
-    kernels {kernels, reason}        ->
+    kernels {kernels, reason, stored} ->
                                      <-     close            or end of file: the child exits
 
 A build says hello, marks and result alone. Times are CLOCK_MONOTONIC, which both processes share.

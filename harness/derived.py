@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from harness.analysis.interval import percentile, wilson
-from harness.schema import Latency, Phase, Quality, Trace
+from harness.schema import Latency, Measurement, Phase, Quality, Trace
+
+
+def steady_span(measurements: Iterable[Measurement]) -> tuple[float, float] | None:
+    """From the first edge of any domain to the last, s: what counts as `steady` of a repetition; null where nothing was measured in it."""
+    steady = [m for m in measurements if m.phase == "steady"]
+    return (min(m.start_s for m in steady), max(m.end_s for m in steady)) if steady else None
 
 
 def throughput_per_s(inferences: float | None, window: Phase | None, waited_s: float = 0.0) -> float | None:
@@ -40,13 +46,19 @@ def latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
 
 
 def quality(said: Mapping[str, Any] | None, per_sample: np.ndarray) -> Quality | None:
-    """The child's quality with its interval, where right and wrong were counted."""
-    if not said:
+    """The mean of a metric over the test samples, with Wilson's interval where right and wrong were counted.
+
+    Args:
+        said: `metric` and `direction`; null where none was asked for.
+        per_sample: Shape (n,); empty where it was not kept: then there is no quality.
+    """
+    if not said or not len(per_sample):
         return None
+    found = Quality(**said, value=float(np.mean(per_sample)), samples=len(per_sample))
     if not np.isin(per_sample, (0, 1)).all():
-        return Quality(**said)
+        return found
     interval = wilson(int(per_sample.sum()), len(per_sample))
-    return Quality(**said, low=interval.low, high=interval.high)
+    return found.model_copy(update={"low": interval.low, "high": interval.high})
 
 
 def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:

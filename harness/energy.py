@@ -204,14 +204,14 @@ def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> li
     """The same measurements computed anew from the trace, between their own edges; a counter's lag is taken as stored.
 
     Returns:
-        One for each; null where it has no energy, so that there is nothing to compute again, or the trace lacks its domain.
+        One for each; null where the trace lacks its domain, or where a counter's window has no energy: no tick tells its edges.
     """
     idle: dict[str, list[Measurement]] = {}
     found: dict[int, Measurement] = {}
     for index in sorted(range(len(stored)), key=lambda k: stored[k].phase == "steady"):  # idle goes first: steady is net of it
         was = stored[index]
         domain = trace.domains.get(was.domain)
-        if was.gross_j is None or domain is None or was.domain not in trace.samples:
+        if domain is None or was.domain not in trace.samples or (was.gross_j is None and _waited_for_ticks(domain, was.phase)):
             continue
         lag = None if was.lag_s is None else Lag(was.lag_s, 0.0)
         now = _one(trace, domain, _window_of(was), progress, _mean_power(idle.get(was.domain, [])), lag)
@@ -219,6 +219,11 @@ def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> li
         if was.phase == "idle":
             idle.setdefault(was.domain, []).append(now)
     return [found.get(index) for index in range(len(stored))]
+
+
+def _waited_for_ticks(domain: Domain, phase: str) -> bool:
+    """Whether the phase may begin and end at ticks of this domain."""
+    return domain.quantity == "energy" and phase in ("idle", "steady")
 
 
 def _window_of(was: Measurement) -> Window:
@@ -265,7 +270,7 @@ def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
         load_s: When the load began.
 
     Returns:
-        Null where the step is too small, or the ticks are too few, to tell.
+        Null where the step is too small, or the ticks are too few, to tell, and where the power rose before the load began.
     """
     level, _ = unwrap(sample, domain.wrap_j)
     steps = ticks(level)
@@ -284,10 +289,12 @@ def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
     (power_w, intercept_j), covariance = np.polyfit(t_s[risen] - load_s, excess_j[risen], 1, cov="unscaled")
     residual_j = excess_j[risen] - power_w * (t_s[risen] - load_s) - intercept_j
     scatter_j = float(np.sqrt(np.sum(residual_j**2) / max(np.sum(risen) - 2, 1)))
-    lag_s = max(-intercept_j / power_w, 0.0)  # nothing is shown before it happens: a load that is not level at first looks so
+    lag_s = float(-intercept_j / power_w)
     gradient = np.array([-lag_s / power_w, -1 / power_w])
     u_fit_s = scatter_j * float(np.sqrt(gradient @ covariance @ gradient))
-    return Lag(float(lag_s), float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12))))
+    u_s = float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12)))
+    # No counter is early: clearly before the load began another one did; a little before it, a load that is not level at first looks so.
+    return Lag(max(lag_s, 0.0), u_s) if lag_s > -max(LAG_KNOWN_S, 2 * u_s) else None
 
 
 def is_level(trace: Trace, start_s: float, end_s: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from harness import __version__
 from harness.schema import Environment
 
 VOLATILE = ("pids",)
@@ -48,14 +50,21 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
         "harness_version": _versions(["harness"]).get("harness", "unknown"),
         "harness_commit": commit(),
     }
-    devices = tuple(dict(device) for device in devices)
-    return Environment(
-        environment_id=_hash(fixed, devices),
-        devices=devices,
+    found = Environment(
+        environment_id="",
+        devices=tuple(dict(device) for device in devices),
         boot_id=boot_id(),
         timezone=datetime.now().astimezone().tzname(),
         **fixed,
     )
+    return found.model_copy(update={"environment_id": identity(found)})
+
+
+def identity(found: Environment) -> str:
+    """Twelve hexadecimal digits of everything that stays the same from one minute to the next."""
+    fixed = found.model_dump(mode="json", exclude={"environment_id", "devices", "boot_id", "timezone"})
+    stable = [{key: value for key, value in device.items() if key not in VOLATILE} for device in found.devices]
+    return hashlib.sha256(json.dumps([fixed, stable], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def boot_id() -> str | None:
@@ -89,6 +98,12 @@ def virtual(flags: Sequence[str]) -> str | None:
     if container := _container():
         found.append(container)
     return ", ".join(found) or None
+
+
+@functools.cache
+def harness_here() -> str:
+    """Version and commit of the harness that runs, as `0.1.0 1b2c3d`."""
+    return " ".join(filter(None, (__version__, commit())))
 
 
 def commit() -> str | None:
@@ -149,12 +164,6 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _hash(fixed: Mapping[str, Any], devices: Sequence[Mapping[str, Any]]) -> str:
-    """Twelve hexadecimal digits of everything that stays the same from one minute to the next."""
-    stable = [{key: value for key, value in device.items() if key not in VOLATILE} for device in devices]
-    return hashlib.sha256(json.dumps([fixed, stable], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _text(path: str) -> str | None:

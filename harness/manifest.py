@@ -1,7 +1,8 @@
 """A run's folder -> `manifest.json`: the checksum of every file, entered by whoever wrote it; and what is no longer as it was entered.
 
-`evidence` (run.json, records.jsonl line by line, traces, meters) is entered once: to enter it again would bless what somebody
-changed. `report` is drawn from the evidence and may be drawn again, so it is listed apart and replaced whole.
+`evidence` (run.json, records.jsonl line by line, traces, meters, fronts.json) is entered once: to enter it again would bless what
+somebody changed; whoever rightly writes one of them anew looks first whether the old one was `intact`. `report` is drawn from the
+evidence and may be drawn again, so it is listed apart and replaced whole.
 """
 
 from __future__ import annotations
@@ -20,20 +21,24 @@ DIGITS = 16
 """Of each record line's SHA-256: enough to name a line; the file has a whole one."""
 
 UNKNOWN = "is not in the manifest"
-DRAWN_FROM = ("run.json", RECORDS, "traces/", "meters/", "report/")
+DRAWN_FROM = ("run.json", RECORDS, "fronts.json", "traces/", "meters/", "report/")
 """What a reader of the run looks at; a stranger's file elsewhere changes no figure."""
 
 Entries = dict[str, Any]
 
 
-def seal(folder: Path) -> str:
+def seal(folder: Path, *written: str) -> str:
     """The manifest as it should be now: what was entered stays, new files and further records are added.
+
+    Args:
+        folder: Of the run.
+        written: Files that were rightly written anew, of those that were entered before.
 
     Returns:
         The text of `manifest.json`, for the store to write.
     """
     known = _read(folder)
-    evidence = known.get("evidence", {}) if known else {}
+    evidence = (known["evidence"] if known else {}) | {name: entry(folder / name) for name in written}
     for name in _files(folder):
         if name == RECORDS:
             evidence[name] = _grown(folder / name, evidence.get(name))
@@ -48,6 +53,15 @@ def redrawn(folder: Path, *written: str) -> str | None:
     if known is None:
         return None
     return _text(known["evidence"] | {name: entry(folder / name) for name in written}, _report(folder))
+
+
+def intact(folder: Path, name: str) -> bool:
+    """Whether a file is as it was entered; true also where there is neither the file nor an entry, or no manifest."""
+    known = _read(folder)
+    if known is None:
+        return True
+    was, path = known["evidence"].get(name), folder / name
+    return entry(path)["sha256"] == was["sha256"] if was and path.is_file() else not was and not path.exists()
 
 
 def entry(path: Path) -> Entries:

@@ -20,8 +20,9 @@ from harness.child import outcome
 from harness.engines.base import Array, Load, Session, Tensor
 from harness.errors import EngineError
 from harness.formats.inputs import positions
-from harness.formats.reading import first_line
+from harness.formats.reading import first_line, reading
 from harness.formats.shapes import fit_shape
+from harness.formats.stored import stored_types
 from harness.scenario import SCENARIOS, Completions, shifted
 from harness.schema import Kernel
 from harness.workloads.data import batches, load_array
@@ -33,6 +34,10 @@ OUTPUT_BYTES = 4 * 2**20
 """How much of the scored output is kept, so that other variants can be compared with it sample by sample."""
 NOISE_SAMPLES = 64
 """Answered where the suite has no test data."""
+ANSWERS = (
+    "a model that answers its first query",
+    "the file may be damaged; if the engine's own tool runs it on the same input, look at `data.test` in the suite",
+)
 PROFILE_QUERIES = 4
 """The first warms up."""
 PROFILE_S = 0.5
@@ -43,7 +48,7 @@ def main() -> None:
     channel, task = Parent.from_argv()
     profiles: list[Profile] = []
     channel.send("result", **outcome(lambda: measure(channel, task, profiles.append), task["memory_bytes"]))
-    channel.leave(lambda: profiled(profiles[0]))
+    channel.leave(lambda: {**profiled(profiles[0]), "stored": stored(task["artifact"])})
 
 
 Profile = Callable[[], Sequence[Kernel]]
@@ -65,7 +70,8 @@ def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], No
     labels = load_labels(task, data)
     queries = make_queries(session.inputs, data, task["batch_size"])
     loaded_bytes = rss_bytes()
-    answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
+    with reading(Path(task["artifact"]["path"]), *ANSWERS):
+        answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
     resident_bytes = grown(before_bytes, opened_bytes, loaded_bytes, rss_bytes())
     offer(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
     facts = session.facts()
@@ -85,7 +91,7 @@ def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], No
         np.save(task["per_sample_path"], per_sample)
         keep_outputs(given, task)
         channel.mark("quality_end")
-        quality = summary(task["metric"], metric, per_sample)
+        quality = {"metric": task["metric"], "direction": metric.direction}
     elif task.get("outputs_path"):
         channel.mark("quality")
         answer_unlabelled(session, data, answers, task)
@@ -99,6 +105,15 @@ def profiled(profile: Profile) -> Mapping[str, Any]:
         return {"kernels": [kernel.model_dump() for kernel in profile()]}
     except Exception as error:
         return {"kernels": [], "reason": f"{type(error).__name__}: {first_line(error)}"}
+
+
+def stored(artifact: Mapping[str, str]) -> list[str] | None:
+    """The types of the numbers that the artifact stores, whatever its engine says; null where they are not known."""
+    try:
+        types = stored_types(Path(artifact["path"]), artifact["format"])
+    except EngineError:
+        return None
+    return None if types is None else sorted(types)
 
 
 def open_session(task: dict[str, Any]) -> Session:
@@ -219,7 +234,10 @@ def _is_real(tensor: Tensor) -> bool:
 
 
 def answer(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
-    """Warm up as long as the parent says, then keep every completion until it says `close`."""
+    """Warm up as long as the parent says, then keep every completion until it says `close`.
+
+    The completions reach over both edges of the parent's window, however long a busy machine keeps this process waiting.
+    """
     play, source, marked = SCENARIOS[scenario], itertools.cycle(queries), False
     while (message := channel.receive())["kind"] == "more":
         if not marked:
@@ -233,12 +251,19 @@ def answer(channel: Parent, session: Session, queries: list[list[Array]], scenar
     if message["kind"] == "go":
         if not marked:
             channel.mark("warmup")
-        if message.get("shift_s"):
-            play = shifted(play, message["shift_s"], message["group"])
-        play(session, source, channel.closing.is_set, completions)
-        channel.receive()
+        play(session, source, _at_once, completions)
+        channel.mark("go")
+        steady = shifted(play, message["shift_s"], message["group"]) if message.get("shift_s") else play
+        steady(session, source, channel.closing.is_set, completions)
+        if completions.end_ns[-1] * 1e-9 < channel.receive().get("until_s", 0.0):
+            play(session, source, _at_once, completions)
     channel.send("done", n=sum(completions.count))
     return completions
+
+
+def _at_once() -> bool:
+    """Stop after the first query."""
+    return True
 
 
 def _over(channel: Parent, until_s: float) -> bool:
@@ -365,11 +390,6 @@ def keep_outputs(given: Array, task: dict[str, Any]) -> None:
         return
     values = given.astype(np.float32 if given.dtype.kind == "f" else np.int64)
     np.save(task["outputs_path"], values[: OUTPUT_BYTES // max(1, values[:1].nbytes)])
-
-
-def summary(name: str, metric: Metric, per_sample: Array) -> dict[str, Any]:
-    """The quality as the record has it."""
-    return {"metric": name, "direction": metric.direction, "value": float(np.mean(per_sample)), "samples": len(per_sample)}
 
 
 def peak_memory_bytes() -> int | None:

@@ -81,7 +81,7 @@ def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memo
         environment=engine.environment(load),
         simulated=engine.spec.simulated,
         artifact=artifact,
-        precision=_promised(case),
+        precision=plugins.catalogue().promised(case),
     )
 
 
@@ -102,12 +102,6 @@ def null_order() -> tuple[Task, Order]:
         "memory_bytes": None,
     }
     return Task(case=case), Order("harness.measure", task, simulated=True)
-
-
-def _promised(case: Case) -> str | None:
-    """What the last step that promises a precision promises; a test double keeps no promise and breaks none."""
-    promised = [plugins.load("variants", step.recipe).spec.precision for step in case.steps]
-    return next((precision for precision in reversed(promised) if precision), None)
 
 
 def _first(suite: Suite, build: Build) -> Build:

@@ -188,12 +188,15 @@ class _Repetition:
         self._begin("warmup")
         self.sampler.watch_closely(max(energy.LAG_WATCH_S, energy.LAG_TICKS * self.bench.tick_s))
         warmed_s = self._warm_up()
-        self.child.send("go", shift_s=self._shift_s, group=self.task.repetition * self._groups())
-        self._listen(lead_in_s(warmed_s, self._settle_s, self._shift_s or 0.0))
+        shift_s = self._shift_s
+        self.child.send("go", shift_s=shift_s, group=self.task.repetition * self._groups())
+        while "go" not in self.marks:  # a busy machine may keep the child waiting for longer than any lead-in
+            self._await("mark", self._query_patience_s())
+        self._listen(lead_in_s(warmed_s, self._settle_s, shift_s or 0.0))
         self._end()
         self._begin("steady")
         self._window("steady", self._window_s(), ticks=self._ticks())
-        self.child.send("close")
+        self.child.send("close", until_s=self.windows[-1].end_s)
         self._await("done", self._query_patience_s())
         self._begin("quality")
         self.said = self._await("result", self.bench.limits.timeout_s)
@@ -219,6 +222,7 @@ class _Repetition:
             said = self._await("kernels", PROFILE_PATIENCE_S + self._query_patience_s())
             self.kernels = tuple(Kernel(**kernel) for kernel in said["kernels"])
             facts.update({"precision_told": self.ready.get("precision")} if self.kernels else {})
+            facts.update({"stored_types": said["stored"]} if said.get("stored") is not None else {})
             facts.update({"profile_failed": said["reason"]} if said.get("reason") else {})
         except (LostError, EOFError, WorkerError, ValueError) as error:
             facts["profile_failed"] = str(error) or "the process died in its profiler"
@@ -245,10 +249,10 @@ class _Repetition:
         while message := self.child.receive(max(0.0, deadline - time.monotonic())):
             if message["kind"] == "mark":
                 self.marks[message["name"]] = message["t_s"]
-            elif message["kind"] == "result" and kind != "result":
-                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
-            elif message["kind"] == kind:
+            if message["kind"] == kind:
                 return message
+            if message["kind"] == "result":
+                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
         raise LostError("timeout", f"the child said nothing for {patience_s:.0f} s while the parent waited for {kind!r}")
 
     def _listen(self, seconds: float, until: threading.Event | None = None) -> None:
@@ -375,8 +379,7 @@ class _Repetition:
         measurements = energy.measure(trace, self.windows, progress, self.marks.get("warmup"))
         if self.order.simulated:
             measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
-        steady = [m for m in measurements if m.phase == "steady"]
-        phases = _phases(self.windows, steady)
+        phases = _phases(self.windows, derived.steady_span(measurements))
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions = derived.conditions(trace, window)
@@ -387,8 +390,15 @@ class _Repetition:
                 trace, measurements, conditions, scope, lags_s=self._suspect_lags_s(trace), clock_step_s=step_s
             )
         precision = analysis_kernels.precision_of(self.kernels) or self.ready.get("precision")
+        facts = self.ready.get("facts", {})
         if status == "ok":
-            self.findings += validity.examine_precision(self.order.precision, precision, self.kernels)
+            self.findings += validity.examine_precision(
+                self.order.precision,
+                self.ready.get("precision"),
+                self.kernels,
+                facts.get("stored_types"),
+                profiled=not self.task.repetition,
+            )
         record = Record(
             run_id=self.bench.run_id,
             task="case" if case else "build",
@@ -417,7 +427,7 @@ class _Repetition:
             resident_bytes=self.said.get("resident_bytes"),
             precision_ran=precision,
             kernels=self.kernels,
-            engine_facts=self.ready.get("facts", {}),
+            engine_facts=facts,
             artifact=self.order.artifact or self.said.get("artifact"),
             warnings=tuple(self.findings),
             stderr_tail=None if status == "ok" else self.child.tail or None,
@@ -433,13 +443,11 @@ def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
         return np.zeros(empty, dtype=np.int64)
 
 
-def _phases(windows: Sequence[Window], steady: Sequence[Any]) -> tuple[Phase, ...]:
-    """Windows as phases; `steady` reaches from the first edge of any domain to the last."""
+def _phases(windows: Sequence[Window], steady: tuple[float, float] | None) -> tuple[Phase, ...]:
+    """Windows as phases; `steady` as it was measured."""
     phases = []
     for window in windows:
-        start_s, end_s = window.open_s, window.end_s
-        if window.phase == "steady" and steady:
-            start_s, end_s = min(m.start_s for m in steady), max(m.end_s for m in steady)
+        start_s, end_s = steady if window.phase == "steady" and steady else (window.open_s, window.end_s)
         phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
     return tuple(phases)
 

@@ -70,7 +70,7 @@ def offline(session: Runnable, queries: Iterator[Any], stop: Stop, completions: 
     """
     run, clock = session.run, time.monotonic_ns
     size = 1
-    while not stop():
+    while True:
         chunk = list(itertools.islice(queries, size))
         began = clock()
         for query in chunk:
@@ -80,6 +80,8 @@ def offline(session: Runnable, queries: Iterator[Any], stop: Stop, completions: 
         completions.start_ns.append(began)
         completions.end_ns.append(ended)
         completions.count.append(size)
+        if stop():
+            return
         size = max(1, min(2 * size, size * CHUNK_NS // (2 * max(ended - began, 1))))
 
 

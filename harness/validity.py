@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.analysis.kernels import share_of
+from harness.analysis.kernels import precision_of, share_of
 from harness.schema import Domain, Finding, Floats, Kernel, Measurement, Trace
 
 DISAGREE = 0.05
@@ -114,6 +114,11 @@ CODES: dict[str, Code] = {
         "its time and energy are those of {ran}: try another recipe or engine, or look at the kernels in the record",
         invalid=False,
     ),
+    "optimisation_not_shown": Code(
+        "the variant asks for {asked}, and nothing shows that it ran: {why}",
+        "do not publish it as {asked}: use an engine that tells the kernels it ran, or an artifact that stores {asked}",
+        invalid=False,
+    ),
 }
 
 
@@ -161,20 +166,44 @@ def examine(
     return found
 
 
-def examine_precision(asked: str | None, ran: str | None, kernels: Sequence[Kernel]) -> list[Finding]:
-    """Whether a variant ran in what it promises.
+def examine_precision(
+    asked: str | None, said: str | None, kernels: Sequence[Kernel], stored: Collection[str] | None = None, *, profiled: bool = True
+) -> list[Finding]:
+    """Whether a variant ran in what it promises. Shown is what the kernels say and the artifact does not contradict; the engine's own word is no proof.
 
     Args:
         asked: What the variant promises; null: nothing.
-        ran: What most of the arithmetic was computed in; null: not known.
+        said: The engine's word on what it computes in; null: it has none.
         kernels: That ran; empty: not known.
+        stored: Types of the numbers that the artifact stores; null: not known.
+        profiled: Whether the engine was asked for its kernels in this repetition: one that was not proves nothing, and need not.
     """
-    if asked is None or ran is None or asked in ran.replace("uint8", "int8").split():
+    if asked is None:
         return []
+    told = precision_of(kernels)
+    ran = told or said
+    if ran and asked not in ran.replace("uint8", "int8").split():
+        return [finding("optimisation_not_run", asked=asked, ran=ran, share=_share_told(kernels, asked))]
+    if not profiled:
+        return []
+    if told is None:
+        return [
+            finding(
+                "optimisation_not_shown",
+                asked=asked,
+                why=f"the engine tells no kernels, only {said!r}" if said else "the engine tells neither kernels nor precision",
+            )
+        ]
+    if stored is not None and asked not in stored:
+        why = f"its kernels are said to compute in {asked}, but the artifact stores {' and '.join(sorted(stored)) or 'no numbers'} alone"
+        return [finding("optimisation_not_shown", asked=asked, why=why)]
+    return []
+
+
+def _share_told(kernels: Sequence[Kernel], asked: str) -> str:
     share = share_of(kernels, asked)
     basis = "time" if kernels and kernels[0].basis == "time" else "multiply-accumulates"
-    told = "" if share is None else f" ({share:.0%} of the {basis} was in {asked} kernels)".replace("%", " %")
-    return [finding("optimisation_not_run", asked=asked, ran=ran, share=told)]
+    return "" if share is None else f" ({share:.0%} of the {basis} was in {asked} kernels)".replace("%", " %")
 
 
 # --- one domain's energy ----------------------------------------------------------------------------------------------

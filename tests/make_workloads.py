@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ def saved(tf: Any, folder: Path) -> dict[str, Any]:
             self.w = tf.Variable(rng.normal(size=(4, 3)).astype(np.float32))
             self.v = tf.Variable(rng.normal(size=(2, 3)).astype(np.float32))
             self.unused = tf.Variable(np.zeros(1000, np.float32))
+            self.moment = tf.Variable(np.zeros((4, 3), np.float32))
 
         @tf.function(input_signature=[tf.TensorSpec([None, 4], name="zeta_In.0"), tf.TensorSpec([None, None, 2], name="Alpha")])
         def serve(self, zeta, alpha):
@@ -118,13 +120,31 @@ def saved(tf: Any, folder: Path) -> dict[str, Any]:
     source = step(folder / "pair-source", model, "source", "savedmodel")
     exported = {f: step(folder / f"pair-{f}", model, f, f, source=source) for f in ("tflite", "onnx")}
     named = {n: model_inputs(Path(one["path"]), one["format"]) for n, one in {"savedmodel": source, **exported}.items()}
+    compiled(folder / "pair", folder / "compiled")
     return {
+        "compiled": [spec.name for spec in load_savedmodel(folder / "compiled").inputs],
         "facts": source["facts"],
         "paths": {name: one["path"] for name, one in exported.items()},
         "exported": {name: one["facts"]["parameters"] for name, one in exported.items()},
         "inputs": {name: sorted((one.name, list(one.shape)) for one in inputs) for name, inputs in named.items()},
         "engine": {mode: engine(Path(source["path"]), answers, **options) for mode, options in MODES.items()},
     }
+
+
+def compiled(source: Path, target: Path) -> None:
+    """The same model with an optimizer, as Keras 2 saves it: its object graph names one, with a moment of one of the weights."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    shutil.copytree(source, target)
+    saved = saved_model_pb2.SavedModel.FromString((target / "saved_model.pb").read_bytes())
+    nodes = saved.meta_graphs[0].object_graph_def.nodes
+    numbers = {child.local_name: child.node_id for child in nodes[0].children}
+    nodes[0].children.add(node_id=len(nodes), local_name="optimizer")
+    optimizer = nodes.add()
+    optimizer.user_object.identifier = "optimizer"
+    optimizer.user_object.version.producer = optimizer.user_object.version.min_consumer = 1
+    optimizer.slot_variables.add(original_variable_node_id=numbers["w"], slot_name="m", slot_variable_node_id=numbers["moment"])
+    (target / "saved_model.pb").write_bytes(saved.SerializeToString())
 
 
 MODES: dict[str, dict[str, Any]] = {"graph": {}, "eager": {"mode": "eager"}, "xla": {"xla": True}}
@@ -153,12 +173,20 @@ def hostile(tf: Any, folder: Path) -> dict[str, Any]:
     secret.write_text("secret")
     reads = write("reads", lambda x: {"y": x + float(1) * tf.cast(tf.strings.length(tf.io.read_file(str(secret))), tf.float32)})
     runs = write("runs", lambda x: {"y": tf.ensure_shape(tf.numpy_function(lambda v: v, [x], tf.float32), [None, 2])})
+    listens = write("listens", lambda x: {"y": x + tf.cast(tf.data.TextLineDataset(str(secret)).reduce(0, lambda n, _: n + 1), tf.float32)})
+    prints = write("prints", lambda x: (tf.print(x, output_stream=f"file://{folder / 'printed.txt'}"), {"y": x})[1])
+    saves = write(
+        "saves",
+        lambda x: (tf.raw_ops.SaveV2(prefix=str(folder / "saved"), tensor_names=["x"], shape_and_slices=[""], tensors=[x]), {"y": x})[1],
+    )
     none = write("none", lambda x: {"y": x}, signatures={})
     (folder / "cut").mkdir()
     (folder / "cut" / "saved_model.pb").write_bytes((reads / "saved_model.pb").read_bytes()[:300])
     said = {
-        path.name: refusal(lambda path=path: load_savedmodel(path)) for path in (reads, runs, none, folder / "cut", folder / "pictures")
+        path.name: refusal(lambda path=path: load_savedmodel(path))
+        for path in (reads, runs, listens, prints, saves, none, folder / "cut", folder / "pictures")
     }
+    assert not list(folder.glob("printed*")) + list(folder.glob("saved.*"))
     return {**said, "trusted": load_savedmodel(reads, trusted=True).key}
 
 

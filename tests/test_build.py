@@ -44,6 +44,20 @@ def own(path, format_, **more) -> Model:
     return Model(name="own", path=str(path), format=format_, sha256=fingerprint(Path(path))[0] if Path(path).is_file() else "-", **more)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\nsize 12345\n", "m.onnx is only a pointer of Git LFS to the model\ngit lfs pull"),
+        ("", "m.onnx is empty\ncopy or download it again"),
+    ],
+)
+def test_a_file_that_never_came_is_told_from_a_damaged_one(tmp_path, content, reason):
+    """A clone without Git LFS, a copy that was cut off."""
+    (tmp_path / "m.onnx").write_text(content)
+    record = made(tmp_path / "out", own(tmp_path / "m.onnx", "onnx"), "source", "onnx")
+    assert (record.status, record.reason) == ("failed", reason)
+
+
 def test_the_data_set_has_three_splits_that_share_nothing(tmp_path):
     """By the hash of each sample; the artifact is the folder."""
     data = tmp_path / "data"

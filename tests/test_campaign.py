@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -11,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import campaign, frame, inflight, machine, plugins, preconditions, runner
+from harness import campaign, frame, inflight, machine, manifest, plugins, preconditions, runner
 from harness.artifacts import Cache
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Record, Sample, Task
-from harness.store import read_run, read_trace, with_answers
+from harness.store import read_run, read_trace, with_answers, write_atomically
 from harness.suite import load_suite
+from harness.verify import verify
 from tests import tiny
 
 PROFILE = PROFILES["quick"].model_copy(update={"first": 2, "cap": 2, "window_s": 0.4, "idle_s": 0.05})
@@ -69,6 +71,12 @@ def done(folder: Path) -> list[tuple[str, int]]:
     return sorted((r.case_id, r.repetition) for r in read_run(folder).records if r.case_id and r.status == "ok")
 
 
+def wrong(folder: Path) -> list[str]:
+    """What a verification has against a run that has ended and was sealed."""
+    write_atomically(folder / manifest.NAME, manifest.seal(folder))
+    return verify(folder, cache=Cache()).wrong
+
+
 def test_a_users_own_model_goes_the_whole_way(tmp_path):
     """Every repetition has a record with energy, latency and quality of the same process, its trace on disk, and a row in the table."""
     folder = run(wish(tmp_path))
@@ -87,6 +95,7 @@ def test_a_users_own_model_goes_the_whole_way(tmp_path):
     cases = frame.cases([stored])
     assert cases["energy_j"].gt(0).all()
     assert cases["quality"].eq(1).all()
+    assert wrong(folder) == []
 
 
 class Clearer(Watcher):
@@ -115,7 +124,9 @@ def test_without_labels_agreement_is_the_quality_and_a_cleared_cache_breaks_noth
 def test_the_second_run_builds_nothing(tmp_path):
     """It quotes the record of the build in the cache."""
     wanted = wish(tmp_path)
-    first, second = read_run(run(wanted)), read_run(run(wanted))
+    folders = run(wanted), run(wanted)
+    assert wrong(folders[1]) == []
+    first, second = map(read_run, folders)
     assert (first.records[0].cached, second.records[0].cached) == (False, True)
     assert second.records[0].phases == first.records[0].phases
     assert second.records[0].artifact.sha256 == first.records[0].artifact.sha256
@@ -172,6 +183,7 @@ def test_an_interrupted_run_is_resumed_without_gaps_or_doubles(tmp_path, after):
         running.run()
     assert (folder / "records.jsonl").read_bytes().startswith(before)
     assert done(folder) == sorted((case.case_id, r) for case in wanted.suite.cases for r in range(2))
+    assert wrong(shutil.move(folder, tmp_path / "elsewhere")) == []
 
 
 def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
@@ -195,6 +207,7 @@ def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
     assert all(energies[name] == pytest.approx(7.0 * 2.5) for name in powers)
     assert read_trace(stored, lost[0]).samples[min(powers)].value.tolist() == [7.0] * 4
     assert len(done(folder)) == 4
+    assert wrong(folder) == []
 
 
 def test_only_the_same_suite_on_the_same_files_is_resumed(tmp_path):
@@ -213,7 +226,9 @@ def test_a_model_that_does_not_load_is_a_record_with_its_reason(tmp_path):
     """The build fails with a sentence, each case says whose fault it was, and the others go on."""
     suite = tiny.SUITE.replace("matrices:", "  - {name: broken, path: broken.onnx}\nmatrices:")
     (tmp_path / "broken.onnx").write_bytes(b"\x00garbage")
-    stored = read_run(run(wish(tmp_path, suite)))
+    folder = run(wish(tmp_path, suite))
+    stored = read_run(folder)
+    assert wrong(folder) == []
     reasons = [r.reason for r in stored.records if r.status != "ok"]
     assert reasons
     assert all("broken.onnx" in reason and "Traceback" not in reason for reason in reasons), reasons
@@ -222,7 +237,9 @@ def test_a_model_that_does_not_load_is_a_record_with_its_reason(tmp_path):
 
 def test_a_test_double_is_simulated_wherever_it_is_told(tmp_path):
     """The null engine's energy never passes for a real one."""
-    stored = read_run(run(wish(tmp_path, tiny.SUITE.replace("[onnxruntime]", '["null"]'))))
+    folder = run(wish(tmp_path, tiny.SUITE.replace("[onnxruntime]", '["null"]')))
+    stored = read_run(folder)
+    assert wrong(folder) == []
     assert {m.kind for r in stored.records if r.case_id for m in r.measurements if m.gross_j} == {"simulated"}
     assert set(frame.cases([stored])["energy_kind"]) == {"simulated"}
 

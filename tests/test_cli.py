@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from harness.cli import _guarded
 from tests import factories, tiny
 
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
-
-
-@pytest.fixture
-def environment(tmp_path):
-    """A cache, a lock and a results folder of the test's own."""
-    return {
-        **os.environ,
-        "HARNESS_CACHE": str(tmp_path / "cache"),
-        "TMPDIR": str(tmp_path),
-        "HARNESS_RESULTS": str(tmp_path / "results"),
-        "COLUMNS": "120",
-    }
-
-
-@pytest.fixture
-def harness(tmp_path, environment, monkeypatch, capsys):
-    """Run the command in a folder of its own; in this process, since an interpreter for each costs more than what it runs."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-    def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        capsys.readouterr()
-        code = _guarded([str(argument) for argument in arguments], debug=False)
-        return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
-
-    return call
 
 
 def is_a_sentence(done: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -121,6 +91,24 @@ def test_export_and_report_of_a_stored_run(harness, tmp_path):
     assert {p.name for p in (store.folder / "report").iterdir()} == {"table.md", "table.csv", "pareto.png", "pareto.svg", "index.html"}
 
 
+OLD = Path(__file__).parent / "runs" / "schema-1"
+ASKED = [
+    ("report", ()), ("export", ("--table", "builds")), ("history", ("dense",)), ("select", ("--min-quality", "0.5")),
+    ("gate", ("--against", "old")), ("compare", ("old", "--anyway")), ("verify", ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("command", "more"), ASKED, ids=[command for command, _ in ASKED])
+def test_a_run_of_the_first_version_has_an_answer_from_every_command(harness, tmp_path, command, more):
+    """Never a traceback, whatever its records lack."""
+    shutil.copytree(OLD, tmp_path / "old")
+    first, rest = (("dense",), ("old",)) if command == "history" else (("old",), more)
+    done = harness(command, *first, *rest)
+    assert done.returncode in (0, 1), done.stderr
+    assert "bug of the harness" not in done.stderr
+    assert done.stdout
+
+
 def test_the_cache_is_shown_trimmed_and_cleared(harness, environment):
     """What is kept, how large it may be; clearing asks, or wants to be told."""
     from pathlib import Path
@@ -146,8 +134,8 @@ def test_the_cache_is_shown_trimmed_and_cleared(harness, environment):
     is_a_sentence(harness("cache"), 2, "HARNESS_CACHE_LIMIT_BYTES")
 
 
-def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment):
-    """Exit 130, no orphan, and the rest is done by --resume."""
+def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment, harness):
+    """Exit 130, no orphan, and the rest is done by --resume; then the run is complete, and right."""
     suite = tiny.write(tmp_path, tiny.SUITE.replace("[1, 4]", "[1]"))
     process = subprocess.Popen(
         [*HARNESS, "run", str(suite), "--window", "0.2"],
@@ -179,6 +167,10 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment):
     keys = [(r["case_id"], r["repetition"]) for r in good if r["status"] == "ok" and r["case_id"]]
     assert sorted(keys) == sorted(set(keys))
     assert len(keys) == 3
+    assert (records.parent / "fronts.json").is_file()
+    done = harness("verify", records.parent)
+    assert done.returncode == 0, done.stdout
+    assert "all as it was written and measured" in done.stdout.splitlines()[-1]
 
 
 def test_what_a_simulator_measured_is_not_published_by_mistake(harness, tmp_path):

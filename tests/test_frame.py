@@ -286,6 +286,12 @@ def test_an_invalid_repetition_gives_no_energy():
     assert (partly.valid, partly.energy_repetitions, partly.warnings) == (True, 2, "sensor_gap")
 
 
+def test_a_whole_number_stays_whole_beside_a_null():
+    """Above 2^53 a float would not hold it."""
+    known, unknown = (record(DENSE, repetition=k, peak_memory_bytes=most) for k, most in enumerate((2**53 + 1, None)))
+    assert frame.runs([stored([DENSE], [known, unknown])]).peak_memory_bytes.tolist() == [2**53 + 1, pd.NA]
+
+
 def test_a_failed_case_is_a_row_without_figures():
     """Absent is null, never 0: no energy, no latency, no quality, no validity; its status and reason are there."""
     found = one(energies=[{}], status="oom", reason="out of memory", latency=None, quality=None, throughput_per_s=None, phases=())

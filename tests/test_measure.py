@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -199,6 +201,27 @@ def test_an_int8_that_runs_in_float_is_told(tmp_path):
     told = [finding for finding in record.warnings if finding.code == "optimisation_not_run"]
     assert len(told) == 1 and "computed in float32" in told[0].sentence and not told[0].invalid
     assert not promised(None, **task).warnings
+
+
+@pytest.mark.parametrize(("weights", "told"), [(np.int8, []), (np.float32, ["optimisation_not_shown"])])
+def test_kernels_are_believed_as_far_as_the_artifact_goes(tmp_path, weights, told):
+    """An engine that says int8 of a file that stores float32 alone has shown nothing."""
+    path = save(
+        tmp_path, [("x", "FLOAT", ["n", 2])], [("c", "Cast", ["w"], {"to": 1}), ("y", "MatMul", ["x", "c"])], w=np.ones((2, 2), weights)
+    )
+    bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
+    task = child_task(engine="rogue", engine_options={}, artifact={"path": str(path), "format": "onnx"})
+    record = run(Task(case=CASE), Order("harness.measure", task, environment=install(tmp_path), precision="int8"), bench).record
+    assert record.precision_ran == "int8" and [f.code for f in record.warnings if f.code.startswith("optimisation")] == told
+
+
+def test_a_model_that_loads_and_cannot_answer_is_told_with_the_next_step(tmp_path):
+    """No traceback: the file, the reason, what to look at."""
+    path = save(tmp_path, [("x", "FLOAT", ["n", 4])], [("y", "Reshape", ["x", "s"])], s=np.array([7, -1]))
+    outcome = on_onnx(path, tmp_path, {"x": np.ones((2, 4), np.float32)})
+    assert outcome.record.status == "failed" and "Traceback" not in str(outcome.record.stderr_tail)
+    assert "model.onnx cannot be read as a model that answers its first query" in outcome.record.reason
+    assert "look at `data.test`" in outcome.record.reason
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
@@ -414,3 +437,36 @@ def test_time_is_shared_by_both_processes():
     began = time.monotonic()
     outcome, _ = measured()
     assert all(began <= phase.start_s <= phase.end_s <= time.monotonic() for phase in outcome.record.phases)
+
+
+class Talk:
+    """A parent that says go, and close as soon as it is listened to again: its window ended after the last query."""
+
+    def __init__(self) -> None:
+        self.closing, self.said, self.until_s = threading.Event(), [], 0.0
+        self.closing.set()
+
+    def receive(self):
+        """Go, then close."""
+        if not self.said:
+            return {"kind": "go", "shift_s": None, "group": 0}
+        self.until_s = time.monotonic()
+        return {"kind": "close", "until_s": self.until_s}
+
+    def mark(self, name):
+        """Note it."""
+        self.said.append(name)
+
+    def send(self, kind, **fields):
+        """Note it."""
+        self.said.append((kind, fields))
+
+
+@pytest.mark.parametrize("scenario", ["single_stream", "offline"])
+def test_completions_reach_over_both_edges_of_the_window(scenario):
+    """The parent is told to open its window after the first; where the last ended before the window did, one more follows."""
+    talk = Talk()
+    completions = measure.answer(talk, SimpleNamespace(run=talk.said.append, synchronize=lambda: None), [["query"]], scenario)
+    assert talk.said[:3] == ["warmup", ["query"], "go"]
+    assert completions.end_ns[-1] * 1e-9 >= talk.until_s > 0
+    assert talk.said[-1] == ("done", {"n": sum(completions.count)})

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness import frame
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Sample, Trace
+from harness.schema import SCHEMA_VERSION, Record, Sample, Trace
 from harness.store import Store, find_run, new_run_id, read_run, read_trace, with_answers, write_atomically
 from tests import factories
 
@@ -38,6 +41,15 @@ def test_what_goes_in_comes_out(store, run):
     assert back.header == run.header
     assert [r.model_copy(update={"trace": None}) for r in run.records] == list(back.records)
     assert back.problems == ()
+
+
+def test_the_collector_is_spared_what_was_read(store, run):
+    """Of 100,000 records there is no garbage to be found, and looking for some takes as long as reading them; afterwards it works on."""
+    store.append(run.records[0], EMPTY, *NOTHING)
+    back = read_run(store.folder)
+    assert gc.isenabled()
+    assert not any(each is back.records[0] for each in gc.get_objects() if isinstance(each, Record))
+    gc.unfreeze()
 
 
 def test_the_raw_trace_is_kept(store, run):
@@ -131,6 +143,28 @@ def test_a_newer_run_is_not_misread(store):
         read_run(store.folder)
 
 
+def test_a_run_of_the_first_version_is_read_with_nulls_for_what_it_lacks():
+    """As its harness wrote it; every table is computed of it, and its version stays told."""
+    run = read_run(Path(__file__).parent / "runs" / "schema-1")
+    assert run.problems == ()
+    assert {run.header.schema_version} | {r.schema_version for r in run.records} == {1}
+    assert [len(r.kernels) for r in run.records] == [0] * 8
+    assert {r.resident_bytes for r in run.records} == {r.shift_s for r in run.records} == {None}
+    cases = frame.tables([run])["cases"]
+    assert cases["schema_version"].tolist() == [1, 1]
+    assert cases["energy_j"].gt(0).all()
+    assert cases["resident_bytes"].isna().all()
+
+
+def test_a_record_of_a_newer_version_is_a_sentence(store, run):
+    """Also in a run whose header is of today's: an older harness never drops what it cannot read."""
+    store.append(run.records[0], EMPTY, *NOTHING)
+    path = store.folder / "records.jsonl"
+    path.write_text(path.read_text().replace(f'"schema_version":{SCHEMA_VERSION}', f'"schema_version":{SCHEMA_VERSION + 1}', 1))
+    with pytest.raises(StoreError, match="newer harness"):
+        read_run(store.folder)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}'])
 def test_a_damaged_header_is_a_sentence(store, content):
     """No traceback for a run.json that somebody cut."""
@@ -146,6 +180,9 @@ def test_a_run_is_found_by_name_or_path_and_a_wrong_one_is_a_sentence(tmp_path, 
     with pytest.raises(StoreError, match="no run") as caught:
         find_run(tmp_path, "nope")
     assert run.header.run_id in caught.value.hint
+    for impossible in ("x" * 5000, "a\0b"):
+        with pytest.raises(StoreError, match="no run"):
+            find_run(tmp_path, impossible)
 
 
 @pytest.mark.parametrize("name", ["a b/c", "../../etc", "...", "名前", "x" * 500])

@@ -155,25 +155,38 @@ def test_a_model_is_not_called_stuck():
     assert codes(trace(model, np.full(len(T_S), 20.0)), measured(kind="modelled", gain=None)) == {}
 
 
+IN_INT8 = [Kernel(op="Conv", precision="int8", share=0.8), Kernel(op="Softmax", precision="float32", share=0.2)]
+IN_FLOAT = [
+    Kernel(op="Conv", precision="int8", share=0.2, basis="macs"),
+    Kernel(op="Gemm", precision="float32", share=0.8, basis="macs"),
+]
+
+
 @pytest.mark.parametrize(
-    ("asked", "ran", "told"),
+    ("asked", "said", "kernels", "stored", "code", "sentence"),
     [
-        ("int8", "float32", True),
-        ("int8", "int8", False),
-        ("int8", "uint8 weights", False),
-        ("float16", "bfloat16", True),
-        (None, "float32", False),
-        ("int8", None, False),
+        ("int8", "int8", IN_FLOAT, {"int8"}, "run", "computed in float32 (20 % of the multiply-accumulates was in int8 kernels)"),
+        ("float16", "bfloat16", [], None, "run", "computed in bfloat16"),
+        ("int8", "float32", [], None, "run", "computed in float32"),
+        ("int8", "int16 activations", [], None, "run", "computed in int16 activations"),
+        ("int8", "uint8 weights", [], {"int8"}, "shown", "the engine tells no kernels, only 'uint8 weights'"),
+        ("int8", "int8", [], {"int8"}, "shown", "the engine tells no kernels, only 'int8'"),
+        ("int8", None, [], {"int8"}, "shown", "the engine tells neither kernels nor precision"),
+        ("int8", None, [Kernel(op="Conv", share=1.0)], {"int8"}, "shown", "the engine tells neither kernels nor precision"),
+        ("int8", "int8", IN_INT8, {"float32"}, "shown", "its kernels are said to compute in int8, but the artifact stores float32 alone"),
+        ("int8", "float32", IN_INT8, {"int8", "float32"}, None, ""),
+        ("int8", "int8 weights", IN_INT8, None, None, ""),
+        (None, "float32", IN_FLOAT, {"float32"}, None, ""),
     ],
 )
-def test_a_promise_that_was_not_kept_is_told(asked, ran, told):
-    """Only where it is known; with the share that did run so, of time or of multiply-accumulates."""
-    kernels = [
-        Kernel(op="Conv", precision="int8", share=0.2, basis="macs"),
-        Kernel(op="Gemm", precision="float32", share=0.8, basis="macs"),
-    ]
-    found = validity.examine_precision(asked, ran, kernels)
-    assert [f.code for f in found] == ["optimisation_not_run"] * told
-    share = "0" if asked == "float16" else "20"
-    assert all(f"{share} % of the multiply-accumulates was in {asked}" in f.sentence and f"those of {ran}" in f.remedy for f in found)
-    assert all("(" not in f.sentence for f in validity.examine_precision(asked, ran, []))
+def test_a_promise_that_was_not_kept_or_not_shown_is_told(asked, said, kernels, stored, code, sentence):
+    """Kernels in the promised precision show it, if the artifact holds such numbers; the engine's word alone shows nothing."""
+    found = validity.examine_precision(asked, said, kernels, stored)
+    assert [f.code for f in found] == ([f"optimisation_not_{code}"] if code else [])
+    assert all(sentence in f.sentence and not f.invalid for f in found)
+
+
+def test_a_repetition_that_was_not_profiled_proves_nothing_and_need_not():
+    """The kernels are asked for once a case; what the engine's word denies is told each time."""
+    assert validity.examine_precision("int8", "int8 weights", [], profiled=False) == []
+    assert [f.code for f in validity.examine_precision("int8", "float32", [], profiled=False)] == ["optimisation_not_run"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 # The least n at which order statistics give a finite 95 % upper bound of a percentile: 1 - p^n >= .975 (Hahn & Meeker, Statistical Intervals, ch. 5).
 LEAST_N = {90: 36, 95: 72, 99: 368}
@@ -31,6 +33,21 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2 / abs(self.value) if self.value else float("nan")
 
 
+def moments(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and variance (n - 1) of the launches of one case; NaN where they are too few.
+
+    To the last bit what NumPy's `mean` and `var` give, which take four times as long for a handful of values.
+
+    Args:
+        values: Shape (n,).
+    """
+    array = np.asarray(values, dtype=np.float64)
+    n = len(array)
+    mean = float(np.add.reduce(array)) / n if n else math.nan
+    centred = array - mean
+    return mean, float(np.add.reduce(centred * centred)) / (n - 1) if n > 1 else math.nan
+
+
 def mean_interval(values: Sequence[float], q: float = 0.975) -> Interval:
     """Student's t interval of the mean of independent launches.
 
@@ -40,11 +57,10 @@ def mean_interval(values: Sequence[float], q: float = 0.975) -> Interval:
     """
     from scipy.special import stdtrit  # the quantile of t, at a fiftieth of the time of scipy.stats
 
-    array = np.asarray(values, dtype=np.float64)
-    mean = float(np.mean(array)) if len(array) else float("nan")
-    if len(array) < 2:
-        return Interval(mean, float("nan"), float("nan"))
-    half = float(stdtrit(len(array) - 1, q) * np.std(array, ddof=1) / np.sqrt(len(array)))
+    (mean, variance), n = moments(values), len(values)
+    if n < 2:
+        return Interval(mean, math.nan, math.nan)
+    half = float(stdtrit(n - 1, q)) * math.sqrt(variance) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 
@@ -97,15 +113,14 @@ def absolute_interval(values: Sequence[float], gain: float, q: float = 0.975) ->
     """
     from scipy.special import stdtrit  # the quantile of t, at a fiftieth of the time of scipy.stats
 
-    array = np.asarray(values, dtype=np.float64)
-    mean = float(np.mean(array)) if len(array) else float("nan")
-    if len(array) < 2 or mean <= 0:
-        return Interval(mean, float("nan"), float("nan"))
-    widened = float(stdtrit(len(array) - 1, q) / stdtrit(len(array) - 1, FIXED))
-    spread = widened * float(np.std(array, ddof=1)) / np.sqrt(len(array))
+    (mean, variance), n = moments(values), len(values)
+    if n < 2 or mean <= 0:
+        return Interval(mean, math.nan, math.nan)
+    widened = float(stdtrit(n - 1, q) / stdtrit(n - 1, FIXED))
+    spread = widened * math.sqrt(variance) / math.sqrt(n)
     combined = float(np.hypot(spread, gain * mean))
     if not combined:
         return Interval(mean, mean, mean)
-    nu = (len(array) - 1) * (combined / spread) ** 4 if spread else np.inf
+    nu = (n - 1) * (combined / spread) ** 4 if spread else math.inf
     factor = float(np.exp(stdtrit(nu, FIXED) * combined / mean))
     return Interval(mean, mean / factor, mean * factor)

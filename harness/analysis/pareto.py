@@ -1,4 +1,4 @@
-"""Estimates of several objectives for many cases -> who dominates whom, the front, and how surely each case is on it."""
+"""Estimates of several objectives for many cases -> who dominates whom, who is not separated, and the front."""
 
 from __future__ import annotations
 
@@ -22,8 +22,6 @@ CHUNK = 4_000_000
 """Pairs compared at once: some 32 MB an array."""
 ALL_PAIRS = 2_000
 """Up to so many cases every pair is compared."""
-DRAWN = 1_000_000
-"""Draws of the front times cases, at most."""
 RIVALS = 150
 """With how many each of more cases is compared at most."""
 
@@ -64,10 +62,10 @@ class Objective:
             launches: Of each case, shape (R,); empty where nothing was measured.
             margin: In the values' own unit.
         """
-        padded, count = _padded([each[:, None] for each in launches])
-        first, used = padded[:, 0, 0], np.arange(padded.shape[1]) < count[:, None]
+        array, count = padded([each[:, None] for each in launches])
+        first, used = array[:, 0, 0], np.arange(array.shape[1]) < count[:, None]
         # From the first launch on, so that equal launches have exactly their value as mean, and no scatter out of rounding.
-        beyond = np.where(used, padded[:, :, 0] - first[:, None], 0.0)
+        beyond = np.where(used, array[:, :, 0] - first[:, None], 0.0)
         shift = beyond.sum(axis=1) / np.maximum(count, 1)
         square = (np.where(used, beyond - shift[:, None], 0.0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)
         mean = np.where(count > 0, first + shift, np.nan)
@@ -157,12 +155,14 @@ def dominated(objectives: Sequence[Objective | PairedObjective], q: float = FIXE
     if n <= ALL_PAIRS:
         every: Bools = np.any(dominates(objectives, q), axis=0)
         return every
-    rivals, found = _rivals(objectives), np.zeros(n, dtype=np.bool_)
-    size = max(1, CHUNK // max(1, len(rivals)))
-    for start in range(0, n, size):
-        columns = np.arange(start, min(n, start + size))
-        as_good, better = _compared(objectives, rivals, columns, q)
-        found[columns] = np.any(as_good & better, axis=0)
+    means, margins = np.stack([each.mean for each in objectives]), np.array([[each.margin] for each in objectives])
+    found = np.zeros(n, dtype=np.bool_)
+    for rival in _rivals(objectives):
+        # Nobody is shown to be as good within the margin whose mean is not.
+        columns = np.flatnonzero(~found & (means[:, [rival]] - means <= margins).all(axis=0))
+        if len(columns):
+            as_good, better = _compared(objectives, np.array([rival]), columns, q)
+            found[columns] = (as_good & better)[0]
     return found
 
 
@@ -267,89 +267,6 @@ def _staircase(points: Floats) -> Bools:
     return on
 
 
-def p_front(
-    launches: Sequence[Floats],
-    shared: Floats | None = None,
-    draws: int = 1000,
-    seed: int = 0,
-    paired: tuple[int, Sequence[Floats]] | None = None,
-) -> Floats:
-    """How often each case is on the front when its launches are drawn again.
-
-    Each draw resamples the launches of every case with replacement, one choice for all its objectives because they come from
-    the same launches, and widens the deviation from the mean by sqrt(R / (R - 1)), which a bootstrap of R values lacks
-    (Efron & Tibshirani 1993, ch. 5). A single launch does not scatter. The sensor's gain and offset are common to all cases:
-    they are drawn once a draw. A gain alone leaves the order as it is; an offset does not. Of an objective that all cases were
-    judged in on the same samples the samples are drawn again, the same ones for all.
-
-    A case that another beats by six standard uncertainties of both on every objective is not drawn: it is on no front. Of more
-    than 1,000 that are left fewer draws are taken, `DRAWN` over their number, at least 10: its steps are then coarse, one over the draws.
-
-    Args:
-        launches: Of each case, shape (R, k) with R >= 1, smaller is better, NaN where unknown (such a case is on no front).
-        shared: Standard uncertainty that all cases of the run share in each objective, shape (m, n, k) for m independent
-            sources: source j moves case i by z_j shared[j, i]; null: none.
-        draws: How many.
-        seed: Of the draws.
-        paired: Which objective was judged on the same samples, and the loss of each sample of each case, shape (samples,); null: none.
-
-    Returns:
-        Shape (n,), NaN for a case with an unknown objective.
-    """
-    rng = np.random.default_rng(seed)
-    padded, count = _padded(launches)
-    mean = padded.sum(axis=1) / count[:, None]
-    moves = np.zeros((1, *mean.shape)) if shared is None else shared
-    known = np.flatnonzero(~np.isnan(mean).any(axis=1))
-    result = np.full(len(mean), np.nan)
-    result[known] = 0.0
-    used = (np.arange(padded.shape[1]) < count[:, None])[:, :, None]
-    square = (np.where(used, padded - mean[:, None, :], 0.0) ** 2).sum(axis=1) / np.maximum(count - 1, 1)[:, None]
-    u = np.sqrt(square / count[:, None])
-    if paired:
-        u[known, paired[0]] = _of(paired, known)[1].std(axis=1) / np.sqrt(max(1, len(paired[1][0]) - 1))
-    drawn = known[_possible(mean[known], u[known] + np.abs(moves[:, known]).sum(axis=0))]
-    result[drawn] = _share_on_front(rng, padded[drawn], count[drawn], moves[:, drawn], draws, paired and _of(paired, drawn))
-    return result
-
-
-def _of(paired: tuple[int, Sequence[Floats]], cases: Part) -> tuple[int, Floats]:
-    return paired[0], np.stack([paired[1][i] for i in cases]) if len(cases) else np.zeros((0, 1))
-
-
-def _share_on_front(
-    rng: np.random.Generator, padded: Floats, count: Part, moves: Floats, draws: int, paired: tuple[int, Floats] | None
-) -> Floats:
-    """How often each of these is on the front of these."""
-    mean = padded.sum(axis=1) / count[:, None]
-    widen = np.sqrt(count / np.maximum(count - 1, 1))[:, None]
-    used = (np.arange(padded.shape[1]) < count[:, None])[:, :, None]
-    draws = min(draws, max(10, DRAWN // max(1, len(padded))))
-    hits = np.zeros(len(padded))
-    for _ in range(draws):
-        # A share of each case's launches by number, not by slot: a case of 5 and one of 30 stand in one array.
-        chosen = (rng.random(padded.shape[:2]) * count[:, None]).astype(np.int64)
-        values = np.take_along_axis(padded, chosen[:, :, None], axis=1)
-        drawn = mean + widen * ((values * used).sum(axis=1) / count[:, None] - mean)
-        if paired:
-            column, losses = paired
-            samples = losses.shape[1]
-            drawn[:, column] = losses @ (rng.multinomial(samples, np.full(samples, 1 / samples)) / samples)
-        hits += front(drawn + np.tensordot(rng.standard_normal(len(moves)), moves, axes=1))
-    share: Floats = hits / draws
-    return share
-
-
-def _possible(mean: Floats, u: Floats) -> Bools:
-    """Which may be on the front of any draw: nobody's worst beats their best, each six standard uncertainties away."""
-    best, worst = mean - 6 * u, mean + 6 * u
-    rivals = np.flatnonzero(front(worst))[:RIVALS]
-    possible = np.ones(len(mean), dtype=np.bool_)
-    for i in rivals:
-        possible &= ~((worst[i] <= best).all(axis=1) & (worst[i] < best).any(axis=1))
-    return possible
-
-
 def _shown(objectives: Sequence[Objective | PairedObjective], q: float) -> tuple[Bools, Bools]:
     """(as good as the other within every margin, better than the other on some objective), each shape (n, n)."""
     n = len(objectives[0])
@@ -392,11 +309,11 @@ def _t_table(alpha: float) -> Floats:
     return np.append(t.isf(alpha, np.arange(1, 201)), norm.isf(alpha))
 
 
-def _padded(launches: Sequence[Floats]) -> tuple[Floats, NDArray[np.int64]]:
+def padded(launches: Sequence[Floats]) -> tuple[Floats, NDArray[np.int64]]:
     """Launches of unequal number in one array, shape (n, most, k), 0 where a case has fewer, with their numbers."""
     count = np.array([len(each) for each in launches], dtype=np.int64)
     used = np.arange(int(count.max(initial=1))) < count[:, None]
-    padded = np.zeros((*used.shape, launches[0].shape[1] if launches else 1))
+    array = np.zeros((*used.shape, launches[0].shape[1] if launches else 1))
     if launches:
-        padded[used] = np.concatenate(launches)
-    return padded, count
+        array[used] = np.concatenate(launches)
+    return array, count

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from harness.analysis.interval import Interval
+from harness.analysis.interval import Interval, moments
 
 
 def log_welch(values: Sequence[float], baseline: Sequence[float], q: float = 0.975, offset: float = 0.0) -> Interval:
@@ -28,7 +29,7 @@ def log_welch(values: Sequence[float], baseline: Sequence[float], q: float = 0.9
     from scipy.special import stdtrit  # the quantile of t
 
     difference, u, nu = log_ratio(values, baseline, offset)
-    if not np.isfinite(u):
+    if not math.isfinite(u):
         return Interval(float(np.exp(difference)), float("nan"), float("nan"))
     half = float(stdtrit(nu, q) * u)
     return Interval(float(np.exp(difference)), float(np.exp(difference - half)), float(np.exp(difference + half)))
@@ -45,17 +46,14 @@ def log_ratio(values: Sequence[float], baseline: Sequence[float], offset: float 
     Returns:
         u and nu are NaN where either set holds less than two launches, d too where one is empty.
     """
-    logs = [np.log(np.asarray(each, dtype=np.float64)) for each in (values, baseline)]
-    nan = float("nan")
-    if any(len(each) == 0 for each in logs):
-        return nan, nan, nan
-    difference = float(np.mean(logs[0]) - np.mean(logs[1]))
-    if any(len(each) < 2 for each in logs):
-        return difference, nan, nan
-    parts = [float(np.var(each, ddof=1)) / len(each) for each in logs]
-    square = sum(parts) + offset**2
-    scatter = sum(part**2 / (len(each) - 1) for part, each in zip(parts, logs, strict=True))
-    return difference, float(np.sqrt(square)), square**2 / scatter if scatter else float("inf")
+    n, m = len(values), len(baseline)
+    (mean, variance), (other, other_variance) = (moments(np.log(np.asarray(each, dtype=np.float64))) for each in (values, baseline))
+    part, other_part = variance / max(n, 1), other_variance / max(m, 1)
+    square = part + other_part + offset**2
+    if math.isnan(square):
+        return mean - other, math.nan, math.nan
+    scatter = part**2 / (n - 1) + other_part**2 / (m - 1)
+    return mean - other, math.sqrt(square), square**2 / scatter if scatter else math.inf
 
 
 def offset_term(offset_w: float, power_w: float, baseline_power_w: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,7 +29,7 @@ class CaseEnergy:
         idle_w: Sum of the idle powers of the same domains; null where one is not known.
         kind: The weakest of the kinds summed; `absent` where there is no energy.
         scope: The domains summed, as `package+dram+gpu:0`.
-        parts: The measurements summed.
+        windows: The measurements summed, by domain.
     """
 
     energy_j: float | None
@@ -38,7 +38,12 @@ class CaseEnergy:
     idle_w: float | None
     kind: Kind
     scope: str
-    parts: tuple[Measurement, ...] = ()
+    windows: Mapping[str, Sequence[Measurement]]
+
+    @property
+    def parts(self) -> list[Measurement]:
+        """The measurements summed."""
+        return [m for windows in self.windows.values() for m in windows]
 
 
 @functools.cache
@@ -56,20 +61,19 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
         domains: The suite's own choice of domains or families; null: by the device.
     """
     chosen = [m for m in measurements if m.phase == "steady" and _counts(m, device, domains)]
-    models = {m.domain for m in chosen} - {m.domain for m in chosen if not _is_model(m)}
-    modelled = _rails([m for m in chosen if m.domain in models])
+    measured = {m.domain for m in chosen if not _is_model(m)}
+    modelled = _rails([m for m in chosen if m.domain not in measured])
     # Measured and modelled apart: a modelled part does not take the place of a measured whole.
-    summed = _rails([m for m in chosen if m.domain not in models]) or modelled
+    summed = _rails([m for m in chosen if m.domain in measured]) or modelled
     energy_j = _sum([per_inference(windows) for windows in summed.values()])
-    parts = tuple(m for windows in summed.values() for m in windows)
     return CaseEnergy(
         energy_j=energy_j,
         modelled_j=_sum([per_inference(windows) for windows in modelled.values()]),
         net_j=_sum([per_inference(windows, "net_j") for windows in summed.values()]),
         idle_w=_sum([windows[0].idle_w for windows in summed.values()]),
-        kind="absent" if energy_j is None else weakest(m.kind for m in parts),
+        kind="absent" if energy_j is None else weakest(m.kind for windows in summed.values() for m in windows),
         scope="+".join(summed),
-        parts=parts,
+        windows=summed,
     )
 
 
@@ -80,11 +84,12 @@ def build_energy(measurements: Iterable[Measurement]) -> CaseEnergy:
         measurements: Of one build; only those of the phase `build` count.
     """
     chosen = _rails([m for m in measurements if m.phase == "build" and (family(m.domain) in CPU_FAMILIES or m.device != "cpu")])
-    parts = [m for windows in chosen.values() for m in windows]
-    measured = [m for m in parts if not _is_model(m)] or parts
-    energy_j = _sum([m.gross_j for m in measured])
-    kind = "absent" if energy_j is None else weakest(m.kind for m in measured)
-    return CaseEnergy(energy_j, None, None, None, kind, "+".join(dict.fromkeys(m.domain for m in measured)), tuple(measured))
+    measured = {name: [m for m in windows if not _is_model(m)] for name, windows in chosen.items()}
+    summed = {name: windows for name, windows in measured.items() if windows} or chosen
+    parts = [m for windows in summed.values() for m in windows]
+    energy_j = _sum([m.gross_j for m in parts])
+    kind = "absent" if energy_j is None else weakest(m.kind for m in parts)
+    return CaseEnergy(energy_j, None, None, None, kind, "+".join(summed), summed)
 
 
 def per_inference(windows: Sequence[Measurement], reading: Literal["gross_j", "net_j", "integrated_j"] = "gross_j") -> float | None:
@@ -125,10 +130,16 @@ def _rails(measurements: Sequence[Measurement]) -> dict[str, list[Measurement]]:
 
 def contains(whole: Measurement, part: Measurement) -> bool:
     """Whether one domain's energy is in the other's: the sensor says so of its parent, or the families' names do."""
-    own, other = family(whole.domain), family(part.domain)
-    if part.parent == whole.domain or other in CONTAINED.get(own, ()):
+    return _holds(whole.domain, part.domain, part.parent, part.device)
+
+
+@functools.cache
+def _holds(whole: str, part: str, parent: str | None, device: str) -> bool:
+    """Of a domain and another one with its parent and device: a run has few of them, and asks at every launch."""
+    own, other = family(whole), family(part)
+    if parent == whole or other in CONTAINED.get(own, ()):
         return True
-    return own in ("wall", "system") and part.device != "cpu" and other not in CONTAINED
+    return own in ("wall", "system") and device != "cpu" and other not in CONTAINED
 
 
 def _sum(values: Sequence[float | None]) -> float | None:

@@ -6,8 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
+from harness.analysis.interval import moments
 from harness.schema import Finding, Measurement
 
 EDGES_DOMINATE = Finding(
@@ -44,7 +43,7 @@ class Terms(NamedTuple):
 
 def scatter(values: Sequence[float]) -> float | None:
     """u_A of the mean of launches, J; null for a single one."""
-    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return math.sqrt(moments(values)[1]) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def of_mean(launches: Sequence[float | None]) -> float | None:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from harness.schema import StoredRun
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from harness.decide.fronts import Front
+    from harness.schema import Objective, StoredRun
 
 app = typer.Typer(
     add_completion=False,
@@ -28,6 +33,7 @@ LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
     "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
 )
+FRONTS = "fronts.json"
 TOLD = "told"
 """Noted on an interruption that the user has been told of."""
 
@@ -38,7 +44,7 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
 
     run = with_answers(with_meters(read_run(find_run(results, name))))
     for problem in run.problems:
-        print(f"warning: {problem}", file=sys.stderr)
+        warn(problem)
     if calibrated:
         from harness.calibrate import apply, kept
 
@@ -46,12 +52,44 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
     return run
 
 
+def keep_report(
+    run: StoredRun, tables: Mapping[str, pd.DataFrame], objectives: Sequence[Objective] = (), *, ended: bool = False
+) -> tuple[Path, list[Front]]:
+    """Draw a report, keep what its fronts are of and counted from, and enter both in the manifest.
+
+    Args:
+        run: Read back from its folder.
+        tables: What `frame.tables` gives of it with these objectives.
+        objectives: What the fronts are of; none: the usual ones.
+        ended: Whether the run has just ended, so that all of its evidence is entered.
+
+    Returns:
+        The report's folder, and its fronts.
+    """
+    from harness import manifest
+    from harness.decide.fronts import fronts
+    from harness.environment import harness_here
+    from harness.report import write
+    from harness.schema import OBJECTIVES
+    from harness.store import read_references, write_references
+
+    folder, objectives = Path(run.folder), tuple(objectives or OBJECTIVES)
+    intact, kept = manifest.intact(folder, FRONTS), read_references(folder)
+    found, references = fronts(tables["cases"], objectives, kept)
+    references = references.model_copy(update={"objectives": objectives, "drawn_by": harness_here()})
+    if references != kept or not (folder / FRONTS).exists():
+        write_references(folder, references)
+    target = write(run, tables, objectives=objectives)
+    keep_manifest(folder, *([FRONTS] if intact else []), ended=ended)
+    return target, found
+
+
 def keep_manifest(folder: Path, *written: str, ended: bool = False) -> None:
     """Enter what was rightly written: the report, these files, and where the run has ended all of its evidence."""
     from harness import manifest
     from harness.store import write_atomically
 
-    text = manifest.seal(folder) if ended else manifest.redrawn(folder, *written)
+    text = (manifest.seal if ended else manifest.redrawn)(folder, *written)
     if text is not None:
         write_atomically(folder / manifest.NAME, text)
 
@@ -69,6 +107,24 @@ def checked_window(window_s: float) -> float:
     return window_s
 
 
+def tell(line: str) -> None:
+    """A line of the answer; whatever stranger's text is in it, a terminal shows it and obeys nothing."""
+    print(_shown(line))
+
+
+def warn(sentence: str) -> None:
+    """Something that the user must know and that stops nothing."""
+    print(_shown(f"warning: {sentence}"), file=sys.stderr)
+
+
 def complain(what: str, hint: str = "") -> None:
     """An error, in a sentence, and what to do about it."""
-    print(f"error: {what}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+    print("\n".join(map(_shown, f"error: {what}".split("\n") + ([f"  {hint}"] if hint else []))), file=sys.stderr)
+
+
+def _shown(line: str) -> str:
+    if line.isascii() and line.isprintable():  # as almost always: without loading what escapes the rest
+        return line
+    from harness.report.text import plain
+
+    return plain(line)

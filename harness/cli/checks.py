@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Results, RunName, app, read_stored
+from harness.cli.app import EXIT_CODES, Results, RunName, app, read_stored, tell, warn
 
 
 @app.command(epilog=EXIT_CODES)
@@ -25,37 +24,35 @@ def gate(
     """Say whether a run became worse than another beyond noise; exit 1 with the failing rows."""
     from harness.decide import gate as gating
     from harness.report import verdicts
-    from harness.store import write_atomically
+    from harness.store import write_output
 
     limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
     now, before = read_stored(run, results), read_stored(against, results)
     found, said = gating.gate(now, before, limits), gating.caveats(now, before)
     name = f"{now.header.run_id} against {before.header.run_id}"
     if junit:
-        write_atomically(junit, verdicts.junit(found, said, name))
+        write_output(junit, verdicts.junit(found, said, name))
     if markdown:
-        write_atomically(markdown, verdicts.summary(found, said, name))
+        write_output(markdown, verdicts.summary(found, said, name))
     for sentence in said:
-        print(f"warning: {sentence}", file=sys.stderr)
+        warn(sentence)
     for verdict in found:
         if verdict.outcome != "pass":
-            print(f"{verdict.outcome}  {verdict.case_id}: {verdict.sentence}")
+            tell(f"{verdict.outcome}  {verdict.case_id}: {verdict.sentence}")
     print(verdicts.headline(found))
     return 1 if any(v.outcome == "fail" for v in found) else 0
 
 
 @app.command(epilog=EXIT_CODES)
 def verify(run: RunName, results: Results = Path("results")) -> int:
-    """Check a run's files against its manifest, and every figure against the raw traces; exit 1 with what differs."""
-    from harness import verify as verification
+    """Check a run's files against its manifest, and every figure against the raw data; exit 1 with what differs."""
+    from harness.artifacts import Cache, default_folder
     from harness.calibrate import apply, kept
     from harness.store import find_run
+    from harness.verify import verify as verified
 
-    found = verification.verify(find_run(results, run), lambda stored: apply(stored, kept()))
-    said = verification.lines(found)
-    for sentence in said["wrong"]:
-        print(f"wrong  {sentence}")
-    for sentence in said["told"]:
-        print(f"note   {sentence}")
-    print(said["sum"][0])
+    cache = Cache() if default_folder().is_dir() else None
+    found = verified(find_run(results, run), lambda stored: apply(stored, kept()), cache)
+    for sentence in found.lines():
+        tell(sentence)
     return 1 if found.wrong else 0

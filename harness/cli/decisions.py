@@ -11,7 +11,7 @@ from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_
 
 if TYPE_CHECKING:
     from harness.analysis.interval import Interval
-    from harness.schema import StoredRun
+    from harness.frame.results import Result
 
 
 @app.command(epilog=EXIT_CODES)
@@ -44,8 +44,10 @@ def select(
     from harness import frame
     from harness.analysis.stopping import quantile
     from harness.decide.limits import Limits
+    from harness.decide.power import power
     from harness.decide.select import select as selected
     from harness.decide.told import lines
+    from harness.frame.results import results as results_of
 
     asked = Limits(min_quality, max_latency_p99, max_memory, max_energy, rate)
     _check(asked, battery_wh)
@@ -53,8 +55,11 @@ def select(
     quantile_t = quantile(stored.header.profile.half_width)
     found = selected(frame.tables([stored]), asked, _weights(weights), _compute(compute), quantile_t)
     for k, each in enumerate(found):
-        missed = _missed(stored, each.best, rate, quantile_t) if each.best and rate else None
-        print("\n" * bool(k) + "\n".join(lines(each, battery_wh, missed)))
+        chosen = next((r for r in results_of(stored) if each.best and r.case.case_id == each.best["case_id"]), None)
+        at = (rate or chosen.throughput_per_s) if chosen and chosen.throughput_per_s else None
+        drawn_w = power(chosen, at) if chosen and at else None
+        missed = _missed(chosen, rate, quantile_t) if chosen and rate else None
+        print("\n" * bool(k) + "\n".join(lines(each, battery_wh, drawn_w, missed)))
     return 0 if all(each.best for each in found) else 1
 
 
@@ -94,17 +99,15 @@ def _compute(text: str) -> Any:
     return text
 
 
-def _missed(run: StoredRun, row: dict[str, Any], rate_per_s: float, q: float) -> tuple[Interval, int]:
+def _missed(chosen: Result, rate_per_s: float, q: float) -> tuple[Interval, int]:
     """Of the valid launches of a case, between the edges of `steady`."""
     from harness.analysis.mission import missed_share
-    from harness.frame.results import results
     from harness.store import read_completions
 
-    result = next(each for each in results(run) if each.case.case_id == row["case_id"])
     launches = []
-    for record in result.valid:
-        start_ns, end_ns, count = read_completions(run, record)
+    for record in chosen.valid:
+        start_ns, end_ns, count = read_completions(chosen.run, record)
         windows = [(phase.start_s * 1e9, phase.end_s * 1e9) for phase in record.phases if phase.name == "steady"]
         inside = sum((start_ns >= start) & (end_ns <= end) for start, end in windows) > 0 if windows else count < 0
         launches.append(((end_ns - start_ns)[inside] * 1e-9 / count[inside], count[inside]))
-    return missed_share(launches, row["batch_size"] / rate_per_s, q)
+    return missed_share(launches, chosen.case.batch_size / rate_per_s, q)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Results, RunName, app, checked_window, keep_manifest
+from harness.cli.app import EXIT_CODES, Results, RunName, app, checked_window, keep_manifest, keep_report, read_stored
 
 
 @app.command(epilog=EXIT_CODES)
@@ -52,10 +52,21 @@ def import_meter(
     meter = import_log(stored, log, name=name, rule=rule, clock_offset_s=clock_offset, by_pulse=find_pulse)
     path = write_meter(Path(stored.folder), meter, log.sample)
     keep_manifest(Path(stored.folder), f"meters/{path.stem}.json", f"meters/{path.stem}.parquet")
+    _redraw(Path(stored.folder))
     for sentence in meter.told:
         print(sentence, file=sys.stderr)
     whole, count = covered(meter.readings)
     print(f"{path}: domain {name}, {whole} of {count} repetitions covered")
+
+
+def _redraw(folder: Path) -> None:
+    """The report with what the meter adds, where one is drawn: else it would no longer be what the run gives."""
+    from harness import frame
+    from harness.store import read_references
+
+    if (folder / "report").is_dir():
+        run, objectives = read_stored(str(folder), folder.parent), read_references(folder).objectives
+        keep_report(run, frame.tables([run], objectives), objectives)
 
 
 @app.command(epilog=EXIT_CODES)

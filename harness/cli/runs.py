@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checked_window, complain, keep_manifest
+from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checked_window, complain, keep_report, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,17 +72,17 @@ def plan(suite: SuitePath, device: Device = "auto", trust: Trust = False) -> Non
     cached = {build.build_id for build in resolved.builds if cache.find(build.build_id)}
     builds = needed_builds(resolved, cached)
     missing = [build for build in builds if build.build_id not in cached]
-    print(f"{resolved.name}: {len(resolved.cases)} cases, {len(builds)} builds of which {len(builds) - len(missing)} are in the cache")
+    tell(f"{resolved.name}: {len(resolved.cases)} cases, {len(builds)} builds of which {len(builds) - len(missing)} are in the cache")
     for build in builds:
-        print(f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}")
+        tell(f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}")
     for case in resolved.cases:
-        print(f"  case   {case.case_id}")
+        tell(f"  case   {case.case_id}")
     for pair in resolved.impossible:
-        print(f"  never  {pair.case_id}: {pair.reason}")
+        tell(f"  never  {pair.case_id}: {pair.reason}")
     for profile in PROFILES.values():
         first_s, cap_s = expected_s(resolved, profile, catalogue)
         builds_s = f", and {_minutes(len(missing) * BUILD_S)} for the builds" if missing else ""
-        print(f"{profile.name}: about {_minutes(first_s, cap_s)} minutes{builds_s}")
+        tell(f"{profile.name}: about {_minutes(first_s, cap_s)} minutes{builds_s}")
 
 
 @app.command()
@@ -140,7 +140,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     from rich.console import Console
 
     from harness import frame
-    from harness.report import rows_of, sentences, terminal, write
+    from harness.report import rows_of, sentences, terminal
     from harness.store import read_run, with_answers, with_meters
 
     folder = running.store.folder
@@ -153,12 +153,11 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     running.observer.done()
     stored = with_answers(with_meters(read_run(folder)))
     tables = frame.tables([stored])
-    target = write(stored, tables)
-    keep_manifest(folder, ended=True)
+    target, _ = keep_report(stored, tables, ended=True)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
     for line in (*_brief(sentences(rows_of(tables["cases"]))), *_remarks(stored, tables["cases"])):
-        print(line)
+        tell(line)
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
     unmeasured = [

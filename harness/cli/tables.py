@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_manifest, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_report, read_stored, tell, warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,27 +37,17 @@ def report(
 ) -> None:
     """Draw the report of a run again; needs no engine and no sensor. Says who is on the front, who is not separated, and its hypervolume."""
     from harness import frame
-    from harness.decide.fronts import fronts, lines
+    from harness.decide.fronts import lines
     from harness.frame.objectives import parse, separates
-    from harness.report import write
-    from harness.store import read_references, write_references
 
     objectives = parse(objective or [])
     for each in objectives:
         if not separates(each):
-            print(
-                f"warning: the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates", file=sys.stderr
-            )
+            warn(f"the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates")
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
-        tables = frame.tables([run], objectives)
-        folder = Path(run.folder)
-        kept = read_references(folder)
-        found, references = fronts(tables["cases"], objectives, kept)
-        if references != kept:
-            write_references(folder, references)
-        print(write(run, tables, objectives=objectives))
-        keep_manifest(folder, *(["fronts.json"] if references != kept else []))
+        target, found = keep_report(run, frame.tables([run], objectives), objectives)
+        tell(str(target))
         for each_front in found:
             print("\n".join(lines(each_front, objectives)))
 
@@ -111,7 +101,7 @@ def history(
     chosen = _case(case, frame.case_ids(stored))
     without = [run.header.run_id for run in stored if chosen not in frame.case_ids([run])]
     if without and runs:
-        print(f"warning: {chosen} did not run in {', '.join(without)}", file=sys.stderr)
+        warn(f"{chosen} did not run in {', '.join(without)}")
     stored = [run for run in stored if run.header.run_id not in without]
     table = frame.history(stored, chosen)
     _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
@@ -120,7 +110,10 @@ def history(
     _write(stored, table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output)
 
 
-HISTORY = "started_utc,run_id,host,status,quality,latency_p50_s,energy_j,energy_kind,energy_scope,changed"
+HISTORY = (
+    "started_utc,run_id,host,status,quality,latency_p50_s,latency_change,energy_j,energy_vs_previous,energy_change,"
+    "energy_kind,energy_scope,changed"
+)
 """What a person reads of it; the raw formats have all."""
 
 
@@ -199,6 +192,6 @@ def _write(
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
         return
-    from harness.store import write_atomically
+    from harness.store import write_output
 
-    write_atomically(output, data)
+    write_output(output, data)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.cost import BreakEven, Service, break_even, flip
-from harness.analysis.interval import absolute_interval
+from harness.analysis.interval import absolute_interval, positive_interval
 from harness.decide.offers import Offers
+from harness.decide.power import power
 from harness.errors import HarnessError
-from harness.frame.results import Result, mean, results
-from harness.frame.uncertainty import terms
+from harness.frame.results import Result, known, mean, results
+from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
 
 SITE_RANGES = {
@@ -42,8 +43,8 @@ class Bought:
         kind: Of the energy.
         scope: What the energy is of.
         service: The machine at work.
-        low: With the energy's lower absolute bound; null: no such bound.
-        high: With its upper one.
+        low: At its cheapest: energy and idle power at their lower absolute bounds, throughput at its upper one; null: a bound is not known.
+        high: At its dearest. All together at their worst: between the two lies more than 95 %.
     """
 
     case_id: str
@@ -104,8 +105,8 @@ def bought(runs: Sequence[StoredRun], offers: Offers) -> list[Bought]:
 def even(base: Bought, other: Bought) -> tuple[int, BreakEven] | None:
     """(which run costs more to buy, from how many inferences on it costs less in all); null where both cost the same or one is not known.
 
-    The running cost is that of electricity with the idle hours, at the same duty cycle on both; its bounds are those of both energies,
-    the one high where the other is low, which is wider than 95 %.
+    The running cost is that of electricity with the idle hours, at the same duty cycle on both; its bounds are the one machine at its
+    dearest where the other is at its cheapest, which is wider than 95 %.
     """
     capitals = base.service.capital, other.service.capital
     if None in capitals or capitals[0] == capitals[1]:
@@ -155,12 +156,21 @@ def _bought(result: Result, k: int, site: Mapping[str, Any]) -> Bought | None:
     if not energy_j > 0 or not result.throughput_per_s:
         return None
     service = Service(energy_j, result.throughput_per_s, mean(each.idle_w for _, each in result.launches), **site)
-    gain_j = terms(result).u_gain_j
-    low = high = None
-    if gain_j is not None and len(result.energies) > 1:
-        interval = absolute_interval(result.energies, gain_j / energy_j, result.q)
-        low, high = replace(service, energy_j=interval.low), replace(service, energy_j=interval.high)
-    return Bought(result.case.case_id, k, result.kind, result.scope or "", service, low, high)
+    return Bought(result.case.case_id, k, result.kind, result.scope or "", service, *_ends(result, service))
+
+
+def _ends(result: Result, service: Service) -> tuple[Service | None, Service | None]:
+    """The machine at its cheapest and at its dearest."""
+    of_gain = gain(result)
+    if of_gain is None or len(result.energies) < 2:
+        return None, None
+    energy = absolute_interval(result.energies, of_gain, result.q)
+    rate = positive_interval(known(record.throughput_per_s for record, _ in result.launches), result.q)
+    idle = power(result, 0.0) if service.idle_w else None
+    return (
+        replace(service, energy_j=energy.low, throughput_per_s=rate.high, idle_w=idle.low if idle else service.idle_w),
+        replace(service, energy_j=energy.high, throughput_per_s=rate.low, idle_w=idle.high if idle else service.idle_w),
+    )
 
 
 def _minus(cheap: Service, dear: Service) -> float | None:

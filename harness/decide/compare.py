@@ -22,12 +22,11 @@ from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple import Verdict, verdicts
 from harness.analysis.ratio import log_ratio
 from harness.errors import HarnessError
+from harness.frame.compare import MARGIN, p50s
 from harness.frame.results import Result, known, mean, results
-from harness.frame.uncertainty import terms
+from harness.frame.uncertainty import gain
 from harness.schema import Domain, Environment, StoredRun
 
-MARGIN = 0.01
-"""Within which two energies or latencies count as the same: the suite names one for quality only, so this is that of the front."""
 WARMER_K = 5.0
 """From which difference of mean temperatures it is named."""
 
@@ -60,7 +59,7 @@ class Compared:
         ratio: With its 95 % interval, alone; bounds NaN where there are none.
         verdict: Of all ratios together; null: none can be given.
         why_not: Why there is none.
-        kind: Of the energies; `measured` for latency.
+        kind: Of the energies; of latency `measured`, on a test double `simulated`.
     """
 
     case_id: str
@@ -88,21 +87,29 @@ def differences(runs: Sequence[StoredRun]) -> list[Difference]:
 
 
 def compare(runs: Sequence[StoredRun]) -> list[Compared]:
-    """Energy and latency of each case that is ok on both, over the first run's.
+    """Energy and latency of each case that is ok on both, over the first run's; by case, then by run.
 
     Two machines have two sensors: u^2 of ln(e / e_base) is Welch's of the launches plus both gains squared, which do not cancel. The offset
     of a sensor that is not calibrated is in its gain (measurement.md, section 5). A model has no gain: no interval and no verdict.
     """
-    base, found = _by_case(runs[0]), []
-    for k, run in enumerate(runs[1:], 1):
-        for case_id, result in _by_case(run).items():
-            if case_id in base:
-                found += [_energy(result, base[case_id], k), _latency(result, base[case_id], k)]
+    base, *others = map(_by_case, runs)
+    found = [
+        tested
+        for case_id, first in base.items()
+        for k, other in enumerate(others, 1)
+        if case_id in other
+        for tested in (_energy(other[case_id], first, k), _latency(other[case_id], first, k))
+    ]
     present = [(c, u) for c, u in found if c is not None]
     stopped = any(run.header.profile.half_width is not None for run in runs)
     tested = [u for _, u in present if u is not None]
     said = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
     return [Compared(**{**vars(c), "verdict": next(said) if u is not None else None}) for c, u in present]
+
+
+def cards(environment: Environment) -> dict[str, dict[str, Any]]:
+    """What the sensors told of each accelerator, by its domain; the processor's own zones are none."""
+    return {d["domain"]: d for d in environment.devices if d.get("name") and d.get("domain") and "zone" not in d}
 
 
 # --- ratios ----------------------------------------------------------------------------------------------------------
@@ -118,7 +125,7 @@ def _energy(result: Result, base: Result, k: int) -> _Tested:
     if min(result.energies, default=0) <= 0 or min(base.energies, default=0) <= 0:
         return None, None
     kinds = "/".join(dict.fromkeys((base.kind, result.kind)))
-    gains = [_gain(each) for each in (result, base)]
+    gains = [gain(each) for each in (result, base)]
     why = "" if None not in gains else "modelled: no absolute interval" if "modelled" in kinds else "a sensor's gain is not known"
     return _tested(
         result, base, k, "energy", result.energies, base.energies, float(np.linalg.norm(known(gains))) if not why else None, why, kinds
@@ -126,8 +133,17 @@ def _energy(result: Result, base: Result, k: int) -> _Tested:
 
 
 def _latency(result: Result, base: Result, k: int) -> _Tested:
-    values, others = ([r.latency.p50_s for r in each.ok if r.latency and r.latency.p50_s > 0] for each in (result, base))
-    return _tested(result, base, k, "latency", values, others, 0.0, "", "measured") if values and others else (None, None)
+    values, others = p50s(result), p50s(base)
+    kind = "simulated" if _is_double(result.case.engine) else "measured"
+    return _tested(result, base, k, "latency", values, others, 0.0, "", kind) if values and others else (None, None)
+
+
+def _is_double(engine: str) -> bool:
+    """Whether an engine is a test double: then its latency is no measurement either."""
+    from harness import plugins
+
+    spec = plugins.catalogue().engines.get(engine)
+    return bool(spec and spec.simulated)
 
 
 def _tested(
@@ -145,19 +161,13 @@ def _tested(
     d, u_d, nu = log_ratio(values, others, u or 0.0)
     nan = float("nan")
     if u is None or not u_d > 0:
-        why = why or "fewer than two launches"
+        why = why or ("its launches do not scatter" if u_d == 0 else "fewer than two launches")
         return Compared(result.case.case_id, k, quantity, Interval(float(np.exp(d)), nan, nan), None, why, kind), None
     from scipy.special import stdtrit
 
     half = float(stdtrit(nu, max(result.q, base.q, FIXED)) * u_d)
     ratio = Interval(*(float(np.exp(x)) for x in (d, d - half, d + half)))
     return Compared(result.case.case_id, k, quantity, ratio, None, "", kind), (d, u_d, nu)
-
-
-def _gain(result: Result) -> float | None:
-    """Relative uncertainty of the scope's sum; null where a sensor has none."""
-    u_j = terms(result).u_gain_j
-    return None if u_j is None else u_j / float(np.mean(result.energies))
 
 
 # --- differences -----------------------------------------------------------------------------------------------------
@@ -218,9 +228,9 @@ def _of_software(runs: Sequence[StoredRun]) -> Iterator[Difference]:
 
 def _of_cards(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     """Caps, clocks and drivers of the accelerators, one by one in their order."""
-    cards = [{d["domain"]: d for d in e.devices if d.get("name") and d.get("domain")} for e in _environments(runs)]
-    for name in sorted({name for each in cards for name in each}):
-        own = [each.get(name, {}) for each in cards]
+    found = [cards(e) for e in _environments(runs)]
+    for name in sorted({name for each in found for name in each}):
+        own = [each.get(name, {}) for each in found]
         same = len({c.get("name") for c in own}) == 1
         yield from _difference(f"{name} power cap, of the default", (_capped(c) for c in own), "a cap is a setting", forbids=True)
         for key in ("sm_clock_max_hz", "memory_clock_max_hz"):

@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from harness.decide.buyer import RANKINGS, Bought, Flip, bought, even, sensitivity
-from harness.decide.compare import MARGIN, Compared, Difference, compare
+from harness.decide.buyer import FACTORS, RANKINGS, SITE_RANGES, Bought, Flip, bought, even, sensitivity
+from harness.decide.compare import Compared, Difference, cards, compare
 from harness.decide.offers import Offers
-from harness.report.text import NONE, number, plain
+from harness.decide.told import KINDS
+from harness.frame.compare import MARGIN
+from harness.frame.results import results
+from harness.report.text import NONE, Scale, number, plain, with_interval
 from harness.schema import StoredRun
 
 MARK = "[NOT COMPARABLE] "
+WIDTH = 100
+"""Columns at which a sentence folds: with its mark a line is still under 120."""
+INPUTS = {
+    "pue": ("PUE", "", 1.0),
+    "duty_cycle": ("duty cycle", "", 1.0),
+    "price_per_kwh": ("price", "{currency}/kWh", 1.0),
+    "g_per_kwh": ("grid", "g/kWh", 1.0),
+    "lifetime_years": ("lifetime", "years", 1.0),
+    "capital": ("capital cost", "{currency}", 1.0),
+    "embodied_g": ("embodied carbon", "kg", 1e-3),
+    "throughput_per_s": ("throughput", "/s", 1.0),
+    "idle_w": ("idle power", "W", 1.0),
+    "energy_j": ("energy", "J", 1.0),
+}
+"""What people call an input, its unit, and how many of that one of its field is."""
 
 
 def told_differences(runs: Sequence[StoredRun], found: Sequence[Difference]) -> Iterator[str]:
-    """The machines, and what is not the same on them."""
+    """The machines, what is not the same on them, and whether anybody measured."""
     for k, run in enumerate(runs):
         e = run.header.environments[-1]
-        cards = ", ".join(str(d["name"]) for d in e.devices if d.get("name"))
-        yield plain(f"{_letter(k)}  {run.header.run_id}: {e.host}, {e.cpu}, {e.cpu_count} CPUs{', ' + cards if cards else ''}")
+        names = "".join(f", {card['name']}" for card in cards(e).values())
+        yield from _folded(f"{_letter(k)}  {run.header.run_id}: {e.host}, {e.cpu}, {e.cpu_count} CPUs{names}", 3)
     yield ""
     for forbids, heading in ((True, "forbids the comparison:"), (False, "is named, and forbids nothing:")):
         chosen = [each for each in found if each.forbids == forbids]
         yield from ([heading] if chosen else [])
         for each in chosen:
-            yield plain(f"  {each.what}: {' | '.join(each.values)} ({each.why})")
+            yield from _folded(f"  {each.what}: {' | '.join(each.values)} ({each.why})", 4)
+    kinds = {result.kind for run in runs for result in results(run)}
+    yield from (line for kind, said in KINDS.items() if kind in kinds for line in _folded(f"energy is {said}"))
     yield "" if any(each.forbids for each in found) else "They may be compared."
 
 
@@ -40,23 +61,23 @@ def told(runs: Sequence[StoredRun], offers: Offers | None, *, marked: bool) -> I
     """
     mark = MARK if marked else ""
     for line in [*_ratios(runs), *(_buyer(runs, offers) if offers else [])]:
-        yield f"{mark}{plain(line)}" if line else ""
+        yield f"{mark}{line}" if line else ""
 
 
 def _ratios(runs: Sequence[StoredRun]) -> Iterator[str]:
     found = compare(runs)
     stopped = any(run.header.profile.half_width is not None for run in runs)
-    yield from _table(
-        ("case", "machine", "quantity", "ratio", "95 % interval", "verdict", "kind"),
-        [
-            (c.case_id, f"{_letter(c.run)}/A", c.quantity, number(c.ratio.value), _interval(c), c.verdict or f"none: {c.why_not}", c.kind)
-            for c in found
-        ],
-    )
+    cells = [
+        (c.case_id, (f"{_letter(c.run)}/A", c.quantity, number(c.ratio.value), _interval(c), c.verdict or f"none: {c.why_not}", c.kind))
+        for c in found
+    ]
+    yield from _table(("machine", "quantity", "ratio", "95 % interval", "verdict", "kind"), cells)
     yield ""
-    yield f"better = less energy, shorter latency (median); same = within {MARGIN:.0%}. Each interval stands alone; the verdicts hold together:"
-    yield f"Holm's correction over all of them, {0.01 if stopped else 0.05:g} in all{' (after a stopping rule)' if stopped else ''}."
-    yield "Energy ratios hold the gains of both machines' sensors: two machines have two sensors, and their gains do not cancel."
+    yield from _folded(
+        f"better = less energy, shorter latency (median); same = within {MARGIN:.0%}. Each interval stands alone; the verdicts hold "
+        f"together: Holm's correction over all of them, {0.01 if stopped else 0.05:g} in all{' (after a stopping rule)' if stopped else ''}. "
+        "Energy ratios hold the gains of both machines' sensors: two machines have two sensors, and their gains do not cancel."
+    )
 
 
 def _interval(c: Compared) -> str:
@@ -64,44 +85,71 @@ def _interval(c: Compared) -> str:
 
 
 def _buyer(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
-    rows = bought(runs, offers)
-    base = {each.case_id: each for each in rows if each.run == 0}
-    rows = [each for each in rows if each.case_id in base]
+    found = bought(runs, offers)
+    base = {each.case_id: each for each in found if each.run == 0}
+    rows = sorted((each for each in found if each.case_id in base), key=lambda each: (list(base).index(each.case_id), each.run))
     pairs = [(base[each.case_id], each) for each in rows if each.run]
-    yield ""
-    yield "A million inferences in service:"
-    ordered = sorted(rows, key=lambda each: (list(base).index(each.case_id), each.run))
-    yield from _table(("case", "machine", "inf./s per W", "J", offers.currency, "g CO2e", "kind"), [_cells(each) for each in ordered])
+    yield from ["", "A million inferences in service:"]
+    yield from _service(rows, offers)
     yield ""
     yield from _assumed(runs, offers, rows)
+    yield from ["", "Break-even of the one that costs more to buy:"]
+    yield from _under(pairs, lambda b, o: _even(b, o, offers))
     yield ""
-    yield from (line for b, o in pairs for line in _even(b, o))
-    yield ""
-    yield "What would turn the ranking, each input varied alone over the range in brackets:"
-    yield from (line for b, o in pairs for line in _sensitivity(b, o, offers))
+    yield from _folded(
+        "What would turn the ranking, each input varied alone; what is not named turns nothing between "
+        + ", ".join(
+            f"{INPUTS[name][0]} {low:g} and {high:g} {_unit(name, offers.currency)}".strip() for name, (low, high) in SITE_RANGES.items()
+        )
+        + ", up and down by a factor: "
+        + ", ".join(f"{INPUTS[name][0]} {factor:g}" for name, factor in FACTORS.items())
+        + " (an energy that has absolute bounds: between these):"
+    )
+    yield from _under(pairs, lambda b, o: _sensitivity(b, o, offers))
 
 
-def _cells(each: Bought) -> tuple[str, ...]:
-    def cell(name: str, factor: float = 1.0) -> str:
-        value, low, high = (getattr(s, name) if s else None for s in (each.service, each.low, each.high))
-        if value is None or low is None or high is None:
-            return number(None if value is None else value * factor)
-        return f"{number(value * factor)} [{number(low * factor)} {number(high * factor)}]"
+def _service(rows: Sequence[Bought], offers: Offers) -> Iterator[str]:
+    """The buyer's table; joules and grams of a million in the prefix that suits them."""
+    million = 1e6
+    energy = Scale([each.service.total_j and each.service.total_j * million for each in rows], "J")
+    carbon = Scale([each.service.carbon_per_million_g for each in rows], "g")
 
-    busy = number(each.service.throughput_per_w)
-    return each.case_id, _letter(each.run), busy, cell("total_j", 1e6), cell("money_per_million"), cell("carbon_per_million_g"), each.kind
+    def cell(each: Bought, name: str, factor: float = 1.0) -> str:
+        values = [getattr(s, name) if s else None for s in (each.service, each.low, each.high)]
+        value, *ends = (None if v is None else v * factor for v in values)
+        return with_interval(value, *(sorted(e for e in ends if e is not None) if None not in ends else ends))
+
+    cells = [
+        (
+            each.case_id,
+            (
+                _letter(each.run),
+                cell(each, "throughput_per_w"),
+                cell(each, "total_j", million / energy.factor),
+                cell(each, "money_per_million"),
+                cell(each, "carbon_per_million_g", 1 / carbon.factor),
+                each.kind,
+            ),
+        )
+        for each in rows
+    ]
+    yield from _table(("machine", "inf./s per W", energy.unit, offers.currency, f"{carbon.unit} CO2e", "kind"), cells)
 
 
 def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) -> Iterator[str]:
+    yield from _folded(
+        f"Energy is that of the sensors' scope ({', '.join(dict.fromkeys(each.scope for each in rows))}), not of the whole machine. The "
+        "bounds are those of energy and idle power (absolute, 95 %) and of throughput, all at their worst together; what the offers say is "
+        "taken as exact. Modelled energies have none. Throughput per watt is that of the busy hours."
+    )
+    yield from _folded(
+        f"Busy {offers.duty_cycle:.0%} of the hours, idle and on in the rest; these idle hours are in joules, {offers.currency} and grams. "
+        f"PUE {offers.pue:g}, power supply {offers.psu_efficiency:g}, {offers.electricity_price_per_kwh:g} {offers.currency}/kWh."
+    )
     grid = offers.grid or runs[0].header.grid
-    yield f"J: of the sensors' scope ({', '.join(dict.fromkeys(each.scope for each in rows))}), not of the whole machine; [ ]: the energy's"
-    yield "absolute 95 % bounds alone. Modelled energies have none. Throughput per watt is that of the busy hours."
-    yield f"Busy {offers.duty_cycle:.0%} of the hours, idle and on in the rest; these idle hours are in J, {offers.currency} and g."
-    yield f"PUE {offers.pue:g}, power supply {offers.psu_efficiency:g}, {offers.electricity_price_per_kwh:g} {offers.currency}/kWh."
-    if grid:
-        yield f"Grid: {grid.country}, {grid.year or 'year not told'}, {grid.g_per_kwh:g} g CO2e/kWh."
-    else:
-        yield "No grid was given: no carbon."
+    yield from _folded(
+        f"Grid: {grid.country}, {grid.year or 'year not told'}, {grid.g_per_kwh:g} g CO2e/kWh." if grid else "No grid was given: no carbon."
+    )
     for k, run in enumerate(runs):
         service = next((each.service for each in rows if each.run == k), None)
         if service:
@@ -110,71 +158,106 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) 
                 if service.embodied_g is None
                 else f"embodied {service.embodied_g / 1e3:g} kg CO2e"
             )
-            yield f"{_letter(k)} ({run.header.run_id}): {service.capital:g} {offers.currency} over {service.lifetime_years:g} years, {embodied}."
+            yield from _folded(
+                f"{_letter(k)} ({run.header.run_id}): {service.capital:g} {offers.currency} over {service.lifetime_years:g} years, {embodied}."
+            )
     if any(each.service.total_j is None for each in rows):
         yield f"{NONE}: the idle power was not measured, and counts at this duty cycle."
-    if "simulated" in {each.kind for each in rows}:
-        yield "simulated: a test double measured these; they are no measurement."
 
 
-def _even(base: Bought, other: Bought) -> Iterator[str]:
+def _even(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
     found = even(base, other)
     if not found:
         return
     dear, point = found
-    who, life = _letter(dear), (base if dear == base.run else other).service.lifetime_inferences
+    first = base if dear == base.run else other
+    bounded, life = bool(base.low and other.low), first.service.lifetime_inferences
     if point.inferences is None and point.low is None:
-        sure = "never" if base.low and other.low else "never by point estimates, without an interval"
-        yield f"break-even, {base.case_id}: {who} costs more to buy and saves nothing in running: {sure} ({base.kind}/{other.kind})."
-        return
-    value = "none (nothing saved)" if point.inferences is None else f"{point.inferences:.3g} inferences"
-    bounds = "no interval (modelled)" if not base.low or not other.low else f"at least {point.low:.3g}, " if point.low else ""
-    if base.low and other.low:
-        bounds += f"at most {point.high:.3g}" if point.high else "no upper bound: the saving is not separated from 0"
-    within = (
-        ""
-        if point.inferences is None
-        else f"; it infers {life:.3g} in its life" + ("" if life >= point.inferences else ": not in its life")
-    )
-    yield f"break-even, {base.case_id}: {who} costs more to buy; pays from {value} on ({bounds}){within}."
+        said = "saves nothing in running: never" + ("" if bounded else " by point estimates, without an interval")
+    elif point.inferences is None:
+        said = f"saves nothing by the estimates; not before {point.low:.3g} inferences, and the saving is not separated from 0"
+    else:
+        said = f"pays from {point.inferences:.3g} inferences on"
+        if not bounded:
+            said += " by point estimates, without an interval"
+        elif point.high is None:
+            said += f" by the estimates; not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
+        else:
+            said += f" [{point.low:.3g} {point.high:.3g}]"
+        said += f"; it makes {life:.3g} in its life" + ("" if life >= point.inferences else ": not in its life")
+    yield from _folded(f"  {_letter(other.run)}/A: {_letter(dear)} {said} ({_kinds(base, other)})", 4)
 
 
 def _sensitivity(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
-    """A line per ranking and input that turns it; the others in one line."""
+    """A sentence for each ranking, with the inputs that turn it."""
     found = sensitivity(base, other)
     for ranking, unit in (("money", offers.currency), ("carbon", "g CO2e")):
         chosen = [f for f in found if f.ranking == ranking]
         if not chosen:
             continue
-        costs = [RANKINGS[ranking](each.service) or 0.0 for each in (base, other)]
-        order = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run if costs[1] < costs[0] else 0)} is ahead"
-        order += _surely(base, other, ranking)
-        kind = "/".join(dict.fromkeys((base.kind, other.kind)))
-        yield f"  {base.case_id}, {_letter(other.run)} and A by {unit} ({kind}): {order}, {number(costs[0])} (A) and {number(costs[1])}"
-        yield from (f"    turns at {_input(f)} = {number(f.at)}" for f in chosen if f.at is not None)
-        yield "    not turned by " + (", ".join(_input(f) for f in chosen if f.at is None) or "nothing else")
+        turned = ", ".join(_input(f, offers.currency) for f in chosen if f.at is not None)
+        kinds = _kinds(base, other)
+        yield from _folded(f"  {_letter(other.run)}/A by {unit}: {_order(base, other, ranking)} ({kinds}); turns at {turned or 'none'}", 4)
 
 
-def _surely(base: Bought, other: Bought, ranking: str) -> str:
-    """Whether the energies' absolute bounds, each at its worst, leave the ranking as it is; capital and embodied carbon are taken as exact."""
+def _order(base: Bought, other: Bought, ranking: str) -> str:
+    """Who is ahead, and whether the energies, the idle powers and the throughputs at their worst leave it so."""
     of = RANKINGS[ranking]
+    costs = [of(each.service) or 0.0 for each in (base, other)]
+    told = f"A {number(costs[0])}, {_letter(other.run)} {number(costs[1])}"
+    ahead = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run) if costs[1] < costs[0] else 'A'} is ahead"
     if not (base.low and base.high and other.low and other.high):
-        return " by point estimates, without an interval"
+        return f"{ahead} by point estimates, without an interval: {told}"
     a, b = ([of(each) or 0.0 for each in (s.low, s.high) if each] for s in (base, other))
-    return "" if a[1] < b[0] or b[1] < a[0] else ", not separated"
+    return f"{ahead}: {told}" if a[1] < b[0] or b[1] < a[0] else f"not separated: {told}"
 
 
-def _input(f: Flip) -> str:
-    """With its value and its range."""
-    name = f.name if f.owner is None else f"{f.name} of {_letter(f.owner)}"
-    return f"{name} (now {number(f.now)}) [{number(f.low)} {number(f.high)}]"
+def _input(f: Flip, currency: str) -> str:
+    """`lifetime of A 1.87 years (now 4.00)`."""
+    name, _, factor = INPUTS[f.name]
+    owner = "" if f.owner is None else f" of {_letter(f.owner)}"
+    value = f"{number((f.at or 0.0) * factor)} {_unit(f.name, currency)}".strip()
+    return f"{name}{owner} {value} (now {number(f.now * factor)})"
 
 
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def _unit(name: str, currency: str) -> str:
+    return INPUTS[name][1].replace("{currency}", currency)
+
+
+def _kinds(base: Bought, other: Bought) -> str:
+    return "/".join(dict.fromkeys((base.kind, other.kind)))
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+def _table(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """Rows as (case, cells), under the name of their case."""
     from tabulate import tabulate
 
-    safe = [[plain(cell) for cell in row] for row in rows]
-    return str(tabulate(safe, headings, tablefmt="simple", disable_numparse=True)).split("\n")
+    safe = [[plain(cell) for cell in cells] for _, cells in rows]
+    lines = str(tabulate(safe, [plain(h) for h in headings], tablefmt="simple", disable_numparse=True)).split("\n")
+    yield from (f"  {line}" for line in lines[:2])
+    yield from _named((case_id, [f"  {line}"]) for (case_id, _), line in zip(rows, lines[2:], strict=True))
+
+
+def _under(pairs: Sequence[tuple[Bought, Bought]], tell: Callable[[Bought, Bought], Iterable[str]]) -> Iterator[str]:
+    """What is told of each pair, under the name of its case."""
+    yield from _named((base.case_id, list(tell(base, other))) for base, other in pairs)
+
+
+def _named(parts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
+    """The lines of each case below its name, which stands once."""
+    above = None
+    for case_id, lines in parts:
+        if lines and case_id != above:
+            above = case_id
+            yield plain(case_id)
+        yield from lines
+
+
+def _folded(text: str, indent: int = 0) -> list[str]:
+    return textwrap.wrap(plain(text), WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _letter(k: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,11 +13,16 @@ from harness.analysis import gate as tests
 from harness.analysis.paired import as_good_and_better
 from harness.frame.results import Result, mean, results
 from harness.schema import StoredRun
-from harness.suite.document import nearest, read
+from harness.suite.document import Kind, nearest, read
 
 ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 """One-sided error of a run's rows in energy, and of all other metrics together: with these at most 5 % of unchanged runs fail (design/0011)."""
 METRICS = ("energy", "latency", "quality", "memory")
+KIND = Kind(
+    "file of thresholds",
+    "nothing was judged",
+    f"it holds {', '.join(METRICS)}, each the share (of quality the amount) that is let through, or null",
+)
 Outcome = Literal["pass", "fail", "told"]
 Share = Annotated[float, Field(ge=0, lt=1)] | None
 
@@ -64,19 +69,24 @@ def read_thresholds(path: Path) -> Thresholds:
     Raises:
         SuiteError: A field or a value is wrong; with file, line and the nearest name.
     """
-    document = read(path)
+    document = read(path, KIND)
+    values = {} if document.values is None else document.values
     try:
-        return Thresholds.model_validate({} if document.values is None else document.values)
+        return Thresholds.model_validate(values)
     except ValidationError as error:
         for problem in error.errors():
-            place = [part for part in problem["loc"] if isinstance(part, int) or part in (document.values or {})]
-            if problem["type"] == "extra_forbidden":
-                sentence = f"there is no threshold {place[0]!r}{nearest(place[0], METRICS)}"
-            else:
-                sentence = f"{place[0] if place else 'the file'}: a number from 0 to below 1 is wanted, or null"
-            document.blame(place, sentence)
+            document.blame(problem["loc"], _sentence(problem))
     document.check()
-    raise AssertionError("a validation error without a place")
+    raise AssertionError("a validation error without a problem")
+
+
+def _sentence(problem: Any) -> str:
+    if not problem["loc"]:
+        return "thresholds are a mapping, such as `energy: 0.02`"
+    name = problem["loc"][0]
+    if problem["type"] == "extra_forbidden":
+        return f"there is no threshold {name!r}{nearest(name, METRICS)}"
+    return f"{name}: a number from 0 to below 1 is wanted, or null, not {str(problem['input'])[:80]!r}"
 
 
 def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verdict]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.suite.document import Document, nearest, read
+from harness.suite.document import Document, Kind, nearest, read
 
 
 class _Strict(BaseModel):
@@ -48,6 +48,7 @@ class Offers(_Strict):
         return next((each for name in (run_id, host) for each in self.offers if each.machine == name), None)
 
 
+KIND = Kind("file of offers", "nothing was compared", "suites/offers.example.yaml shows every field")
 SECTIONS: dict[str, type[BaseModel]] = {"grid": GridOffer, "offers": Offer}
 
 
@@ -57,7 +58,7 @@ def read_offers(path: Path) -> Offers:
     Raises:
         SuiteError: With every mistake, its line and the nearest name.
     """
-    document = read(path, noun="file of offers")
+    document = read(path, KIND)
     try:
         offers = Offers.model_validate(document.values)
         for i, each in enumerate(offers.offers):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.interval import Interval
-from harness.analysis.mission import hours, power_w
+from harness.analysis.mission import hours
 from harness.decide.limits import Limits
 from harness.decide.select import COLUMNS, Selection
 from harness.report.text import Scale, number, plain, with_interval
@@ -22,17 +22,20 @@ MOST = 12
 """Cases of one sort that are told."""
 
 
-def lines(found: Selection, battery_wh: float | None = None, missed: tuple[Interval, int] | None = None) -> list[str]:
+def lines(
+    found: Selection, battery_wh: float | None = None, drawn_w: Interval | None = None, missed: tuple[Interval, int] | None = None
+) -> list[str]:
     """What was asked, the choice, the runner-up, the lead, the flips, who was refused; then battery and deadlines.
 
     Args:
         found: The selection.
         battery_wh: Energy of a battery; null: none.
+        drawn_w: Mean power of the choice at the rate asked for, without one at its throughput; null: not known.
         missed: Of the choice the share of deadlines missed, and of how many queries.
     """
     said = [*_asked(found), *(_answer(found) if found.best else _no_answer(found)), *_refused(found), *_out(found)]
     if found.best and battery_wh is not None:
-        said.append(f"battery    {_battery(found.best, battery_wh, found.limits.rate_per_s)}")
+        said.append(f"battery    {_battery(found.best, battery_wh, found.limits.rate_per_s, drawn_w)}")
     if found.best and found.limits.rate_per_s and missed:
         said.append(f"deadlines  {_deadlines(found.best, found.limits.rate_per_s, missed)}")
     return [plain(line) for line in said]
@@ -168,23 +171,19 @@ def _why_out(row: Row) -> str:
     return f"invalid: {(row['invalid_reasons'] or 'not told').replace(';', ', ')}" if not row["valid"] else "no energy"
 
 
-def _battery(row: Row, battery_wh: float, rate_per_s: float | None) -> str:
-    throughput, idle = row["throughput_per_s"], row["idle_w"]
-    if not throughput:
+def _battery(row: Row, battery_wh: float, rate_per_s: float | None, drawn_w: Interval | None) -> str:
+    if drawn_w is None:
         return "its throughput is not known"
-    rate = rate_per_s or throughput
-    absolute = row["energy_abs_low_j"] is not None
-    energies = [row["energy_j"], *(row[f"energy_{'abs_' if absolute else ''}{end}_j"] for end in ("low", "high"))]
-    watts = [None if e is None else power_w(e, throughput, rate, idle or 0.0) for e in energies]
-    spans = [None if w is None else hours(battery_wh, w) for w in (watts[0], watts[2], watts[1])]
-    # Of the idle power that a low rate consists of no interval is known: none is told.
-    spans = spans if rate == throughput else [spans[0], None, None]
-    most = "at most " if idle is None and rate_per_s else ""
+    watts, low_w, high_w = (None if np.isnan(w) else w for w in drawn_w)
+    span, shortest, longest = (None if w is None else hours(battery_wh, w) for w in (watts, high_w, low_w))
     kind = f", {row['energy_kind']}" if row["energy_kind"] in KINDS else ""
-    why = " (its idle power was not measured)" if most else ""
+    rate = number(rate_per_s or row["throughput_per_s"])
+    if row["idle_w"] is None and rate_per_s:  # what is not idle draws at least so much
+        most = number(longest or span)
+        return f"at most {most} h of {battery_wh:g} Wh at {rate} inferences/s: its idle power was not measured{kind}"
     return (
-        f"{most}{with_interval(spans[0], spans[1], spans[2])} h of {battery_wh:g} Wh at {number(rate)} inferences/s{why}: {number(watts[0])} W of {row['energy_scope']} alone{kind}"
-        + ("" if absolute or spans[1] is None else "; its interval is repeatability only")
+        f"{with_interval(span, shortest, longest)} h of {battery_wh:g} Wh at {rate} inferences/s: {with_interval(watts, low_w, high_w)} W of {row['energy_scope']} alone{kind}"
+        + ("" if row["energy_abs_low_j"] is not None or shortest is None else "; its interval is repeatability only")
     )
 
 

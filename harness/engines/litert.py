@@ -20,6 +20,8 @@ WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 UNCOUNTED = re.compile(r"LSTM|RNN|SVDF|MATMUL|CONV|STABLEHLO|^(IF|WHILE|CALL|CALL_ONCE)$|[a-z]")
 """Other operators that multiply, those that hold graphs of their own, and custom ones, whose names are not in capitals."""
 
+NO_FLEX = "convert it with TFLITE_BUILTINS alone, without SELECT_TF_OPS, or name the Keras model or SavedModel that it was made from"
+
 
 class Options(BaseModel):
     """What a suite may set."""
@@ -153,7 +155,9 @@ def resize(interpreter: Any, shapes: Sequence[Sequence[int]]) -> None:
     except (RuntimeError, ValueError) as error:
         raise EngineError(
             f"LiteRT cannot prepare the model: {first_line(error)}",
-            "it may hold operators that LiteRT does not have, or a size that does not fit",
+            NO_FLEX
+            if "Select TensorFlow op" in str(error)
+            else "it may hold operators that LiteRT does not have, or a size that does not fit",
         ) from error
 
 

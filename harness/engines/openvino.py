@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.analysis.kernels import precision_of
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of
 from harness.errors import EngineError
+from harness.formats import ir
 from harness.formats.ir import KIND, import_openvino, read_ir
 from harness.formats.reading import reading
 from harness.schema import EngineSpec, Kernel
 
-# What OpenVINO calls types, also at the end of a kernel's name -> NumPy's; 8-bit integers are one, signed or not.
-TYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4"}
-TYPES |= {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}
+TYPES = ir.TYPES | {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}
 
 
 class Options(BaseModel):

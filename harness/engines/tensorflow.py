@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.analysis.kernels import MULTIPLIES
 from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch, share_threads
 from harness.errors import EngineError
 from harness.formats.keras import import_keras, load_keras
@@ -107,7 +110,8 @@ class TensorFlowSession(Session):
         self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in program.outputs]
         self._convert = tf.constant  # 20 us less a call than tf.convert_to_tensor
         # A device scope would cost 3 % of a small model's call; only the case's device is visible, and the first answer's device is checked.
-        self._answer = program.call if load.options.mode == "eager" else _traced(tf, program, load)
+        self._graph = None if load.options.mode == "eager" else _traced(tf, program, load)
+        self._answer = self._graph or program.call
         self._on = ""
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
@@ -118,8 +122,8 @@ class TensorFlowSession(Session):
         return [answer.numpy() for answer in answers]
 
     def precision(self) -> str | None:
-        """The type of the weights and of what is computed with them."""
-        return self._program.precision
+        """The type that most products in the traced graph are computed in; without a graph, or without products, what the file says."""
+        return (self._graph and _multiplies_in(self._graph)) or self._program.precision
 
     def facts(self) -> dict[str, Any]:
         """Mode, XLA, the device that the outputs were on, threads."""
@@ -136,6 +140,17 @@ def _traced(tf: Any, program: Program, load: Load) -> Any:
         return tf.function(program.call, jit_compile=load.options.xla or None).get_concrete_function(*signature)
     except Exception as error:  # a layer that cannot be traced raises what it likes
         raise EngineError(f"TensorFlow cannot trace the model: {first_line(error)}", "try mode: eager") from error
+
+
+def _multiplies_in(graph: Any) -> str | None:
+    """What most operators that multiply by weights take, each counted once; null where there are none, as inside a compiled call."""
+    from tensorflow.dtypes import as_dtype
+
+    definition = graph.graph.as_graph_def()
+    nodes = itertools.chain(definition.node, *(function.node_def for function in definition.library.function))
+    types = [node.attr["T"].type or node.attr["Ta"].type for node in nodes if MULTIPLIES.search(node.op)]
+    counted = Counter(as_dtype(each).name for each in types if each)
+    return counted.most_common(1)[0][0] if counted else None
 
 
 def _limit_threads(tf: Any, intra_op: int, inter_op: int) -> None:

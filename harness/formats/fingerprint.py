@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 
@@ -12,7 +13,8 @@ def fingerprint(path: Path) -> tuple[str, int]:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
     whole, size = hashlib.sha256(), 0
-    for file_path in sorted(p for p in path.rglob("*") if p.is_file()):
+    found = (Path(folder) / name for folder, _, names in os.walk(path, followlinks=True) for name in names)
+    for file_path in sorted(file for file in found if file.is_file()):
         sha256, part = fingerprint(file_path)
         whole.update(f"{file_path.relative_to(path).as_posix()}\0{sha256}\n".encode())
         size += part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from harness.schema import ArtifactFacts
 
 KIND = ("an OpenVINO model", "convert it again; the files may be damaged or cut short")
 NAME = "model.xml"
+# What OpenVINO calls types, also at the end of a kernel's name -> NumPy's; 8-bit integers are one, signed or not.
+TYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4"}
 # Operators that weights and biases go into, and those that may lie between: a decompression, a quantization, a change of shape.
 WEIGHTED = ("Add", "MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
 BETWEEN = ("Convert", "Multiply", "Subtract", "Reshape", "Transpose", "FakeQuantize")
@@ -80,6 +83,14 @@ def facts(model: Any) -> ArtifactFacts:
     """How many weights and biases are not 0, as they are stored; parameters and multiply-accumulates are not counted."""
     constants = {id_: op for node in model.get_ordered_ops() if node.get_type_name() in WEIGHTED for id_, op in _constants(node)}
     return ArtifactFacts(nonzero_parameters=sum(_nonzero(op) for op in constants.values()))
+
+
+def stored_types(model: Any) -> set[str]:
+    """Types of the constants that could be weights, NumPy's names: floats, and integers of 8 bits and less; scalars are none."""
+    constants = [op for op in model.get_ordered_ops() if op.get_type_name() == "Constant"]
+    return {
+        TYPES[name] for op in constants if (name := op.get_element_type().get_type_name()) in TYPES and prod(op.get_output_shape(0)) > 1
+    }
 
 
 def _nonzero(constant: Any) -> int:

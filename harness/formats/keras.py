@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from math import prod
@@ -22,6 +24,9 @@ DEFLATED = 200
 """Weights shrink by less than this, pruned ones too; a zip bomb by about 1,000."""
 KIND = ("a Keras model", "save it again with model.save()")
 TRUST = "look at what it does, then run with --trust"
+
+SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*", re.ASCII)
+"""Names that TensorFlow takes for a scope of a graph."""
 
 # Layers whose weights cost no multiply-accumulate of their own: a normalisation folds into its neighbour, an embedding is looked up.
 FREE_LAYERS = ("BatchNormalization", "Embedding", "Normalization")
@@ -65,7 +70,21 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
             _refuse_code(path, config)
     keras = import_keras()
     with reading(path, *KIND):
-        return keras.models.load_model(str(path), compile=False, safe_mode=not trusted)
+        model = keras.models.load_model(str(path), compile=False, safe_mode=not trusted)
+        _rename_layers(model)
+        return model
+
+
+def _rename_layers(model: Any) -> None:
+    """Give layers a name that TensorFlow's graphs can have, where theirs is none; the inputs, by which data are found, keep theirs."""
+    layers = [layer for layer in getattr(model, "layers", ()) if type(layer).__name__ != "InputLayer"]
+    taken = {layer.name for layer in layers}
+    for layer in layers:
+        _rename_layers(layer)
+        if not SCOPE.fullmatch(layer.name):
+            plain = re.sub(r"[^A-Za-z0-9_.]", "_", layer.name)
+            layer.name = next(name for name in (f"layer_{plain}_{n}" for n in itertools.count()) if name not in taken)
+            taken.add(layer.name)
 
 
 def _zip_config(path: Path) -> Any:
@@ -119,7 +138,7 @@ def _refuse_code(path: Path, config: Any) -> None:
         waiting.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
         if not isinstance(node, dict) or "class_name" not in node:
             continue
-        if node["class_name"] in ("Lambda", "__lambda__", "TorchModuleWrapper"):
+        if node["class_name"] in ("Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer"):
             raise EngineError(f"{path.name} brings code of its own ({node['class_name']})", TRUST)
         module = node.get("module") or "builtins"
         if str(module).split(".")[0] not in ("keras", "builtins"):

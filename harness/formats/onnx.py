@@ -19,6 +19,7 @@ from harness.schema import ArtifactFacts
 
 KIND = ("an ONNX model", "export it again; the file may be damaged or cut short")
 FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
+SMALL = ("INT8", "INT4", "INT2")
 NAMES = {"float": "float32", "double": "float64"}
 # Operators whose multiply-accumulates are counted, and at which input the kernel stands.
 COUNTED = {
@@ -52,7 +53,7 @@ def load_onnx(path: Path, *, weights: bool = True) -> Any:
         model = onnx.load(str(path), load_external_data=False)
         if not model.graph.node:
             raise EngineError(f"{path.name} is no ONNX model: it has no graph", KIND[1])
-        _refuse_outside(path, model)
+        _check_external(path, model)
         if weights:
             onnx.load_external_data_for_model(model, str(path.parent))
     return model
@@ -88,6 +89,13 @@ def facts(model: Any) -> ArtifactFacts:
     zero_points = _zero_points(model)
     weights = (Weight(t.name, _values(t, zero_points.get(t.name)), len(t.dims) > 1) for t in _weights(model))
     return count(chain(weights, _packed(model)), _macs(model))
+
+
+def stored_types(model: Any) -> set[str]:
+    """Types of the constants that could be weights, NumPy's names: floats, and integers of 8 bits and less; scalars (a zero point) are none."""
+    name_of = import_onnx().TensorProto.DataType.Name
+    types = {name_of(tensor.data_type) for tensor in tensors(model) if prod(tensor.dims) > 1}
+    return {NAMES.get(name.lower(), name.lower()) for name in types if name in FLOATS or name.removeprefix("U") in SMALL}
 
 
 def is_quantized(model: Any) -> bool:
@@ -212,12 +220,17 @@ def _shapes_of_one(model: Any) -> dict[str, tuple[int, ...]]:
 # --- inside ------------------------------------------------------------------------------------------------------------
 
 
-def _refuse_outside(path: Path, model: Any) -> None:
+def _check_external(path: Path, model: Any) -> None:
+    """Refuse data from outside the model's folder, and tell which file is missing."""
     folder = path.parent.resolve()
-    for tensor in tensors(model):
-        for entry in tensor.external_data:
-            if entry.key == "location" and not (folder / entry.value).resolve().is_relative_to(folder):
-                raise EngineError(f"{path.name} draws data from {entry.value!r}, outside its folder", "put the data beside the model")
+    for name in dict.fromkeys(entry.value for tensor in tensors(model) for entry in tensor.external_data if entry.key == "location"):
+        if not (folder / name).resolve().is_relative_to(folder):
+            raise EngineError(f"{path.name} draws data from {name!r}, outside its folder", "put the data beside the model")
+        if not (folder / name).is_file():
+            raise EngineError(
+                f"{path.name} keeps its weights in {name!r}, and no such file is there",
+                f"put {name!r} beside the model, or save it in one file",
+            )
 
 
 def _graph_tensors(graph: Any) -> Iterator[Any]:

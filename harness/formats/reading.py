@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,17 @@ from pathlib import Path
 from harness.errors import EngineError
 
 LINE_CHARACTERS = 300
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+CODE = re.compile(r'File ".*", line \d+')
+"""The line after it is a line of code."""
+PREAMBLE = re.compile(
+    CODE.pattern
+    + r"|(\w+: )*(Exception encountered when calling|Graph execution error|Detected at node|Could not trace the TF model|in user code:$|Loading input model$)"
+    r"|Check '.*' failed at|Exception from .*:$|FrontEnd API failed with \w+:$"
+)
+"""Lines of Keras, TensorFlow and OpenVINO before the one that says what is wrong."""
+CAUSE = "Exception encountered: "
+"""How Keras begins the line that does, after pages of configuration."""
 
 
 @contextmanager
@@ -29,6 +41,13 @@ def reading(path: Path, what: str, hint: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error that says something, shortened."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return line[:LINE_CHARACTERS]
+    """The first line of an error that says what is wrong, shortened: not where in whose code, which comes before it in several libraries' errors."""
+    lines = [ESCAPES.sub("", line).strip() for line in str(error).splitlines()]
+    saying = [
+        line for before, line in zip(["", *lines], lines, strict=False) if line and not CODE.match(before) and not PREAMBLE.match(line)
+    ]
+    causes = [line.removeprefix(CAUSE) for line in saying if line.startswith(CAUSE)]
+    line = next(iter((*causes, *saying, *filter(None, lines))), "")
+    if not line or isinstance(error, LookupError):  # of a key that is missing the error says the key alone
+        line = f"{type(error).__name__}: {line}".removesuffix(": ")
+    return line if len(line) <= LINE_CHARACTERS else f"{line[: LINE_CHARACTERS // 3]} ... {line[-LINE_CHARACTERS * 2 // 3 + 5 :]}"

@@ -20,8 +20,14 @@ from harness.schema import ArtifactFacts
 KIND = ("a SavedModel", "export it again with model.export() or tf.saved_model.save()")
 GRAPH_FILE = "saved_model.pb"
 SERVING = "serving_default"
-CODE = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile", "WriteFile", "MatchingFiles", "LoadLibrary")
-"""Operators with which a graph would run Python, or read and write files of its own choice."""
+CODE = re.compile(
+    r"(Eager)?PyFunc|ReadFile|WriteFile|MatchingFiles|LoadLibrary|LoadAndRemapMatrix|GenerateVocabRemapping|.*SummaryWriter|CreateSummary\w*Writer"
+    r"|(Whole|TextLine|TFRecord|FixedLengthRecord|LMDB|Identity)\w*Reader|\w*(TextLine|TFRecord|FixedLengthRecord|LMDB|Sql|Csv|CSV|MatchingFiles|Snapshot|Save|Load"
+    r"|DataService)Dataset|\w*Rpc\w*|RegisterDataset|Debug\w*|DistributedSave|DeleteOldCheckpoints"
+)
+"""How the names of operators begin with which a graph would run Python, read and write files of its own choice, or talk to others."""
+CHECKPOINT = re.compile(r"Save|Restore|MergeV2Checkpoints")
+"""Those of the functions that save and restore, which every file has; not to be reached from what is loaded or served."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         saved = _content(path)
         if not trusted:
             _refuse_code(path, saved)
+        _know_optimizers(tf)
         loaded = tf.saved_model.load(str(path))
         key = _key(path, list(loaded.signatures))
         function = loaded.signatures[key]
@@ -112,6 +119,23 @@ def import_tensorflow() -> Any:
     except ImportError as error:
         raise EngineError(f"TensorFlow cannot be imported: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
     return tf
+
+
+def _know_optimizers(tf: Any) -> None:
+    """Let TensorFlow load what Keras 2 saved of a compiled model: without Keras 2 it does not know the optimizer, which then holds nothing here."""
+    from tensorflow.python.saved_model import revived_types
+
+    if "optimizer" in revived_types.registered_identifiers():
+        return
+
+    class Optimizer(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc]
+        def add_slot(self, var: Any, slot_name: str) -> Any:
+            return tf.Variable(tf.zeros(var.shape, var.dtype), trainable=False)
+
+    one = revived_types.VersionedTypeRegistration(
+        object_factory=lambda proto: Optimizer(), version=1, min_producer_version=1, min_consumer_version=1, setter=lambda *_: None
+    )
+    revived_types.register_revived_type("optimizer", lambda thing: isinstance(thing, Optimizer), versions=[one])
 
 
 def facts(signature: Signature) -> ArtifactFacts:
@@ -149,14 +173,34 @@ def _names(saved: Any, key: str) -> dict[str, str]:
 
 
 def _refuse_code(path: Path, saved: Any) -> None:
-    found = sorted({node.op for node in _nodes(saved)} & set(CODE))
+    nodes = [node for graph in saved.meta_graphs for node in _nodes(graph)]
+    found = {
+        node.op for node in nodes if CODE.match(node.op) or (node.op == "PrintV2" and node.attr["output_stream"].s.startswith(b"file:"))
+    }
+    found |= {node.op for graph in saved.meta_graphs for node in _used(graph) if CHECKPOINT.match(node.op)}
     if found:
-        raise EngineError(f"{path.name} has operators that run code or touch files ({', '.join(found)})", TRUST)
+        raise EngineError(f"{path.name} has operators that run code or touch files ({', '.join(sorted(found))})", TRUST)
+    assets = [asset.filename for graph in saved.meta_graphs for asset in graph.asset_file_def]
+    if outside := [name for name in assets if Path(name).is_absolute() or ".." in Path(name).parts]:
+        raise EngineError(f"{path.name} draws data from {outside[0]!r}, outside its folder", "get the file from its author again")
 
 
-def _nodes(saved: Any) -> Iterator[Any]:
-    """Every node of its graphs and of their functions."""
-    for graph in saved.meta_graphs:
-        yield from graph.graph_def.node
-        for function in graph.graph_def.library.function:
-            yield from function.node_def
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Every node of a graph and of its functions."""
+    yield from graph.graph_def.node
+    for function in graph.graph_def.library.function:
+        yield from function.node_def
+
+
+def _used(graph: Any) -> Iterator[Any]:
+    """Every node of the functions that its objects have, and of those that they call."""
+    functions = {function.signature.name: function for function in graph.graph_def.library.function}
+    waiting, seen = list(graph.object_graph_def.concrete_functions), set()
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in functions:
+            continue
+        seen.add(name)
+        for node in functions[name].node_def:
+            yield node
+            waiting += [function.name for value in node.attr.values() for function in (value.func, *value.list.func)]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness.analysis.interval import Interval, absolute_interval, positive_interval
 from harness.analysis.kernels import kernels_text, share_of
 from harness.analysis.scope import CaseEnergy, build_energy, family, per_inference, weakest
@@ -19,12 +17,18 @@ from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
 from harness.frame.results import Result, calibrated, known, mean, rails, results
 from harness.frame.uncertainty import terms
-from harness.schema import OBJECTIVES, Build, Domain, Finding, Objective, Record, StoredRun
+from harness.schema import OBJECTIVES, Build, Domain, Finding, Measurement, Objective, Record, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["builds", "case_ids", "cases", "describe_columns", "domains", "history", "runs", "tables"]
+
+AS_RECORDED = (
+    "run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status", "reason", "started_utc", "inferences",
+    "throughput_per_s", "peak_memory_bytes", "trace",
+)  # fmt: skip
+"""Columns of `runs` that are a record's own fields."""
 
 
 def tables(stored: Sequence[StoredRun], objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, pd.DataFrame]:
@@ -78,15 +82,16 @@ def _runs(found: Sequence[Sequence[Result]]) -> pd.DataFrame:
 
 
 def _domains(found: Sequence[Sequence[Result]]) -> pd.DataFrame:
-    rows = [_domain_row(result, domain) for run in found for result in run for domain in rails(result.run.header.domains)]
-    return _frame("domains", rows)
+    return _frame("domains", [row for run in found for result in run for row in _domain_rows(result)])
 
 
 def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
     import pandas as pd
 
-    types: dict[str, str] = {"str": "string", "float": "float64", "int": "Int64", "bool": "boolean"}
-    return pd.DataFrame({c.name: pd.Series([row.get(c.name) for row in rows], dtype=types[c.type]) for c in TABLES[name]})
+    types = {"str": "string", "float": "float64", "int": "Int64", "bool": "boolean"}
+    # Objects at first: a number of a column with nulls must not become a float on the way.
+    objects = pd.DataFrame(list(rows), columns=[c.name for c in TABLES[name]], dtype=object)
+    return objects.astype({c.name: types[c.type] for c in TABLES[name]})
 
 
 def _case_rows(found: Sequence[Result], objectives: Sequence[Objective]) -> list[Row]:
@@ -193,7 +198,7 @@ def _energy(result: Result, uncertainties: Terms) -> Row:
     if not result.energies:
         return row
     interval = positive_interval(result.energies, result.q)
-    absolute = _absolute(result, uncertainties.u_gain_j)
+    absolute = _absolute(result, interval.value, uncertainties.u_gain_j)
     return (
         row
         | uncertainties._asdict()
@@ -211,11 +216,11 @@ def _energy(result: Result, uncertainties: Terms) -> Row:
     )
 
 
-def _absolute(result: Result, u_gain_j: float | None) -> Interval:
+def _absolute(result: Result, energy_j: float, u_gain_j: float | None) -> Interval:
     """With the gains of the scope's domains; NaN where one is not known."""
     if u_gain_j is None:
         return Interval(float("nan"), float("nan"), float("nan"))
-    return absolute_interval(result.energies, u_gain_j / float(np.mean(result.energies)), result.q)
+    return absolute_interval(result.energies, u_gain_j / energy_j, result.q)
 
 
 def _reached(result: Result) -> bool | None:
@@ -255,26 +260,37 @@ def _repetition_rows(result: Result) -> list[Row]:
 
 
 def _repetition_row(record: Record, each: CaseEnergy | None, *, valid: bool) -> Row:
-    row: Row = {name: getattr(record, name) for name in ("run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status")}
-    row |= {name: getattr(record, name) for name in ("reason", "started_utc", "inferences", "throughput_per_s", "peak_memory_bytes")}
-    row |= {"trace": record.trace, "window_s": _window_s(record), "quality": record.quality.value if record.quality else None}
+    row: Row = {name: getattr(record, name) for name in AS_RECORDED}
+    row["window_s"] = _window_s(record)
+    row["quality"] = record.quality.value if record.quality else None
     row["valid"] = valid if record.status == "ok" else None
-    row |= {
-        "invalid_reasons": _codes(f for f in record.warnings if f.invalid),
-        "warnings": _codes(f for f in record.warnings if not f.invalid),
-    }
+    row["invalid_reasons"] = _codes([f for f in record.warnings if f.invalid])
+    row["warnings"] = _codes([f for f in record.warnings if not f.invalid])
     if record.latency:
-        row |= {f"latency_{name}": value for name, value in record.latency.model_dump().items()}
+        row |= {f"latency_{name}": value for name, value in record.latency}
     row["energy_kind"] = each.kind if each else "absent"
     if each:
         row |= {"energy_j": each.energy_j, "energy_net_j": each.net_j, "energy_modelled_j": each.modelled_j, "idle_w": each.idle_w}
     return row
 
 
-def _domain_row(result: Result, domain: Domain) -> Row:
-    windows = [[m for m in r.measurements if m.domain == domain.name and m.phase == "steady"] for r in result.valid]
+def _domain_rows(result: Result) -> list[Row]:
+    """Of every rail that was sampled."""
+    windows: dict[str, list[list[Measurement]]] = {}
+    for record in result.valid:
+        steady: dict[str, list[Measurement]] = {}
+        for m in record.measurements:
+            if m.phase == "steady":
+                steady.setdefault(m.domain, []).append(m)
+        for name, own in steady.items():
+            windows.setdefault(name, []).append(own)
+    return [_domain_row(result, domain, windows.get(domain.name, [])) for domain in rails(result.run.header.domains)]
+
+
+def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measurement]]) -> Row:
+    """Of one rail from its windows in each valid launch."""
     windows = [each for each in windows if per_inference(each) is not None]
-    interval = positive_interval(known(per_inference(each) for each in windows), result.q)
+    interval = positive_interval(known(map(per_inference, windows)), result.q)
     every = [m for each in windows for m in each]
     return {
         "run_id": result.run.header.run_id,
@@ -326,8 +342,8 @@ def _build_row(run: StoredRun, record: Record) -> Row:
 
 
 def _window_s(record: Record) -> float | None:
-    return sum(p.duration_s for p in record.phases if p.name == "steady") or None
+    return sum([p.duration_s for p in record.phases if p.name == "steady"]) or None
 
 
 def _codes(findings: Iterable[Finding]) -> str | None:
-    return ";".join(dict.fromkeys(f.code for f in findings)) or None
+    return ";".join(dict.fromkeys([f.code for f in findings])) or None

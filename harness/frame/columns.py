@@ -259,11 +259,29 @@ _SHOWN = (
     "energy_j", "energy_low_j", "energy_high_j", "energy_abs_low_j", "energy_abs_high_j", "energy_kind", "energy_scope", "calibrated",
     "energy_vs_baseline", "energy_vs_baseline_low", "energy_vs_baseline_high", "warnings",
 )  # fmt: skip
+
+
+def _previous(quantity: str, null: str) -> tuple[Column, ...]:
+    """How a row stands to the run before."""
+    return (
+        Column(f"{quantity}_vs_previous", "float", "over that of the run before, geometric means", null),
+        Column(f"{quantity}_vs_previous_low", "float", "lower 95 % bound; between machines it holds the gains of both", f"{null}; {_ONE}"),
+        Column(f"{quantity}_vs_previous_high", "float", "upper 95 % bound", f"{null}; {_ONE}"),
+        Column(
+            f"{quantity}_change", "str", "better, worse, same (within 1 %) or not separated: all rows together at 5 %, 1 % after a stopping rule; "
+            "what two days differ in beside their launches, such as the room, is in no interval",
+            f"{null}; {_ONE}",
+        ),
+    )  # fmt: skip
+
+
 HISTORY = (
     Column("run_id", "str", "the run"),
     Column("started_utc", "str", "when it began, ISO 8601"),
     Column("host", "str", "name of the machine", "the run does not hold its environment"),
     *(column for column in CASES if column.name in _SHOWN),
+    *_previous("energy", f"the first run, {_UNMEASURED}, another kind or scope, or another machine whose gain is not known"),
+    *_previous("latency", "the first run, or not measured in both"),
     Column(
         "changed", "str", "what is not as in the run before: host, profile, suite, versions, sensors; joined by semicolons", "nothing is"
     ),

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from harness.analysis.chance import p_front
 from harness.analysis.pareto import Objective as Estimates
-from harness.analysis.pareto import PairedObjective, dominated, groups, p_front
+from harness.analysis.pareto import PairedObjective, dominated, groups
 from harness.analysis.ratio import log_welch, offset_term
-from harness.frame.objectives import EXACT, margin, separates, value
+from harness.frame.objectives import EXACT, margin, separates, values
 from harness.frame.results import AGREEMENT, Result, known
 from harness.frame.uncertainty import offset_w
 from harness.schema import OBJECTIVES, Objective
@@ -28,11 +29,12 @@ def against(result: Result, baseline: Result | None) -> Row:
         return {}
     row: Row = {}
     if result.scope == baseline.scope and result.kind == baseline.kind and min(result.energies + baseline.energies, default=0) > 0:
-        row |= _ratio("energy", result, result.energies, baseline.energies, _offset(result, baseline))
-    return row | _ratio("latency", result, _p50s(result), _p50s(baseline), 0.0)
+        row |= _ratio("energy", result, result.energies, baseline.energies, shared_offset(result, baseline))
+    return row | _ratio("latency", result, p50s(result), p50s(baseline), 0.0)
 
 
-def _p50s(result: Result) -> list[float]:
+def p50s(result: Result) -> list[float]:
+    """The median latency of each launch that has one, s."""
     return [r.latency.p50_s for r in result.ok if r.latency and r.latency.p50_s > 0]
 
 
@@ -45,11 +47,13 @@ def _ratio(name: str, result: Result, values: Sequence[float], baseline: Sequenc
     return {f"{name}_vs_baseline": ratio.value, f"{name}_vs_baseline_low": low, f"{name}_vs_baseline_high": high}
 
 
-def _offset(result: Result, baseline: Result) -> float:
+def shared_offset(result: Result, baseline: Result) -> float:
     """What the offset of the sensors adds to the uncertainty of the energy ratio."""
-    watts = offset_w(result) or 0.0
+    watts = offset_w(result)
+    if not watts:
+        return 0.0
     powers = [_power_w(each) for each in (result, baseline)]
-    return offset_term(watts, *known(powers)) if watts and None not in powers else 0.0
+    return offset_term(watts, *known(powers)) if None not in powers else 0.0
 
 
 def _power_w(result: Result) -> float | None:
@@ -66,10 +70,12 @@ def fronts(results: Sequence[Result], rows: Sequence[Row], objectives: Sequence[
     """
     found: dict[str, Row] = {result.case.case_id: {} for result in results}
     launches = {result.case.case_id: _launches(result, row, objectives) for result, row in zip(results, rows, strict=True)}
-    complete = [result for result in results if len(launches[result.case.case_id])]
+    peers: dict[tuple[str, ...], list[Result]] = {}
+    for result in results:
+        if len(launches[result.case.case_id]):
+            peers.setdefault(result.peers, []).append(result)
     numbered = 0
-    for peers in dict.fromkeys(result.peers for result in complete):
-        group = [result for result in complete if result.peers == peers]
+    for group in peers.values():
         own = [launches[result.case.case_id] for result in group]
         judged = [_judged(k, each, group, own) for k, each in enumerate(objectives)]
         lost = dominated(judged, group[0].q)
@@ -85,9 +91,8 @@ def fronts(results: Sequence[Result], rows: Sequence[Row], objectives: Sequence[
 
 def _launches(result: Result, row: Row, objectives: Sequence[Objective]) -> np.ndarray:
     """The objectives of each launch that has them all, shape (R, k), smaller is better."""
-    values = [[value(objective, result, record, energy, row) for objective in objectives] for record, energy in result.launches]
-    array = np.array(values, dtype=np.float64).reshape(-1, len(objectives))
-    return array[np.isfinite(array).all(axis=1)]
+    array = np.array([values(objective, result, row) for objective in objectives], dtype=np.float64)
+    return array[:, np.isfinite(array).all(axis=0)].T
 
 
 def _p_front(

@@ -8,11 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.scope import CaseEnergy
 from harness.errors import HarnessError
 from harness.frame.columns import CASES
 from harness.frame.results import Result
-from harness.schema import DECLARED, OBJECTIVES, Objective, Record
+from harness.schema import DECLARED, OBJECTIVES, Objective
 
 Row = dict[str, Any]
 ENERGIES = {"energy_j": "energy_j", "carbon_g": "energy_j", "energy_net_j": "net_j", "energy_modelled_j": "modelled_j"}
@@ -47,18 +46,16 @@ def separates(objective: Objective) -> bool:
     return objective.column in (*ENERGIES, *LATENCIES, *OF_A_LAUNCH, *EXACT, "quality")
 
 
-def value(objective: Objective, result: Result, record: Record, energy: CaseEnergy, row: Row) -> float:
-    """The value of one launch, smaller is better; NaN where it is not known.
+def values(objective: Objective, result: Result, row: Row) -> list[float]:
+    """The value of each launch of a case, smaller is better; NaN where it is not known.
 
     Args:
         objective: Of the front.
         result: The case.
-        record: One of its launches.
-        energy: Of that launch.
         row: Of the table `cases`, for a column that no launch tells.
     """
-    found = _raw(objective.column, result, record, energy, row)
-    return float("nan") if found is None else sign(objective, result) * float(found)
+    way = sign(objective, result)
+    return [float("nan") if found is None else way * float(found) for found in _raw(objective.column, result, row)]
 
 
 def sign(objective: Objective, result: Result) -> float:
@@ -68,18 +65,19 @@ def sign(objective: Objective, result: Result) -> float:
     return -1.0 if objective.direction == "max" else 1.0
 
 
-def _raw(column: str, result: Result, record: Record, energy: CaseEnergy, row: Row) -> float | None:
+def _raw(column: str, result: Result, row: Row) -> list[float | None]:
+    records = [record for record, _ in result.launches]
     if column == "quality":
-        quality = result.quality_of(record)
-        return quality.value if quality else None
+        qualities = [result.quality_of(record) for record in records]
+        return [quality.value if quality else None for quality in qualities]
     if column in ENERGIES:
-        joules: float | None = getattr(energy, ENERGIES[column])
-        return joules if column != "energy_j" or (joules or 0) > 0 else None
+        joules: list[float | None] = [getattr(energy, ENERGIES[column]) for _, energy in result.launches]
+        return [each if column != "energy_j" or (each or 0) > 0 else None for each in joules]
     if column in LATENCIES:
-        return getattr(record.latency, LATENCIES[column]) or None if record.latency else None
+        return [getattr(record.latency, LATENCIES[column]) or None if record.latency else None for record in records]
     if column in OF_A_LAUNCH:
-        return getattr(record, column)  # type: ignore[no-any-return]
-    return row.get(column)
+        return [getattr(record, column) for record in records]
+    return [row.get(column)] * len(records)
 
 
 def _one(text: str) -> Objective:

@@ -98,14 +98,8 @@ class Result:
     @cached_property
     def shares(self) -> list[tuple[float | None, float | None]]:
         """(gain, mean joules per inference) of each domain of the scope."""
-        parts = [m for _, each in self.launches for m in each.parts]
-        return [
-            (
-                next((m.gain for m in parts if m.domain == name), None),
-                mean(per_inference([m for m in each.parts if m.domain == name]) for _, each in self.launches),
-            )
-            for name in (self.scope or "").split("+")
-        ]
+        found = [[each.windows[name] for _, each in self.launches] for name in (self.scope or "").split("+")]
+        return [(launches[0][0].gain if launches else None, mean(map(per_inference, launches))) for launches in found]
 
     @cached_property
     def throughput_per_s(self) -> float | None:
@@ -218,4 +212,4 @@ def mean(values: Iterable[float | None]) -> float | None:
     """The mean; null where there is no value, or one is missing: a mean of some is not the mean of all."""
     found = list(values)
     # Not NumPy's: of the handful of launches it takes ten times as long.
-    return math.fsum(known(found)) / len(found) if found and None not in found else None
+    return math.fsum(found) / len(found) if found and None not in found else None  # type: ignore[arg-type]  # no None is left

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from harness.analysis import uncertainty
+from harness.analysis.scope import CaseEnergy
 from harness.analysis.uncertainty import Terms
 from harness.frame.results import Result, known
 from harness.schema import Domain, Measurement, Record
@@ -24,9 +25,15 @@ def terms(result: Result) -> Terms:
         u_edge_j=uncertainty.of_mean([uncertainty.edges(each.parts) for _, each in result.launches]),
         u_gain_j=u_gain_j,
         u_offset_j=_offset_j(result),
-        u_base_j=uncertainty.of_mean([_base_j(record, each.parts) for record, each in result.launches]),
+        u_base_j=uncertainty.of_mean([_base_j(record, each) for record, each in result.launches]),
         nu=uncertainty.freedom(u_a_j, u_gain_j, len(result.energies)),
     )
+
+
+def gain(result: Result) -> float | None:
+    """Relative standard uncertainty of the gain of the scope's sum; null where that of a domain is not known, as of a model."""
+    u_gain_j = _gain_j(result)
+    return None if u_gain_j is None or not result.energies else u_gain_j / float(np.mean(result.energies))
 
 
 def offset_w(result: Result) -> float | None:
@@ -35,11 +42,10 @@ def offset_w(result: Result) -> float | None:
     return float(np.sqrt(sum(watts**2 for watts in offsets.values()))) if offsets else None
 
 
-def per_inference_s(parts: Iterable[Measurement]) -> float | None:
+def per_inference_s(windows: Sequence[Measurement]) -> float | None:
     """T / n of one domain over its windows, s; null where the inferences are not known."""
-    parts = list(parts)
-    inferences = sum(known(m.inferences for m in parts))
-    return sum(m.end_s - m.start_s for m in parts) / inferences if inferences else None
+    inferences = sum(known([m.inferences for m in windows]))
+    return sum([m.end_s - m.start_s for m in windows]) / inferences if inferences else None
 
 
 def _gain_j(result: Result) -> float | None:
@@ -53,22 +59,20 @@ def _offset_j(result: Result) -> float | None:
     """The term o T / n of the sensors whose offset is known; it is common to all launches, so that more of them do not make it smaller."""
     squares = []
     for name, watts in _offsets_w(result).items():
-        seconds = known(per_inference_s(m for m in each.parts if m.domain == name) for _, each in result.launches)
+        seconds = known(per_inference_s(each.windows[name]) for _, each in result.launches)
         squares += [(watts * float(np.mean(seconds))) ** 2] if seconds else []
     return float(np.sqrt(sum(squares))) if squares else None
 
 
-def _base_j(record: Record, parts: Sequence[Measurement]) -> float | None:
+def _base_j(record: Record, energy: CaseEnergy) -> float | None:
     """u(P0) T / n of one launch; null where a domain's idle power was not measured before and after."""
-    if any(m.net_j is None for m in parts):
+    if energy.net_j is None:
         return None
-    idle: dict[str, list[float]] = {}
-    for m in record.measurements:
-        if m.phase == "idle" and m.gross_j is not None and m.end_s > m.start_s:
-            idle.setdefault(m.domain, []).append(m.gross_j / (m.end_s - m.start_s))
+    idle = [m for m in record.measurements if m.phase == "idle" and m.gross_j is not None and m.end_s > m.start_s]
     terms_j = []
-    for name in dict.fromkeys(m.domain for m in parts):
-        u_w, seconds = uncertainty.idle(idle.get(name, [])), per_inference_s(m for m in parts if m.domain == name)
+    for name, windows in energy.windows.items():
+        u_w = uncertainty.idle([(m.gross_j or 0.0) / (m.end_s - m.start_s) for m in idle if m.domain == name])
+        seconds = per_inference_s(windows)
         if u_w is None or seconds is None:
             return None
         terms_j.append(u_w * seconds)

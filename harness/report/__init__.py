@@ -19,7 +19,10 @@ from harness.schema import OBJECTIVES, Objective, StoredRun
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FORMATS", "PUBLISHED", "UNITS", "export", "notes", "rows_of", "sentences", "terminal", "write"]
+FILES = ("table.md", "table.csv", "pareto.png", "pareto.svg", "index.html")
+"""Of a report, which is drawn whole."""
+
+__all__ = ["FILES", "FORMATS", "PUBLISHED", "UNITS", "export", "notes", "rows_of", "sentences", "terminal", "texts", "write"]
 
 
 def write(
@@ -39,26 +42,35 @@ def write(
     Raises:
         StoreError: It cannot be written.
     """
-    from harness.report import page, plots
+    from harness.report import plots
 
     folder = Path(run.folder) / "report" if folder is None else folder
     pictures = plots.draw(tables["cases"], objectives)
-    contents = {
-        "table.md": to_markdown(tables["cases"]).encode(),
-        "table.csv": to_csv(tables["cases"]).encode(),
-        "pareto.png": pictures["png"],
-        "pareto.svg": pictures["svg"],
-        "index.html": page.render(run, tables, pictures["svg"].decode(), objectives).encode(),
-    }
+    contents = {**texts(run, tables, pictures["svg"].decode(), objectives), "table.csv": to_csv(tables["cases"])}
+    files = {name: content.encode() for name, content in contents.items()} | {f"pareto.{form}": drawn for form, drawn in pictures.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
+        for name, content in files.items():
             _replace(folder / name, content)
     except OSError as error:
         raise StoreError(
             f"the report cannot be written to {folder}: {error.strerror}", "free some space or mend the rights, then `harness report RUN`"
         ) from error
     return folder
+
+
+def texts(run: StoredRun, tables: Mapping[str, pd.DataFrame], svg: str, objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, str]:
+    """What people read of a run, by the file's name in its report.
+
+    Args:
+        run: Read back from its folder.
+        tables: What `frame.tables([run])` gives.
+        svg: The figure.
+        objectives: What the fronts of these tables are of.
+    """
+    from harness.report import page
+
+    return {"table.md": to_markdown(tables["cases"]), "index.html": page.render(run, tables, svg, objectives)}
 
 
 def _replace(path: Path, content: bytes) -> None:

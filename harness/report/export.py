@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.report import text
+from harness.report import latex, text
 from harness.report.tables import as_it_is, left_of, readable, rows_of, tabulated
 from harness.report.units import in_units
 
@@ -88,28 +88,7 @@ def _markdown(cells: Cells, notes: Sequence[str]) -> str:
 
 
 def _latex(cells: Cells, notes: Sequence[str]) -> str:
-    r"""A table of package booktabs, to be `\input`; the notes as a list of small print below it."""
-    headings, lines = cells
-    align = "".join("l" if left else "r" for left in left_of(*cells))
-    body = [" & ".join(map(text.latex, line)) + r" \\" for line in lines]
-    below = [rf"\par\smallskip\parbox{{\linewidth}}{{\footnotesize {text.latex(note)}}}" for note in notes]
-    return "\n".join(
-        [
-            r"% \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering",
-            rf"\begin{{tabular}}{{{align}}}",
-            r"\toprule",
-            " & ".join(map(text.latex, headings)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            *below,
-            r"\end{table}",
-            "",
-        ]
-    )
+    return latex.table(*cells, notes)
 
 
 def _html(cells: Cells, notes: Sequence[str]) -> str:
@@ -126,7 +105,7 @@ def _html(cells: Cells, notes: Sequence[str]) -> str:
     )
     headings, lines = cells
     return environment.get_template("table.html.j2").render(
-        headings=headings,
+        headings=[text.plain(heading) for heading in headings],
         lines=[[text.plain(cell) for cell in line] for line in lines],
         numeric=[not left for left in left_of(*cells)],
         notes=[text.plain(note) for note in notes],

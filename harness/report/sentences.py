@@ -10,8 +10,9 @@ from harness.report.text import number
 
 Row = Mapping[str, Any]
 
-ASKED = re.compile(r"bfloat16|float16|int16x8|int8|int4")
-"""The precisions that the name of a recipe may ask for."""
+ASKED = re.compile(r"weight_int8|weight_int4|quantization_aware|bfloat16|float16|int16x8|int8|int4")
+"""The precisions that the name of a recipe may ask for, for weights alone or for all."""
+WEIGHTS = "weight_"
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; a trained network has next to none."""
 NO_SAVING = 0.95
@@ -48,8 +49,13 @@ def _precision(row: Row, baseline: Row) -> str | None:
     """Whether the precision that was asked for ran, and what it did to the time."""
     asked = _asked(row["variant"])
     ran, before = row["precision_ran"], baseline["precision_ran"]
+    if asked and "optimisation_not_shown" in (row["warnings"] or "").split(";"):
+        said = f", the engine only says {ran}" if ran else ""
+        return f"{asked} was asked for, nothing shows that it ran{said}{_time(row, 'dense', ', and ')}"
     if not asked or not ran:
         return None
+    if asked.startswith(WEIGHTS):
+        return f"weights in {asked.removeprefix(WEIGHTS)}, {ran} ran{_time(row, 'dense', ', and ')}"
     if asked.removesuffix("x8") not in ran:
         return f"{asked} was asked for, {ran} ran{_time(row, 'dense', ', and ')}"
     share = row.get("int8_share")
@@ -63,7 +69,7 @@ def _precision(row: Row, baseline: Row) -> str | None:
 def _asked(variant: str) -> str | None:
     """The last precision that the chain of recipes names; what stands in its parameters does not count."""
     found = ASKED.findall(re.sub(r"\([^()]*\)", "", variant))
-    return found[-1] if found else None
+    return found[-1].replace("quantization_aware", "int8") if found else None
 
 
 def _pruning(row: Row, baseline: Row) -> str | None:

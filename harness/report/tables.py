@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ HEADINGS = (
     "remarks",
 )
 LEFT = ("run", "host", "model", "variant", "engine", "device", "scenario", "kind", "remarks")
+WORDS = re.compile(r"[^\W\d_]|\d+-\d")
+"""How a cell of words begins; a date and the name of a run are words too."""
 ROOM: tuple[tuple[str, ...], ...] = ((), ("interval",), ("interval", "scenario"), ("interval", "scenario", "latency p50"))
 """What is left out of a terminal that is narrow, then narrower."""
 FOLDED = 16
@@ -124,8 +127,12 @@ def remarks(row: Row) -> str:
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
-    """One line for each case that did not go well, with the reason."""
-    return [f"{row['status']}: {row['case_id']}: {row['reason'] or 'no reason was recorded'}" for row in rows if row["status"] != "ok"]
+    """One line for each case that did not go well, with the reason and the next step."""
+    return [
+        f"{row['status']}: {row['case_id']}: {'; '.join((row['reason'] or 'no reason was recorded').splitlines())}"
+        for row in rows
+        if row["status"] != "ok"
+    ]
 
 
 def to_markdown(frame: pd.DataFrame) -> str:
@@ -257,7 +264,7 @@ def _ratio(row: Row, most: int | None = None) -> str:
 
 def left_of(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[bool]:
     """Which columns hold words, and start at the left."""
-    return [heading in LEFT or any(line[i][:1].isalpha() for line in cells) for i, heading in enumerate(headings)]
+    return [heading in LEFT or any(map(WORDS.match, (line[i] for line in cells))) for i, heading in enumerate(headings)]
 
 
 def tabulated(headings: Sequence[str], cells: Sequence[Sequence[str]], escape: Callable[[str], str], style: str) -> str:

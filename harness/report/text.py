@@ -30,9 +30,9 @@ def plain(text: str) -> str:
 
 
 def markdown(text: str) -> str:
-    """Safe in a cell of a Markdown table."""
+    """Safe in a cell of a Markdown table, and at the beginning of a line."""
     text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{c}" if c in "\\`*[]|~!$" else c for c in text)
+    return "".join(f"\\{c}" if c in "\\`*[]|~!$#" else c for c in text)
 
 
 def latex(text: str) -> str:

@@ -24,13 +24,6 @@ class Reference(Noun):
     reference: float
 
 
-class References(Noun):
-    """`fronts.json` of a run: of each group of cases that stand on one front, and each column, the box as first drawn."""
-
-    schema_version: int = SCHEMA_VERSION
-    groups: dict[str, dict[str, Reference]] = {}
-
-
 OBJECTIVES = (
     Objective(name="energy", column="energy_j", direction="min"),
     Objective(name="quality", column="quality", direction="metric"),
@@ -39,3 +32,15 @@ OBJECTIVES = (
 """Of a front where nothing else is asked for."""
 DECLARED = (*OBJECTIVES, Objective(name="memory", column="peak_memory_bytes", direction="min"))
 """Those whose direction need not be said."""
+
+
+class References(Noun):
+    """`fronts.json` of a run: what its fronts are of, and where their hypervolumes are counted from."""
+
+    schema_version: int = SCHEMA_VERSION
+    objectives: tuple[Objective, ...] = OBJECTIVES
+    """Of the fronts in `report/`, as last drawn."""
+    drawn_by: str | None = None
+    """Version and commit of the harness that drew the report last; null: not told."""
+    groups: dict[str, dict[str, Reference]] = {}
+    """Of each group of cases that stand on one front, and each column, the box as first drawn."""

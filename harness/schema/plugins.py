@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from harness.schema.base import Noun
+from harness.schema.suite import Case
 
 
 class PluginSpec(Noun):
@@ -86,3 +87,12 @@ class Catalogue:
     variants: Mapping[str, VariantSpec]
     workloads: Mapping[str, WorkloadSpec]
     broken: Mapping[str, str] = field(default_factory=dict)
+
+    def promised(self, case: Case) -> str | None:
+        """What a case's arithmetic must run in, as the last of its steps that promises a precision says; null where none does.
+
+        A test double keeps no promise and breaks none.
+        """
+        engine = self.engines.get(case.engine)
+        specs = [] if engine and engine.simulated else [self.variants.get(step.recipe) for step in case.steps]
+        return next((spec.precision for spec in reversed(specs) if spec and spec.precision), None)

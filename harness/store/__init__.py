@@ -17,25 +17,39 @@ from pydantic import ValidationError
 
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Record, References, StoredRun, Trace
-from harness.store.arrays import read_completions, read_trace, stem_of, trace_columns, with_answers, write_outputs, write_table
-from harness.store.files import migrate, trouble, write_atomically
+from harness.store.arrays import (
+    files_of,
+    read_completions,
+    read_per_sample,
+    read_trace,
+    stem_of,
+    trace_columns,
+    with_answers,
+    write_outputs,
+    write_table,
+)
+from harness.store.files import migrate, trouble, write_atomically, write_output
 from harness.store.meters import read_meter_sample, read_meters, with_meters, write_meter
 
 __all__ = [
     "Store",
+    "files_of",
     "find_run",
     "migrate",
     "new_run_id",
     "read_completions",
     "read_meter_sample",
     "read_meters",
+    "read_per_sample",
     "read_references",
     "read_run",
     "read_trace",
+    "stem_of",
     "with_answers",
     "with_meters",
     "write_atomically",
     "write_meter",
+    "write_output",
     "write_references",
 ]
 
@@ -58,11 +72,11 @@ def find_run(results: Path, run: str) -> Path:
         StoreError: There is no such run.
     """
     for folder in (Path(run), results / run):
-        if (folder / "run.json").is_file():
+        if os.path.isfile(folder / "run.json"):  # noqa: PTH113 -- false, too, for what can be no path
             return folder
     known = sorted(p.parent.name for p in results.glob("*/run.json"))
     newest = f"the newest under {results} is {known[-1]}" if known else f"there is none under {results}"
-    raise StoreError(f"there is no run {run!r}", newest)
+    raise StoreError(f"there is no run {run[:200]!r}", newest)
 
 
 class Store:
@@ -115,6 +129,8 @@ class Store:
         """
         stem = f"traces/{stem_of(record)}"
         try:
+            for stale in files_of(self.folder, record):  # of a writer that was killed before it wrote the line
+                stale.unlink()
             if trace.samples:
                 write_table(self.folder / f"{stem}.parquet", trace_columns(trace))
             if completions.size:
@@ -202,24 +218,30 @@ def _record(line: bytes) -> Record:
 
 def _lean(record: Record) -> Record:
     """Without each noun's own set of the fields that were given, which nobody asks a record for: half of its memory."""
-    for noun in (record, *record.phases, *record.measurements):
-        object.__setattr__(noun, "__pydantic_fields_set__", WHOLE)
+    single = (record.latency, record.quality, record.artifact, record.artifact.facts if record.artifact else None)
+    for noun in (record, *record.phases, *record.measurements, *record.kernels, *record.warnings, *single):
+        if noun:
+            object.__setattr__(noun, "__pydantic_fields_set__", WHOLE)
     return record
 
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Nothing that is read is garbage: looking for some among ever more records takes longer than reading them."""
+    """Nothing that is read is garbage, and no record is part of a circle: looking for one among ever more records takes longer than reading them.
+
+    What there is by then is frozen: else the first collection after it would go through every record.
+    """
     on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if on:
             gc.enable()
 
 
-# --- the references of its fronts: beside what was recorded, written by the first drawing and never changed by a later one ---
+# --- its fronts: beside what was recorded; a reference is written by the first drawing and never changed by a later one ---
 
 
 def read_references(folder: Path) -> References:

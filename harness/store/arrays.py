@@ -16,6 +16,10 @@ import numpy as np
 from harness.errors import StoreError
 from harness.schema import Answers, Record, Sample, StoredRun, Trace
 
+SILENT = Answers()
+"""Of a case that left none."""
+KINDS = ("", ".completions", ".quality", ".outputs")
+"""Of files that a record may have: what the sensors said, when queries ended, the metric of each test sample, the scored output."""
 SAMPLE_SHAPE = b"sample_shape"
 """Where the metadata of kept outputs hold the shape of one sample, as JSON."""
 
@@ -26,15 +30,10 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
     Raises:
         StoreError: It is missing or damaged.
     """
-    import pyarrow.parquet as pq
-
     assert record.trace
-    try:
-        table = pq.read_table(Path(run.folder) / record.trace)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"the trace {record.trace} cannot be read: {error}", "was the run copied whole?") from None
+    table = _read_table(Path(run.folder) / record.trace, "domain")
     names = np.asarray(table["domain"].to_pylist())
-    columns = {name: table[name].to_numpy() for name in ("start_s", "end_s", "value")}
+    columns = {name: _numbers(Path(record.trace), table, name) for name in ("start_s", "end_s", "value")}
     domains = {d.name: d for d in run.header.domains}
     return Trace(
         domains=domains, samples={name: Sample(*(columns[c][names == name] for c in ("start_s", "end_s", "value"))) for name in domains}
@@ -51,7 +50,20 @@ def read_completions(run: StoredRun, record: Record) -> np.ndarray:
     if not path.exists():
         return np.zeros((3, 0), dtype=np.int64)
     table = _read_table(path)
-    return np.stack([table[name].to_numpy() for name in ("start_ns", "end_ns", "queries")])
+    found = np.stack([_numbers(path, table, name) for name in ("start_ns", "end_ns", "queries")])
+    if found.dtype.kind != "i" or (found[2] < 1).any():
+        raise StoreError(f"{path} cannot be read: times and queries are whole numbers", "was the run copied whole?")
+    return found
+
+
+def read_per_sample(run: StoredRun, record: Record) -> np.ndarray:
+    """The metric of each test sample of a record, shape (samples,); empty where it was not kept.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    path = Path(run.folder) / f"traces/{stem_of(record)}.quality.parquet"
+    return _numbers(path, _read_table(path), "value") if path.exists() else np.zeros(0)
 
 
 def with_answers(run: StoredRun) -> StoredRun:
@@ -65,18 +77,13 @@ def with_answers(run: StoredRun) -> StoredRun:
     answers: dict[str, Answers] = {}
     for record in sorted((r for r in run.records if r.case_id and r.status == "ok"), key=lambda r: (r.repetition, r.attempt)):
         assert record.case_id
-        found = answers.setdefault(record.case_id, Answers())
+        found = answers.setdefault(record.case_id, SILENT)
         if there and not (found.per_sample.size and found.outputs.size):
-            per_sample = found.per_sample if found.per_sample.size else _read_per_sample(run, record, there)
+            kept = f"{stem_of(record)}.quality.parquet" in there
+            per_sample = read_per_sample(run, record) if kept and not found.per_sample.size else found.per_sample
             outputs = found.outputs if found.outputs.size else _read_outputs(run, record, there)
             answers[record.case_id] = Answers(per_sample, outputs)
     return replace(run, answers=answers)
-
-
-def _read_per_sample(run: StoredRun, record: Record, there: Collection[str]) -> np.ndarray:
-    """Shape (samples,); empty where it was not kept."""
-    name = f"{stem_of(record)}.quality.parquet"
-    return np.asarray(_read_table(Path(run.folder) / "traces" / name)["value"].to_numpy()) if name in there else np.zeros(0)
 
 
 def _read_outputs(run: StoredRun, record: Record, there: Collection[str]) -> np.ndarray:
@@ -89,18 +96,30 @@ def _read_outputs(run: StoredRun, record: Record, there: Collection[str]) -> np.
     try:
         shape = json.loads(table.schema.metadata[SAMPLE_SHAPE])
         return np.asarray(table["output"].combine_chunks().flatten().to_numpy()).reshape(len(table), *shape)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
 
 
-def _read_table(path: Path) -> Any:
-    """A Parquet file."""
+def _read_table(path: Path, *columns: str) -> Any:
+    """A Parquet file that has these columns."""
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
+    missing = [name for name in columns if name not in table.column_names]
+    if missing:
+        raise StoreError(f"{path} cannot be read: it has no column {missing[0]}", "was the run copied whole?")
+    return table
+
+
+def _numbers(path: Path, table: Any, column: str) -> np.ndarray:
+    """A column of a Parquet file, which must hold numbers."""
+    values = np.asarray(table[column].to_numpy()) if column in table.column_names else np.zeros(0, dtype=object)
+    if values.dtype.kind not in "fiub":
+        raise StoreError(f"{path} cannot be read: its column {column} holds no numbers, or is not there", "was the run copied whole?")
+    return values
 
 
 def stem_of(record: Record) -> str:
@@ -109,6 +128,12 @@ def stem_of(record: Record) -> str:
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{slug}-{digest}-r{record.repetition}-a{record.attempt}"
+
+
+def files_of(folder: Path, record: Record) -> list[Path]:
+    """The raw data of a record that lie in its run's folder."""
+    stem = folder / "traces" / stem_of(record)
+    return [path for kind in KINDS if (path := stem.with_name(f"{stem.name}{kind}.parquet")).exists()]
 
 
 def trace_columns(trace: Trace) -> dict[str, Any]:

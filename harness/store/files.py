@@ -13,30 +13,54 @@ from harness.schema import SCHEMA_VERSION
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file whole, or leave it as it was.
+    """Replace a file of the results whole, or leave it as it was.
 
     Raises:
         StoreError: The folder cannot be written, or the disk is full.
     """
-    data = content.encode() if isinstance(content, str) else content
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        _replace(path, content)
     except OSError as error:
         raise trouble(path, error) from None
 
 
+def write_output(path: Path, content: str | bytes) -> None:
+    """Likewise a file that a person named, through a link to what it names; a device or a pipe is written into, never replaced.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    try:
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            target.write_bytes(_bytes(content))
+        else:
+            _replace(target, content)
+    except (OSError, RuntimeError) as error:  # a link that goes in a circle
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"{path} cannot be written: {reason}", "give another path, in a folder that exists and may be written") from None
+
+
+def _replace(path: Path, content: str | bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(_bytes(content))
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
 def migrate(raw: Any) -> Any:
-    """An older header or record in today's shape.
+    """An older header or record in today's shape: what version 1 lacks has a default, so that it is read as it is.
 
     Raises:
         StoreError: It was written by a newer harness.

@@ -6,15 +6,33 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from harness.errors import SuiteError
 
 MAX_BYTES = 2**20
 MAX_NODES = 20_000
 MAX_DEPTH = 40
+MAX_SENTENCE = 600
 
 Place = tuple[str | int, ...]
+
+
+class Kind(NamedTuple):
+    """What sort of file it is.
+
+    Attributes:
+        noun: What it is called in a sentence.
+        undone: What did not happen because of a mistake in it.
+        grammar: Where its fields are told.
+    """
+
+    noun: str
+    undone: str
+    grammar: str
+
+
+SUITE = Kind("suite", "nothing was built", "`harness schema` prints the whole grammar for your editor")
 
 
 @dataclass
@@ -27,7 +45,7 @@ class Document:
         values: Plain lists, mappings and scalars.
         lines: The line of each place, from 1.
         problems: What is wrong so far, as `file:line: sentence`.
-        noun: What the file is called in a sentence.
+        kind: What sort of file it is.
     """
 
     path: Path
@@ -35,13 +53,15 @@ class Document:
     values: Any
     lines: dict[Place, int]
     problems: list[str] = field(default_factory=list)
-    noun: str = "suite"
+    kind: Kind = SUITE
 
     def blame(self, place: Sequence[str | int], sentence: str) -> None:
         """Note that something is wrong at a place, or at the nearest place above it that stands in the file."""
         known = tuple(place)
         while known and known not in self.lines:
             known = known[:-1]
+        if len(sentence) > MAX_SENTENCE:  # it quotes what the user wrote
+            sentence = f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 2 :]}"
         self.problems.append(f"{self.path}:{self.lines.get(known, 1)}: {sentence}")
 
     def check(self) -> None:
@@ -53,8 +73,7 @@ class Document:
         if self.problems:
             problems = sorted(dict.fromkeys(self.problems), key=lambda text: int(text.removeprefix(f"{self.path}:").split(":")[0]))
             shown = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
-            suite = "nothing was built; `harness schema` prints the whole grammar for your editor"
-            raise SuiteError("\n".join(shown), suite if self.noun == "suite" else "mend these lines")
+            raise SuiteError("\n".join(shown), f"{self.kind.undone}; {self.kind.grammar}")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
@@ -66,22 +85,27 @@ def nearest(name: object, names: Iterable[str]) -> str:
     return f"; there is: {', '.join(sorted(names))}" if names else ""
 
 
-def read(path: Path, noun: str = "suite") -> Document:
+def read(path: Path, kind: Kind = SUITE) -> Document:
     """Read a suite file, or another that a user writes.
 
     Args:
         path: The YAML file.
-        noun: What it is called in a sentence.
+        kind: What sort of file it is.
 
     Raises:
         SuiteError: It cannot be read, is no YAML, says a key twice, or grows beyond reason.
     """
-    text = _text(path, noun)
-    tree = _parse(path, text)
-    document = Document(path, text, None, {}, noun=noun)
+    text = _text(path, kind.noun)
+    tree = _parse(path, text, kind)
+    document = Document(path, text, None, {}, kind=kind)
     document.values = _Walk(document).value(tree, (), 0)
     document.check()
     return document
+
+
+def _named(path: Path) -> str:
+    """A path in a sentence: in one line, and not endless."""
+    return " ".join(str(path)[:200].split())
 
 
 def _text(path: Path, noun: str) -> str:
@@ -90,17 +114,17 @@ def _text(path: Path, noun: str) -> str:
             raise SuiteError(f"{path} is larger than 1 MiB, which no {noun} is", f"give the path of a {noun}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise SuiteError(f"there is no {noun} {str(path)[:200]}", _suites_nearby(path)) from None
+        raise SuiteError(f"there is no {noun} {_named(path)}", _nearby(path)) from None
     except UnicodeDecodeError as error:
         raise SuiteError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from None
     except IsADirectoryError:
-        raise SuiteError(f"{path} is a folder", _suites_nearby(path / "x")) from None
+        raise SuiteError(f"{path} is a folder", _nearby(path / "x")) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SuiteError(f"{str(path)[:200]} cannot be read: {reason}", "check the path and its permissions") from None
+        raise SuiteError(f"{_named(path)} cannot be read: {reason}", "check the path and its permissions") from None
 
 
-def _suites_nearby(path: Path) -> str:
+def _nearby(path: Path) -> str:
     folder = path.parent if path.parent.is_dir() else Path("suites")
     found = sorted(str(p) for p in folder.glob("*.yaml"))
     close = difflib.get_close_matches(str(path), found, n=1, cutoff=0.7)
@@ -109,7 +133,7 @@ def _suites_nearby(path: Path) -> str:
     return f"there is: {', '.join(found[:5])}" if found else "give the path of a YAML file"
 
 
-def _parse(path: Path, text: str) -> Any:
+def _parse(path: Path, text: str, kind: Kind) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -119,13 +143,15 @@ def _parse(path: Path, text: str) -> Any:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise SuiteError(
-            f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", "mend that line; nothing was built"
+            f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", f"mend that line; {kind.undone}"
         ) from None
+    except KeyError:  # ruamel looks its rules up by the version
+        raise SuiteError(f"{path}:1: not valid YAML: it asks for a version other than 1.1 and 1.2", "leave out the line `%YAML`") from None
     except (YAMLError, ValueError, RecursionError, AttributeError, TypeError) as error:
         sentence = (
             "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0] if str(error) else type(error).__name__
         )
-        raise SuiteError(f"{path}:1: not valid YAML: {sentence}", "mend it; nothing was built") from None
+        raise SuiteError(f"{path}:1: not valid YAML: {sentence}", f"mend it; {kind.undone}") from None
 
 
 class _Walk:

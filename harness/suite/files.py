@@ -46,6 +46,11 @@ class Files:
                 place, f"a link in {written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust"
             )
             return None
+        if wrong := next((item for item in path.rglob("*") if not _can_be_copied(item)), None):
+            self.document.blame(
+                place, f"{wrong.relative_to(path).as_posix()!r} in {written!r} is neither a file nor a folder, or leads back into it"
+            )
+            return None
         return path
 
     def path(self, place: Place, written: str) -> Path | None:
@@ -53,7 +58,11 @@ class Files:
         if "\x00" in written:
             self.document.blame(place, "a path cannot hold a null character")
             return None
-        path = (self.folder / written).resolve()
+        try:
+            path = (self.folder / written).resolve()
+        except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself, before Python 3.13
+            self.document.blame(place, f"{written!r} cannot be read: {error}")
+            return None
         if not self.trusted and not path.is_relative_to(self.folder):
             self.document.blame(place, f"{written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust")
             return None
@@ -61,6 +70,9 @@ class Files:
             if path.is_dir():
                 next(path.iterdir(), None)
                 return path
+            if path.exists() and not path.is_file():  # to open a pipe would wait for whoever writes to it
+                self.document.blame(place, f"{written!r} is neither a file nor a folder: name a file")
+                return None
             with path.open("rb"):
                 return path
         except FileNotFoundError:
@@ -92,6 +104,11 @@ class Files:
             return sha256_of(module)
         listing = [f"{file.relative_to(package)} {sha256_of(file)}" for file in sorted(package.rglob("*.py"))]
         return hashlib.sha256("\n".join(listing).encode()).hexdigest() if listing else ""
+
+
+def _can_be_copied(item: Path) -> bool:
+    """Whether it is no pipe, no link to nothing, and no link to a folder that it lies in."""
+    return item.is_file() or (item.is_dir() and not (item.is_symlink() and item.parent.resolve().is_relative_to(item.resolve())))
 
 
 @cache

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats import onnx, tflite
-from harness.formats.keras import count_macs, load_keras
+from harness.formats.keras import SCOPE, count_macs, load_keras
 from harness.formats.reading import first_line
 from harness.formats.savedmodel import Signature, load_savedmodel
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe
 
 TENSORFLOW = ("tensorflow", "tensorflow-cpu", "keras")
+PLAIN = re.compile(r"\w+", re.ASCII)
 OPSET = 17
 """Of ONNX, for what tf2onnx converts; Keras chooses its own."""
 
@@ -127,11 +130,12 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         converter = (
             tf.lite.TFLiteConverter.from_saved_model(str(job.source), signature_keys=[model.key])
             if isinstance(model, Signature)
-            else tf.lite.TFLiteConverter.from_keras_model(model)
+            else _from_keras(tf, model)
         )
         for name, value in settings.items():
             setattr(converter, name, value)
-        target.write_bytes(converter.convert())
+        content = converter.convert()
+        target.write_bytes(content if isinstance(model, Signature) or _has_plain_names(model) else _with_input_names(content, model))
     except Exception as error:  # the converter raises whatever an unknown layer makes it raise
         raise EngineError(
             f"the model cannot be converted to TFLite: {first_line(error)}", "convert it yourself and name the .tflite file"
@@ -140,6 +144,38 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         tflite.check_runs(target)
     found = tflite.facts(target)
     return target, found if isinstance(model, Signature) else converted_facts(model, found)
+
+
+def _from_keras(tf: Any, model: Any) -> Any:
+    """TensorFlow's converter; of a model with names that it does not take, as a function whose inputs are numbered."""
+    if _has_plain_names(model):
+        return tf.lite.TFLiteConverter.from_keras_model(model)
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=f"input_{place:03}") for place, tensor in enumerate(model.inputs)]
+    single = len(specs) == 1
+    function = tf.function(
+        lambda *inputs: model(inputs[0] if single else list(inputs), training=False), input_signature=specs, autograph=False
+    )
+    return tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], function)
+
+
+def _has_plain_names(model: Any) -> bool:
+    """Whether TensorFlow can make arguments of the inputs' names, and nodes of the weights'."""
+    names = [tensor.name for tensor in model.inputs]
+    arguments = all(PLAIN.fullmatch(name) and not iskeyword(name) and name != "self" for name in names)
+    return (
+        arguments and len({name.lower() for name in names}) == len(names) and all(SCOPE.fullmatch(weight.path) for weight in model.weights)
+    )
+
+
+def _with_input_names(content: bytes, model: Any) -> bytes:
+    """The inputs' own names in a converted model, by which data are found."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    converted = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    graph = converted.subgraphs[0]
+    for index, tensor in zip(graph.inputs, model.inputs, strict=True):
+        graph.tensors[index].name = tensor.name.encode()
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(converted))
 
 
 def converted_facts(model: Any, found: ArtifactFacts) -> ArtifactFacts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,6 +29,7 @@ class ToIr(Recipe):
         extra="openvino",
         conversions=(("keras", "ir"), ("onnx", "ir")),
         exporter=True,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -38,7 +40,10 @@ class ToIr(Recipe):
             made = _converted(openvino, str(job.source))
             return ir.write_ir(made, job.folder), ir.facts(made)
         model = load_keras(job.source, trusted=job.trusted)
+        _mend_front_end()
         made = _converted(openvino, model)
+        for port, tensor in zip(made.inputs, model.inputs, strict=True):  # it adds those of what it left out behind them
+            port.get_tensor().set_names({tensor.name})
         return ir.write_ir(made, job.folder), converted_facts(model, ir.facts(made))
 
 
@@ -81,6 +86,18 @@ def _converted(openvino: Any, source: Any) -> Any:
         raise EngineError(
             f"the model cannot be converted to OpenVINO: {first_line(error)}", "leave this engine out for this model"
         ) from error
+
+
+def _mend_front_end() -> None:
+    """Let OpenVINO see which TensorFlow there is on Python 3.13, where its own `exec("del tensorflow")` finds no such name.
+
+    The names that `exec` makes in a function are gone there (PEP 667); https://github.com/openvinotoolkit/openvino/pull/32482.
+    """
+    if sys.version_info >= (3, 13):
+        import tensorflow as tf
+        from openvino.frontend.tensorflow import utils
+
+        utils.get_environment_setup = lambda framework: {"tensorflow": tf.__version__}
 
 
 def _input(port: Any) -> Input:

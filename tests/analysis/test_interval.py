@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.analysis.interval import FIXED, STOPPED, absolute_interval, mean_interval, percentile, positive_interval, wilson
+from harness.analysis.interval import FIXED, STOPPED, absolute_interval, mean_interval, moments, percentile, positive_interval, wilson
 
 launches = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=30)
 
@@ -18,6 +18,12 @@ def test_mean_interval_is_students():
     values = [1.0, 1.1, 0.9, 1.3, 1.0]
     expected = stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
     assert mean_interval(values)[1:] == pytest.approx(expected)
+
+
+@given(launches)
+def test_the_moments_are_those_of_numpy(values):
+    """To the last bit, so that a figure does not depend on which of the two told it."""
+    assert moments(values) == (np.mean(values), np.var(values, ddof=1))
 
 
 @given(launches)

@@ -1,4 +1,4 @@
-"""Dominance only where launches separate two cases, the front, and the chance of being on it."""
+"""Dominance only where launches separate two cases, and the front."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.analysis.pareto import Objective, PairedObjective, dominated, dominates, front, groups, p_front
+from harness.analysis.pareto import Objective, PairedObjective, dominated, dominates, front, groups
 from harness.analysis.stopping import STOPPED
 
 points = st.integers(1, 3).flatmap(
@@ -80,32 +80,6 @@ def test_many_cases_are_compared_in_chunks_alike(monkeypatch):
     assert whole.any()
 
 
-def test_chances_of_being_on_the_front():
-    """A case far ahead is there always, one far behind never, two alike about half of the time each."""
-    rng = np.random.default_rng(2)
-    noise = rng.normal(1, 0.01, (4, 6, 1))
-    launches = [noise[0], noise[1] * 3, noise[2], np.full((3, 1), np.nan)]
-    launches[2] = launches[0][::-1]
-    p = p_front(launches, draws=2000)
-    assert p[0] + p[2] == pytest.approx(1, abs=0.1)
-    assert 0.4 < p[0] < 0.6
-    assert p[1] == 0
-    assert np.isnan(p[3])
-
-
-def test_a_shared_offset_can_change_the_order_and_a_common_one_cannot():
-    """An offset weighs more on the case of low power; one that moves both alike leaves the order."""
-    launches = [np.full((3, 1), 1.0), np.full((3, 1), 1.05)]
-    assert p_front(launches).tolist() == [1, 0]
-    assert p_front(launches, shared=np.array([[[0.2], [0.2]]])).tolist() == [1, 0]
-    assert 0.5 < p_front(launches, shared=np.array([[[0.2], [0.1]]]))[0] < 0.9
-
-
-def test_launches_of_unequal_number_stand_beside_each_other():
-    """Padding never enters a mean: a case of 30 launches does not pull one of 2 towards 0."""
-    assert p_front([np.full((2, 1), 2.0), np.full((30, 1), 1.0)]).tolist() == [0, 1]
-
-
 @given(arrays(np.float64, st.tuples(st.integers(1, 40), st.just(3)), elements=st.integers(0, 4).map(float)))
 def test_the_staircase_is_the_front(cloud):
     """The sweep for many rows against the definition, ties and equals included."""
@@ -131,22 +105,3 @@ def test_groups_are_what_no_objective_separates():
     """Two alike and one far off: one group of the two."""
     energy = objective([1.0, 1.01, 0.99], [1.001, 1.009, 0.991], [2.0, 2.02, 1.98])
     assert [each.tolist() for each in groups([energy], np.arange(3))] == [[0, 1]]
-
-
-def test_a_quality_on_the_same_samples_is_drawn_on_the_same_samples():
-    """Worse on three samples of 100 and better on none, the case is on the front only where none of the three is drawn; apart, they would take turns."""
-    losses = [np.zeros(100), np.zeros(100)]
-    losses[0][:30] = losses[1][:33] = 1
-    launches = [np.array([[1.0, each.mean()]] * 3) for each in losses]
-    p = p_front(launches, paired=(1, losses))
-    assert p[0] == 1
-    assert p[1] == pytest.approx(0.97**100, abs=0.03)
-
-
-def test_who_cannot_be_on_a_front_need_not_be_drawn():
-    """Six standard uncertainties behind on everything: 0, and the others' chances are what they are without it."""
-    rng = np.random.default_rng(4)
-    near = [np.column_stack([rng.normal(1, 0.01, 5), rng.normal(1, 0.01, 5)]) for _ in range(4)]
-    with_far = p_front([*near, *(each + 5 for each in near)])
-    assert with_far[:4] == pytest.approx(p_front(near), abs=0.06)
-    assert (with_far[4:] == 0).all()

@@ -9,7 +9,7 @@ import pytest
 
 from harness.decide.buyer import bought, even, sensitivity
 from harness.decide.compare import compare, differences
-from harness.decide.compared import MARK, told
+from harness.decide.compared import MARK, told, told_differences
 from harness.decide.offers import GridOffer, Offer, Offers
 from tests import factories
 from tests.factories import CARD, COUNTERS, MODELLED
@@ -166,3 +166,50 @@ def test_every_line_with_a_figure_is_marked_where_it_may_not_be_compared():
     text = "\n".join(told([machine(), machine("box-2")], OFFERS, marked=False))
     assert MARK not in text
     assert "FRA, 2022, 56 g" in text
+
+
+def idling(run, idle_w):
+    """The same run, each domain idling at that power."""
+    records = [
+        r.model_copy(update={"measurements": tuple(m.model_copy(update={"idle_w": idle_w}) for m in r.measurements)}) for r in run.records
+    ]
+    return replace(run, records=tuple(records))
+
+
+def test_who_is_ahead_holds_idle_power_and_throughput():
+    """Where idle hours decide, 3 % between idle powers that are each known to 5 % is no lead; a half is. Of throughput likewise."""
+    offers = OFFERS.model_copy(
+        update={"duty_cycle": 0.01, "offers": [o.model_copy(update={"capital_cost": 1000.0}) for o in OFFERS.offers]}
+    )
+
+    def by_carbon(other):
+        lines = list(told([machine(), other], offers, marked=False))
+        return next(line for line in lines if "by g CO2e" in line)
+
+    assert "not separated" in by_carbon(idling(machine("box-2", seed=1), 2.06))
+    assert "A is ahead" in by_carbon(idling(machine("box-2", seed=1), 3.0))
+    slow = machine("box-2", seed=1)
+    rates = [r.model_copy(update={"throughput_per_s": 30_000.0 * (1 + 0.3 * (k % 5 - 2))}) for k, r in enumerate(slow.records)]
+    assert "not separated" in by_carbon(replace(slow, records=tuple(rates)))
+
+
+def test_no_line_is_wider_than_a_page():
+    """With the mark, three machines and names of the usual length: at most 120 columns."""
+    found = [machine(), machine("box-2", seed=1), machine("box-3", 2e-3, seed=2, environment={"kernel": "6.1.0-very-long-name"})]
+    offers = OFFERS.model_copy(update={"offers": [*OFFERS.offers, Offer(machine="box-3", capital_cost=1.5e6, lifetime_years=4.0)]})
+    lines = [*told_differences(found, differences(found)), *told(found, offers, marked=True)]
+    assert max(map(len, lines)) <= 120
+
+
+def test_a_test_double_is_told():
+    """At the head where it simulated the energy, and beside a latency that its engine made up."""
+    cell = factories.case(engine="null")
+    runs = [
+        factories.stored([cell], [factories.record(cell, found=COUNTERS[:1], repetition=k) for k in range(3)], COUNTERS[:1])
+        for _ in range(2)
+    ]
+    assert {each.kind for each in compare(runs) if each.quantity == "latency"} == {"simulated"}
+    assert {each.kind for each in compare([machine(), machine("box-2")]) if each.quantity == "latency"} == {"measured"}
+    fake = [d.model_copy(update={"kind": "simulated"}) for d in COUNTERS[:1]]
+    found = [machine(found=fake), machine("box-2", found=fake)]
+    assert "energy is SIMULATED" in "\n".join(told_differences(found, differences(found)))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from harness import frame
 from harness.decide.limits import Limits
+from harness.decide.power import power
 from harness.decide.select import Weights, select
 from harness.decide.told import lines
 from harness.errors import HarnessError
+from harness.frame.results import results
 from tests.factories import COUNTERS, INVALID, case, digits, record, stored
 
 ANY, EVEN = Limits(0.0), Weights()
@@ -122,9 +125,12 @@ def test_measured_and_modelled_cases_are_chosen_among_their_own():
 
 
 def test_battery_and_rate_are_told():
-    """By hand: 4 W idle over two domains, 20 W at full rate; at a low rate the idle power is what a battery lasts by."""
-    (selection,) = found(pair(found=COUNTERS[:2]), Limits(0.0, rate_per_s=1.0))
-    assert any("12.5 h of 50 Wh" in line for line in lines(selection, battery_wh=50))
+    """By hand: 4 W idle over two domains, 20 W at full rate; at a low rate the idle power is what a battery lasts by, its two gains of 5 % in it."""
+    run = pair(found=COUNTERS[:2])
+    (selection,) = found(run, Limits(0.0, rate_per_s=1.0))
+    drawn_w = power(results(run)[1], 1.0)
+    assert drawn_w.high / drawn_w.value == pytest.approx(np.exp(1.96 * 0.05 / 2**0.5), rel=1e-3)
+    assert any("12.50 ± 0.87 h of 50 Wh" in line for line in lines(selection, 50, drawn_w))
 
 
 @pytest.mark.parametrize("weights", [(0, 0), (-1, 2), (float("nan"), 1)])

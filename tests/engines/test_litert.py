@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from harness.engines.base import Load
-from harness.engines.litert import UNCOUNTED, LiteRT, Options
+from harness.engines.litert import UNCOUNTED, LiteRT, Options, resize
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -114,3 +114,19 @@ session.precision(), session.facts()
 print([m for m in ("tensorflow", "keras", "sklearn", "pandas", "scipy") if m in sys.modules])
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_operators_of_tensorflow_are_told_with_the_way_around_them():
+    """The interpreter's own words, and what to do."""
+
+    class Flex:
+        """As an interpreter without the delegate answers."""
+
+        get_input_details = staticmethod(lambda: ())
+
+        def allocate_tensors(self):
+            """As seen."""
+            raise RuntimeError("Select TensorFlow op(s), included in the given model, is(are) not supported by this interpreter.")
+
+    with pytest.raises(EngineError, match=r"Select TensorFlow op.*\n.*without SELECT_TF_OPS"):
+        resize(Flex(), [])

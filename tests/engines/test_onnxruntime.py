@@ -159,17 +159,28 @@ def test_an_operator_nobody_has_is_a_sentence(tmp_path):
         opened(path)
 
 
-def test_data_outside_the_folder_are_refused(tmp_path):
-    """An external tensor may lie beside the model, and nowhere else."""
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("../secret.bin", "'../secret.bin', outside its folder"),
+        ("/etc/passwd", "outside its folder"),
+        ("link.bin", "outside its folder"),
+        ("gone.bin", "keeps its weights in 'gone.bin', and no such file is there"),
+        ("folder", "no such file"),
+    ],
+)
+def test_external_data_lie_beside_the_model_and_nowhere_else(tmp_path, location, words):
+    """Not by a path, not by a link; which file is missing is said."""
     (tmp_path / "secret.bin").write_bytes(bytes(12))
     folder = tmp_path / "model"
-    folder.mkdir()
+    (folder / "folder").mkdir(parents=True)
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
     path = save(folder, [("x", "FLOAT", ["n", 3])], [("y", "Add", ["x", "w"])], w=np.zeros(3, np.float32))
     model = onnx.load(path)
     tensor = model.graph.initializer[0]
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value="../secret.bin")
+    tensor.external_data.add(key="location", value=location)
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(EngineError, match="outside its folder"):
+    with pytest.raises(EngineError, match=words):
         opened(path)

@@ -52,6 +52,7 @@ def test_a_file_cut_short_is_a_sentence(tmp_path, name, cut):
     [
         ({"class_name": "Dense", "module": "os.path", "config": {}}, "not part of Keras"),
         ({"a": [{"b": {"class_name": "__lambda__", "config": {}}}]}, "brings code"),
+        ({"class_name": "TFSMLayer", "module": "keras.layers", "config": {"filepath": "/elsewhere"}}, "brings code"),
         ({"class_name": "Custom", "module": "kerasevil", "config": {}}, "not part of Keras"),
     ],
 )

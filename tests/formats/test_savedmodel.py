@@ -20,6 +20,11 @@ def test_what_it_serves_is_counted():
     assert workloads()["saved"]["exported"] == {"tflite": 18, "onnx": 18}
 
 
+def test_what_keras_2_saved_of_a_compiled_model_is_loaded():
+    """Without Keras 2 nobody knows its optimizer; it is not needed."""
+    assert sorted(workloads()["saved"]["compiled"]) == ["Alpha", "zeta_In.0"]
+
+
 @pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
 def test_tensorflow_answers_as_the_plain_function(mode):
     """Inputs by their own names, the open axis open."""
@@ -45,7 +50,16 @@ def test_exported_it_answers_the_same(name, format_):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("reads", "ReadFile"), ("runs", "PyFunc"), ("none", "serves no signature"), ("cut", "cannot be read"), ("pictures", "no SavedModel")],
+    [
+        ("reads", "ReadFile"),
+        ("runs", "PyFunc"),
+        ("listens", "TextLineDataset"),
+        ("prints", "PrintV2"),
+        ("saves", "SaveV2"),
+        ("none", "serves no signature"),
+        ("cut", "cannot be read"),
+        ("pictures", "no SavedModel"),
+    ],
 )
 def test_what_is_not_taken(name, words):
     """A graph that reads files or runs Python, one that serves nothing, a file cut short: each a sentence."""

@@ -78,6 +78,16 @@ def test_few_zeros_are_not_pruning():
         ("dynamic_int8", "int8 weights", (1.5, 1.51, 1.49), None, "int8 weights ran, and was slower than float32"),
         ("int16x8", "int16 activations, int8 weights", (9.0, 9.1, 9.2), None, "int16 activations, int8 weights ran, and was slower"),
         ("float16", "float32", NEAR, None, "float16 was asked for, float32 ran"),
+        ("weight_int8", "float32", (1.5, 1.51, 1.49), None, "weights in int8, float32 ran, and was slower than dense"),
+        ("quantization_aware", "float32", NEAR, None, "int8 was asked for, float32 ran"),
+        (
+            "int8",
+            "int8 weights",
+            (0.5, 0.51, 0.49),
+            {"warnings": "foreign_load;optimisation_not_shown"},
+            "int8 was asked for, nothing shows that it ran, the engine only says int8 weights, and was faster than dense",
+        ),
+        ("int8", None, WIDE, {"warnings": "optimisation_not_shown"}, "int8 was asked for, nothing shows that it ran; its time is not"),
     ],
 )
 def test_what_ran_is_said_beside_what_was_asked_for(variant, ran, times, columns, said):

@@ -54,7 +54,7 @@ def test_no_control_character_is_left(value):
 
 def test_markdown_is_text_in_its_cell():
     """Neither a new cell, nor HTML, nor code, nor a link."""
-    assert text.markdown("a|b <i> `c` [x](y)\n# z") == r"a\|b &lt;i&gt; \`c\` \[x\](y) # z"
+    assert text.markdown("a|b <i> `c` [x](y)\n# z") == r"a\|b &lt;i&gt; \`c\` \[x\](y) \# z"
 
 
 def test_latex_is_text():

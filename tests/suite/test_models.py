@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+from harness.formats.fingerprint import fingerprint
 from harness.suite import json_schema
 from harness.suite.expand import class_names
 from tests.catalogue import CATALOGUE
@@ -122,6 +125,36 @@ def test_a_saved_model_is_known_by_all_its_files(folder):
 
     sha256_of.cache_clear()
     assert load(folder, text).models[0].sha256 != suite.models[0].sha256
+
+
+def test_what_is_neither_file_nor_folder_is_not_opened(folder):
+    """A pipe, which would wait for a writer, and a link that leads to itself."""
+    (folder / "m.onnx").unlink()
+    os.mkfifo(folder / "m.onnx")
+    assert "'m.onnx' is neither a file nor a folder" in complaint(folder, own(""))
+    (folder / "m.onnx").unlink()
+    (folder / "m.onnx").symlink_to("m.onnx")
+    assert "'m.onnx' cannot be read: " in complaint(folder, own(""))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("nowhere"), lambda path: path.symlink_to("..")])
+def test_what_cannot_be_copied_is_found_before_anything_is_built(folder, make):
+    """A pipe, a link to nothing, a link to the folder it lies in: their hash would be that of the folder without them."""
+    (folder / "saved" / "assets").mkdir()
+    make(folder / "saved" / "assets" / "odd")
+    said = complaint(folder, "name: x\nmodels:\n  - {name: m, path: saved}\nmatrices:\n  - {engines: [litert], variants: [dense]}\n")
+    assert "'assets/odd' in 'saved' is neither a file nor a folder" in said
+
+
+def test_files_behind_a_link_to_a_folder_are_hashed(folder):
+    """Else two models that differ in linked weights would be one."""
+    (folder / "weights").mkdir()
+    (folder / "saved" / "variables").symlink_to("../weights")
+    hashes = set()
+    for content in (b"one", b"two"):
+        (folder / "weights" / "data").write_bytes(content)
+        hashes.add(fingerprint(folder / "saved"))
+    assert len(hashes) == 2
 
 
 def test_a_link_in_a_folder_leads_nowhere_else(folder):

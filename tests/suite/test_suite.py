@@ -118,6 +118,7 @@ def test_a_content_hash_follows_what_determines_the_result(tmp_path):
         ("name: !!python/object/apply:os.system [id]\nmodels: [digits-cnn]\nmatrices: [{engines: [litert]}]\n", 1, ["'name'"]),
         ("name: x\nmodels: [digits-cnn, digits-cnn]\nmatrices: [{engines: [litert]}]\n", 2, ["two models"]),
         ("suite: [unclosed\n", 2, ["not valid YAML"]),
+        ("%YAML 9.9\n---\n" + GOOD, 1, ["not valid YAML", "version"]),
         ("", 1, ["empty"]),
         ("- a\n", 1, ["mapping"]),
     ],
@@ -133,6 +134,13 @@ def test_every_mistake_of_a_kind_is_told_at_once(tmp_path):
     """Three wrong names are three lines."""
     said = complaint(tmp_path, matrix("variants: [dens, flot16, nonsense]"))
     assert said.count("suite.yaml:5:") == 3
+
+
+def test_a_long_mistake_is_not_quoted_in_full(tmp_path):
+    """The sentence stays one that can be read, with its beginning and its end."""
+    said = complaint(tmp_path, matrix(f"variants: [{{prune: {{final_sparsity: {'x' * 5000}}}}}]"))
+    assert len(said) < 1000
+    assert "final_sparsity" in said
 
 
 def test_aliases_that_explode_are_refused(tmp_path):

@@ -167,3 +167,10 @@ def test_a_variant_of_a_variant_runs():
         engine="litert", engine_options={"xnnpack": True}, artifact={"path": str(models() / "pruned-int8.tflite"), "format": "tflite"}
     )[0].record
     assert record.status == "ok" and record.precision_ran == "int8"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["tensorflow", "litert", "onnxruntime", "openvino"])
+def test_names_that_a_graph_cannot_have_are_no_hindrance(engine):
+    """Of layers and inputs of an `.h5`: not ASCII, spaces, a backslash, equal up to case; data are found by the inputs' own names."""
+    assert builds()["odd"][engine] < 1e-5

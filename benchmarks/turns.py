@@ -1,0 +1,49 @@
+"""The harness's session and scenario, and a bare loop, by turns in one process: what a query costs more, free of what differs between processes.
+
+python -m benchmarks.turns < TASK.json      prints the ratio of p50 of each pair of rounds, a JSON list
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import time
+
+import numpy as np
+
+from benchmarks.bare import LOOPS, loop
+from harness import measure
+from harness.scenario import Completions, single_stream
+
+ROUNDS = 40
+ROUND_S = 0.25
+
+
+def main() -> None:
+    """A round of each to warm up, then pairs of rounds, in turn with ours and with theirs first."""
+    task = json.load(sys.stdin)
+    samples = np.load(task["inputs"][0]["path"])[task["inputs"][0]["key"]]
+    bare = [np.ascontiguousarray(samples[i : i + 1]) for i in range(min(256, len(samples)))]
+    call = LOOPS[task["engine"]](task["artifact"]["path"], bare[0])  # first: TensorFlow's threads can be set only once
+    session = measure.open_session(task)
+    data = measure.load_data(session.inputs, task["inputs"], 1)
+    queries = itertools.cycle(measure.make_queries(session.inputs, data, 1))
+
+    def ours() -> float:
+        until_s, completions = time.monotonic() + ROUND_S, Completions()
+        single_stream(session, queries, lambda: time.monotonic() >= until_s, completions)
+        return float(np.median(np.subtract(completions.end_ns, completions.start_ns)))
+
+    def theirs() -> float:
+        return float(np.median(loop(call, bare, ROUND_S)))
+
+    ratios = []
+    for turn in range(ROUNDS + 1):
+        a, b = (ours(), theirs()) if turn % 2 else (theirs(), ours())[::-1]
+        ratios.append(a / b)
+    print(json.dumps(ratios[1:]))
+
+
+if __name__ == "__main__":
+    main()

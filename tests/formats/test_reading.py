@@ -1,0 +1,48 @@
+"""Errors of libraries, as they were seen, as one sentence each."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.formats.reading import first_line
+
+TRACED = """in user code:
+
+    File "/site-packages/keras/src/utils/traceback_utils.py", line 122, in error_handler  **
+        raise e.with_traceback(filtered_tb) from None
+
+    ValueError: Exception encountered when calling Functional.call().
+
+    \x1b[1m'größe' is not a valid scope name.\x1b[0m
+
+    Arguments received by Functional.call():
+"""
+CONFIGURED = (
+    "<class 'Functional'> could not be deserialized properly. Please ensure\n\nconfig={}.\n\nException encountered: no function 'eval'"
+)
+CHECKED = "Check 'false' failed at src/frontends/common/src/frontend.cpp:47:\nLoading input model\nInput tensor isn't found"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError(TRACED), "'größe' is not a valid scope name."),
+        (Exception("Could not trace the TF model with the following error: " + TRACED), "'größe' is not a valid scope name."),
+        (TypeError(CONFIGURED), "no function 'eval'"),
+        (RuntimeError(CHECKED), "Input tensor isn't found"),
+        (RuntimeError("FrontEnd API failed with OpConversionFailure:\nno such operator"), "no such operator"),
+        (RuntimeError("in user code:"), "in user code:"),
+        (KeyError("inbound_nodes"), "KeyError: 'inbound_nodes'"),
+        (ValueError(), "ValueError"),
+        (OSError("\n  plain\nmore"), "plain"),
+    ],
+)
+def test_the_line_that_says_what_is_wrong_is_taken(error, line):
+    """Not the lines of the library before it."""
+    assert first_line(error) == line
+
+
+def test_of_a_long_line_both_ends_are_kept():
+    """What stands at the end of a signature of C++ is the reason."""
+    line = first_line(RuntimeError("failed: " + "x" * 1000 + " opset 9999 is not known"))
+    assert line.startswith("failed: ") and line.endswith("opset 9999 is not known") and len(line) <= 300
