@@ -288,11 +288,12 @@ def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
     (power_w, intercept_j), covariance = np.polyfit(t_s[risen] - load_s, excess_j[risen], 1, cov="unscaled")
     residual_j = excess_j[risen] - power_w * (t_s[risen] - load_s) - intercept_j
     scatter_j = float(np.sqrt(np.sum(residual_j**2) / max(np.sum(risen) - 2, 1)))
-    lag_s = max(-intercept_j / power_w, 0.0)  # nothing is shown before it happens: a load that is not level at first looks so
+    lag_s = float(-intercept_j / power_w)
     gradient = np.array([-lag_s / power_w, -1 / power_w])
     u_fit_s = scatter_j * float(np.sqrt(gradient @ covariance @ gradient))
-    lag = Lag(float(lag_s), float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12))))
-    return lag if lag.seconds > -max(LAG_KNOWN_S, 2 * lag.u_s) else None  # no counter is early: another load began
+    u_s = float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12)))
+    # No counter is early: clearly before the load began another one did; a little before it, a load that is not level at first looks so.
+    return Lag(max(lag_s, 0.0), u_s) if lag_s > -max(LAG_KNOWN_S, 2 * u_s) else None
 
 
 def is_level(trace: Trace, start_s: float, end_s: float) -> bool:
