@@ -21,7 +21,7 @@ from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
 from harness.scenario import GROUP_S
-from harness.schema import Domain, Finding, Kernel, Limits, Phase, Profile, Record, Sample, Status, Task, Trace
+from harness.schema import Domain, Finding, Kernel, Limits, Measurement, Phase, Profile, Record, Sample, Status, Task, Trace
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
@@ -383,22 +383,8 @@ class _Repetition:
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions = derived.conditions(trace, window)
-        if status == "ok" and case:
-            scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
-            step_s = time.time() - time.monotonic() - self.offset_s
-            self.findings += validity.examine(
-                trace, measurements, conditions, scope, lags_s=self._suspect_lags_s(trace), clock_step_s=step_s
-            )
-        precision = analysis_kernels.precision_of(self.kernels) or self.ready.get("precision")
-        facts = self.ready.get("facts", {})
         if status == "ok":
-            self.findings += validity.examine_precision(
-                self.order.precision,
-                self.ready.get("precision"),
-                self.kernels,
-                facts.get("stored_types"),
-                profiled=not self.task.repetition,
-            )
+            self._examine(trace, measurements, conditions)
         record = Record(
             run_id=self.bench.run_id,
             task="case" if case else "build",
@@ -425,14 +411,30 @@ class _Repetition:
             shift_s=shift_s,
             peak_memory_bytes=self.said.get("peak_memory_bytes"),
             resident_bytes=self.said.get("resident_bytes"),
-            precision_ran=precision,
+            precision_ran=analysis_kernels.precision_of(self.kernels) or self.ready.get("precision"),
             kernels=self.kernels,
-            engine_facts=facts,
+            engine_facts=self.ready.get("facts", {}),
             artifact=self.order.artifact or self.said.get("artifact"),
             warnings=tuple(self.findings),
             stderr_tail=None if status == "ok" else self.child.tail or None,
         )
         return Outcome(record, trace, completions, per_sample, interrupted, _load(self.outputs_path, (0,)))
+
+    def _examine(self, trace: Trace, measurements: Sequence[Measurement], conditions: Mapping[str, float | None]) -> None:
+        """Whether the energy of a case is valid, and whether the precision that was asked for ran."""
+        if case := self.task.case:
+            scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
+            step_s = time.time() - time.monotonic() - self.offset_s
+            self.findings += validity.examine(
+                trace, measurements, conditions, scope, lags_s=self._suspect_lags_s(trace), clock_step_s=step_s
+            )
+        self.findings += validity.examine_precision(
+            self.order.precision,
+            self.ready.get("precision"),
+            self.kernels,
+            self.ready.get("facts", {}).get("stored_types"),
+            profiled=not self.task.repetition,
+        )
 
 
 def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:

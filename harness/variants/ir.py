@@ -42,7 +42,7 @@ class ToIr(Recipe):
         model = load_keras(job.source, trusted=job.trusted)
         _mend_front_end()
         made = _converted(openvino, model)
-        for port, tensor in zip(made.inputs, model.inputs, strict=True):  # it adds those of what it left out behind them
+        for port, tensor in zip(made.inputs, model.inputs, strict=True):  # in the model's order, those that nothing uses too
             port.get_tensor().set_names({tensor.name})
         return ir.write_ir(made, job.folder), converted_facts(model, ir.facts(made))
 
