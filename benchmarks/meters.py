@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cost import Row, row
+from harness.analysis.counter import ticks
 from harness.calibrate import fit, levels
-from harness.energy import ticks
 from harness.metering import energy_between
 from harness.meters import read_log
 from harness.schema import Sample

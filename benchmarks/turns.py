@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from benchmarks.bare import LOOPS, loop
-from harness import measure
+from harness.measure import inputs, open_session
 from harness.scenario import Completions, single_stream
 
 ROUNDS = 40
@@ -26,9 +26,9 @@ def main() -> None:
     samples = np.load(task["inputs"][0]["path"])[task["inputs"][0]["key"]]
     bare = [np.ascontiguousarray(samples[i : i + 1]) for i in range(min(256, len(samples)))]
     call = LOOPS[task["engine"]](task["artifact"]["path"], bare[0])  # first: TensorFlow's threads can be set only once
-    session = measure.open_session(task)
-    data = measure.load_data(session.inputs, task["inputs"], 1)
-    queries = itertools.cycle(measure.make_queries(session.inputs, data, 1))
+    session = open_session(task)
+    data = inputs.load_data(session.inputs, task["inputs"], 1)
+    queries = itertools.cycle(inputs.make_queries(session.inputs, data, 1))
 
     def ours() -> float:
         until_s, completions = time.monotonic() + ROUND_S, Completions()

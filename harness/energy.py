@@ -12,27 +12,19 @@ A counter that updates every u seconds is a staircase. Its value is exact only a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from harness.analysis.counter import CLEAN_GAP_S, EDGE_TICKS, Ticks, ticks, unwrap
+from harness.analysis.lag import Lag
 from harness.schema import Domain, Floats, Measurement, Sample, Trace
 
-CLEAN_GAP_S = 0.002
 WAIT_S = 0.0005
 """A longer gap between two queries of a shifted load is a wait."""
-LAG_WATCH_S = 1.0
-LAG_TICKS = 6
-LAG_KNOWN_S = 0.005
-"""A lag that is not known to this is not corrected."""
-SURGE, SLOWEST_TICK_S = 10.0, 0.25
-"""No two readings of a counter are further apart than this many times the mean power over the time between them and its longest update period."""
 SAME_S = 1e-6
 """Two ticks are never so close: a stored edge is found again within this."""
-EDGE_TICKS = 10
-"""Among so many ticks at each edge the one nearest to a completion is taken, where inferences are long."""
 
 
 @dataclass(frozen=True)
@@ -105,52 +97,6 @@ class Progress:
         return float(np.sum(np.maximum(overlaps, 0.0)))
 
 
-@dataclass(frozen=True)
-class Ticks:
-    """The steps of a counter: time (middle of the bracketing polls), value after the step in J, distance of the two polls."""
-
-    t_s: Floats
-    value_j: Floats
-    gap_s: Floats
-
-
-def unwrap(sample: Sample, wrap_j: float | None) -> tuple[Sample, Floats]:
-    """Undo the wraps of a counter.
-
-    Args:
-        sample: Readings in J.
-        wrap_j: Where it starts again at 0; null: never.
-
-    Returns:
-        The readings made monotonic, and the times of backward steps that no wrap explains (resets): there the energy is unknown.
-    """
-    sample = sample.finite()
-    step = np.diff(sample.value, prepend=sample.value[:1])
-    back = step < 0
-    wrapped = _wraps(sample.t_s, step, wrap_j) if wrap_j and np.any(back) else np.zeros_like(back)
-    value = sample.value + np.cumsum(wrapped) * (wrap_j or 0.0)
-    return Sample(sample.start_s, sample.end_s, value), sample.t_s[back & ~wrapped]
-
-
-def _wraps(t_s: Floats, step_j: Floats, wrap_j: float) -> NDArray[np.bool_]:
-    """Which backward steps are wraps: more than half the range is lost, and what would then have been drawn is no surge.
-
-    A counter that began anew high in its range also loses more than half of it, but the rest of the range was not drawn in that moment.
-    """
-    candidate = step_j < -wrap_j / 2
-    gained_j = np.where(candidate, step_j + wrap_j, np.maximum(step_j, 0.0))
-    mean_w = np.sum(gained_j) / (t_s[-1] - t_s[0])
-    most_j = SURGE * mean_w * (np.diff(t_s, prepend=t_s[:1]) + SLOWEST_TICK_S)
-    return np.asarray(candidate & (gained_j <= most_j))
-
-
-def ticks(sample: Sample) -> Ticks:
-    """Every step that was seen in a counter's readings."""
-    t_s = sample.t_s
-    at = np.flatnonzero(np.diff(sample.value) != 0) + 1
-    return Ticks((t_s[at] + t_s[at - 1]) / 2, sample.value[at], t_s[at] - t_s[at - 1])
-
-
 def integrate(sample: Sample, start_s: float, end_s: float) -> float | None:
     """Energy of a power gauge over an interval, J: trapezoid, both edges interpolated.
 
@@ -178,14 +124,14 @@ def integrate_means(sample: Sample, start_s: float, end_s: float) -> float | Non
     return float(np.interp(end_s, t_s, cumulative) - np.interp(start_s, t_s, cumulative))
 
 
-def measure(trace: Trace, windows: Iterable[Window], progress: Progress, load_s: float | None = None) -> list[Measurement]:
+def measure(trace: Trace, windows: Iterable[Window], progress: Progress, lags: Mapping[str, Lag] | None = None) -> list[Measurement]:
     """The energy of every domain in every window.
 
     Args:
         trace: What the sensors said.
         windows: The phases, in order; `steady` gets inferences, idle and net.
         progress: The completions.
-        load_s: When the load began, which shows a counter's lag; null: not known.
+        lags: Of the counters for which it is known; null: of none.
     """
     windows = list(windows)
     found = []
@@ -193,9 +139,8 @@ def measure(trace: Trace, windows: Iterable[Window], progress: Progress, load_s:
         if domain.quantity in ("energy", "power", "mean_power"):
             rest = {index: _one(trace, domain, window, progress) for index, window in enumerate(windows) if window.phase != "steady"}
             idle_w = _mean_power(m for m in rest.values() if m.phase == "idle")
-            lag = lag_of(trace.samples[domain.name], domain, load_s) if domain.quantity == "energy" and load_s else None
             for index, window in enumerate(windows):
-                found.append(rest.get(index) or _one(trace, domain, window, progress, idle_w, lag))
+                found.append(rest.get(index) or _one(trace, domain, window, progress, idle_w, (lags or {}).get(domain.name)))
     return found
 
 
@@ -231,69 +176,6 @@ def _window_of(was: Measurement) -> Window:
     if was.poll_gap_s is None:
         return Window.loose(was.phase, start_s, end_s)
     return Window(was.phase, start_s - SAME_S, start_s + SAME_S, end_s - SAME_S, end_s + SAME_S)
-
-
-@dataclass(frozen=True)
-class Lag:
-    """How late a counter shows what happened.
-
-    Attributes:
-        seconds: The estimate.
-        u_s: Its standard uncertainty.
-    """
-
-    seconds: float
-    u_s: float
-
-    @property
-    def known(self) -> bool:
-        """Whether it is known well enough to correct."""
-        return self.u_s <= LAG_KNOWN_S
-
-    @property
-    def suspect(self) -> bool:
-        """Whether there is a lag, or a smoothing, that cannot be corrected."""
-        return not self.known and self.seconds - 2 * self.u_s > LAG_KNOWN_S
-
-
-def lag_of(sample: Sample, domain: Domain, load_s: float) -> Lag | None:
-    """The lag of a counter from the step in power where the load began.
-
-    Before the step the counter rises with the idle power, after it with the load's. At its ticks a counter is exact, but for
-    its lag; so the line through the ticks after the step meets the idle line at load_s + lag. Assumes a load that is level
-    at first: where it is not, the scatter about the line becomes the uncertainty (regression of the excess on time).
-
-    Args:
-        sample: The counter's readings, polled quickly from before the step on.
-        domain: Its domain.
-        load_s: When the load began.
-
-    Returns:
-        Null where the step is too small, or the ticks are too few, to tell, and where the power rose before the load began.
-    """
-    level, _ = unwrap(sample, domain.wrap_j)
-    steps = ticks(level)
-    clean = steps.gap_s <= CLEAN_GAP_S
-    before = clean & (steps.t_s <= load_s)
-    until_s = load_s + max(LAG_WATCH_S, LAG_TICKS * (domain.update_period_s or 0.0))
-    after = clean & (steps.t_s > load_s) & (steps.t_s <= until_s)
-    if np.sum(before) < 2 or np.sum(after) < 3:
-        return None
-    t0, e0 = steps.t_s[before][-1], steps.value_j[before][-1]
-    idle_w = (e0 - steps.value_j[before][0]) / (t0 - steps.t_s[before][0])
-    t_s, excess_j = steps.t_s[after], steps.value_j[after] - e0 - idle_w * (steps.t_s[after] - t0)
-    risen = excess_j > 0.02 * excess_j[-1]
-    if excess_j[-1] < 0.2 * max(idle_w, 0.0) * (t_s[-1] - load_s) or np.sum(risen) < 3:
-        return None
-    (power_w, intercept_j), covariance = np.polyfit(t_s[risen] - load_s, excess_j[risen], 1, cov="unscaled")
-    residual_j = excess_j[risen] - power_w * (t_s[risen] - load_s) - intercept_j
-    scatter_j = float(np.sqrt(np.sum(residual_j**2) / max(np.sum(risen) - 2, 1)))
-    lag_s = float(-intercept_j / power_w)
-    gradient = np.array([-lag_s / power_w, -1 / power_w])
-    u_fit_s = scatter_j * float(np.sqrt(gradient @ covariance @ gradient))
-    u_s = float(np.hypot(u_fit_s, np.mean(steps.gap_s[after]) / np.sqrt(12)))
-    # No counter is early: clearly before the load began another one did; a little before it, a load that is not level at first looks so.
-    return Lag(max(lag_s, 0.0), u_s) if lag_s > -max(LAG_KNOWN_S, 2 * u_s) else None
 
 
 def is_level(trace: Trace, start_s: float, end_s: float) -> bool:

@@ -16,27 +16,20 @@ import numpy as np
 
 from harness import derived, energy, validity
 from harness.analysis import kernels as analysis_kernels
+from harness.analysis.lag import lags_of
 from harness.analysis.scope import case_energy
 from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
+from harness.pace import LEAD_IN_S, Pace
 from harness.scenario import GROUP_S
 from harness.schema import Domain, Finding, Kernel, Limits, Measurement, Phase, Profile, Record, Sample, Status, Task, Trace
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
-LEAD_IN_S = 1.0
-SHORT_LEAD_IN_S = 0.05
-"""After rounds of warm-up: the same inferences ran until a moment before."""
 ROUND_S = 0.3
-SETTLE_TICKS = 3
-"""After a change of load a sensor that lags by a period shows only what came after it."""
-EDGE_PATIENCE_S = 3.0
-QUERY_PATIENCE_S = 10.0
 PROFILE_PATIENCE_S = 15.0
 """How long a profiler may take to open the model again and answer a few queries; then it is given up."""
-PART_TIME_PERIOD_S = 0.1
-"""Of a power reading whose period the probe could not see: that of every NVIDIA card since Turing."""
 ANSWER_SHARE = 0.25
 """Of the time a child may be silent: how long it may answer inputs that have no labels."""
 SETTLED = 0.05
@@ -67,11 +60,6 @@ class Bench:
     domains: Sequence[str] | None = None
     keep: Callable[[Mapping[str, Sample]], None] | None = None
 
-    @property
-    def tick_s(self) -> float:
-        """Update period of the slowest counter, 0 where there is none."""
-        return max((d.update_period_s or 0.1 for _, domains in self.sensors for d in domains if d.quantity == "energy"), default=0.0)
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -92,17 +80,6 @@ class Outcome:
     per_sample: np.ndarray
     interrupted: bool = False
     outputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
-
-
-def lead_in_s(warmed_s: float, settle_s: float, shift_s: float) -> float:
-    """How long the load runs before its window, s: through the second that the protocol asks for, and until the sensors show it alone.
-
-    Args:
-        warmed_s: How long it has been running.
-        settle_s: How long the sensors still show what was before.
-        shift_s: The longest wait before the first query, where the load's phase is shifted; a window that opens in it counts no inference.
-    """
-    return max(SHORT_LEAD_IN_S + 2 * shift_s, max(LEAD_IN_S, settle_s) - warmed_s)
 
 
 class LostError(Exception):
@@ -134,6 +111,8 @@ class _Repetition:
         self.task, self.order, self.bench, self.tell = task, order, bench, tell
         self.completions_path, self.per_sample_path = folder / "completions.npy", folder / "per_sample.npy"
         self.outputs_path = folder / "outputs.npy"
+        domains = [domain for _, each in bench.sensors for domain in each]
+        self.pace = Pace(domains, task.case.device if task.case else None, bench.domains, bench.profile, bench.limits)
         self.sampler = Sampler(bench.sensors, bench.keep)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.marks: dict[str, float] = {}
@@ -186,16 +165,15 @@ class _Repetition:
         self._end()
         self._idle()
         self._begin("warmup")
-        self.sampler.watch_closely(max(energy.LAG_WATCH_S, energy.LAG_TICKS * self.bench.tick_s))
+        self.sampler.watch_closely(self.pace.lag_watch_s)
         warmed_s = self._warm_up()
-        shift_s = self._shift_s
-        self.child.send("go", shift_s=shift_s, group=self.task.repetition * self._groups())
+        self.child.send("go", shift_s=self.pace.shift_s, group=self.task.repetition * self._groups())
         while "go" not in self.marks:  # a busy machine may keep the child waiting for longer than any lead-in
             self._await("mark", self._query_patience_s())
-        self._listen(lead_in_s(warmed_s, self._settle_s, shift_s or 0.0))
+        self._listen(self.pace.lead_in_s(warmed_s))
         self._end()
         self._begin("steady")
-        self._window("steady", self._window_s(), ticks=self._ticks())
+        self._window("steady", self.pace.window_s(self._query_s), ticks=self.pace.edge_ticks(self._query_s))
         self.child.send("close", until_s=self.windows[-1].end_s)
         self._await("done", self._query_patience_s())
         self._begin("quality")
@@ -209,7 +187,7 @@ class _Repetition:
     def _idle(self) -> None:
         """Measure without load, once the sensors no longer show what ran before."""
         self._begin("idle")
-        self._listen(self._settle_s)
+        self._listen(self.pace.settle_s)
         self._window("idle", self.bench.profile.idle_s)
 
     def _ask_kernels(self) -> None:
@@ -281,53 +259,23 @@ class _Repetition:
         """Wait until every counter has ticked, then read the rest; returns when the waiting began."""
         asked_s = time.monotonic()
         reached = self.sampler.edge(ticks)
-        self._listen(EDGE_PATIENCE_S + 4 * ticks * self.bench.tick_s, until=reached)
+        self._listen(self.pace.edge_patience_s(ticks), until=reached)
         self.sampler.give_up()
         self.sampler.read_all()
         return asked_s
 
-    def _window_s(self) -> float:
-        """The least window of the profile that holds enough ticks and enough inferences."""
-        profile = self.bench.profile
-        return max(
-            profile.window_s, profile.window_ticks * self.bench.tick_s, profile.window_inferences * float(self.ready["first_query_s"])
-        )
-
     @property
-    def _shift_s(self) -> float | None:
-        """Update period of a part-time sensor that counts, by which the load's phase is shifted; null: the load runs through."""
-        case = self.task.case
-        assert case
-        periods = [
-            d.update_period_s or PART_TIME_PERIOD_S
-            for _, domains in self.bench.sensors
-            for d in domains
-            if d.part_time and (d.device == case.device if self.bench.domains is None else d.name in self.bench.domains)
-        ]
-        return max(periods, default=None)
-
-    @property
-    def _settle_s(self) -> float:
-        """How long the sensors may still show the load before: a few update periods, and what their readings are the mean of."""
-        reaches = [
-            SETTLE_TICKS * (d.update_period_s or PART_TIME_PERIOD_S) + (d.average_s or 0.0)
-            for _, domains in self.bench.sensors
-            for d in domains
-            if d.quantity in ("energy", "power") and d.kind != "modelled" and d.counter is None
-        ]
-        return max(reaches, default=0.0)
+    def _query_s(self) -> float:
+        """How long the first query took."""
+        return float(self.ready["first_query_s"])
 
     def _query_patience_s(self) -> float:
         """How long the query under way may still take before it hangs."""
-        return max(QUERY_PATIENCE_S, min(self.bench.limits.timeout_s, 20 * float(self.ready["first_query_s"])))
+        return self.pace.query_patience_s(self._query_s)
 
     def _groups(self) -> int:
         """More groups than one repetition can hold, so that each repetition has its own."""
-        return int((self._window_s() + LEAD_IN_S) / GROUP_S) + 1
-
-    def _ticks(self) -> int:
-        """Several ticks to choose from at each edge where an inference is longer than a tick."""
-        return energy.EDGE_TICKS if self.bench.tick_s and self.ready["first_query_s"] > self.bench.tick_s / 2 else 1
+        return int((self.pace.window_s(self._query_s) + LEAD_IN_S) / GROUP_S) + 1
 
     def _warm_up(self) -> float:
         """Rounds of queries until the machine is steady, within the profile's bound; returns how long they took, s."""
@@ -349,13 +297,6 @@ class _Repetition:
         now_s, slope_s = time.monotonic(), self.bench.profile.slope_s
         return not slope_s or (now_s - began_s >= slope_s and energy.is_level(self.sampler.trace(), now_s - slope_s, now_s))
 
-    def _suspect_lags_s(self, trace: Trace) -> dict[str, float]:
-        """Counters that lag or smooth in a way that cannot be corrected."""
-        load_s = self.marks.get("warmup")
-        counters = [d for d in trace.domains.values() if d.quantity == "energy" and load_s]
-        lags = {d.name: energy.lag_of(trace.samples[d.name], d, load_s or 0.0) for d in counters}
-        return {name: lag.seconds for name, lag in lags.items() if lag and lag.suspect}
-
     # --- the record ---
 
     def _why_dead(self, oom_kills: int) -> tuple[Status, str]:
@@ -374,9 +315,10 @@ class _Repetition:
     def _outcome(self, status: Status, reason: str | None, trace: Trace, interrupted: bool) -> Outcome:
         completions, per_sample = _load(self.completions_path, (3, 0)), _load(self.per_sample_path, (0,))
         case = self.task.case
-        shift_s = self._shift_s if case else None
+        shift_s = self.pace.shift_s if case else None
         progress = Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1, shifted=shift_s is not None)
-        measurements = energy.measure(trace, self.windows, progress, self.marks.get("warmup"))
+        lags = lags_of(trace, self.marks.get("warmup"), next((w.end_s for w in self.windows if w.phase == "steady"), None))
+        measurements = energy.measure(trace, self.windows, progress, lags)
         if self.order.simulated:
             measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
         phases = _phases(self.windows, derived.steady_span(measurements))
@@ -384,7 +326,7 @@ class _Repetition:
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions = derived.conditions(trace, window)
         if status == "ok":
-            self._examine(trace, measurements, conditions)
+            self._examine(trace, measurements, conditions, {name: lag.seconds for name, lag in lags.items() if lag.suspect})
         record = Record(
             run_id=self.bench.run_id,
             task="case" if case else "build",
@@ -420,14 +362,14 @@ class _Repetition:
         )
         return Outcome(record, trace, completions, per_sample, interrupted, _load(self.outputs_path, (0,)))
 
-    def _examine(self, trace: Trace, measurements: Sequence[Measurement], conditions: Mapping[str, float | None]) -> None:
+    def _examine(
+        self, trace: Trace, measurements: Sequence[Measurement], conditions: Mapping[str, float | None], lags_s: Mapping[str, float]
+    ) -> None:
         """Whether the energy of a case is valid, and whether the precision that was asked for ran."""
         if case := self.task.case:
             scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
             step_s = time.time() - time.monotonic() - self.offset_s
-            self.findings += validity.examine(
-                trace, measurements, conditions, scope, lags_s=self._suspect_lags_s(trace), clock_step_s=step_s
-            )
+            self.findings += validity.examine(trace, measurements, conditions, scope, lags_s=lags_s, clock_step_s=step_s)
         self.findings += validity.examine_precision(
             self.order.precision,
             self.ready.get("precision"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import campaign, frame, inflight, machine, manifest, plugins, preconditions, runner
+from harness import campaign, frame, inflight, machine, manifest, pace, plugins, preconditions, runner
 from harness.artifacts import Cache
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Record, Sample, Task
@@ -47,7 +47,7 @@ def _elsewhere(tmp_path, monkeypatch):
     """A cache and a machine lock of the test's own, and no second lost on the lead-in."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(runner, "LEAD_IN_S", 0.05)
+    monkeypatch.setattr(pace, "LEAD_IN_S", 0.05)
     monkeypatch.setattr(campaign, "COST_S", 0.06)
 
 

@@ -152,59 +152,11 @@ def test_idle_is_subtracted_beside_the_gross_energy():
     assert one(COUNTER, sample, steady(2.0, 3.5), evenly()).net_j is None
 
 
-@pytest.mark.parametrize("lag_s", [0.0, 0.03, 0.1, 0.25])
-@pytest.mark.parametrize("period_s", [0.001, 0.02, 0.1])
-def test_a_lag_shows_at_the_step_and_is_corrected(lag_s, period_s):
-    """The edges move back by it, to when it happened."""
-    domain = COUNTER.model_copy(update={"update_period_s": period_s})
-    sample = staircase(step(30, 150, 1.0), period_s, lag_s=lag_s)
-    found = energy.lag_of(sample, domain, 1.0)
-    assert found.known
-    assert found.seconds == pytest.approx(lag_s, abs=0.002)
-    shifted = one(domain, sample, steady(2.2, 3.2), evenly(), load_s=1.0)
-    plain = one(domain, sample, steady(2.2, 3.2), evenly())
-    assert (plain.lag_s, shifted.lag_s) == (None, pytest.approx(lag_s, abs=0.002))
-    assert shifted.start_s == pytest.approx(plain.start_s - lag_s, abs=0.002)
-    assert shifted.gross_j == plain.gross_j
-
-
-def test_a_counter_that_smooths_is_suspect():
-    """Its step is no step, so its lag is not known."""
-    smooth = step(30, 150, 1.0)
-    kernel = np.linspace(0, 1.0, 50)
-    sample = staircase(lambda t: np.mean([smooth(t - k) for k in kernel], axis=0))
-    found = energy.lag_of(sample, COUNTER, 1.0)
-    assert not found.known
-    assert found.suspect
-
-
-def test_no_lag_is_negative():
-    """A load that begins with a small burst seems to be shown before it began: its edges stay where they are."""
-
-    def burst(t):
-        return step(30, 150, 1.0)(t) + 18 * np.clip(t - 1.0, 0, 0.02)
-
-    found = energy.lag_of(staircase(burst), COUNTER, 1.0)
-    assert found.seconds == 0.0
-
-
-def test_without_a_step_nothing_is_said_of_the_lag():
-    """A load that does not follow the child, or barely moves the power."""
-    assert energy.lag_of(staircase(lambda t: 100 * t), COUNTER, 1.0) is None
-    assert energy.lag_of(staircase(step(100, 110, 1.0)), COUNTER, 1.0) is None
-    assert energy.lag_of(staircase(step(30, 150, 1.0), until_s=0.9), COUNTER, 1.0) is None
-
-
 def test_nothing_is_completed_in_a_wait():
     """Two queries of 1 s with a wait of 1 s between them: half of the second is done at 2.5 s, none of it at 2 s."""
     start_ns, end_ns = [0, 2_000_000_000], [1_000_000_000, 3_000_000_000]
     progress = Progress.of(start_ns, end_ns, [1, 1], batch_size=4, shifted=True)
     assert [progress.between(0.0, t) for t in (0.5, 1.0, 2.0, 2.5, 3.0)] == [2, 4, 4, 6, 8]
-
-
-def test_power_that_rose_before_the_load_began_is_another_load():
-    """No counter is early: nothing is said of its lag, so nothing is moved by it."""
-    assert energy.lag_of(staircase(step(30, 150, 1.02)), COUNTER, 1.06) is None
 
 
 def test_the_waits_of_a_shifted_load_are_paid_at_idle():

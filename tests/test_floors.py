@@ -26,6 +26,7 @@ FLOORS: dict[str, int] = {
             "child",
             "scenario",
             "energy",
+            "pace",
             "derived",
             "inflight",
             "validity",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.channel import Order
-from harness.runner import Bench, Outcome, lead_in_s, run
+from harness.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Case, Limits, Task
 from tests.simulated import SimulatedCounter, constant, ramp, square
 
@@ -52,9 +52,3 @@ def test_energy_from_tick_to_tick_is_the_truth(energy):
     assert 0 < steady.inferences <= (steady.end_s - steady.start_s) / 0.001 + 1
     assert record.phases[-1].name == "idle"
     assert record.phases[-1].start_s - steady.end_s >= 0.3, "a counter that lags by a period would show the load in the idle phase"
-
-
-def test_a_window_does_not_open_in_the_wait_that_shifts_the_load():
-    """However long the warm-up was: the first query may begin a whole period after the word."""
-    assert lead_in_s(warmed_s=5.0, settle_s=0.3, shift_s=0.1) > 0.1
-    assert lead_in_s(warmed_s=0.0, settle_s=1.3, shift_s=0.0) == 1.3

@@ -14,12 +14,14 @@ import numpy as np
 import psutil
 import pytest
 
-from harness import measure, runner
+from harness import measure, pace, runner
 from harness.channel import Order
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError
-from harness.measure import choose_output, decoded, fit, grown, load_data, make_queries
+from harness.measure import grown, scoring
+from harness.measure.inputs import fit, load_data, make_queries
+from harness.measure.scoring import choose_output, decoded
 from harness.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Limits, Record, Task
 from harness.sensors.base import Sensor
@@ -34,7 +36,7 @@ PROFILE = PROFILES["quick"].model_copy(update={"idle_s": 0.05, "window_s": 0.1})
 
 @pytest.fixture(autouse=True)
 def _short_lead_in(monkeypatch):
-    monkeypatch.setattr(runner, "LEAD_IN_S", 0.1)
+    monkeypatch.setattr(pace, "LEAD_IN_S", 0.1)
 
 
 class PidKeeper(Sensor):
@@ -179,7 +181,7 @@ def test_a_profiler_that_fails_fails_no_case(tmp_path, what, reason):
 def test_a_profiler_that_hangs_is_given_up(tmp_path, monkeypatch):
     """After its own patience."""
     monkeypatch.setattr(runner, "PROFILE_PATIENCE_S", 0.2)
-    monkeypatch.setattr(runner, "QUERY_PATIENCE_S", 0.2)
+    monkeypatch.setattr(pace, "QUERY_PATIENCE_S", 0.2)
     record = rogue(tmp_path, "hang", "profile").record
     assert record.status == "ok" and "said nothing" in record.engine_facts["profile_failed"]
 
@@ -296,16 +298,16 @@ def test_noise_is_answered_where_there_is_no_data(tmp_path):
 
 def test_only_the_outputs_that_fit_are_kept(tmp_path, monkeypatch):
     """The first ones; text is not kept, and a sample that does not fit alone leaves none."""
-    monkeypatch.setattr(measure, "OUTPUT_BYTES", 100)
+    monkeypatch.setattr(scoring, "OUTPUT_BYTES", 100)
     path = tmp_path / "outputs.npy"
-    measure.keep_outputs(np.arange(40.0).reshape(20, 2), {"outputs_path": path})
+    scoring.keep_outputs(np.arange(40.0).reshape(20, 2), {"outputs_path": path})
     assert np.load(path).tolist() == np.arange(24.0).reshape(12, 2).tolist()
-    measure.keep_outputs(np.arange(5) > 2, {"outputs_path": path})
+    scoring.keep_outputs(np.arange(5) > 2, {"outputs_path": path})
     assert np.load(path).dtype == np.int64
-    measure.keep_outputs(np.zeros((2, 50)), {"outputs_path": path})
+    scoring.keep_outputs(np.zeros((2, 50)), {"outputs_path": path})
     assert np.load(path).size == 0
     path.unlink()
-    measure.keep_outputs(np.array(["a"]), {"outputs_path": path})
+    scoring.keep_outputs(np.array(["a"]), {"outputs_path": path})
     assert not path.exists()
 
 

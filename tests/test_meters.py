@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.energy import integrate, integrate_means, ticks
+from harness.analysis.counter import ticks
+from harness.energy import integrate, integrate_means
 from harness.errors import MeterError
 from harness.meters import read_log
 from harness.meters.mlperf import uncertain_rows

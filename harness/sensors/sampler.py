@@ -13,15 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from harness.analysis.counter import CLEAN_GAP_S
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
 from harness.sensors.base import Sensor
 
 FAST_POLL_S = 0.0004
 OVERDUE_S = 0.1
-CLEAN_GAP_S = 0.002
-"""A tick counts as an edge where the two polls that bracket it are no further apart."""
-
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
 KEEP_PERIOD_S = 1.0

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import campaign, plugins, runner
+from harness import campaign, pace, plugins
 from harness.cli import _guarded
 from harness.decide.compare import Compared, compare
 from harness.frame.results import results
@@ -59,7 +59,7 @@ def machines(tmp_path_factory) -> dict[str, Machine]:
             patch.setenv(name, value)
         patch.syspath_prepend(folder)
         patch.setattr(tempfile, "tempdir", str(folder))
-        patch.setattr(runner, "LEAD_IN_S", 0.05)
+        patch.setattr(pace, "LEAD_IN_S", 0.05)
         patch.setattr(campaign, "COST_S", 0.06)
         plugins.catalogue.cache_clear()
         found = {name: measured(folder, name, factor, patch) for name, factor in FACTORS.items()}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import plugins, runner
+from harness import pace, plugins
 from harness.engines.base import Load
 from tests.models import models
 from tests.test_measure import PROFILE, measured
@@ -30,7 +30,7 @@ def test_no_more_cores_than_the_case_says(engine, threads, monkeypatch):
 
     On a busy machine too no more threads work than may: the busiest have nearly all of the CPU time.
     """
-    monkeypatch.setattr(runner, "LEAD_IN_S", 0.3)
+    monkeypatch.setattr(pace, "LEAD_IN_S", 0.3)
     monkeypatch.setattr("tests.test_measure.PROFILE", PROFILE.model_copy(update={"idle_s": 0.5, "window_s": 1.0}))
     seen: dict[str, tuple[float, dict[str, float]]] = {}
     plugin = plugins.load("engines", engine)

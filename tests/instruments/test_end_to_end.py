@@ -131,16 +131,16 @@ def test_what_fails_in_the_window_has_no_number_and_costs_nothing_else(tmp_path)
 FOLLOWING = """
 import os, pathlib, time
 import pynvml
-from harness import energy
+from harness.analysis import lag
 
 conf = pathlib.Path(os.environ["SIMULATED_NVML"])
-lag_of = energy.lag_of
+lag_of = lag.lag_of
 
-def noted(sample, domain, load_s):
+def noted(sample, domain, load_s, end_s):
     conf.with_name("load_s").write_text(str(load_s))
-    return lag_of(sample, domain, load_s)
+    return lag_of(sample, domain, load_s, end_s)
 
-energy.lag_of = noted
+lag.lag_of = noted
 
 def tell(phase):
     if phase == "warmup":

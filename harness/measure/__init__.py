@@ -1,0 +1,202 @@
+"""CHILD: an artifact -> a session -> a scenario, and the quality of the same process. Imports one engine and no sensor."""
+
+from __future__ import annotations
+
+import itertools
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import plugins
+from harness.channel import Parent
+from harness.child import outcome
+from harness.engines.base import Array, Load, Session
+from harness.errors import EngineError
+from harness.formats.reading import first_line, reading
+from harness.formats.stored import stored_types
+from harness.measure.inputs import load_data, load_labels, make_queries
+from harness.measure.scoring import answer_unlabelled, answers_to, choose_output, keep_outputs, references, scores
+from harness.scenario import SCENARIOS, Completions, shifted
+from harness.schema import Kernel
+from harness.workloads.data import batches
+from harness.workloads.metrics import metric_named
+
+ANSWERS = (
+    "a model that answers its first query",
+    "the file may be damaged; if the engine's own tool runs it on the same input, look at `data.test` in the suite",
+)
+PROFILE_QUERIES = 4
+"""The first warms up."""
+PROFILE_S = 0.5
+
+
+def main() -> None:
+    """Do the task on standard input, and say how it went."""
+    channel, task = Parent.from_argv()
+    profiles: list[Profile] = []
+    channel.send("result", **outcome(lambda: measure(channel, task, profiles.append), task["memory_bytes"]))
+    channel.leave(lambda: {**profiled(profiles[0]), "stored": stored(task["artifact"])})
+
+
+Profile = Callable[[], Sequence[Kernel]]
+
+
+def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], None]) -> dict[str, Any]:
+    """Load, then answer queries until told to stop, then measure quality.
+
+    Args:
+        channel: To the parent.
+        task: `case`, `artifact`, `data`, and where to leave completions, per-sample quality and, where it is asked for, the scored output.
+        offer: Given what profiles the session, for later.
+    """
+    channel.mark("load")
+    before_bytes = rss_bytes()
+    session = open_session(task)
+    opened_bytes = rss_bytes()
+    data = load_data(session.inputs, task["inputs"], task["batch_size"])
+    labels = load_labels(task, data)
+    queries = make_queries(session.inputs, data, task["batch_size"])
+    loaded_bytes = rss_bytes()
+    with reading(Path(task["artifact"]["path"]), *ANSWERS):
+        answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
+    resident_bytes = grown(before_bytes, opened_bytes, loaded_bytes, rss_bytes())
+    offer(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
+    facts = session.facts()
+    scored, metric = 0, None
+    if labels is not None:
+        metric = metric_named(task["metric"], task.get("metric_direction", "higher"), task.get("code_folder"))
+        scored = choose_output(session.outputs, answers, task["metric"], metric, references(metric, data, labels), task["batch_size"])
+        facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
+    channel.send("ready", first_query_s=first_query_s, precision=session.precision(), facts=facts)
+    completions = answer(channel, session, queries, task["scenario"])
+    np.save(task["completions_path"], np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
+    quality = None
+    if labels is not None and metric is not None:
+        channel.mark("quality")
+        given = answers_to(session, batches(data, task["batch_size"]), task["batch_size"], scored)[: len(labels)]
+        per_sample = scores(metric, given, data, labels)
+        np.save(task["per_sample_path"], per_sample)
+        keep_outputs(given, task)
+        channel.mark("quality_end")
+        quality = {"metric": task["metric"], "direction": metric.direction}
+    elif task.get("outputs_path"):
+        channel.mark("quality")
+        answer_unlabelled(session, data, answers, task)
+        channel.mark("quality_end")
+    return {"quality": quality, "peak_memory_bytes": peak_memory_bytes(), "resident_bytes": resident_bytes}
+
+
+def profiled(profile: Profile) -> Mapping[str, Any]:
+    """The kernels that ran, or why they are not known: whatever goes wrong in a profiler, the case has been measured."""
+    try:
+        return {"kernels": [kernel.model_dump() for kernel in profile()]}
+    except Exception as error:
+        return {"kernels": [], "reason": f"{type(error).__name__}: {first_line(error)}"}
+
+
+def stored(artifact: Mapping[str, str]) -> list[str] | None:
+    """The types of the numbers that the artifact stores, whatever its engine says; null where they are not known."""
+    try:
+        types = stored_types(Path(artifact["path"]), artifact["format"])
+    except EngineError:
+        return None
+    return None if types is None else sorted(types)
+
+
+def open_session(task: dict[str, Any]) -> Session:
+    """The engine's session for this task."""
+    engine = plugins.load("engines", task["engine"])
+    load = Load(
+        path=Path(task["artifact"]["path"]),
+        format=task["artifact"]["format"],
+        device=task["device"],
+        batch_size=task["batch_size"],
+        threads=task["threads"],
+        options=engine.spec.parameters(**task["engine_options"]) if engine.spec.parameters else None,
+        trusted=task["trusted"],
+    )
+    session: Session = engine().open(load)
+    return session
+
+
+def timed(session: Session, query: Sequence[Array]) -> tuple[Sequence[Array], float]:
+    """The answer to one query, and how long it took, s."""
+    began = time.monotonic()
+    answers = session.run(query)
+    session.synchronize()
+    return answers, time.monotonic() - began
+
+
+# --- the queries ----------------------------------------------------------------------------------------------------------
+
+
+def answer(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
+    """Warm up as long as the parent says, then keep every completion until it says `close`.
+
+    The completions reach over both edges of the parent's window, however long a busy machine keeps this process waiting.
+    """
+    play, source, marked = SCENARIOS[scenario], itertools.cycle(queries), False
+    while (message := channel.receive())["kind"] == "more":
+        if not marked:
+            channel.mark("warmup")
+            marked = True
+        until = time.monotonic() + message["seconds"]
+        round_ = Completions()
+        play(session, source, partial(_over, channel, until), round_)
+        channel.send("done", n=sum(round_.count))
+    completions = Completions()
+    if message["kind"] == "go":
+        if not marked:
+            channel.mark("warmup")
+        play(session, source, _at_once, completions)
+        channel.mark("go")
+        steady = shifted(play, message["shift_s"], message["group"]) if message.get("shift_s") else play
+        steady(session, source, channel.closing.is_set, completions)
+        if completions.end_ns[-1] * 1e-9 < channel.receive().get("until_s", 0.0):
+            play(session, source, _at_once, completions)
+    channel.send("done", n=sum(completions.count))
+    return completions
+
+
+def _at_once() -> bool:
+    """Stop after the first query."""
+    return True
+
+
+def _over(channel: Parent, until_s: float) -> bool:
+    """Whether a round of warm-up is over."""
+    return time.monotonic() >= until_s or channel.closing.is_set()
+
+
+def peak_memory_bytes() -> int | None:
+    """Largest resident set of this process; null where the system does not tell.
+
+    Linux: VmHWM, because `ru_maxrss` keeps the size of the parent that this process was forked from.
+    """
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else _status_bytes("VmHWM:")
+
+
+def rss_bytes() -> int | None:
+    """Resident set of this process now; null where the system does not tell."""
+    return _status_bytes("VmRSS:")
+
+
+def grown(before: int | None, opened: int | None, loaded: int | None, after: int | None) -> int | None:
+    """What opening and answering added to the resident set, bytes, without what reading the data between them did; null where one is not known."""
+    if before is None or opened is None or loaded is None or after is None:
+        return None
+    return opened - before + after - loaded
+
+
+def _status_bytes(field: str) -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)

@@ -1,0 +1,5 @@
+"""The child process: `python -m harness.measure`."""
+
+from harness.measure import main
+
+main()
