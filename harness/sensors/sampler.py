@@ -16,15 +16,15 @@ import numpy as np
 from harness.analysis.counter import CLEAN_GAP_S
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
-from harness.sensors.base import Sensor
+from harness.sensors.base import PATIENCE_S, Sensor
 
 FAST_POLL_S = 0.0004
 OVERDUE_S = 0.1
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
 KEEP_PERIOD_S = 1.0
-TRIES = 3
-"""One read that fails does not take a counter out of an edge."""
+LATEST = 3
+"""One read that is slow does not take a counter out of an edge."""
 BATCH_S = 0.01
 """What is due so soon is read at once: waking up costs more than reading."""
 
@@ -68,12 +68,17 @@ class Stream:
     @property
     def ticks_cleanly(self) -> bool:
         """Whether it is a counter, and its latest reads were not all too slow to bracket a tick: it would keep the others from theirs."""
-        latest = zip(self._start[-TRIES:], self._end[-TRIES:], strict=True)
+        latest = zip(self._start[-LATEST:], self._end[-LATEST:], strict=True)
         return self.domain.quantity == "energy" and min((end - start for start, end in latest), default=0.0) <= CLEAN_GAP_S
 
     def answers(self) -> bool:
-        """Whether a read succeeds now, or after another try."""
-        return any(np.isfinite(self.read()) for _ in range(TRIES))
+        """Whether a read succeeds now, or after a few more tries."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not np.isfinite(self.read()):
+            if time.monotonic() > until_s:
+                return False
+            time.sleep(FAST_POLL_S)
+        return True
 
     def sample(self) -> Sample:
         """Everything so far, as arrays."""
