@@ -437,6 +437,10 @@ def halve(columns):
 
 RAW = {
     ("", "gross_j"): halve,
+    ("", "times that are no numbers"): lambda columns: (
+        columns["start_s"].__setitem__(3, -np.inf),
+        columns["end_s"].__setitem__(3, np.inf),
+    ),
     ("", "cpu_load"): lambda columns: columns["value"].__setitem__(columns["domain"] == "cpu_load", 0.5),
     (".completions", "latency p50_s"): lambda columns: columns["start_ns"].__iadd__(500_000),
     (".completions", "inferences"): lambda columns: columns["queries"].__iadd__(1),
