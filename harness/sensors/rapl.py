@@ -104,8 +104,10 @@ class Rapl(Sensor):
             raise _read_error(zone, error) from None
 
     def describe(self) -> Sequence[dict[str, Any]]:
-        """The zones that are read, and those left out with their reason."""
-        used = [{"domain": name, "zone": zone.id, "name": zone.name} for name, zone in self._by_domain.items()]
+        """The zones that are read, each with the power that it is capped at, and those left out with their reason."""
+        used = [
+            {"domain": name, "zone": zone.id, "name": zone.name, "power_limit_w": _limit_w(zone)} for name, zone in self._by_domain.items()
+        ]
         return [*used, *({"domain": zone_id, "left_out": why} for zone_id, why in self.dropped.items())]
 
     def _zones(self) -> list[Zone]:
@@ -165,6 +167,12 @@ class Rapl(Sensor):
             gain=GAIN,
             detail={"zone": zone.id, "name": zone.name, "path": str(zone.path)},
         )
+
+
+def _limit_w(zone: Zone) -> float | None:
+    """What the zone may draw in the long term, as `powercap-set` sets it; null where it cannot be capped."""
+    limit_uw = _text(zone.path / "constraint_0_power_limit_uw")
+    return int(limit_uw) / 1e6 if limit_uw and limit_uw.isdigit() and int(limit_uw) else None
 
 
 def _is_package(zone: Zone) -> bool:

@@ -130,10 +130,24 @@ def test_a_suite_forbids_and_caps_are_read_as_a_share():
     assert not any(each.forbids for each in differences([base, machine("box-2", environment={"devices": (small,)})]))
     capped = differences([base, machine("box-2", environment={"devices": ({**card, "power_limit_w": 350.0},)})])
     assert any("cap" in each.what and each.forbids for each in capped)
+    unknown = {**card, "power_limit_default_w": None}
+    runs = [machine(name, environment={"devices": ({**unknown, "power_limit_w": w},)}) for name, w in (("box-1", 300.0), ("box-2", 200.0))]
+    assert [each.what for each in differences(runs) if each.forbids] == ["gpu:0 power limit, W"]
     other = machine("box-2")
     suite = other.header.suite.model_copy(update={"sha256": "6" * 64})
     other = replace(other, header=other.header.model_copy(update={"suite": suite}))
     assert "suite" in [each.what for each in differences([base, other]) if each.forbids]
+
+
+def test_the_cap_of_a_package_is_a_setting_of_one_processor_and_a_fact_of_two():
+    """The same processor capped lower is not compared; another has its own."""
+    packages = [
+        {"devices": ({"domain": "package", "zone": "intel-rapl:0", "name": "package-0", "power_limit_w": w},)} for w in (280.0, 100.0)
+    ]
+    base, capped = (machine(name, environment=box) for name, box in zip(("box-1", "box-2"), packages, strict=True))
+    assert [each.what for each in differences([base, capped]) if each.forbids] == ["package power cap, W"]
+    other = machine("box-2", environment={**packages[1], "cpu": "another"})
+    assert [(each.what, each.forbids) for each in differences([base, other]) if "cap" in each.what] == [("package power cap, W", False)]
 
 
 def test_the_buyers_table_break_even_and_the_input_that_turns_the_ranking():

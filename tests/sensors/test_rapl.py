@@ -107,6 +107,13 @@ def test_the_second_road_to_a_package_is_left_out(opened):
     assert "another road" in sensor.describe()[-2]["left_out"]
 
 
+def test_a_cap_is_told_where_there_is_one(opened):
+    """The long-term limit; what has none, as DRAM often, says null."""
+    sensor, domains = opened(PACKAGE, DRAM)
+    (Path(domains["package"].detail["path"]) / "constraint_0_power_limit_uw").write_text("125000000\n")
+    assert {d["domain"]: d["power_limit_w"] for d in sensor.describe()} == {"package": 125.0, "dram": None}
+
+
 def test_mmio_alone_is_used(opened):
     """Some clients show nothing else."""
     _, domains = opened(Zone("intel-rapl-mmio:0", "package-0"))
