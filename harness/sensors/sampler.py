@@ -38,6 +38,8 @@ class Stream:
         self.period_s = sensor.period_s if domain.kind else max(sensor.period_s, CONDITION_PERIOD_S)
         self.due_s = 0.0
         self.failure: str | None = None
+        self.still = False
+        """Whether an edge waited for it in vain, and it has not moved since."""
         self._start, self._end, self._value = array("d"), array("d"), array("d")
         self._last = (float("nan"), float("nan"))
         self._kept = 0
@@ -57,6 +59,7 @@ class Stream:
         self._end.append(time.monotonic())
         self._value.append(value)
         if np.isfinite(value):
+            self.still = self.still and value == self._last[1]
             self._last = ((start + self._end[-1]) / 2, value)
         self.due_s = start + self.period_s
         return value
@@ -67,9 +70,11 @@ class Stream:
 
     @property
     def ticks_cleanly(self) -> bool:
-        """Whether it is a counter, and its latest reads were not all too slow to bracket a tick: it would keep the others from theirs."""
+        """Whether it is a counter that moves, and its latest reads were not all too slow to bracket a tick: it would keep the others from theirs."""
+        if self.domain.quantity != "energy" or self.still:
+            return False
         latest = zip(self._start[-LATEST:], self._end[-LATEST:], strict=True)
-        return self.domain.quantity == "energy" and min((end - start for start, end in latest), default=0.0) <= CLEAN_GAP_S
+        return min((end - start for start, end in latest), default=0.0) <= CLEAN_GAP_S
 
     def answers(self) -> bool:
         """Whether a read succeeds now, or after a few more tries."""
@@ -163,6 +168,8 @@ class Sampler:
     def give_up(self) -> None:
         """Stop polling quickly for a counter that does not tick."""
         with self._lock:
+            for stream in self._pending:
+                stream.still = True
             self._pending = {}
 
     def _loop(self) -> None:
