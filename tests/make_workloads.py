@@ -160,6 +160,32 @@ def engine(path: Path, answers: Any, **options: Any) -> dict[str, Any]:
     return {"difference": max(differences), "precision": session.precision(), "shapes": {t.name: t.shape for t in session.inputs}}
 
 
+INITIAL: dict[str, Any] = {
+    "first_saves": lambda tf, folder: tf.raw_ops.SaveV2(
+        prefix=str(folder / "saved_first"), tensor_names=["x"], shape_and_slices=[""], tensors=[tf.constant(1.0)]
+    ),
+    "first_reads": lambda tf, folder: (
+        tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(str(folder / "secret.txt"), tf.string, 0, tf.int64, -1), -1)._init_op
+    ),
+    "first_fills": lambda tf, folder: (
+        tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant([0], tf.int64), tf.constant([0], tf.int64)), -1)._init_op
+    ),
+}
+"""What the initial operator of a SavedModel of TensorFlow 1 does."""
+
+
+def initialised(tf: Any, path: Path, make: Any) -> Path:
+    """A SavedModel of TensorFlow 1 with that operator."""
+    old = tf.compat.v1
+    with tf.Graph().as_default(), old.Session() as session:
+        x = old.placeholder(tf.float32, [None, 2], name="x")
+        weights = old.get_variable("w", initializer=tf.ones([2, 2]))
+        session.run(old.global_variables_initializer())
+        served = {"zeta": x @ weights, "alpha": x + 1.0}
+        old.saved_model.simple_save(session, str(path), {"x": x}, served, legacy_init_op=tf.group(make(tf, path.parent)))
+    return path
+
+
 def hostile(tf: Any, folder: Path) -> dict[str, Any]:
     """SavedModels that must not be loaded, as the error says it."""
 
@@ -180,13 +206,14 @@ def hostile(tf: Any, folder: Path) -> dict[str, Any]:
         lambda x: (tf.raw_ops.SaveV2(prefix=str(folder / "saved"), tensor_names=["x"], shape_and_slices=[""], tensors=[x]), {"y": x})[1],
     )
     none = write("none", lambda x: {"y": x}, signatures={})
+    initial = {name: initialised(tf, folder / name, make) for name, make in INITIAL.items()}
     (folder / "cut").mkdir()
     (folder / "cut" / "saved_model.pb").write_bytes((reads / "saved_model.pb").read_bytes()[:300])
     said = {
         path.name: refusal(lambda path=path: load_savedmodel(path))
-        for path in (reads, runs, listens, prints, saves, none, folder / "cut", folder / "pictures")
+        for path in (reads, runs, listens, prints, saves, none, *initial.values(), folder / "cut", folder / "pictures")
     }
-    assert not list(folder.glob("printed*")) + list(folder.glob("saved.*"))
+    assert not list(folder.glob("printed*")) + list(folder.glob("saved*"))
     return {**said, "trusted": load_savedmodel(reads, trusted=True).key}
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, kernels_of
 from harness.errors import EngineError
 from harness.formats.reading import first_line, reading
+from harness.formats.savedmodel import natural
 from harness.formats.tflite import KIND, import_interpreter, precision
 from harness.schema import EngineSpec, Kernel
 
@@ -208,15 +209,12 @@ def _batched(detail: dict[str, Any], batch_size: int) -> list[int]:
 
 
 def _in_order(interpreter: Any) -> list[dict[str, Any]]:
-    """The outputs as the model had them before its conversion, which Keras names output_0, output_1, ...; else as in the file."""
-    details = interpreter.get_output_details()
+    """The outputs in the order of their names in the only signature, as every engine gives them; converters write them in any. Else as in the file."""
+    details = list(interpreter.get_output_details())
     if len(details) < 2 or len(interpreter.get_signature_list()) != 1:
-        return list(details)
-    named = interpreter.get_signature_runner().get_output_details()
-    numbers = {detail["index"]: int(name[7:]) for name, detail in named.items() if name.startswith("output_") and name[7:].isdigit()}
-    return (
-        sorted(details, key=lambda detail: numbers[detail["index"]]) if numbers.keys() == {d["index"] for d in details} else list(details)
-    )
+        return details
+    names = {detail["index"]: name for name, detail in interpreter.get_signature_runner().get_output_details().items()}
+    return sorted(details, key=lambda detail: natural(names[detail["index"]])) if names.keys() == {d["index"] for d in details} else details
 
 
 def _tensor(detail: dict[str, Any]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,14 @@ CODE = re.compile(
     r"(Eager)?PyFunc|ReadFile|WriteFile|MatchingFiles|LoadLibrary|LoadAndRemapMatrix|GenerateVocabRemapping|.*SummaryWriter|CreateSummary\w*Writer"
     r"|(Whole|TextLine|TFRecord|FixedLengthRecord|LMDB|Identity)\w*Reader|\w*(TextLine|TFRecord|FixedLengthRecord|LMDB|Sql|Csv|CSV|MatchingFiles|Snapshot|Save|Load"
     r"|DataService)Dataset|\w*Rpc\w*|RegisterDataset|Debug\w*|DistributedSave|DeleteOldCheckpoints"
+    r"|(Experimental)?DatasetToTFRecord|RecordInput|DumpTensor|CacheDataset|\w*SnapshotChunks?Dataset|SnapshotNestedDatasetReader"
+    r"|FileSystemSetConfiguration|CalibrationStatisticsSaver"
 )
 """How the names of operators begin with which a graph would run Python, read and write files of its own choice, or talk to others."""
 CHECKPOINT = re.compile(r"Save|Restore|MergeV2Checkpoints")
 """Those of the functions that save and restore, which every file has; not to be reached from what is loaded or served."""
+INITIAL = ("saved_model_main_op", "legacy_init_op")
+"""Where TensorFlow 1 names the operators that run on loading; TensorFlow 2 names them as the signature `__saved_model_init_op`."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +96,25 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         loaded = tf.saved_model.load(str(path))
         key = _key(path, list(loaded.signatures))
         function = loaded.signatures[key]
-        specs = function.structured_input_signature[1]
+        specs = dict(sorted(function.structured_input_signature[1].items(), key=lambda item: natural(item[0])))
         names = _names(saved, key)
         named = [tf.TensorSpec(spec.shape, spec.dtype, name=names.get(keyword, keyword)) for keyword, spec in specs.items()]
         outputs = function.structured_outputs
+        results = sorted(outputs, key=natural)
         return Signature(
             named,
-            [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name=name) for name in outputs],
+            [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name=name) for name in results],
             key,
             function,
             list(specs),
-            list(outputs),
+            results,
             loaded,
         )
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts the names of a signature, `output_2` before `output_10`: files keep them without order, and each process would read another."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
 def import_tensorflow() -> Any:
@@ -173,34 +183,64 @@ def _names(saved: Any, key: str) -> dict[str, str]:
 
 
 def _refuse_code(path: Path, saved: Any) -> None:
-    nodes = [node for graph in saved.meta_graphs for node in _nodes(graph)]
+    nodes = [node for graph in saved.meta_graphs for scope in _scopes(graph) for node in scope]
     found = {
         node.op for node in nodes if CODE.match(node.op) or (node.op == "PrintV2" and node.attr["output_stream"].s.startswith(b"file:"))
     }
     found |= {node.op for graph in saved.meta_graphs for node in _used(graph) if CHECKPOINT.match(node.op)}
+    restoring = [node for graph in saved.meta_graphs for node in _reached(graph, [graph.saver_def.restore_op_name], [])]
+    found |= {node.op for node in restoring if node.op.startswith("Save")}
     if found:
         raise EngineError(f"{path.name} has operators that run code or touch files ({', '.join(sorted(found))})", TRUST)
     assets = [asset.filename for graph in saved.meta_graphs for asset in graph.asset_file_def]
-    if outside := [name for name in assets if Path(name).is_absolute() or ".." in Path(name).parts]:
+    outside = [name for name in assets if Path(name).is_absolute() or ".." in Path(name).parts]
+    outside += [name for graph in saved.meta_graphs for name in _vocabularies(graph)]
+    if outside:
         raise EngineError(f"{path.name} draws data from {outside[0]!r}, outside its folder", "get the file from its author again")
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
-    """Every node of a graph and of its functions."""
-    yield from graph.graph_def.node
+def _scopes(graph: Any) -> Iterator[Sequence[Any]]:
+    """The nodes of a graph, and those of each of its functions."""
+    yield graph.graph_def.node
     for function in graph.graph_def.library.function:
-        yield from function.node_def
+        yield function.node_def
 
 
 def _used(graph: Any) -> Iterator[Any]:
-    """Every node of the functions that its objects have, and of those that they call."""
-    functions = {function.signature.name: function for function in graph.graph_def.library.function}
-    waiting, seen = list(graph.object_graph_def.concrete_functions), set()
+    """Every node that loading or serving may run: of the functions that its objects have, and behind its signatures and initial operators."""
+    named = [name for key in INITIAL if key in graph.collection_def for name in graph.collection_def[key].node_list.value]
+    served = [output.name for signature in graph.signature_def.values() for output in signature.outputs.values()]
+    return _reached(graph, [*named, *served], graph.object_graph_def.concrete_functions)
+
+
+def _reached(graph: Any, operators: Iterable[str], functions: Iterable[str]) -> Iterator[Any]:
+    """Every node that operators of the graph need, every node of the functions, and those of the functions that they call."""
+    nodes = {node.name: node for node in graph.graph_def.node}
+    library = {function.signature.name: function.node_def for function in graph.graph_def.library.function}
+    waiting, seen = [(nodes, name) for name in map(_operator, operators)] + [(library, name) for name in functions], set()
     while waiting:
-        name = waiting.pop()
-        if name in seen or name not in functions:
+        place, name = waiting.pop()
+        if name not in place or (place is nodes, name) in seen:
             continue
-        seen.add(name)
-        for node in functions[name].node_def:
+        seen.add((place is nodes, name))
+        for node in [nodes[name]] if place is nodes else library[name]:
             yield node
-            waiting += [function.name for value in node.attr.values() for function in (value.func, *value.list.func)]
+            waiting += [(library, function.name) for value in node.attr.values() for function in (value.func, *value.list.func)]
+            waiting += [(library, node.op)]  # TensorFlow 1 calls a function by an operator of its name
+            waiting += [(nodes, name) for name in map(_operator, node.input)] if place is nodes else []
+
+
+def _operator(tensor: str) -> str:
+    """The operator of a tensor or of a control input: `x:0` and `^x` -> `x`."""
+    return tensor.removeprefix("^").split(":")[0]
+
+
+def _vocabularies(graph: Any) -> Iterator[str]:
+    """The text files that tables are filled from by a name in the graph, which are no assets of the file."""
+    assets = {_operator(asset.tensor_info.name) for asset in graph.asset_file_def}
+    for scope in _scopes(graph):
+        constants = {node.name: node for node in scope if node.op == "Const"}
+        for node in scope:
+            name = _operator(node.input[1]) if node.op.startswith("InitializeTableFromTextFile") else ""
+            if name in constants and not (scope is graph.graph_def.node and name in assets):
+                yield b"".join(constants[name].attr["value"].tensor.string_val).decode(errors="replace")

@@ -45,6 +45,8 @@ def accuracy(outputs: Array, labels: Array) -> Array:
         EngineError: These outputs cannot be compared with these labels.
     """
     scores, wanted = outputs.reshape(len(outputs), -1), labels.reshape(len(labels), -1)
+    if max(scores.shape[1], wanted.shape[1]) > 1 and scores.dtype.kind in "OUS":  # several words have no largest
+        raise _incomparable(outputs, labels)
     if wanted.shape[1] > 1:
         if wanted.shape != scores.shape:
             raise _incomparable(outputs, labels)

@@ -9,6 +9,7 @@ from harness import plugins
 from harness.engines.base import Load
 from harness.errors import EngineError
 from harness.formats.inputs import positions
+from harness.formats.savedmodel import natural
 from tests.models import models, workloads
 
 pytestmark = pytest.mark.slow
@@ -56,6 +57,8 @@ def test_exported_it_answers_the_same(name, format_):
         ("listens", "TextLineDataset"),
         ("prints", "PrintV2"),
         ("saves", "SaveV2"),
+        ("first_saves", "SaveV2"),
+        ("first_reads", "secret.txt"),
         ("none", "serves no signature"),
         ("cut", "cannot be read"),
         ("pictures", "no SavedModel"),
@@ -65,6 +68,7 @@ def test_what_is_not_taken(name, words):
     """A graph that reads files or runs Python, one that serves nothing, a file cut short: each a sentence."""
     assert words in workloads()["refused"][name][0]
     assert workloads()["refused"]["trusted"] == "serving_default"
+    assert workloads()["refused"]["first_fills"] is None
 
 
 @pytest.mark.parametrize(
@@ -79,3 +83,10 @@ def test_arrays_find_their_inputs(given, found):
     else:
         with pytest.raises(EngineError, match="name each input once"):
             positions(wanted, given)
+
+
+def test_the_names_of_a_signature_have_one_order():
+    """Whatever order a process reads them in; numbers by their size."""
+    read = ["output_10", "classes", "output_2", "x1y", "output_1", "2"]
+    wanted = ["2", "classes", "output_1", "output_2", "output_10", "x1y"]
+    assert sorted(read, key=natural) == sorted(read[::-1], key=natural) == wanted

@@ -37,6 +37,8 @@ def test_accuracy(outputs, labels, right):
         (np.zeros((2, 4, 4, 3)), [0, 1]),
         (np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4))),
         (np.zeros((2, 3)), ["a", "b"]),
+        (np.array([["b", "a"], ["b", "a"]], object), [0, 1]),
+        (np.array([["b", "a"], ["b", "a"]], object), [[1, 0], [0, 1]]),
     ],
 )
 def test_accuracy_of_what_cannot_be_compared(outputs, labels):
