@@ -16,11 +16,13 @@ CODE = re.compile(r'File ".*", line \d+')
 PREAMBLE = re.compile(
     CODE.pattern
     + r"|(\w+: )*(Exception encountered when calling|Graph execution error|Detected at node|Could not trace the TF model|in user code:$|Loading input model$)"
-    r"|Check '.*' failed at|Exception from .*:$|FrontEnd API failed with \w+:$"
+    r"|Check '.*' failed at|Exception from .*:$|FrontEnd API failed with \w+:$|Model wasn't fully converted\.|Summary:$"
 )
 """Lines of Keras, TensorFlow and OpenVINO before the one that says what is wrong."""
-CAUSE = "Exception encountered: "
-"""How Keras begins the line that does, after pages of configuration."""
+CAUSE = re.compile(r"Exception encountered: |-- (?=No conversion rule)")
+"""How Keras and OpenVINO begin the line that does, after pages of others."""
+LOADING = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .+? failed:)?")
+"""How ONNX Runtime begins its line: nothing that the reader's sentence has not said."""
 
 
 @contextmanager
@@ -37,16 +39,22 @@ def reading(path: Path, what: str, hint: str) -> Iterator[None]:
     except (EngineError, MemoryError):
         raise
     except Exception as error:  # a damaged file can make a parser raise anything
-        raise EngineError(f"{path.name} cannot be read as {what}: {first_line(error)}", hint) from error
+        raise EngineError(f"{path.name} cannot be read as {what}: {first_line(error, path)}", hint) from error
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error that says what is wrong, shortened: not where in whose code, which comes before it in several libraries' errors."""
-    lines = [ESCAPES.sub("", line).strip() for line in str(error).splitlines()]
+def first_line(error: BaseException, path: Path | None = None) -> str:
+    """The first line of an error that says what is wrong, shortened: not where in whose code, which comes before it in several libraries' errors.
+
+    Args:
+        error: Of any library.
+        path: The file that was read, whose folder (of a cache, of a temporary copy) tells the user nothing.
+    """
+    said = str(error).replace(f"{path.parent}/", "") if path else str(error)
+    lines = [LOADING.sub("", ESCAPES.sub("", line).strip()) for line in said.splitlines()]
     saying = [
         line for before, line in zip(["", *lines], lines, strict=False) if line and not CODE.match(before) and not PREAMBLE.match(line)
     ]
-    causes = [line.removeprefix(CAUSE) for line in saying if line.startswith(CAUSE)]
+    causes = [CAUSE.sub("", line, count=1) for line in saying if CAUSE.match(line)]
     line = next(iter((*causes, *saying, *filter(None, lines))), "")
     if not line or isinstance(error, LookupError):  # of a key that is missing the error says the key alone
         line = f"{type(error).__name__}: {line}".removesuffix(": ")

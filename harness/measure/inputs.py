@@ -26,7 +26,7 @@ def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_si
     if len(refs) != len(inputs):
         raise EngineError(
             f"the model has {len(inputs)} inputs ({_names(inputs)}), the data {len(refs)} arrays",
-            "list one array for each input, in this order",
+            "write `inputs: {name: 'file.npz:key', ...}`, one for each",
         )
     order = positions([tensor.name for tensor in inputs], [ref.get("name") for ref in refs])
     arrays = [load_array(refs[index]["path"], refs[index]["key"]) for index in order]

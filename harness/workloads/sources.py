@@ -175,7 +175,7 @@ def _labels(column: Any, classes: Sequence[str]) -> Array:
 
 
 def call_data(source: DataSource, folder: str | None, *, trusted: bool) -> Split:
-    """What a function of the user's gives: `(inputs, labels)`, or inputs alone; inputs are an array, a list of them, or a mapping by input.
+    """What a function of the user's gives: `(inputs, labels)`, or inputs alone; inputs are an array, or a mapping of them by the model's input.
 
     Args:
         source: `package.module:function`, called without arguments.
@@ -212,4 +212,6 @@ def _checked(name: str, inputs: Any, labels: Any) -> Split:
     if not every or any(not array.ndim or not len(array) or array.dtype.kind == "O" for array in every) or len({len(a) for a in every}) > 1:
         shapes = ", ".join(f"{array.dtype} {array.shape}" for array in every)
         raise EngineError(f"{name} gave {shapes or 'nothing'}", hint)
+    if isinstance(kept, list) and len(kept) > 1:  # converters write a model's inputs in any order
+        raise EngineError(f"{name} gave {len(kept)} arrays without names", "return ({name of the input: array}, labels)")
     return Split(kept, labelled)

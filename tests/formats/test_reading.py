@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from harness.formats.reading import first_line
+from harness.errors import EngineError
+from harness.formats.reading import first_line, reading
 
 TRACED = """in user code:
 
@@ -22,6 +25,14 @@ CONFIGURED = (
 )
 CHECKED = "Check 'false' failed at src/frontends/common/src/frontend.cpp:47:\nLoading input model\nInput tensor isn't found"
 
+UNCONVERTED = """FrontEnd API failed with OpConversionFailure:
+Model wasn't fully converted. Failed operations detailed log:
+-- Loop with a message:
+no such body
+Summary:
+-- No conversion rule found for operations: StringSplit-20
+"""
+
 
 @pytest.mark.parametrize(
     ("error", "line"),
@@ -31,6 +42,8 @@ CHECKED = "Check 'false' failed at src/frontends/common/src/frontend.cpp:47:\nLo
         (TypeError(CONFIGURED), "no function 'eval'"),
         (RuntimeError(CHECKED), "Input tensor isn't found"),
         (RuntimeError("FrontEnd API failed with OpConversionFailure:\nno such operator"), "no such operator"),
+        (RuntimeError(UNCONVERTED), "No conversion rule found for operations: StringSplit-20"),
+        (RuntimeError("[ONNXRuntimeError] : 10 : INVALID_GRAPH : Load model from /c/a.onnx failed:Invalid Op"), "Invalid Op"),
         (RuntimeError("in user code:"), "in user code:"),
         (KeyError("inbound_nodes"), "KeyError: 'inbound_nodes'"),
         (ValueError(), "ValueError"),
@@ -46,3 +59,12 @@ def test_of_a_long_line_both_ends_are_kept():
     """What stands at the end of a signature of C++ is the reason."""
     line = first_line(RuntimeError("failed: " + "x" * 1000 + " opset 9999 is not known"))
     assert line.startswith("failed: ") and line.endswith("opset 9999 is not known") and len(line) <= 300
+
+
+def test_the_folder_of_the_file_is_left_out():
+    """A cache's: the sentence names the file, and the case is told beside it."""
+    with (
+        pytest.raises(EngineError, match=r"^m.onnx cannot be read as a model: m.onnx: no such operator\n"),
+        reading(Path("/home/me/.cache/1f/m.onnx"), "a model", "export it again"),
+    ):
+        raise RuntimeError("/home/me/.cache/1f/m.onnx: no such operator")

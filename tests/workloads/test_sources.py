@@ -133,6 +133,7 @@ x = np.ones((4, 2), np.float32)
 def pair(): return x, np.arange(4)
 def alone(): return x
 def named(): return {"b": x, "a": x}, None
+def nameless(): return [x, x], np.arange(4)
 def uneven(): return x, np.arange(3)
 def words(): return [[object()]]
 def fails(): raise RuntimeError("no data today")
@@ -149,7 +150,13 @@ def test_a_function(tmp_path):
     assert given("pair").labels.tolist() == [0, 1, 2, 3]
     assert given("alone").labels is None
     assert list(given("named").inputs) == ["b", "a"]
-    for name, words in {"uneven": r"\(4, 2\).*\(3,\)", "words": "object", "fails": "no data today", "none": "no attribute"}.items():
+    for name, words in {
+        "uneven": r"\(4, 2\).*\(3,\)",
+        "words": "object",
+        "nameless": "2 arrays without names",
+        "fails": "no data today",
+        "none": "no attribute",
+    }.items():
         with pytest.raises(EngineError, match=words):
             given(name)
     with pytest.raises(EngineError, match="not run without trust"):
