@@ -58,8 +58,8 @@ UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "/s", "_s": "
 COUNTS = {1: "One", 3: "Three", 6: "Six"}
 A_ROW = 3
 """Panels side by side."""
-TITLE = 52
-"""Characters of a title that a panel has room for."""
+TITLE, NAME = 52, 180
+"""Characters that a panel has room for in its title, and the whole figure in a line of the legend."""
 
 
 def panels(objectives: Sequence[Objective]) -> list[tuple[Axis, Axis]]:
@@ -328,7 +328,7 @@ def _legend_text(row: Row) -> str:
     said = remarks(row) if row["status"] != "ok" or row["valid"] is False else ""
     text = f"{row['variant']} · {row['engine']} {row['device']} · batch {row['batch_size']}"
     text += "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
-    return plain(text) + (f" — {plain(said)[:70]}" if said else "")
+    return _shortened(plain(text) + (f" — {plain(said)[:70]}" if said else ""), NAME)
 
 
 def _legend_shape(rows: Sequence[Row]) -> tuple[int, int]:

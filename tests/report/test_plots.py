@@ -65,6 +65,17 @@ def test_long_names_and_small_numbers_stay_in_their_panel():
     assert len({ax._left_title.get_text() for ax in drawn.axes[:-1]}) == 6
 
 
+def test_the_longest_name_stays_in_the_figure():
+    """Its middle is left out of the legend, its end is not."""
+    name = f"prune(final_sparsity=0.9)+{'x' * 300}+int8"
+    drawn = matplotlib.figure.Figure(figsize=(plots.WIDTH_IN, 4), dpi=plots.DPI)
+    rows = plots.rows_of(frame.cases([stored([case(name)], [record(case(name))])]))
+    plots._legend(drawn.add_axes((0.05, 0.0, 0.9, 1.0)), rows, plots.Style(rows), 1)
+    (said,) = (t for t in drawn.axes[0].texts if "prune" in t.get_text())
+    assert "…" in said.get_text() and "+int8 · litert" in said.get_text()
+    assert said.get_window_extent().x1 <= drawn.bbox.x1
+
+
 def test_who_is_missing_is_told(figure):
     """By number and reason, in the caption of each panel."""
     captions = [next(t.get_text() for t in ax.texts if "Energy is" in t.get_text()) for ax in figure.axes[:-1]]
