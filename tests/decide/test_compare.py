@@ -207,6 +207,19 @@ def test_who_is_ahead_holds_idle_power_and_throughput():
     assert "not separated" in by_carbon(replace(slow, records=tuple(rates)))
 
 
+def test_at_its_dearest_a_machine_is_slow_and_at_its_cheapest_fast():
+    """By hand: the bounds of five throughputs by t(.975, 4); fewer inferences in its life carry the same capital."""
+    run = machine()
+    rates = 40_000.0 * (1 + 0.01 * (np.arange(5) - 2))
+    spread = tuple(r.model_copy(update={"throughput_per_s": float(rates[r.repetition])}) for r in run.records)
+    first = bought([replace(run, records=spread), machine("box-2")], OFFERS)[0]
+    half = 2.7764 * rates.std(ddof=1) / 5**0.5
+    assert first.low.throughput_per_s == pytest.approx(40_000.0 + half, rel=1e-5)
+    assert first.high.throughput_per_s == pytest.approx(40_000.0 - half, rel=1e-5)
+    capital = 1000.0 / (4 * 8766 * 3600 * OFFERS.duty_cycle) * 1e6
+    assert first.high.money_per_million - first.high.electricity_per_million == pytest.approx(capital / (40_000.0 - half), rel=1e-5)
+
+
 def test_no_line_is_wider_than_a_page():
     """With the mark, three machines and names of the usual length: at most 120 columns."""
     found = [machine(), machine("box-2", seed=1), machine("box-3", 2e-3, seed=2, environment={"kernel": "6.1.0-very-long-name"})]
