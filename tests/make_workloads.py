@@ -164,11 +164,14 @@ INITIAL: dict[str, Any] = {
     "first_saves": lambda tf, folder: tf.raw_ops.SaveV2(
         prefix=str(folder / "saved_first"), tensor_names=["x"], shape_and_slices=[""], tensors=[tf.constant(1.0)]
     ),
-    "first_reads": lambda tf, folder: (
-        tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(str(folder / "secret.txt"), tf.string, 0, tf.int64, -1), -1)._init_op
+    "first_reads": lambda tf, folder: tf.raw_ops.InitializeTableFromTextFileV2(
+        table_handle=tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64),
+        filename=str(folder / "secret.txt"),
+        key_index=-2,
+        value_index=-1,
     ),
     "first_fills": lambda tf, folder: (
-        tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(tf.constant([0], tf.int64), tf.constant([0], tf.int64)), -1)._init_op
+        tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(str(folder / "secret.txt"), tf.string, -2, tf.int64, -1), -1)._init_op
     ),
 }
 """What the initial operator of a SavedModel of TensorFlow 1 does."""

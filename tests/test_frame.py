@@ -37,6 +37,7 @@ CONTRACT = (
 
 CALIBRATED = CARD[0].model_copy(update={"sensor": "nvml (calibrated)", "detail": {"calibration": {"offset_u_w": 0.3, "gain": 1.5}}})
 DENSE, INT8 = case("dense"), case("int8")
+XLA = case("dense", "tensorflow").model_copy(update={"case_id": "digits-cnn/dense/tensorflow(xla=true)/cpu/b1/t1/single_stream"})
 
 
 def row(run) -> pd.Series:
@@ -72,10 +73,26 @@ def test_every_table_has_its_declared_columns(name):
     assert describe_columns(name).count("\n") == len(TABLES[name]) + 1
 
 
+@pytest.mark.parametrize(
+    ("case_id", "options"),
+    [("digits-cnn/dense/tensorflow(xla=true, inter_op=2)/cpu/b1/t1/offline", "xla=true, inter_op=2"), (DENSE.case_id, None)],
+)
+def test_the_options_of_an_engine_are_told(case_id, options):
+    """As the case's id has them: without them two rows of one engine would look the same."""
+    one = case("dense", "tensorflow").model_copy(update={"case_id": case_id})
+    found = frame.cases([stored([one], [record(one)])]).iloc[0].engine_options
+    assert found == options if options else pd.isna(found)
+
+
 def test_no_column_is_forgotten():
     """Every column of `cases` but the reasons that did not occur is filled somewhere."""
     table = pd.concat(
-        [frame.cases([digits(COUNTERS, 5, "standard")]), frame.cases([digits()]), frame.cases([on_a_card(domain=CALIBRATED)])]
+        [
+            frame.cases([digits(COUNTERS, 5, "standard")]),
+            frame.cases([digits()]),
+            frame.cases([on_a_card(domain=CALIBRATED)]),
+            frame.cases([stored([XLA], [record(XLA)])]),
+        ]
     )
     assert [name for name in table if table[name].isna().all()] == []
 

@@ -19,7 +19,7 @@ def precision_of(kernels: Sequence[Kernel]) -> str | None:
     Moving and converting numbers is left out, or a small int8 model would be called float32 for its ends.
     """
     shares: defaultdict[str, float] = defaultdict(float)
-    for kernel in _arithmetic(kernels):
+    for kernel in arithmetic(kernels):
         if kernel.precision:
             shares[kernel.precision] += kernel.share
     return max(shares, key=lambda precision: shares[precision], default=None)
@@ -39,5 +39,6 @@ def kernels_text(kernels: Sequence[Kernel]) -> str | None:
     return ", ".join(said) + (" of the multiply-accumulates" if kernels[0].basis == "macs" else "")
 
 
-def _arithmetic(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
+def arithmetic(kernels: Sequence[Kernel]) -> Sequence[Kernel]:
+    """Those that multiply by weights; all where none does."""
     return [kernel for kernel in kernels if MULTIPLIES.search(kernel.op)] or kernels

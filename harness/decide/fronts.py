@@ -11,7 +11,7 @@ import numpy as np
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
 from harness.report import rows_of
-from harness.report.text import number, plain
+from harness.report.text import engine_text, number, plain
 from harness.schema import Objective, Reference, References
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _name(row: Row) -> str:
 
 
 def _case(row: Row) -> str:
-    return f"{row['variant']} · {row['engine']} {row['device']} · batch {row['batch_size']}"
+    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
 
 
 def _boxes(rows: Sequence[Row], objectives: Sequence[Objective]) -> dict[str, Reference]:

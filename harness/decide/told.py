@@ -11,7 +11,7 @@ from harness.analysis.interval import Interval
 from harness.analysis.mission import hours
 from harness.decide.limits import Limits
 from harness.decide.select import COLUMNS, Selection
-from harness.report.text import Scale, number, plain, with_interval
+from harness.report.text import Scale, engine_text, number, plain, with_interval
 
 Row = Mapping[str, Any]
 KINDS = {
@@ -43,7 +43,7 @@ def lines(
 
 def _name(row: Row) -> str:
     tail = "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
-    return f"{row['variant']} · {row['engine']} {row['device']} · batch {row['batch_size']} · {row['threads']} threads{tail}"
+    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']} · {row['threads']} threads{tail}"
 
 
 def _asked(found: Selection) -> Iterator[str]:

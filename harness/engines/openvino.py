@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.analysis.kernels import precision_of
+from harness.analysis.kernels import arithmetic
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of
 from harness.errors import EngineError
 from harness.formats import ir
@@ -110,8 +110,9 @@ class OpenVinoSession(Session):
         return tuple(self._infer(inputs, share_inputs=True, share_outputs=True).values())
 
     def precision(self) -> str | None:
-        """That of most primitives that multiply, as OpenVINO compiled them; their times only a profile tells."""
-        return precision_of(kernels_of(_compiled_to(self._model.get_runtime_model())))
+        """That of the primitives that multiply, as OpenVINO compiled them; null where they differ: which weighs most only a profile tells."""
+        found = {kernel.precision for kernel in arithmetic(kernels_of(_compiled_to(self._model.get_runtime_model()))) if kernel.precision}
+        return found.pop() if len(found) == 1 else None
 
     def facts(self) -> dict[str, Any]:
         """The options, the threads and streams that OpenVINO says it uses."""

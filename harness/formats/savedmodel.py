@@ -30,6 +30,7 @@ CODE = re.compile(
 """How the names of operators begin with which a graph would run Python, read and write files of its own choice, or talk to others."""
 CHECKPOINT = re.compile(r"Save|Restore|MergeV2Checkpoints")
 """Those of the functions that save and restore, which every file has; not to be reached from what is loaded or served."""
+ASSETS = "saved_model_assets"
 INITIAL = ("saved_model_main_op", "legacy_init_op")
 """Where TensorFlow 1 names the operators that run on loading; TensorFlow 2 names them as the signature `__saved_model_init_op`."""
 
@@ -192,7 +193,7 @@ def _refuse_code(path: Path, saved: Any) -> None:
     found |= {node.op for node in restoring if node.op.startswith("Save")}
     if found:
         raise EngineError(f"{path.name} has operators that run code or touch files ({', '.join(sorted(found))})", TRUST)
-    assets = [asset.filename for graph in saved.meta_graphs for asset in graph.asset_file_def]
+    assets = [asset.filename for graph in saved.meta_graphs for asset in _assets(graph)]
     outside = [name for name in assets if Path(name).is_absolute() or ".." in Path(name).parts]
     outside += [name for graph in saved.meta_graphs for name in _vocabularies(graph)]
     if outside:
@@ -235,9 +236,17 @@ def _operator(tensor: str) -> str:
     return tensor.removeprefix("^").split(":")[0]
 
 
+def _assets(graph: Any) -> list[Any]:
+    """The files of its folder that a graph reads; TensorFlow 1 keeps them in a collection."""
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    packed = graph.collection_def[ASSETS].any_list.value if ASSETS in graph.collection_def else []
+    return [*graph.asset_file_def, *(meta_graph_pb2.AssetFileDef.FromString(each.value) for each in packed)]
+
+
 def _vocabularies(graph: Any) -> Iterator[str]:
     """The text files that tables are filled from by a name in the graph, which are no assets of the file."""
-    assets = {_operator(asset.tensor_info.name) for asset in graph.asset_file_def}
+    assets = {_operator(asset.tensor_info.name) for asset in _assets(graph)}
     for scope in _scopes(graph):
         constants = {node.name: node for node in scope if node.op == "Const"}
         for node in scope:

@@ -17,7 +17,7 @@ from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
 from harness.frame.results import Result, calibrated, known, mean, rails, results
 from harness.frame.uncertainty import terms
-from harness.schema import OBJECTIVES, Build, Domain, Finding, Measurement, Objective, Record, StoredRun
+from harness.schema import OBJECTIVES, Build, Case, Domain, Finding, Measurement, Objective, Record, StoredRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +123,7 @@ def _identity(result: Result) -> Row:
             field: getattr(case, field)
             for field in ("case_id", "model", "variant", "engine", "device", "batch_size", "threads", "scenario")
         },
+        "engine_options": _options(case),
         "schema_version": header.schema_version,
         "run_id": header.run_id,
         "suite_hash": header.suite.sha256,
@@ -133,6 +134,12 @@ def _identity(result: Result) -> Row:
         "unit": "inference",
         "baseline_case_id": case.baseline_case_id,
     }
+
+
+def _options(case: Case) -> str | None:
+    """The options of the engine as the case's id, which leaves defaults out, has them: `xla=true, inter_op=2`; null where it has none."""
+    begun = f"{case.model}/{case.variant}/{case.engine}("
+    return case.case_id.removeprefix(begun).partition(f")/{case.device}/")[0] if case.case_id.startswith(begun) else None
 
 
 def _device(result: Result) -> tuple[str | None, int | None]:

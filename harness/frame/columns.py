@@ -98,6 +98,7 @@ CASES = (
     ),
     Column("warnings", "str", "codes of the other findings, joined by semicolons", "none"),
     # What is useful beside the contract.
+    Column("engine_options", "str", "the engine's options that the suite sets and that are not its defaults", "none is"),
     Column("reason", "str", "why it is not ok", "it is ok"),
     _CALIBRATED,
     Column(

@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.analysis.pareto import front
 from harness.report.tables import Row, provenance, remarks, rows_of
-from harness.report.text import Scale, number, plain
+from harness.report.text import Scale, engine_text, number, plain
 from harness.schema import OBJECTIVES, Objective
 
 if TYPE_CHECKING:
@@ -326,7 +326,8 @@ def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
 def _legend_text(row: Row) -> str:
     """`dense · litert cpu · batch 32 · offline`, and what is wrong with it."""
     said = remarks(row) if row["status"] != "ok" or row["valid"] is False else ""
-    text = f"{row['variant']} · {row['engine']} {row['device']} · batch {row['batch_size']}"
+    text = f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
+    text += "" if row["threads"] == 1 else f" · {row['threads']} threads"
     text += "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
     return _shortened(plain(text) + (f" — {plain(said)[:70]}" if said else ""), NAME)
 
@@ -358,7 +359,9 @@ def alt_text(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) 
     """What the figure shows, for who cannot see it."""
     rows = rows_of(frame)
     sure = [row for row in rows if row["p_front"] is not None and row["p_front"] >= 0.95]
-    named = "; ".join(f"{row['variant']} on {row['engine']}, batch {row['batch_size']}, energy {number(row['energy_j'])} J" for row in sure)
+    named = "; ".join(
+        f"{row['variant']} on {engine_text(row)}, batch {row['batch_size']}, energy {number(row['energy_j'])} J" for row in sure
+    )
     return plain(
         f"{COUNTS.get(len(panels(objectives)), len(panels(objectives)))} scatter plots of {len(rows)} cases. {provenance(rows)}. On the front: {named or 'no case for certain'}. The table holds every figure."
     )

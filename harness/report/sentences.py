@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.report.text import number
+from harness.report.text import engine_text, number
 
 Row = Mapping[str, Any]
 
@@ -42,7 +42,7 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
     """Variant and engine, and what else tells it from the other rows."""
     varying = [column for column in ("model", "device", "batch_size", "threads", "scenario") if len({r[column] for r in rows}) > 1]
     words = {"model": "{}", "device": "{}", "batch_size": "batch {}", "threads": "{} threads", "scenario": "{}"}
-    return ", ".join([f"{row['variant']} on {row['engine']}", *(words[column].format(row[column]) for column in varying)])
+    return ", ".join([f"{row['variant']} on {engine_text(row)}", *(words[column].format(row[column]) for column in varying)])
 
 
 def _precision(row: Row, baseline: Row) -> str | None:

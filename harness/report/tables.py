@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.report.text import NONE, Scale, decimals_of, markdown, number, plain, with_interval
+from harness.report.text import NONE, Scale, decimals_of, engine_text, markdown, number, plain, with_interval
 from harness.report.units import scale, suited
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ HEADINGS = (
     "engine",
     "device",
     "batch",
+    "threads",
     "scenario",
     "quality",
     "latency p50",
@@ -87,7 +88,9 @@ def readable(
     if "interval" in without:
         cells = [{**cell, "quality": cell["quality"].split(" ")[0]} for cell in cells]
     constant = [
-        name for name in ("run", "host", "model", "device", "scenario") if len({cell[name] for cell in cells}) <= 1 or name in without
+        name
+        for name in ("run", "host", "model", "device", "threads", "scenario")
+        if len({cell[name] for cell in cells}) <= 1 or name in without
     ]
     if brief and "device" not in constant:
         cells = [{**cell, "engine": f"{cell['engine']} {cell['device']}".removesuffix(" cpu")} for cell in cells]
@@ -111,7 +114,8 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, st
     return {
         "run": row["run_id"],
         "host": row["host"] or NONE,
-        **{name: str(row[name]) for name in ("model", "variant", "engine", "device", "scenario")},
+        **{name: str(row[name]) for name in ("model", "variant", "device", "threads", "scenario")},
+        "engine": engine_text(row),
         "batch": str(row["batch_size"]),
         "quality": _quality(row).replace("[0.", "[.").replace(" 0.", " .") if brief else _quality(row),
         "latency p50": time.text(row["latency_p50_s"], row["latency_p50_low_s"], row["latency_p50_high_s"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ _LATEX_LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàá
 """What LaTeX can set in every font beside ASCII; anything else stops it, so that it is told by its code."""
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
 """What a spreadsheet takes for the beginning of a formula, full-width ones too."""
+
+
+def engine_text(row: Mapping[str, Any]) -> str:
+    """The engine of a row of the table of cases with the options that tell it from itself: `tensorflow(xla=true)`."""
+    options = row.get("engine_options")
+    return f"{row['engine']}({options})" if options else str(row["engine"])
 
 
 def plain(text: str) -> str:

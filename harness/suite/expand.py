@@ -303,18 +303,19 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
             queue.extend(
                 ([*hops, Hop(steps[done], out)], done + 1) for source, out in variants[steps[done].recipe].conversions if source == have
             )
-    return _no_route(_native(model.format), steps, engine, variants, {have for have, _ in seen}, max(done for _, done in seen))
+    furthest = max(done for _, done in seen)
+    return _no_route(_native(model.format), steps, engine, variants, {have for have, done in seen if done == furthest}, furthest)
 
 
 def _no_route(
     start: str, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec], reached: Collection[str], done: int
 ) -> str:
-    opens = f"{engine.name} opens {' or '.join(engine.formats)}"
+    way = f"from {start} {'with ' + '+'.join(step.recipe for step in steps[:done]) + ' ' if done else ''}only {', '.join(sorted(reached))}"
     if done < len(steps):
         recipe = steps[done].recipe
         takes = sorted({source for source, _ in variants[recipe].conversions})
-        return f"{recipe} takes {' or '.join(takes)}; from {start} only {', '.join(sorted(reached))} can be had here"
-    return f"{opens}; from {start} {'with ' + '+'.join(s.recipe for s in steps) + ' ' if steps else ''}only {', '.join(sorted(reached))} can be had"
+        return f"{recipe} takes {' or '.join(takes)}; {way} can be had here"
+    return f"{engine.name} opens {' or '.join(engine.formats)}; {way} can be had"
 
 
 def _native(format_: str) -> str:

@@ -75,6 +75,15 @@ def test_a_precision_runs_or_is_refused(wanted):
     check_precision(wanted, "auto")
 
 
+def test_products_of_two_precisions_are_left_to_the_profile(monkeypatch):
+    """A count of primitives says nothing of their times: it denied int8 to a model whose profile showed it."""
+    both = [("FullyConnected", "a", "int8", 1.0), ("FullyConnected", "b", "float32", 1.0)]
+    monkeypatch.setattr("harness.engines.openvino._compiled_to", lambda model: both)
+    assert opened("small.ir").precision() is None
+    monkeypatch.setattr("harness.engines.openvino._compiled_to", lambda model: [*both[:1], ("Softmax", "c", "float32", 1.0)])
+    assert opened("small.ir").precision() == "int8"
+
+
 @pytest.mark.parametrize(
     ("name", "precision"), [("small", "float32"), ("float16", "float32"), ("int8", "int8"), ("dynamic_int8", "float32")]
 )

@@ -50,6 +50,16 @@ def test_the_model_is_a_column_only_if_there_are_several():
     assert "model" in readable(rows_of(frame.cases([stored([one, two], [record(one), record(two)])])))[0]
 
 
+def test_what_tells_two_rows_apart_is_shown():
+    """The options of an engine, and its threads where they vary."""
+    one = case("dense", "tensorflow").model_copy(update={"case_id": "digits-cnn/dense/tensorflow(xla=true)/cpu/b1/t1/single_stream"})
+    two = case("dense", "tensorflow").model_copy(update={"threads": 2})
+    headings, cells = readable(rows_of(frame.cases([stored([one, two], [record(one), record(two)])])))
+    assert [row[headings.index("engine")] for row in cells] == ["tensorflow(xla=true)", "tensorflow"]
+    assert [row[headings.index("threads")] for row in cells] == ["1", "2"]
+    assert "threads" not in readable(rows_of(frame.cases([stored([one], [record(one)])])))[0]
+
+
 def test_qualities_of_several_metrics_are_not_told_under_the_name_of_one():
     """Each cell names its own; a table of one metric has it for a heading."""
     one, two = case("dense"), case("dense", model="detector")

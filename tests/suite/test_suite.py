@@ -169,6 +169,7 @@ def test_a_pair_that_cannot_be_has_its_reason(tmp_path):
     suite = load(tmp_path, matrix("variants: [float16]").replace("litert", "tensorflow"))
     assert not suite.cases
     assert "tensorflow opens keras" in suite.impossible[0].reason
+    assert "keras" not in suite.impossible[0].reason.split("with float16 only")[1]  # which would be what it opens
 
 
 def test_auto_is_what_the_machine_has(tmp_path):
