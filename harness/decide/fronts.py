@@ -79,7 +79,8 @@ def _name(row: Row) -> str:
 
 
 def _case(row: Row) -> str:
-    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
+    threads = "" if row["threads"] == 1 else f" · {row['threads']} threads"
+    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}{threads}"
 
 
 def _boxes(rows: Sequence[Row], objectives: Sequence[Objective]) -> dict[str, Reference]:

@@ -298,13 +298,18 @@ def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequ
         getattr(ax, f"set_{name}lim")(*back(np.array([low - 0.08 * spread, high + 0.08 * spread])))
 
 
+FEW_DECADES = 10**2.5
+"""From this ratio of an axis's ends on 2 and 5 would run into the decades' numbers."""
+
+
 def _plain_ticks(ax: Axes) -> None:
-    """Numbers as people write them on a logarithmic axis, with 2 and 5 between the decades."""
+    """Numbers as people write them on a logarithmic axis, with 2 and 5 between the decades where there is room."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for axis in (ax.xaxis, ax.yaxis):
         if axis.get_scale() == "log":
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < FEW_DECADES else (1.0,)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
 

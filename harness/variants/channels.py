@@ -68,7 +68,7 @@ class ChannelPrune(Recipe):
         parameters=Parameters,
         conversions=(("keras", "keras"),),
         needs=("train", "labels"),
-        version=2,
+        version=3,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:

@@ -85,6 +85,7 @@ class Prune(Recipe):
         parameters=Parameters,
         conversions=(("keras", "keras"),),
         needs=("train", "labels"),
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:

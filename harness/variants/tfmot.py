@@ -41,6 +41,7 @@ class PruneLowMagnitude(Recipe):
         parameters=Parameters,
         conversions=(("keras", "keras"),),
         needs=("train", "labels"),
+        version=2,
         venv=VENV,
     )
 
@@ -86,6 +87,7 @@ class ClusterWeights(Recipe):
         parameters=ClusterParameters,
         conversions=(("keras", "keras"),),
         needs=("train", "labels"),
+        version=2,
         venv=VENV,
     )
 
@@ -130,6 +132,7 @@ class QuantizationAware(Recipe):
         conversions=(("keras", "tflite"),),
         precision="int8",
         needs=("train", "labels"),
+        version=2,
         venv=VENV,
     )
 

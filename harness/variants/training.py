@@ -6,11 +6,23 @@ from collections.abc import Sequence
 from math import ceil, isfinite
 from typing import Any
 
+import numpy as np
+
 from harness.errors import EngineError
 from harness.formats.keras import import_keras
 from harness.formats.reading import first_line
 from harness.schema import Training
 from harness.variants.base import TrainData
+
+LOGITS = {
+    "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
+    "categorical_crossentropy": "CategoricalCrossentropy",
+    "binary_crossentropy": "BinaryCrossentropy",
+}
+"""The losses that take logits too, and their classes."""
+ASKED = 64
+ROUNDING = 0.01
+"""How far quantization may carry a probability over its ends."""
 
 
 def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: Sequence[Any] = (), keras: Any = None) -> dict[str, Any]:
@@ -35,7 +47,8 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
     keras = keras or import_keras()
     seed_everything(seed, keras)
     try:
-        _compile(keras, model, training)
+        logits = gives_logits(model, training.loss, data)
+        _compile(keras, model, training, logits=logits)
         history = model.fit(
             *_arrays(data),
             batch_size=training.batch_size,
@@ -52,7 +65,7 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
         raise EngineError("training diverged: the loss is not finite", "lower `training.learning_rate`")
     model.optimizer, model.compiled = None, False  # what only training needs would make the saved model three times as large
     reached = {name.replace("val_", "validation_"): round(values[-1], 6) for name, values in history.items()}
-    return {"epochs": training.epochs, "steps": steps_of(training, data), **reached}
+    return {"epochs": training.epochs, "steps": steps_of(training, data), **({"from_logits": True} if logits else {}), **reached}
 
 
 def fine_tuning(training: Training, epochs: int | None) -> Training:
@@ -73,11 +86,28 @@ def seed_everything(seed: int, keras: Any = None) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _compile(keras: Any, model: Any, training: Training) -> None:
+def gives_logits(model: Any, loss: str, data: TrainData) -> bool:
+    """Whether a model that is trained by a cross-entropy answers some training samples with what is no probability: then its loss is that of logits.
+
+    Args:
+        model: A Keras model, wrapped or not, with one output; of several none is said to give logits.
+        loss: As the suite names it.
+        data: With inputs.
+    """
+    if loss not in LOGITS:
+        return False
+    answers = model.predict([array[:ASKED] for array in data.inputs] if len(data.inputs) > 1 else data.inputs[0][:ASKED], verbose=0)
+    return isinstance(answers, np.ndarray) and bool(((answers < -ROUNDING) | (answers > 1 + ROUNDING)).any())
+
+
+def _compile(keras: Any, model: Any, training: Training, *, logits: bool) -> None:
     optimizer = keras.optimizers.get(training.optimizer)
     if training.learning_rate is not None:
         optimizer.learning_rate = training.learning_rate
-    model.compile(optimizer=optimizer, loss=training.loss, metrics=["accuracy"] if "crossentropy" in training.loss else None)
+    loss = getattr(keras.losses, LOGITS[training.loss])(from_logits=True) if logits else training.loss
+    # Keras counts a binary answer as right from 0.5 on, which is no probability there.
+    counted = "crossentropy" in training.loss and not (logits and training.loss.startswith("binary"))
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"] if counted else None)
 
 
 def _arrays(data: TrainData) -> tuple[Any, Any]:

@@ -40,6 +40,15 @@ def test_no_number_hides_another_or_a_point(figure):
             assert not any(label.overlaps(Bbox([[x - r, y - r], [x + r, y + r]])) for label in labels)
 
 
+@pytest.mark.parametrize(("ends", "ticks"), [((10, 900), 3), ((50, 200_000), 1)])
+def test_a_logarithmic_axis_has_as_many_numbers_as_there_is_room_for(ends, ticks):
+    """2 and 5 between the decades on a short one, on a long one they would run into each other."""
+    ax = matplotlib.figure.Figure().subplots()
+    ax.set(xscale="log", xlim=ends)
+    plots._plain_ticks(ax)
+    assert len([tick for tick in ax.xaxis.get_majorticklocs() if 100 <= tick < 1000]) == ticks
+
+
 def test_no_legend_line_runs_into_another(figure):
     """Names are as long as they are: the columns make room."""
     names = [t.get_window_extent() for t in figure.axes[-1].texts]
