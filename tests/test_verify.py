@@ -23,6 +23,7 @@ from harness.environment import harness_here, identity
 from harness.report import plots
 from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Objective, Phase, Sample, Trace
 from harness.store import Store, read_references, read_run, with_answers, write_atomically
+from harness.suite import as_written
 from harness.validity import finding
 from harness.verify import Verification, verify
 from harness.verify.files import check_files
@@ -37,12 +38,17 @@ SPOILT = CELLS[1], 2
 EMPTY = Trace({}, {}), np.zeros((3, 0), dtype=np.int64), np.zeros(0)
 
 
+SOURCE = "name: digits\nmodels: [digits-cnn]\nmatrices: [{variants: [dense, int8], engines: [litert]}]\nquality: {margin: 0.02}\n"
+
+
 def header():
     """Of the run; its environment has the id that it must have."""
     found = stored(CELLS, [], tuple(DOMAINS.values())).header
     box = found.environments[0]
     box = box.model_copy(update={"environment_id": identity(box)})
-    return found.model_copy(update={"environments": (box,), "suite": found.suite.model_copy(update={"models": (model("digits-cnn"),)})})
+    models = (model("digits-cnn"),)
+    suite = found.suite.model_copy(update={"models": models, **as_written(SOURCE, models)})
+    return found.model_copy(update={"environments": (box,), "suite": suite, "suite_source": SOURCE})
 
 
 def measured(cell, repetition, watts):
@@ -131,7 +137,7 @@ def test_what_was_written_and_follows_from_its_raw_data_is_right(folder):
     assert found.wrong == []
     assert found.files == len([p for p in folder.rglob("*") if p.is_file()]) - 1
     assert set(found.again) == {
-        "energy", "throughput and latency", "quality", "conditions", "findings", "artifacts", "environments", "the report",
+        "energy", "throughput and latency", "quality", "conditions", "findings", "artifacts", "environments", "the suite", "the report",
     }  # fmt: skip
     assert found.figures == sum(found.again.values()) > 500
     assert [line.split()[0] for line in found.lines()] == ["again", "note", "note", "note", "verify:"]
@@ -398,6 +404,35 @@ def test_an_environment_that_is_not_its_id_is_named(folder):
     path.write_text(path.read_text().replace("AMD EPYC 7763", "AMD EPYC 9965"))
     reseal(folder)
     assert any("run.json, environment of box-1: its id" in s for s in verify(folder).wrong)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ('"quality_margin": 0.02', '"quality_margin": 0.2', "quality_margin of the suite is stored as 0.2, the raw data give 0.02"),
+        ('"domains": null', '"domains": ["dram"]', "domains of the suite"),
+        ("margin: 0.02", "margin: 0.2", "sha256 of the suite"),
+        ('"format": "workload"', '"format": "onnx"', "sha256 of the suite"),
+    ],
+)
+def test_a_suite_that_is_not_its_source_is_named(folder, was, now, told):
+    """A wider margin, other domains, another source, another model: of its fields, and of its hash."""
+    path = folder / "run.json"
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, now, 1))
+    reseal(folder)
+    assert any(told in s for s in verify(folder).wrong)
+
+
+def test_a_source_that_cannot_be_read_is_told(folder):
+    """An older harness had another grammar: no forgery, and no comparison."""
+    path = folder / "run.json"
+    path.write_text(path.read_text().replace("matrices: [", "matrix: ["))
+    shutil.rmtree(folder / "report")
+    reseal(folder)
+    found = verify(folder)
+    assert found.wrong == [] and any("the suite was not compared with its source" in s for s in found.told)
 
 
 @pytest.mark.parametrize("with_its_traces", [True, False])

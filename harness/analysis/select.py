@@ -52,7 +52,8 @@ def choose(costs: Floats, allowed: Bools, share: float) -> Choice:
     """Minimise share x first + (1 - share) x second cost over those that are allowed.
 
     The score is linear in the weight, so that the choice is the lower envelope of straight lines: it stands between the nearest
-    crossings on either side. Of equal scores the first case in order is taken.
+    crossings on either side. Of equal scores that with the smaller sum of costs is taken, then the first: a cost that weighs nothing
+    still decides between cases that are alike in the other.
 
     Args:
         costs: Shape (n, 2), NaN where not known; smaller is better, on scales that every case shares.
@@ -61,7 +62,7 @@ def choose(costs: Floats, allowed: Bools, share: float) -> Choice:
     """
     weighed = [weight * cost for weight, cost in ((share, costs[:, 0]), (1 - share, costs[:, 1])) if weight > 0]
     scores = np.sum(weighed, axis=0)
-    order = [int(i) for i in np.argsort(scores, kind="stable") if not np.isnan(scores[i])]
+    order = [int(i) for i in np.lexsort((np.nan_to_num(costs, nan=np.inf).sum(axis=1), scores)) if not np.isnan(scores[i])]
     good = [i for i in order if allowed[i]]
     best = good[0] if good else None
     refused = tuple(i for i in order if not allowed[i] and (best is None or scores[i] < scores[best]))

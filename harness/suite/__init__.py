@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
-from harness.schema import Catalogue, Suite
-from harness.suite.document import read
-from harness.suite.expand import expand
+from harness.schema import Catalogue, Model, Suite
+from harness.suite.document import of_text, read
+from harness.suite.expand import expand, of_file
 from harness.suite.grammar import json_schema, parse
 from harness.suite.resolve import resolve
 
-__all__ = ["json_schema", "load_suite"]
+__all__ = ["as_written", "json_schema", "load_suite"]
 
 
 def load_suite(
@@ -35,3 +36,16 @@ def load_suite(
     suite = expand(document, written, models, catalogue, devices, device)
     document.check()
     return suite
+
+
+def as_written(source: str, models: Sequence[Model]) -> dict[str, Any]:
+    """What a suite's file says of it apart from its matrices: fields of `Suite`, its hash among them.
+
+    Args:
+        source: What the file holds.
+        models: As they were resolved.
+
+    Raises:
+        SuiteError: It is no suite that this version reads.
+    """
+    return of_file(parse(of_text(Path("suite.yaml"), source)), models)

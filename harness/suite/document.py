@@ -95,7 +95,15 @@ def read(path: Path, kind: Kind = SUITE) -> Document:
     Raises:
         SuiteError: It cannot be read, is no YAML, says a key twice, or grows beyond reason.
     """
-    text = _text(path, kind.noun)
+    return of_text(path, _text(path, kind.noun), kind)
+
+
+def of_text(path: Path, text: str, kind: Kind = SUITE) -> Document:
+    """Likewise of what such a file holds.
+
+    Raises:
+        SuiteError: As `read`.
+    """
     tree = _parse(path, text, kind)
     document = Document(path, text, None, {}, kind=kind)
     document.values = _Walk(document).value(tree, (), 0)

@@ -56,19 +56,27 @@ def expand(
     cases = _with_baselines(expansion.cases.values())
     if not cases and not expansion.impossible:
         document.blame(("matrices",), f"no case is left for device {device!r}")
+    found = tuple(model for model in models if model)
     return Suite(
-        name=written.name,
-        sha256=_hash(_content(written), [_identity(model) for model in models if model]),
-        models=tuple(model for model in models if model),
+        models=found,
         cases=tuple(cases),
         builds=tuple(expansion.builds.values()),
         impossible=tuple(expansion.impossible.values()),
-        domains=None if written.domains == "auto" else tuple(written.domains),
-        quality_margin=written.quality.margin,
-        stopping=written.stopping,
-        limits=written.limits,
-        seed=written.seed,
+        **of_file(written, found),
     )
+
+
+def of_file(written: SuiteFile, models: Sequence[Model]) -> dict[str, Any]:
+    """The fields of a `Suite` that its matrices do not decide, its hash among them."""
+    return {
+        "name": written.name,
+        "sha256": _hash(_content(written), [_identity(model) for model in models]),
+        "domains": None if written.domains == "auto" else tuple(written.domains),
+        "quality_margin": written.quality.margin,
+        "stopping": written.stopping,
+        "limits": written.limits,
+        "seed": written.seed,
+    }
 
 
 class _Expansion:

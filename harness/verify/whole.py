@@ -10,10 +10,11 @@ from pathlib import Path
 from harness import plan
 from harness.artifacts import Cache
 from harness.environment import identity
-from harness.errors import StoreError
+from harness.errors import StoreError, SuiteError
 from harness.formats.fingerprint import fingerprint
 from harness.schema import SCHEMA_VERSION, Artifact, Case, Record, StoredRun
 from harness.store import files_of
+from harness.suite import as_written
 from harness.verify.found import Verification, place
 from harness.workloads.metrics import metric_named
 
@@ -37,10 +38,24 @@ def check_whole(run: StoredRun, found: Verification) -> None:
     if run.header.schema_version < SCHEMA_VERSION:
         found.told.append("the header is of an older schema: its environments were not compared with their ids")
         return
+    _suite(run, found)
     for environment in run.header.environments:
         found.compare(
             "environments", f"run.json, environment of {environment.host}", "its id", environment.environment_id, identity(environment)
         )
+
+
+def _suite(run: StoredRun, found: Verification) -> None:
+    """The suite beside the file that it was read from: a margin, a domain or a model that the file does not name is of another suite."""
+    suite = run.header.suite
+    try:
+        written = as_written(run.header.suite_source, suite.models)
+    except SuiteError as error:
+        first = error.what.split("\n")[0]
+        found.told.append(f"the suite was not compared with its source, which this harness does not read: {first}")
+        return
+    for name, now in written.items():
+        found.compare("the suite", "run.json", f"{name} of the suite", getattr(suite, name), now)
 
 
 def _strangers(run: StoredRun, record: Record) -> Iterator[str]:

@@ -23,14 +23,15 @@ def search(costs, allowed, share):
     best = None
     for i, (first, second) in enumerate(costs.tolist()):
         score = (share * first if share else 0.0) + ((1 - share) * second if share < 1 else 0.0)
-        if allowed[i] and not np.isnan(score) and (best is None or score < best[1]):
-            best = (i, score)
+        both = np.inf if np.isnan(first + second) else first + second
+        if allowed[i] and not np.isnan(score) and (best is None or (score, both) < best[1:]):
+            best = (i, score, both)
     return best
 
 
 @given(worlds, shares)
 def test_the_choice_is_what_exhaustive_search_finds(world, share):
-    """The index and its score, the first of equals; refused are exactly those that score better and are not allowed."""
+    """The index and its score, of equals that with the smaller sum, then the first; refused are exactly those that score better and are not allowed."""
     costs, allowed = world
     found, wanted = choose(costs, allowed, share), search(costs, allowed, share)
     assert found.best == (wanted[0] if wanted else None)
