@@ -74,7 +74,7 @@ def fit(reading_w: Floats, true_w: Floats) -> tuple[float, float, float, float, 
     if high_w - low_w < LEAST_SPREAD * high_w:
         raise MeterError(
             f"the levels are too close: the meter saw {low_w:.4g} to {high_w:.4g} W, which does not tell a gain from an offset",
-            "calibrate on a run that holds idle phases and a full load",
+            "calibrate on a run with a full load whose idle phases hold several readings of the meter: `--profile publish` idles for 5 s",
         )
     middle_w = float(np.mean(true_w))
     gain, middle = np.polyfit(true_w - middle_w, reading_w, 1)

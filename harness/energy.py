@@ -155,7 +155,7 @@ def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> li
     for index in sorted(range(len(stored)), key=lambda k: stored[k].phase == "steady"):  # idle goes first: steady is net of it
         was = stored[index]
         domain = trace.domains.get(was.domain)
-        if domain is None or was.domain not in trace.samples or (was.gross_j is None and _waited_for_ticks(domain, was.phase)):
+        if domain is None or was.domain not in trace.samples or (was.poll_gap_s is None and _waited_for_ticks(domain, was.phase)):
             continue
         lag = None if was.lag_s is None else Lag(was.lag_s, 0.0)
         now = _one(trace, domain, _window_of(was), progress, _mean_power(idle.get(was.domain, [])), lag)

@@ -346,7 +346,7 @@ class _Repetition:
                 inferences, window, progress.waited_s(window.start_s, window.end_s) if window else 0.0
             ),
             phases=phases,
-            measurements=tuple(measurements),
+            measurements=tuple(validity.void(trace, measurements)),
             conditions=conditions,
             latency=derived.latency(completions, window),
             quality=derived.quality(self.said.get("quality"), per_sample),

@@ -26,6 +26,7 @@ REJECTED_REASONS = 0x08 | 0x20 | 0x40 | 0x80
 HOT_DEGC, COLD_DEGC = 95.0, -20.0
 CLOCK_CHANGED = 0.05
 STEPPED_S = 0.5
+NO_NUMBER = {"kind": "absent", "gross_j": None, "net_j": None, "integrated_j": None, "idle_w": None, "edge_j": None}
 MEASURED = ("counter", "sampled", "simulated")
 
 
@@ -164,6 +165,24 @@ def examine(
     if abs(clock_step_s) > STEPPED_S:
         found.append(finding("clock_stepped", seconds=clock_step_s))
     return found
+
+
+def void(trace: Trace, measurements: Sequence[Measurement]) -> list[Measurement]:
+    """The same, without the energy of what is known not to be it: a sensor that stuck or lied, a window with gaps. The trace keeps what was read.
+
+    Args:
+        trace: What the sensors said.
+        measurements: As computed from it.
+    """
+    return [m.model_copy(update=NO_NUMBER) if _is_void(trace, m) else m for m in measurements]
+
+
+def _is_void(trace: Trace, m: Measurement) -> bool:
+    """Whether the window is examined and found invalid, or the sensor stuck throughout, so that no phase of it is a reading."""
+    domain = trace.domains.get(m.domain)
+    if domain is None or m.gross_j is None:
+        return False
+    return any(f.invalid for f in _of_domain(trace, domain, m)) if m.phase == "steady" else _stuck_while(trace, domain) is not None
 
 
 def examine_precision(

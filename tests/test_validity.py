@@ -125,6 +125,18 @@ def test_values_that_cannot_be():
     assert codes(trace(values=np.where(LOADED, 320.0, 50.0)), measured()) == {}
 
 
+def test_what_is_known_not_to_be_the_energy_is_no_number():
+    """A sensor that lied in the window has none for it, one that stuck none at all; the edges stay, so that it can be looked at again."""
+    lying = trace(values=np.where(np.abs(T_S - 3.0) < 0.06, 3.7e6, np.where(LOADED, 200.0, 50.0)))
+    stuck = trace(values=np.full_like(T_S, 46.19), temperature=np.where(LOADED, 60.0, 40.0))
+    window, idle = measured(net_j=300.0), measured("idle", 50.0)
+    for told, joules in ((trace(), [400.0, 50.0]), (lying, [None, 50.0]), (stuck, [None, None])):
+        found = validity.void(told, [window, idle])
+        assert [m.gross_j for m in found] == joules
+        assert (found[0].net_j is None, found[0].kind == "absent") == (joules[0] is None,) * 2
+        assert (found[0].start_s, found[0].end_s, found[0].inferences) == (window.start_s, window.end_s, window.inferences)
+
+
 @pytest.mark.parametrize(
     ("reasons", "expected"), [(0, {}), (1, {}), (4, {}), (8, {"throttled": True}), (0x20, {"throttled": True}), (0x84, {"throttled": True})]
 )

@@ -26,7 +26,7 @@ from harness.store import Store, read_references, read_run, with_answers, write_
 from harness.validity import finding
 from harness.verify import Verification, verify
 from harness.verify.files import check_files
-from tests.factories import COUNTERS, build_record, case, record, stored
+from tests.factories import COUNTERS, build_record, case, model, record, stored
 
 CELLS = (case("dense"), case("int8"))
 COUNTER = COUNTERS[0]
@@ -41,7 +41,8 @@ def header():
     """Of the run; its environment has the id that it must have."""
     found = stored(CELLS, [], tuple(DOMAINS.values())).header
     box = found.environments[0]
-    return found.model_copy(update={"environments": (box.model_copy(update={"environment_id": identity(box)}),)})
+    box = box.model_copy(update={"environment_id": identity(box)})
+    return found.model_copy(update={"environments": (box,), "suite": found.suite.model_copy(update={"models": (model("digits-cnn"),)})})
 
 
 def measured(cell, repetition, watts):
@@ -353,6 +354,10 @@ FORGERIES = {
     "it is of the run other": lambda one: one.update(run_id="other"),
     "its environment other is not in run.json": lambda one: one.update(environment_id="other"),
     "its artifact is not the one": lambda one: one["artifact"].update(bytes=1),
+    "quoted from the cache": lambda one: (one.update(cached=True), last(one).update(gross_j=1e-3)),
+    "its quality is accuracy, lower is better": lambda one: one["quality"].update(direction="lower"),
+    "it ran the build other": lambda one: (one["artifact"].update(build_id="other"), one["artifact"]["facts"].update(macs=1)),
+    "its quality is f1": lambda one: one["quality"].update(metric="f1"),
     "its artifact is not": lambda one: one["artifact"]["facts"].update(macs=1),
 }
 
@@ -437,6 +442,10 @@ def halve(columns):
 
 RAW = {
     ("", "gross_j"): halve,
+    ("", "times that are no numbers"): lambda columns: (
+        columns["start_s"].__setitem__(3, -np.inf),
+        columns["end_s"].__setitem__(3, np.inf),
+    ),
     ("", "cpu_load"): lambda columns: columns["value"].__setitem__(columns["domain"] == "cpu_load", 0.5),
     (".completions", "latency p50_s"): lambda columns: columns["start_ns"].__iadd__(500_000),
     (".completions", "inferences"): lambda columns: columns["queries"].__iadd__(1),

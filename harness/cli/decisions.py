@@ -35,7 +35,9 @@ def select(
     rate: Annotated[
         float | None,
         typer.Option(
-            metavar="PER_SECOND", help="inferences a second that must be kept; says the share of deadlines missed", show_default=False
+            metavar="PER_SECOND",
+            help="inferences a second that must be kept, by its lower 95 % bound; says the share of deadlines missed",
+            show_default=False,
         ),
     ] = None,
     calibrated: Calibrated = False,

@@ -72,7 +72,7 @@ def export(
     tables = frame.tables(stored)
     _known([table], tables, "table")
     _check_simulated(tables, format, columns, allowed=allow_simulated)
-    _write(stored, tables[table], tables["cases"], format, columns, units, output)
+    _write(stored, table, tables[table], tables["cases"], format, columns, units, output)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -93,8 +93,6 @@ def history(
 ) -> None:
     """Print one case over runs in the order of time: energy, latency, quality, machine, and what changed between them."""
     from harness import frame
-    from harness.report import PUBLISHED
-    from harness.report.units import suited
 
     _check_format(format, output)
     stored = _read(runs or sorted(str(path.parent) for path in results.glob("*/run.json")), results, calibrated=calibrated)
@@ -105,16 +103,7 @@ def history(
     stored = [run for run in stored if run.header.run_id not in without]
     table = frame.history(stored, chosen)
     _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
-    if format in PUBLISHED:
-        columns, units = columns or HISTORY, units or ",".join(suited(table))
-    _write(stored, table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output)
-
-
-HISTORY = (
-    "started_utc,run_id,host,status,quality,latency_p50_s,latency_change,energy_j,energy_vs_previous,energy_change,"
-    "energy_kind,energy_scope,changed"
-)
-"""What a person reads of it; the raw formats have all."""
+    _write(stored, "history", table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output)
 
 
 def _read(runs: Iterable[str], results: Path, *, calibrated: bool) -> list[StoredRun]:
@@ -179,14 +168,23 @@ def _check_simulated(tables: Mapping[str, pd.DataFrame], format: str, columns: s
 
 
 def _write(
-    stored: Sequence[StoredRun], table: pd.DataFrame, cases: pd.DataFrame, format: str, columns: str, units: str, output: Path | None
+    stored: Sequence[StoredRun],
+    name: str,
+    table: pd.DataFrame,
+    cases: pd.DataFrame,
+    format: str,
+    columns: str,
+    units: str,
+    output: Path | None,
 ) -> None:
-    """The table to the file or to stdout."""
-    from harness.report import UNITS, export, notes, rows_of
+    """The table to the file or to stdout; where people read it and no columns are asked for, those of `READ` in the units that suit them."""
+    from harness.report import PUBLISHED, UNITS, as_read, export, notes, rows_of
 
     chosen, wanted = ([name.strip() for name in said.split(",") if name.strip()] for said in (columns, units))
     _known(chosen, table.columns, "column")
     _known(wanted, UNITS, "unit")
+    if format in PUBLISHED and not chosen:
+        chosen, wanted = as_read(name, table, wanted)
     data = export(table, format, columns=chosen, units=wanted, notes=notes(stored, rows_of(cases)))
     if output is None:
         sys.stdout.flush()

@@ -82,7 +82,15 @@ def differences(runs: Sequence[StoredRun]) -> list[Difference]:
     """
     if len(runs) < 2:
         raise HarnessError("a comparison needs two runs", "harness compare RUN RUN")
-    found = [*_of_headers(runs), *_of_settings(runs), *_of_software(runs), *_of_cards(runs), *_of_cases(runs), *_temperature(runs)]
+    found = [
+        *_of_headers(runs),
+        *_of_settings(runs),
+        *_of_software(runs),
+        *_of_cards(runs),
+        *_of_packages(runs),
+        *_of_cases(runs),
+        *_temperature(runs),
+    ]
     return sorted(found, key=lambda each: not each.forbids)
 
 
@@ -232,12 +240,25 @@ def _of_cards(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     for name in sorted({name for each in found for name in each}):
         own = [each.get(name, {}) for each in found]
         same = len({c.get("name") for c in own}) == 1
-        yield from _difference(f"{name} power cap, of the default", (_capped(c) for c in own), "a cap is a setting", forbids=True)
+        shares = [_capped(c) for c in own]
+        yield from _difference(f"{name} power cap, of the default", shares, "a cap is a setting", forbids=True)
+        why = "a cap is a setting, and its default is not known" if same and None in shares else "comes with the card"
+        yield from _difference(f"{name} power limit, W", (c.get("power_limit_w") for c in own), why, forbids=same and None in shares)
         for key in ("sm_clock_max_hz", "memory_clock_max_hz"):
             why = "a clock is a setting" if same else "of another card"
             yield from _difference(f"{name} {key}", (c.get(key) for c in own), why, forbids=same)
         yield from _difference(f"{name} driver", (c.get("driver") for c in own), "a card wants its own", forbids=False)
         yield from _difference(f"{name} mig", (c.get("mig") for c in own), "a part of a card draws the whole card's power", forbids=True)
+
+
+def _of_packages(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    """Caps of the processor's own domains."""
+    found = _environments(runs)
+    own = [{d["domain"]: d.get("power_limit_w") for d in e.devices if d.get("domain") and "zone" in d} for e in found]
+    same = len({e.cpu for e in found}) == 1
+    for name in sorted({name for each in own for name in each}):
+        why = "a cap is a setting" if same else "of another processor"
+        yield from _difference(f"{name} power cap, W", (each.get(name) for each in own), why, forbids=same)
 
 
 def _capped(card: dict[str, Any]) -> str | None:

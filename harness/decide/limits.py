@@ -17,7 +17,7 @@ class Limits(NamedTuple):
         latency_p99_s: The most, by the upper bound.
         memory_bytes: The most peak memory of any launch.
         energy_j: The most per inference, by the upper absolute bound, where there is none by that of repeatability.
-        rate_per_s: Inferences a second that it must keep up with.
+        rate_per_s: Inferences a second that it must keep up with, by the lower bound of its throughput.
     """
 
     quality: float | None = None
@@ -109,8 +109,13 @@ def _most(row: Row, name: str, column: str, bounds: tuple[str, ...], wanted: flo
 
 
 def _rate(row: Row, wanted: float | None) -> Miss | None:
-    if wanted is None or (row["throughput_per_s"] or 0.0) >= wanted:
+    if wanted is None:
         return None
-    if row["throughput_per_s"] is None:
+    rate, low = row["throughput_per_s"], row["throughput_low_per_s"]
+    if rate is None:
         return Miss("its throughput is not known", float("inf"))
-    return Miss(f"it does {number(row['throughput_per_s'])} inferences/s: {number(wanted)} are asked", 1 - row["throughput_per_s"] / wanted)
+    if low is None:
+        return Miss("its throughput has no lower bound: one launch says nothing of the spread", float("inf"))
+    if low >= wanted:
+        return None
+    return Miss(f"it does {number(rate)} inferences/s, lower 95 % bound {number(low)}: {number(wanted)} are asked", 1 - low / wanted)

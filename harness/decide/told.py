@@ -69,7 +69,7 @@ def _limits(limits: Limits, direction: str | None) -> str:
         if value is not None:
             scale = Scale([value], unit)
             said.append(f"{name}{'' if unit == 'B' else ' (upper 95 % bound)'} <= {number(scale(value))} {scale.unit}")
-    return ", ".join([*said, *([f"throughput >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])
+    return ", ".join([*said, *([f"throughput (lower 95 % bound) >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])
 
 
 def _answer(found: Selection) -> Iterator[str]:

@@ -184,13 +184,21 @@ def _ran(result: Result) -> Row:
 
 
 def _latency(result: Result) -> Row:
-    row: Row = {"throughput_per_s": mean(r.throughput_per_s for r in result.ok)}
+    row = _throughput(result)
     for p in ("p50", "p90", "p99"):
         values = [getattr(r.latency, f"{p}_s") if r.latency else None for r in result.ok]
         if values and None not in values:
             interval = positive_interval(known(values), result.q)
             row |= {f"latency_{p}_s": interval.value, f"latency_{p}_low_s": interval.low, f"latency_{p}_high_s": interval.high}
     return row
+
+
+def _throughput(result: Result) -> Row:
+    rates = [r.throughput_per_s for r in result.ok]
+    if not rates or None in rates:
+        return {}
+    interval = positive_interval(known(rates), result.q)
+    return {"throughput_per_s": interval.value, "throughput_low_per_s": interval.low, "throughput_high_per_s": interval.high}
 
 
 def _energy(result: Result, uncertainties: Terms) -> Row:

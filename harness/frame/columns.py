@@ -118,6 +118,8 @@ CASES = (
     Column("latency_p90_high_s", "float", "upper 95 % bound over launches, s", _ONE),
     Column("latency_p99_low_s", "float", "lower 95 % bound over launches, s", _ONE),
     Column("latency_p99_high_s", "float", "upper 95 % bound over launches, s", _ONE),
+    Column("throughput_low_per_s", "float", "lower 95 % bound over launches", _ONE),
+    Column("throughput_high_per_s", "float", "upper 95 % bound over launches", _ONE),
     Column("energy_vs_baseline", "float", "ratio of energy_j to the baseline's", "no baseline with the same domains and kind"),
     Column("energy_vs_baseline_low", "float", "lower 95 % bound (log-Welch, with the sensor's offset)", _ONE),
     Column("energy_vs_baseline_high", "float", "upper 95 % bound (log-Welch, with the sensor's offset)", _ONE),

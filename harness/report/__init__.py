@@ -12,7 +12,7 @@ from harness.errors import StoreError
 from harness.report.export import FORMATS, PUBLISHED, export, to_csv
 from harness.report.notes import notes
 from harness.report.sentences import sentences
-from harness.report.tables import rows_of, terminal, to_markdown
+from harness.report.tables import as_read, rows_of, terminal, to_markdown
 from harness.report.units import UNITS
 from harness.schema import OBJECTIVES, Objective, StoredRun
 
@@ -22,7 +22,20 @@ if TYPE_CHECKING:
 FILES = ("table.md", "table.csv", "pareto.png", "pareto.svg", "index.html")
 """Of a report, which is drawn whole."""
 
-__all__ = ["FILES", "FORMATS", "PUBLISHED", "UNITS", "export", "notes", "rows_of", "sentences", "terminal", "texts", "write"]
+__all__ = [
+    "FILES",
+    "FORMATS",
+    "PUBLISHED",
+    "UNITS",
+    "as_read",
+    "export",
+    "notes",
+    "rows_of",
+    "sentences",
+    "terminal",
+    "texts",
+    "write",
+]
 
 
 def write(

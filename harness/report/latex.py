@@ -116,8 +116,13 @@ def _width(columns: Sequence[float]) -> float:
 
 def _least(texts: Sequence[str]) -> int:
     """How narrow a column of words may become: as wide as its longest part."""
-    longest = max((len(part) for text in texts for word in text.split() for part in _parts(word)), default=0)
+    longest = max((_breadth(part) for text in texts for word in text.split() for part in _parts(word)), default=0)
     return max(longest, min(NARROWEST, max(map(len, texts), default=0)))
+
+
+def _breadth(text: str) -> int:
+    """Characters that it takes; a capital of Computer Modern is half as wide again as a digit."""
+    return len(text) + sum(map(str.isupper, text)) // 2
 
 
 def _folded(natural: Sequence[int], least: Sequence[int], room: float) -> list[int]:

@@ -54,10 +54,12 @@ LATENCY = Axis("latency p50 per query", "latency_p50_s", "latency_p50_low_s", "l
 QUALITY = Axis("quality", "quality", "quality_low", "quality_high")
 PANELS = ((ENERGY, QUALITY), (LATENCY, QUALITY), (LATENCY, ENERGY))
 AXES = {axis.column: axis for axis in (ENERGY, LATENCY, QUALITY)}
-UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "1/s", "_s": "s"}
+UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "/s", "_s": "s"}
 COUNTS = {1: "One", 3: "Three", 6: "Six"}
 A_ROW = 3
 """Panels side by side."""
+TITLE, NAME = 52, 180
+"""Characters that a panel has room for in its title, and the whole figure in a line of the legend."""
 
 
 def panels(objectives: Sequence[Objective]) -> list[tuple[Axis, Axis]]:
@@ -170,7 +172,7 @@ def _panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis],
     shown = [row for row in rows if row[x.column] is not None and row[y.column] is not None]
     scales = [Scale((row[axis.column] for row in shown), axis.unit) if axis.unit else None for axis in axes]
     title = f"{x.name.split(' per ')[0]} and {y.name.split(' per ')[0]}" + (f": {model}" if model else "")
-    ax.set_title(plain(title), loc="left", fontsize=12, pad=34, parse_math=False)
+    ax.set_title(_shortened(plain(title), TITLE), loc="left", fontsize=12, pad=34, parse_math=False)
     ax.text(0, 1.02, _caption(rows, shown, style), transform=ax.transAxes, fontsize=8.5, color="#444444", va="bottom", parse_math=False)
     if not shown:
         ax.text(0.5, 0.5, f"no case has both {x.name} and {y.name}", transform=ax.transAxes, ha="center", color=INK)
@@ -190,6 +192,11 @@ def _panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis],
     ax.set_axisbelow(True)
     _plain_ticks(ax)
     _label(ax, [str(style.numbers[row["case_id"]]) for row in shown], points)
+
+
+def _shortened(text: str, most: int) -> str:
+    """With its middle left out where it is longer: names of one family often differ at their ends."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
 
 
 def _caption(rows: Sequence[Row], shown: Sequence[Row], style: Style) -> str:
@@ -327,7 +334,7 @@ def _legend_text(row: Row) -> str:
     text = f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
     text += "" if row["threads"] == 1 else f" · {row['threads']} threads"
     text += "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
-    return plain(text) + (f" — {plain(said)[:70]}" if said else "")
+    return _shortened(plain(text) + (f" — {plain(said)[:70]}" if said else ""), NAME)
 
 
 def _legend_shape(rows: Sequence[Row]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.report.text import NONE, Scale, decimals_of, engine_text, markdown, number, plain, with_interval
-from harness.report.units import scale
+from harness.report.units import scale, suited
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +32,24 @@ HEADINGS = (
     "remarks",
 )
 LEFT = ("run", "host", "model", "variant", "engine", "device", "scenario", "kind", "remarks")
+READ = {
+    "runs": (
+        "run_id", "case_id", "repetition", "status", "throughput_per_s", "latency_p50_s", "latency_p99_s", "quality", "energy_j", "idle_w",
+        "energy_kind", "invalid_reasons", "warnings",
+    ),
+    "domains": (
+        "run_id", "case_id", "domain", "sensor", "kind", "in_scope", "energy_j", "power_w", "idle_w", "gain", "update_period_s",
+    ),
+    "builds": (
+        "run_id", "model", "lineage", "format", "status", "cached", "seconds", "energy_j", "energy_kind", "artifact_bytes", "parameters",
+        "nonzero_parameters",
+    ),
+    "history": (
+        "started_utc", "run_id", "host", "status", "quality", "latency_p50_s", "latency_change", "energy_j", "energy_vs_previous",
+        "energy_change", "energy_kind", "energy_scope", "changed",
+    ),
+}  # fmt: skip
+"""What a person reads of each table but `cases`, for which `readable` has cells of its own; the raw formats have all columns."""
 WORDS = re.compile(r"[^\W\d_]|\d+-\d")
 """How a cell of words begins; a date and the name of a run are words too."""
 ROOM: tuple[tuple[str, ...], ...] = ((), ("interval",), ("interval", "scenario"), ("interval", "scenario", "latency p50"))
@@ -52,7 +70,7 @@ def rows_of(frame: pd.DataFrame) -> list[Row]:
 def readable(
     rows: Sequence[Row], *, brief: bool = False, without: Collection[str] = (), units: Collection[str] = ()
 ) -> tuple[list[str], list[list[str]]]:
-    """Headings with units, and cells as text, not escaped; what all cases share (run, host, model, device, scenario) has no column.
+    """Headings with units, and cells as text, not escaped; what all cases share (run, host, model, device, threads, scenario) has no column.
 
     Args:
         rows: Of the table `cases`.
@@ -143,6 +161,24 @@ def to_markdown(frame: pd.DataFrame) -> str:
     """A Markdown table, followed by what the figures are."""
     headings, cells = readable(rows_of(frame))
     return f"{tabulated(headings, cells, markdown, 'pipe')}\n\n{markdown(caption(rows_of(frame)))}\n"
+
+
+def as_read(name: str, table: pd.DataFrame, units: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """The columns of a public table that a person reads, and their units; without words that no row has, and without the run where there is one.
+
+    Args:
+        name: Of the table.
+        table: The table.
+        units: As asked for; none: those that suit the figures.
+
+    Returns:
+        No columns for `cases`, of which `readable` makes cells of its own.
+    """
+    if name not in READ:
+        return [], list(units)
+    without = {"run_id"} if name != "history" and table["run_id"].nunique() <= 1 else set()
+    without |= {column for column in READ[name] if table[column].dtype == "string" and table[column].isna().all()}
+    return [column for column in READ[name] if column not in without], list(units) or suited(table)
 
 
 def as_it_is(frame: pd.DataFrame, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:

@@ -100,6 +100,8 @@ def with_interval(value: float | None, low: float | None = None, high: float | N
     if abs(high + low - 2 * value) / 2 > 0.2 * half:
         return f"{number(value, 3)} [{number(low, 2)} {number(high, 2)}]"
     decimals = min(decimals_of(half, 2), 99 if most is None else most)
+    if half >= 100:  # digits before the point that the interval does not support
+        value, half = (round(each, 1 - math.floor(math.log10(half))) for each in (value, half))
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 

@@ -64,9 +64,9 @@ def scale(values: Iterable[float | None], unit: str, units: Collection[str] = ()
 
 
 def suited(table: pd.DataFrame) -> list[str]:
-    """The units of energy and time whose prefix suits the figures of a table."""
-    known = {"J": "energy_j", "s": "latency_p50_s"}
-    found = [scale(table[column].dropna(), unit).unit.replace("µ", "u") for unit, column in known.items() if column in table]
+    """The units of energy, time and size whose prefix suits the figures of a table."""
+    known = (("J", "energy_j"), ("s", "latency_p50_s"), ("B", "artifact_bytes"))
+    found = [scale(table[column].dropna(), unit).unit.replace("µ", "u") for unit, column in known if column in table]
     return [unit for unit in found if unit in UNITS]
 
 

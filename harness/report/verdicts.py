@@ -42,7 +42,8 @@ def junit(verdicts: Sequence[Verdict], caveats: Sequence[str], name: str) -> str
     for verdict in verdicts:
         test = ElementTree.SubElement(suite, "testcase", classname=verdict.metric, name=plain(verdict.case_id))
         if verdict.outcome != "pass":
-            ElementTree.SubElement(test, "failure" if verdict.outcome == "fail" else "skipped", message=plain(verdict.sentence))
+            told = ElementTree.SubElement(test, "failure" if verdict.outcome == "fail" else "skipped", message=plain(verdict.sentence))
+            told.text = plain(verdict.sentence)  # some servers show the message, others the text
     if caveats:
         ElementTree.SubElement(suite, "system-out").text = plain("; ".join(caveats))
     ElementTree.indent(suite)

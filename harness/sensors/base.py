@@ -8,6 +8,9 @@ from typing import Any, ClassVar
 
 from harness.schema import Domain, SensorSpec
 
+PATIENCE_S = 0.05
+"""A read may fail for a moment; what fails for longer does not work."""
+
 
 class Sensor(ABC):
     """One file, one class, one light spec. The library is imported in `open`, never at the top. Nothing ever changes a clock, a limit or a mode of a device."""

@@ -12,7 +12,7 @@ import numpy as np
 from harness import plugins
 from harness.errors import HarnessError, SensorError
 from harness.schema import Catalogue, Domain
-from harness.sensors.base import Sensor
+from harness.sensors.base import PATIENCE_S, Sensor
 from harness.sensors.sampler import Sampler
 
 Opened = list[tuple[Sensor, list[Domain]]]
@@ -159,6 +159,8 @@ class _Watched:
     cost_s: list[float] = field(default_factory=list)
     ticks_s: list[float] = field(default_factory=list)
     error: str | None = None
+    """Of the latest read."""
+    failing_since_s: float | None = None
     due_s: float = 0.0
 
     def poll(self) -> None:
@@ -166,12 +168,13 @@ class _Watched:
         start = time.monotonic()
         try:
             value = self.sensor.read(self.domain.name)
-        except SensorError as error:
-            self.error = error.what
+        except Exception as error:
+            self.error = (
+                error.what if isinstance(error, SensorError) else f"it failed with {type(error).__name__}: {error}"
+            )  # somebody else's sensor
+            self.failing_since_s = self.failing_since_s or start
             return
-        except Exception as error:  # somebody else's sensor
-            self.error = f"it failed with {type(error).__name__}: {error}"
-            return
+        self.error = self.failing_since_s = None
         end = time.monotonic()
         middle = (start + end) / 2
         if self.value and value != self.value[-1]:
@@ -182,9 +185,14 @@ class _Watched:
         self.due_s = end + (GAUGE_S if self.domain.counter else 0.0)
 
     @property
+    def failed(self) -> bool:
+        """Whether it has failed for so long that it does not work."""
+        return self.failing_since_s is not None and time.monotonic() - self.failing_since_s > PATIENCE_S
+
+    @property
     def settled(self) -> bool:
         """Whether there is no more to learn of its ticks."""
-        return self.error is not None or self.domain.counter is not None or len(self.ticks_s) > TICK_GAPS
+        return self.failed or self.domain.counter is not None or len(self.ticks_s) > TICK_GAPS
 
     def seen(self, gauge: _Watched | None) -> dict[str, Any]:
         """What the probe tells of it."""
@@ -209,7 +217,7 @@ def _watch(watched: Sequence[_Watched], seconds: float) -> None:
     pairs = any(each.domain.counter for each in watched)
     while watched and (now := time.monotonic()) - began < seconds:
         for each in watched:
-            if each.due_s <= now and each.error is None:
+            if each.due_s <= now and not each.failed:
                 each.poll()
         if not pairs and all(each.settled for each in watched):
             return

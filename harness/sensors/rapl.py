@@ -7,18 +7,19 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.errors import SensorError
 from harness.schema import Domain, Kind, SensorSpec
-from harness.sensors.base import Sensor
+from harness.sensors.base import PATIENCE_S, Sensor
 
 ROOT = "/sys/class/powercap"
 ROOT_VARIABLE = "HARNESS_POWERCAP"
 GAIN = 0.05
+TRY_AGAIN_S = 0.0005
 MIRROR_VALUES = 5
 MIRROR_GAP_S = 0.005
 MIRROR_LONGEST_S = 1.0
@@ -48,9 +49,32 @@ class Zone:
         """The directory of the zone around it; that of a control type for an outermost zone."""
         return self.id.rpartition(":")[0]
 
+    @property
+    def family(self) -> str:
+        """`package` of `package-1`."""
+        return "package" if self.name.startswith("package") else self.name
+
     def read_uj(self) -> int:
-        """The counter, uJ."""
+        """The counter, uJ.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It shows no number.
+        """
         return int((self.path / "energy_uj").read_bytes())
+
+    def failure(self) -> OSError | ValueError | None:
+        """Why it cannot be read; null where it can. A file that somebody writes anew shows nothing for a moment."""
+        until_s = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                self.read_uj()
+            except (OSError, ValueError) as error:
+                if isinstance(error, PermissionError) or time.monotonic() > until_s:
+                    return error
+            else:
+                return None
+            time.sleep(TRY_AGAIN_S)
 
 
 class Rapl(Sensor):
@@ -80,8 +104,10 @@ class Rapl(Sensor):
             raise _read_error(zone, error) from None
 
     def describe(self) -> Sequence[dict[str, Any]]:
-        """The zones that are read, and those left out with their reason."""
-        used = [{"domain": name, "zone": zone.id, "name": zone.name} for name, zone in self._by_domain.items()]
+        """The zones that are read, each with the power that it is capped at, and those left out with their reason."""
+        used = [
+            {"domain": name, "zone": zone.id, "name": zone.name, "power_limit_w": _limit_w(zone)} for name, zone in self._by_domain.items()
+        ]
         return [*used, *({"domain": zone_id, "left_out": why} for zone_id, why in self.dropped.items())]
 
     def _zones(self) -> list[Zone]:
@@ -99,20 +125,14 @@ class Rapl(Sensor):
             )
         return list(found.values())
 
-    def _readable(self, zones: Iterable[Zone]) -> list[Zone]:
-        """Those that can be read now."""
-        good, errors = [], []
-        for zone in zones:
-            try:
-                zone.read_uj()
-            except (OSError, ValueError) as error:
-                errors.append(_read_error(zone, error))
-                self.dropped[zone.id] = str(errors[-1])
-            else:
-                good.append(zone)
-        if not good:
-            raise errors[0]
-        return good
+    def _readable(self, zones: Sequence[Zone]) -> list[Zone]:
+        """Those that can be read now, and their like: of two packages the one that can be read would be told as the whole."""
+        errors = {zone.id: _read_error(zone, error) for zone in zones if (error := zone.failure())}
+        readable = {zone.family for zone in zones if zone.id not in errors}
+        if not readable:
+            raise next(iter(errors.values()))
+        self.dropped.update({zone.id: str(errors[zone.id]) for zone in zones if zone.family not in readable})
+        return [zone for zone in zones if zone.family in readable]
 
     def _without_copies(self, zones: Sequence[Zone]) -> list[Zone]:
         """Each counter once: the second road to a package (MMIO) and the mirrors of multi-die parts are left out, with all inside them."""
@@ -149,8 +169,14 @@ class Rapl(Sensor):
         )
 
 
+def _limit_w(zone: Zone) -> float | None:
+    """What the zone may draw in the long term, as `powercap-set` sets it; null where it cannot be capped."""
+    limit_uw = _text(zone.path / "constraint_0_power_limit_uw")
+    return int(limit_uw) / 1e6 if limit_uw and limit_uw.isdigit() and int(limit_uw) else None
+
+
 def _is_package(zone: Zone) -> bool:
-    return zone.name.startswith("package")
+    return zone.family == "package"
 
 
 def _domain_names(zones: Sequence[Zone]) -> dict[str, str]:
@@ -159,7 +185,7 @@ def _domain_names(zones: Sequence[Zone]) -> dict[str, str]:
     suffix = {zone.id: f":{index}" if len(packages) > 1 else "" for index, zone in enumerate(packages)}
     names: dict[str, str] = {}
     for zone in zones:
-        base = "package" if _is_package(zone) else zone.name
+        base = zone.family
         name = base + suffix.get(zone.id, suffix.get(zone.parent_id, ""))
         names[zone.id] = name if name not in names.values() else f"{base}@{zone.id}"
     return names

@@ -16,15 +16,15 @@ import numpy as np
 from harness.analysis.counter import CLEAN_GAP_S
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
-from harness.sensors.base import Sensor
+from harness.sensors.base import PATIENCE_S, Sensor
 
 FAST_POLL_S = 0.0004
 OVERDUE_S = 0.1
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
 KEEP_PERIOD_S = 1.0
-TRIES = 3
-"""One read that fails does not take a counter out of an edge."""
+LATEST = 3
+"""One read that is slow does not take a counter out of an edge."""
 BATCH_S = 0.01
 """What is due so soon is read at once: waking up costs more than reading."""
 
@@ -38,6 +38,8 @@ class Stream:
         self.period_s = sensor.period_s if domain.kind else max(sensor.period_s, CONDITION_PERIOD_S)
         self.due_s = 0.0
         self.failure: str | None = None
+        self.still = False
+        """Whether an edge waited for it in vain, and it has not moved since."""
         self._start, self._end, self._value = array("d"), array("d"), array("d")
         self._last = (float("nan"), float("nan"))
         self._kept = 0
@@ -57,6 +59,7 @@ class Stream:
         self._end.append(time.monotonic())
         self._value.append(value)
         if np.isfinite(value):
+            self.still = self.still and value == self._last[1]
             self._last = ((start + self._end[-1]) / 2, value)
         self.due_s = start + self.period_s
         return value
@@ -67,13 +70,20 @@ class Stream:
 
     @property
     def ticks_cleanly(self) -> bool:
-        """Whether it is a counter, and its latest reads were not all too slow to bracket a tick: it would keep the others from theirs."""
-        latest = zip(self._start[-TRIES:], self._end[-TRIES:], strict=True)
-        return self.domain.quantity == "energy" and min((end - start for start, end in latest), default=0.0) <= CLEAN_GAP_S
+        """Whether it is a counter that moves, and its latest reads were not all too slow to bracket a tick: it would keep the others from theirs."""
+        if self.domain.quantity != "energy" or self.still:
+            return False
+        latest = zip(self._start[-LATEST:], self._end[-LATEST:], strict=True)
+        return min((end - start for start, end in latest), default=0.0) <= CLEAN_GAP_S
 
     def answers(self) -> bool:
-        """Whether a read succeeds now, or after another try."""
-        return any(np.isfinite(self.read()) for _ in range(TRIES))
+        """Whether a read succeeds now, or after a few more tries."""
+        until_s = time.monotonic() + PATIENCE_S
+        while not np.isfinite(self.read()):
+            if time.monotonic() > until_s:
+                return False
+            time.sleep(FAST_POLL_S)
+        return True
 
     def sample(self) -> Sample:
         """Everything so far, as arrays."""
@@ -158,6 +168,8 @@ class Sampler:
     def give_up(self) -> None:
         """Stop polling quickly for a counter that does not tick."""
         with self._lock:
+            for stream in self._pending:
+                stream.still = True
             self._pending = {}
 
     def _loop(self) -> None:

@@ -34,6 +34,8 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
     table = _read_table(Path(run.folder) / record.trace, "domain")
     names = np.asarray(table["domain"].to_pylist())
     columns = {name: _numbers(Path(record.trace), table, name) for name in ("start_s", "end_s", "value")}
+    if not all(np.isfinite(columns[name]).all() for name in ("start_s", "end_s")):  # a value may be missing, its time never
+        raise StoreError(f"{record.trace} cannot be read: it holds times that are no numbers", "was the run copied whole?")
     domains = {d.name: d for d in run.header.domains}
     return Trace(
         domains=domains, samples={name: Sample(*(columns[c][names == name] for c in ("start_s", "end_s", "value"))) for name in domains}

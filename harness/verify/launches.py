@@ -86,11 +86,13 @@ def _record(run: StoredRun, record: Record, case: Case | None, found: Verificati
     _every_window(trace, record, where, found)
     measurements = tuple(_measured(trace, record.measurements, progress, where, found, simulated=_simulated(case)))
     _window(run, record, measurements, where, found)
-    now = record.model_copy(update={"measurements": measurements, **_performance(record, completions, progress, found)})
+    now = record.model_copy(
+        update={"measurements": tuple(validity.void(trace, measurements)), **_performance(record, completions, progress, found)}
+    )
     _quality(record, per_sample, found)
     if record.trace:
         conditions = _conditions(record, trace, found)
-        _findings(run, now, case, trace, conditions, found)
+        _findings(run, now, case, trace, measurements, conditions, found)
     return now
 
 
@@ -133,8 +135,9 @@ def _measured(
         # A meter has an uncertainty of its edges that no trace rule gives.
         own = {"edge_j": was.edge_j} if was.sensor == "meter" and now.edge_j is None else {}
         made = now.model_copy(update=own | ({"kind": "simulated"} if simulated else {}))
+        [told] = validity.void(trace, [made])
         for name in Measurement.model_fields:
-            found.compare("energy", f"{where}, {was.domain} {was.phase}", name, getattr(was, name), getattr(made, name))
+            found.compare("energy", f"{where}, {was.domain} {was.phase}", name, getattr(was, name), getattr(told, name))
         yield made
 
 
@@ -187,7 +190,13 @@ def _conditions(record: Record, trace: Trace, found: Verification) -> Mapping[st
 
 
 def _findings(
-    run: StoredRun, now: Record, case: Case | None, trace: Trace, conditions: Mapping[str, float | None], found: Verification
+    run: StoredRun,
+    now: Record,
+    case: Case | None,
+    trace: Trace,
+    measurements: Sequence[Measurement],
+    conditions: Mapping[str, float | None],
+    found: Verification,
 ) -> None:
     """What may be wrong with the energy, and whether the precision that was asked for ran."""
     of, where = "findings", place(now)
@@ -197,7 +206,7 @@ def _findings(
         return
     failing = Trace(trace.domains, trace.samples, _failures(trace.domains, now.warnings))
     scope = {m.domain for m in case_energy(now.measurements, case.device, run.header.suite.domains).parts}
-    given = validity.examine(failing, now.measurements, conditions, scope)
+    given = validity.examine(failing, measurements, conditions, scope)
     facts = now.engine_facts
     given += validity.examine_precision(
         plugins.catalogue().promised(case),

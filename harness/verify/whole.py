@@ -12,8 +12,10 @@ from harness.artifacts import Cache
 from harness.environment import identity
 from harness.errors import StoreError
 from harness.formats.fingerprint import fingerprint
-from harness.schema import SCHEMA_VERSION, Artifact, Record, StoredRun
+from harness.schema import SCHEMA_VERSION, Artifact, Case, Record, StoredRun
+from harness.store import files_of
 from harness.verify.found import Verification, place
+from harness.workloads.metrics import metric_named
 
 ELSEWHERE = {"path"}
 """Of an artifact: where it lies says nothing of what it is."""
@@ -46,10 +48,27 @@ def _strangers(run: StoredRun, record: Record) -> Iterator[str]:
     header, where = run.header, place(record)
     if record.run_id != header.run_id:
         yield f"{where}: it is of the run {record.run_id}"
-    if record.case_id and record.case_id not in {case.case_id for case in header.suite.cases}:
+    case = next((case for case in header.suite.cases if case.case_id == record.case_id), None)
+    if record.case_id and case is None:
         yield f"{where}: the suite has no such case"
+    elif case:
+        yield from _otherwise(run, record, case)
+    if record.cached and (case or files_of(Path(run.folder), record)):
+        yield f"{where}: it is said to be quoted from the cache, and was measured here"
     if record.environment_id not in {each.environment_id for each in header.environments} and not record.cached:
         yield f"{where}: its environment {record.environment_id} is not in run.json"
+
+
+def _otherwise(run: StoredRun, record: Record, case: Case) -> Iterator[str]:
+    """What a record says of its build and its metric, and its suite does not."""
+    for build_id in {record.build_id, record.artifact.build_id if record.artifact else case.build_id} - {case.build_id}:
+        yield f"{place(record)}: it ran the build {build_id}, the suite says {case.build_id}"
+    model = next((model for model in run.header.suite.models if model.name == case.model), None)
+    if model and model.metric and record.quality:
+        direction = metric_named(model.metric, model.metric_direction, None).direction
+        if (record.quality.metric, record.quality.direction) != (model.metric, direction):
+            told = f"{record.quality.metric}, {record.quality.direction} is better"
+            yield f"{place(record)}: its quality is {told}; the suite says {model.metric}, {direction} is better"
 
 
 def _overlaps(run: StoredRun) -> Iterator[str]:

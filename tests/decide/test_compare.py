@@ -130,10 +130,24 @@ def test_a_suite_forbids_and_caps_are_read_as_a_share():
     assert not any(each.forbids for each in differences([base, machine("box-2", environment={"devices": (small,)})]))
     capped = differences([base, machine("box-2", environment={"devices": ({**card, "power_limit_w": 350.0},)})])
     assert any("cap" in each.what and each.forbids for each in capped)
+    unknown = {**card, "power_limit_default_w": None}
+    runs = [machine(name, environment={"devices": ({**unknown, "power_limit_w": w},)}) for name, w in (("box-1", 300.0), ("box-2", 200.0))]
+    assert [each.what for each in differences(runs) if each.forbids] == ["gpu:0 power limit, W"]
     other = machine("box-2")
     suite = other.header.suite.model_copy(update={"sha256": "6" * 64})
     other = replace(other, header=other.header.model_copy(update={"suite": suite}))
     assert "suite" in [each.what for each in differences([base, other]) if each.forbids]
+
+
+def test_the_cap_of_a_package_is_a_setting_of_one_processor_and_a_fact_of_two():
+    """The same processor capped lower is not compared; another has its own."""
+    packages = [
+        {"devices": ({"domain": "package", "zone": "intel-rapl:0", "name": "package-0", "power_limit_w": w},)} for w in (280.0, 100.0)
+    ]
+    base, capped = (machine(name, environment=box) for name, box in zip(("box-1", "box-2"), packages, strict=True))
+    assert [each.what for each in differences([base, capped]) if each.forbids] == ["package power cap, W"]
+    other = machine("box-2", environment={**packages[1], "cpu": "another"})
+    assert [(each.what, each.forbids) for each in differences([base, other]) if "cap" in each.what] == [("package power cap, W", False)]
 
 
 def test_the_buyers_table_break_even_and_the_input_that_turns_the_ranking():
@@ -191,6 +205,19 @@ def test_who_is_ahead_holds_idle_power_and_throughput():
     slow = machine("box-2", seed=1)
     rates = [r.model_copy(update={"throughput_per_s": 30_000.0 * (1 + 0.3 * (k % 5 - 2))}) for k, r in enumerate(slow.records)]
     assert "not separated" in by_carbon(replace(slow, records=tuple(rates)))
+
+
+def test_at_its_dearest_a_machine_is_slow_and_at_its_cheapest_fast():
+    """By hand: the bounds of five throughputs by t(.975, 4); fewer inferences in its life carry the same capital."""
+    run = machine()
+    rates = 40_000.0 * (1 + 0.01 * (np.arange(5) - 2))
+    spread = tuple(r.model_copy(update={"throughput_per_s": float(rates[r.repetition])}) for r in run.records)
+    first = bought([replace(run, records=spread), machine("box-2")], OFFERS)[0]
+    half = 2.7764 * rates.std(ddof=1) / 5**0.5
+    assert first.low.throughput_per_s == pytest.approx(40_000.0 + half, rel=1e-5)
+    assert first.high.throughput_per_s == pytest.approx(40_000.0 - half, rel=1e-5)
+    capital = 1000.0 / (4 * 8766 * 3600 * OFFERS.duty_cycle) * 1e6
+    assert first.high.money_per_million - first.high.electricity_per_million == pytest.approx(capital / (40_000.0 - half), rel=1e-5)
 
 
 def test_no_line_is_wider_than_a_page():

@@ -114,6 +114,7 @@ def test_names_cannot_break_out_of_the_files():
     evil = '"/><failure>|\n# <b>'
     found = [v._replace(case_id=evil, sentence=evil) for v in gate(run(2, CELLS[:-1]), run(1), Thresholds())]
     tree = ElementTree.fromstring(junit(found, [evil], evil))
+    assert {node.text for node in tree.findall("testcase/failure")} == {node.get("message") for node in tree.findall("testcase/failure")}
     assert tree.get("failures") == str(len(tree.findall("testcase/failure"))) == "1"
     assert "<b>" not in summary(found, [evil], evil)
     assert "\n# " not in summary(found, [evil], evil)

@@ -92,6 +92,18 @@ def test_a_limit_within_the_interval_is_not_kept():
     assert found(pair(), Limits(0.0, energy_j=row["energy_abs_high_j"] * 1.001))[0].best["variant"] == "int8"
 
 
+def test_a_rate_within_the_interval_of_the_throughput_is_not_kept():
+    """Three launches scatter by 0.1 %: the mean keeps the rate, the lower bound by t(.975, 2) does not."""
+    row = found(pair())[0].best
+    rates = 1e5 / (1 + 0.001 * np.arange(3))
+    mean, half = rates.mean(), 4.3027 * rates.std(ddof=1) / 3**0.5
+    assert (row["throughput_low_per_s"], row["throughput_high_per_s"]) == pytest.approx((mean - half, mean + half), rel=1e-6)
+    (selection,) = found(pair(), Limits(0.0, rate_per_s=mean - half / 2))
+    assert selection.best is None
+    assert any("lower 95 % bound" in miss.sentence for each in selection.missed for miss in each)
+    assert found(pair(), Limits(0.0, rate_per_s=mean - half * 1.01))[0].best["variant"] == "int8"
+
+
 def test_without_a_least_quality_it_must_be_shown_as_good_as_dense():
     """On 360 samples a case that differs is not shown to be; dense always is."""
     (selection,) = found(digits(), Limits())

@@ -104,8 +104,8 @@ def test_null_stays_null_in_every_unit(tables):
 
 
 def test_units_that_suit_are_known(tables):
-    """Microjoules for microjoules; plain SI where nothing is known."""
-    assert suited(tables["cases"]) == ["uJ", "us"]
+    """Microjoules for microjoules, kilobytes for kilobytes; plain SI where nothing is known."""
+    assert suited(tables["cases"]) == ["uJ", "us", "kB"]
     assert suited(tables["cases"].head(0)) == ["J", "s"]
 
 

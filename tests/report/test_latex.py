@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from harness import frame
-from harness.report import export, notes, rows_of
+from harness.report import as_read, export, notes, rows_of
 from harness.report.latex import LANDSCAPE, TINY
 from tests.factories import COUNTERS, digits
 from tests.report.test_export import HOSTILE, hostile_table
@@ -21,7 +21,8 @@ COLUMN = re.compile(r">\{.*?\}p\{([\d.]+)em\}|([lr])")
 def on(host: str, run_id: str):
     run = digits(COUNTERS)
     box = run.header.environments[0].model_copy(update={"host": host})
-    return replace(run, header=run.header.model_copy(update={"run_id": run_id, "environments": (box,)}))
+    records = tuple(record.model_copy(update={"run_id": run_id}) for record in run.records)
+    return replace(run, header=run.header.model_copy(update={"run_id": run_id, "environments": (box,)}), records=records)
 
 
 def tex(runs, table="cases", **options) -> str:
@@ -62,15 +63,27 @@ def test_what_cannot_fit_says_so():
     assert "choose columns with --columns" in tex(ONE, "runs")
 
 
+@pytest.mark.parametrize("runs", [ONE, TWO], ids=["one", "two"])
+@pytest.mark.parametrize("name", ["runs", "domains", "builds"])
+def test_what_a_person_reads_of_each_table_fits_a_page(runs, name):
+    """The run is named where there are several; words that no row has take no room."""
+    table = frame.tables(runs)[name]
+    columns, units = as_read(name, table)
+    assert ("run_id" in columns) == (len(runs) > 1)
+    assert not any(table[column].isna().all() for column in columns if table[column].dtype == "string")
+    assert "wider than the page" not in tex(runs, name, columns=columns, units=units)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex")
-@pytest.mark.parametrize("name", ["one", "two", "narrow", "hostile", "empty"])
+@pytest.mark.parametrize("name", ["one", "two", "narrow", "runs", "hostile", "empty"])
 def test_it_compiles_and_nothing_leaves_the_page(tmp_path, name):
     """Without an error, and no line wider than the page."""
     said = {
         "one": lambda: tex(ONE),
         "two": lambda: tex(TWO),
         "narrow": lambda: tex(ONE, columns=["variant", "engine", "energy_j"]),
+        "runs": lambda: tex(TWO, "runs", columns=as_read("runs", frame.runs(TWO))[0]),
         "hostile": lambda: export(hostile_table(), "tex", notes=[HOSTILE]).decode(),
         "empty": lambda: export(frame.cases(ONE).head(0), "tex", notes=["n"]).decode(),
     }[name]()

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.transforms import Bbox
 
 from harness import frame
+from harness.frame.objectives import parse
 from harness.report import plots
 from tests.factories import COUNTERS, MODELLED, case, digits, record, stored
 
@@ -52,6 +53,36 @@ def test_no_legend_line_runs_into_another(figure):
     """Names are as long as they are: the columns make room."""
     names = [t.get_window_extent() for t in figure.axes[-1].texts]
     assert not any(a.overlaps(b) for i, a in enumerate(names) for b in names[:i])
+
+
+def test_long_names_and_small_numbers_stay_in_their_panel():
+    """Titles of two models whose names alike at the beginning, and what stands beside an axis, meet no other and leave no edge."""
+    cells = [case(variant, model=f"mobilenet-v3-small-with-a-very-long-name-{k}") for k in (1, 2) for variant in ("dense", "int8")]
+    records = [
+        record(cell, latency_s=25e-6 * (1 + k), quality=1.21e-4 + 1e-7 * k, repetition=r) for k, cell in enumerate(cells) for r in range(3)
+    ]
+    objectives = parse(["energy", "quality", "throughput_per_s:max"])
+    drawn = matplotlib.figure.Figure(figsize=(plots.WIDTH_IN, 1), dpi=plots.DPI)
+    plots._compose(drawn, plots.rows_of(frame.cases([stored(cells, records)], objectives)), plots.panels(objectives))
+    drawn.canvas.draw()
+    texts = [t.get_window_extent() for ax in drawn.axes[:-1] for t in (ax.title, ax._left_title, ax.yaxis.label) if t.get_text()]
+    assert len(texts) == 2 * 3 * 2
+    assert not any(a.overlaps(b) for i, a in enumerate(texts) for b in texts[:i])
+    axes = [ax.get_tightbbox() for ax in drawn.axes[:-1]]
+    assert not any(a.overlaps(b) for i, a in enumerate(axes) for b in axes[:i])
+    assert all(drawn.bbox.x0 <= box.x0 and box.x1 <= drawn.bbox.x1 for box in axes)
+    assert len({ax._left_title.get_text() for ax in drawn.axes[:-1]}) == 6
+
+
+def test_the_longest_name_stays_in_the_figure():
+    """Its middle is left out of the legend, its end is not."""
+    name = f"prune(final_sparsity=0.9)+{'x' * 300}+int8"
+    drawn = matplotlib.figure.Figure(figsize=(plots.WIDTH_IN, 4), dpi=plots.DPI)
+    rows = plots.rows_of(frame.cases([stored([case(name)], [record(case(name))])]))
+    plots._legend(drawn.add_axes((0.05, 0.0, 0.9, 1.0)), rows, plots.Style(rows), 1)
+    (said,) = (t for t in drawn.axes[0].texts if "prune" in t.get_text())
+    assert "…" in said.get_text() and "+int8 · litert" in said.get_text()
+    assert said.get_window_extent().x1 <= drawn.bbox.x1
 
 
 def test_who_is_missing_is_told(figure):

@@ -107,6 +107,13 @@ def test_the_second_road_to_a_package_is_left_out(opened):
     assert "another road" in sensor.describe()[-2]["left_out"]
 
 
+def test_a_cap_is_told_where_there_is_one(opened):
+    """The long-term limit; what has none, as DRAM often, says null."""
+    sensor, domains = opened(PACKAGE, DRAM)
+    (Path(domains["package"].detail["path"]) / "constraint_0_power_limit_uw").write_text("125000000\n")
+    assert {d["domain"]: d["power_limit_w"] for d in sensor.describe()} == {"package": 125.0, "dram": None}
+
+
 def test_mmio_alone_is_used(opened):
     """Some clients show nothing else."""
     _, domains = opened(Zone("intel-rapl-mmio:0", "package-0"))
@@ -178,3 +185,23 @@ def test_a_read_that_fails_is_missing(opened, tmp_path):
     with pytest.raises(SensorError, match="has gone"):
         sensor.read("package")
     assert sensor.read("dram") >= 3.0
+
+
+def test_a_package_that_cannot_be_read_is_missed_not_left_out(opened, tmp_path):
+    """The other one alone would be told as the whole; so both are offered, under their own names, and the sum has a part that is missing."""
+    sensor, _ = opened(PACKAGE, Zone("intel-rapl:1", "package-1"))
+    counter = tmp_path / "powercap" / "intel-rapl:0" / "energy_uj"
+    counter.unlink()
+    counter.symlink_to("/proc/self/mem")
+    assert [domain.name for domain in sensor.open()] == ["package:0", "package:1"]
+    with pytest.raises(SensorError, match="Input/output error"):
+        sensor.read("package:0")
+    assert sensor.read("package:1") > 0
+
+
+def test_a_file_that_is_being_written_anew_is_a_zone_that_works(opened, monkeypatch):
+    """Between two writes it is empty for a moment."""
+    sensor, _ = opened(PACKAGE)
+    shown = iter([b"", b"\n", b"7000000\n"])
+    monkeypatch.setattr(Path, "read_bytes", lambda _: next(shown))
+    assert [domain.name for domain in sensor.open()] == ["package"]

@@ -63,3 +63,19 @@ def test_one_read_that_fails_does_not_cost_a_counter_its_edge():
     reached, sampler = edge_of(sensor)
     assert reached
     assert clean_ticks(sampler, "package")
+
+
+def test_an_edge_does_not_wait_twice_for_a_counter_that_stopped():
+    """Until it moves again."""
+    sensor = SimulatedCounter(constant(0), 0.02)
+    sampler = Sampler([(sensor, sensor.open())])
+    sampler.start()
+    try:
+        assert not sampler.edge().wait(0.1)
+        sampler.give_up()
+        assert sampler.edge().is_set()
+        sensor.energy = constant(50)
+        sampler.read_all()
+        assert sampler.edge().wait(2.0)
+    finally:
+        sampler.stop()
