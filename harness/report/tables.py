@@ -70,7 +70,7 @@ def rows_of(frame: pd.DataFrame) -> list[Row]:
 def readable(
     rows: Sequence[Row], *, brief: bool = False, without: Collection[str] = (), units: Collection[str] = ()
 ) -> tuple[list[str], list[list[str]]]:
-    """Headings with units, and cells as text, not escaped; what all cases share (run, host, model, device, scenario) has no column.
+    """Headings with units, and cells as text, not escaped; what all cases share (run, host, model, device, threads, scenario) has no column.
 
     Args:
         rows: Of the table `cases`.
