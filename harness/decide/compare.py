@@ -197,7 +197,7 @@ def _of_headers(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     for name in profiles[0]:
         yield from _difference(f"profile: {name}", (p[name] for p in profiles), "measured in another way", forbids=True)
     yield from _difference("harness", (h.harness_version for h in headers), "another version may measure in another way", forbids=True)
-    yield from _difference("harness commit", (h.harness_commit for h in headers), "code of the same version", forbids=False)
+    yield from _difference("harness commit", (h.commit for h in headers), "code of the same version", forbids=False)
     grids = (f"{h.grid.country} {h.grid.year} {h.grid.g_per_kwh:g} g/kWh" if h.grid else None for h in headers)
     yield from _difference("grid", grids, "the buyer's table uses one for all", forbids=False)
 

@@ -105,7 +105,7 @@ def _setting(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, obj
     yield "profile", header.profile.name
     yield "suite", header.suite.sha256[:12]
     yield "harness", header.harness_version
-    yield "commit", header.harness_commit
+    yield "commit", header.commit
     yield from ((name, case[name]) for name in ("host", "energy_kind", "energy_scope", "calibrated"))
     yield "model file", (str(case["sha256"])[:12] if case.get("sha256") else None)
     if environment:

@@ -54,7 +54,7 @@ def machine(header: Header) -> list[tuple[str, str]]:
             ("governor, turbo", f"{box.governor or 'not told'}, {'not told' if box.turbo is None else 'on' if box.turbo else 'off'}"),
             ("versions", ", ".join([f"Python {box.python}", *(f"{name} {version}" for name, version in sorted(box.versions.items()))])),
         ]
-    facts.append(("harness", f"{header.harness_version}, commit {header.harness_commit or 'unknown'}"))
+    facts.append(("harness", f"{header.harness_version}, commit {header.commit or 'unknown'}"))
     facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.limit_w, d.gain)) for d in header.domains if d.kind]
     facts += [("cost of measuring", _cost(header.probe["sampler"]))] if header.probe.get("sampler") else []
     return facts + [(f"{sensor} (not read)", "; ".join(reason.splitlines())) for sensor, reason in header.unavailable.items()]

@@ -202,6 +202,11 @@ class Header(Noun):
     """What the probe saw: update periods, counter against integrated power."""
     grid: Grid | None = None
 
+    @property
+    def commit(self) -> str | None:
+        """Twelve digits of the harness's commit, with `+` where files differed from it; null where it is not known."""
+        return self.harness_commit and self.harness_commit[:12] + ("+" if self.harness_commit.endswith("+") else "")
+
 
 @dataclass(frozen=True)
 class Answers:
