@@ -16,9 +16,8 @@ SETTLE_TICKS = 3
 """After a change of load a sensor that lags by a period shows only what came after it."""
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
-COUNTER_PERIOD_S = 0.1
-PART_TIME_PERIOD_S = 0.1
-"""Of a power reading whose period the probe could not see: that of every NVIDIA card since Turing."""
+UNSEEN_PERIOD_S = 0.1
+"""Of a reading whose period the probe could not see: that of every NVIDIA card since Turing."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,19 @@ class Pace:
     @property
     def tick_s(self) -> float:
         """Update period of the slowest counter, 0 where there is none."""
-        return max((d.update_period_s or COUNTER_PERIOD_S for d in self.domains if d.quantity == "energy"), default=0.0)
+        return max((d.update_period_s or UNSEEN_PERIOD_S for d in self.domains if d.quantity == "energy"), default=0.0)
 
     @property
     def shift_s(self) -> float | None:
         """Update period of a part-time sensor that counts, by which the load's phase is shifted; null: the load runs through."""
         counts = [d for d in self.domains if d.part_time and (d.device == self.device if self.counted is None else d.name in self.counted)]
-        return max((d.update_period_s or PART_TIME_PERIOD_S for d in counts), default=None)
+        return max((d.update_period_s or UNSEEN_PERIOD_S for d in counts), default=None)
 
     @property
     def settle_s(self) -> float:
         """How long the sensors may still show the load before: a few update periods, and what their readings are the mean of."""
         reaches = [
-            SETTLE_TICKS * (d.update_period_s or PART_TIME_PERIOD_S) + (d.average_s or 0.0)
+            SETTLE_TICKS * (d.update_period_s or UNSEEN_PERIOD_S) + (d.average_s or 0.0)
             for d in self.domains
             if d.quantity in ("energy", "power") and d.kind != "modelled" and d.counter is None
         ]

@@ -672,12 +672,12 @@ def test_a_folder_without_a_run_is_a_sentence(tmp_path):
 # --- an imported meter --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def metered(folder, tmp_path):
-    """The run beside which a meter's log was imported."""
+@pytest.fixture(params=[0.05, 0.6], ids=["quick", "slow"])
+def metered(request, folder, tmp_path):
+    """The run beside which a meter's log was imported; a slow meter has fewer readings in a window than a sensor would need."""
     run = read_run(folder)
     ahead_s = run.records[-1].utc_minus_monotonic_s
-    t_s = np.arange(-1.0, 60.0, 0.05)
+    t_s = np.arange(-1.0, 60.0, request.param)
     rows = "".join(f"{ahead_s + t:.3f},{100 + (t % 10 > 1):.1f}\n" for t in t_s)
     (tmp_path / "wall.csv").write_text("timestamp,power_w\n" + rows)
     assert _guarded(["import-meter", str(folder), str(tmp_path / "wall.csv")], debug=True) == 0

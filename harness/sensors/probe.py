@@ -168,10 +168,8 @@ class _Watched:
         start = time.monotonic()
         try:
             value = self.sensor.read(self.domain.name)
-        except Exception as error:
-            self.error = (
-                error.what if isinstance(error, SensorError) else f"it failed with {type(error).__name__}: {error}"
-            )  # somebody else's sensor
+        except Exception as error:  # a sensor may be somebody else's code
+            self.error = error.what if isinstance(error, SensorError) else f"it failed with {type(error).__name__}: {error}"
             self.failing_since_s = self.failing_since_s or start
             return
         self.error = self.failing_since_s = None

@@ -57,13 +57,12 @@ def test_power_that_rose_before_the_load_began_is_another_load():
     assert lag_of(staircase(step(30, 150, 1.02)), COUNTER, 1.06) is None
 
 
-def uneven(high_w: float, period_s: float, from_s: float | None = 1.0, duty: float = 0.5):
-    """Exact energy of 30 W, and of a square wave above it from some time on; null: from before the trace."""
+def uneven(high_w: float, period_s: float, from_s: float):
+    """Exact energy of 30 W, and of a square wave above it from some time on."""
 
     def energy_j(t):
-        x = np.maximum(t - (-9.0 if from_s is None else from_s), 0)
-        waves, rest = np.floor(x / period_s), x % period_s
-        return 30 * t + (high_w - 30) * duty * period_s * waves + (high_w - 30) * np.minimum(rest, duty * period_s)
+        x = np.maximum(t - from_s, 0)
+        return 30 * t + (high_w - 30) * (period_s / 2 * np.floor(x / period_s) + np.minimum(x % period_s, period_s / 2))
 
     return energy_j
 

@@ -120,6 +120,24 @@ def test_a_counter_that_cannot_be_read_is_told():
     assert seen["package"]["error"] == "the GPU is lost" and seen["package"]["poll_s"] is None
 
 
+def test_a_read_that_fails_for_a_moment_does_not_end_the_probe():
+    """The counter works: its period is measured and no error told."""
+
+    class Blinking(SimulatedCounter):
+        reads = 0
+
+        def read(self, domain):
+            self.reads += 1
+            if self.reads < 4:
+                raise SensorError("it shows no number")
+            return super().read(domain)
+
+    sensor = Blinking(constant(100), 0.02)
+    _, seen = probe([(sensor, sensor.open())])
+    assert seen["package"]["error"] is None
+    assert seen["package"]["ticks"] > 12
+
+
 def test_a_sensor_that_breaks_while_it_is_probed_is_told():
     """Somebody else's exception does not end the run."""
 
