@@ -23,12 +23,7 @@ def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Enviro
     """
     return Record(
         run_id=run_id,
-        task="case" if task.case else "build",
-        case_id=task.case.case_id if task.case else None,
-        build_id=task.case.build_id if task.case else task.build.build_id if task.build else None,
-        block=task.block,
-        repetition=task.repetition,
-        attempt=task.attempt,
+        **task.identity,
         status=status,
         reason=reason,
         environment_id=here.environment_id,

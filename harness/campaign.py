@@ -115,13 +115,16 @@ class Campaign:
     def _store_lost(self) -> None:
         """The task during which an earlier session was killed, with its energy so far."""
         lost = inflight.lost(self.store.folder)
-        if lost:
-            task = lost.announced.task
+        if lost and not self._is_stored(task := lost.announced.task):
             simulated = task.case is not None and self.catalogue.engines[task.case.engine].simulated
             record, trace = aborted.killed(lost, self.header, simulated=simulated)
             self._store(_bare(record, trace))
             self.attempt = max(self.attempt, task.attempt + 1)
         inflight.discard(self.store.folder)
+
+    def _is_stored(self, task: Task) -> bool:
+        """Whether its record is there: after a power cut the note on a task that had ended may be back."""
+        return any(all(getattr(record, name) == value for name, value in task.identity.items()) for record in self.records)
 
     def _spent_before(self) -> list[Build]:
         """Steps on the way to an artifact in the cache, which need no building: their records are quoted, since a payback counts their energy."""

@@ -44,11 +44,6 @@ class Lost:
     phases: tuple[tuple[str, float], ...]
     samples: Mapping[str, Sample]
 
-    @property
-    def last_s(self) -> float | None:
-        """The last moment that is known of; null where nothing was sampled."""
-        return max((float(sample.end_s[-1]) for sample in self.samples.values() if len(sample.end_s)), default=None)
-
 
 class Log:
     """Written by the harness while a task runs: what the sensors say, about once a second, and each phase as it begins.

@@ -329,12 +329,7 @@ class _Repetition:
             self._examine(trace, measurements, conditions, {name: lag.seconds for name, lag in lags.items() if lag.suspect})
         record = Record(
             run_id=self.bench.run_id,
-            task="case" if case else "build",
-            case_id=case.case_id if case else None,
-            build_id=case.build_id if case else self.task.build.build_id if self.task.build else None,
-            block=self.task.block,
-            repetition=self.task.repetition,
-            attempt=self.task.attempt,
+            **self.task.identity,
             status=status,
             reason=reason,
             environment_id=self.bench.environment_id,

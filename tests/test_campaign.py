@@ -210,6 +210,19 @@ def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
     assert wrong(folder) == []
 
 
+def test_a_task_whose_record_is_stored_was_not_lost(tmp_path):
+    """A power cut right after its record may bring back the note that it was running: nothing is told twice, and its raw data stay."""
+    folder = run(wish(tmp_path), Watcher(interrupt_after=2))
+    before = read_run(folder)
+    case = next(c for c in before.header.suite.cases if c.case_id == before.records[1].case_id)
+    inflight.Log(folder, Task(case=case), "boot")
+    with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
+        running.run()
+    assert read_run(folder).records[:2] == before.records
+    assert (folder / before.records[1].trace).exists()
+    assert [r.status for r in read_run(folder).records] == ["ok"] * 5
+
+
 def test_only_the_same_suite_on_the_same_files_is_resumed(tmp_path):
     """Another suite, or a model file that has changed, is refused before anything runs."""
     wanted = wish(tmp_path)

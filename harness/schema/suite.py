@@ -248,3 +248,15 @@ class Task(Noun):
             return self.case.case_id
         assert self.build
         return "build " + " > ".join((self.build.model, *self.build.lineage))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The fields of a record that say whose it is."""
+        return {
+            "task": "case" if self.case else "build",
+            "case_id": self.case.case_id if self.case else None,
+            "build_id": self.case.build_id if self.case else self.build.build_id if self.build else None,
+            "block": self.block,
+            "repetition": self.repetition,
+            "attempt": self.attempt,
+        }
