@@ -14,7 +14,8 @@ import numpy as np
 
 from harness import __version__, aborted, inflight, manifest, plan
 from harness.artifacts import Cache
-from harness.errors import EngineError, SuiteError
+from harness.channel import Order
+from harness.errors import EngineError, SuiteError, WorkerError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
 from harness.orders import build_order, case_order, null_order
 from harness.preconditions import check_files, check_window, check_writable, differences, unused
@@ -184,7 +185,7 @@ class Campaign:
             except EngineError as error:
                 self._store(self._not_begun(task, "refused" if error.refused else "failed", str(error)))
                 return
-            outcome = run(task, order, self._bench(), self._phase)
+            outcome = self._run(task, order)
             artifact = outcome.record.artifact
             if outcome.record.status == "ok" and artifact:
                 kept = self.cache.keep(folder, outcome.record)
@@ -202,9 +203,16 @@ class Campaign:
             self._store(self._not_begun(task, self._status(missing), f"its artifact was not built: {self._why(missing)}"))
             return
         order = case_order(case, self.header.suite, self.artifacts, self.memory_bytes)
-        self._store(run(task, order, self._bench(), self._phase))
+        self._store(self._run(task, order))
 
     # --- both ---
+
+    def _run(self, task: Task, order: Order) -> Outcome:
+        """What becomes of a task; of one whose child could not even be started a record that says so."""
+        try:
+            return run(task, order, self._bench(), self._phase)
+        except WorkerError as error:
+            return self._not_begun(task, "failed", str(error))
 
     def _bench(self) -> Bench:
         here = self.header.environments[-1]

@@ -76,6 +76,9 @@ class Child:
     Args:
         order: What to start.
         more: Added to its task, which it reads as JSON on its standard input.
+
+    Raises:
+        WorkerError: It could not be started.
     """
 
     def __init__(self, order: Order, more: Mapping[str, Any] = MappingProxyType({})) -> None:
@@ -92,6 +95,13 @@ class Child:
                 start_new_session=True,
                 env={**os.environ, **order.environment},
             )
+        except OSError as error:
+            os.close(self._in)
+            os.close(self._out)
+            raise WorkerError(
+                f"{order.python[0]} could not be started: {error.strerror or error}",
+                "is it an interpreter, and has the machine memory left?",
+            ) from None
         finally:
             os.close(child_in)
             os.close(child_out)

@@ -99,6 +99,9 @@ def run(task: Task, order: Order, bench: Bench, tell: Callable[[str], None] = la
         order: What to start.
         bench: What to measure with.
         tell: Told the name of each phase as it begins.
+
+    Raises:
+        WorkerError: The child could not be started.
     """
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         return _Repetition(task, order, bench, tell, Path(folder)).run()
@@ -131,7 +134,11 @@ class _Repetition:
             paths |= {"outputs_path": str(self.outputs_path), "answer_s": answer_s}
         oom_kills = _oom_kills()
         self.sampler.start()
-        self.child = Child(self.order, paths)
+        try:
+            self.child = Child(self.order, paths)
+        except BaseException:
+            self.sampler.stop()
+            raise
         status: Status = "ok"
         reason: str | None = None
         interrupted = False

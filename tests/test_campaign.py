@@ -14,7 +14,7 @@ import pytest
 
 from harness import campaign, frame, inflight, machine, manifest, pace, plugins, preconditions, runner
 from harness.artifacts import Cache
-from harness.errors import SuiteError
+from harness.errors import SuiteError, WorkerError
 from harness.schema import PROFILES, Domain, Record, Sample, Task
 from harness.store import read_run, read_trace, with_answers, write_atomically
 from harness.suite import load_suite
@@ -246,6 +246,20 @@ def test_a_model_that_does_not_load_is_a_record_with_its_reason(tmp_path):
     assert reasons
     assert all("broken.onnx" in reason and "Traceback" not in reason for reason in reasons), reasons
     assert {r.case_id.split("/")[0] for r in stored.records if r.case_id and r.status == "ok"} == {"product"}
+
+
+def test_a_case_whose_child_cannot_be_started_fails_alone(tmp_path, monkeypatch):
+    """Its record says why, and the campaign goes on."""
+
+    def refuse(order, more):
+        raise WorkerError("no process left")
+
+    with campaign.begin(wish(tmp_path, tiny.SUITE.replace("[1, 4]", "[1]")), plugins.catalogue(), Watcher()) as running:
+        monkeypatch.setattr(runner, "Child", refuse)
+        running.run()
+    (told,) = [r for r in read_run(running.store.folder).records if r.task == "build"]
+    assert (told.status, told.reason) == ("failed", "no process left")
+    assert [r.status for r in running.records if r.case_id] == ["failed"] * 2
 
 
 def test_a_test_double_is_simulated_wherever_it_is_told(tmp_path):

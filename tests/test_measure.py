@@ -18,7 +18,7 @@ from harness import measure, pace, runner
 from harness.channel import Order
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
-from harness.errors import EngineError
+from harness.errors import EngineError, WorkerError
 from harness.measure import grown, scoring
 from harness.measure.inputs import fit, load_data, make_queries
 from harness.measure.scoring import choose_output, decoded
@@ -120,6 +120,16 @@ def test_a_killed_child_is_told():
     outcome, pid = measured(tell=lambda phase, pid: phase == "steady" and os.kill(pid, signal.SIGKILL))
     assert outcome.record.status == "killed" and "SIGKILL" in outcome.record.reason
     assert not psutil.pid_exists(pid)
+
+
+def test_a_child_that_cannot_be_started_is_told_and_nothing_is_left_open(tmp_path):
+    """An interpreter that is none, or may not be run: a sentence, no file descriptor and no sampler more than before."""
+    (tmp_path / "python").write_text("no program")
+    bench = Bench([], PROFILE, Limits(), "run", "environment", None)
+    before = psutil.Process().num_fds(), threading.active_count()
+    with pytest.raises(WorkerError, match="could not be started: Permission denied"):
+        run(Task(case=CASE), Order("harness.measure", {}, python=(str(tmp_path / "python"),)), bench)
+    assert (psutil.Process().num_fds(), threading.active_count()) == before
 
 
 def test_no_orphan_survives_its_parent(tmp_path):
