@@ -117,7 +117,7 @@ class Cache:
         stored = record.model_copy(update={"artifact": record.artifact.model_copy(update={"path": str(inside)})})
         with self._locked():
             try:
-                (folder / "record.json").write_text(stored.model_dump_json())
+                (folder / "record.json").write_text(stored.model_dump_json(), encoding="utf-8")
                 shutil.rmtree(home, ignore_errors=True)
                 folder.rename(home)
             except OSError as error:
@@ -198,10 +198,10 @@ class Cache:
                 if kept > limit_bytes and home.name not in {*in_use, *(claimed or ())}:
                     gone.append(home)
                     kept -= sizes[home]
-            freed = sum(_bytes(home) for home in gone)
+            before = sum(_bytes(home) for home in gone)
             for home in gone:
                 shutil.rmtree(home, ignore_errors=True)
-        return freed
+            return before - sum(_bytes(home) for home in gone)  # what is another user's stays
 
     def _homes(self) -> list[Path]:
         return [p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")]

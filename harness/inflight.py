@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from harness.atomic import replace_whole
 from harness.schema import Noun, Sample, Task
 
 ANNOUNCED, SEEN = "inflight.json", "inflight.arrow"
@@ -63,9 +64,7 @@ class Log:
         announced = Announcement(task=task, boot_id=boot_id, started_utc=now, utc_minus_monotonic_s=time.time() - time.monotonic())
         with contextlib.suppress(OSError):
             discard(folder)
-            part = folder / f".{ANNOUNCED}"
-            part.write_text(announced.model_dump_json())
-            part.replace(folder / ANNOUNCED)
+            replace_whole(folder / ANNOUNCED, announced.model_dump_json())
 
     def phase(self, name: str) -> None:
         """A phase begins now."""

@@ -207,3 +207,16 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         write_atomically(path, "new")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_the_rights_that_the_user_gives_and_takes_none_to_write(tmp_path, monkeypatch):
+    """By the umask; a file system without rights, such as FAT, refuses a change of them."""
+    for refusing in (os, Path):
+        monkeypatch.setattr(refusing, "chmod", lambda *_, **__: pytest.fail("rights were changed"))
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "x", "µ")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "x").read_bytes() == "µ".encode()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.atomic import replace_whole
 from harness.errors import StoreError
 from harness.report.export import FORMATS, PUBLISHED, export, to_csv
 from harness.report.notes import notes
@@ -64,7 +63,7 @@ def write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            _replace(folder / name, content)
+            replace_whole(folder / name, content)
     except OSError as error:
         raise StoreError(
             f"the report cannot be written to {folder}: {error.strerror}", "free some space or mend the rights, then `harness report RUN`"
@@ -84,16 +83,3 @@ def texts(run: StoredRun, tables: Mapping[str, pd.DataFrame], svg: str, objectiv
     from harness.report import page
 
     return {"table.md": to_markdown(tables["cases"]), "index.html": page.render(run, tables, svg, objectives)}
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside it, then take its place."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

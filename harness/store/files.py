@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from harness.atomic import replace_whole
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION
 
@@ -19,7 +18,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         StoreError: The folder cannot be written, or the disk is full.
     """
     try:
-        _replace(path, content)
+        replace_whole(path, content)
     except OSError as error:
         raise trouble(path, error) from None
 
@@ -33,30 +32,12 @@ def write_output(path: Path, content: str | bytes) -> None:
     try:
         target = path.resolve()
         if target.exists() and not target.is_file():
-            target.write_bytes(_bytes(content))
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
-            _replace(target, content)
+            replace_whole(target, content)
     except (OSError, RuntimeError) as error:  # a link that goes in a circle
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"{path} cannot be written: {reason}", "give another path, in a folder that exists and may be written") from None
-
-
-def _replace(path: Path, content: str | bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(_bytes(content))
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _bytes(content: str | bytes) -> bytes:
-    return content.encode() if isinstance(content, str) else content
 
 
 def migrate(raw: Any) -> Any:
