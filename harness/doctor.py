@@ -135,6 +135,8 @@ def machine() -> Machine:
         advice.append(f"the clock governor is {here.governor}: clocks follow the load, so compare only runs under the same governor")
     if here.virtual:
         advice.append(f"this is {here.virtual}: neighbours share the hardware, and the CPU's energy counters are usually hidden")
+    if here.cpu_limit:
+        advice.append(f"the harness may use {here.cpu_limit:g} of {here.cpu_count} CPUs: compare only runs that may use as many")
     flags = tuple(flag for flag in INT8_FLAGS if flag in here.cpu_flags)
     if not set(flags) - {"avx2"}:
         advice.append("the CPU has no instructions for int8 dot products: int8 may save no time here")

@@ -20,6 +20,7 @@ from harness.schema import Environment
 
 VOLATILE = ("pids",)
 """Of what a sensor says of its device: it changes from minute to minute, so it does not make another environment."""
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 CONTAINERS = ("docker", "podman", "kubepods", "containerd", "lxc", "libpod")
 
 
@@ -33,6 +34,7 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
     import psutil
 
     cpu, flags = _cpu()
+    count = psutil.cpu_count() or 1
     fixed: dict[str, Any] = {
         "host": platform.node(),
         "os": _os_name(),
@@ -40,8 +42,9 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
         "python": platform.python_version(),
         "cpu": cpu,
         "cpu_flags": flags,
-        "cpu_count": psutil.cpu_count() or 1,
+        "cpu_count": count,
         "cpu_count_physical": psutil.cpu_count(logical=False),
+        "cpu_limit": cpu_limit(count),
         "memory_bytes": psutil.virtual_memory().total,
         "governor": governor(),
         "turbo": turbo(),
@@ -62,7 +65,8 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
 
 def identity(found: Environment) -> str:
     """Twelve hexadecimal digits of everything that stays the same from one minute to the next."""
-    fixed = found.model_dump(mode="json", exclude={"environment_id", "devices", "boot_id", "timezone"})
+    later = {"cpu_limit"} if found.cpu_limit is None else set()  # not told by older versions, whose ids stand
+    fixed = found.model_dump(mode="json", exclude={"environment_id", "devices", "boot_id", "timezone", *later})
     stable = [{key: value for key, value in device.items() if key not in VOLATILE} for device in found.devices]
     return hashlib.sha256(json.dumps([fixed, stable], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
@@ -83,6 +87,26 @@ def turbo() -> bool | None:
         return no_turbo == "0"
     boost = _text("/sys/devices/system/cpu/cpufreq/boost")
     return boost == "1" if boost in ("0", "1") else None
+
+
+def cpu_limit(count: int) -> float | None:
+    """How many CPUs this process may use at once; null where it may use all.
+
+    Args:
+        count: The machine's.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
+    quotas = [int(quota) / int(period) for quota, period in control_groups("cpu.max") if quota != "max"]
+    granted = min([float(allowed), *quotas])
+    return granted if granted < count else None
+
+
+def control_groups(name: str) -> list[list[str]]:
+    """The words of a file in each control group (version 2) that this process is in, the innermost first; those without the file are left out."""
+    own = next((line.removeprefix("0::/") for line in (_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::/")), "")
+    groups = CONTROL_GROUPS / own
+    texts = [_text(str(group / name)) for group in (groups, *groups.parents) if group.is_relative_to(CONTROL_GROUPS)]
+    return [text.split() for text in texts if text]
 
 
 def virtual(flags: Sequence[str]) -> str | None:
@@ -111,8 +135,8 @@ def commit() -> str | None:
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return None
-    head = _git(root, "rev-parse", "HEAD")
-    return head and head + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no", "--", "harness") else "")
+    head, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no", "--", "harness")
+    return head and head + ("" if changed == "" else "+")  # also where git does not tell
 
 
 def _cpu() -> tuple[str, tuple[str, ...]]:
@@ -159,8 +183,9 @@ def _versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook's name another repository
     try:
-        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True)  # noqa: S607 - git is where the user has it
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True, env=own)  # noqa: S607 - git is where the user has it
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
@@ -169,6 +194,6 @@ def _git(root: Path, *arguments: str) -> str | None:
 def _text(path: str) -> str | None:
     """A small file, or null where it cannot be read."""
     try:
-        return Path(path).read_text().strip() or None
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:
         return None

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.environment import environment
+from harness.environment import control_groups, environment
 from harness.errors import StoreError
 from harness.schema import Catalogue, Domain, Environment
 from harness.sensors.base import Sensor
@@ -62,6 +62,8 @@ def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
             owner.write_text(json.dumps({"pid": os.getpid(), "run": run_id, "since": datetime.now(UTC).isoformat(timespec="seconds")}))
         yield
     finally:
+        with contextlib.suppress(OSError):
+            owner.unlink()  # another user could not write it anew
         lock.release()
 
 
@@ -87,7 +89,13 @@ def environment_here(catalogue: Catalogue, sensors: Sensors) -> Environment:
 
 
 def available_memory_bytes() -> int:
-    """What processes may still take without swapping."""
+    """What processes may still take without swapping: of the machine's memory, and of that of each control group around us."""
     import psutil
 
-    return int(psutil.virtual_memory().available)
+    groups = zip(*(control_groups(f"memory.{name}") for name in ("max", "current", "stat")), strict=False)
+    left = [
+        int(most) - int(now) + int(dict(zip(stat[::2], stat[1::2], strict=True))["inactive_file"])  # the kernel gives that back
+        for (most,), (now,), stat in groups
+        if most != "max"
+    ]
+    return min([int(psutil.virtual_memory().available), *left])

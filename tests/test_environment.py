@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from harness import environment as module
+from harness import machine
 from harness.environment import environment
 
 
@@ -38,6 +41,56 @@ def test_another_card_or_another_package_is_another_environment():
     first = environment([{"uuid": "GPU-1", "power_limit_w": 300}])
     assert environment([{"uuid": "GPU-1", "power_limit_w": 200}]).environment_id != first.environment_id
     assert environment([{"uuid": "GPU-1", "power_limit_w": 300}], ["numpy"]).environment_id != first.environment_id
+
+
+@pytest.mark.parametrize(
+    ("shown", "limit"),
+    [
+        ({}, None),
+        ({"/sys/fs/cgroup/cpu.max": "max 100000"}, None),
+        ({"/sys/fs/cgroup/cpu.max": "150000 100000"}, 1.5),
+        (
+            {
+                "/proc/self/cgroup": "1:cpu:/\n0::/a/b\n",
+                "/sys/fs/cgroup/a/b/cpu.max": "max 100000",
+                "/sys/fs/cgroup/a/cpu.max": "50000 100000",
+            },
+            0.5,
+        ),
+        ({"/sys/fs/cgroup/cpu.max": "99900000 100000"}, None),
+    ],
+)
+def test_cpus_that_may_not_be_used_are_told(files, monkeypatch, shown, limit):
+    """By a control group around us; a quota of more than there is limits nothing."""
+    files.update(shown)
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: range(8))
+    assert module.cpu_limit(8) == limit
+
+
+def test_an_affinity_makes_another_environment(monkeypatch):
+    """Half of the CPUs give other figures; where all may be used the id is that of older versions."""
+    whole = environment()
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: range(whole.cpu_count))
+    assert environment().cpu_limit is None
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: [])
+    few = environment()
+    assert few.cpu_limit == 0
+    assert few.environment_id != module.identity(few.model_copy(update={"cpu_limit": None}))
+
+
+def test_the_memory_that_is_left_is_also_the_control_groups(files, monkeypatch):
+    """Page cache that the kernel gives back is not used up."""
+    free = machine.available_memory_bytes()
+    files.update(
+        {
+            "/sys/fs/cgroup/memory.max": "1000",
+            "/sys/fs/cgroup/memory.current": "900",
+            "/sys/fs/cgroup/memory.stat": "anon 500\ninactive_file 300",
+        }
+    )
+    assert machine.available_memory_bytes() == 400
+    files["/sys/fs/cgroup/memory.max"] = "max"
+    assert machine.available_memory_bytes() == pytest.approx(free, rel=0.5)
 
 
 @pytest.mark.parametrize(
@@ -74,6 +127,26 @@ def test_the_cpu_of_an_arm_machine_comes_from_cpuinfo(files, monkeypatch):
     fake.get_cpu_info = lambda: {"brand_raw": "Neoverse-N1", "flags": []}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cpuinfo", fake)
     assert module._cpu() == ("Neoverse-N1", ("asimddp", "fp", "i8mm"))
+
+
+@pytest.mark.parametrize(("changes", "commit"), [("", "abc"), (" M harness/energy.py", "abc+"), (None, "abc+")])
+def test_a_commit_is_clean_where_git_says_so(monkeypatch, changes, commit):
+    """Where git cannot tell, it is not claimed."""
+    monkeypatch.setattr(module, "_git", lambda root, what, *arguments: "abc" if what == "rev-parse" else changes)
+    monkeypatch.setattr(Path, "exists", lambda _: True)
+    assert module.commit() == commit
+
+
+def test_the_commit_is_that_of_the_harness_whatever_repository_a_hook_runs_in(monkeypatch, tmp_path):
+    """Git names that to its hooks by variables."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(
+        ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"], check=True
+    )
+    told = module._git(tmp_path, "rev-parse", "HEAD")
+    assert told
+    monkeypatch.setenv("GIT_DIR", "/nonexistent")
+    assert module._git(tmp_path, "rev-parse", "HEAD") == told
 
 
 def test_a_commit_that_cannot_be_told_is_null(monkeypatch):

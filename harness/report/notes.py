@@ -47,6 +47,7 @@ def machine(header: Header) -> list[tuple[str, str]]:
     facts: list[tuple[str, str]] = []
     for box in header.environments:
         cores = f"{box.cpu_count} CPUs" + (f" on {box.cpu_count_physical} cores" if box.cpu_count_physical else "")
+        cores += f", of which {box.cpu_limit:g} may be used" if box.cpu_limit else ""
         facts += [
             ("host", box.host),
             ("processor", f"{box.cpu}, {cores}, {box.memory_bytes / 2**30:.1f} GiB"),

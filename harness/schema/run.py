@@ -54,6 +54,8 @@ class Environment(Noun):
     cpu_flags: tuple[str, ...]
     cpu_count: int
     cpu_count_physical: int | None = None
+    cpu_limit: float | None = None
+    """How many of the CPUs it may use at once, where an affinity or a control group grants fewer than there are; null: all."""
     memory_bytes: int
     governor: str | None = None
     turbo: bool | None = None
