@@ -280,7 +280,7 @@ def _free_edges(level: Sample, window: Window) -> tuple[float, float, float | No
     """A counter between ticks nobody waited for: interpolated between its steps, with the uncertainty of that."""
     steps = ticks(level)
     t_s, value = np.concatenate([level.t_s[:1], steps.t_s]), np.concatenate([level.value[:1], steps.value_j])
-    if len(t_s) < 2 or t_s[0] > window.begin_s:
+    if len(t_s) < 2 or t_s[0] > window.begin_s or level.t_s[-1] < window.close_s:
         return window.begin_s, window.close_s, None, None, None
     energy = float(np.interp(window.close_s, t_s, value) - np.interp(window.begin_s, t_s, value))
     step_j = float(np.max(np.diff(value)))

@@ -44,9 +44,9 @@ def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    folder = Path(tempfile.gettempdir())
-    lock, owner = FileLock(folder / "harness-machine.lock", mode=0o666), folder / "harness-machine.owner"
     try:
+        folder = Path(tempfile.gettempdir())
+        lock, owner = FileLock(folder / "harness-machine.lock", mode=0o666), folder / "harness-machine.owner"
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -54,7 +54,7 @@ def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
             lock.acquire(poll_interval=0.5)
     except OSError as error:
         raise StoreError(
-            f"the lock {lock.lock_file} cannot be taken: {error.strerror or error}",
+            f"the lock of this machine, harness-machine.lock in the folder of temporary files, cannot be taken: {error.strerror or error}",
             "is it another user's? ask them, or remove it when no run is on",
         ) from None
     try:

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.errors import StoreError, SuiteError
+from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Environment, Model, Profile, StoredRun
+from harness.store.files import trouble
 
 PROBE_SLACK = 0.02
 """By how much two probes of one counter may differ: the length that one names holds before the next."""
@@ -18,17 +19,14 @@ def check_writable(folder: Path) -> None:
     """Refuse before anything is built what could not be stored.
 
     Raises:
-        StoreError: The folder cannot be made or written.
+        StoreError: The folder cannot be made or written, or its disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe_file:
             probe_file.write(b"\0" * 4096)
     except OSError as error:
-        raise StoreError(
-            f"the results folder {folder} cannot be written: {error.strerror or error}",
-            "choose another with --results, or mend its permissions",
-        ) from None
+        raise trouble(folder, error) from None
 
 
 def check_window(profile: Profile, domains: Sequence[Domain]) -> None:

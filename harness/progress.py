@@ -75,7 +75,7 @@ class Progress:
         self._done += 1
         row = self._bar.tasks[0]
         if record.status != "ok":
-            self._say(f"{record.status}: {self._name()}: {(record.reason or '').splitlines()[0]}")
+            self._say(f"{record.status}: {self._name()}: {(record.reason or 'no reason was told').partition(chr(10))[0]}")
         elif not self._live:
             total = int(row.total or self._done)
             self._say(

@@ -23,9 +23,9 @@ def python(name: str) -> str:
         EngineError: It is not there.
     """
     path = folder(name) / "bin" / "python"
-    if not path.exists():
+    if not os.access(path, os.X_OK):
         raise EngineError(
-            f"the virtual environment {path.parent.parent} is not here",
+            f"the virtual environment {path.parent.parent} is not here, or has no Python that may be run",
             f"make {name}, or name it in HARNESS_VENV_{name.upper()}",
             refused=True,
         )

@@ -106,6 +106,14 @@ def test_a_counter_that_never_ticks_leaves_no_number():
     assert one(COUNTER, staircase(lambda t: 0 * t + 5), steady(0.5, 3.0)).gross_j is None
 
 
+def test_a_phase_that_outlasts_the_readings_of_its_counter_has_no_energy():
+    """Of a build whose sensor was lost on the way nobody knows what the rest took."""
+    whole, window = staircase(lambda t: 50 * t), Window.loose("build", 1.0, 3.0)
+    assert one(COUNTER, whole, window).gross_j == pytest.approx(100, abs=5)
+    lost = Sample(whole.start_s, whole.end_s, np.where(whole.t_s > 2.0, np.nan, whole.value))
+    assert (one(COUNTER, lost, window).gross_j, one(COUNTER, lost, window).kind) == (None, "absent")
+
+
 def test_an_edge_that_was_polled_too_slowly_is_no_edge():
     """A tick between two polls 50 ms apart may be anywhere."""
     assert one(COUNTER, staircase(lambda t: 100 * t, step_s=0.05), steady(0.5, 3.0)).gross_j is None

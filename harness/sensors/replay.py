@@ -60,7 +60,7 @@ class Replay(Sensor):
         path = Path(name)
         try:
             tracks, domains = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
-        except (OSError, ValueError, KeyError, IndexError) as error:
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise SensorError(
                 f"{VARIABLE}={name} cannot be played: {type(error).__name__}: {error}",
                 "it must be a trace of a run (Parquet, in the run's folder), or a CSV with the columns time,watts",

@@ -79,7 +79,7 @@ def test_a_gauge_begins_again_and_failed_reads_are_left_out():
     assert [track.at(t) for t in (0.0, 1.5, 2.5, 3.5, 4.6)] == [5, 5, 7, 9, 5]
 
 
-@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "time,watts\n1,x\n", "time,watts\n1,2\n"])
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", "time,watts\n1,x\n", "time,watts\n1,2\n", "time,watts\n1,2\n2\n"])
 def test_a_file_that_is_no_trace_says_so(tmp_path, monkeypatch, text):
     """Also one with a single row, whose rate nobody knows."""
     path = tmp_path / "trace.csv"
