@@ -11,11 +11,10 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from harness import __version__
+from harness import __version__, venvs
 from harness.schema import Environment
 
 VOLATILE = ("pids",)
@@ -49,8 +48,8 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
         "governor": governor(),
         "turbo": turbo(),
         "virtual": virtual(flags),
-        "versions": _versions(packages),
-        "harness_version": _versions(["harness"]).get("harness", "unknown"),
+        "versions": {name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
+        "harness_version": __version__,
         "harness_commit": commit(),
     }
     found = Environment(
@@ -170,16 +169,6 @@ def _container() -> str | None:
         return "podman"
     cgroup = _text("/proc/1/cgroup") or ""
     return next((name for name in CONTAINERS if name in cgroup), os.environ.get("container"))  # noqa: SIM112 - systemd writes it so
-
-
-def _versions(packages: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for name in sorted(set(packages)):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _git(root: Path, *arguments: str) -> str | None:

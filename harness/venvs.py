@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -32,8 +32,8 @@ def python(name: str) -> str:
     return str(path)
 
 
-def versions(name: str, packages: Sequence[str]) -> dict[str, str | None]:
-    """The versions installed in one; null for a package that it does not have."""
-    site = [str(path) for path in folder(name).glob("lib/python*/site-packages")]
-    found = {distribution.name: distribution.version for distribution in distributions(path=site)}
-    return {package: found.get(package) for package in packages}
+def versions(name: str | None, packages: Iterable[str]) -> dict[str, str | None]:
+    """The versions installed in one, or in ours where none is named; null for a package that it does not have."""
+    site = [str(path) for path in folder(name).glob("lib/python*/site-packages")] if name else sys.path
+    found = {package: next(iter(distributions(name=package, path=site)), None) for package in packages}
+    return {package: distribution and distribution.version for package, distribution in found.items()}

@@ -109,7 +109,7 @@ def _setting(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, obj
     yield from ((name, case[name]) for name in ("host", "energy_kind", "energy_scope", "calibrated"))
     yield "model file", (str(case["sha256"])[:12] if case.get("sha256") else None)
     if environment:
-        yield from ((name, getattr(environment, name)) for name in ("cpu", "kernel", "python", "governor", "turbo", "virtual"))
+        yield from ((name, getattr(environment, name)) for name in ("cpu", "cpu_limit", "kernel", "python", "governor", "turbo", "virtual"))
         yield from environment.versions.items()
         for number, device in enumerate(environment.devices):
             yield from ((f"{device.get('name', number)} {key}", device[key]) for key in sorted(device) if key != "name")

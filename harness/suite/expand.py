@@ -7,7 +7,6 @@ import itertools
 import json
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
@@ -219,9 +218,7 @@ class _Expansion:
                 "step": hop.step.model_dump(mode="json"),
                 "version": spec.version if spec else 1,
                 "format": hop.format,
-                "packages": venvs.versions(spec.venv, spec.packages)
-                if spec and spec.venv
-                else _versions(spec.packages if spec else FIRST_PACKAGES),
+                "packages": venvs.versions(spec.venv, spec.packages) if spec else venvs.versions(None, FIRST_PACKAGES),
                 "data": model.train.content() if needs_data and model.train else None,
                 "training": model.training.model_dump(mode="json") if needs_data and model.training else None,
                 "seed": self.seed,
@@ -257,7 +254,7 @@ class _Expansion:
         sized = data.source.kind == "images"
         names = class_names(model, split)
         parent = source.build_id if sized else None
-        content = [parent, split, data.content(), names, _versions(DATA_PACKAGES), self.seed if sized else None, model.trusted]
+        content = [parent, split, data.content(), names, venvs.versions(None, DATA_PACKAGES), self.seed if sized else None, model.trusted]
         build = Build(
             build_id=_hash(content)[:24],
             model=model.name,
@@ -366,16 +363,6 @@ def _identity(model: Model) -> dict[str, Any]:
     content = model.model_dump(mode="json", include=fields)
     content |= {split: ref.content() if (ref := getattr(model, split)) else None for split in ("train", "test")}
     return content if model.metric_direction == "higher" else {**content, "metric_direction": model.metric_direction}
-
-
-def _versions(packages: Sequence[str]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
 
 
 def _hash(*content: Any) -> str:
