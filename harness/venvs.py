@@ -36,4 +36,4 @@ def versions(name: str | None, packages: Iterable[str]) -> dict[str, str | None]
     """The versions installed in one, or in ours where none is named; null for a package that it does not have."""
     site = [str(path) for path in folder(name).glob("lib/python*/site-packages")] if name else sys.path
     found = {package: next(iter(distributions(name=package, path=site)), None) for package in packages}
-    return {package: distribution and distribution.version for package, distribution in found.items()}
+    return {package: distribution.version if distribution else None for package, distribution in found.items()}
