@@ -82,6 +82,18 @@ def test_the_least_recently_used_go_first(tmp_path):
     assert cache.find("b") is None
 
 
+def test_what_was_found_was_used(tmp_path):
+    """An old artifact that a run has just taken outlives a newer one that nobody asks for."""
+    cache = Cache(tmp_path, limit_bytes=7000)
+    for age, name in enumerate("ab"):
+        keep(cache, name, b"x" * 4000)
+        os.utime(tmp_path / name, (age, age))
+    assert cache.find("a")
+    cache.trim()
+    assert cache.find("a")
+    assert cache.find("b") is None
+
+
 def test_what_a_run_uses_is_neither_trimmed_nor_cleared(tmp_path):
     """Of any process, as long as it lives; nor is what is being built; afterwards all goes, and nothing is left behind."""
     cache, other = Cache(tmp_path, limit_bytes=0), Cache(tmp_path)

@@ -1,0 +1,87 @@
+"""The parent's end of the talk, with children that keep no protocol."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from harness.channel import MAX_LINE_BYTES, TAIL_BYTES, Child, Order
+from harness.errors import WorkerError
+
+
+def scripted(folder: Path, code: str) -> Child:
+    """A child that does what its code says; `say` writes to the parent."""
+    said = "import os, subprocess, sys, time\ndef say(data): os.write(int(sys.argv[2]), data)\n"
+    (folder / "scripted.py").write_text(said + code)
+    return Child(Order("scripted", {}, environment={"PYTHONPATH": str(folder)}))
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts one, which is gone afterwards."""
+    begun: list[Child] = []
+
+    def started(code: str) -> Child:
+        begun.append(scripted(tmp_path, code))
+        return begun[-1]
+
+    yield started
+    for child in begun:
+        child.end()
+
+
+def test_a_message_that_comes_in_pieces_is_one(start):
+    """Two at once are two; what is not whole yet is waited for, and no longer than asked."""
+    child = start(
+        'say(b\'{"kind": "a"}\\n{"kind": "b"}\\n{"ki\'); sys.stdin.read(); time.sleep(0.3); say(b\'nd": "c"}\\n\'); time.sleep(60)'
+    )
+    assert [child.receive(10)["kind"], child.receive(10)["kind"]] == ["a", "b"]
+    assert child.receive(0.0) is None
+    assert child.receive(10) == {"kind": "c"}
+
+
+@pytest.mark.parametrize("noise", [b"Loading weights...", b"[1]", b'{"t_s": 1}', b'{"kind": 1}', b"\xff\xfe"])
+def test_what_is_no_message_is_told_with_what_came(start, noise):
+    """Something in the child wrote where it should not."""
+    with pytest.raises(WorkerError, match="no message but") as caught:
+        start(f"say({noise!r} + bytes([10]))").receive(10)
+    assert repr(noise)[2:-1] in str(caught.value)
+
+
+def test_a_message_without_an_end_is_not_collected_for_ever(start):
+    """Its length has a bound."""
+    child = start("while True: say(b'x' * 65536)")
+    with pytest.raises(WorkerError, match="more than 4 MiB"):
+        child.receive(30)
+    assert len(child._buffer) <= MAX_LINE_BYTES + 65536
+
+
+def test_a_child_that_has_left_is_an_end_of_file(start):
+    """With its exit code, and the end of what it printed."""
+    child = start(f"print('early' + '.' * {TAIL_BYTES}); print('late'); sys.exit(3)")
+    with pytest.raises(EOFError):
+        child.receive(10)
+    assert child.exit_code(10) == 3
+    assert child.tail.endswith("late\n")
+    assert "early" not in child.tail
+
+
+def test_whatever_a_child_started_ends_with_it(tmp_path):
+    """An engine's own processes would go on burning energy in the next case's window."""
+    code = """
+started = subprocess.Popen(["sleep", "60"])
+say(b'{"kind": "started", "pid": %d}\\n' % started.pid)
+time.sleep(60)
+"""
+    child = scripted(tmp_path, code)
+    said = child.receive(10)
+    assert said
+    offspring = psutil.Process(said["pid"])
+    child.end()
+    until_s = time.monotonic() + 10
+    while offspring.is_running() and offspring.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < until_s
+        time.sleep(0.01)
