@@ -15,11 +15,11 @@ import pytest
 from harness import campaign, frame, inflight, machine, manifest, pace, plugins, preconditions, runner
 from harness.artifacts import Cache
 from harness.errors import SuiteError, WorkerError
-from harness.schema import PROFILES, Domain, Record, Sample, Task
-from harness.store import read_run, read_trace, with_answers, write_atomically
+from harness.schema import PROFILES, Domain, Environment, Record, Sample, Task
+from harness.store import Store, read_run, read_trace, with_answers, write_atomically
 from harness.suite import load_suite
 from harness.verify import verify
-from tests import tiny
+from tests import factories, tiny
 
 PROFILE = PROFILES["quick"].model_copy(update={"first": 2, "cap": 2, "window_s": 0.4, "idle_s": 0.05})
 
@@ -233,6 +233,50 @@ def test_only_the_same_suite_on_the_same_files_is_resumed(tmp_path):
     (tmp_path / "product.onnx").write_bytes(b"changed")
     with pytest.raises(SuiteError, match="changed"), campaign.resume(folder, plugins.catalogue(), Watcher()):
         pass
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """A run that was begun on another machine, by hand; and resuming it as if on a machine with this environment and these domains."""
+    header = factories.digits().header
+    folder = Store.create(tmp_path / "results", header).folder
+    write_atomically(folder / manifest.NAME, manifest.seal(folder))
+
+    def resume(here: Environment, domains=header.domains):
+        monkeypatch.setattr(campaign, "opened_sensors", lambda _: contextlib.nullcontext(([(None, domains)], {}, {})))
+        monkeypatch.setattr(campaign, "environment_here", lambda *_: here)
+        with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
+            return running
+
+    return resume, header.environments[0], folder
+
+
+def test_another_machine_cannot_go_on(begun):
+    """Nor other versions on the same: what differs is named."""
+    resume, first, _ = begun
+    for name in ("cpu", "kernel", "versions"):
+        with pytest.raises(SuiteError, match=f"another machine or with other versions: {name}\n"):
+            resume(first.model_copy(update={"environment_id": "other", name: {"numpy": "3"} if name == "versions" else "another"}))
+
+
+def test_other_sensors_cannot_go_on(begun):
+    """Half of a run would be measured by one, half by another."""
+    resume, first, _ = begun
+    with pytest.raises(SuiteError, match="other sensors: dram"):
+        resume(first, [d for d in read_run(begun[2]).header.domains if d.name != "dram"])
+    with pytest.raises(SuiteError, match="other sensors: dram"):
+        resume(first, [d.model_copy(update={"kind": "counter"}) if d.name == "dram" else d for d in read_run(begun[2]).header.domains])
+
+
+def test_another_boot_of_the_machine_is_kept_beside_the_first(begun):
+    """Its monotonic times are other times; the manifest knows the header as it is now, and blesses none that somebody changed."""
+    resume, first, folder = begun
+    resume(first.model_copy(update={"boot_id": "second"}))
+    assert [e.boot_id for e in read_run(folder).header.environments] == [first.boot_id, "second"]
+    assert manifest.differences(folder) == (True, {})
+    (folder / "run.json").write_text((folder / "run.json").read_text().replace('"box-1"', '"box-2"'))
+    resume(first.model_copy(update={"boot_id": "third"}))
+    assert list(manifest.differences(folder)[1]) == ["run.json"]
 
 
 def test_a_model_that_does_not_load_is_a_record_with_its_reason(tmp_path):

@@ -114,6 +114,27 @@ def test_a_phase_that_outlasts_the_readings_of_its_counter_has_no_energy():
     assert (one(COUNTER, lost, window).gross_j, one(COUNTER, lost, window).kind) == (None, "absent")
 
 
+def test_where_inferences_are_long_a_window_begins_and_ends_at_ticks_near_a_completion():
+    """An inference that is cut is counted by its share of the time, not of the energy: of the ticks to choose from the nearest to a whole one."""
+    done = Progress(np.arange(0, 4, 0.7), np.arange(6.0), np.zeros((0, 2)))
+    found = one(COUNTER, staircase(lambda t: 50 * t), steady(0.55, 2.75), done)
+    assert (found.start_s, found.end_s) == (pytest.approx(0.7, abs=POLL_S), pytest.approx(2.8, abs=POLL_S))
+    assert found.inferences == pytest.approx(3, abs=0.01)
+
+
+def test_a_counter_has_its_power_as_a_second_witness():
+    """Integrated over the counter's own edges; null where no power is read beside it."""
+    power = GAUGE.model_copy(update={"name": "package power", "counter": "package"})
+    trace = Trace(
+        {"package": COUNTER, "package power": power},
+        {"package": staircase(lambda t: 50 * t), "package power": sampled(np.arange(0, 4, 0.05), np.full(80, 40.0))},
+    )
+    counter, gauge = energy.measure(trace, [steady(0.5, 3.0)], evenly())
+    assert counter.integrated_j == pytest.approx(40 * (counter.end_s - counter.start_s))
+    assert gauge.counter == "package"
+    assert gauge.integrated_j is None
+
+
 def test_an_edge_that_was_polled_too_slowly_is_no_edge():
     """A tick between two polls 50 ms apart may be anywhere."""
     assert one(COUNTER, staircase(lambda t: 100 * t, step_s=0.05), steady(0.5, 3.0)).gross_j is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from harness import plan
 from harness.analysis.stopping import OPEN_PAIRS_CAP
 from harness.schema import PROFILES, Finding, Latency, Measurement, Profile, Quality, Record, Suite, Task
@@ -168,13 +170,14 @@ def test_an_energy_that_is_forbidden_settles_nothing(tmp_path):
 # --- open pairs ---
 
 
-def placed(task: Task, scatter: float, energy_j: float, latency_s: float, quality: float | None = 0.97) -> Record:
+def placed(task: Task, scatter: float, energy_j: float, latency_s: float, quality: float | None = 0.97, kind: str = "counter") -> Record:
     """A repetition at this place, energy and latency a little above and below in turn."""
     factor = 1 + scatter * (-1) ** task.repetition
     record = record_of(task, energy_j=energy_j * factor)
     seconds = latency_s * factor
     return record.model_copy(
         update={
+            "measurements": tuple(m.model_copy(update={"kind": kind}) for m in record.measurements),
             "latency": Latency(queries=1, mean_s=seconds, p50_s=seconds, p90_s=None, p95_s=None, p99_s=None),
             "quality": None if quality is None else Quality(metric="accuracy", direction="higher", value=quality, samples=360),
         }
@@ -210,6 +213,24 @@ def test_a_better_quality_settles_the_one_side_and_a_margin_the_other(tmp_path):
 def test_cases_of_different_evidence_stand_on_no_common_front(tmp_path):
     """Without a quality on one side there is nothing to compare: both are done after the first blocks."""
     assert set(map(len, follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.0, 1.0, None)}).values())) == {STANDARD.first}
+
+
+def test_a_measured_case_is_not_held_against_a_modelled_one(tmp_path):
+    """As in the tables: two that nearly agree are no open pair where the joules of one come from a model."""
+    done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.005, 1.0, 0.97, "modelled")})
+    assert set(map(len, done.values())) == {STANDARD.first}
+    done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.005, 1.0, 0.97, "sampled")})
+    assert min(map(len, done.values())) > STANDARD.first
+
+
+def test_the_time_that_a_run_takes_is_told_before_it_begins(tmp_path):
+    """From the least number of repetitions to the most; each case idles twice, loads and is measured."""
+    suite = suite_of(tmp_path)
+    first_s, cap_s = plan.expected_s(suite, STANDARD, CATALOGUE)
+    assert cap_s / first_s == pytest.approx(STANDARD.cap / STANDARD.first)
+    least_s = len(suite.cases) * STANDARD.first * (2 * STANDARD.idle_s + STANDARD.window_s + CATALOGUE.engines["litert"].load_s)
+    assert least_s < first_s < 3 * least_s
+    assert plan.expected_s(suite.model_copy(update={"stopping": "open_pairs"}), STANDARD, CATALOGUE)[1] > cap_s
 
 
 def test_what_cannot_be_settled_ends_at_the_cap(tmp_path):

@@ -65,6 +65,23 @@ def test_the_raw_trace_is_kept(store, run):
     assert len(list((store.folder / "traces").iterdir())) == 3
 
 
+def test_raw_data_of_a_writer_that_was_killed_are_no_part_of_the_record(store, run):
+    """It left files and no line: what the task leaves when it is done again stands alone."""
+    done = next(r for r in run.records if r.case_id and r.status == "ok")
+    store.append(done, EMPTY, np.ones((3, 2), np.int64), np.array([1.0, 0.0]), np.zeros((2, 3), np.float32))
+    (store.folder / "records.jsonl").unlink()
+    store.append(done, EMPTY, *NOTHING)
+    assert list((store.folder / "traces").iterdir()) == []
+
+
+def test_a_record_is_on_the_disk_before_it_is_told(store, run, monkeypatch):
+    """Each file of its raw data, then the line: a power cut right after costs none of it."""
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").readlink().suffixes[0]))
+    store.append(run.records[0], EMPTY, np.ones((3, 2), np.int64), np.array([1.0, 0.0]))
+    assert synced == [".completions", ".quality", ".jsonl"]
+
+
 def test_what_a_case_said_is_read_back(store, run):
     """Of its first repetition that is ok, in shape and type; a case that left nothing has empty arrays, and so has another run's."""
     done = [r for r in run.records if r.case_id and r.status == "ok"]
