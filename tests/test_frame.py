@@ -383,6 +383,22 @@ def test_the_build_tells_its_energy_and_its_time():
     assert pd.isna(frame.builds([stored([DENSE], [lost.model_copy(update={"measurements": parts})])]).energy_j[0])
 
 
+def test_the_last_attempt_at_a_build_is_its_row():
+    """It failed, and was built when the run was resumed."""
+    first = build_record().model_copy(update={"status": "failed", "reason": "no memory left"})
+    built = frame.builds([stored([DENSE], [first, build_record().model_copy(update={"attempt": 2})])])
+    assert built.status.tolist() == ["ok"]
+    assert pd.isna(built.reason[0])
+
+
+def test_the_memory_of_a_case_is_that_of_its_largest_launch():
+    """One that another launch did not need is needed all the same; a launch that could not tell takes nothing away."""
+    sizes = (300, None, 200)
+    launches = [record(DENSE, repetition=k, peak_memory_bytes=size, resident_bytes=size) for k, size in enumerate(sizes)]
+    row = frame.cases([stored([DENSE], launches)]).iloc[0]
+    assert (row.peak_memory_bytes, row.resident_bytes) == (300, 300)
+
+
 def test_domains_tell_what_was_sampled_beside_the_scope():
     """Core and psys have their rows, marked as not summed."""
     run = stored([DENSE], [record(DENSE, {"package": 2.0, "dram": 0.5, "core": 1.5, "psys": 9.0}, found=COUNTERS)], COUNTERS)
