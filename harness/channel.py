@@ -87,7 +87,8 @@ class Child:
         self._buffer = b""
         try:
             self._process = subprocess.Popen(
-                [*order.python, "-m", order.module, str(child_in), str(child_out)],
+                # -P: what lies in the current folder is no part of the harness: a user's own queue.py would be run instead of Python's.
+                [*order.python, "-P", "-m", order.module, str(child_in), str(child_out)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

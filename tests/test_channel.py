@@ -69,6 +69,16 @@ def test_a_child_that_has_left_is_an_end_of_file(start):
     assert "early" not in child.tail
 
 
+def test_a_child_imports_nothing_from_the_current_folder(tmp_path, monkeypatch):
+    """A user's queue.py is not Python's, nor is their code run by what only measures it."""
+    (tmp_path / "queue.py").write_text("raise SystemExit('run')")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "path").mkdir()
+    child = scripted(tmp_path / "path", 'import queue; say(b\'{"kind": "imported"}\\n\'); time.sleep(60)')
+    assert child.receive(10) == {"kind": "imported"}
+    child.end()
+
+
 def test_whatever_a_child_started_ends_with_it(tmp_path):
     """An engine's own processes would go on burning energy in the next case's window."""
     code = """
