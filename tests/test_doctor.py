@@ -48,6 +48,30 @@ def test_a_stuck_counter_is_not_given_an_error_but_a_warning(examine):
     assert "stuck" in found.note
 
 
+def test_a_counter_and_its_power_that_disagree_are_a_warning(examine):
+    """Whichever is wrong: the energy of neither is told without it."""
+
+    class Both(SimulatedCounter):
+        def open(self):
+            counter = super().open()[0]
+            gauge = {
+                "name": "package power",
+                "quantity": "power",
+                "unit": "W",
+                "counter": "package",
+                "update_period_s": None,
+                "wrap_j": None,
+            }
+            return [counter, counter.model_copy(update=gauge)]
+
+        def read(self, domain):
+            return 60.0 if domain == "package power" else super().read(domain)
+
+    found = examine(Both(constant(50), update_period_s=0.01), seconds=0.3)["package"]
+    assert found.counter_vs_power == pytest.approx(0.2, abs=0.05)
+    assert "differ by more than 5 %" in found.note
+
+
 def test_a_sensor_that_may_not_be_read_has_its_fix(examine):
     """The error's next step."""
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from harness import plugins
-from harness.orders import case_order
-from harness.schema import Artifact
+from harness.orders import build_order, case_order
+from harness.schema import Artifact, Suite
 from harness.suite import load_suite
+
+
+def resolved(folder: Path, text: str) -> tuple[Suite, dict[str, Artifact]]:
+    """The suite of a text, and everything that it builds."""
+    (folder / "suite.yaml").write_text(text)
+    suite = load_suite(folder / "suite.yaml", plugins.catalogue())
+    return suite, {b.build_id: Artifact(build_id=b.build_id, format=b.format, path=str(folder), sha256="-", bytes=1) for b in suite.builds}
 
 
 @pytest.mark.parametrize(
@@ -23,9 +34,30 @@ from harness.suite import load_suite
 )
 def test_the_order_says_what_the_variant_promises_to_run_in(tmp_path, variant, precision):
     """Of a chain the last step that promises anything; float16 keeps its weights small and promises nothing."""
-    path = tmp_path / "suite.yaml"
-    path.write_text(f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [litert], variants: [{variant}]}}\n")
-    suite = load_suite(path, plugins.catalogue())
-    case = suite.cases[0]
-    made = {b.build_id: Artifact(build_id=b.build_id, format=b.format, path=str(tmp_path), sha256="-", bytes=1) for b in suite.builds}
-    assert case_order(case, suite, made, 2**30).precision == precision
+    suite, made = resolved(tmp_path, f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [litert], variants: [{variant}]}}\n")
+    assert case_order(suite.cases[0], suite, made, 2**30).precision == precision
+
+
+def test_a_build_is_not_told_of_the_test_data(tmp_path):
+    """What it does not know cannot leak into a model."""
+    for split in ("train", "test"):
+        np.savez(tmp_path / f"{split}.npz", x=np.zeros((4, 2)))
+    (tmp_path / "m.onnx").write_bytes(b"onnx")
+    suite, made = resolved(
+        tmp_path,
+        "name: x\nmodels:\n  - {name: m, path: m.onnx, data: {train: {inputs: 'train.npz:x'}, test: {inputs: 'test.npz:x'}}}\n"
+        "matrices:\n  - {engines: [onnxruntime], variants: [int8]}\n",
+    )
+    for build in suite.builds:
+        told = json.dumps(build_order(build, suite, made, tmp_path, 2**30).task)
+        assert "train.npz" in told
+        assert "test.npz" not in told
+    assert "test.npz" in json.dumps(case_order(suite.cases[0], suite, made, 2**30).task)
+
+
+@pytest.mark.parametrize(("device", "ceiling"), [("cpu", 2**30), ("gpu", None)])
+def test_an_accelerators_driver_is_given_no_ceiling(tmp_path, device, ceiling):
+    """It maps far more memory than it uses."""
+    suite, made = resolved(tmp_path, "name: x\nmodels: [digits-cnn]\nmatrices:\n  - {engines: [tensorflow], devices: [cpu, gpu]}\n")
+    case = next(case for case in suite.cases if case.device == device)
+    assert case_order(case, suite, made, 2**30).task["memory_bytes"] == ceiling

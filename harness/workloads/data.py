@@ -22,11 +22,11 @@ def load_array(path: str | Path, key: str) -> Array:
         EngineError: Not an `.npz`, no such key, or Python objects in it.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             if key not in archive.files:
                 raise EngineError(f"{path} has no array {key!r}", f"it has: {', '.join(archive.files) or 'none'}")
             return np.asarray(archive[key])
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:
         raise EngineError(f"{path} cannot be read as .npz: {error}", "write it with numpy.savez from arrays of numbers") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import matplotlib.figure
+import numpy as np
 import pytest
 from matplotlib.transforms import Bbox
 
@@ -83,6 +84,31 @@ def test_the_longest_name_stays_in_the_figure():
     (said,) = (t for t in drawn.axes[0].texts if "prune" in t.get_text())
     assert "…" in said.get_text() and "+int8 · litert" in said.get_text()
     assert said.get_window_extent().x1 <= drawn.bbox.x1
+
+
+def test_a_front_is_solid_where_the_launches_separate_its_cases():
+    """Dashed between two whose intervals overlap, in whichever axis; the quality of both is on the same samples."""
+    launches = {"dense": (0.90, 1.0, 1.001, 0.999), "int8": (0.95, 2.0, 2.001, 1.999), "float16": (0.97, 2.5, 1.5, 3.5)}
+    records = [
+        record(case(variant), {"package": joules, "dram": 0.1}, quality=quality, repetition=k)
+        for variant, (quality, *energies) in launches.items()
+        for k, joules in enumerate(energies)
+    ]
+    rows = plots.rows_of(frame.cases([stored(map(case, launches), records)]))
+    ax = matplotlib.figure.Figure().subplots()
+    points = np.array([[row["energy_j"], row["quality"]] for row in rows])
+    plots._fronts(ax, rows, points, plots.ENERGY, plots.QUALITY)
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--"]
+
+
+def test_a_case_without_a_valid_energy_is_hollow_and_a_dominated_one_pale():
+    """Else a reader takes it for a result."""
+    (row,) = plots.rows_of(frame.cases([stored([case()], [record(case())])]))
+    style = plots.Style([row])
+    sound, hollow, pale = (style.of({**row, **change}) for change in ({}, {"valid": False}, {"dominated": True}))
+    assert sound["facecolor"] in plots.COLOURS
+    assert hollow["facecolor"] == "none"
+    assert pale["alpha"] < sound["alpha"]
 
 
 def test_who_is_missing_is_told(figure):

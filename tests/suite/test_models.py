@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from harness.formats.fingerprint import fingerprint
-from harness.suite import json_schema
+from harness.suite import json_schema, load_suite
 from harness.suite.expand import class_names
 from tests.catalogue import CATALOGUE
 from tests.suite.test_suite import complaint, load
@@ -176,6 +177,45 @@ def test_each_split_is_turned_into_arrays_by_itself(folder):
     assert {b.build_id for b in alone.builds} == {b.build_id for b in suite.builds} - {data["test"].build_id}
     ids = [build.build_id for build in suite.builds]
     assert ids.index(int8.data_id) < ids.index(int8.build_id)
+
+
+BUILT = """\
+name: x
+models:
+  - {name: m, path: m.onnx, data: {train: {inputs: "train.npz:x"}, test: {inputs: "test.npz:x"}}, training: {epochs: 3}}
+matrices:
+  - {engines: [onnxruntime], variants: [int8]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "other"),
+    [
+        ({"m.onnx": b"another"}, {"source", "int8"}),
+        ({"train": np.ones(3)}, {"int8"}),
+        ({"test": np.ones(3)}, set()),
+        ({"epochs: 3": "epochs: 4"}, {"int8"}),
+        ({"version": 2}, {"int8"}),
+        ({"packages": ("numpy",)}, {"int8"}),
+    ],
+    ids=lambda value: "-".join(sorted(value)) or "none",
+)
+def test_a_build_is_another_where_something_that_decides_its_result_is(tmp_path, change, other):
+    """Else an old artifact would be taken out of the cache for what the suite now says."""
+
+    def ids(name: str, **changed) -> dict[str, str]:
+        (folder := tmp_path / name).mkdir()
+        (folder / "m.onnx").write_bytes(changed.get("m.onnx", b"onnx"))
+        for split in ("train", "test"):
+            np.savez(folder / f"{split}.npz", x=changed.get(split, np.zeros(3)))
+        text = BUILT.replace("epochs: 3", changed.get("epochs: 3", "epochs: 3"))
+        recipe = CATALOGUE.variants["int8"].model_copy(update={k: changed[k] for k in ("version", "packages") if k in changed})
+        catalogue = replace(CATALOGUE, variants={**CATALOGUE.variants, "int8": recipe})
+        (folder / "suite.yaml").write_text(text)
+        return {build.step.recipe: build.build_id for build in load_suite(folder / "suite.yaml", catalogue).builds}
+
+    before, after = ids("before"), ids("after", **change)
+    assert {recipe for recipe in before if before[recipe] != after[recipe]} == other
 
 
 def test_both_splits_number_their_classes_alike(folder):
