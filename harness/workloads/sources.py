@@ -109,6 +109,8 @@ def _pixels(path: Path, size: tuple[int, int], channels: int) -> Array:
 
     try:
         with Image.open(path) as image:
+            if image.mode[0] in "IF":
+                raise ValueError("its pixels have more than 8 bits, which would be cut off at 255: give such data as .npz or a function")
             fitted = ImageOps.fit(image.convert(MODES[channels]), (size[1], size[0]), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise EngineError(f"{path} cannot be read as an image: {first_line(error)}", "take it out of the folder, or mend it") from error
@@ -133,7 +135,7 @@ def read_csv(source: DataSource, classes: Sequence[str]) -> Split:
     import pandas as pd
 
     try:
-        table = pd.read_csv(source.path, encoding="utf-8-sig", skipinitialspace=True)
+        table = pd.read_csv(source.path, encoding="utf-8-sig", skipinitialspace=True, keep_default_na=False)  # a class may be named NA
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise EngineError(
             f"{source.path} cannot be read as a table: {first_line(error)}", "is it comma-separated, with a header?"

@@ -91,6 +91,10 @@ def test_images_that_cannot_be_taken(pictures):
     (pictures / "dog" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(EngineError, match=r"broken\.png cannot be read"):
         read_images(source("images", pictures), ["cat", "dog"], (4, 4, 3), 0)
+    (pictures / "dog" / "broken.png").unlink()
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(pictures / "dog" / "deep.png")
+    with pytest.raises(EngineError, match=r"deep\.png cannot be read as an image: its pixels have more than 8 bits"):
+        read_images(source("images", pictures), ["cat", "dog"], (4, 4, 3), 0)
     (pictures / "empty").mkdir()
     with pytest.raises(EngineError, match="holds no images"):
         read_images(source("images", pictures / "empty"), [], (4, 4, 3), 0)
@@ -108,6 +112,13 @@ def test_a_table(tmp_path):
     several = read_csv(source("csv", tmp_path / "t.csv", features={"in b": ["width"], "in a": ["length"]}), [])
     assert several.labels is None
     assert [ref["name"] for ref in described(several)["inputs"]] == ["in b", "in a"]
+
+
+def test_a_class_may_be_named_as_others_write_nothing(tmp_path):
+    """NA is Namibia, None is an answer."""
+    (tmp_path / "t.csv").write_text("x,land\n1,NA\n2,None\n3,DE\n")
+    split = read_csv(source("csv", tmp_path / "t.csv", label="land", features={"": ["x"]}), ["DE", "NA", "None"])
+    assert split.labels.tolist() == [1, 2, 0]
 
 
 @pytest.mark.parametrize(
