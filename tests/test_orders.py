@@ -55,6 +55,13 @@ def test_a_build_is_not_told_of_the_test_data(tmp_path):
     assert "test.npz" in json.dumps(case_order(suite.cases[0], suite, made, 2**30).task)
 
 
+@pytest.mark.parametrize(("engine", "metric"), [("litert", "accuracy"), ('"null"', None)])
+def test_a_test_double_has_no_quality(tmp_path, engine, metric):
+    """What it answers is no answer."""
+    suite, made = resolved(tmp_path, f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [{engine}]}}\n")
+    assert case_order(suite.cases[0], suite, made, 2**30).task["metric"] == metric
+
+
 @pytest.mark.parametrize(("device", "ceiling"), [("cpu", 2**30), ("gpu", None)])
 def test_an_accelerators_driver_is_given_no_ceiling(tmp_path, device, ceiling):
     """It maps far more memory than it uses."""
