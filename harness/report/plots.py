@@ -56,6 +56,8 @@ PANELS = ((ENERGY, QUALITY), (LATENCY, QUALITY), (LATENCY, ENERGY))
 AXES = {axis.column: axis for axis in (ENERGY, LATENCY, QUALITY)}
 UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "/s", "_s": "s"}
 COUNTS = {1: "One", 3: "Three", 6: "Six"}
+SHARES = ("accuracy", "agreement", "reconstruction_auc")
+"""Metrics that end at 1: their axis has room for a point at 1, and no number above it."""
 A_ROW = 3
 """Panels side by side."""
 TITLE, NAME = 52, 180
@@ -191,6 +193,7 @@ def _panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis],
     ax.grid(True, color="#e6e6e6", linewidth=0.6)
     ax.set_axisbelow(True)
     _plain_ticks(ax)
+    _share_ticks(ax, shown, axes)
     _label(ax, [str(style.numbers[row["case_id"]]) for row in shown], points)
 
 
@@ -312,6 +315,14 @@ def _plain_ticks(ax: Axes) -> None:
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < FEW_DECADES else (1.0,)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_formatter(NullFormatter())
+
+
+def _share_ticks(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis]) -> None:
+    """No number above 1 beside a quality that cannot be above 1."""
+    for axis, quantity in zip((ax.xaxis, ax.yaxis), axes, strict=True):
+        if quantity is QUALITY and all(row["quality_metric"] in SHARES for row in rows):
+            low, high = axis.get_view_interval()
+            axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= min(high, 1.0)])
 
 
 def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
