@@ -84,6 +84,8 @@ def test_long_names_and_small_numbers_stay_in_their_panel():
     assert not any(a.overlaps(b) for i, a in enumerate(axes) for b in axes[:i])
     assert all(drawn.bbox.x0 <= box.x0 and box.x1 <= drawn.bbox.x1 for box in axes)
     assert len({ax._left_title.get_text() for ax in drawn.axes[:-1]}) == 6
+    legend = [t.get_text() for t in drawn.axes[-1].texts]
+    assert sum("-name-2 · int8 · litert" in text for text in legend) == 1
 
 
 def test_the_longest_name_stays_in_the_figure():
