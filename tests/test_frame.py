@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -263,6 +265,31 @@ def test_measured_and_modelled_are_never_one_payback():
     columns = ["build_j", "payback_inferences", "payback_low", "payback_high", "payback_verdict"]
     assert paid(builds=MODELLED)[columns].isna().all()
     assert paid(found=MODELLED[:1], builds=MODELLED[:1]).payback_verdict == "pays_back"
+
+
+def test_a_saving_over_other_domains_is_no_payback():
+    """The memory's joules of dense are no saving of a case whose memory was not measured."""
+    whole, lost = {"package": 2.0, "dram": 0.5}, {"package": 1.0}
+    records = [record(c, e, repetition=k, found=COUNTERS[:2]) for c, e in ((DENSE, whole), (INT8, lost)) for k in range(3)]
+    row = frame.cases([stored([DENSE, INT8], [*records, build_record("build-int8", COUNTERS[:2], 400.0)], COUNTERS[:2])]).iloc[1]
+    assert row.energy_scope == "package"
+    assert pd.isna(row.payback_inferences)
+    assert pd.isna(row.build_j)
+
+
+@pytest.mark.parametrize(("found", "compared"), [(COUNTERS[:1], True), (COUNTERS[:2], False), (MODELLED[:1], False)])
+def test_a_run_is_held_against_the_one_before_where_the_same_was_measured(found, compared):
+    """Neither other domains nor another kind of joules are a change of the energy; latencies are compared all the same."""
+
+    def of(domains, started_utc: str) -> StoredRun:
+        launches = [record(DENSE, {d.name: 1.0 + 0.01 * k for d in domains}, repetition=k, found=domains) for k in range(3)]
+        run = stored([DENSE], launches, domains)
+        return replace(run, header=run.header.model_copy(update={"started_utc": started_utc}))
+
+    last = frame.history([of(found, "2026-02-01"), of(COUNTERS[:1], "2026-01-01")], DENSE.case_id).iloc[1]
+    assert last.started_utc == "2026-02-01"
+    assert pd.notna(last.energy_vs_previous) == compared
+    assert last.latency_vs_previous == pytest.approx(1)
 
 
 def test_dense_and_a_step_without_energy_have_no_payback():
