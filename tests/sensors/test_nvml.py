@@ -42,6 +42,15 @@ def test_without_a_counter_the_power_is_the_domain(driver):
 
 
 @pytest.mark.parametrize(
+    ("settings", "part_time"), [({}, False), ({"field_average": 0}, True), ({"field_average": 0, "field_instant": 0}, True)]
+)
+def test_a_reading_that_may_miss_a_part_of_the_load_says_so(driver, settings, part_time):
+    """The load's phase is then shifted; beside a counter no power need be."""
+    assert by_name(driver(counter=0, **settings))["gpu:0"].part_time is part_time
+    assert not any(domain.part_time for domain in by_name(driver(**settings)).values())
+
+
+@pytest.mark.parametrize(
     ("settings", "reading"),
     [
         ({}, "POWER_INSTANT"),
