@@ -106,6 +106,23 @@ def test_a_log_that_cannot_be_believed_is_a_sentence(tmp_path, text, match):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("row", ["1750075199,10,5", "noon,10", "1750075199;10"])
+def test_a_log_of_which_much_cannot_be_read_is_not_believed(tmp_path, row):
+    """One row in twenty is told; more is no meter's log. 10,5 between commas is neither 10 nor 105."""
+    rows = [f"{1750075200 + k},10.5" for k in range(19)]
+    log = read_log(written(tmp_path, "\n".join(["time,watts", row, *rows])))
+    assert len(log.sample.value) == 19
+    assert any("1 of 20 rows" in sentence and "line 2" in sentence for sentence in log.told)
+    with pytest.raises(MeterError, match="3 of 22 rows could not be read"):
+        read_log(written(tmp_path, "\n".join(["time,watts", *[row] * 3, *rows])))
+
+
+def test_a_last_comma_is_no_cell(tmp_path):
+    """Some loggers end each row with one."""
+    log = read_log(written(tmp_path, "time,watts\n1750075200,10,\n1750075201,20,\n"))
+    assert log.sample.value.tolist() == [10, 20]
+
+
 def test_a_file_that_is_not_there(tmp_path):
     """A sentence too."""
     with pytest.raises(MeterError, match="cannot be read"):

@@ -104,12 +104,16 @@ def _time_columns(names: Sequence[str]) -> list[int]:
 
 
 def _cells(lines: Sequence[str], header: _Header) -> Iterator[tuple[int, list[str]]]:
-    """(line number, as many cells as the header has) of each row; a header that comes again is left out."""
+    """(line number, as many cells as the header has) of each row; a header that comes again is left out.
+
+    A row with more cells than names says nothing: where commas stand between cells and in numbers too, 10,5 W would be read as 10.
+    """
     for number, line in enumerate(lines[header.line + 1 :], header.line + 2):
         if line.strip():
             cells = [cell.strip() for cell in next(csv.reader([line], delimiter=header.delimiter, skipinitialspace=True))]
             if [cell.lstrip("#").strip() for cell in cells] != header.names:
-                yield number, (cells + [""] * len(header.names))[: len(header.names)]
+                said = [] if any(cells[len(header.names) :]) else cells
+                yield number, (said + [""] * len(header.names))[: len(header.names)]
 
 
 def _times(numbered: Sequence[tuple[int, list[str]]], header: _Header) -> tuple[Floats, bool, list[str]]:
