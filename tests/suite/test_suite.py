@@ -64,6 +64,12 @@ def test_the_cases_of_a_model_stand_together(tmp_path):
     assert models == ["digits-cnn"] * 13 + ["second"] * 13
 
 
+def test_a_case_without_dense_beside_it_has_no_baseline(tmp_path):
+    """A baseline that the suite does not measure would never have a record."""
+    suite = load(tmp_path, matrix("variants: [int8]") + "  - {engines: [litert], variants: [dense], batch_sizes: [8]}\n")
+    assert [(case.variant, case.baseline_case_id is None) for case in suite.cases] == [("int8", True), ("dense", False)]
+
+
 def test_builds_are_shared_and_come_parents_first(tmp_path):
     """One training serves every variant, and no build stands before the one it needs."""
     suite = load(tmp_path, GOOD)
