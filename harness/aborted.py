@@ -48,7 +48,13 @@ def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trac
     measurements = energy.measure(trace, windows, Progress.of((), (), (), 1))
     if simulated:
         measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
-    record = not_begun(announced.task, "killed", "the harness itself was killed while this ran", header.run_id, header.environments[-1])
+    record = not_begun(
+        announced.task,
+        "killed",
+        "the harness itself ended while this ran: it was killed, or its disk was full",
+        header.run_id,
+        header.environments[-1],
+    )
     return record.model_copy(
         update={
             "boot_id": announced.boot_id,

@@ -24,10 +24,17 @@ WORKSHOP, CLAIM = ".building-", ".in-use-"
 
 
 def default_folder() -> Path:
-    """`$HARNESS_CACHE`, or the user's cache folder."""
+    """`$HARNESS_CACHE`, or the user's cache folder.
+
+    Raises:
+        StoreError: The user has no home, as in some containers.
+    """
     import platformdirs
 
-    return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_path("harness", appauthor=False) / "artifacts")
+    try:
+        return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_path("harness", appauthor=False) / "artifacts")
+    except RuntimeError as error:
+        raise StoreError(f"there is no place for the cache: {error}", "set HARNESS_CACHE to a folder you may write") from None
 
 
 def default_limit_bytes() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import energy
-from harness.errors import MeterError
+from harness.errors import MeterError, StoreError
 from harness.schema import Domain, Environment, Floats, Measurement, Meter, Noun, Record, Sample, StoredRun
 from harness.store import read_meter_sample, read_meters, write_atomically
 
@@ -142,10 +142,17 @@ def calibrate(run: StoredRun, domain: str, meter: str = "wall") -> Calibration:
 
 
 def default_folder() -> Path:
-    """`$HARNESS_CALIBRATION`, or the user's data folder."""
+    """`$HARNESS_CALIBRATION`, or the user's data folder.
+
+    Raises:
+        StoreError: The user has no home.
+    """
     import platformdirs
 
-    return Path(os.environ.get("HARNESS_CALIBRATION") or platformdirs.user_data_path("harness", appauthor=False) / "calibration")
+    try:
+        return Path(os.environ.get("HARNESS_CALIBRATION") or platformdirs.user_data_path("harness", appauthor=False) / "calibration")
+    except RuntimeError as error:
+        raise StoreError(f"there is no place for calibrations: {error}", "set HARNESS_CALIBRATION to a folder of yours") from None
 
 
 def keep(calibration: Calibration, folder: Path | None = None) -> Path:

@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 
+import platformdirs
 import pytest
 
+from harness import artifacts, calibrate
 from harness.artifacts import Cache, sha256_of
 from harness.errors import StoreError
 from tests import factories
@@ -147,6 +149,23 @@ def test_the_limit_is_the_users(tmp_path, monkeypatch):
     monkeypatch.setenv("HARNESS_CACHE_LIMIT_BYTES", "20 GB")
     with pytest.raises(StoreError, match="no whole number of bytes"):
         Cache(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "variable"), [(artifacts.default_folder, "HARNESS_CACHE"), (calibrate.default_folder, "HARNESS_CALIBRATION")]
+)
+def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, folder, variable):
+    """A container may run under a number that is nobody's."""
+
+    def nowhere(*_, **__):
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv(variable, raising=False)
+    for kind in ("cache", "data"):
+        monkeypatch.setattr(platformdirs, f"user_{kind}_path", nowhere)
+    with pytest.raises(StoreError, match="no place for") as caught:
+        folder()
+    assert variable in caught.value.hint
 
 
 def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path):
