@@ -28,7 +28,12 @@ def cached(entries: Sequence[CacheEntry]) -> Table:
     for heading in ("model", "lineage", "format", "size", "last used, UTC", "build energy"):
         # The lineage alone folds: the rest is short.
         right = heading in ("size", "build energy")
-        table.add_column(heading, justify="right" if right else "left", no_wrap=heading != "lineage", overflow="fold")
+        table.add_column(
+            heading,
+            justify="right" if right else "left",
+            no_wrap=heading != "lineage",
+            overflow="fold" if heading == "lineage" else "ellipsis",
+        )
     for entry in entries:
         table.add_row(*(Text(plain(cell)) for cell in _cells(entry)))
     return table

@@ -52,7 +52,7 @@ READ = {
 """What a person reads of each table but `cases`, for which `readable` has cells of its own; the raw formats have all columns."""
 WORDS = re.compile(r"[^\W\d_]|\d+-\d")
 """How a cell of words begins; a date and the name of a run are words too."""
-ROOM: tuple[tuple[str, ...], ...] = ((), ("interval",), ("interval", "scenario"), ("interval", "scenario", "latency p50"))
+FIRST_TO_GO = ("interval", "scenario", "latency p50", "quality", "vs dense")
 """What is left out of a terminal that is narrow, then narrower."""
 FOLDED = 16
 """How narrow the variant's column may become; it alone folds."""
@@ -249,7 +249,8 @@ def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
     from rich.text import Text
 
     rows = rows_of(frame)
-    for without in ROOM:
+    for count in range(len(FIRST_TO_GO) + 1):
+        without = FIRST_TO_GO[:count]
         headings, cells = readable(rows, brief=True, without=without)
         widths = _widths(headings, cells)
         room = columns - sum(width + 1 for heading, width in widths.items() if heading != "variant") - 1
@@ -265,7 +266,7 @@ def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
             width=max(FOLDED, min(room, widths["variant"])) if heading == "variant" else None,
             justify="left" if left else "right",
             no_wrap=heading != "variant",
-            overflow="fold",
+            overflow="fold" if heading == "variant" else "ellipsis",  # a figure that is cut must not pass for another
         )
     for row, line in zip(rows, cells, strict=True):
         style = "red" if row["status"] != "ok" else "yellow" if row["valid"] is False else ""

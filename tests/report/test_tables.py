@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -41,6 +42,26 @@ def test_the_terminal_table_fits(tables, width):
     assert "modelled" in text
     assert "tensor12|hasno<kernel>`x`" in "".join(text.split())
     assert "invalid" in text
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 79])
+def test_a_figure_is_whole_or_shown_to_be_cut(tables, width):
+    """In a terminal too narrow for any table: 96.4 ± 1 would be another figure than 96.4 ± 1.6."""
+    text = printed(tables["cases"], width)
+    assert max(map(len, text.splitlines())) <= width
+    whole = {cell for row in readable(rows_of(tables["cases"]), brief=True)[1] for cell in row} | {"251.9 ± 2.6"}
+    figures = re.findall(r"\d+\.\d+ ± ?[\d.]*…?", text.partition("Energy is")[0])
+    assert figures or width < 50
+    assert [figure for figure in figures if figure not in whole and not figure.endswith("…")] == []
+
+
+def test_the_remarks_say_why_a_case_has_no_figure(tables):
+    """In every format: failed, refused or invalid, with the reason; else an empty row would look like one that was forgotten."""
+    headings, cells = readable(rows_of(tables["cases"]))
+    told = [row[headings.index("remarks")] for row in cells]
+    assert sum("failed: tensor 12 | has no <kernel> `x`" in text for text in told) == 1
+    assert sum("refused: no GPU is visible to tensorflow" in text for text in told) == 1
+    assert sum("invalid: sensor_gap" in text for text in told) == 1
 
 
 def test_the_model_is_a_column_only_if_there_are_several():

@@ -9,7 +9,7 @@ from PIL import Image
 from harness.errors import EngineError
 from harness.schema import DataSource
 from harness.workloads.base import described
-from harness.workloads.sources import call_data, image_size, read_csv, read_images
+from harness.workloads.sources import _choice, call_data, image_size, read_csv, read_images
 
 
 def source(kind, path, **options) -> DataSource:
@@ -46,10 +46,14 @@ def test_images_are_prepared_by_the_model_where_the_suite_does_not_say_how(pictu
 
 
 def test_fewer_images_are_a_seeded_choice_of_each_class(pictures):
-    """The same for one seed, one of each class in turn."""
+    """The same for one seed, one of each class in turn; not the first of each, which may be alike."""
     few = [read_images(source("images", pictures, samples=2), ["cat", "dog"], (4, 4, 3), 7) for _ in range(2)]
     assert few[0].labels.tolist() == [0, 1]
     assert np.array_equal(few[0].inputs, few[1].inputs)
+    found = [(pictures / f"{index}.png", 0) for index in range(20)]
+    chosen = {tuple(_choice(found, 3, seed)) for seed in range(5)}
+    assert len(chosen) > 1
+    assert all(list(each) == [picture for picture in found if picture in each] for each in chosen)
 
 
 def test_a_folder_without_subfolders_has_no_labels(pictures):
