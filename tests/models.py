@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 
@@ -42,3 +43,8 @@ def _made(module: str, last: str) -> Path:
             done = subprocess.run([sys.executable, "-m", module, str(folder)], env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr[-4000:]
     return folder
+
+
+def rows(array: np.ndarray) -> set[bytes]:
+    """The content of each sample, so that two splits can be shown to share none."""
+    return {np.ascontiguousarray(row).tobytes() for row in array}

@@ -82,10 +82,3 @@ def described(split: Split) -> dict[str, Any]:
         "labels": split.labels is not None,
         "samples": len(columns[0][2]),
     }
-
-
-def rows_sha256(array: Array) -> set[str]:
-    """The hash of each sample, so that two splits can be shown to share none."""
-    import hashlib
-
-    return {hashlib.sha256(np.ascontiguousarray(row).tobytes()).hexdigest() for row in array}
