@@ -24,6 +24,8 @@ class Files:
     def __init__(self, document: Document, *, trusted: bool) -> None:
         self.document, self.trusted = document, trusted
         self.folder = document.path.resolve().parent
+        if not _is_text(str(self.folder)):
+            document.blame((), "the name of the suite's folder is no text in UTF-8, and no record could hold it: rename the folder")
 
     def file(self, place: Place, written: str) -> Path | None:
         """A file, if it exists and lies where it may."""
@@ -104,6 +106,15 @@ class Files:
             return sha256_of(module)
         listing = [f"{file.relative_to(package)} {sha256_of(file)}" for file in sorted(package.rglob("*.py"))]
         return hashlib.sha256("\n".join(listing).encode()).hexdigest() if listing else ""
+
+
+def _is_text(name: str) -> bool:
+    """Whether it can be written down: of a name that is no UTF-8 Python keeps the bytes as surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _can_be_copied(item: Path) -> bool:

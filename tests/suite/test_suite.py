@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -260,6 +261,13 @@ def test_a_variant_that_must_learn_needs_training_data(tmp_path, own):
 def test_what_is_not_trusted(tmp_path, own, path, words):
     """No path out of the suite's folder, no code, without --trust."""
     assert words in complaint(tmp_path, own.replace("DATA", "").replace("m.onnx", f'"{path}"'))
+
+
+def test_a_folder_whose_name_no_record_can_hold_is_refused(tmp_path):
+    """Before anything is measured."""
+    folder = tmp_path / os.fsdecode(b"latin-\xff")
+    folder.mkdir()
+    assert "no text in UTF-8" in complaint(folder, GOOD)
 
 
 def test_a_link_out_of_the_folder_is_a_path_out_of_it(tmp_path, own):
