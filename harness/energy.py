@@ -138,7 +138,7 @@ def measure(trace: Trace, windows: Iterable[Window], progress: Progress, lags: M
     for domain in trace.domains.values():
         if domain.quantity in ("energy", "power", "mean_power"):
             rest = {index: _one(trace, domain, window, progress) for index, window in enumerate(windows) if window.phase != "steady"}
-            idle_w = _mean_power(m for m in rest.values() if m.phase == "idle")
+            idle_w = mean_power(m for m in rest.values() if m.phase == "idle")
             for index, window in enumerate(windows):
                 found.append(rest.get(index) or _one(trace, domain, window, progress, idle_w, (lags or {}).get(domain.name)))
     return found
@@ -158,7 +158,7 @@ def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> li
         if domain is None or was.domain not in trace.samples or (was.poll_gap_s is None and _waited_for_ticks(domain, was.phase)):
             continue
         lag = None if was.lag_s is None else Lag(was.lag_s, 0.0)
-        now = _one(trace, domain, _window_of(was), progress, _mean_power(idle.get(was.domain, [])), lag)
+        now = _one(trace, domain, _window_of(was), progress, mean_power(idle.get(was.domain, [])), lag)
         found[index] = now
         if was.phase == "idle":
             idle.setdefault(was.domain, []).append(now)
@@ -287,7 +287,7 @@ def _free_edges(level: Sample, window: Window) -> tuple[float, float, float | No
     return window.begin_s, window.close_s, energy, step_j / float(np.sqrt(6)), None
 
 
-def _mean_power(measurements: Iterable[Measurement]) -> float | None:
+def mean_power(measurements: Iterable[Measurement]) -> float | None:
     """Energy over time of those that have one, W."""
     good = [(m.gross_j, m.end_s - m.start_s) for m in measurements if m.gross_j is not None]
     seconds = sum(s for _, s in good)

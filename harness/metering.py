@@ -206,7 +206,7 @@ def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, per
     stuck = len(own.finite().value) >= 10 and np.ptp(own.finite().value) == 0
     progress = _progress(run, record)
     found = [_phase(domain, own, phase, progress, period_s, stuck=bool(stuck)) for phase in record.phases]
-    idle_w = _mean_w(m for m, _ in found if m.phase == "idle")
+    idle_w = energy.mean_power(m for m, _ in found if m.phase == "idle")
     return MeterReading(
         task=record.task,
         case_id=record.case_id,
@@ -283,11 +283,6 @@ def _edge_j(sample: Sample, phase: Phase) -> float:
     after = np.clip(np.searchsorted(sample.t_s, [phase.start_s, phase.end_s], side="right"), 1, len(sample.value) - 1)
     jumps_j = (sample.value[after] - sample.value[after - 1]) * (sample.t_s[after] - sample.t_s[after - 1])
     return float(np.sqrt(np.sum(jumps_j**2) / 12))
-
-
-def _mean_w(measurements: Iterator[Measurement]) -> float | None:
-    good = [(m.gross_j, m.end_s - m.start_s) for m in measurements if m.gross_j is not None]
-    return sum(j for j, _ in good) / sum(s for _, s in good) if good else None
 
 
 def _with_idle(measurement: Measurement, idle_w: float | None) -> Measurement:
