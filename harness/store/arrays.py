@@ -31,9 +31,9 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
         StoreError: It is missing or damaged.
     """
     assert record.trace
-    table = _read_table(Path(run.folder) / record.trace, "domain")
+    table = read_table(Path(run.folder) / record.trace, "domain")
     names = np.asarray(table["domain"].to_pylist())
-    columns = {name: _numbers(Path(record.trace), table, name) for name in ("start_s", "end_s", "value")}
+    columns = {name: numbers(Path(record.trace), table, name) for name in ("start_s", "end_s", "value")}
     if not all(np.isfinite(columns[name]).all() for name in ("start_s", "end_s")):  # a value may be missing, its time never
         raise StoreError(f"{record.trace} cannot be read: it holds times that are no numbers", "was the run copied whole?")
     domains = {d.name: d for d in run.header.domains}
@@ -51,8 +51,8 @@ def read_completions(run: StoredRun, record: Record) -> np.ndarray:
     path = Path(run.folder) / f"traces/{stem_of(record)}.completions.parquet"
     if not path.exists():
         return np.zeros((3, 0), dtype=np.int64)
-    table = _read_table(path)
-    found = np.stack([_numbers(path, table, name) for name in ("start_ns", "end_ns", "queries")])
+    table = read_table(path)
+    found = np.stack([numbers(path, table, name) for name in ("start_ns", "end_ns", "queries")])
     if found.dtype.kind != "i" or (found[2] < 1).any():
         raise StoreError(f"{path} cannot be read: times and queries are whole numbers", "was the run copied whole?")
     return found
@@ -65,7 +65,7 @@ def read_per_sample(run: StoredRun, record: Record) -> np.ndarray:
         StoreError: The file is damaged.
     """
     path = Path(run.folder) / f"traces/{stem_of(record)}.quality.parquet"
-    return _numbers(path, _read_table(path), "value") if path.exists() else np.zeros(0)
+    return numbers(path, read_table(path), "value") if path.exists() else np.zeros(0)
 
 
 def with_answers(run: StoredRun) -> StoredRun:
@@ -94,7 +94,7 @@ def _read_outputs(run: StoredRun, record: Record, there: Collection[str]) -> np.
     if name not in there:
         return np.zeros(0)
     path = Path(run.folder) / "traces" / name
-    table = _read_table(path)
+    table = read_table(path)
     try:
         shape = json.loads(table.schema.metadata[SAMPLE_SHAPE])
         return np.asarray(table["output"].combine_chunks().flatten().to_numpy()).reshape(len(table), *shape)
@@ -102,8 +102,12 @@ def _read_outputs(run: StoredRun, record: Record, there: Collection[str]) -> np.
         raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
 
 
-def _read_table(path: Path, *columns: str) -> Any:
-    """A Parquet file that has these columns."""
+def read_table(path: Path, *columns: str) -> Any:
+    """A Parquet file that has these columns.
+
+    Raises:
+        StoreError: It cannot be read, or has not.
+    """
     import pyarrow.parquet as pq
 
     try:
@@ -116,8 +120,12 @@ def _read_table(path: Path, *columns: str) -> Any:
     return table
 
 
-def _numbers(path: Path, table: Any, column: str) -> np.ndarray:
-    """A column of a Parquet file, which must hold numbers."""
+def numbers(path: Path, table: Any, column: str) -> np.ndarray:
+    """A column of a Parquet file.
+
+    Raises:
+        StoreError: It is not there, or holds something else than numbers.
+    """
     values = np.asarray(table[column].to_numpy()) if column in table.column_names else np.zeros(0, dtype=object)
     if values.dtype.kind not in "fiub":
         raise StoreError(f"{path} cannot be read: its column {column} holds no numbers, or is not there", "was the run copied whole?")

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import StoreError
 from harness.schema import Meter, MeterReading, Record, Sample, StoredRun
-from harness.store.arrays import write_table
+from harness.store.arrays import numbers, read_table, write_table
 from harness.store.files import migrate, trouble, write_atomically
 
 
@@ -67,14 +67,9 @@ def read_meter_sample(folder: Path, meter: Meter) -> Sample:
     Raises:
         StoreError: The file is missing or damaged.
     """
-    import pyarrow.parquet as pq
-
     path = folder / "meters" / f"{meter.domain.name}.parquet"
-    try:
-        table = pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}", "import the meter's log again") from None
-    start_s, end_s, value = (table[name].to_numpy() for name in ("start_s", "end_s", "value"))
+    table = read_table(path)
+    start_s, end_s, value = (numbers(path, table, name) for name in ("start_s", "end_s", "value"))
     return Sample(start_s - meter.clock_offset_s, end_s - meter.clock_offset_s, value)
 
 
