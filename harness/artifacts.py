@@ -159,6 +159,8 @@ class Cache:
     def use(self, build_ids: Collection[str]) -> Iterator[None]:
         """While this lasts no process removes these artifacts, built or still to be built; it ends with the process too.
 
+        What crashed builds left goes first, where no run is on.
+
         Args:
             build_ids: Of every build of a run.
 
@@ -168,6 +170,8 @@ class Cache:
         claim = self.folder / f"{CLAIM}{uuid.uuid4().hex}"
         lock = FileLock(claim.with_suffix(".lock"))
         with self._locked():
+            for folder in self._leavings(self._claimed()):
+                shutil.rmtree(folder, ignore_errors=True)
             lock.acquire()
             claim.write_text(json.dumps(sorted(build_ids)))
         try:
@@ -199,8 +203,7 @@ class Cache:
             homes = sorted(self._homes(), key=lambda p: p.stat().st_mtime)
             sizes = {home: _bytes(home) for home in homes}
             kept = sum(sizes.values())
-            leavings = [] if claimed is not None else list(self.folder.glob(f"{WORKSHOP}*"))
-            gone = [*leavings]
+            gone = self._leavings(claimed)
             for home in homes:
                 if kept > limit_bytes and home.name not in {*in_use, *(claimed or ())}:
                     gone.append(home)
@@ -212,6 +215,10 @@ class Cache:
 
     def _homes(self) -> list[Path]:
         return [p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+
+    def _leavings(self, claimed: Collection[str] | None) -> list[Path]:
+        """What crashed builds left; nothing is known to be that while a run is on."""
+        return list(self.folder.glob(f"{WORKSHOP}*")) if claimed is None else []
 
     def _claimed(self) -> set[str] | None:
         """Build ids that running processes use; null where none runs. Claims whose process died are removed; the cache is locked meanwhile."""

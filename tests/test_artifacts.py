@@ -123,9 +123,14 @@ with Cache(Path({str(tmp_path)!r})).use(["a"]), Cache(Path({str(tmp_path)!r})).w
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     process.stdout.readline()
     assert Cache(tmp_path).clear() == 0
+    with Cache(tmp_path).use([]):
+        assert len(list(tmp_path.glob(".building-*"))) == 1, "another run is building"
     process.kill()
     process.wait()
     process.stdout.close()
+    with Cache(tmp_path).use(["a"]):
+        assert list(tmp_path.glob(".building-*")) == [], "the next run clears up"
+        assert (tmp_path / "a").exists()
     assert Cache(tmp_path).clear() > 0
     assert [p.name for p in tmp_path.iterdir() if p.name != ".lock"] == []
 
