@@ -167,8 +167,11 @@ def _busy_machine_s(conf):
 
 
 def test_a_part_time_sensor_sees_a_load_whose_phase_is_shifted(tmp_path):
-    """A power reading of 25 ms in every 100 without a counter: the child waits between groups of queries, and the record says so; one window is within 5 %."""
-    told = repetition(tmp_path, HEALTHY, wave="constant", counter=0, field_average=0, power_usage=0, domains=["gpu:0"], window_s=0.025)
+    """A power reading of 25 ms in every 100 without a counter: the child waits between groups of queries, and the record says so; one window is within 5 %.
+
+    It is longer than a group with its wait, so that it holds one whenever it begins.
+    """
+    told = repetition(tmp_path, HEALTHY, wave="constant", counter=0, field_average=0, power_usage=0, domains=["gpu:0"], window_s=0.6)
     record, found = told["record"], told["steady"]["gpu:0"]
     assert record["shift_s"] == pytest.approx(0.1, rel=0.2)
     assert record["inferences"] > 0
