@@ -15,7 +15,7 @@ import pytest
 from harness import campaign, frame, inflight, machine, manifest, pace, plugins, preconditions, runner
 from harness.artifacts import Cache
 from harness.errors import SuiteError, WorkerError
-from harness.schema import PROFILES, Domain, Environment, Record, Sample, Task
+from harness.schema import PROFILES, Domain, Environment, Record, Sample, Task, Trace
 from harness.store import Store, read_run, read_trace, with_answers, write_atomically
 from harness.suite import load_suite
 from harness.verify import verify
@@ -210,19 +210,6 @@ def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
     assert wrong(folder) == []
 
 
-def test_a_task_whose_record_is_stored_was_not_lost(tmp_path):
-    """A power cut right after its record may bring back the note that it was running: nothing is told twice, and its raw data stay."""
-    folder = run(wish(tmp_path), Watcher(interrupt_after=2))
-    before = read_run(folder)
-    case = next(c for c in before.header.suite.cases if c.case_id == before.records[1].case_id)
-    inflight.Log(folder, Task(case=case), "boot")
-    with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
-        running.run()
-    assert read_run(folder).records[:2] == before.records
-    assert (folder / before.records[1].trace).exists()
-    assert [r.status for r in read_run(folder).records] == ["ok"] * 5
-
-
 def test_only_the_same_suite_on_the_same_files_is_resumed(tmp_path):
     """Another suite, or a model file that has changed, is refused before anything runs."""
     wanted = wish(tmp_path)
@@ -277,6 +264,22 @@ def test_another_boot_of_the_machine_is_kept_beside_the_first(begun):
     (folder / "run.json").write_text((folder / "run.json").read_text().replace('"box-1"', '"box-2"'))
     resume(first.model_copy(update={"boot_id": "third"}))
     assert list(manifest.differences(folder)[1]) == ["run.json"]
+
+
+def test_a_task_whose_record_is_stored_was_not_lost(begun, monkeypatch):
+    """A power cut right after its record may bring back the note that it was running: nothing is told twice, and its raw data stay."""
+    resume, first, folder = begun
+    done = next(r for r in factories.digits().records if r.case_id and r.status == "ok")
+    stored = Store(folder).append(done, Trace({}, {}), np.ones((3, 2), np.int64), np.zeros(0))
+    case = next(c for c in factories.digits().header.suite.cases if c.case_id == done.case_id)
+    monkeypatch.setattr(campaign.plan, "next_block", lambda *_, **__: [])
+    for attempt, told in ((done.attempt, 1), (done.attempt + 1, 2)):
+        inflight.Log(folder, Task(case=case, repetition=done.repetition, block=done.block, attempt=attempt), "boot")
+        resume(first).run()
+        assert len(read_run(folder).records) == told
+        assert inflight.lost(folder) is None
+    assert read_run(folder).records[0] == stored
+    assert [path.suffixes[0] for path in (folder / "traces").iterdir()] == [".completions"]
 
 
 def test_a_model_that_does_not_load_is_a_record_with_its_reason(tmp_path):
