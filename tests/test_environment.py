@@ -11,6 +11,7 @@ import pytest
 from harness import environment as module
 from harness import machine
 from harness.environment import environment
+from tests import factories
 
 
 @pytest.fixture
@@ -76,6 +77,11 @@ def test_an_affinity_makes_another_environment(monkeypatch):
     few = environment()
     assert few.cpu_limit == 0
     assert few.environment_id != module.identity(few.model_copy(update={"cpu_limit": None}))
+
+
+def test_the_id_of_a_stored_environment_stays_what_it_was():
+    """Whatever later versions ask of a machine: else `verify` would hold each old run for changed."""
+    assert module.identity(factories.environment()) == "99ce1c5a1753"
 
 
 def test_the_memory_that_is_left_is_also_the_control_groups(files, monkeypatch):
