@@ -147,7 +147,7 @@ def test_what_may_not_be_compared_is_refused_and_marked(harness, results):
         ("pue: 1.5", "pui: 1.5", ["offers.yaml:4: unknown field 'pui'; did you mean 'pue'?", "offers.yaml:1: the field 'pue' is missing"]),
         ("capital_cost: 1000", "capital_cost: -1", ["offers.yaml:7: 'capital_cost' must be greater than or equal to 0"]),
         (", lifetime_years: 4, embodied_kg_co2e: 800", "", ["offers.yaml:8: the field 'lifetime_years' is missing"]),
-        ("duty_cycle: 0.5", "duty_cycle: often", ["offers.yaml:3: 'duty_cycle' must be a valid number, not 'often'"]),
+        ("duty_cycle: 0.5", "duty_cycle: often", ["offers.yaml:3: 'duty_cycle' must be a plain number, not the text 'often'"]),
         ("offers:", "offers: [", ["not valid YAML", "nothing was compared"]),
         (OFFERS, "- 1\n", ["offers are a mapping"]),
         ("run-b", "run-x", ["no offer for the run run-b or its host box-2", "box-1, run-x"]),
