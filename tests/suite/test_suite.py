@@ -96,7 +96,7 @@ def test_a_content_hash_follows_what_determines_the_result(tmp_path):
         (matrix("variants: [tflite]"), 5, ["no variant is named 'tflite'"]),
         (matrix("batch_sizes: [0]"), 5, ["greater than or equal to 1"]),
         (matrix("batch_sizes: [true]"), 5, ["batch_sizes", "a whole number, not true"]),
-        (matrix("batch_sizes: ['8 samples']"), 5, ["plain number"]),
+        (matrix("batch_sizes: ['8 samples']"), 5, ["a whole number, not the text"]),
         (matrix("batch_size: [8]"), 5, ["batch_size", "did you mean 'batch_sizes'"]),
         (matrix("devices: [gpuu]"), 5, ["gpuu"]),
         (matrix("scenarios: [single-stream]"), 5, ["did you mean 'single_stream'"]),
