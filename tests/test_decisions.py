@@ -324,6 +324,15 @@ def test_the_history_says_whether_a_run_differs_from_the_one_before(harness, res
     assert "energy_change" in shown[0] and "worse" in shown[3] and "1.080 ±" in shown[3]
 
 
+def test_a_case_that_no_run_holds_is_told_without_listing_them_all(harness, results):
+    """A suite may have hundreds; exit 2, and how to see them. So is a results folder without a run."""
+    is_a_sentence(harness("history", "dense"), 2, "no run that holds a case", "harness run SUITE")
+    keep(measured(tuple(case(f"v{k}") for k in range(9))), results, "run-1")
+    done = harness("history", "w0")
+    is_a_sentence(done, 2, "no case has 'w0' in its name", "--columns case_id")
+    assert "v0 " in done.stderr and "v8 " not in done.stderr
+
+
 def test_between_machines_the_history_holds_both_gains(harness, results):
     """8 % more on another machine is not separated: each sensor's gain is known to 5 %; one that is not known gives no ratio."""
     keep(later(measured(), 1), results, "run-1")
