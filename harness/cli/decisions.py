@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored, tell
 
 if TYPE_CHECKING:
     from harness.analysis.interval import Interval
@@ -61,7 +61,8 @@ def select(
         at = (rate or chosen.throughput_per_s) if chosen and chosen.throughput_per_s else None
         drawn_w = power(chosen, at) if chosen and at else None
         missed = _missed(chosen, rate, quantile_t) if chosen and rate else None
-        print("\n" * bool(k) + "\n".join(lines(each, battery_wh, drawn_w, missed)))
+        for line in (*([""] if k else []), *lines(each, battery_wh, drawn_w, missed)):
+            tell(line)
     return 0 if all(each.best for each in found) else 1
 
 

@@ -49,7 +49,8 @@ def report(
         target, found = keep_report(run, frame.tables([run], objectives), objectives)
         tell(str(target))
         for each_front in found:
-            print("\n".join(lines(each_front, objectives)))
+            for line in lines(each_front, objectives):
+                tell(line)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -58,7 +58,7 @@ class Compared:
         quantity: energy or latency.
         ratio: With its 95 % interval, alone; bounds NaN where there are none.
         verdict: Of all ratios together; null: none can be given.
-        why_not: Why there is none.
+        why_not: Why there is none, in a word or two.
         kind: Of the energies; of latency `measured`, on a test double `simulated`.
     """
 
@@ -134,7 +134,7 @@ def _energy(result: Result, base: Result, k: int) -> _Tested:
         return None, None
     kinds = "/".join(dict.fromkeys((base.kind, result.kind)))
     gains = [gain(each) for each in (result, base)]
-    why = "" if None not in gains else "modelled: no absolute interval" if "modelled" in kinds else "a sensor's gain is not known"
+    why = "" if None not in gains else "modelled" if "modelled" in kinds else "gain not known"
     return _tested(
         result, base, k, "energy", result.energies, base.energies, float(np.linalg.norm(known(gains))) if not why else None, why, kinds
     )
@@ -169,7 +169,7 @@ def _tested(
     d, u_d, nu = log_ratio(values, others, u or 0.0)
     nan = float("nan")
     if u is None or not u_d > 0:
-        why = why or ("its launches do not scatter" if u_d == 0 else "fewer than two launches")
+        why = why or ("no scatter" if u_d == 0 else "one launch")
         return Compared(result.case.case_id, k, quantity, Interval(float(np.exp(d)), nan, nan), None, why, kind), None
     from scipy.special import stdtrit
 

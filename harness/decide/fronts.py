@@ -11,7 +11,7 @@ import numpy as np
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
 from harness.report import rows_of
-from harness.report.text import engine_text, number, plain
+from harness.report.text import engine_text, number
 from harness.schema import Objective, Reference, References
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def lines(found: Front, objectives: Sequence[Objective]) -> list[str]:
     ]
     said += [f"  {row['p_front']:.0%} {_case(row)}" for row in sorted(found.on, key=lambda row: -row["p_front"])]
     said += [f"  not separated: {'; '.join(map(_case, members))}" for members in found.groups]
-    return [plain(line) for line in said]
+    return said
 
 
 def _name(row: Row) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness import frame
+from harness.analysis.interval import Interval
 from harness.decide.limits import Limits
 from harness.decide.power import power
 from harness.decide.select import Weights, select
@@ -143,6 +144,14 @@ def test_battery_and_rate_are_told():
     drawn_w = power(results(run)[1], 1.0)
     assert drawn_w.high / drawn_w.value == pytest.approx(np.exp(1.96 * 0.05 / 2**0.5), rel=1e-3)
     assert any("12.50 ± 0.87 h of 50 Wh" in line for line in lines(selection, 50, drawn_w))
+
+
+def test_a_rare_miss_is_not_told_as_none():
+    """Four of half a million queries; one thread is no threads."""
+    (selection,) = found(pair(found=COUNTERS[:2]), Limits(0.0, rate_per_s=50.0))
+    text = "\n".join(lines(selection, missed=(Interval(8e-6, 0.0, 3.1e-5), 500_000)))
+    assert "0.00080 % [0 %, 0.0031 %] over launches of 500,000 queries took longer than 20.0 ms" in text
+    assert "· 1 thread:" in text and "1 threads" not in text
 
 
 @pytest.mark.parametrize("weights", [(0, 0), (-1, 2), (float("nan"), 1)])
