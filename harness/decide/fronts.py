@@ -12,7 +12,7 @@ from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
 from harness.report import rows_of
 from harness.report.text import engine_text, number
-from harness.schema import Objective, Reference, References
+from harness.schema import Objective, Reference, References, evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +74,7 @@ def lines(found: Front, objectives: Sequence[Objective]) -> list[str]:
 
 
 def _name(row: Row) -> str:
-    evidence = "measured" if row["energy_kind"] in ("counter", "sampled") else row["energy_kind"]
-    return f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence}, environment {row['environment_id']}"
+    return f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence(row['energy_kind'])}, environment {row['environment_id']}"
 
 
 def _case(row: Row) -> str:

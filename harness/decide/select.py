@@ -12,6 +12,7 @@ from harness.analysis.interval import FIXED, Interval
 from harness.analysis.select import Choice, choose, leads, nearest_miss
 from harness.decide.limits import Limits, Miss, misses
 from harness.errors import HarnessError
+from harness.schema import evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,8 +125,7 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
 
 def _peers(row: Row) -> tuple[Any, ...]:
     """What must agree: a measured energy never stands beside a modelled one."""
-    evidence = "measured" if row["energy_kind"] in ("counter", "sampled") else row["energy_kind"]
-    return row["model"], row["quality_metric"], row["environment_id"], evidence
+    return row["model"], row["quality_metric"], row["environment_id"], evidence(row["energy_kind"])
 
 
 def _selection(
