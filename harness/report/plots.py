@@ -56,6 +56,8 @@ PANELS = ((ENERGY, QUALITY), (LATENCY, QUALITY), (LATENCY, ENERGY))
 AXES = {axis.column: axis for axis in (ENERGY, LATENCY, QUALITY)}
 UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "/s", "_s": "s"}
 COUNTS = {1: "One", 3: "Three", 6: "Six"}
+SHARES = ("accuracy", "agreement", "reconstruction_auc")
+"""Metrics that end at 1: their axis has room for a point at 1, and no number above it."""
 A_ROW = 3
 """Panels side by side."""
 TITLE, NAME = 52, 180
@@ -113,7 +115,7 @@ def _compose(figure: Figure, rows: Sequence[Row], pairs: Sequence[tuple[Axis, Ax
     """Rows of panels for each model, and the legend below; places are inches from the top."""
     models = list(dict.fromkeys(row["model"] for row in rows)) or [""]
     style = Style(rows)
-    lines, columns = _legend_shape(rows)
+    lines, columns = _legend_shape(rows, style)
     legend_in = LEGEND_LINE_IN * (lines + 2)
     per_model = -(-len(pairs) // A_ROW)
     height = len(models) * per_model * ROW_IN + legend_in + 0.2
@@ -140,6 +142,7 @@ class Style:
         self.engines = _indexed(f"{row['engine']} {row['device']}" for row in rows)
         self.families = _indexed(_family(row) for row in rows)
         self.batches = _indexed(sorted({row["batch_size"] for row in rows}))
+        self.names_models = len({row["model"] for row in rows}) > 1
 
     def of(self, row: Row) -> dict[str, Any]:
         """Keywords for `Axes.scatter`: hollow where the energy is invalid, pale where another case dominates it."""
@@ -191,6 +194,7 @@ def _panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis],
     ax.grid(True, color="#e6e6e6", linewidth=0.6)
     ax.set_axisbelow(True)
     _plain_ticks(ax)
+    _share_ticks(ax, shown, axes)
     _label(ax, [str(style.numbers[row["case_id"]]) for row in shown], points)
 
 
@@ -314,6 +318,14 @@ def _plain_ticks(ax: Axes) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
+def _share_ticks(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis]) -> None:
+    """No number above 1 beside a quality that cannot be above 1."""
+    for axis, quantity in zip((ax.xaxis, ax.yaxis), axes, strict=True):
+        if quantity is QUALITY and all(row["quality_metric"] in SHARES for row in rows):
+            low, high = axis.get_view_interval()
+            axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= min(high, 1.0)])
+
+
 def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
     """The number of each case beside its point, where it hides neither a point nor another number."""
     import textalloc
@@ -328,18 +340,19 @@ def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
 # --- the legend ------------------------------------------------------------------------------------------------------
 
 
-def _legend_text(row: Row) -> str:
-    """`dense · litert cpu · batch 32 · offline`, and what is wrong with it."""
+def _legend_text(row: Row, names_model: bool) -> str:
+    """`digits-cnn · dense · litert cpu · batch 32 · offline`, and what is wrong with it."""
     said = remarks(row) if row["status"] != "ok" or row["valid"] is False else ""
-    text = f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
+    text = f"{row['model']} · " if names_model else ""
+    text += f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
     text += "" if row["threads"] == 1 else f" · {row['threads']} threads"
     text += "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
     return _shortened(plain(text) + (f" — {plain(said)[:70]}" if said else ""), NAME)
 
 
-def _legend_shape(rows: Sequence[Row]) -> tuple[int, int]:
+def _legend_shape(rows: Sequence[Row], style: Style) -> tuple[int, int]:
     """(lines, columns) that hold every name."""
-    longest = max((len(_legend_text(row)) for row in rows), default=0)
+    longest = max((len(_legend_text(row, style.names_models)) for row in rows), default=0)
     columns = 3 if longest <= 80 else 2 if longest <= 130 else 1
     return -(-len(rows) // columns), columns
 
@@ -357,7 +370,7 @@ def _legend(ax: Axes, rows: Sequence[Row], style: Style, columns: int) -> None:
         x, y = divmod(i, lines)
         ax.text(x + 0.03, y + 0.5, str(style.numbers[row["case_id"]]), fontsize=9, ha="right", va="center", weight="bold", color=INK)
         ax.scatter(x + 0.05, y + 0.5, **{**style.of(row), "s": min(70, style.of(row)["s"])})
-        ax.text(x + 0.07, y + 0.5, _legend_text(row), fontsize=9, va="center", color=INK, parse_math=False)
+        ax.text(x + 0.07, y + 0.5, _legend_text(row, style.names_models), fontsize=9, va="center", color=INK, parse_math=False)
 
 
 def alt_text(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> str:

@@ -53,7 +53,9 @@ def expand(
     for index, matrix in enumerate(written.matrices):
         expansion.matrix(("matrices", index), matrix, [model for model in models if model])
     document.check()
-    cases = _with_baselines(expansion.cases.values())
+    # The cases of one model stand together, whichever matrix they come from.
+    places = {model.name: place for place, model in enumerate(models) if model}
+    cases = _with_baselines(sorted(expansion.cases.values(), key=lambda case: places[case.model]))
     if not cases and not expansion.impossible:
         document.blame(("matrices",), f"no case is left for device {device!r}")
     found = tuple(model for model in models if model)

@@ -49,6 +49,18 @@ def test_a_logarithmic_axis_has_as_many_numbers_as_there_is_room_for(ends, ticks
     assert len([tick for tick in ax.xaxis.get_majorticklocs() if 100 <= tick < 1000]) == ticks
 
 
+def test_an_accuracy_has_no_number_above_one():
+    """Its axis reaches beyond 1, so that a point at 1 is whole."""
+    cells = [case(), case("int8")]
+    run = stored(cells, [record(cells[0], quality=1.0), record(cells[1], quality=0.6)])
+    drawn = matplotlib.figure.Figure(dpi=plots.DPI)
+    plots._compose(drawn, plots.rows_of(frame.cases([run])))
+    drawn.canvas.draw()
+    ax = drawn.axes[0]
+    assert ax.get_ylim()[1] > 1.0
+    assert max(ax.get_yticks()) == 1.0
+
+
 def test_no_legend_line_runs_into_another(figure):
     """Names are as long as they are: the columns make room."""
     names = [t.get_window_extent() for t in figure.axes[-1].texts]
@@ -72,6 +84,8 @@ def test_long_names_and_small_numbers_stay_in_their_panel():
     assert not any(a.overlaps(b) for i, a in enumerate(axes) for b in axes[:i])
     assert all(drawn.bbox.x0 <= box.x0 and box.x1 <= drawn.bbox.x1 for box in axes)
     assert len({ax._left_title.get_text() for ax in drawn.axes[:-1]}) == 6
+    legend = [t.get_text() for t in drawn.axes[-1].texts]
+    assert sum("-name-2 · int8 · litert" in text for text in legend) == 1
 
 
 def test_the_longest_name_stays_in_the_figure():

@@ -54,6 +54,13 @@ def test_a_matrix_is_a_product(tmp_path):
     assert not suite.impossible
 
 
+def test_the_cases_of_a_model_stand_together(tmp_path):
+    """In the order of the models, whichever matrix they come from."""
+    two = GOOD.replace("[digits-cnn]", "[digits-cnn, {name: second, workload: digits-cnn}]") + "  - {variants: [dense], engines: [tensorflow]}\n"
+    models = [case.model for case in load(tmp_path, two).cases]
+    assert models == ["digits-cnn"] * 13 + ["second"] * 13
+
+
 def test_builds_are_shared_and_come_parents_first(tmp_path):
     """One training serves every variant, and no build stands before the one it needs."""
     suite = load(tmp_path, GOOD)
