@@ -98,7 +98,7 @@ def _buyer(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     yield ""
     yield from _assumed(runs, offers, rows)
     yield from ["", "Break-even of the one that costs more to buy: what it costs more over what it saves in running, each bought once:"]
-    yield from _under(pairs, lambda b, o: _even(b, o, offers))
+    yield from _under(pairs, _even)
     yield ""
     yield (
         "What would turn the ranking, each input varied alone; what is not named turns nothing between "
@@ -169,26 +169,24 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) 
         yield f"{NONE}: the idle power was not measured, and counts at this duty cycle."
 
 
-def _even(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
+def _even(base: Bought, other: Bought) -> Iterator[str]:
     found = even(base, other)
     if not found:
         return
     dear, point = found
     first = base if dear == base.run else other
-    bounded, life = bool(base.low and other.low), first.service.lifetime_inferences
     if point.inferences is None and point.low is None:
-        said = "saves nothing in running: never" + ("" if bounded else " by point estimates, without an interval")
+        said = "saves nothing in running: never"
     elif point.inferences is None:
         said = f"saves nothing by the estimates; not before {point.low:.3g} inferences, and the saving is not separated from 0"
     else:
+        life = first.service.lifetime_inferences
         said = f"pays from {point.inferences:.3g} inferences on"
-        if not bounded:
-            said += " by point estimates, without an interval"
-        elif point.high is None:
-            said += f" by the estimates; not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
-        else:
+        if point.high is not None:
             said += f" [{point.low:.3g} {point.high:.3g}]"
-        said += f"; it makes {life:.3g} in its life" + ("" if life >= point.inferences else ": not in its life")
+        elif point.low is not None:
+            said += f" by the estimates; not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
+        said += f"; in its life it makes {life:.3g}" + ("" if life >= point.inferences else ", too few")
     yield f"  {_letter(other.run)}/A: {_letter(dear)} {said} ({_kinds(base, other)})"
 
 
@@ -209,11 +207,13 @@ def _order(base: Bought, other: Bought, ranking: str) -> str:
     of = RANKINGS[ranking]
     costs = [of(each.service) or 0.0 for each in (base, other)]
     told = f"A {number(costs[0])}, {_letter(other.run)} {number(costs[1])}"
+    bounded = base.low and base.high and other.low and other.high
+    if bounded:
+        a, b = ([of(each) or 0.0 for each in (s.low, s.high) if each] for s in (base, other))
+        if a[1] >= b[0] and b[1] >= a[0]:
+            return f"not separated: {told}"
     ahead = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run) if costs[1] < costs[0] else 'A'} is ahead"
-    if not (base.low and base.high and other.low and other.high):
-        return f"{ahead} by point estimates, without an interval: {told}"
-    a, b = ([of(each) or 0.0 for each in (s.low, s.high) if each] for s in (base, other))
-    return f"{ahead}: {told}" if a[1] < b[0] or b[1] < a[0] else f"not separated: {told}"
+    return f"{ahead}{'' if bounded else ' by the estimates'}: {told}"
 
 
 def _input(f: Flip, currency: str) -> str:
@@ -229,7 +229,8 @@ def _unit(name: str, currency: str) -> str:
 
 
 def _kinds(base: Bought, other: Bought) -> str:
-    return "/".join(dict.fromkeys((base.kind, other.kind)))
+    kinds = "/".join(dict.fromkeys((base.kind, other.kind)))
+    return kinds if base.low and other.low else f"{kinds}: point estimates, no interval"
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

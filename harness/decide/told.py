@@ -195,7 +195,7 @@ def _deadlines(row: Row, rate_per_s: float, missed: tuple[Interval, int]) -> str
     if not queries:
         return f"the completion times of its queries were not kept: the share that misses {every} is not known"
     if share.value == 0:
-        return f"none of {queries:,} queries took longer than {every}: under {share.high:.2g} of them if they are independent (95 %)"
+        return f"none of {queries:,} queries took longer than {every}: under {number(100 * share.high, 2)} % of them if they are independent (95 %)"
     value, low, high = (f"{number(100 * each, 2)} %" for each in share)
     bounds = "" if np.isnan(share.low) else f" [{low}, {high}] over launches"
     return f"{value}{bounds} of {queries:,} queries took longer than {every}; closed loop: no query waits for another"
