@@ -56,7 +56,10 @@ def test_a_matrix_is_a_product(tmp_path):
 
 def test_the_cases_of_a_model_stand_together(tmp_path):
     """In the order of the models, whichever matrix they come from."""
-    two = GOOD.replace("[digits-cnn]", "[digits-cnn, {name: second, workload: digits-cnn}]") + "  - {variants: [dense], engines: [tensorflow]}\n"
+    two = (
+        GOOD.replace("[digits-cnn]", "[digits-cnn, {name: second, workload: digits-cnn}]")
+        + "  - {variants: [dense], engines: [tensorflow]}\n"
+    )
     models = [case.model for case in load(tmp_path, two).cases]
     assert models == ["digits-cnn"] * 13 + ["second"] * 13
 
