@@ -10,8 +10,8 @@ import numpy as np
 
 from harness.analysis.cost import BreakEven, Service, break_even, flip
 from harness.analysis.interval import absolute_interval, positive_interval
+from harness.decide.mission import power
 from harness.decide.offers import Offers
-from harness.decide.power import power
 from harness.errors import HarnessError
 from harness.frame.results import Result, known, mean, results
 from harness.frame.uncertainty import gain

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from harness import frame
-from harness.analysis.interval import Interval
+from harness.analysis.interval import FIXED, Interval
 from harness.decide.limits import Limits
-from harness.decide.power import power
+from harness.decide.mission import missed, power
 from harness.decide.select import Weights, select
 from harness.decide.told import lines
 from harness.errors import HarnessError
@@ -144,6 +144,16 @@ def test_battery_and_rate_are_told():
     drawn_w = power(results(run)[1], 1.0)
     assert drawn_w.high / drawn_w.value == pytest.approx(np.exp(1.96 * 0.05 / 2**0.5), rel=1e-3)
     assert any("12.50 ± 0.87 h of 50 Wh" in line for line in lines(selection, 50, drawn_w))
+
+
+def test_deadlines_are_those_of_whole_queries_between_the_edges_of_steady(monkeypatch):
+    """By hand, 10 inferences a second: of each launch one of four queries takes 150 ms; one before `steady` and one across its end are left out."""
+    start_s = np.array([9.8, 10.0, 10.2, 10.4, 10.6, 11.4])
+    took_s = np.array([0.19, 0.05, 0.15, 0.05, 0.05, 0.2])
+    times = (start_s * 1e9).astype(int), ((start_s + took_s) * 1e9).astype(int), np.ones(6, dtype=int)
+    monkeypatch.setattr("harness.decide.mission.read_completions", lambda run, record: times)
+    share, queries = missed(results(pair())[0], 10.0, FIXED)
+    assert (share.value, share.low, share.high, queries) == (0.25, 0.25, 0.25, 12)
 
 
 def test_a_rare_miss_is_not_told_as_none():
