@@ -30,6 +30,9 @@ from harness.schema import Domain, Environment, StoredRun
 WARMER_K = 5.0
 """From which difference of mean temperatures it is named."""
 
+MOST = 5
+"""Cases that one run lacks which are named."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -193,7 +196,8 @@ def _of_headers(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     yield from _difference("suite", (h.suite.sha256[:12] for h in headers), "other work", forbids=True)
     profiles = [h.profile.model_dump() for h in headers]
     for name in profiles[0]:
-        yield from _difference(f"profile: {name}", (p[name] for p in profiles), "measured in another way", forbids=True)
+        values = ("none" if p[name] is None else p[name] for p in profiles)  # no target is one way to measure
+        yield from _difference(f"profile: {name}", values, "measured in another way", forbids=True)
     yield from _difference("harness", (h.harness_version for h in headers), "another version may measure in another way", forbids=True)
     yield from _difference("harness commit", (h.commit for h in headers), "code of the same version", forbids=False)
     grids = (f"{h.grid.country} {h.grid.year} {h.grid.g_per_kwh:g} g/kWh" if h.grid else None for h in headers)
@@ -269,8 +273,11 @@ def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     cases = [_by_case(run) for run in runs]
     common = [case_id for case_id in cases[0] if all(case_id in each for each in cases)]
     for run, own in zip(runs, cases, strict=True):
-        for case_id in dict.fromkeys(i for each in cases for i in each if i not in own):
-            yield Difference("case", (case_id,), False, f"not measured in {run.header.run_id}, so left out")
+        lacking = list(dict.fromkeys(i for each in cases for i in each if i not in own))
+        if lacking:
+            rest = f" and {len(lacking) - MOST} more" if len(lacking) > MOST else ""
+            named = "; ".join(lacking[:MOST]) + rest
+            yield Difference("case" if len(lacking) == 1 else "cases", (named,), False, f"not measured in {run.header.run_id}, so left out")
     if not common:
         yield Difference("cases", tuple(str(len(each)) for each in cases), True, "none was measured in every run")
     facts: dict[str, tuple[Callable[[Result], Any], str, bool]] = {

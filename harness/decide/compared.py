@@ -65,6 +65,9 @@ def told(runs: Sequence[StoredRun], offers: Offers | None) -> Iterator[str]:
 
 def _ratios(runs: Sequence[StoredRun]) -> Iterator[str]:
     found = compare(runs)
+    if not found:
+        yield "no case was measured on the base and on another machine: there is nothing to compare"
+        return
     stopped = any(run.header.profile.half_width is not None for run in runs)
     cells = [
         (c.case_id, (f"{_letter(c.run)}/A", c.quantity, number(c.ratio.value), _interval(c), c.verdict or f"none: {c.why_not}", c.kind))
@@ -97,6 +100,8 @@ def _buyer(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     yield from _service(rows, offers)
     yield ""
     yield from _assumed(runs, offers, rows)
+    if not pairs:
+        return
     yield from ["", "Break-even of the one that costs more to buy: what it costs more over what it saves in running, each bought once:"]
     yield from _under(pairs, _even)
     yield ""

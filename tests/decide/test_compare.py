@@ -98,6 +98,18 @@ def test_what_is_only_named():
     assert not {"host", "cpu"} & {each.what for each in found}
 
 
+def test_cases_that_one_run_lacks_are_named_and_not_endlessly():
+    """Two suites without a common case: five of each, and how many more; a profile without a target differs from one that has one."""
+    many = [factories.case(f"v{k}") for k in range(7)]
+    records = [factories.record(c, repetition=k) for c in many for k in range(3)]
+    other = replace(factories.stored(many, records, profile="standard"), folder="b")
+    found = {each.what: each for each in differences([machine(), other])}
+    (lacking,) = [each for each in differences([machine(), other]) if "not measured in run-box-1" in each.why]
+    assert lacking.values[0].count(";") == 4 and lacking.values[0].endswith(" and 2 more")
+    assert list(told([machine(), other], None)) == ["no case was measured on the base and on another machine: there is nothing to compare"]
+    assert found["profile: half_width"].forbids and found["profile: half_width"].values == ("none", "0.02")
+
+
 def test_another_power_reading_forbids_where_it_was_sampled():
     """A mean over a second beside one over 25 ms; where a counter was summed the reading beside it does not matter."""
     average, instant = (CARD[1].model_copy(update={"detail": {"reading": name}}) for name in ("power_average", "power_instant"))
