@@ -38,8 +38,9 @@ def test_an_answer_goes_on_below_where_its_text_begins(monkeypatch, capsys):
     first, *others = capsys.readouterr().out.splitlines()
     assert first.startswith("[X] choice     dense") and len(others) > 2
     assert all(len(each) <= 40 and each.startswith("[X]" + " " * 12) and each[15] != " " for each in others)
-    tell("/a/path/" + "that/is/longer/" * 5)
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    for line in ("/a/path/" + "that/is/longer/" * 5, "  case   " + "a/long/name/" * 5):
+        tell(line)
+        assert capsys.readouterr().out == f"{line}\n"
 
 
 @pytest.mark.parametrize(

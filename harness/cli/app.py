@@ -143,7 +143,8 @@ def _folded(line: str, taken: int) -> list[str]:
         return [line]
     indent = begin.end() if begin[2] else len(begin[1]) + 2 * bool(begin[1])
     columns = max(columns, indent + NARROWEST)
-    return textwrap.wrap(line, columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    parts = textwrap.wrap(line, columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return parts if len(parts[0]) > indent else [line]  # a word that is too long stays beside its label
 
 
 def _shown(line: str) -> str:
