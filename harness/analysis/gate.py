@@ -12,6 +12,9 @@ from harness.schema import Floats
 LEAST_SPREAD = 1e-12
 """Of the logarithms: what rounding alone leaves."""
 
+LARGEST = 700.0
+"""Of the logarithms: beyond it a ratio is no number."""
+
 
 class Change(NamedTuple):
     """What became of one case.
@@ -32,7 +35,7 @@ class Change(NamedTuple):
         """The smallest ratio that is shown at a one-sided error of `alpha`: one that is true is found half the time."""
         from scipy.special import stdtrit  # the quantile of t
 
-        return float(np.exp(stdtrit(self.nu, 1 - alpha) * self.u))
+        return float(np.exp(min(stdtrit(self.nu, 1 - alpha) * self.u, LARGEST)))
 
 
 def changes(before: Sequence[Floats], now: Sequence[Floats]) -> list[Change]:

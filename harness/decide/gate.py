@@ -18,6 +18,8 @@ from harness.suite.document import Kind, nearest, read, shown
 
 ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 """One-sided error of a run's rows in energy, and of all other metrics together: with these at most 5 % of unchanged runs fail (design/0011)."""
+MOST_TOLD = 10
+"""Up to which share a rise that passes is told as a number: two noisy launches know no more."""
 METRICS = ("energy", "latency", "quality", "memory")
 KIND = Kind(
     "file of thresholds",
@@ -136,7 +138,11 @@ def caveats(now: StoredRun, before: StoredRun) -> list[str]:
 def unseen(found: Sequence[Verdict]) -> list[str]:
     """What passes by noise or by the thresholds, as a sentence: a run that passes is worth no more than that. None where nothing was tested."""
     least = {metric: [v.least for v in found if v.metric == metric and v.least is not None] for metric in METRICS}
-    told = [f"{number(100 * float(np.median(values)), 2)} % in {metric}" for metric, values in least.items() if values]
+    medians = {metric: float(np.median(values)) for metric, values in least.items() if values}
+    told = [
+        f"{number(100 * share, 2)} % in {metric}" if share < MOST_TOLD else f"1,000 % and more in {metric}"
+        for metric, share in medians.items()
+    ]
     return [f"in the median case a rise of less than {', '.join(told)} passes"] if told else []
 
 

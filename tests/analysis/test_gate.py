@@ -41,3 +41,5 @@ def test_the_least_change_is_the_one_whose_p_is_alpha():
     (shifted,) = changes([a], [b * change.least(0.01) / change.ratio])
     assert shifted.p == pytest.approx(0.01)
     assert changes([np.ones(3)], [np.ones(3)])[0].least(0.01) == 1.0
+    wild = np.array([1e-9, 1e9])
+    assert np.isfinite(changes([wild], [wild])[0].least(1e-4))
