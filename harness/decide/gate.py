@@ -140,8 +140,7 @@ def unseen(found: Sequence[Verdict]) -> list[str]:
     least = {metric: [v.least for v in found if v.metric == metric and v.least is not None] for metric in METRICS}
     medians = {metric: float(np.median(values)) for metric, values in least.items() if values}
     told = [
-        f"{number(100 * share, 2)} % in {metric}" if share < MOST_TOLD else f"over 1,000 % in {metric}"
-        for metric, share in medians.items()
+        f"{number(100 * share, 2)} % in {metric}" if share < MOST_TOLD else f"over 1,000 % in {metric}" for metric, share in medians.items()
     ]
     return [f"in the median case a rise of up to {', '.join(told)} passes"] if told else []
 

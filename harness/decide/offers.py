@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.suite.document import Document, Kind, nearest, read, wrong_value
+from harness.suite.grammar import Name
 
 
 class _Strict(BaseModel):
@@ -39,7 +40,7 @@ class Offer(_Strict):
 class Offers(_Strict):
     """The site, and the machines that are offered."""
 
-    currency: Annotated[str, Field(min_length=1, max_length=10)]
+    currency: Annotated[Name, Field(max_length=10)]
     electricity_price_per_kwh: Amount
     duty_cycle: Annotated[float, Field(ge=0.0001, le=1)]
     pue: Annotated[float, Field(ge=1, le=5)]

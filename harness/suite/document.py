@@ -108,6 +108,8 @@ def wrong_value(name: str, problem: Mapping[str, Any], unit: str = "") -> str:
         return f"{field} must be a {'plain' if kind == 'float_type' else 'whole'} number{unit}, not {'the text ' if isinstance(given, str) else ''}{told}"
     if kind == "string_type":
         return f"{field} must be text, not {told}" + ("" if isinstance(given, dict | list | None) else ": put it in quotes")
+    if kind == "string_pattern_mismatch":  # that of `grammar.Name`
+        return f"{field} must be text without control characters or '/', not {told}"
     message = re.sub("^(Input|String) should", "must", problem["msg"]).replace("Value error, ", "")
     return f"{field} {message[0].lower()}{message[1:]}, not {told}"
 

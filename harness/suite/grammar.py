@@ -271,8 +271,6 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
     if kind == "literal_error":
         choices = [choice.strip("'") for choice in str(context.get("expected", "")).replace(" or ", ", ").split(", ")]
         return f"{what!r} cannot be {shown(given)}{nearest(given, choices)}"
-    if kind == "string_pattern_mismatch":
-        return f"{what!r} must be text without control characters or '/', not {shown(given)}"
     return wrong_value(what, problem, _unit(what))
 
 

@@ -36,6 +36,9 @@ def test_the_example_is_read():
         ("  - machine: box-1", "  - box-0\n  - machine: box-1", ":9: each of 'offers' must be a mapping, not 'box-0'"),
         ("machine: box-2", "machine: box-1", "offered twice"),
         ("currency: EUR", "currency: EUR\ncurrency: USD", "currency"),
+        ("currency: EUR", 'currency: "E\\nUR"', ":2: 'currency' must be text without control characters"),
+        ("currency: EUR", "currency: euros of 2022", ":2: 'currency' must have at most 10 characters"),
+        ("currency: EUR", 'currency: ""', ":2: 'currency' must have at least 1 character"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path, old, new, said):
