@@ -35,6 +35,7 @@ PIPE_COLUMNS = 140
 NARROWEST = 20
 """How many columns a line that is folded has at least."""
 LABEL = re.compile(r"( *)(\S+ {2,})?")
+"""How a line begins: blanks, and perhaps a label with two blanks or more behind it."""
 LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
     "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
