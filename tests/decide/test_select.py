@@ -137,6 +137,24 @@ def test_measured_and_modelled_cases_are_chosen_among_their_own():
     assert [{row["energy_kind"] for row in each.rows} for each in found(stored(cells, records, COUNTERS))] == [{"counter"}, {"modelled"}]
 
 
+def test_a_lead_holds_the_gains_that_do_not_cancel():
+    """Alike on the same two sensors half the energy leads by hardly any uncertainty; with all of it on the second the two gains of 5 % are in it."""
+    cells = [case(), case("int8")]
+
+    def lead(*energies):
+        records = [
+            record(c, {d.name: j * (1 + 1e-4 * k) for d, j in zip(COUNTERS[:2], own, strict=True)}, repetition=k, found=COUNTERS[:2])
+            for c, own in zip(cells, energies, strict=True)
+            for k in range(3)
+        ]
+        (selection,) = found(stored(cells, records, COUNTERS[:2]), weights=Weights(0, 1))
+        return selection.leads[0]
+
+    alike, apart = lead((8e-4, 2e-4), (4e-4, 1e-4)), lead((1e-3, 1e-9), (1e-9, 5e-4))
+    assert alike.value == pytest.approx(0.5) and alike.high - alike.value < 2e-3
+    assert apart.value == pytest.approx(0.5, rel=1e-4) and apart.high - apart.value == pytest.approx(1.96 * 0.05 * 0.5 * 2**0.5, rel=0.02)
+
+
 def test_battery_and_rate_are_told():
     """By hand: 4 W idle over two domains, 20 W at full rate; at a low rate the idle power is what a battery lasts by, its two gains of 5 % in it."""
     run = pair(found=COUNTERS[:2])
