@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from harness.analysis.scope import case_energy
 from harness.analysis.stopping import OPEN_PAIRS_CAP, HalfWidth, OpenPairs
-from harness.schema import Build, Case, Catalogue, Profile, Record, Suite, Task
+from harness.schema import Build, Case, Catalogue, Profile, Record, Suite, Task, evidence
 
 GIVE_UP_AFTER = 2
 """A case that has failed so often and never succeeded is not asked again in this session."""
@@ -124,11 +124,10 @@ def _places(suite: Suite, case: Case, records: Sequence[Record], before: int) ->
     for record in _usable(records, before):
         each = case_energy(record.measurements, case.device, suite.domains)
         if each.energy_j and each.energy_j > 0 and record.latency and record.latency.p50_s > 0:
-            evidence = "measured" if each.kind in ("counter", "sampled") else each.kind
             quality = record.quality
             loss = 0.0 if quality is None else quality.value * (-1 if quality.direction == "higher" else 1)
             metric = quality.metric if quality else None
-            yield (case.model, metric, evidence), (math.log(each.energy_j), math.log(record.latency.p50_s), loss)
+            yield (case.model, metric, evidence(each.kind)), (math.log(each.energy_j), math.log(record.latency.p50_s), loss)
 
 
 def _too_wide(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:

@@ -96,10 +96,10 @@ def test_the_buyers_figures_by_hand(harness, results, tmp_path):
         "Busy 50% of the hours",
         "PUE 1.5, power supply 1, 0.2 EUR/kWh",
         "A (run-a): 1000 EUR over 4 years, embodied 400 kg CO2e",
-        "B/A: B pays from 1.41e+10 inferences on by point estimates, without an interval; it makes 6.31e+09 in its life: not in its life",
-        "B/A by EUR: A is ahead by point estimates, without an interval: A 0.475, B 0.650",
+        "B/A: B pays from 1.41e+10 inferences on; in its life it makes 6.31e+09, too few (sampled: point estimates, no interval)",
+        "B/A by EUR: A is ahead by the estimates: A 0.475, B 0.650",
         "price 0.447 EUR/kWh (now 0.200)",
-        "B/A by g CO2e: B is ahead by point estimates, without an interval: A 222, B 214",
+        "B/A by g CO2e: B is ahead by the estimates: A 222, B 214",
         "grid 89.5 g/kWh (now 100)",
     ):
         assert words in said, words
@@ -118,7 +118,7 @@ def test_the_buyers_bounds_by_hand(harness, results, tmp_path):
     said = " ".join(harness("compare", "run-a", "run-b", "--offers", "offers.yaml").stdout.split())
     for words in (
         "A 0.278 ± 0.027 3.80 ± 0.37 0.475 ± 0.031 222 ± 16 sampled",
-        "B/A: B pays from 1.41e+10 inferences on [1.05e+10 2.13e+10]; it makes 6.31e+09 in its life: not in its life",
+        "B/A: B pays from 1.41e+10 inferences on [1.05e+10 2.13e+10]; in its life it makes 6.31e+09, too few",
         "B/A by EUR: A is ahead: A 0.475, B 0.650",
         "B/A by g CO2e: not separated: A 222, B 214",
     ):
@@ -147,7 +147,7 @@ def test_what_may_not_be_compared_is_refused_and_marked(harness, results):
         ("pue: 1.5", "pui: 1.5", ["offers.yaml:4: unknown field 'pui'; did you mean 'pue'?", "offers.yaml:1: the field 'pue' is missing"]),
         ("capital_cost: 1000", "capital_cost: -1", ["offers.yaml:7: 'capital_cost' must be greater than or equal to 0"]),
         (", lifetime_years: 4, embodied_kg_co2e: 800", "", ["offers.yaml:8: the field 'lifetime_years' is missing"]),
-        ("duty_cycle: 0.5", "duty_cycle: often", ["offers.yaml:3: 'duty_cycle' must be a valid number, not 'often'"]),
+        ("duty_cycle: 0.5", "duty_cycle: often", ["offers.yaml:3: 'duty_cycle' must be a plain number, not the text 'often'"]),
         ("offers:", "offers: [", ["not valid YAML", "nothing was compared"]),
         (OFFERS, "- 1\n", ["offers are a mapping"]),
         ("run-b", "run-x", ["no offer for the run run-b or its host box-2", "box-1, run-x"]),
@@ -186,10 +186,11 @@ def test_the_gate_passes_noise_and_names_the_row_that_fails(harness, results, tm
     ("text", "words"),
     [
         ("energy: 0.03\nenrgy: 1\n", [":2: there is no threshold 'enrgy'; did you mean 'energy'?"]),
-        ("energy: -0.1\n", [":1: energy: a number from 0 to below 1 is wanted, or null, not '-0.1'"]),
-        ("latency: 5 %\n", [":1: latency", "'5 %'"]),
-        ("quality: .nan\n", [":1: quality"]),
-        ("memory: true\n", [":1: memory"]),
+        ("energy: -0.1\n", [":1: 'energy' must be a number from 0 to below 1, or null, not -0.1"]),
+        ("latency: 5 %\n", [":1: 'latency'", "not the text '5 %'"]),
+        ("quality: .nan\n", [":1: 'quality' must be a number of at least 0, or null, not nan"]),
+        ("memory: true\n", [":1: 'memory'", "not true"]),
+        ("energy: null\nlatency: null\nquality: null\nmemory: null\n", [":1: every metric is left out"]),
         ("- 1\n", [":1: thresholds are a mapping"]),
         ("energy: [\n", ["not valid YAML"]),
         ("energy: 0.1\nenergy: 0.2\n", ["energy"]),
@@ -322,6 +323,15 @@ def test_the_history_says_whether_a_run_differs_from_the_one_before(harness, res
     assert [row["latency_change"] for row in rows] == ["", "same", "worse", "better"]
     shown = [line for line in harness("history", CELLS[0].case_id).stdout.splitlines() if line.startswith("|")]
     assert "energy_change" in shown[0] and "worse" in shown[3] and "1.080 ±" in shown[3]
+
+
+def test_a_case_that_no_run_holds_is_told_without_listing_them_all(harness, results):
+    """A suite may have hundreds; exit 2, and how to see them. So is a results folder without a run."""
+    is_a_sentence(harness("history", "dense"), 2, "no run that holds a case", "harness run SUITE")
+    keep(measured(tuple(case(f"v{k}") for k in range(9))), results, "run-1")
+    done = harness("history", "w0")
+    is_a_sentence(done, 2, "no case has 'w0' in its name", "--columns case_id")
+    assert "v0 " in done.stderr and "v8 " not in done.stderr
 
 
 def test_between_machines_the_history_holds_both_gains(harness, results):

@@ -19,6 +19,7 @@ from tests.factories import (
     INVALID,
     MODELLED,
     WARNING,
+    answers,
     build_record,
     case,
     digits,
@@ -216,6 +217,46 @@ def test_a_calibrated_sensor_tells_its_own_offset():
     found = row(on_a_card(domain=CALIBRATED))
     assert found.calibrated == "gpu:0"
     assert found.u_offset_j == pytest.approx(0.2 * 1.5 / 60_000)
+
+
+def on_two_devices(card_j: float) -> StoredRun:
+    """The same model at 1 mJ on the processor, and with a card that takes 4/5 of `card_j`; gains of 5 and 7 %, hardly any scatter."""
+    card = CARD[0].model_copy(update={"sensor": "acme", "detail": {}})
+    cells, found = (case(), case(device="gpu")), (COUNTERS[0], card)
+    records = [
+        record(c, {name: joules * (1 + 1e-4 * k) for name, joules in energies.items()}, repetition=k, found=found)
+        for c, energies in zip(cells, ({"package": 1e-3}, {"package": 0.2 * card_j, "gpu:0": 0.8 * card_j}), strict=True)
+        for k in range(5)
+    ]
+    return replace(stored(cells, records, found), answers=answers(records))
+
+
+def test_gains_that_two_cases_do_not_share_alike_separate_nothing_within_them():
+    """6 % less on sensors that err by 5 and 7 % is no lead, 60 % less is one. By hand: ln .94 over hypot(.04, .056) is .90, so the other leads in 18 %."""
+    cpu, gpu = (row for _, row in frame.cases([on_two_devices(0.94e-3)]).iterrows())
+    assert not cpu.dominated and not gpu.dominated and cpu.front_group == gpu.front_group
+    assert cpu.p_front == pytest.approx(0.18, abs=0.04)
+    cpu, gpu = (row for _, row in frame.cases([on_two_devices(0.4e-3)]).iterrows())
+    assert cpu.dominated and gpu.p_front == 1.0 and cpu.p_front == 0.0
+
+
+def test_gains_cancel_where_two_cases_share_them_alike():
+    """On the same sensors in the same proportion 1 % less is separated by launches that hardly scatter; another proportion widens the ratio."""
+    cells, found = (case(), case("int8")), COUNTERS[:2]
+    split = {"dense": (0.8e-3, 0.2e-3), "int8": (0.8e-3, 0.2e-3)}
+
+    def ratio(int8: tuple[float, float]) -> pd.Series:
+        energies = {**split, "int8": int8}
+        records = [
+            record(c, {d.name: j * (1 + 1e-4 * k) for d, j in zip(found, energies[c.variant], strict=True)}, repetition=k, found=found)
+            for c in cells
+            for k in range(5)
+        ]
+        return frame.cases([stored(cells, records, found)]).iloc[1]
+
+    alike, other = ratio((0.396e-3, 0.099e-3)), ratio((0.246e-3, 0.249e-3))
+    assert alike.energy_vs_baseline_high - alike.energy_vs_baseline == pytest.approx(0, abs=2e-4)
+    assert np.log(other.energy_vs_baseline_high / other.energy_vs_baseline) == pytest.approx(1.96 * 0.05 * np.hypot(0.303, 0.303), rel=0.02)
 
 
 def test_edges_that_dominate_are_a_warning():

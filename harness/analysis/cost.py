@@ -122,13 +122,13 @@ def flip(difference: Callable[[float], float], low: float, high: float, now: flo
         difference: Of two costs, as a function of the input, continuous.
         low: Where the range begins, above 0.
         high: Where it ends.
-        now: The value the input has.
+        now: The value the input has; below the range where it is 0.
     """
     from scipy.optimize import brentq
 
-    points = np.unique([*np.geomspace(low, high, SCAN), *([now] if low <= now <= high else [])])
+    points = np.unique([*np.geomspace(low, high, SCAN), now])
     signs = np.sign([difference(float(x)) for x in points])
     here = np.sign(difference(now))
     changes = [i for i in range(len(points) - 1) if signs[i] != signs[i + 1] and here in (signs[i], signs[i + 1])]
     roots = [float(brentq(difference, points[i], points[i + 1])) for i in changes]
-    return min(roots, key=lambda x: abs(np.log(x / now)), default=None)
+    return min(roots, key=lambda x: abs(np.log(x / now)) if now else x, default=None)

@@ -12,6 +12,9 @@ from harness.schema import Floats
 LEAST_SPREAD = 1e-12
 """Of the logarithms: what rounding alone leaves."""
 
+LARGEST = 700.0
+"""Of the logarithms: beyond it a ratio is no number."""
+
 
 class Change(NamedTuple):
     """What became of one case.
@@ -19,10 +22,20 @@ class Change(NamedTuple):
     Attributes:
         ratio: Now over before, of the geometric means.
         p: One-sided, that it is as it was; NaN where the spread is not known.
+        u: Standard uncertainty of the ratio's logarithm; NaN where the spread is not known.
+        nu: Its degrees of freedom.
     """
 
     ratio: float
     p: float
+    u: float
+    nu: float
+
+    def least(self, alpha: float) -> float:
+        """The smallest ratio that is shown at a one-sided error of `alpha`: one that is true is found half the time."""
+        from scipy.special import stdtrit  # the quantile of t
+
+        return float(np.exp(min(stdtrit(self.nu, 1 - alpha) * self.u, LARGEST)))
 
 
 def changes(before: Sequence[Floats], now: Sequence[Floats]) -> list[Change]:
@@ -44,7 +57,7 @@ def changes(before: Sequence[Floats], now: Sequence[Floats]) -> list[Change]:
     variance, nu = moderated(squares, d)
     difference = np.array([np.mean(b) - np.mean(a) for a, b in logs])
     u = np.sqrt(variance * np.array([1 / len(a) + 1 / len(b) for a, b in logs]))
-    return [Change(float(np.exp(x)), _p(x, s, n)) for x, s, n in zip(difference, u, nu, strict=True)]
+    return [Change(float(np.exp(x)), _p(x, s, n), float(s), float(n)) for x, s, n in zip(difference, u, nu, strict=True)]
 
 
 def moderated(squares: Floats, freedom: Floats) -> tuple[Floats, Floats]:

@@ -37,12 +37,15 @@ class Objective:
         u: Standard error of the mean, 0 where it is exact.
         nu: Degrees of freedom of u, infinite where it is known.
         margin: How much worse is still as good.
+        common: How far one standard uncertainty of each of m errors that the cases share, such as the gain of a sensor, moves each case,
+            shape (n, m): what moves two of them alike cancels between them; null: none.
     """
 
     mean: Floats
     u: Floats
     nu: Floats
     margin: float
+    common: Floats | None = None
 
     @classmethod
     def of_launches(cls, launches: Sequence[Sequence[float]], margin: float) -> Objective:
@@ -288,6 +291,8 @@ def _differences(objective: Objective, rows: Part, columns: Part) -> tuple[Float
     mean, variance, nu = objective.mean, objective.u**2, objective.nu
     difference = mean[rows, None] - mean[None, columns]
     total = variance[rows, None] + variance[None, columns]
+    for move in () if objective.common is None else objective.common.T:
+        total = total + (move[rows, None] - move[None, columns]) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         scatter = (variance**2 / nu)[rows, None] + (variance**2 / nu)[None, columns]
         degrees = np.where((scatter > 0) & np.isfinite(scatter), total**2 / scatter, np.inf)

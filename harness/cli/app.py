@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +32,10 @@ RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under 
 
 PIPE_COLUMNS = 140
 """How wide a table is that goes into a pipe or a file."""
+NARROWEST = 20
+"""How many columns a line that is folded has at least."""
+LABEL = re.compile(r"( *)(\S+ {2,})?")
+"""How a line begins: blanks, and perhaps a label with two blanks or more behind it."""
 LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
     "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
@@ -107,9 +114,17 @@ def checked_window(window_s: float) -> float:
     return window_s
 
 
-def tell(line: str) -> None:
-    """A line of the answer; whatever stranger's text is in it, a terminal shows it and obeys nothing."""
-    print(_shown(line))
+def tell(line: str, *, mark: str = "") -> None:
+    """A line of the answer; whatever stranger's text is in it, a terminal shows it and obeys nothing.
+
+    A terminal that is narrower gets it in several, between words and below where its text begins; a pipe gets it whole.
+
+    Args:
+        line: A label and two blanks may begin it.
+        mark: Begins each line that is printed.
+    """
+    for part in _folded(_shown(line), len(mark)):
+        print(f"{mark}{part}")
 
 
 def warn(sentence: str) -> None:
@@ -120,6 +135,17 @@ def warn(sentence: str) -> None:
 def complain(what: str, hint: str = "") -> None:
     """An error, in a sentence, and what to do about it."""
     print("\n".join(map(_shown, f"error: {what}".split("\n") + ([f"  {hint}"] if hint else []))), file=sys.stderr)
+
+
+def _folded(line: str, taken: int) -> list[str]:
+    columns = shutil.get_terminal_size().columns - taken if sys.stdout.isatty() else len(line)
+    begin = LABEL.match(line)
+    if len(line) <= columns or begin is None:
+        return [line]
+    indent = begin.end() if begin[2] else len(begin[1]) + 2 * bool(begin[1])
+    columns = max(columns, indent + NARROWEST)
+    parts = textwrap.wrap(line, columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return parts if len(parts[0]) > indent else [line]  # a word that is too long stays beside its label
 
 
 def _shown(line: str) -> str:

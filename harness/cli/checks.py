@@ -29,16 +29,19 @@ def gate(
     limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
     now, before = read_stored(run, results), read_stored(against, results)
     found, said = gating.gate(now, before, limits), gating.caveats(now, before)
+    unseen = gating.unseen(found)
     name = f"{now.header.run_id} against {before.header.run_id}"
     if junit:
-        write_output(junit, verdicts.junit(found, said, name))
+        write_output(junit, verdicts.junit(found, [*said, *unseen], name))
     if markdown:
-        write_output(markdown, verdicts.summary(found, said, name))
+        write_output(markdown, verdicts.summary(found, [*said, *unseen], name))
     for sentence in said:
         warn(sentence)
     for verdict in found:
         if verdict.outcome != "pass":
             tell(f"{verdict.outcome}  {verdict.case_id}: {verdict.sentence}")
+    for sentence in unseen:
+        tell(sentence)
     print(verdicts.headline(found))
     return 1 if any(v.outcome == "fail" for v in found) else 0
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored
-
-if TYPE_CHECKING:
-    from harness.analysis.interval import Interval
-    from harness.frame.results import Result
+from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored, tell
 
 
 @app.command(epilog=EXIT_CODES)
@@ -46,7 +42,7 @@ def select(
     from harness import frame
     from harness.analysis.stopping import quantile
     from harness.decide.limits import Limits
-    from harness.decide.power import power
+    from harness.decide.mission import missed, power
     from harness.decide.select import select as selected
     from harness.decide.told import lines
     from harness.frame.results import results as results_of
@@ -60,8 +56,9 @@ def select(
         chosen = next((r for r in results_of(stored) if each.best and r.case.case_id == each.best["case_id"]), None)
         at = (rate or chosen.throughput_per_s) if chosen and chosen.throughput_per_s else None
         drawn_w = power(chosen, at) if chosen and at else None
-        missed = _missed(chosen, rate, quantile_t) if chosen and rate else None
-        print("\n" * bool(k) + "\n".join(lines(each, battery_wh, drawn_w, missed)))
+        late = missed(chosen, rate, quantile_t) if chosen and rate else None
+        for line in (*([""] if k else []), *lines(each, battery_wh, drawn_w, late)):
+            tell(line)
     return 0 if all(each.best for each in found) else 1
 
 
@@ -99,17 +96,3 @@ def _compute(text: str) -> Any:
     if text not in COLUMNS:
         raise HarnessError(f"n cannot be {text!r}{nearest(text, COLUMNS)}", f"choose one of {', '.join(COLUMNS)}")
     return text
-
-
-def _missed(chosen: Result, rate_per_s: float, q: float) -> tuple[Interval, int]:
-    """Of the valid launches of a case, between the edges of `steady`."""
-    from harness.analysis.mission import missed_share
-    from harness.store import read_completions
-
-    launches = []
-    for record in chosen.valid:
-        start_ns, end_ns, count = read_completions(chosen.run, record)
-        windows = [(phase.start_s * 1e9, phase.end_s * 1e9) for phase in record.phases if phase.name == "steady"]
-        inside = sum((start_ns >= start) & (end_ns <= end) for start, end in windows) > 0 if windows else count < 0
-        launches.append(((end_ns - start_ns)[inside] * 1e-9 / count[inside], count[inside]))
-    return missed_share(launches, chosen.case.batch_size / rate_per_s, q)

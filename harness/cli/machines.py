@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, app, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, read_stored, tell
 
 
 @app.command(epilog=EXIT_CODES)
@@ -23,16 +23,18 @@ def compare(
     """Say whether machines may be compared, how they compare, and what a million inferences cost on each."""
     from harness.cli.app import complain
     from harness.decide.compare import differences
-    from harness.decide.compared import told, told_differences
+    from harness.decide.compared import MARK, told, told_differences
     from harness.decide.offers import read_offers
 
     asked = read_offers(offers) if offers else None
     stored = [read_stored(name, results, calibrated=calibrated) for name in runs]
     found = differences(stored)
     forbidden = any(each.forbids for each in found)
-    print("\n".join(told_differences(stored, found)))
+    for line in told_differences(stored, found):
+        tell(line)
     if forbidden and not anyway:
         complain("these runs may not be compared", "mend what is named above and run again, or say --anyway: each line is then marked")
         return 1
-    print("\n".join(["", *told(stored, asked, marked=forbidden)]))
+    for line in ("", *told(stored, asked)):
+        tell(line, mark=MARK if forbidden and line else "")
     return 0

@@ -20,7 +20,6 @@ SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="a suite file",
 Device = Annotated[str, typer.Option(help="keep only the cases of this device: cpu, gpu, ...; auto keeps all that this machine has")]
 Trust = Annotated[bool, typer.Option("--trust", help="let models run code of their own, and paths leave the suite's folder")]
 
-MEASURED = ("counter", "sampled")
 MOST_SENTENCES = 12
 """How many are printed below the table; the page has all."""
 
@@ -141,6 +140,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
 
     from harness import frame
     from harness.report import rows_of, sentences, terminal
+    from harness.schema import evidence
     from harness.store import read_run, with_answers, with_meters
 
     folder = running.store.folder
@@ -161,7 +161,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     print(_widths(stored, tables["cases"], running.catalogue))
     print(f"report: {target / 'index.html'}")
     unmeasured = [
-        case for case, kind in zip(tables["cases"]["case_id"], tables["cases"]["energy_kind"], strict=True) if kind not in MEASURED
+        case for case, kind in zip(tables["cases"]["case_id"], tables["cases"]["energy_kind"], strict=True) if evidence(kind) != "measured"
     ]
     if require_measured and unmeasured:
         complain(

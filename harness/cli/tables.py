@@ -49,7 +49,8 @@ def report(
         target, found = keep_report(run, frame.tables([run], objectives), objectives)
         tell(str(target))
         for each_front in found:
-            print("\n".join(lines(each_front, objectives)))
+            for line in lines(each_front, objectives):
+                tell(line)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -142,8 +143,11 @@ def _case(part: str, known: Sequence[str]) -> str:
     from harness.errors import HarnessError
 
     found = [part] if part in known else [case for case in known if part in case]
+    if not known:
+        raise HarnessError("there is no run that holds a case", "`harness run SUITE` makes one; --results names another results folder")
     if not found:
-        _known([part], known, "case")
+        some = "; ".join(known[:2])
+        raise HarnessError(f"no case has {part!r} in its name", f"`harness export RUN --columns case_id` prints the names: {some}; ...")
     if len(found) > 1:
         raise HarnessError(f"{len(found)} cases have {part!r} in their names", f"say more: {', '.join(found[:3])}, ...")
     return found[0]

@@ -10,8 +10,8 @@ import numpy as np
 
 from harness.analysis.cost import BreakEven, Service, break_even, flip
 from harness.analysis.interval import absolute_interval, positive_interval
+from harness.decide.mission import power
 from harness.decide.offers import Offers
-from harness.decide.power import power
 from harness.errors import HarnessError
 from harness.frame.results import Result, known, mean, results
 from harness.frame.uncertainty import gain
@@ -185,7 +185,7 @@ def _inputs(base: Bought, other: Bought, ranking: str) -> list[tuple[str, int | 
     found: list[tuple[str, int | None, float, float, float]] = []
     for name in shared:
         now = getattr(base.service, name)
-        found += [(name, None, now, min(SITE_RANGES[name][0], now), max(SITE_RANGES[name][1], now))] if now else []
+        found.append((name, None, now, *_range(base, name, now)))
     for each in (base, other):
         for name in ("energy_j", "throughput_per_s", "idle_w", "lifetime_years", "capital" if ranking == "money" else "embodied_g"):
             now = getattr(each.service, name)
@@ -195,7 +195,8 @@ def _inputs(base: Bought, other: Bought, ranking: str) -> list[tuple[str, int | 
 
 def _range(each: Bought, name: str, now: float) -> tuple[float, float]:
     if name in SITE_RANGES:
-        return min(SITE_RANGES[name][0], now), max(SITE_RANGES[name][1], now)
+        low, high = SITE_RANGES[name]
+        return min(low, now or low), max(high, now)  # by ratios: 0, of a price or a grid, is below every range
     if name == "energy_j" and each.low and each.high:
         return each.low.energy_j, each.high.energy_j
     return now / FACTORS[name], now * FACTORS[name]

@@ -13,8 +13,8 @@ on the other. Host, CPU and card are the point of the comparison: they are print
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from harness.schema import Domain, Environment, StoredRun
 
 WARMER_K = 5.0
 """From which difference of mean temperatures it is named."""
+
+MOST = 5
+"""Cases that one run lacks which are named."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Compared:
         quantity: energy or latency.
         ratio: With its 95 % interval, alone; bounds NaN where there are none.
         verdict: Of all ratios together; null: none can be given.
-        why_not: Why there is none.
+        why_not: Why there is none, in a word or two.
         kind: Of the energies; of latency `measured`, on a test double `simulated`.
     """
 
@@ -102,17 +105,17 @@ def compare(runs: Sequence[StoredRun]) -> list[Compared]:
     """
     base, *others = map(_by_case, runs)
     found = [
-        tested
+        _compared(case_id, k, max(first.q, other[case_id].q, FIXED), pair)
         for case_id, first in base.items()
         for k, other in enumerate(others, 1)
         if case_id in other
-        for tested in (_energy(other[case_id], first, k), _latency(other[case_id], first, k))
+        for pair in (_energies(other[case_id], first), _latencies(other[case_id], first))
+        if pair
     ]
-    present = [(c, u) for c, u in found if c is not None]
     stopped = any(run.header.profile.half_width is not None for run in runs)
-    tested = [u for _, u in present if u is not None]
+    tested = [u for _, u in found if u is not None]
     said = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
-    return [Compared(**{**vars(c), "verdict": next(said) if u is not None else None}) for c, u in present]
+    return [replace(c, verdict=next(said)) if u is not None else c for c, u in found]
 
 
 def cards(environment: Environment) -> dict[str, dict[str, Any]]:
@@ -122,28 +125,36 @@ def cards(environment: Environment) -> dict[str, dict[str, Any]]:
 
 # --- ratios ----------------------------------------------------------------------------------------------------------
 
-_Tested = tuple[Compared | None, tuple[float, float, float] | None]
+
+class _Pair(NamedTuple):
+    """A quantity on both machines: of each launch, what the launches' scatter does not hold (null: not known, and why), and the kind."""
+
+    quantity: str
+    values: Sequence[float]
+    others: Sequence[float]
+    u: float | None
+    kind: str
+    why_not: str = ""
 
 
 def _by_case(run: StoredRun) -> dict[str, Result]:
     return {r.case.case_id: r for r in results(run) if r.ok}
 
 
-def _energy(result: Result, base: Result, k: int) -> _Tested:
+def _energies(result: Result, base: Result) -> _Pair | None:
     if min(result.energies, default=0) <= 0 or min(base.energies, default=0) <= 0:
-        return None, None
+        return None
     kinds = "/".join(dict.fromkeys((base.kind, result.kind)))
     gains = [gain(each) for each in (result, base)]
-    why = "" if None not in gains else "modelled: no absolute interval" if "modelled" in kinds else "a sensor's gain is not known"
-    return _tested(
-        result, base, k, "energy", result.energies, base.energies, float(np.linalg.norm(known(gains))) if not why else None, why, kinds
-    )
+    if None in gains:
+        return _Pair("energy", result.energies, base.energies, None, kinds, "modelled" if "modelled" in kinds else "gain not known")
+    return _Pair("energy", result.energies, base.energies, float(np.linalg.norm(known(gains))), kinds)
 
 
-def _latency(result: Result, base: Result, k: int) -> _Tested:
+def _latencies(result: Result, base: Result) -> _Pair | None:
     values, others = p50s(result), p50s(base)
     kind = "simulated" if _is_double(result.case.engine) else "measured"
-    return _tested(result, base, k, "latency", values, others, 0.0, "", kind) if values and others else (None, None)
+    return _Pair("latency", values, others, 0.0, kind) if values and others else None
 
 
 def _is_double(engine: str) -> bool:
@@ -154,28 +165,18 @@ def _is_double(engine: str) -> bool:
     return bool(spec and spec.simulated)
 
 
-def _tested(
-    result: Result,
-    base: Result,
-    k: int,
-    quantity: str,
-    values: Sequence[float],
-    others: Sequence[float],
-    u: float | None,
-    why: str,
-    kind: str,
-) -> _Tested:
+def _compared(case_id: str, k: int, q: float, pair: _Pair) -> tuple[Compared, tuple[float, float, float] | None]:
     """The ratio, and what its verdict is drawn from; null where there is none."""
-    d, u_d, nu = log_ratio(values, others, u or 0.0)
-    nan = float("nan")
-    if u is None or not u_d > 0:
-        why = why or ("its launches do not scatter" if u_d == 0 else "fewer than two launches")
-        return Compared(result.case.case_id, k, quantity, Interval(float(np.exp(d)), nan, nan), None, why, kind), None
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # the quantile of t
 
-    half = float(stdtrit(nu, max(result.q, base.q, FIXED)) * u_d)
-    ratio = Interval(*(float(np.exp(x)) for x in (d, d - half, d + half)))
-    return Compared(result.case.case_id, k, quantity, ratio, None, "", kind), (d, u_d, nu)
+    d, u_d, nu = log_ratio(pair.values, pair.others, pair.u or 0.0)
+    ratio = float(np.exp(d))
+    if pair.u is None or not u_d > 0:
+        why = pair.why_not or ("no scatter" if u_d == 0 else "one launch")
+        return Compared(case_id, k, pair.quantity, Interval(ratio, np.nan, np.nan), None, why, pair.kind), None
+    half = float(stdtrit(nu, q) * u_d)
+    interval = Interval(ratio, float(np.exp(d - half)), float(np.exp(d + half)))
+    return Compared(case_id, k, pair.quantity, interval, None, "", pair.kind), (d, u_d, nu)
 
 
 # --- differences -----------------------------------------------------------------------------------------------------
@@ -195,7 +196,8 @@ def _of_headers(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     yield from _difference("suite", (h.suite.sha256[:12] for h in headers), "other work", forbids=True)
     profiles = [h.profile.model_dump() for h in headers]
     for name in profiles[0]:
-        yield from _difference(f"profile: {name}", (p[name] for p in profiles), "measured in another way", forbids=True)
+        values = ("none" if p[name] is None else p[name] for p in profiles)  # no target is one way to measure
+        yield from _difference(f"profile: {name}", values, "measured in another way", forbids=True)
     yield from _difference("harness", (h.harness_version for h in headers), "another version may measure in another way", forbids=True)
     yield from _difference("harness commit", (h.commit for h in headers), "code of the same version", forbids=False)
     grids = (f"{h.grid.country} {h.grid.year} {h.grid.g_per_kwh:g} g/kWh" if h.grid else None for h in headers)
@@ -271,8 +273,11 @@ def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     cases = [_by_case(run) for run in runs]
     common = [case_id for case_id in cases[0] if all(case_id in each for each in cases)]
     for run, own in zip(runs, cases, strict=True):
-        for case_id in dict.fromkeys(i for each in cases for i in each if i not in own):
-            yield Difference("case", (case_id,), False, f"not measured in {run.header.run_id}, so left out")
+        lacking = list(dict.fromkeys(i for each in cases for i in each if i not in own))
+        if lacking:
+            rest = f" and {len(lacking) - MOST} more" if len(lacking) > MOST else ""
+            named = "; ".join(lacking[:MOST]) + rest
+            yield Difference("case" if len(lacking) == 1 else "cases", (named,), False, f"not measured in {run.header.run_id}, so left out")
     if not common:
         yield Difference("cases", tuple(str(len(each)) for each in cases), True, "none was measured in every run")
     facts: dict[str, tuple[Callable[[Result], Any], str, bool]] = {

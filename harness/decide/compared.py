@@ -1,8 +1,7 @@
-"""A comparison of machines -> what a person reads, each line marked where the machines may not be compared."""
+"""A comparison of machines -> the lines that a person reads of it."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -13,12 +12,11 @@ from harness.decide.offers import Offers
 from harness.decide.told import KINDS
 from harness.frame.compare import MARGIN
 from harness.frame.results import results
-from harness.report.text import NONE, Scale, number, plain, with_interval
+from harness.report.text import NONE, Scale, number, with_interval
 from harness.schema import StoredRun
 
 MARK = "[NOT COMPARABLE] "
-WIDTH = 100
-"""Columns at which a sentence folds: with its mark a line is still under 120."""
+"""Begins each line with a figure of machines that may not be compared."""
 INPUTS = {
     "pue": ("PUE", "", 1.0),
     "duty_cycle": ("duty cycle", "", 1.0),
@@ -39,33 +37,37 @@ def told_differences(runs: Sequence[StoredRun], found: Sequence[Difference]) -> 
     for k, run in enumerate(runs):
         e = run.header.environments[-1]
         names = "".join(f", {card['name']}" for card in cards(e).values())
-        yield from _folded(f"{_letter(k)}  {run.header.run_id}: {e.host}, {e.cpu}, {e.cpu_count} CPUs{names}", 3)
+        yield f"{_letter(k)}  {run.header.run_id}: {e.host}, {e.cpu}, {e.cpu_count} CPUs{names}"
     yield ""
     for forbids, heading in ((True, "forbids the comparison:"), (False, "is named, and forbids nothing:")):
         chosen = [each for each in found if each.forbids == forbids]
         yield from ([heading] if chosen else [])
         for each in chosen:
-            yield from _folded(f"  {each.what}: {' | '.join(each.values)} ({each.why})", 4)
+            yield f"  {each.what}: {' | '.join(each.values)} ({each.why})"
     kinds = {result.kind for run in runs for result in results(run)}
-    yield from (line for kind, said in KINDS.items() if kind in kinds for line in _folded(f"energy is {said}"))
+    yield from (f"energy is {said}" for kind, said in KINDS.items() if kind in kinds)
     yield "" if any(each.forbids for each in found) else "They may be compared."
 
 
-def told(runs: Sequence[StoredRun], offers: Offers | None, *, marked: bool) -> Iterator[str]:
+def told(runs: Sequence[StoredRun], offers: Offers | None) -> Iterator[str]:
     """Ratios with verdicts, and with offers the buyer's table, break-even and sensitivity.
 
     Args:
         runs: The base, then the others.
         offers: What they cost; null: no table.
-        marked: Whether they may not be compared, so that each line is marked.
+
+    Raises:
+        HarnessError: A run has no offer.
     """
-    mark = MARK if marked else ""
-    for line in [*_ratios(runs), *(_buyer(runs, offers) if offers else [])]:
-        yield f"{mark}{line}" if line else ""
+    yield from _ratios(runs)
+    yield from _buyer(runs, offers) if offers else ()
 
 
 def _ratios(runs: Sequence[StoredRun]) -> Iterator[str]:
     found = compare(runs)
+    if not found:
+        yield "no case was measured on the base and on another machine: there is nothing to compare"
+        return
     stopped = any(run.header.profile.half_width is not None for run in runs)
     cells = [
         (c.case_id, (f"{_letter(c.run)}/A", c.quantity, number(c.ratio.value), _interval(c), c.verdict or f"none: {c.why_not}", c.kind))
@@ -73,11 +75,16 @@ def _ratios(runs: Sequence[StoredRun]) -> Iterator[str]:
     ]
     yield from _table(("machine", "quantity", "ratio", "95 % interval", "verdict", "kind"), cells)
     yield ""
-    yield from _folded(
+    yield (
         f"better = less energy, shorter latency (median); same = within {MARGIN:.0%}. Each interval stands alone; the verdicts hold "
         f"together: Holm's correction over all of them, {0.01 if stopped else 0.05:g} in all{' (after a stopping rule)' if stopped else ''}. "
         "Energy ratios hold the gains of both machines' sensors: two machines have two sensors, and their gains do not cancel."
     )
+    if any(c.verdict is None for c in found):
+        yield (
+            "none = no verdict: a modelled energy, or one of a sensor whose gain is not known, has no absolute interval; "
+            "launches that do not scatter, or a single one, say nothing of the spread."
+        )
 
 
 def _interval(c: Compared) -> str:
@@ -93,10 +100,12 @@ def _buyer(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     yield from _service(rows, offers)
     yield ""
     yield from _assumed(runs, offers, rows)
-    yield from ["", "Break-even of the one that costs more to buy:"]
-    yield from _under(pairs, lambda b, o: _even(b, o, offers))
+    if not pairs:
+        return
+    yield from ["", "Break-even of the one that costs more to buy: what it costs more over what it saves in running, each bought once:"]
+    yield from _under(pairs, _even)
     yield ""
-    yield from _folded(
+    yield (
         "What would turn the ranking, each input varied alone; what is not named turns nothing between "
         + ", ".join(
             f"{INPUTS[name][0]} {low:g} and {high:g} {_unit(name, offers.currency)}".strip() for name, (low, high) in SITE_RANGES.items()
@@ -137,17 +146,17 @@ def _service(rows: Sequence[Bought], offers: Offers) -> Iterator[str]:
 
 
 def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) -> Iterator[str]:
-    yield from _folded(
+    yield (
         f"Energy is that of the sensors' scope ({', '.join(dict.fromkeys(each.scope for each in rows))}), not of the whole machine. The "
         "bounds are those of energy and idle power (absolute, 95 %) and of throughput, all at their worst together; what the offers say is "
         "taken as exact. Modelled energies have none. Throughput per watt is that of the busy hours."
     )
-    yield from _folded(
+    yield (
         f"Busy {offers.duty_cycle:.0%} of the hours, idle and on in the rest; these idle hours are in joules, {offers.currency} and grams. "
         f"PUE {offers.pue:g}, power supply {offers.psu_efficiency:g}, {offers.electricity_price_per_kwh:g} {offers.currency}/kWh."
     )
     grid = offers.grid or runs[0].header.grid
-    yield from _folded(
+    yield (
         f"Grid: {grid.country}, {grid.year or 'year not told'}, {grid.g_per_kwh:g} g CO2e/kWh." if grid else "No grid was given: no carbon."
     )
     for k, run in enumerate(runs):
@@ -158,34 +167,32 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) 
                 if service.embodied_g is None
                 else f"embodied {service.embodied_g / 1e3:g} kg CO2e"
             )
-            yield from _folded(
+            yield (
                 f"{_letter(k)} ({run.header.run_id}): {service.capital:g} {offers.currency} over {service.lifetime_years:g} years, {embodied}."
             )
     if any(each.service.total_j is None for each in rows):
         yield f"{NONE}: the idle power was not measured, and counts at this duty cycle."
 
 
-def _even(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
+def _even(base: Bought, other: Bought) -> Iterator[str]:
     found = even(base, other)
     if not found:
         return
     dear, point = found
     first = base if dear == base.run else other
-    bounded, life = bool(base.low and other.low), first.service.lifetime_inferences
     if point.inferences is None and point.low is None:
-        said = "saves nothing in running: never" + ("" if bounded else " by point estimates, without an interval")
+        said = "saves nothing in running: never"
     elif point.inferences is None:
         said = f"saves nothing by the estimates; not before {point.low:.3g} inferences, and the saving is not separated from 0"
     else:
+        life = first.service.lifetime_inferences
         said = f"pays from {point.inferences:.3g} inferences on"
-        if not bounded:
-            said += " by point estimates, without an interval"
-        elif point.high is None:
-            said += f" by the estimates; not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
-        else:
+        if point.high is not None:
             said += f" [{point.low:.3g} {point.high:.3g}]"
-        said += f"; it makes {life:.3g} in its life" + ("" if life >= point.inferences else ": not in its life")
-    yield from _folded(f"  {_letter(other.run)}/A: {_letter(dear)} {said} ({_kinds(base, other)})", 4)
+        elif point.low is not None:
+            said += f" by the estimates; not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
+        said += f"; in its life it makes {life:.3g}" + ("" if life >= point.inferences else ", too few")
+    yield f"  {_letter(other.run)}/A: {_letter(dear)} {said} ({_kinds(base, other)})"
 
 
 def _sensitivity(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
@@ -197,7 +204,7 @@ def _sensitivity(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
             continue
         turned = ", ".join(_input(f, offers.currency) for f in chosen if f.at is not None)
         kinds = _kinds(base, other)
-        yield from _folded(f"  {_letter(other.run)}/A by {unit}: {_order(base, other, ranking)} ({kinds}); turns at {turned or 'none'}", 4)
+        yield f"  {_letter(other.run)}/A by {unit}: {_order(base, other, ranking)} ({kinds}); turns at {turned or 'none'}"
 
 
 def _order(base: Bought, other: Bought, ranking: str) -> str:
@@ -205,11 +212,13 @@ def _order(base: Bought, other: Bought, ranking: str) -> str:
     of = RANKINGS[ranking]
     costs = [of(each.service) or 0.0 for each in (base, other)]
     told = f"A {number(costs[0])}, {_letter(other.run)} {number(costs[1])}"
+    bounded = base.low and base.high and other.low and other.high
+    if bounded:
+        a, b = ([of(each) or 0.0 for each in (s.low, s.high) if each] for s in (base, other))
+        if a[1] >= b[0] and b[1] >= a[0]:
+            return f"not separated: {told}"
     ahead = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run) if costs[1] < costs[0] else 'A'} is ahead"
-    if not (base.low and base.high and other.low and other.high):
-        return f"{ahead} by point estimates, without an interval: {told}"
-    a, b = ([of(each) or 0.0 for each in (s.low, s.high) if each] for s in (base, other))
-    return f"{ahead}: {told}" if a[1] < b[0] or b[1] < a[0] else f"not separated: {told}"
+    return f"{ahead}{'' if bounded else ' by the estimates'}: {told}"
 
 
 def _input(f: Flip, currency: str) -> str:
@@ -225,7 +234,8 @@ def _unit(name: str, currency: str) -> str:
 
 
 def _kinds(base: Bought, other: Bought) -> str:
-    return "/".join(dict.fromkeys((base.kind, other.kind)))
+    kinds = "/".join(dict.fromkeys((base.kind, other.kind)))
+    return kinds if base.low and other.low else f"{kinds}: point estimates, no interval"
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------
@@ -235,8 +245,10 @@ def _table(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -
     """Rows as (case, cells), under the name of their case."""
     from tabulate import tabulate
 
-    safe = [[plain(cell) for cell in cells] for _, cells in rows]
-    lines = str(tabulate(safe, [plain(h) for h in headings], tablefmt="simple", disable_numparse=True)).split("\n")
+    # Headings as rows: as headings they would get two blanks more each, and the table would not fit a narrow terminal.
+    columns = zip(headings, *(row for _, row in rows), strict=True)
+    cells = [headings, ["-" * max(map(len, column)) for column in columns], *(row for _, row in rows)]
+    lines = str(tabulate(cells, tablefmt="plain", disable_numparse=True)).split("\n")
     yield from (f"  {line}" for line in lines[:2])
     yield from _named((case_id, [f"  {line}"]) for (case_id, _), line in zip(rows, lines[2:], strict=True))
 
@@ -252,12 +264,8 @@ def _named(parts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
     for case_id, lines in parts:
         if lines and case_id != above:
             above = case_id
-            yield plain(case_id)
+            yield case_id
         yield from lines
-
-
-def _folded(text: str, indent: int = 0) -> list[str]:
-    return textwrap.wrap(plain(text), WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _letter(k: int) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
 from harness.report import rows_of
-from harness.report.text import engine_text, number, plain
-from harness.schema import Objective, Reference, References
+from harness.report.text import engine_text, number
+from harness.schema import Objective, Reference, References, evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,12 +70,11 @@ def lines(found: Front, objectives: Sequence[Objective]) -> list[str]:
     ]
     said += [f"  {row['p_front']:.0%} {_case(row)}" for row in sorted(found.on, key=lambda row: -row["p_front"])]
     said += [f"  not separated: {'; '.join(map(_case, members))}" for members in found.groups]
-    return [plain(line) for line in said]
+    return said
 
 
 def _name(row: Row) -> str:
-    evidence = "measured" if row["energy_kind"] in ("counter", "sampled") else row["energy_kind"]
-    return f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence}, environment {row['environment_id']}"
+    return f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence(row['energy_kind'])}, environment {row['environment_id']}"
 
 
 def _case(row: Row) -> str:

@@ -12,11 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.analysis import gate as tests
 from harness.analysis.paired import as_good_and_better
 from harness.frame.results import Result, mean, results
+from harness.report.text import number
 from harness.schema import StoredRun
-from harness.suite.document import Kind, nearest, read
+from harness.suite.document import Kind, nearest, read, shown
 
 ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 """One-sided error of a run's rows in energy, and of all other metrics together: with these at most 5 % of unchanged runs fail (design/0011)."""
+MOST_TOLD = 10
+"""Up to which share a rise that passes is told as a number: two noisy launches know no more."""
 METRICS = ("energy", "latency", "quality", "memory")
 KIND = Kind(
     "file of thresholds",
@@ -25,6 +28,7 @@ KIND = Kind(
 )
 Outcome = Literal["pass", "fail", "told"]
 Share = Annotated[float, Field(ge=0, lt=1)] | None
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
 
 
 class Thresholds(BaseModel):
@@ -41,7 +45,7 @@ class Thresholds(BaseModel):
 
     energy: Share = 0.02
     latency: Share = 0.05
-    quality: Share = 0.01
+    quality: Amount = 0.01
     memory: Share = 0.05
 
 
@@ -54,6 +58,7 @@ class Verdict(NamedTuple):
         outcome: `told`: could not be judged, and does not fail the run.
         sentence: What was found.
         p: One-sided, that it is as it was; null where nothing was tested.
+        least: The smallest share by which it would have had to become worse to fail; null where none can be told.
     """
 
     case_id: str
@@ -61,6 +66,7 @@ class Verdict(NamedTuple):
     outcome: Outcome
     sentence: str
     p: float | None = None
+    least: float | None = None
 
 
 def read_thresholds(path: Path) -> Thresholds:
@@ -72,7 +78,11 @@ def read_thresholds(path: Path) -> Thresholds:
     document = read(path, KIND)
     values = {} if document.values is None else document.values
     try:
-        return Thresholds.model_validate(values)
+        thresholds = Thresholds.model_validate(values)
+        if set(thresholds.model_dump().values()) == {None}:
+            document.blame((), "every metric is left out: there is nothing to judge")
+        document.check()
+        return thresholds
     except ValidationError as error:
         for problem in error.errors():
             document.blame(problem["loc"], _sentence(problem))
@@ -86,7 +96,9 @@ def _sentence(problem: Any) -> str:
     name = problem["loc"][0]
     if problem["type"] == "extra_forbidden":
         return f"there is no threshold {name!r}{nearest(name, METRICS)}"
-    return f"{name}: a number from 0 to below 1 is wanted, or null, not {str(problem['input'])[:80]!r}"
+    wanted = "a number of at least 0" if name == "quality" else "a number from 0 to below 1"
+    given = problem["input"]
+    return f"{name!r} must be {wanted}, or null, not {'the text ' if isinstance(given, str) else ''}{shown(given)}"
 
 
 def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verdict]:
@@ -121,6 +133,16 @@ def caveats(now: StoredRun, before: StoredRun) -> list[str]:
         said.append(f"the profiles differ: {b.profile.name} before, {a.profile.name} now")
     kinds = {result.kind for run in (before, now) for result in results(run) if result.energies}
     return said + [f"energy is {kind} in some cases: nobody measured it" for kind in ("modelled", "simulated") if kind in kinds]
+
+
+def unseen(found: Sequence[Verdict]) -> list[str]:
+    """What passes by noise or by the thresholds, as a sentence: a run that passes is worth no more than that. None where nothing was tested."""
+    least = {metric: [v.least for v in found if v.metric == metric and v.least is not None] for metric in METRICS}
+    medians = {metric: float(np.median(values)) for metric, values in least.items() if values}
+    told = [
+        f"{number(100 * share, 2)} % in {metric}" if share < MOST_TOLD else f"over 1,000 % in {metric}" for metric, share in medians.items()
+    ]
+    return [f"in the median case a rise of up to {', '.join(told)} passes"] if told else []
 
 
 def alpha_of(metric: str, active: Sequence[str]) -> float:
@@ -197,9 +219,9 @@ def _judged(metric: str, name: str, change: tests.Change, threshold: float, alph
     text = f"{metric} {change.ratio - 1:+.1%}"
     if np.isnan(change.p):
         return Verdict(name, metric, "told", f"{text}: too few launches to tell it from noise")
-    worse, shown = change.ratio - 1 > threshold, change.p < alpha
+    worse, sure = change.ratio - 1 > threshold, change.p < alpha
     said = f"{text} (p = {change.p:.2g}, needed {alpha:.2g}; {threshold:.0%} is let through)"
-    return Verdict(name, metric, "fail" if worse and shown else "pass", said, change.p)
+    return Verdict(name, metric, "fail" if worse and sure else "pass", said, change.p, max(threshold, change.least(alpha) - 1))
 
 
 def _quality(old: Result, new: Result, threshold: float, alpha: float) -> Verdict:

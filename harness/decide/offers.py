@@ -7,11 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.suite.document import Document, Kind, nearest, read
+from harness.suite.document import Document, Kind, nearest, read, wrong_value
+from harness.suite.grammar import Name
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+Amount = Annotated[float, Field(ge=0, le=1e12)]
+"""Of money, or of kilograms: beyond it no sum of them has a meaning."""
 
 
 class GridOffer(_Strict):
@@ -19,7 +24,7 @@ class GridOffer(_Strict):
 
     country: Annotated[str, Field(min_length=2)]
     year: Annotated[int, Field(ge=1990, le=2100)]
-    g_per_kwh: Annotated[float, Field(ge=0)]
+    g_per_kwh: Amount
 
 
 class Offer(_Strict):
@@ -27,19 +32,19 @@ class Offer(_Strict):
 
     machine: Annotated[str, Field(min_length=1)]
     """The name of a run, or of the host it ran on."""
-    capital_cost: Annotated[float, Field(ge=0)]
-    lifetime_years: Annotated[float, Field(gt=0, le=50)]
-    embodied_kg_co2e: Annotated[float | None, Field(ge=0)] = None
+    capital_cost: Amount
+    lifetime_years: Annotated[float, Field(ge=0.01, le=50)]
+    embodied_kg_co2e: Amount | None = None
 
 
 class Offers(_Strict):
     """The site, and the machines that are offered."""
 
-    currency: Annotated[str, Field(min_length=1, max_length=10)]
-    electricity_price_per_kwh: Annotated[float, Field(ge=0)]
-    duty_cycle: Annotated[float, Field(gt=0, le=1)]
+    currency: Annotated[Name, Field(max_length=10)]
+    electricity_price_per_kwh: Amount
+    duty_cycle: Annotated[float, Field(ge=0.0001, le=1)]
     pue: Annotated[float, Field(ge=1, le=5)]
-    psu_efficiency: Annotated[float, Field(gt=0, le=1)] = 1.0
+    psu_efficiency: Annotated[float, Field(ge=0.1, le=1)] = 1.0
     grid: GridOffer | None = None
     offers: Annotated[list[Offer], Field(min_length=1)]
 
@@ -77,11 +82,8 @@ def _sentence(problem: Any, document: Document) -> str:
     place = problem["loc"]
     if not place:
         return "offers are a mapping: see suites/offers.example.yaml" + ("; the file is empty" if document.values is None else "")
-    name = str(place[-1])
+    name = next(part for part in reversed(place) if isinstance(part, str))
     if problem["type"] == "extra_forbidden":
         section = next((part for part in place[:-1] if isinstance(part, str)), "")
         return f"unknown field {name!r}{nearest(name, SECTIONS.get(section, Offers).model_fields)}"
-    if problem["type"] == "missing":
-        return f"the field {name!r} is missing"
-    message = problem["msg"].replace("Input should be", "must be")
-    return f"{name!r} {message[0].lower()}{message[1:]}, not {str(problem['input'])[:80]!r}"
+    return wrong_value(name, problem)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -12,6 +12,7 @@ from harness.analysis.interval import FIXED, Interval
 from harness.analysis.select import Choice, choose, leads, nearest_miss
 from harness.decide.limits import Limits, Miss, misses
 from harness.errors import HarnessError
+from harness.schema import evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,7 @@ def select(
         groups[_peers(row)].append(row)
     lost = [row for row in rows if row not in usable]
     if not groups:
-        return [_selection([], lost, limits, weights, compute, tables["runs"], q)]
+        return [_selection([], lost, limits, weights, compute, tables, q)]
     # A case that never ran belongs to its model: it is named beside the first group of that model.
     named: set[str] = set()
     found = []
@@ -112,7 +113,7 @@ def select(
         model = members[0]["model"]
         out = [] if model in named else [row for row in lost if row["model"] == model]
         named.add(model)
-        found.append(_selection(members, out, limits, weights, compute, tables["runs"], q))
+        found.append(_selection(members, out, limits, weights, compute, tables, q))
     return found
 
 
@@ -124,12 +125,11 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
 
 def _peers(row: Row) -> tuple[Any, ...]:
     """What must agree: a measured energy never stands beside a modelled one."""
-    evidence = "measured" if row["energy_kind"] in ("counter", "sampled") else row["energy_kind"]
-    return row["model"], row["quality_metric"], row["environment_id"], evidence
+    return row["model"], row["quality_metric"], row["environment_id"], evidence(row["energy_kind"])
 
 
 def _selection(
-    rows: list[Row], out: list[Row], limits: Limits, weights: Weights, compute: Compute, runs: pd.DataFrame, q: float
+    rows: list[Row], out: list[Row], limits: Limits, weights: Weights, compute: Compute, tables: dict[str, pd.DataFrame], q: float
 ) -> Selection:
     column = COLUMNS[compute]
     dense = next((row for row in rows if row["case_id"] == row["baseline_case_id"] and row[column]), None)
@@ -143,23 +143,31 @@ def _selection(
     )
     allowed = np.array([not each for each in missed], dtype=np.bool_)
     choice = choose(costs, allowed, weights.share)
-    shown = blank if choice.best is None else _leads(rows, dense, choice, allowed, compute, weights, runs, q)
+    shown = blank if choice.best is None else _leads(rows, dense, choice, allowed, compute, weights, tables, q)
     return Selection(
         rows, out, dense, compute, weights, limits, choice, missed, shown, None if choice.best is not None else nearest_miss(shortfalls)
     )
 
 
 def _leads(
-    rows: Sequence[Row], dense: Row, choice: Choice, allowed: np.ndarray, compute: Compute, weights: Weights, runs: pd.DataFrame, q: float
+    rows: Sequence[Row],
+    dense: Row,
+    choice: Choice,
+    allowed: np.ndarray,
+    compute: Compute,
+    weights: Weights,
+    tables: dict[str, pd.DataFrame],
+    q: float,
 ) -> list[Interval]:
     """Over the launches of each case that is allowed; n and E of one launch stand together, so that their correlation is kept."""
     assert choice.best is not None
     blank = Interval(float("nan"), float("nan"), float("nan"))
     members = [i for i in range(len(rows)) if allowed[i] and not np.isnan(choice.scores[i])]
-    launches = [_scores(rows[i], dense, compute, weights.share, runs) for i in members]
+    launches = [_scores(rows[i], dense, compute, weights.share, tables["runs"]) for i in members]
     if not all(map(len, launches)):
         return [blank] * len(rows)
-    shared = np.array([(1 - weights.share) * _offset(rows[i], rows[choice.best], dense) for i in members])
+    domains = dict(iter(tables["domains"].groupby("case_id")))
+    shared = np.array([(1 - weights.share) * _shared(rows[i], rows[choice.best], dense, domains) for i in members])
     found = dict(zip(members, leads(launches, members.index(choice.best), shared, q), strict=True))
     return [found.get(i, blank) for i in range(len(rows))]
 
@@ -177,8 +185,21 @@ def _scores(row: Row, dense: Row, compute: Compute, share: float, runs: pd.DataF
     return scores
 
 
-def _offset(row: Row, best: Row, dense: Row) -> float:
-    """How far an offset that all energies share moves the difference of two relative ones: to first order u_j/D - e u_D/D^2 each."""
-    moves = [each["u_offset_j"] or 0.0 for each in (row, best, dense)]
+def _shared(row: Row, best: Row, dense: Row, domains: Mapping[Any, pd.DataFrame]) -> float:
+    """Standard uncertainty of the difference of two relative energies from what the energies of a run share: the offset, the gain of each domain.
+
+    To first order one of them moves the difference by u_i/D - u_b/D - (e_i - e_b)/D u_D/D; a gain that moves all alike by nothing.
+    """
+    moves = [_moves_j(each, domains) for each in (row, best, dense)]
     difference = (row["energy_j"] - best["energy_j"]) / dense["energy_j"]
-    return float(abs(moves[0] - moves[1] - difference * moves[2]) / dense["energy_j"])
+    names = dict.fromkeys(name for each in moves for name in each)
+    of, against, whole = ([each.get(name, 0.0) for name in names] for each in moves)
+    return float(np.linalg.norm(np.array(of) - np.array(against) - difference * np.array(whole)) / dense["energy_j"])
+
+
+def _moves_j(row: Row, domains: Mapping[Any, pd.DataFrame]) -> dict[str, float]:
+    """By how much one standard uncertainty of the offset and of the gain of each domain moves the energy of a case, J; a gain that is not known by nothing."""
+    own = domains[row["case_id"]]
+    known = own[own["in_scope"] & own["gain"].notna() & own["energy_j"].notna()]
+    gains = {str(name): float(gain * joules) for name, gain, joules in zip(known["domain"], known["gain"], known["energy_j"], strict=True)}
+    return {"the offset": row["u_offset_j"] or 0.0, **gains}

@@ -11,7 +11,7 @@ from harness.analysis.interval import Interval
 from harness.analysis.mission import hours
 from harness.decide.limits import Limits
 from harness.decide.select import COLUMNS, Selection
-from harness.report.text import Scale, engine_text, number, plain, with_interval
+from harness.report.text import Scale, engine_text, number, with_interval
 
 Row = Mapping[str, Any]
 KINDS = {
@@ -38,12 +38,12 @@ def lines(
         said.append(f"battery    {_battery(found.best, battery_wh, found.limits.rate_per_s, drawn_w)}")
     if found.best and found.limits.rate_per_s and missed:
         said.append(f"deadlines  {_deadlines(found.best, found.limits.rate_per_s, missed)}")
-    return [plain(line) for line in said]
+    return said
 
 
 def _name(row: Row) -> str:
     tail = "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
-    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']} · {row['threads']} threads{tail}"
+    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']} · {row['threads']} thread{'s' if row['threads'] > 1 else ''}{tail}"
 
 
 def _asked(found: Selection) -> Iterator[str]:
@@ -195,6 +195,7 @@ def _deadlines(row: Row, rate_per_s: float, missed: tuple[Interval, int]) -> str
     if not queries:
         return f"the completion times of its queries were not kept: the share that misses {every} is not known"
     if share.value == 0:
-        return f"none of {queries:,} queries took longer than {every}: under {share.high:.2g} of them if they are independent (95 %)"
-    bounds = "" if np.isnan(share.low) else f" [{share.low:.2%}, {share.high:.2%}] over launches"
-    return f"{share.value:.2%}{bounds} of {queries:,} queries took longer than {every}; closed loop: no query waits for another"
+        return f"none of {queries:,} queries took longer than {every}: under {number(100 * share.high, 2)} % of them if they are independent (95 %)"
+    value, low, high = (f"{number(100 * each, 2)} %" for each in share)
+    bounds = "" if np.isnan(share.low) else f" [{low}, {high}] over launches"
+    return f"{value}{bounds} of {queries:,} queries took longer than {every}; closed loop: no query waits for another"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -12,7 +13,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of, share_threads
+from harness.engines.base import (
+    Array,
+    Engine,
+    Load,
+    Profiled,
+    Session,
+    Tensor,
+    check_batch,
+    in_time,
+    kernels_of,
+    share_threads,
+    undisturbed,
+)
 from harness.errors import EngineError
 from harness.formats.onnx import load_onnx, precision
 from harness.formats.reading import reading
@@ -122,7 +135,7 @@ class OnnxRuntimeSession(Session):
             for query in in_time(queries, seconds):
                 session.run(self._out, dict(zip(self._in, query, strict=True)))
             events = json.loads(Path(session.end_profiling()).read_text())
-        return kernels_of(_calls(events))
+        return kernels_of(undisturbed(_calls(events)))
 
 
 def check_provider(found: Sequence[str], wanted: str) -> None:
@@ -179,18 +192,23 @@ def _settings(onnxruntime: Any, load: Load) -> Any:
 _LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED", "all": "ORT_ENABLE_ALL"}
 
 
-def _calls(events: Sequence[dict[str, Any]]) -> Iterator[Profiled]:
-    """The nodes that ran after the first query, from the events of the profiler, us."""
+def _calls(events: Sequence[dict[str, Any]]) -> list[list[Profiled]]:
+    """The nodes that ran in each query after the first, from the events of the profiler, us."""
     runs = sorted(event["ts"] for event in events if event["name"] == "model_run")
+    queries: list[list[Profiled]] = [[] for _ in runs]
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time") and event["ts"] >= runs[min(1, len(runs) - 1)]:
+        query = bisect_right(runs, event["ts"]) - 1
+        if query >= 0 and event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             arguments = event["args"]
-            yield (
-                arguments["op_name"],
-                arguments["provider"].removesuffix(SUFFIX),
-                _computes_in(arguments["op_name"], arguments.get("input_type_shape") or ()),
-                float(event["dur"]),
+            queries[query].append(
+                (
+                    arguments["op_name"],
+                    arguments["provider"].removesuffix(SUFFIX),
+                    _computes_in(arguments["op_name"], arguments.get("input_type_shape") or ()),
+                    float(event["dur"]),
+                )
             )
+    return queries[1:] or queries
 
 
 def _computes_in(op: str, inputs: Sequence[dict[str, Any]]) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.analysis.kernels import arithmetic
-from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of
+from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of, undisturbed
 from harness.errors import EngineError
 from harness.formats import ir
 from harness.formats.ir import KIND, import_openvino, read_ir
@@ -122,11 +122,11 @@ class OpenVinoSession(Session):
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """The model compiled again with performance counters: the time of each primitive, whole microseconds."""
         request = compiled(self._load, PERF_COUNT=True).create_infer_request()
-        calls: list[Profiled] = []
+        calls: list[list[Profiled]] = []
         for number, query in enumerate(in_time(queries, seconds)):
             request.infer(query, share_inputs=True)
-            calls += _calls(request.profiling_info) if number else ()
-        return kernels_of(calls)
+            calls += [list(_calls(request.profiling_info))] if number else []
+        return kernels_of(undisturbed(calls))
 
 
 class FixedSession(OpenVinoSession):

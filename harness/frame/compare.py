@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,11 +15,13 @@ from harness.analysis.pareto import PairedObjective, dominated, groups
 from harness.analysis.ratio import log_welch, offset_term
 from harness.frame.objectives import EXACT, margin, separates, values
 from harness.frame.results import AGREEMENT, Result, known
-from harness.frame.uncertainty import offset_w
+from harness.frame.uncertainty import gain_moves, offset_w
 from harness.schema import OBJECTIVES, Objective
 
 MARGIN = 0.01
 """How much more energy or time still counts as as good."""
+ALIKE = 1e-9
+"""Relative: what rounding leaves of two equal shares."""
 
 Row = dict[str, Any]
 
@@ -29,7 +32,7 @@ def against(result: Result, baseline: Result | None) -> Row:
         return {}
     row: Row = {}
     if result.scope == baseline.scope and result.kind == baseline.kind and min(result.energies + baseline.energies, default=0) > 0:
-        row |= _ratio("energy", result, result.energies, baseline.energies, shared_offset(result, baseline))
+        row |= _ratio("energy", result, result.energies, baseline.energies, shared_u(result, baseline))
     return row | _ratio("latency", result, p50s(result), p50s(baseline), 0.0)
 
 
@@ -47,8 +50,17 @@ def _ratio(name: str, result: Result, values: Sequence[float], baseline: Sequenc
     return {f"{name}_vs_baseline": ratio.value, f"{name}_vs_baseline_low": low, f"{name}_vs_baseline_high": high}
 
 
-def shared_offset(result: Result, baseline: Result) -> float:
-    """What the offset of the sensors adds to the uncertainty of the energy ratio."""
+def shared_u(result: Result, baseline: Result) -> float:
+    """What the sensors that two cases share add to the standard uncertainty of the logarithm of their energy ratio.
+
+    The offset (measurement.md, section 5), and of each domain's gain g what does not cancel: g times the difference of its shares of the sums.
+    """
+    mine, theirs = gain_moves(result), gain_moves(baseline)
+    names = dict.fromkeys((*mine, *theirs))
+    return math.hypot(_offset_u(result, baseline), *(mine.get(name, 0.0) - theirs.get(name, 0.0) for name in names))
+
+
+def _offset_u(result: Result, baseline: Result) -> float:
     watts = offset_w(result)
     if not watts:
         return 0.0
@@ -77,9 +89,10 @@ def fronts(results: Sequence[Result], rows: Sequence[Row], objectives: Sequence[
     numbered = 0
     for group in peers.values():
         own = [launches[result.case.case_id] for result in group]
-        judged = [_judged(k, each, group, own) for k, each in enumerate(objectives)]
+        gains = _gains(group)
+        judged = [_judged(k, each, group, own, gains) for k, each in enumerate(objectives)]
         lost = dominated(judged, group[0].q)
-        p = _p_front(group, own, objectives, judged)
+        p = _p_front(group, own, objectives, judged, gains)
         for i, result in enumerate(group):
             found[result.case.case_id] = {"p_front": float(p[i]), "dominated": bool(lost[i])}
         for members in groups(judged, np.flatnonzero(~lost), group[0].q):
@@ -96,17 +109,28 @@ def _launches(result: Result, row: Row, objectives: Sequence[Objective]) -> np.n
 
 
 def _p_front(
-    group: Sequence[Result], launches: Sequence[np.ndarray], objectives: Sequence[Objective], judged: Sequence[Estimates | PairedObjective]
+    group: Sequence[Result],
+    launches: Sequence[np.ndarray],
+    objectives: Sequence[Objective],
+    judged: Sequence[Estimates | PairedObjective],
+    gains: np.ndarray,
 ) -> np.ndarray:
-    shared = np.zeros((1, len(group), len(objectives)))
+    # What moves all cases alike leaves their order as it is: only the rest is drawn, and nothing where all use one sensor.
+    apart = gains - gains.mean(axis=0)
+    apart = apart[:, np.abs(apart).max(axis=0, initial=0.0) > ALIKE]
+    shared = np.zeros((1 + apart.shape[1], len(group), len(objectives)))
     for k, objective in enumerate(objectives):
         if objective.column == "energy_j":
             shared[0, :, k] = [(offset_w(each) or 0.0) / each.throughput_per_s if each.throughput_per_s else 0.0 for each in group]
+            energies_j = np.array([np.mean(each.energies) for each in group])
+            shared[1:, :, k] = (apart * energies_j[:, None]).T
     paired = next(((k, each.losses) for k, each in enumerate(judged) if isinstance(each, PairedObjective)), None)
     return p_front(launches, shared, paired=paired)
 
 
-def _judged(k: int, objective: Objective, group: Sequence[Result], launches: Sequence[np.ndarray]) -> Estimates | PairedObjective:
+def _judged(
+    k: int, objective: Objective, group: Sequence[Result], launches: Sequence[np.ndarray], gains: np.ndarray
+) -> Estimates | PairedObjective:
     """One objective of a group with what is known of its scatter."""
     if objective.column == "quality":
         return _quality_objective(group, [each[:, k] for each in launches])
@@ -118,8 +142,17 @@ def _judged(k: int, objective: Objective, group: Sequence[Result], launches: Seq
         found = Estimates.of_values([way * np.log(np.abs(each)) for each in columns], float(np.log1p(MARGIN)))
     else:
         found = Estimates.of_values(columns, margin(every, MARGIN))
+    if objective.column == "energy_j":
+        found = replace(found, common=gains)
     known = 0.0 if objective.column in EXACT else np.inf
     return found if separates(objective) and objective.column not in EXACT else replace(found, u=np.full(len(group), known))
+
+
+def _gains(group: Sequence[Result]) -> np.ndarray:
+    """By how much one standard uncertainty of each domain's gain moves each case's energy, relative, shape (n, domains)."""
+    moves = [gain_moves(each) for each in group]
+    names = list(dict.fromkeys(name for each in moves for name in each))
+    return np.array([[each.get(name, 0.0) for name in names] for each in moves]).reshape(len(group), len(names))
 
 
 def _quality_objective(group: Sequence[Result], losses: Sequence[np.ndarray]) -> Estimates | PairedObjective:

@@ -12,7 +12,7 @@ from harness.analysis.interval import FIXED
 from harness.analysis.multiple import verdicts
 from harness.analysis.ratio import log_ratio
 from harness.frame.columns import HISTORY
-from harness.frame.compare import MARGIN, p50s, shared_offset
+from harness.frame.compare import MARGIN, p50s, shared_u
 from harness.frame.results import Result, known
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
@@ -76,7 +76,7 @@ def _energy(now: Result, before: Result) -> Ratio | None:
     if (now.kind, now.scope) != (before.kind, before.scope) or any(min(each.energies, default=0) <= 0 for each in (now, before)):
         return None
     if _sensors(now) == _sensors(before):
-        return log_ratio(now.energies, before.energies, shared_offset(now, before))
+        return log_ratio(now.energies, before.energies, shared_u(now, before))
     gains = [gain(each) for each in (now, before)]
     return None if None in gains else log_ratio(now.energies, before.energies, float(np.linalg.norm(known(gains))))
 

@@ -15,7 +15,7 @@ from harness.analysis.agreement import close, max_difference, same_class
 from harness.analysis.interval import wilson
 from harness.analysis.scope import CaseEnergy, case_energy, per_inference, weakest
 from harness.analysis.stopping import quantile
-from harness.schema import Case, Domain, Environment, Floats, Kind, Quality, Record, StoredRun
+from harness.schema import Case, Domain, Environment, Floats, Kind, Quality, Record, StoredRun, evidence
 
 T = TypeVar("T")
 AGREEMENT = "agreement"
@@ -184,11 +184,6 @@ class Agreement:
     samples: NDArray[np.bool_]
     max_diff: float | None
     quality: Quality
-
-
-def evidence(kind: Kind) -> str:
-    """What may be compared: measured with measured, modelled with modelled."""
-    return "measured" if kind in ("counter", "sampled") else kind
 
 
 def calibrated(domains: Iterable[Domain], scope: str | None) -> str | None:

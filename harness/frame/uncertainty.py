@@ -36,6 +36,19 @@ def gain(result: Result) -> float | None:
     return None if u_gain_j is None or not result.energies else u_gain_j / float(np.mean(result.energies))
 
 
+def gain_moves(result: Result) -> dict[str, float]:
+    """By how much one standard uncertainty of the gain of each domain of the scope moves the sum, relative; empty where one is not known.
+
+    What moves two cases alike cancels between them. On one sensor that is all of it; where one sum holds a card's joules and the other
+    does not, it is not.
+    """
+    shares = [] if result.kind == "modelled" else result.shares
+    whole_j = sum(joules or 0.0 for _, joules in shares)
+    if not whole_j > 0 or any(gain is None or joules is None for gain, joules in shares):
+        return {}
+    return {name: (gain or 0.0) * (joules or 0.0) / whole_j for name, (gain, joules) in zip(_scope(result), shares, strict=True)}
+
+
 def offset_w(result: Result) -> float | None:
     """Standard uncertainty of the offset of the sensors in the scope, W; null where none is known."""
     offsets = _offsets_w(result)
@@ -81,9 +94,13 @@ def _base_j(record: Record, energy: CaseEnergy) -> float | None:
 
 def _offsets_w(result: Result) -> dict[str, float]:
     """By domain of the scope, where it is known."""
-    names = (result.scope or "").split("+")
+    names = _scope(result)
     found = {d.name: _domain_offset_w(d) for d in result.run.header.domains if d.name in names and result.kind != "modelled"}
     return {name: watts for name, watts in found.items() if watts is not None}
+
+
+def _scope(result: Result) -> list[str]:
+    return (result.scope or "").split("+")
 
 
 def _domain_offset_w(domain: Domain) -> float | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def cached(entries: Sequence[CacheEntry]) -> Table:
-    """One row an artifact: model, steps, format, size, when it was last used, what its last step cost to build.
+    """One row an artifact: model, steps with the format that each gave, size, when it was last used, what its last step cost to build.
 
     Args:
         entries: As the cache has them.
@@ -24,8 +24,8 @@ def cached(entries: Sequence[CacheEntry]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    for heading in ("model", "lineage", "format", "size", "last used, UTC", "build energy"):
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for heading in ("model", "lineage", "size", "last used, UTC", "build energy"):
         # The lineage alone folds: the rest is short.
         right = heading in ("size", "build energy")
         table.add_column(
@@ -51,7 +51,6 @@ def _cells(entry: CacheEntry) -> list[str]:
     return [
         (artifact.model if artifact else None) or NONE,
         (" > ".join(artifact.lineage) if artifact else "") or NONE,
-        artifact.format if artifact else NONE,
         size(entry.bytes),
         f"{used}, in use" if entry.in_use else used,
         NONE if energy.energy_j is None else f"{number(energy.energy_j)} J, {energy.kind}",

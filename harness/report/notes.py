@@ -22,7 +22,8 @@ def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[s
     """
     told = {run.header.run_id: _of_run(run, [row for row in rows if row["run_id"] == run.header.run_id]) for run in stored}
     shared = [said for said in dict.fromkeys(s for each in told.values() for s in each) if all(said in each for each in told.values())]
-    own = [f"{name}: {said}" for name, each in told.items() for said in each if said not in shared]
+    named = {name: [said for said in each if said not in shared] for name, each in told.items()}
+    own = [said if said.startswith(f"Run {name},") else f"{name}: {said}" for name, each in named.items() for said in each]
     return [caption(rows), *shared, *own]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from harness.analysis.pareto import front
 from harness.report.tables import Row, provenance, remarks, rows_of
 from harness.report.text import Scale, engine_text, number, plain
-from harness.schema import OBJECTIVES, Objective
+from harness.schema import OBJECTIVES, Objective, evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -249,7 +249,7 @@ def _fronts(ax: Axes, rows: Sequence[Row], points: np.ndarray, x: Axis, y: Axis)
     groups: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         if row["valid"] is not False:
-            groups.setdefault("measured" if row["energy_kind"] in ("counter", "sampled") else row["energy_kind"], []).append(i)
+            groups.setdefault(evidence(row["energy_kind"]), []).append(i)
     higher = rows[0]["quality_direction"] == "higher"
     sign = [-1.0 if axis.more or (axis is QUALITY and higher) else 1.0 for axis in (x, y)]
     for members in groups.values():

@@ -11,7 +11,7 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 
 from __future__ import annotations
 
-from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status
+from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status, evidence
 from harness.schema.fronts import DECLARED, OBJECTIVES, Objective, Reference, References
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
@@ -97,4 +97,5 @@ __all__ = [
     "Training",
     "VariantSpec",
     "WorkloadSpec",
+    "evidence",
 ]

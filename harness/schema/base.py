@@ -18,6 +18,11 @@ Floats = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("counter", "sampled", "modelled", "simulated", "absent")
 
 
+def evidence(kind: Kind) -> str:
+    """What may be compared: measured with measured, modelled with modelled."""
+    return "measured" if kind in ("counter", "sampled") else kind
+
+
 class Noun(BaseModel):
     """A frozen value, validated once where it enters the program."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +84,40 @@ def nearest(name: object, names: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; there is: {', '.join(sorted(names))}" if names else ""
+
+
+def wrong_value(name: str, problem: Mapping[str, Any], unit: str = "") -> str:
+    """One of pydantic's errors as a person would say it.
+
+    Args:
+        name: Of the field.
+        problem: Of `ValidationError.errors()`.
+        unit: What a number of this field counts, such as ` of seconds`.
+    """
+    kind, given, told = problem["type"], problem.get("input"), shown(problem.get("input"))
+    field = f"each of {name!r}" if isinstance(problem["loc"][-1], int) else repr(name)
+    if kind == "missing":
+        return f"the field {name!r} is missing"
+    if kind == "too_short" and not given:
+        return f"{field} is empty: at least one is needed"
+    if kind in ("list_type", "tuple_type"):
+        return f"{field} must be a list" + (f": write [{given}]" if isinstance(given, str | int | float) else f", not {told}")
+    if kind in ("model_type", "dict_type"):
+        return f"{field} must be a mapping, not {told}"
+    if kind in ("float_type", "int_type"):
+        return f"{field} must be a {'plain' if kind == 'float_type' else 'whole'} number{unit}, not {'the text ' if isinstance(given, str) else ''}{told}"
+    if kind == "string_type":
+        return f"{field} must be text, not {told}" + ("" if isinstance(given, dict | list | None) else ": put it in quotes")
+    if kind == "string_pattern_mismatch":  # that of `grammar.Name`
+        return f"{field} must be text without control characters or '/', not {told}"
+    message = re.sub("^(Input|String) should", "must", problem["msg"]).replace("Value error, ", "")
+    return f"{field} {message[0].lower()}{message[1:]}, not {told}"
+
+
+def shown(value: Any) -> str:
+    """A value as its file writes it, cut to 80 characters."""
+    text = {None: "nothing", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def read(path: Path, kind: Kind = SUITE) -> Document:

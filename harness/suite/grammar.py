@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from harness.schema import Catalogue, Limits, Training
-from harness.suite.document import Document, nearest
+from harness.suite.document import Document, nearest, shown, wrong_value
 
 
 class Strict(BaseModel):
@@ -264,23 +264,14 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
             return f"unknown parameter of {owner} {what!r}{nearest(what, root.model_fields)}"
         section = next((part for part in reversed(place[:-1]) if part in SECTIONS), None)
         return f"unknown field {what!r}{_meant(what, str(section) if section else None)}"
-    if kind == "missing":
-        return f"the field {what!r} is missing"
     if kind == "union_tag_not_found":
-        return f"{what}: {_shown(given)} is neither a name nor a mapping" + (
+        return f"{what}: {shown(given)} is neither a name nor a mapping" + (
             "; put a name that YAML reads as nothing in quotes" if given is None else ""
         )
-    if kind in ("list_type", "tuple_type"):
-        return f"{what!r} must be a list: write [{given}]" if isinstance(given, str | int | float) else f"{what!r} must be a list"
-    if kind in ("float_type", "int_type") and isinstance(given, str):
-        return f"{what!r} must be a plain number{_unit(what)}, not the text {given!r}"
     if kind == "literal_error":
         choices = [choice.strip("'") for choice in str(context.get("expected", "")).replace(" or ", ", ").split(", ")]
-        return f"{what!r} cannot be {_shown(given)}{nearest(given, choices)}"
-    if kind == "string_pattern_mismatch":
-        return f"{what!r} must be text without control characters or '/', not {_shown(given)}"
-    message = problem["msg"].replace("Input should be", "must be").replace("Value error, ", "")
-    return f"{what!r} {message[0].lower()}{message[1:]}, not {_shown(given)}"
+        return f"{what!r} cannot be {shown(given)}{nearest(given, choices)}"
+    return wrong_value(what, problem, _unit(what))
 
 
 def _meant(name: str, section: str | None) -> str:
@@ -297,8 +288,3 @@ def _unit(name: str) -> str:
     units = {"_s": " of seconds", "_bytes": " of bytes", "_j": " of joules", "_w": " of watts"}
     fraction = " (a fraction: 0.01 is one per cent)" if name in ("margin",) or "sparsity" in name else ""
     return next((text for suffix, text in units.items() if name.endswith(suffix)), fraction)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

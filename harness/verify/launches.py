@@ -61,8 +61,8 @@ def _tell(run: StoredRun, found: Verification) -> None:
     }
     found.told += [sentence for sentence, holds in said.items() if holds]
     found.told.append(
-        "status, memory, kernels, what an engine says of itself and where hypervolumes are counted from are taken as stored: "
-        "nothing raw is kept of them"
+        "status, memory, kernels, parameters, multiply-accumulates, what an engine says of itself and where hypervolumes are counted from "
+        "are taken as stored: nothing raw is kept of them, and no model file"
     )
 
 

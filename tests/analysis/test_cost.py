@@ -47,3 +47,5 @@ def test_where_the_ranking_turns():
     """The root nearest to the present value; null where there is none in the range."""
     assert flip(lambda x: x - 3.0, 1.0, 10.0, 2.0) == pytest.approx(3.0)
     assert flip(lambda x: x - 30.0, 1.0, 10.0, 2.0) is None
+    assert flip(lambda x: x - 0.5, 1.0, 10.0, 0.0) == pytest.approx(0.5)
+    assert flip(lambda x: (x - 3.0) * (x - 7.0), 1.0, 10.0, 0.0) == pytest.approx(3.0)

@@ -31,3 +31,15 @@ def test_a_launch_alone_says_nothing_and_equal_launches_say_all():
     assert np.isnan(changes([np.array([1.0])], [np.array([2.0])])[0].p)
     assert changes([np.ones(3)], [np.ones(3)])[0].p == 1.0
     assert changes([np.ones(3)], [np.full(3, 1.1)])[0].p == 0.0
+
+
+def test_the_least_change_is_the_one_whose_p_is_alpha():
+    """Before scaled by it, now has exactly that p; of equal launches nothing is hidden."""
+    rng = np.random.default_rng(0)
+    a, b = np.exp(rng.normal(0, 0.02, 5)), np.exp(rng.normal(0, 0.02, 5))
+    (change,) = changes([a], [b])
+    (shifted,) = changes([a], [b * change.least(0.01) / change.ratio])
+    assert shifted.p == pytest.approx(0.01)
+    assert changes([np.ones(3)], [np.ones(3)])[0].least(0.01) == 1.0
+    wild = np.array([1e-9, 1e9])
+    assert np.isfinite(changes([wild], [wild])[0].least(1e-4))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,6 +57,14 @@ def test_within_the_margin_is_as_good():
     for factor, wins in ((1.005, True), (1.02, False)):
         latency = objective([factor, factor * 1.0001, factor * 0.9999], [1.0, 1.0001, 0.9999])
         assert dominates([energy, latency])[0, 1] == wins
+
+
+def test_an_error_that_two_cases_share_alike_cancels_between_them():
+    """Three cases of which each is 10 % better than the next: a gain of 7 % that moves the third alone separates it no more."""
+    energy, time = objective([1.0, 1.001], [1.1, 1.101], [1.21, 1.211]), objective([1.0, 1.001], [1.0, 1.001], [1.0, 1.001])
+    assert dominates([energy, time])[0].tolist() == [False, True, True]
+    moved = replace(energy, common=np.array([[0.05, 0.0], [0.05, 0.0], [0.01, 0.056]]))
+    assert dominates([moved, time])[:2].tolist() == [[False, True, True], [False, False, False]]
 
 
 def test_one_launch_separates_nobody():

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from harness.decide.gate import Thresholds, caveats, gate, read_thresholds
+from harness.decide.gate import Thresholds, Verdict, caveats, gate, read_thresholds, unseen
 from harness.errors import SuiteError
 from harness.report.verdicts import junit, summary
 from harness.schema import Answers
@@ -37,6 +37,15 @@ def test_noise_passes_and_a_row_that_became_worse_fails():
     assert not failed(gate(run(1), run(2), Thresholds()))
     worse = CELLS[3].case_id
     assert failed(gate(run(1, factor={worse: 1.08}), run(2), Thresholds())) == [(worse, "energy")]
+
+
+def test_a_gate_says_what_it_would_not_have_seen():
+    """The more the launches scatter, the more; never less than the threshold lets through."""
+    (told,) = unseen(gate(run(1), run(2), Thresholds(energy=0.0, latency=0.3, quality=None, memory=None)))
+    assert "% in energy, 30 % in latency passes" in told and 1 < float(told.split("up to ")[1].split(" %")[0]) < 4
+    noisy = [Verdict("a case", "energy", "pass", "", 0.5, share) for share in (0.1, 1e300, 1e300)]
+    assert unseen(noisy) == ["in the median case a rise of up to over 1,000 % in energy passes"]
+    assert unseen([]) == []
 
 
 def test_less_energy_passes_and_a_threshold_lets_through():
@@ -102,11 +111,13 @@ def test_thresholds_are_read_with_the_place_of_what_is_wrong(tmp_path):
     assert read_thresholds(path) == Thresholds(energy=0.03, latency=None)
     for text, said in (
         ("energy: 0.1\nlatencey: 0.1\n", ":2: there is no threshold 'latencey'; did you mean 'latency'"),
-        ("energy: lots\n", ":1: energy"),
+        ("energy: lots\n", ":1: 'energy' must be"),
     ):
         path.write_text(text)
         with pytest.raises(SuiteError, match=said):
             read_thresholds(path)
+    path.write_text("quality: 25.0\n")
+    assert read_thresholds(path).quality == 25.0, "it is in the metric's own unit"
 
 
 def test_names_cannot_break_out_of_the_files():

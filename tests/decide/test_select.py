@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from harness import frame
+from harness.analysis.interval import FIXED, Interval
 from harness.decide.limits import Limits
-from harness.decide.power import power
+from harness.decide.mission import missed, power
 from harness.decide.select import Weights, select
 from harness.decide.told import lines
 from harness.errors import HarnessError
@@ -136,6 +137,24 @@ def test_measured_and_modelled_cases_are_chosen_among_their_own():
     assert [{row["energy_kind"] for row in each.rows} for each in found(stored(cells, records, COUNTERS))] == [{"counter"}, {"modelled"}]
 
 
+def test_a_lead_holds_the_gains_that_do_not_cancel():
+    """Alike on the same two sensors half the energy leads by hardly any uncertainty; with all of it on the second the two gains of 5 % are in it."""
+    cells = [case(), case("int8")]
+
+    def lead(*energies):
+        records = [
+            record(c, {d.name: j * (1 + 1e-4 * k) for d, j in zip(COUNTERS[:2], own, strict=True)}, repetition=k, found=COUNTERS[:2])
+            for c, own in zip(cells, energies, strict=True)
+            for k in range(3)
+        ]
+        (selection,) = found(stored(cells, records, COUNTERS[:2]), weights=Weights(0, 1))
+        return selection.leads[0]
+
+    alike, apart = lead((8e-4, 2e-4), (4e-4, 1e-4)), lead((1e-3, 1e-9), (1e-9, 5e-4))
+    assert alike.value == pytest.approx(0.5) and alike.high - alike.value < 2e-3
+    assert apart.value == pytest.approx(0.5, rel=1e-4) and apart.high - apart.value == pytest.approx(1.96 * 0.05 * 0.5 * 2**0.5, rel=0.02)
+
+
 def test_battery_and_rate_are_told():
     """By hand: 4 W idle over two domains, 20 W at full rate; at a low rate the idle power is what a battery lasts by, its two gains of 5 % in it."""
     run = pair(found=COUNTERS[:2])
@@ -143,6 +162,24 @@ def test_battery_and_rate_are_told():
     drawn_w = power(results(run)[1], 1.0)
     assert drawn_w.high / drawn_w.value == pytest.approx(np.exp(1.96 * 0.05 / 2**0.5), rel=1e-3)
     assert any("12.50 ± 0.87 h of 50 Wh" in line for line in lines(selection, 50, drawn_w))
+
+
+def test_deadlines_are_those_of_whole_queries_between_the_edges_of_steady(monkeypatch):
+    """By hand, 10 inferences a second: of each launch one of four queries takes 150 ms; one before `steady` and one across its end are left out."""
+    start_s = np.array([9.8, 10.0, 10.2, 10.4, 10.6, 11.4])
+    took_s = np.array([0.19, 0.05, 0.15, 0.05, 0.05, 0.2])
+    times = (start_s * 1e9).astype(int), ((start_s + took_s) * 1e9).astype(int), np.ones(6, dtype=int)
+    monkeypatch.setattr("harness.decide.mission.read_completions", lambda run, record: times)
+    share, queries = missed(results(pair())[0], 10.0, FIXED)
+    assert (share.value, share.low, share.high, queries) == (0.25, 0.25, 0.25, 12)
+
+
+def test_a_rare_miss_is_not_told_as_none():
+    """Four of half a million queries; one thread is no threads."""
+    (selection,) = found(pair(found=COUNTERS[:2]), Limits(0.0, rate_per_s=50.0))
+    text = "\n".join(lines(selection, missed=(Interval(8e-6, 0.0, 3.1e-5), 500_000)))
+    assert "0.00080 % [0 %, 0.0031 %] over launches of 500,000 queries took longer than 20.0 ms" in text
+    assert "· 1 thread:" in text and "1 threads" not in text
 
 
 @pytest.mark.parametrize("weights", [(0, 0), (-1, 2), (float("nan"), 1)])

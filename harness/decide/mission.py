@@ -1,12 +1,13 @@
-"""A case's launches and a rate -> the mean power at that rate, with the interval that follows from those of its energy and its idle power."""
+"""A case's launches and a rate -> the mean power at that rate, and the share of its deadlines missed, each with its interval."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from harness.analysis.interval import Interval, absolute_interval, positive_interval
-from harness.analysis.mission import power_w
+from harness.analysis.mission import missed_share, power_w
 from harness.frame.results import Result, known, mean
+from harness.store import read_completions
 
 
 def power(result: Result, rate_per_s: float) -> Interval:
@@ -28,6 +29,23 @@ def power(result: Result, rate_per_s: float) -> Interval:
     ]
     gain = _gain(result, rate_per_s)
     return positive_interval(watts, result.q) if gain is None else absolute_interval(watts, gain, result.q)
+
+
+def missed(result: Result, rate_per_s: float, q: float) -> tuple[Interval, int]:
+    """Share of the queries that take longer than the rate leaves them, and of how many; of the valid launches, between the edges of `steady`.
+
+    Args:
+        result: Its completion times are read from its run's folder.
+        rate_per_s: Inferences a second: a query of a batch has as many times longer.
+        q: `interval.FIXED` or `STOPPED`: how the launches were ended.
+    """
+    launches = []
+    for record in result.valid:
+        start_ns, end_ns, count = read_completions(result.run, record)
+        windows = [(phase.start_s * 1e9, phase.end_s * 1e9) for phase in record.phases if phase.name == "steady"]
+        inside = sum((start_ns >= start) & (end_ns <= end) for start, end in windows) > 0 if windows else count < 0
+        launches.append(((end_ns - start_ns)[inside] * 1e-9 / count[inside], count[inside]))
+    return missed_share(launches, result.case.batch_size / rate_per_s, q)
 
 
 def _gain(result: Result, rate_per_s: float) -> float | None:
