@@ -26,6 +26,8 @@ REJECTED_REASONS = 0x08 | 0x20 | 0x40 | 0x80
 HOT_DEGC, COLD_DEGC = 95.0, -20.0
 CLOCK_CHANGED = 0.05
 STEPPED_S = 0.5
+IN_THE_FILE = {"int16x8": "int8"}
+"""What an artifact stores of a precision that is told by activations and weights; of every other one the same."""
 NO_NUMBER = {"kind": "absent", "gross_j": None, "net_j": None, "integrated_j": None, "idle_w": None, "edge_j": None}
 MEASURED = ("counter", "sampled", "simulated")
 
@@ -213,7 +215,7 @@ def examine_precision(
                 why=f"the engine tells no kernels, only {said!r}" if said else "the engine tells neither kernels nor precision",
             )
         ]
-    if stored is not None and asked not in stored:
+    if stored is not None and IN_THE_FILE.get(asked, asked) not in stored:
         why = f"its kernels are said to compute in {asked}, but the artifact stores {' and '.join(sorted(stored)) or 'no numbers'} alone"
         return [finding("optimisation_not_shown", asked=asked, why=why)]
     return []

@@ -187,10 +187,12 @@ def _delegated(operators: Sequence[dict[str, Any]]) -> set[int]:
 
 
 def _computes_in(operator: dict[str, Any]) -> str:
-    """What is multiplied: floats before int8 weights are quantized as it goes."""
+    """What is multiplied: floats before int8 weights are quantized as it goes, int16 is told with the bits of the weights."""
     position = 2 if operator["op_name"] == "TRANSPOSE_CONV" else 0
     values, weights = (np.dtype(operator["operand_types"][at]).name for at in (position, 1))
-    return "int8" if weights in ("int8", "uint8", "int4", "int2") and values != "int16" else values
+    if weights not in ("int8", "uint8", "int4", "int2"):
+        return values
+    return f"int16x{weights[-1]}" if values == "int16" else "int8"
 
 
 def _macs(operator: dict[str, Any], tensors: Mapping[int, dict[str, Any]]) -> int:
