@@ -12,7 +12,7 @@ from harness.errors import EngineError
 from harness.formats import onnx, tflite
 from harness.formats.keras import SCOPE, count_macs, load_keras
 from harness.formats.reading import first_line
-from harness.formats.savedmodel import Signature, load_savedmodel
+from harness.formats.savedmodel import Signature, load_savedmodel, with_constants
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe
 
@@ -76,7 +76,7 @@ def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
     signature = load_savedmodel(job.source, trusted=job.trusted)
     target = job.folder / "model.onnx"
     try:
-        _function_to_onnx(signature, signature.inputs, target)
+        _function_to_onnx(with_constants(signature), signature.inputs, target)
     except ImportError as error:
         raise EngineError(f"a SavedModel is converted by tf2onnx: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
     except Exception as error:  # the converter raises whatever an unknown operator makes it raise

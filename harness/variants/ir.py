@@ -11,8 +11,8 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats import ir
+from harness.formats.inputs import model_inputs
 from harness.formats.keras import load_keras
-from harness.formats.onnx import load_onnx
 from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
@@ -29,15 +29,17 @@ class ToIr(Recipe):
         extra="openvino",
         conversions=(("keras", "ir"), ("onnx", "ir")),
         exporter=True,
-        version=2,
+        version=3,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Convert with OpenVINO's own front ends."""
         openvino = ir.import_openvino()
         if job.source_format == "onnx":
-            load_onnx(job.source, weights=False)  # refuses what draws data from elsewhere
+            own = {declared.name for declared in model_inputs(job.source, "onnx")}  # refuses what draws data from elsewhere
             made = _converted(openvino, str(job.source))
+            for port in made.inputs:  # an Identity behind an input leaves its name there too
+                port.get_tensor().set_names(own & port.get_names())
             return ir.write_ir(made, job.folder), ir.facts(made)
         model = load_keras(job.source, trusted=job.trusted)
         _mend_front_end()
