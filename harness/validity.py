@@ -197,16 +197,15 @@ def examine_precision(
         said: The engine's word on what it computes in; null: it has none.
         kernels: That ran; empty: not known.
         stored: Types of the numbers that the artifact stores; null: not known.
-        profiled: Whether the engine was asked for its kernels in this repetition: one that was not proves nothing, and need not.
+        profiled: Whether the engine was asked for its kernels in this repetition: one that was not proves nothing, and need not. Its word alone
+            would deny what the kernels of another repetition show, where a model is int8 in what it multiplies and float32 in the rest.
     """
-    if asked is None:
+    if asked is None or not profiled:
         return []
     told = precision_of(kernels)
     ran = told or said
     if ran and asked not in ran.replace("uint8", "int8").split():
         return [finding("optimisation_not_run", asked=asked, ran=ran, share=_share_told(kernels, asked))]
-    if not profiled:
-        return []
     if told is None:
         return [
             finding(

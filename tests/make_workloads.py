@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -38,6 +39,7 @@ def main() -> None:
     said["members"] = sorted(name for name, found in vars(keras.applications).items() if inspect.isfunction(found))
     said["application"] = application(folder)
     said["constants"] = constants(keras, folder)
+    said["keras_2"] = keras_2(keras, folder)
     said["saved"] = saved(tf, folder)
     said["refused"] = hostile(tf, folder)
     (folder / "workloads.json").write_text(json.dumps(said))
@@ -94,6 +96,32 @@ def constants(keras: Any, folder: Path) -> dict[str, Any]:
     plugin = load_plugin("workloads", "keras.applications")
     open_ = {name: plugin(name, plugin.spec.parameters()).model().input_shape for name in ("MobileNetV3Small",)}
     return {"path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"], "shapes": open_}
+
+
+def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
+    """An `.h5` with what Keras 2 writes in it and Keras 3 refuses: settings, an axis in a list, calls of a model inside counted from 1, a list of one output."""
+    layers, image = keras.layers, keras.Input((8, 8, 2), name="image")
+    inner = keras.Sequential([keras.Input((8, 8, 2)), layers.DepthwiseConv2D(3), layers.BatchNormalization()], name="inner")
+    steps = layers.Reshape((36, 2))(inner(image))
+    model = keras.Model(image, layers.Dense(3)(layers.LSTM(4)(steps)))
+    model.save(folder / "keras-2.h5")
+    samples = np.random.default_rng(10).random((5, 8, 8, 2), dtype=np.float32)
+    with h5py.File(folder / "keras-2.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        by_class = {layer["class_name"]: layer for layer in config["config"]["layers"]}
+        inside = {layer["class_name"]: layer for layer in by_class["Sequential"]["config"]["layers"]}
+        by_class["LSTM"]["config"]["time_major"] = False
+        inside["DepthwiseConv2D"]["config"]["groups"] = 1
+        inside["BatchNormalization"]["config"]["axis"] = [3]
+        by_class["Reshape"]["inbound_nodes"] = [[["inner", 1, 0, {}]]]
+        config["config"]["output_layers"] = [config["config"]["output_layers"]]
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), np.bytes_("2.15.0")
+    shutil.copy(folder / "keras-2.h5", folder / "keras-2-time-major.h5")
+    with h5py.File(folder / "keras-2-time-major.h5", "r+") as file:
+        by_class["LSTM"]["config"]["time_major"] = True
+        file.attrs["model_config"] = json.dumps(config)
+    apart = np.abs(load_keras(folder / "keras-2.h5")(samples).numpy() - model(samples).numpy())
+    return {"difference": float(apart.max()), "refused": refusal(lambda: load_keras(folder / "keras-2-time-major.h5"))}
 
 
 def saved(tf: Any, folder: Path) -> dict[str, Any]:

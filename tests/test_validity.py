@@ -204,6 +204,6 @@ def test_a_promise_that_was_not_kept_or_not_shown_is_told(asked, said, kernels, 
 
 
 def test_a_repetition_that_was_not_profiled_proves_nothing_and_need_not():
-    """The kernels are asked for once a case; what the engine's word denies is told each time."""
+    """The kernels are asked for once a case, and the engine's word on the whole file may differ from what its kernels show."""
     assert validity.examine_precision("int8", "int8 weights", [], profiled=False) == []
-    assert [f.code for f in validity.examine_precision("int8", "float32", [], profiled=False)] == ["optimisation_not_run"]
+    assert validity.examine_precision("int8", "float32", [], profiled=False) == []
