@@ -84,18 +84,22 @@ def application(folder: Path) -> dict[str, Any]:
 
 
 def constants(keras: Any, folder: Path) -> dict[str, Any]:
-    """A layer that keeps its mean and variance as constants, exported to ONNX, and what plain Keras answers; the shape of each MobileNetV3."""
+    """A layer that keeps its mean and variance as constants, with an exact GELU behind, exported to ONNX, and what plain Keras answers; so of a model
+    that no size but a large one fits; the shape of each MobileNetV3.
+    """
     image = keras.Input((4, 4, 3), name="image")
-    layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten(), keras.layers.Dense(2)]
-    model = keras.Sequential([image, *layers])
+    layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten()]
+    model = keras.Sequential([image, *layers, keras.layers.Dense(2, activation="gelu")])
     model.save(folder / "constants.keras")
+    keras.Sequential([keras.Input((None, 2)), keras.layers.Cropping1D(3)]).save(folder / "open.keras")
     samples = np.random.default_rng(9).random((6, 4, 4, 3), dtype=np.float32)
     np.savez(folder / "constants.npz", x=samples, y=model(samples).numpy())
     asked = Model(name="c", path="-", format="keras", sha256="-")
     source = {"path": str(folder / "constants.keras"), "format": "keras"}
     plugin = load_plugin("workloads", "keras.applications")
     open_ = {name: plugin(name, plugin.spec.parameters()).model().input_shape for name in ("MobileNetV3Small",)}
-    return {"path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"], "shapes": open_}
+    long = step(folder / "open-onnx", asked, "onnx", "onnx", source={**source, "path": str(folder / "open.keras")})
+    return {"path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"], "shapes": open_, "open": long["path"]}
 
 
 def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
@@ -149,7 +153,11 @@ def saved(tf: Any, folder: Path) -> dict[str, Any]:
     exported = {f: step(folder / f"pair-{f}", model, f, f, source=source) for f in ("tflite", "onnx")}
     named = {n: model_inputs(Path(one["path"]), one["format"]) for n, one in {"savedmodel": source, **exported}.items()}
     compiled(folder / "pair", folder / "compiled")
+    old = first_pair(tf, folder)
+    first = Model(name="first", path=str(old), format="savedmodel", sha256=fingerprint(old)[0])
+    taken = step(folder / "first-source", first, "source", "savedmodel")
     return {
+        "first": {f: step(folder / f"first-{f}", first, f, f, source=taken)["path"] for f in ("tflite", "onnx")},
         "compiled": [spec.name for spec in load_savedmodel(folder / "compiled").inputs],
         "facts": source["facts"],
         "paths": {name: one["path"] for name, one in exported.items()},
@@ -214,6 +222,18 @@ def initialised(tf: Any, path: Path, make: Any) -> Path:
         session.run(old.global_variables_initializer())
         served = {"zeta": x @ weights, "alpha": x + 1.0}
         old.saved_model.simple_save(session, str(path), {"x": x}, served, legacy_init_op=tf.group(make(tf, path.parent)))
+    return path
+
+
+def first_pair(tf: Any, folder: Path) -> Path:
+    """A SavedModel of TensorFlow 1 whose variables are no resources, and whose signature calls the inputs otherwise than its graph."""
+    old, path = tf.compat.v1, folder / "first-pair"
+    with tf.Graph().as_default(), old.Session() as session:
+        zeta, alpha = old.placeholder(tf.float32, [None, 4]), old.placeholder(tf.float32, [None, None, 2])
+        weights = old.get_variable("w", initializer=np.arange(12, dtype=np.float32).reshape(4, 3), use_resource=False)
+        session.run(old.global_variables_initializer())
+        served = {"scores": zeta @ weights + tf.reduce_sum(alpha, [1, 2])[:, None]}
+        old.saved_model.simple_save(session, str(path), {"alpha": alpha, "zeta": zeta}, served)
     return path
 
 

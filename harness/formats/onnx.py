@@ -117,6 +117,18 @@ def check_float32(model: Any) -> None:
         raise EngineError(f"the ONNX model cannot be quantized: it is already ({found})", "start from the float32 model", refused=True)
 
 
+def check_operators(path: Path) -> None:
+    """Take only operators that ONNX has: its converters leave in the file what they do not know.
+
+    Raises:
+        EngineError: It has others.
+    """
+    has = import_onnx().defs.has
+    unknown = sorted({node.op_type for node in load_onnx(path, weights=False).graph.node if not node.domain and not has(node.op_type)})
+    if unknown:
+        raise EngineError(f"ONNX has no operator {', '.join(unknown)}", "export the model without it", refused=True)
+
+
 def check_loads(path: Path) -> None:
     """Let ONNX Runtime load the file, for some tools write what it refuses.
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats import onnx, tflite
+from harness.formats.inputs import plain
 from harness.formats.keras import SCOPE, count_macs, load_keras
 from harness.formats.reading import first_line
 from harness.formats.savedmodel import Signature, load_savedmodel, with_constants
@@ -32,6 +33,7 @@ class ToTflite(Recipe):
         extra="tensorflow",
         conversions=(("keras", "tflite"), ("savedmodel", "tflite")),
         exporter=True,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -49,22 +51,22 @@ class ToOnnx(Recipe):
         extra="tensorflow",
         conversions=(("keras", "onnx"), ("savedmodel", "onnx")),
         exporter=True,
-        version=2,
+        version=3,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Convert with Keras' own export, which needs a model that has run once; a SavedModel with tf2onnx."""
         if job.source_format == "savedmodel":
             return _savedmodel_to_onnx(job)
-        import numpy as np
-
         model = load_keras(job.source, trusted=job.trusted)
         target = job.folder / "model.onnx"
         try:
-            model([np.zeros([size or 1 for size in tensor.shape], tensor.dtype) for tensor in model.inputs])
+            _complete_tf2onnx()
+            model(model.inputs)  # of open sizes none would fit every model
             model.export(str(target), format="onnx", verbose=False)
             if len(onnx.load_onnx(target, weights=False).graph.input) > len(model.inputs):  # constants of a layer among its inputs
                 _function_to_onnx(lambda *inputs: model(list(inputs), training=False), _specs(model), target)
+            onnx.check_operators(target)
         except Exception as error:  # the converter raises whatever an unknown layer makes it raise
             raise EngineError(
                 f"the model cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
@@ -77,6 +79,7 @@ def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
     target = job.folder / "model.onnx"
     try:
         _function_to_onnx(with_constants(signature), signature.inputs, target)
+        onnx.check_operators(target)
     except ImportError as error:
         raise EngineError(f"a SavedModel is converted by tf2onnx: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
     except Exception as error:  # the converter raises whatever an unknown operator makes it raise
@@ -98,6 +101,7 @@ def _function_to_onnx(function: Callable[..., Any], specs: Sequence[Any], target
     import tf2onnx
     from onnx import numpy_helper
 
+    _complete_tf2onnx()
     traced = tf.function(function, input_signature=specs, autograph=False)
     captures = traced.get_concrete_function().graph.captures
     captured = {inside.name: outside for outside, inside in captures if outside.dtype != tf.resource}
@@ -106,6 +110,22 @@ def _function_to_onnx(function: Callable[..., Any], specs: Sequence[Any], target
         model.graph.input.remove(value)
         model.graph.initializer.append(numpy_helper.from_array(captured[value.name].numpy(), value.name))
     onnx.import_onnx().save(model, str(target))
+
+
+def _complete_tf2onnx() -> None:
+    """Give tf2onnx the operator that TensorFlow computes an exact GELU with, erfc(x) = 1 - erf(x): it would leave it in the file, and ONNX has none."""
+    import numpy as np
+    from tf2onnx.handler import tf_op
+    from tf2onnx.utils import make_name, map_onnx_to_numpy_type
+
+    def erfc(graph: Any, node: Any, **_: Any) -> None:
+        types, shapes = node.output_dtypes, node.output_shapes
+        graph.remove_node(node.name)
+        one = graph.make_const(make_name("one"), np.ones((), map_onnx_to_numpy_type(types[0])))
+        erf = graph.make_node("Erf", node.input, dtypes=types, shapes=shapes)
+        graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=node.name, dtypes=types, shapes=shapes)
+
+    tf_op("Erfc").register_compat_handler(erfc, 9)
 
 
 def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
@@ -135,7 +155,7 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
         for name, value in settings.items():
             setattr(converter, name, value)
         content = converter.convert()
-        target.write_bytes(content if isinstance(model, Signature) or _has_plain_names(model) else _with_input_names(content, model))
+        target.write_bytes(_with_names(content, model))
     except Exception as error:  # the converter raises whatever an unknown layer makes it raise
         raise EngineError(
             f"the model cannot be converted to TFLite: {first_line(error)}", "convert it yourself and name the .tflite file"
@@ -167,13 +187,25 @@ def _has_plain_names(model: Any) -> bool:
     )
 
 
-def _with_input_names(content: bytes, model: Any) -> bytes:
-    """The inputs' own names in a converted model, by which data are found."""
+def _placeholders_are_named(signature: Signature) -> bool:
+    """Whether the graph calls the inputs as the signature does, which TensorFlow 1 leaves to the author."""
+    return set(signature.keywords) <= {plain(tensor.name) for tensor in signature.function.inputs}
+
+
+def _with_names(content: bytes, model: Any) -> bytes:
+    """A converted model with the inputs' own names, by which data are found; as it is where the converter kept them."""
+    if _placeholders_are_named(model) if isinstance(model, Signature) else _has_plain_names(model):
+        return content
     from tensorflow.lite.tools import flatbuffer_utils
 
     converted = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     graph = converted.subgraphs[0]
-    for index, tensor in zip(graph.inputs, model.inputs, strict=True):
+    if isinstance(model, Signature):
+        own = dict(zip(model.keywords, model.inputs, strict=True))
+        named = [(each.tensorIndex, own[name]) for each in converted.signatureDefs[0].inputs if (name := each.name.decode()) in own]
+    else:
+        named = list(zip(graph.inputs, model.inputs, strict=True))
+    for index, tensor in named:
         graph.tensors[index].name = tensor.name.encode()
     return bytes(flatbuffer_utils.convert_object_to_bytearray(converted))
 

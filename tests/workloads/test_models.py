@@ -67,10 +67,17 @@ def test_a_model_that_is_open_in_its_size_has_that_which_it_was_made_for():
 
 
 def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
-    """As the mean of EfficientNet's normalization, which the converter takes for one; the answers are those of Keras."""
+    """As the mean of EfficientNet's normalization, which the converter takes for one; the answers are those of Keras, its exact GELU too."""
     path = Path(workloads()["constants"]["path"])
     engine = plugins.load("engines", "onnxruntime")
     session = engine().open(Load(path, "onnx", "cpu", 6, 1, engine.spec.parameters()))
     data = np.load(models() / "constants.npz")
     assert len(session.inputs) == 1
     assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
+
+
+def test_a_model_that_only_long_inputs_fit_is_exported():
+    """Its size is open: the export tries none."""
+    engine = plugins.load("engines", "onnxruntime")
+    session = engine().open(Load(Path(workloads()["constants"]["open"]), "onnx", "cpu", 1, 1, engine.spec.parameters()))
+    assert session.run([np.ones((1, 10, 2), np.float32)])[0].shape == (1, 4, 2)
