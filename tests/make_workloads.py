@@ -84,8 +84,9 @@ def application(folder: Path) -> dict[str, Any]:
 
 
 def constants(keras: Any, folder: Path) -> dict[str, Any]:
-    """A layer that keeps its mean and variance as constants, with an exact GELU behind, exported to ONNX, and what plain Keras answers; so of a model
-    that no size but a large one fits; the shape of each MobileNetV3.
+    """Exported to ONNX: a layer that keeps its mean and variance as constants, with an exact GELU, and what plain Keras answers; a model of long inputs.
+
+    And the shape of each MobileNetV3.
     """
     image = keras.Input((4, 4, 3), name="image")
     layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten()]
