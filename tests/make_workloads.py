@@ -107,8 +107,9 @@ def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
     """An `.h5` with what Keras 2 writes in it and Keras 3 refuses: settings, an axis in a list, calls of a model inside counted from 1, a list of one output."""
     layers, image = keras.layers, keras.Input((8, 8, 2), name="image")
     inner = keras.Sequential([keras.Input((8, 8, 2)), layers.DepthwiseConv2D(3), layers.BatchNormalization()], name="inner")
-    steps = layers.Reshape((36, 2))(inner(image))
-    model = keras.Model(image, layers.Dense(3)(layers.LSTM(4)(steps)))
+    map_ = keras.Input((6, 6, 2))
+    flat = keras.Model(map_, layers.Reshape((36, 2))(map_), name="flat")
+    model = keras.Model(image, layers.Dense(3)(layers.LSTM(4)(flat(inner(image)))))
     model.save(folder / "keras-2.h5")
     samples = np.random.default_rng(10).random((5, 8, 8, 2), dtype=np.float32)
     with h5py.File(folder / "keras-2.h5", "r+") as file:
@@ -118,7 +119,7 @@ def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
         by_class["LSTM"]["config"]["time_major"] = False
         inside["DepthwiseConv2D"]["config"]["groups"] = 1
         inside["BatchNormalization"]["config"]["axis"] = [3]
-        by_class["Reshape"]["inbound_nodes"] = [[["inner", 1, 0, {}]]]
+        by_class["Functional"]["inbound_nodes"], by_class["LSTM"]["inbound_nodes"] = [[["inner", 1, 0, {}]]], [[["flat", 1, 0, {}]]]
         config["config"]["output_layers"] = [config["config"]["output_layers"]]
         file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), np.bytes_("2.15.0")
     shutil.copy(folder / "keras-2.h5", folder / "keras-2-time-major.h5")

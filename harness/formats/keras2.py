@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ANY = object()
+MODELS = ("Functional", "Sequential", "Model")
 FORMER: dict[str, Any] = {
     "time_major": False,
     "groups": 1,
@@ -97,14 +98,15 @@ def _taken(layer: type) -> set[str]:
 
 
 def _as_called(graph: dict[str, Any]) -> None:
-    """Number the calls of models inside a functional one from 0, as Keras 3 does where they are sequential, and tell its one output without a list."""
-    sequential = {layer["name"] for layer in graph["layers"] if isinstance(layer, dict) and layer.get("class_name") == "Sequential"}
-    calls = list(_calls([graph["output_layers"], *(layer.get("inbound_nodes") for layer in graph["layers"])]))
-    for name in sequential:
-        of_this = [call for call in calls if call[0] == name]
-        first = min((call[1] for call in of_this), default=0)
-        for call in of_this:
-            call[1] -= first
+    """Number the calls of models inside a functional one from 0, where Keras 2 begins with 1, and tell its one output without a list."""
+    ends, calls = list(_calls(graph["output_layers"])), list(_calls([layer.get("inbound_nodes") for layer in graph["layers"]]))
+    for layer in graph["layers"]:
+        if layer["class_name"] in MODELS:
+            # Of a functional model Keras 3 takes 1 from the number of an output by itself.
+            of_this = [call for call in (*calls, *ends * (layer["class_name"] == "Sequential")) if call[0] == layer["name"]]
+            first = min((call[1] for call in of_this), default=0)
+            for call in of_this:
+                call[1] -= first
     if len(graph["output_layers"]) == 1:
         graph["output_layers"] = graph["output_layers"][0]
 
