@@ -126,8 +126,14 @@ def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
     with h5py.File(folder / "keras-2-time-major.h5", "r+") as file:
         by_class["LSTM"]["config"]["time_major"] = True
         file.attrs["model_config"] = json.dumps(config)
-    apart = np.abs(load_keras(folder / "keras-2.h5")(samples).numpy() - model(samples).numpy())
-    return {"difference": float(apart.max()), "refused": refusal(lambda: load_keras(folder / "keras-2-time-major.h5"))}
+    answers = model(samples).numpy()
+    np.savez(folder / "keras-2.npz", x=samples, y=answers)
+    asked, source = Model(name="k", path="-", format="keras", sha256="-"), {"path": str(folder / "keras-2.h5"), "format": "keras"}
+    return {
+        "difference": float(np.abs(load_keras(folder / "keras-2.h5")(samples).numpy() - answers).max()),
+        "refused": refusal(lambda: load_keras(folder / "keras-2-time-major.h5")),
+        "tflite": step(folder / "keras-2-tflite", asked, "tflite", "tflite", source=source)["path"],
+    }
 
 
 def saved(tf: Any, folder: Path) -> dict[str, Any]:

@@ -233,7 +233,7 @@ def _shapes_of_one(model: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _check_external(path: Path, model: Any) -> None:
-    """Refuse data from outside the model's folder, and tell which file is missing."""
+    """Refuse data from outside the model's folder, or that may be: a file of several names; and tell which file is missing."""
     folder = path.parent.resolve()
     for name in dict.fromkeys(entry.value for tensor in tensors(model) for entry in tensor.external_data if entry.key == "location"):
         if not (folder / name).resolve().is_relative_to(folder):
@@ -242,6 +242,11 @@ def _check_external(path: Path, model: Any) -> None:
             raise EngineError(
                 f"{path.name} keeps its weights in {name!r}, and no such file is there",
                 f"put {name!r} beside the model, or save it in one file",
+            )
+        if (folder / name).stat().st_nlink > 1:  # as some installers leave it
+            raise EngineError(
+                f"{path.name} keeps its weights in {name!r}, a file that has other names too (hard links)",
+                "name a copy of the model's folder",
             )
 
 

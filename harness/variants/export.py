@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,6 +19,8 @@ from harness.variants.base import Job, Recipe
 
 TENSORFLOW = ("tensorflow", "tensorflow-cpu", "keras")
 PLAIN = re.compile(r"\w+", re.ASCII)
+OPEN_LIST = "element_shape"
+"""In what the converter says where a list of tensors is open in its size: TFLite has none, and a recurrent layer keeps one for each batch."""
 OPSET = 17
 """Of ONNX, for what tf2onnx converts; Keras chooses its own."""
 
@@ -147,14 +149,10 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
 
     target = job.folder / "model.tflite"
     try:
-        converter = (
-            tf.lite.TFLiteConverter.from_saved_model(str(job.source), signature_keys=[model.key])
-            if isinstance(model, Signature)
-            else _from_keras(tf, model)
-        )
-        for name, value in settings.items():
-            setattr(converter, name, value)
-        content = converter.convert()
+        if isinstance(model, Signature):
+            content = _converted(tf.lite.TFLiteConverter.from_saved_model(str(job.source), signature_keys=[model.key]), settings)
+        else:
+            content = _from_keras(tf, model, settings)
         target.write_bytes(_with_names(content, model))
     except Exception as error:  # the converter raises whatever an unknown layer makes it raise
         raise EngineError(
@@ -166,11 +164,28 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
     return target, found if isinstance(model, Signature) else converted_facts(model, found)
 
 
-def _from_keras(tf: Any, model: Any) -> Any:
-    """TensorFlow's converter; of a model with names that it does not take, as a function whose inputs are numbered."""
-    if _has_plain_names(model):
-        return tf.lite.TFLiteConverter.from_keras_model(model)
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=f"input_{place:03}") for place, tensor in enumerate(model.inputs)]
+def _converted(converter: Any, settings: Mapping[str, Any]) -> bytes:
+    for name, value in settings.items():
+        setattr(converter, name, value)
+    return bytes(converter.convert())
+
+
+def _from_keras(tf: Any, model: Any, settings: Mapping[str, Any]) -> bytes:
+    """What TensorFlow's converter makes of a Keras model; of a batch of 1 where it can make nothing of an open one."""
+    try:
+        plain_names = _has_plain_names(model)
+        return _converted(tf.lite.TFLiteConverter.from_keras_model(model) if plain_names else _from_function(tf, model), settings)
+    except Exception as error:  # of a class of its own
+        if OPEN_LIST not in str(error) or "representative_dataset" in settings:  # the converter's calibration of such a loop dies
+            raise
+        return _converted(_from_function(tf, model, batch=1), settings)
+
+
+def _from_function(tf: Any, model: Any, batch: int | None = None) -> Any:
+    """The converter of a Keras model as a function, with inputs numbered where their names are none for it, and of a batch that may be fixed."""
+    names = [tensor.name if _has_plain_names(model) else f"input_{place:03}" for place, tensor in enumerate(model.inputs)]
+    shapes = [tensor.shape if batch is None else (batch, *tensor.shape[1:]) for tensor in model.inputs]
+    specs = [tf.TensorSpec(shape, tensor.dtype, name=name) for name, shape, tensor in zip(names, shapes, model.inputs, strict=True)]
     single = len(specs) == 1
     function = tf.function(
         lambda *inputs: model(inputs[0] if single else list(inputs), training=False), input_signature=specs, autograph=False

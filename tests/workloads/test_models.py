@@ -9,6 +9,7 @@ import pytest
 
 from harness import plugins
 from harness.engines.base import Load
+from harness.errors import EngineError
 from harness.workloads.applications import MEMBERS, Options
 from tests.models import models, workloads
 
@@ -74,6 +75,16 @@ def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
     data = np.load(models() / "constants.npz")
     assert len(session.inputs) == 1
     assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
+
+
+def test_a_recurrent_layer_runs_on_litert_one_sample_at_a_time():
+    """TFLite has no lists of open sizes; the file says of which batch it is, and the answers are those of Keras."""
+    engine, data = plugins.load("engines", "litert"), np.load(models() / "keras-2.npz")
+    path = Path(workloads()["keras_2"]["tflite"])
+    session = engine().open(Load(path, "tflite", "cpu", 1, 1, engine.spec.parameters()))
+    assert np.allclose(session.run([data["x"][:1]])[0], data["y"][:1], atol=1e-5)
+    with pytest.raises(EngineError, match="the fixed shape"):
+        engine().open(Load(path, "tflite", "cpu", 4, 1, engine.spec.parameters()))
 
 
 def test_a_model_that_only_long_inputs_fit_is_exported():
