@@ -99,8 +99,14 @@ def constants(keras: Any, folder: Path) -> dict[str, Any]:
     source = {"path": str(folder / "constants.keras"), "format": "keras"}
     plugin = load_plugin("workloads", "keras.applications")
     open_ = {name: plugin(name, plugin.spec.parameters()).model().input_shape for name in ("MobileNetV3Small",)}
+    ir = step(folder / "constants-ir", asked, "ir", "ir", source=source)
     long = step(folder / "open-onnx", asked, "onnx", "onnx", source={**source, "path": str(folder / "open.keras")})
-    return {"path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"], "shapes": open_, "open": long["path"]}
+    return {
+        "path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"],
+        "shapes": open_,
+        "open": long["path"],
+        "ir": ir,
+    }
 
 
 def keras_2(keras: Any, folder: Path) -> dict[str, Any]:

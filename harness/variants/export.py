@@ -61,7 +61,7 @@ class ToOnnx(Recipe):
         if job.source_format == "savedmodel":
             return _savedmodel_to_onnx(job)
         model = load_keras(job.source, trusted=job.trusted)
-        target = job.folder / "model.onnx"
+        target, macs = job.folder / "model.onnx", count_macs(model)
         try:
             _complete_tf2onnx()
             model(model.inputs)  # of open sizes none would fit every model
@@ -73,7 +73,7 @@ class ToOnnx(Recipe):
             raise EngineError(
                 f"the model cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
             ) from error
-        return target, converted_facts(model, onnx.facts(onnx.load_onnx(target)))
+        return target, converted_facts(model, macs, onnx.facts(onnx.load_onnx(target)))
 
 
 def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
@@ -161,7 +161,7 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
     if settings:
         tflite.check_runs(target)
     found = tflite.facts(target)
-    return target, found if isinstance(model, Signature) else converted_facts(model, found)
+    return target, found if isinstance(model, Signature) else converted_facts(model, count_macs(model), found)
 
 
 def _converted(converter: Any, settings: Mapping[str, Any]) -> bytes:
@@ -225,7 +225,12 @@ def _with_names(content: bytes, model: Any) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(converted))
 
 
-def converted_facts(model: Any, found: ArtifactFacts) -> ArtifactFacts:
-    """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model."""
-    macs = count_macs(model)
+def converted_facts(model: Any, macs: int | None, found: ArtifactFacts) -> ArtifactFacts:
+    """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model.
+
+    Args:
+        model: The Keras model.
+        macs: Counted in it before it was called again, for then its layers run more than once.
+        found: Counted in the file.
+    """
     return found.model_copy(update={"parameters": model.count_params(), "macs": found.macs if macs is None else macs})

@@ -77,6 +77,15 @@ def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
     assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
 
 
+def test_a_sequential_model_runs_on_openvino():
+    """Its front end finds no input in one that was loaded; the answers and what is counted are the model's."""
+    made, data, engine = workloads()["constants"]["ir"], np.load(models() / "constants.npz"), plugins.load("engines", "openvino")
+    session = engine().open(Load(Path(made["path"]), "ir", "cpu", 6, 1, engine.spec.parameters()))
+    assert [tensor.name for tensor in session.inputs] == ["image"]
+    assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
+    assert made["facts"]["macs"] == 4 * 4 * 3 * 2
+
+
 def test_a_recurrent_layer_runs_on_litert_one_sample_at_a_time():
     """TFLite has no lists of open sizes; the file says of which batch it is, and the answers are those of Keras."""
     engine, data = plugins.load("engines", "litert"), np.load(models() / "keras-2.npz")
