@@ -92,21 +92,20 @@ def constants(keras: Any, folder: Path) -> dict[str, Any]:
     layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten()]
     model = keras.Sequential([image, *layers, keras.layers.Dense(2, activation="gelu")])
     model.save(folder / "constants.keras")
-    keras.Sequential([keras.Input((None, 2)), keras.layers.Cropping1D(3)]).save(folder / "open.keras")
+    long = [keras.Input((None, 2)), keras.layers.Conv1D(2, 5), keras.layers.Cropping1D(3)]
+    keras.Sequential(long).save(folder / "open.keras")
     samples = np.random.default_rng(9).random((6, 4, 4, 3), dtype=np.float32)
     np.savez(folder / "constants.npz", x=samples, y=model(samples).numpy())
     asked = Model(name="c", path="-", format="keras", sha256="-")
     source = {"path": str(folder / "constants.keras"), "format": "keras"}
     plugin = load_plugin("workloads", "keras.applications")
     open_ = {name: plugin(name, plugin.spec.parameters()).model().input_shape for name in ("MobileNetV3Small",)}
-    ir = step(folder / "constants-ir", asked, "ir", "ir", source=source)
-    long = step(folder / "open-onnx", asked, "onnx", "onnx", source={**source, "path": str(folder / "open.keras")})
-    return {
-        "path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"],
-        "shapes": open_,
-        "open": long["path"],
-        "ir": ir,
+    made, ir = (step(folder / f"constants-{format_}", asked, format_, format_, source=source) for format_ in ("onnx", "ir"))
+    source |= {"path": str(folder / "open.keras")}
+    open_made = {
+        format_: step(folder / f"open-{format_}", asked, format_, format_, source=source)["path"] for format_ in ("onnx", "tflite")
     }
+    return {"path": made["path"], "shapes": open_, "open": open_made, "ir": ir}
 
 
 def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
