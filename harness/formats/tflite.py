@@ -103,12 +103,11 @@ def check_runs(path: Path) -> None:
     Raises:
         EngineError: It cannot.
     """
-    with reading(path, *KIND):
-        inputs = import_interpreter().Interpreter(model_path=str(path)).get_input_details()
-    if has_open_sizes(inputs):
-        return
     try:
-        _run_once(path)
+        with reading(path, *KIND):
+            inputs = import_interpreter().Interpreter(model_path=str(path)).get_input_details()
+        if not has_open_sizes(inputs):
+            _run_once(path)
     except EngineError as error:
         raise EngineError(f"the model was converted, and LiteRT cannot run it: {error.what}", error.hint, refused=True) from error
 
