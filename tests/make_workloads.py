@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from PIL import Image
 
@@ -38,6 +39,7 @@ def main() -> None:
     said["members"] = sorted(name for name, found in vars(keras.applications).items() if inspect.isfunction(found))
     said["application"] = application(folder)
     said["constants"] = constants(keras, folder)
+    said["keras_2"] = keras_2(keras, folder)
     said["saved"] = saved(tf, folder)
     said["refused"] = hostile(tf, folder)
     (folder / "workloads.json").write_text(json.dumps(said))
@@ -82,18 +84,61 @@ def application(folder: Path) -> dict[str, Any]:
 
 
 def constants(keras: Any, folder: Path) -> dict[str, Any]:
-    """A layer that keeps its mean and variance as constants, exported to ONNX, and what plain Keras answers; the shape of each MobileNetV3."""
+    """Exported to ONNX: a layer that keeps its mean and variance as constants, with an exact GELU, and what plain Keras answers; a model of long inputs.
+
+    And the shape of each MobileNetV3.
+    """
     image = keras.Input((4, 4, 3), name="image")
-    layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten(), keras.layers.Dense(2)]
-    model = keras.Sequential([image, *layers])
+    layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten()]
+    model = keras.Sequential([image, *layers, keras.layers.Dense(2, activation="gelu")])
     model.save(folder / "constants.keras")
+    long = [keras.Input((None, 2)), keras.layers.Conv1D(2, 5), keras.layers.Cropping1D(3)]
+    keras.Sequential(long).save(folder / "open.keras")
     samples = np.random.default_rng(9).random((6, 4, 4, 3), dtype=np.float32)
     np.savez(folder / "constants.npz", x=samples, y=model(samples).numpy())
     asked = Model(name="c", path="-", format="keras", sha256="-")
     source = {"path": str(folder / "constants.keras"), "format": "keras"}
     plugin = load_plugin("workloads", "keras.applications")
     open_ = {name: plugin(name, plugin.spec.parameters()).model().input_shape for name in ("MobileNetV3Small",)}
-    return {"path": step(folder / "constants-onnx", asked, "onnx", "onnx", source=source)["path"], "shapes": open_}
+    made, ir = (step(folder / f"constants-{format_}", asked, format_, format_, source=source) for format_ in ("onnx", "ir"))
+    source |= {"path": str(folder / "open.keras")}
+    open_made = {
+        format_: step(folder / f"open-{format_}", asked, format_, format_, source=source)["path"] for format_ in ("onnx", "tflite")
+    }
+    return {"path": made["path"], "shapes": open_, "open": open_made, "ir": ir}
+
+
+def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
+    """An `.h5` with what Keras 2 writes in it and Keras 3 refuses: settings, an axis in a list, calls of a model inside counted from 1, a list of one output."""
+    layers, image = keras.layers, keras.Input((8, 8, 2), name="image")
+    inner = keras.Sequential([keras.Input((8, 8, 2)), layers.DepthwiseConv2D(3), layers.BatchNormalization()], name="inner")
+    map_ = keras.Input((6, 6, 2))
+    flat = keras.Model(map_, layers.Reshape((36, 2))(map_), name="flat")
+    model = keras.Model(image, layers.Dense(3)(layers.LSTM(4)(flat(inner(image)))))
+    model.save(folder / "keras-2.h5")
+    samples = np.random.default_rng(10).random((5, 8, 8, 2), dtype=np.float32)
+    with h5py.File(folder / "keras-2.h5", "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        by_class = {layer["class_name"]: layer for layer in config["config"]["layers"]}
+        inside = {layer["class_name"]: layer for layer in by_class["Sequential"]["config"]["layers"]}
+        by_class["LSTM"]["config"]["time_major"] = False
+        inside["DepthwiseConv2D"]["config"]["groups"] = 1
+        inside["BatchNormalization"]["config"]["axis"] = [3]
+        by_class["Functional"]["inbound_nodes"], by_class["LSTM"]["inbound_nodes"] = [[["inner", 1, 0, {}]]], [[["flat", 1, 0, {}]]]
+        config["config"]["output_layers"] = [config["config"]["output_layers"]]
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), np.bytes_("2.15.0")
+    shutil.copy(folder / "keras-2.h5", folder / "keras-2-time-major.h5")
+    with h5py.File(folder / "keras-2-time-major.h5", "r+") as file:
+        by_class["LSTM"]["config"]["time_major"] = True
+        file.attrs["model_config"] = json.dumps(config)
+    answers = model(samples).numpy()
+    np.savez(folder / "keras-2.npz", x=samples, y=answers)
+    asked, source = Model(name="k", path="-", format="keras", sha256="-"), {"path": str(folder / "keras-2.h5"), "format": "keras"}
+    return {
+        "difference": float(np.abs(load_keras(folder / "keras-2.h5")(samples).numpy() - answers).max()),
+        "refused": refusal(lambda: load_keras(folder / "keras-2-time-major.h5")),
+        "tflite": step(folder / "keras-2-tflite", asked, "tflite", "tflite", source=source)["path"],
+    }
 
 
 def saved(tf: Any, folder: Path) -> dict[str, Any]:
@@ -121,7 +166,11 @@ def saved(tf: Any, folder: Path) -> dict[str, Any]:
     exported = {f: step(folder / f"pair-{f}", model, f, f, source=source) for f in ("tflite", "onnx")}
     named = {n: model_inputs(Path(one["path"]), one["format"]) for n, one in {"savedmodel": source, **exported}.items()}
     compiled(folder / "pair", folder / "compiled")
+    old = first_pair(tf, folder)
+    first = Model(name="first", path=str(old), format="savedmodel", sha256=fingerprint(old)[0])
+    taken = step(folder / "first-source", first, "source", "savedmodel")
     return {
+        "first": {f: step(folder / f"first-{f}", first, f, f, source=taken)["path"] for f in ("tflite", "onnx")},
         "compiled": [spec.name for spec in load_savedmodel(folder / "compiled").inputs],
         "facts": source["facts"],
         "paths": {name: one["path"] for name, one in exported.items()},
@@ -186,6 +235,18 @@ def initialised(tf: Any, path: Path, make: Any) -> Path:
         session.run(old.global_variables_initializer())
         served = {"zeta": x @ weights, "alpha": x + 1.0}
         old.saved_model.simple_save(session, str(path), {"x": x}, served, legacy_init_op=tf.group(make(tf, path.parent)))
+    return path
+
+
+def first_pair(tf: Any, folder: Path) -> Path:
+    """A SavedModel of TensorFlow 1 whose variables are no resources, and whose signature calls the inputs otherwise than its graph."""
+    old, path = tf.compat.v1, folder / "first-pair"
+    with tf.Graph().as_default(), old.Session() as session:
+        zeta, alpha = old.placeholder(tf.float32, [None, 4]), old.placeholder(tf.float32, [None, None, 2])
+        weights = old.get_variable("w", initializer=np.arange(12, dtype=np.float32).reshape(4, 3), use_resource=False)
+        session.run(old.global_variables_initializer())
+        served = {"scores": zeta @ weights + tf.reduce_sum(alpha, [1, 2])[:, None]}
+        old.saved_model.simple_save(session, str(path), {"alpha": alpha, "zeta": zeta}, served)
     return path
 
 

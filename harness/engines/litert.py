@@ -14,7 +14,7 @@ from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor,
 from harness.errors import EngineError
 from harness.formats.reading import first_line, reading
 from harness.formats.savedmodel import natural
-from harness.formats.tflite import KIND, import_interpreter, precision
+from harness.formats.tflite import KIND, has_open_sizes, import_interpreter, precision
 from harness.schema import EngineSpec, Kernel
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -49,7 +49,7 @@ class LiteRT(Engine):
         return {"OMP_NUM_THREADS": str(load.threads)}
 
     def open(self, load: Load) -> Session:
-        """Load the model, set its batch, allocate its tensors."""
+        """Load the model, set its batch, allocate its tensors; where other sizes are open too, not before data tell them, for it may fit none but theirs."""
         library = import_interpreter()
         resolver = library.OpResolverType
         with reading(load.path, *KIND):
@@ -60,7 +60,8 @@ class LiteRT(Engine):
             )
             details = interpreter.get_input_details()
             check_batch([_tensor(detail) for detail in details], load.batch_size)
-            resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
+            if not has_open_sizes(details):
+                resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
             single = len(details) == 1 and len(interpreter.get_output_details()) == 1
             return (SingleSession if single else LiteRTSession)(interpreter, load)
 
@@ -187,10 +188,12 @@ def _delegated(operators: Sequence[dict[str, Any]]) -> set[int]:
 
 
 def _computes_in(operator: dict[str, Any]) -> str:
-    """What is multiplied: floats before int8 weights are quantized as it goes."""
+    """What is multiplied: floats before int8 weights are quantized as it goes, int16 is told with the bits of the weights."""
     position = 2 if operator["op_name"] == "TRANSPOSE_CONV" else 0
-    values, weights = (np.dtype(operator["operand_types"][at]).name for at in (position, 1))
-    return "int8" if weights in ("int8", "uint8", "int4", "int2") and values != "int16" else values
+    values, weights = (str(np.dtype(operator["operand_types"][at]).name) for at in (position, 1))
+    if weights not in ("int8", "uint8", "int4", "int2"):
+        return values
+    return f"int16x{weights[-1]}" if values == "int16" else "int8"
 
 
 def _macs(operator: dict[str, Any], tensors: Mapping[int, dict[str, Any]]) -> int:

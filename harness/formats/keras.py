@@ -8,6 +8,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.counting import Weight, count
+from harness.formats.keras2 import readable
 from harness.formats.reading import reading
 from harness.schema import ArtifactFacts
 
@@ -23,6 +25,7 @@ CONFIG_BYTES = 256 * 2**20
 DEFLATED = 200
 """Weights shrink by less than this, pruned ones too; a zip bomb by about 1,000."""
 KIND = ("a Keras model", "save it again with model.save()")
+KERAS_2 = "it is of Keras 2: save it there as a SavedModel, or a .keras file as .h5, and name that"
 TRUST = "look at what it does, then run with --trust"
 
 SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*", re.ASCII)
@@ -64,13 +67,15 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
     Raises:
         EngineError: No model, a damaged one, or one that brings code and is not trusted.
     """
+    h5 = path.suffix in (".h5", ".hdf5")
     with reading(path, *KIND):
-        config = _h5_config(path) if path.suffix in (".h5", ".hdf5") else _zip_config(path)
+        config, version = _h5_config(path) if h5 else _zip_config(path)
         if not trusted:
             _refuse_code(path, config)
     keras = import_keras()
-    with reading(path, *KIND):
-        model = keras.models.load_model(str(path), compile=False, safe_mode=not trusted)
+    old = version[:2] in ("1.", "2.")
+    with reading(path, KIND[0], KERAS_2 if old else KIND[1]), readable(path, config, keras) if old and h5 else nullcontext(path) as source:
+        model = keras.models.load_model(str(source), compile=False, safe_mode=not trusted)
         _rename_layers(model)
         return model
 
@@ -87,8 +92,8 @@ def _rename_layers(model: Any) -> None:
             taken.add(layer.name)
 
 
-def _zip_config(path: Path) -> Any:
-    """The configuration in a `.keras` file."""
+def _zip_config(path: Path) -> tuple[Any, str]:
+    """The configuration in a `.keras` file, and the version of Keras that saved it."""
     if not zipfile.is_zipfile(path):
         raise EngineError(f"{path.name} is no .keras file: it is not a zip archive", "save the model with model.save('model.keras')")
     with zipfile.ZipFile(path) as archive:
@@ -104,18 +109,20 @@ def _zip_config(path: Path) -> Any:
                 )
         if archive.getinfo("config.json").file_size > CONFIG_BYTES:
             raise EngineError(f"{path.name} has a configuration of more than 256 MiB", "get the file from its author again")
-        return json.loads(archive.read("config.json"))
+        metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
+        return json.loads(archive.read("config.json")), str(metadata.get("keras_version", ""))
 
 
-def _h5_config(path: Path) -> Any:
-    """The configuration in an `.h5` file, which must not draw data from other files."""
+def _h5_config(path: Path) -> tuple[Any, str]:
+    """The configuration in an `.h5` file, which must not draw data from other files, and the version of Keras that saved it."""
     import h5py
 
     with h5py.File(path, "r") as file:
         _refuse_external(path, file)
         if "model_config" not in file.attrs:
             raise EngineError(f"{path.name} holds weights without a model", "save the whole model with model.save()")
-        return json.loads(file.attrs["model_config"])
+        version = file.attrs.get("keras_version", "")
+        return json.loads(file.attrs["model_config"]), version.decode() if isinstance(version, bytes) else str(version)
 
 
 def _refuse_external(path: Path, group: Any) -> None:
@@ -144,7 +151,7 @@ def _refuse_code(path: Path, config: Any) -> None:
         if str(module).split(".")[0] not in ("keras", "builtins"):
             raise EngineError(
                 f"{path.name} needs the class {node['class_name']!r} of {module!r}, which is not part of Keras",
-                "build it from Keras layers, or export it to .tflite or .onnx",
+                KERAS_2 if str(module).startswith("tf_keras.") else "build it from Keras layers, or export it to .tflite or .onnx",
             )
 
 

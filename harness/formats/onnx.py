@@ -117,6 +117,18 @@ def check_float32(model: Any) -> None:
         raise EngineError(f"the ONNX model cannot be quantized: it is already ({found})", "start from the float32 model", refused=True)
 
 
+def check_operators(path: Path) -> None:
+    """Take only operators that ONNX has: its converters leave in the file what they do not know.
+
+    Raises:
+        EngineError: It has others.
+    """
+    has = import_onnx().defs.has
+    unknown = sorted({node.op_type for node in load_onnx(path, weights=False).graph.node if not node.domain and not has(node.op_type)})
+    if unknown:
+        raise EngineError(f"ONNX has no operator {', '.join(unknown)}", "export the model without it", refused=True)
+
+
 def check_loads(path: Path) -> None:
     """Let ONNX Runtime load the file, for some tools write what it refuses.
 
@@ -221,7 +233,7 @@ def _shapes_of_one(model: Any) -> dict[str, tuple[int, ...]]:
 
 
 def _check_external(path: Path, model: Any) -> None:
-    """Refuse data from outside the model's folder, and tell which file is missing."""
+    """Refuse data from outside the model's folder, or that may be: a file of several names; and tell which file is missing."""
     folder = path.parent.resolve()
     for name in dict.fromkeys(entry.value for tensor in tensors(model) for entry in tensor.external_data if entry.key == "location"):
         if not (folder / name).resolve().is_relative_to(folder):
@@ -230,6 +242,11 @@ def _check_external(path: Path, model: Any) -> None:
             raise EngineError(
                 f"{path.name} keeps its weights in {name!r}, and no such file is there",
                 f"put {name!r} beside the model, or save it in one file",
+            )
+        if (folder / name).stat().st_nlink > 1:  # as some installers leave it
+            raise EngineError(
+                f"{path.name} keeps its weights in {name!r}, a file that has other names too (hard links)",
+                "name a copy of the model's folder",
             )
 
 

@@ -16,6 +16,7 @@ CODE = re.compile(r'File ".*", line \d+')
 PREAMBLE = re.compile(
     CODE.pattern
     + r"|(\w+: )*(Exception encountered when calling|Graph execution error|Detected at node|Could not trace the TF model|in user code:$|Loading input model$)"
+    r"|A total of \d+ objects could not be loaded\..*:$"
     r"|Check '.*' failed at|Exception from .*:$|FrontEnd API failed with \w+:$|Model wasn't fully converted\.|Summary:$"
 )
 """Lines of Keras, TensorFlow and OpenVINO before the one that says what is wrong."""

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ CODE = re.compile(
 """How the names of operators begin with which a graph would run Python, read and write files of its own choice, or talk to others."""
 CHECKPOINT = re.compile(r"Save|Restore|MergeV2Checkpoints")
 """Those of the functions that save and restore, which every file has; not to be reached from what is loaded or served."""
+REFERENCES = ("Variable", "VariableV2")
+"""Operators of variables that are no resources, as TensorFlow 1 made them."""
 ASSETS = "saved_model_assets"
 INITIAL = ("saved_model_main_op", "legacy_init_op")
 """Where TensorFlow 1 names the operators that run on loading; TensorFlow 2 names them as the signature `__saved_model_init_op`."""
@@ -111,6 +113,20 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
             results,
             loaded,
         )
+
+
+def with_constants(signature: Signature) -> Signature:
+    """The same with the variables of TensorFlow 1 as constants: tf2onnx loses them where a function calls the signature. As it is where it has none."""
+    function = signature.function
+    if not any(operator.type in REFERENCES for operator in function.graph.get_operations()):
+        return signature
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    constant = convert_variables_to_constants_v2(function)  # takes and gives flat lists, in the order of the names
+    return replace(
+        signature, function=lambda **inputs: tf.nest.pack_sequence_as(function.structured_outputs, constant(*tf.nest.flatten(inputs)))
+    )
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -98,13 +98,23 @@ def check_tflite(path: Path) -> None:
 def check_runs(path: Path) -> None:
     """Let LiteRT answer once, as it does by itself, for some converters write what no engine loads.
 
+    A model of open sizes beside its batch is not asked: those of the file need not fit it.
+
     Raises:
         EngineError: It cannot.
     """
     try:
-        _run_once(path)
+        with reading(path, *KIND):
+            inputs = import_interpreter().Interpreter(model_path=str(path)).get_input_details()
+        if not has_open_sizes(inputs):
+            _run_once(path)
     except EngineError as error:
         raise EngineError(f"the model was converted, and LiteRT cannot run it: {error.what}", error.hint, refused=True) from error
+
+
+def has_open_sizes(inputs: Sequence[dict[str, Any]]) -> bool:
+    """Whether an input, as LiteRT describes it, is open in more than its batch."""
+    return any(-1 in detail["shape_signature"][1:] for detail in inputs)
 
 
 def _run_once(path: Path, *, delegates: bool = True) -> Any:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats import onnx, tflite
+from harness.formats.inputs import plain
 from harness.formats.keras import SCOPE, count_macs, load_keras
 from harness.formats.reading import first_line
-from harness.formats.savedmodel import Signature, load_savedmodel
+from harness.formats.savedmodel import Signature, load_savedmodel, with_constants
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe
 
 TENSORFLOW = ("tensorflow", "tensorflow-cpu", "keras")
 PLAIN = re.compile(r"\w+", re.ASCII)
+OPEN_LIST = "element_shape"
+"""In what the converter says where a list of tensors is open in its size: TFLite has none, and a recurrent layer keeps one for each batch."""
 OPSET = 17
 """Of ONNX, for what tf2onnx converts; Keras chooses its own."""
 
@@ -32,6 +35,7 @@ class ToTflite(Recipe):
         extra="tensorflow",
         conversions=(("keras", "tflite"), ("savedmodel", "tflite")),
         exporter=True,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -49,34 +53,35 @@ class ToOnnx(Recipe):
         extra="tensorflow",
         conversions=(("keras", "onnx"), ("savedmodel", "onnx")),
         exporter=True,
-        version=2,
+        version=3,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Convert with Keras' own export, which needs a model that has run once; a SavedModel with tf2onnx."""
         if job.source_format == "savedmodel":
             return _savedmodel_to_onnx(job)
-        import numpy as np
-
         model = load_keras(job.source, trusted=job.trusted)
-        target = job.folder / "model.onnx"
+        target, macs = job.folder / "model.onnx", count_macs(model)
         try:
-            model([np.zeros([size or 1 for size in tensor.shape], tensor.dtype) for tensor in model.inputs])
+            _complete_tf2onnx()
+            model(model.inputs)  # of open sizes none would fit every model
             model.export(str(target), format="onnx", verbose=False)
             if len(onnx.load_onnx(target, weights=False).graph.input) > len(model.inputs):  # constants of a layer among its inputs
                 _function_to_onnx(lambda *inputs: model(list(inputs), training=False), _specs(model), target)
+            onnx.check_operators(target)
         except Exception as error:  # the converter raises whatever an unknown layer makes it raise
             raise EngineError(
                 f"the model cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
             ) from error
-        return target, converted_facts(model, onnx.facts(onnx.load_onnx(target)))
+        return target, converted_facts(model, macs, onnx.facts(onnx.load_onnx(target)))
 
 
 def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
     signature = load_savedmodel(job.source, trusted=job.trusted)
     target = job.folder / "model.onnx"
     try:
-        _function_to_onnx(signature, signature.inputs, target)
+        _function_to_onnx(with_constants(signature), signature.inputs, target)
+        onnx.check_operators(target)
     except ImportError as error:
         raise EngineError(f"a SavedModel is converted by tf2onnx: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
     except Exception as error:  # the converter raises whatever an unknown operator makes it raise
@@ -98,6 +103,7 @@ def _function_to_onnx(function: Callable[..., Any], specs: Sequence[Any], target
     import tf2onnx
     from onnx import numpy_helper
 
+    _complete_tf2onnx()
     traced = tf.function(function, input_signature=specs, autograph=False)
     captures = traced.get_concrete_function().graph.captures
     captured = {inside.name: outside for outside, inside in captures if outside.dtype != tf.resource}
@@ -106,6 +112,22 @@ def _function_to_onnx(function: Callable[..., Any], specs: Sequence[Any], target
         model.graph.input.remove(value)
         model.graph.initializer.append(numpy_helper.from_array(captured[value.name].numpy(), value.name))
     onnx.import_onnx().save(model, str(target))
+
+
+def _complete_tf2onnx() -> None:
+    """Give tf2onnx the operator that TensorFlow computes an exact GELU with, erfc(x) = 1 - erf(x): it would leave it in the file, and ONNX has none."""
+    import numpy as np
+    from tf2onnx.handler import tf_op
+    from tf2onnx.utils import make_name, map_onnx_to_numpy_type
+
+    def erfc(graph: Any, node: Any, **_: Any) -> None:
+        types, shapes = node.output_dtypes, node.output_shapes
+        graph.remove_node(node.name)
+        one = graph.make_const(make_name("one"), np.ones((), map_onnx_to_numpy_type(types[0])))
+        erf = graph.make_node("Erf", node.input, dtypes=types, shapes=shapes)
+        graph.make_node("Sub", [one.output[0], erf.output[0]], outputs=node.output, name=node.name, dtypes=types, shapes=shapes)
+
+    tf_op("Erfc").register_compat_handler(erfc, 9)
 
 
 def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
@@ -127,15 +149,11 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
 
     target = job.folder / "model.tflite"
     try:
-        converter = (
-            tf.lite.TFLiteConverter.from_saved_model(str(job.source), signature_keys=[model.key])
-            if isinstance(model, Signature)
-            else _from_keras(tf, model)
-        )
-        for name, value in settings.items():
-            setattr(converter, name, value)
-        content = converter.convert()
-        target.write_bytes(content if isinstance(model, Signature) or _has_plain_names(model) else _with_input_names(content, model))
+        if isinstance(model, Signature):
+            content = _converted(tf.lite.TFLiteConverter.from_saved_model(str(job.source), signature_keys=[model.key]), settings)
+        else:
+            content = _from_keras(tf, model, settings)
+        target.write_bytes(_with_names(content, model))
     except Exception as error:  # the converter raises whatever an unknown layer makes it raise
         raise EngineError(
             f"the model cannot be converted to TFLite: {first_line(error)}", "convert it yourself and name the .tflite file"
@@ -143,14 +161,31 @@ def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
     if settings:
         tflite.check_runs(target)
     found = tflite.facts(target)
-    return target, found if isinstance(model, Signature) else converted_facts(model, found)
+    return target, found if isinstance(model, Signature) else converted_facts(model, count_macs(model), found)
 
 
-def _from_keras(tf: Any, model: Any) -> Any:
-    """TensorFlow's converter; of a model with names that it does not take, as a function whose inputs are numbered."""
-    if _has_plain_names(model):
-        return tf.lite.TFLiteConverter.from_keras_model(model)
-    specs = [tf.TensorSpec(tensor.shape, tensor.dtype, name=f"input_{place:03}") for place, tensor in enumerate(model.inputs)]
+def _converted(converter: Any, settings: Mapping[str, Any]) -> bytes:
+    for name, value in settings.items():
+        setattr(converter, name, value)
+    return bytes(converter.convert())
+
+
+def _from_keras(tf: Any, model: Any, settings: Mapping[str, Any]) -> bytes:
+    """What TensorFlow's converter makes of a Keras model; of a batch of 1 where it can make nothing of an open one."""
+    try:
+        plain_names = _has_plain_names(model)
+        return _converted(tf.lite.TFLiteConverter.from_keras_model(model) if plain_names else _from_function(tf, model), settings)
+    except Exception as error:  # of a class of its own
+        if OPEN_LIST not in str(error) or "representative_dataset" in settings:  # the converter's calibration of such a loop dies
+            raise
+        return _converted(_from_function(tf, model, batch=1), settings)
+
+
+def _from_function(tf: Any, model: Any, batch: int | None = None) -> Any:
+    """The converter of a Keras model as a function, with inputs numbered where their names are none for it, and of a batch that may be fixed."""
+    names = [tensor.name if _has_plain_names(model) else f"input_{place:03}" for place, tensor in enumerate(model.inputs)]
+    shapes = [tensor.shape if batch is None else (batch, *tensor.shape[1:]) for tensor in model.inputs]
+    specs = [tf.TensorSpec(shape, tensor.dtype, name=name) for name, shape, tensor in zip(names, shapes, model.inputs, strict=True)]
     single = len(specs) == 1
     function = tf.function(
         lambda *inputs: model(inputs[0] if single else list(inputs), training=False), input_signature=specs, autograph=False
@@ -167,18 +202,35 @@ def _has_plain_names(model: Any) -> bool:
     )
 
 
-def _with_input_names(content: bytes, model: Any) -> bytes:
-    """The inputs' own names in a converted model, by which data are found."""
+def _placeholders_are_named(signature: Signature) -> bool:
+    """Whether the graph calls the inputs as the signature does, which TensorFlow 1 leaves to the author."""
+    return set(signature.keywords) <= {plain(tensor.name) for tensor in signature.function.inputs}
+
+
+def _with_names(content: bytes, model: Any) -> bytes:
+    """A converted model with the inputs' own names, by which data are found; as it is where the converter kept them."""
+    if _placeholders_are_named(model) if isinstance(model, Signature) else _has_plain_names(model):
+        return content
     from tensorflow.lite.tools import flatbuffer_utils
 
     converted = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
     graph = converted.subgraphs[0]
-    for index, tensor in zip(graph.inputs, model.inputs, strict=True):
+    if isinstance(model, Signature):
+        own = dict(zip(model.keywords, model.inputs, strict=True))
+        named = [(each.tensorIndex, own[name]) for each in converted.signatureDefs[0].inputs if (name := each.name.decode()) in own]
+    else:
+        named = list(zip(graph.inputs, model.inputs, strict=True))
+    for index, tensor in named:
         graph.tensors[index].name = tensor.name.encode()
     return bytes(flatbuffer_utils.convert_object_to_bytearray(converted))
 
 
-def converted_facts(model: Any, found: ArtifactFacts) -> ArtifactFacts:
-    """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model."""
-    macs = count_macs(model)
+def converted_facts(model: Any, macs: int | None, found: ArtifactFacts) -> ArtifactFacts:
+    """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model.
+
+    Args:
+        model: The Keras model.
+        macs: Counted in it before it was called again, for then its layers run more than once.
+        found: Counted in the file.
+    """
     return found.model_copy(update={"parameters": model.count_params(), "macs": found.macs if macs is None else macs})

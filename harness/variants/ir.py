@@ -11,8 +11,8 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats import ir
-from harness.formats.keras import load_keras
-from harness.formats.onnx import load_onnx
+from harness.formats.inputs import model_inputs
+from harness.formats.keras import count_macs, import_keras, load_keras
 from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
@@ -29,22 +29,25 @@ class ToIr(Recipe):
         extra="openvino",
         conversions=(("keras", "ir"), ("onnx", "ir")),
         exporter=True,
-        version=2,
+        version=3,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Convert with OpenVINO's own front ends."""
         openvino = ir.import_openvino()
         if job.source_format == "onnx":
-            load_onnx(job.source, weights=False)  # refuses what draws data from elsewhere
+            own = {declared.name for declared in model_inputs(job.source, "onnx")}  # refuses what draws data from elsewhere
             made = _converted(openvino, str(job.source))
+            for port in made.inputs:  # an Identity behind an input leaves its name there too
+                port.get_tensor().set_names(own & port.get_names())
             return ir.write_ir(made, job.folder), ir.facts(made)
         model = load_keras(job.source, trusted=job.trusted)
+        macs = count_macs(model)
         _mend_front_end()
-        made = _converted(openvino, model)
+        made = _converted(openvino, _functional(model))
         for port, tensor in zip(made.inputs, model.inputs, strict=True):  # in the model's order, those that nothing uses too
             port.get_tensor().set_names({tensor.name})
-        return ir.write_ir(made, job.folder), converted_facts(model, ir.facts(made))
+        return ir.write_ir(made, job.folder), converted_facts(model, macs, ir.facts(made))
 
 
 Input = tuple[str, tuple[int | None, ...], np.dtype[Any]]
@@ -86,6 +89,16 @@ def _converted(openvino: Any, source: Any) -> Any:
         raise EngineError(
             f"the model cannot be converted to OpenVINO: {first_line(error)}", "leave this engine out for this model"
         ) from error
+
+
+def _functional(model: Any) -> Any:
+    """A sequential model as a functional one: OpenVINO's front end asks a model for its input, and a sequential one that was loaded has none to tell."""
+    keras = import_keras()
+    if not isinstance(model, keras.Sequential):
+        return model
+    (tensor,) = model.inputs
+    again = keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+    return keras.Model(again, model(again))
 
 
 def _mend_front_end() -> None:

@@ -144,6 +144,7 @@ class Int16x8(Recipe):
         extra="tensorflow",
         parameters=Calibration,
         conversions=(("keras", "tflite"), ("tflite", "tflite")),
+        precision="int16x8",
         needs=("train",),
     )
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import EngineError
 from harness.formats import tflite
-from harness.formats.keras import facts, leaf_layers, load_keras
+from harness.formats.keras import count_macs, facts, leaf_layers, load_keras
 from harness.formats.legacy import HINT, copy_weights, import_legacy, to_legacy
 from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts, Training, VariantSpec
@@ -149,7 +149,7 @@ class QuantizationAware(Recipe):
         target = job.folder / "model.tflite"
         with _toolkit("the conversion of the quantized model"):
             target.write_bytes(_converted(trained))
-        return target, converted_facts(model, tflite.facts(target))
+        return target, converted_facts(model, count_macs(model), tflite.facts(target))
 
 
 def import_toolkit() -> Any:

@@ -181,6 +181,7 @@ def test_an_operator_nobody_has_is_a_sentence(tmp_path):
         ("link.bin", "outside its folder"),
         ("gone.bin", "keeps its weights in 'gone.bin', and no such file is there"),
         ("folder", "no such file"),
+        ("hard.bin", "has other names too"),
     ],
 )
 def test_external_data_lie_beside_the_model_and_nowhere_else(tmp_path, location, words):
@@ -189,6 +190,7 @@ def test_external_data_lie_beside_the_model_and_nowhere_else(tmp_path, location,
     folder = tmp_path / "model"
     (folder / "folder").mkdir(parents=True)
     (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (folder / "hard.bin").hardlink_to(tmp_path / "secret.bin")
     path = save(folder, [("x", "FLOAT", ["n", 3])], [("y", "Add", ["x", "w"])], w=np.zeros(3, np.float32))
     model = onnx.load(path)
     tensor = model.graph.initializer[0]

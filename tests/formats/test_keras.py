@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
-from tests.models import models, said
+from tests.models import models, said, workloads
 
 
 @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
@@ -35,6 +35,14 @@ def test_a_damaged_file_is_a_sentence(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EngineError, match=name):
         load_keras(tmp_path / name)
+
+
+@pytest.mark.slow
+def test_an_h5_of_keras_2_answers_the_same():
+    """Whatever it says that means nothing any more; what would mean something else is refused, with what to do where Keras 2 is."""
+    assert workloads()["keras_2"]["difference"] == 0
+    sentence, _ = workloads()["keras_2"]["refused"]
+    assert "time_major" in sentence and "it is of Keras 2: save it there as a SavedModel" in sentence
 
 
 @pytest.mark.parametrize("cut", [0.2, 0.7, 0.99])

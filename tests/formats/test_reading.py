@@ -32,6 +32,12 @@ no such body
 Summary:
 -- No conversion rule found for operations: StringSplit-20
 """
+UNLOADED = """A total of 2 objects could not be loaded. Example error message for object <Conv2D name=conv2d, built=True>:
+
+Not allowed: H5 file Dataset with external links
+
+List of objects that could not be loaded:
+"""
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,7 @@ Summary:
         (TypeError(CONFIGURED), "no function 'eval'"),
         (RuntimeError(CHECKED), "Input tensor isn't found"),
         (RuntimeError("FrontEnd API failed with OpConversionFailure:\nno such operator"), "no such operator"),
+        (ValueError(UNLOADED), "Not allowed: H5 file Dataset with external links"),
         (RuntimeError(UNCONVERTED), "No conversion rule found for operations: StringSplit-20"),
         (RuntimeError("[ONNXRuntimeError] : 10 : INVALID_GRAPH : Load model from /c/a.onnx failed:Invalid Op"), "Invalid Op"),
         (RuntimeError("in user code:"), "in user code:"),

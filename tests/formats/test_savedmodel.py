@@ -49,6 +49,18 @@ def test_exported_it_answers_the_same(name, format_):
     assert np.allclose(scores, data["scores"][:4], atol=1e-5)
 
 
+@pytest.mark.parametrize(("name", "format_"), [("litert", "tflite"), ("onnxruntime", "onnx")])
+def test_a_model_of_tensorflow_1_is_exported(name, format_):
+    """Variables that are no resources, and names of inputs that only its signature knows."""
+    engine = plugins.load("engines", name)
+    path = models() / workloads()["saved"]["first"][format_]
+    session = engine().open(Load(path, format_, "cpu", 2, 1, engine.spec.parameters()))
+    zeta, alpha = np.ones((2, 4), np.float32), np.ones((2, 5, 2), np.float32)
+    order = positions([tensor.name for tensor in session.inputs], ["zeta", "alpha"])
+    (scores,) = session.run([(zeta, alpha)[index] for index in order])
+    assert np.allclose(scores, zeta @ np.arange(12, dtype=np.float32).reshape(4, 3) + 10)
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -76,7 +76,7 @@ def test_few_zeros_are_not_pruning():
         ("int8", "float32", NEAR, None, "int8 was asked for, float32 ran"),
         ("prune(final_sparsity=0.9)+int8", "float32", NEAR, None, "int8 was asked for, float32 ran"),
         ("dynamic_int8", "int8 weights", (1.5, 1.51, 1.49), None, "int8 weights ran, and was slower than float32"),
-        ("int16x8", "int16 activations, int8 weights", (9.0, 9.1, 9.2), None, "int16 activations, int8 weights ran, and was slower"),
+        ("int16x8", "int16x8", (9.0, 9.1, 9.2), None, "int16x8 ran, and was slower"),
         ("float16", "float32", NEAR, None, "float16 was asked for, float32 ran"),
         ("weight_int8", "float32", (1.5, 1.51, 1.49), None, "weights in int8, float32 ran, and was slower than dense"),
         ("quantization_aware", "float32", NEAR, None, "int8 was asked for, float32 ran"),

@@ -53,6 +53,14 @@ def test_what_cannot_be_converted_is_a_sentence(tmp_path):
         Int8().apply(Job(models() / "small.ir", "ir", "ir", tmp_path, Calibration(), data, Training()))
 
 
+def test_inputs_keep_the_names_of_the_file(tmp_path):
+    """OpenVINO gives an input the names of what an Identity makes of it as well; data are found by the file's."""
+    nodes = [("a", "Identity", ["x"]), ("b", "Identity", ["x"]), ("y", "Add", ["a", "b"])]
+    made, _ = ToIr().apply(Job(save(tmp_path, [("x", "FLOAT", ["n", 3])], nodes, outputs=["y"]), "onnx", "ir", tmp_path))
+    engine = OpenVino()
+    assert [tensor.name for tensor in engine.open(Load(made, "ir", "cpu", 1, 1, engine.spec.parameters())).inputs] == ["x"]
+
+
 @pytest.mark.filterwarnings("ignore")  # NNCF and OpenVINO warn of each other
 @pytest.mark.parametrize(("recipe", "share", "tolerance"), [(WeightInt8, 0.4, 0.01), (WeightInt4, 0.3, 0.05)])
 def test_weights_alone_are_made_small(tmp_path, recipe, share, tolerance):

@@ -8,10 +8,12 @@ import pytest
 
 from harness import plugins
 from harness.engines.base import Load
+from harness.engines.litert import LiteRT, Options
 from harness.errors import EngineError
 from harness.formats import onnx as onnx_files
 from harness.formats import tflite as tflite_files
 from harness.variants.base import Job, TrainData
+from harness.variants.quantize import Int16x8
 from tests.make_models import SAMPLES
 from tests.models import models
 from tests.onnx_models import save
@@ -46,7 +48,7 @@ def answers(path, inputs):
     [
         ("dynamic_int8", "int8 weights", 0.01),
         ("int8", "int8", 0.01),
-        ("int16x8", "int16 activations, int8 weights", 0.002),
+        ("int16x8", "int16x8", 0.002),
         ("weight_int8", "int8 weights", 0.01),
         ("weight_int4", "int4 weights", 0.05),
     ],
@@ -60,6 +62,13 @@ def test_a_float_tflite_of_the_users_is_quantized(tmp_path, recipe, precision, t
     assert np.allclose(found, np.load(models() / "small.npy")[:32], atol=tolerance)
     assert (facts.parameters, facts.macs) == (16 * 9 + 16 + 2048, 64 * 16 * 9 + 1024 * 2)
     assert len(facts.zeros) == 2 and all(0 <= share < 0.1 for share in facts.zeros.values())
+
+
+def test_the_kernels_of_int16x8_say_so(tmp_path):
+    """They are told apart from int8's and from float32's, so that a file which only claims it is found."""
+    path, _ = quantized("int16x8", models() / "small.tflite", tmp_path / "out")
+    kernels = LiteRT().open(Load(path, "tflite", "cpu", 1, 1, Options())).profile([[SAMPLES[:1]]], 0.1)
+    assert {kernel.precision for kernel in kernels} == {Int16x8.spec.precision} == {"int16x8"}
 
 
 @pytest.mark.parametrize("recipe", ["int8", "int16x8"])
@@ -228,7 +237,7 @@ def test_a_keras_model_too_small_for_the_converter_is_refused():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "precision"),
-    [("int16x8", "int16 activations, int8 weights"), ("weight_int8", "int8 weights"), ("weight_int4", "int4 weights")],
+    [("int16x8", "int16x8"), ("weight_int8", "int8 weights"), ("weight_int4", "int4 weights")],
 )
 def test_keras_models_get_there_too(recipe, precision):
     """In one step, with the parameters of the model."""

@@ -9,6 +9,7 @@ import pytest
 
 from harness import plugins
 from harness.engines.base import Load
+from harness.errors import EngineError
 from harness.workloads.applications import MEMBERS, Options
 from tests.models import models, workloads
 
@@ -67,10 +68,37 @@ def test_a_model_that_is_open_in_its_size_has_that_which_it_was_made_for():
 
 
 def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
-    """As the mean of EfficientNet's normalization, which the converter takes for one; the answers are those of Keras."""
+    """As the mean of EfficientNet's normalization, which the converter takes for one; the answers are those of Keras, its exact GELU too."""
     path = Path(workloads()["constants"]["path"])
     engine = plugins.load("engines", "onnxruntime")
     session = engine().open(Load(path, "onnx", "cpu", 6, 1, engine.spec.parameters()))
     data = np.load(models() / "constants.npz")
     assert len(session.inputs) == 1
     assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
+
+
+def test_a_sequential_model_runs_on_openvino():
+    """Its front end finds no input in one that was loaded; the answers and what is counted are the model's."""
+    made, data, engine = workloads()["constants"]["ir"], np.load(models() / "constants.npz"), plugins.load("engines", "openvino")
+    session = engine().open(Load(Path(made["path"]), "ir", "cpu", 6, 1, engine.spec.parameters()))
+    assert [tensor.name for tensor in session.inputs] == ["image"]
+    assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
+    assert made["facts"]["macs"] == 4 * 4 * 3 * 2
+
+
+def test_a_recurrent_layer_runs_on_litert_one_sample_at_a_time():
+    """TFLite has no lists of open sizes; the file says of which batch it is, and the answers are those of Keras."""
+    engine, data = plugins.load("engines", "litert"), np.load(models() / "keras-2.npz")
+    path = Path(workloads()["keras_2"]["tflite"])
+    session = engine().open(Load(path, "tflite", "cpu", 1, 1, engine.spec.parameters()))
+    assert np.allclose(session.run([data["x"][:1]])[0], data["y"][:1], atol=1e-5)
+    with pytest.raises(EngineError, match="the fixed shape"):
+        engine().open(Load(path, "tflite", "cpu", 4, 1, engine.spec.parameters()))
+
+
+@pytest.mark.parametrize(("name", "format_"), [("onnxruntime", "onnx"), ("litert", "tflite")])
+def test_a_model_that_only_long_inputs_fit_is_exported_and_opened(name, format_):
+    """Its size is open: nobody tries one before the data tell it."""
+    engine = plugins.load("engines", name)
+    session = engine().open(Load(Path(workloads()["constants"]["open"][format_]), format_, "cpu", 1, 1, engine.spec.parameters()))
+    assert session.run([np.ones((1, 12, 2), np.float32)])[0].shape == (1, 2, 2)
