@@ -29,6 +29,8 @@ PARTS = (
 
 def main() -> None:
     """Run the parts asked for, all by default."""
+    if unknown := [name for name in sys.argv[1:] if name not in PARTS]:
+        sys.exit(f"error: no part is named {', '.join(unknown)}; there is: {', '.join(PARTS)}")
     tables = []
     for name in sys.argv[1:] or PARTS:
         print(f"{name} ...", file=sys.stderr, flush=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -68,6 +70,46 @@ def test_a_mistake_is_a_sentence(harness, tmp_path, arguments, words):
     tiny.write(tmp_path)
     (tmp_path / "bad.yaml").write_text("name: x\nmodels: [digits-cnn]\nvariannts: []\nmatrices: [{engines: [litert]}]\n")
     is_a_sentence(harness(*arguments), 2, *words)
+
+
+def test_a_suite_that_can_be_read_once_is_not_run(harness, tmp_path):
+    """The run would not keep its text."""
+    os.mkfifo(tmp_path / "piped.yaml")
+    is_a_sentence(harness("run", "piped.yaml"), 2, "is a pipe", "save the suite")
+
+
+def test_an_interruption_while_nothing_is_measured_is_told(harness, monkeypatch):
+    """Exit code 130, and no traceback."""
+
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.plugins.catalogue", stop)
+    done = harness("schema")
+    assert done.returncode == 130
+    assert done.stderr.startswith("interrupted: what is stored is intact")
+
+
+def test_a_reader_that_has_had_enough_is_no_error(environment):
+    """`harness schema | head -1` exits with 0, and says nothing."""
+    with subprocess.Popen([*HARNESS, "schema"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_streams_that_are_closed_or_lack_a_letter_end_nothing(monkeypatch):
+    """What was measured for hours is still told, as far as it can be."""
+    from harness.cli import _mend_streams
+
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stderr", None)
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    _mend_streams()
+    print("20 µJ", flush=True)
+    print("lost", file=sys.stderr)
+    sys.stderr.close()
+    assert written.getvalue() == b"20 \\xb5J\n"
 
 
 def test_plan_lists_cases_builds_and_minutes(harness, tmp_path):
@@ -173,6 +215,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment, harness)
     assert process.returncode == 130
     assert f"--resume {records.parent}".encode() in err
     assert b"Traceback" not in err
+    assert err.count(b"interrupted: ") == 1
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
     before = records.read_bytes()
     done = subprocess.run([*HARNESS, "run", "--resume", str(records.parent)], env=environment, capture_output=True, text=True, timeout=100)

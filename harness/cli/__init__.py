@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,10 +27,20 @@ def main() -> None:
     """Run the command line; every error a person can mend is a sentence, `--debug` shows the traceback."""
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    _mend_streams()
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     signal.signal(signal.SIGINT, _interrupt)
     sys.exit(_guarded(arguments or ["--help"], debug=debug))
+
+
+def _mend_streams() -> None:
+    """Neither a closed stream nor a terminal that lacks a letter ends a run that has measured for hours."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream := getattr(sys, name), io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
@@ -37,11 +49,14 @@ def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
     from harness.errors import HarnessError
 
     try:
-        code = app(args=list(arguments), prog_name="harness", standalone_mode=False)
+        # Not `app(...)`: it would make exit codes of its own of an interruption and of a reader that has had enough.
+        command = typer.main.get_command(app)
+        with command.make_context("harness", list(arguments)) as context:
+            code = command.invoke(context)
         sys.stdout.flush()
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort) as stop:
-        return _interrupted(stop.__cause__ or stop)
+        return _interrupted(stop)
     except BrokenPipeError:  # the reader of our output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -73,10 +88,7 @@ def about(version: Annotated[bool, typer.Option("--version", help="print the ver
 
 
 def _interrupted(stop: BaseException) -> int:
-    """The exit code of a command that was interrupted, told once; the command line's library takes an end of file for an interruption."""
-    if isinstance(stop, EOFError):
-        complain("a process or a file ended early", "this is a bug of the harness; run it again with --debug and report what it says")
-        return 3
+    """The exit code of a command that was interrupted, told once."""
     if TOLD not in getattr(stop, "__notes__", ()):
         print("interrupted: what is stored is intact; a run that had begun goes on with `harness run --resume RUN`", file=sys.stderr)
     return 130

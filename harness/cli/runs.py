@@ -112,6 +112,8 @@ def _wish(suite: Path | None, profile: Profile, results: Path, device: str, coun
 
     if suite is None:
         raise SuiteError("no suite was named", "harness run SUITE, or harness run --resume RUN")
+    if suite.is_fifo():
+        raise SuiteError(f"{suite} is a pipe", "save the suite in a file: the run keeps its text, and its paths are relative to it")
     grid = None
     if country:
         from harness.sensors.codecarbon import grid as grid_of

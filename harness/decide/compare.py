@@ -221,7 +221,7 @@ def _of_settings(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     settings: dict[str, Callable[[Environment], Any]] = {"governor": lambda e: e.governor, "turbo": lambda e: e.turbo}
     for what, of in settings.items():
         yield from _difference(what, map(of, found), "sets the clock, and is no part of the machine", forbids=True)
-    for what in ("os", "kernel", "python", "virtual"):
+    for what in ("os", "kernel", "python", "virtual", "cpu_limit"):
         yield from _difference(what, (getattr(e, what) for e in found), "comes with the machine", forbids=False)
 
 
