@@ -76,7 +76,8 @@ def resnet50() -> list[Row]:
     flags = set(environment.environment().cpu_flags)
     found = [row("the CPU's flags for int8", "told", ", ".join(flag for flag in INT8_FLAGS if flag in flags) or "none")]
     for _, case in cases.iterrows():
-        told = f"p50 {1e3 * case['latency_p50_s']:.1f} ms, ran {case['precision_ran']}: {case['kernels']}"
+        kernels = case["kernels"] if isinstance(case["kernels"], str) else "no kernels told"
+        told = f"p50 {1e3 * case['latency_p50_s']:.1f} ms, ran {case['precision_ran']}: {kernels}"
         if case["variant"] == "int8":
             low, high = case["energy_vs_baseline_low"], case["energy_vs_baseline_high"]
             told = f"energy int8 / float32 {case['energy_vs_baseline']:.2f} [{low:.2f}, {high:.2f}]; {told}"

@@ -259,19 +259,33 @@ def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
     # Text, not str: rich reads [brackets] in a string as its own markup.
     below = Text("\n".join(plain(line) for line in [caption(rows), *failures(rows)]))
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=below, caption_justify="left")
+    fold = max(FOLDED, min(room, widths["variant"]))
     for heading in headings:
         left = heading in LEFT
         table.add_column(
             Text(heading),
-            width=max(FOLDED, min(room, widths["variant"])) if heading == "variant" else None,
+            width=fold if heading == "variant" else None,
             justify="left" if left else "right",
             no_wrap=heading != "variant",
             overflow="fold" if heading == "variant" else "ellipsis",  # a figure that is cut must not pass for another
         )
     for row, line in zip(rows, cells, strict=True):
         style = "red" if row["status"] != "ok" else "yellow" if row["valid"] is False else ""
-        table.add_row(*(Text(plain(cell)) for cell in line), style=style)
+        texts = [
+            _by_steps(plain(cell), fold) if heading == "variant" else plain(cell) for heading, cell in zip(headings, line, strict=True)
+        ]
+        table.add_row(*map(Text, texts), style=style)
     return table
+
+
+def _by_steps(chain: str, width: int) -> str:
+    """A chain over several lines where one does not hold it, broken between its steps."""
+    lines = [""]
+    for step in re.split(r"(?<=\+)", chain):
+        if lines[-1] and len(lines[-1]) + len(step) > width:
+            lines.append("")
+        lines[-1] += step
+    return "\n".join(lines)
 
 
 def _widths(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> dict[str, int]:

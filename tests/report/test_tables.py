@@ -44,6 +44,13 @@ def test_the_terminal_table_fits(tables, width):
     assert "invalid" in text
 
 
+def test_a_chain_is_broken_between_its_steps():
+    """`+in` and `t8` below it would be no recipe."""
+    cells = [case("dense"), case("channel_prune(ratio=0.5)+prune(final_sparsity=0.95)+int8")]
+    text = printed(frame.cases([stored(cells, [record(cell) for cell in cells])]), 90)
+    assert [line.split()[0] for line in text.splitlines() if "0.95" in line or "int8" in line] == ["prune(final_sparsity=0.95)+", "int8"]
+
+
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 79])
 def test_a_figure_is_whole_or_shown_to_be_cut(tables, width):
     """In a terminal too narrow for any table: 96.4 ± 1 would be another figure than 96.4 ± 1.6."""
