@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.counting import Weight, count
-from harness.formats.keras2 import readable
+from harness.formats.keras2 import calls_another, readable
 from harness.formats.reading import reading
 from harness.schema import ArtifactFacts
 
@@ -72,8 +72,10 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
         config, version = _h5_config(path) if h5 else _zip_config(path)
         if not trusted:
             _refuse_code(path, config)
-    keras = import_keras()
     old = version[:2] in ("1.", "2.")
+    if old and calls_another(config):
+        raise EngineError(f"{path.name} uses hard_sigmoid, which is another function in Keras 3: it would answer something else", KERAS_2)
+    keras = import_keras()
     with reading(path, KIND[0], KERAS_2 if old else KIND[1]), readable(path, config, keras) if old and h5 else nullcontext(path) as source:
         model = keras.models.load_model(str(source), compile=False, safe_mode=not trusted)
         _rename_layers(model)

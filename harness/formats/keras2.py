@@ -27,6 +27,19 @@ FORMER: dict[str, Any] = {
     ),  # of separable layers, which have no such kernel
 }
 """Settings that layers of Keras 2 write and some of Keras 3 refuse, each with the value at which it changes nothing."""
+OTHER = "hard_sigmoid"
+"""A function that is another one in Keras 3: clip(x/6 + 1/2), where Keras 2 has clip(x/5 + 1/2)."""
+
+
+def calls_another(config: Any) -> bool:
+    """Whether a model of Keras 2 uses a function that Keras 3 computes otherwise, so that it would load and answer something else.
+
+    Args:
+        config: Its configuration.
+    """
+    return any(
+        OTHER in (value, value.get("config") if isinstance(value, dict) else None) for node in _dicts(config) for value in node.values()
+    )
 
 
 @contextmanager

@@ -45,6 +45,17 @@ def test_an_h5_of_keras_2_answers_the_same():
     assert "time_major" in sentence and "it is of Keras 2: save it there as a SavedModel" in sentence
 
 
+@pytest.mark.parametrize("written", ["hard_sigmoid", {"class_name": "function", "config": "hard_sigmoid"}], ids=["name", "object"])
+def test_a_function_that_keras_3_computes_otherwise_is_refused(tmp_path, written):
+    """An LSTM of the first Keras 2 would load, and answer something else without a word."""
+    layer = {"class_name": "LSTM", "config": {"units": 4, "recurrent_activation": written}}
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
+        file.attrs["keras_version"] = "2.2.4"
+    with pytest.raises(EngineError, match=r"(?s)old\.h5 uses hard_sigmoid.*SavedModel"):
+        load_keras(tmp_path / "old.h5")
+
+
 @pytest.mark.parametrize("cut", [0.2, 0.7, 0.99])
 @pytest.mark.parametrize("name", ["small.keras", "small.h5"])
 def test_a_file_cut_short_is_a_sentence(tmp_path, name, cut):
