@@ -37,9 +37,8 @@ def calls_another(config: Any) -> bool:
     Args:
         config: Its configuration.
     """
-    return any(
-        OTHER in (value, value.get("config") if isinstance(value, dict) else None) for node in _dicts(config) for value in node.values()
-    )
+    used = (value for node in _dicts(config) for name, value in node.items() if name.endswith("activation"))
+    return any(OTHER in (value, value.get("config") if isinstance(value, dict) else None) for value in used)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
+from harness.formats.keras2 import calls_another
 from tests.models import models, said, workloads
 
 
@@ -43,6 +44,11 @@ def test_an_h5_of_keras_2_answers_the_same():
     assert workloads()["keras_2"]["difference"] == 0
     sentence, _ = workloads()["keras_2"]["refused"]
     assert "time_major" in sentence and "it is of Keras 2: save it there as a SavedModel" in sentence
+
+
+def test_only_the_function_is_another():
+    """A layer may be named after it."""
+    assert not calls_another({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
 
 
 @pytest.mark.parametrize("written", ["hard_sigmoid", {"class_name": "function", "config": "hard_sigmoid"}], ids=["name", "object"])
