@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from harness import frame
+from harness.report import rows_of, sentences
 from harness.schema import Answers, Model, Quality
 from tests.factories import COUNTERS, case, record, stored
 
@@ -40,6 +41,17 @@ def test_agreement_is_the_share_of_samples_with_denses_class():
     dense, int8 = pair(outputs(0, 1, 2, 0), outputs(0, 1, 2, 1))
     assert (int8.agreement, int8.output_max_diff, int8.quality_metric) == (0.75, 1.0, "accuracy")
     assert (dense.agreement, dense.output_max_diff) == (1, 0)
+
+
+def test_answers_that_are_not_finite_are_counted_and_told():
+    """Dense agrees with itself even in NaN: nothing else would say that it answers nothing."""
+    broken = np.array([[np.nan, 1], [0, 1], [np.inf, 1], [2, 3]], np.float32)
+    dense, int8 = pair(Answers(outputs=broken), Answers(outputs=np.eye(4, 2, dtype=np.int8)))
+    assert (dense.not_finite_share, int8.not_finite_share) == (0.5, 0)
+    assert pd.isna(pair(None, None)[0].not_finite_share)
+    told = sentences(rows_of(pd.DataFrame([dense, int8])))
+    assert any(each.startswith("dense on litert: 50 % of its answers are not finite") for each in told)
+    assert not any(each.startswith("int8") and "not finite" in each for each in told)
 
 
 def test_without_labels_agreement_is_the_quality():

@@ -134,6 +134,7 @@ CASES = (
         "no baseline, or either has no outputs that can be compared",
     ),
     Column("output_max_diff", "float", "largest absolute difference to the baseline's output", "as agreement, or one is not finite"),
+    Column("not_finite_share", "float", "share of the kept outputs to samples that hold NaN or an infinity", "no outputs were kept"),
     Column("quality_diff", "float", "mean over samples of quality less the baseline's, paired", _NO_PAIR),
     Column("quality_diff_low", "float", "one-sided 95 % bound (Tango's score, else bootstrap)", _NO_PAIR + ", or it is the baseline"),
     Column("quality_diff_high", "float", "one-sided 95 % bound: with quality_diff_low a 90 % interval", "as quality_diff_low"),

@@ -13,7 +13,7 @@ Row = dict[str, Any]
 
 
 def quality(result: Result) -> Row:
-    """The quality with its interval over test samples, and the agreement with the baseline; empty where neither is known."""
+    """The quality with its interval over test samples, the agreement with the baseline, and what is no answer; empty where nothing is known."""
     found, agreement = result.qualities, result.agreement
     row: Row = {}
     if found:
@@ -24,7 +24,18 @@ def quality(result: Result) -> Row:
             "quality_low": mean(q.low for q in found),
             "quality_high": mean(q.high for q in found),
         }
-    return row | ({"agreement": agreement.quality.value, "output_max_diff": agreement.max_diff} if agreement else {})
+    row |= {"agreement": agreement.quality.value, "output_max_diff": agreement.max_diff} if agreement else {}
+    return row | {"not_finite_share": _not_finite_share(result)}
+
+
+def _not_finite_share(result: Result) -> float | None:
+    answers = result.run.answers.get(result.case.case_id)
+    if answers is None or not len(answers.outputs):
+        return None
+    if answers.outputs.dtype.kind not in "fc":
+        return 0.0
+    finite = np.isfinite(answers.outputs).reshape(len(answers.outputs), -1).all(axis=1)
+    return float(1 - finite.mean())
 
 
 def paired(result: Result) -> Row:

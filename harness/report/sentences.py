@@ -31,10 +31,14 @@ def sentences(rows: Sequence[Row]) -> list[str]:
     by_id = {row["case_id"]: row for row in rows}
     said = []
     for row in rows:
+        if row["status"] != "ok":
+            continue
         baseline = by_id.get(row["baseline_case_id"])
-        if row["status"] == "ok" and baseline and baseline is not row and baseline["status"] == "ok":
-            name = _name(row, rows)
-            said += [f"{name}: {told}" for told in (_precision(row, baseline) or _pruning(row, baseline), _quality(row)) if told]
+        told = [_not_finite(row)]
+        if baseline and baseline is not row and baseline["status"] == "ok":
+            told += [_precision(row, baseline) or _pruning(row, baseline), _quality(row)]
+        name = _name(row, rows)
+        said += [f"{name}: {each}" for each in told if each]
     return said
 
 
@@ -43,6 +47,16 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
     varying = [column for column in ("model", "device", "batch_size", "threads", "scenario") if len({r[column] for r in rows}) > 1]
     words = {"model": "{}", "device": "{}", "batch_size": "batch {}", "threads": "{} threads", "scenario": "{}"}
     return ", ".join([f"{row['variant']} on {engine_text(row)}", *(words[column].format(row[column]) for column in varying)])
+
+
+def _not_finite(row: Row) -> str | None:
+    """Whether it answers at all: a class is read out of NaN as well."""
+    share = row["not_finite_share"]
+    return (
+        f"{number(100 * share, 2)} % of its answers are not finite: does the model overflow on this engine, in this precision?"
+        if share
+        else None
+    )
 
 
 def _precision(row: Row, baseline: Row) -> str | None:
