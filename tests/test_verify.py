@@ -284,7 +284,7 @@ def test_a_report_that_another_harness_drew_may_look_otherwise_but_not_say_other
     reseal(folder)
     found = verify(folder)
     assert found.wrong == []
-    assert any("drawn by another harness (0.0.9), and this one draws 1 things" in sentence for sentence in found.told)
+    assert any("drawn by another harness (0.0.9), and this one draws it otherwise in 1 place:" in sentence for sentence in found.told)
     assert rewritten(folder, "table.csv", "0.5,", "0.6,")
 
 

@@ -63,8 +63,8 @@ def check_report(run: StoredRun, found: Verification, corrected: Callable[[Store
         found.wrong += looks.wrong
     elif looks.wrong:  # a sentence or a mark may be another, at the same figures
         found.told.append(
-            f"the report was drawn by another harness ({references.drawn_by or 'not told which'}), and this one draws {len(looks.wrong)} things "
-            "otherwise: its table was compared cell by cell, its texts and pictures were not; `harness report` draws them anew"
+            f"the report was drawn by another harness ({references.drawn_by or 'not told which'}), and this one draws it otherwise in {len(looks.wrong)} "
+            f"place{'s' if len(looks.wrong) > 1 else ''}: its table was compared cell by cell, its texts and pictures were not; `harness report` draws them anew"
         )
 
 
