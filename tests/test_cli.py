@@ -90,12 +90,12 @@ def test_an_interruption_while_nothing_is_measured_is_told(harness, monkeypatch)
     assert done.stderr.startswith("interrupted: what is stored is intact")
 
 
-def test_a_reader_that_has_had_enough_is_no_error(environment):
-    """`harness schema | head -1` exits with 0, and says nothing."""
+def test_a_reader_that_has_had_enough_is_no_error_and_no_pass(environment):
+    """`harness schema | head -1` says nothing, and exits as SIGPIPE would end it: a check that was cut short has not passed."""
     with subprocess.Popen([*HARNESS, "schema"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""
-    assert process.returncode == 0
+    assert process.returncode == 141
 
 
 def test_streams_that_are_closed_or_lack_a_letter_end_nothing(monkeypatch):

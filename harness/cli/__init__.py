@@ -57,9 +57,9 @@ def _guarded(arguments: Sequence[str], *, debug: bool) -> int:
         return int(code or 0)
     except (KeyboardInterrupt, typer.Abort) as stop:
         return _interrupted(stop)
-    except BrokenPipeError:  # the reader of our output has had enough
+    except BrokenPipeError:  # the reader of our output has had enough: as every program that SIGPIPE ends, and never the pass of a check
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 128 + signal.SIGPIPE
     except typer.Exit as leave:
         return leave.exit_code
     except TyperException as error:
