@@ -58,6 +58,8 @@ UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "/s", "_s": "
 COUNTS = {1: "One", 3: "Three", 6: "Six"}
 SHARES = ("accuracy", "agreement", "reconstruction_auc")
 """Metrics that end at 1: their axis has room for a point at 1, and no number above it."""
+ROUNDING = 1e-9
+"""Of places on an axis, which are multiples of a step: 5 x 0.2 is above 1."""
 A_ROW = 3
 """Panels side by side."""
 TITLE, NAME = 52, 180
@@ -323,7 +325,7 @@ def _share_ticks(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis]) -> None
     for axis, quantity in zip((ax.xaxis, ax.yaxis), axes, strict=True):
         if quantity is QUALITY and all(row["quality_metric"] in SHARES for row in rows):
             low, high = axis.get_view_interval()
-            axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= min(high, 1.0)])
+            axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= min(high, 1.0 + ROUNDING)])
 
 
 def _label(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
