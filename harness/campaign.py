@@ -16,7 +16,7 @@ from harness import __version__, aborted, inflight, manifest, plan
 from harness.artifacts import Cache
 from harness.channel import Order
 from harness.errors import EngineError, SuiteError, WorkerError
-from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, opened_sensors
+from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, near_suite, opened_sensors
 from harness.orders import build_order, case_order, null_order
 from harness.preconditions import check_files, check_window, check_writable, differences, unused
 from harness.runner import Bench, Outcome, run
@@ -292,7 +292,7 @@ def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Camp
     with (
         machine_lock(run_id, observer.waiting),
         _artifacts_in_use(wish.suite),
-        opened_sensors(catalogue) as (sensors, unavailable, probed),
+        opened_sensors(catalogue, wish.suite) as (sensors, unavailable, probed),
     ):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
         check_window(wish.profile, [d for _, domains in sensors for d in domains])
@@ -333,7 +333,7 @@ def _own_cost(sensors: Sensors, wish: Wish, here: Environment) -> dict[str, floa
     used: dict[str, tuple[float, float]] = {}
     profile = PROFILES["quick"].model_copy(update={"window_s": COST_S, "window_ticks": 0, "idle_s": COST_S / 10})
     bench = Bench(sensors, profile, Limits(), "null", here.environment_id, here.boot_id, wish.suite.domains)
-    cost = sampler_cost(sensors, COST_S)
+    cost = sampler_cost(sensors, COST_S, near_suite(sensors, wish.suite))
     outcome = run(*null_order(), bench, lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None)
     if outcome.interrupted:
         raise KeyboardInterrupt
@@ -364,7 +364,7 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
     with (
         machine_lock(stored.header.run_id, observer.waiting),
         _artifacts_in_use(stored.header.suite),
-        opened_sensors(catalogue) as (sensors, unavailable, _),
+        opened_sensors(catalogue, stored.header.suite) as (sensors, unavailable, _),
     ):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
         here = environment_here(catalogue, sensors)

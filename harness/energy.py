@@ -7,17 +7,18 @@ A counter that updates every u seconds is a staircase. Its value is exact only a
                 ____|    .
            ____|    .    .
           |    .    .    .
-       ---+----|----|----|---> t        tick = middle of the two polls that bracket the step
+       ---+----|----|----|---> t        tick = middle of its bracket: from the start of
+                                        the poll before the step to the end of the poll that shows it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from harness.analysis.counter import CLEAN_GAP_S, EDGE_TICKS, Ticks, ticks, unwrap
+from harness.analysis.counter import EDGE_TICKS, Ticks, similar_s, ticks, ticks_between_middles, unwrap
 from harness.analysis.lag import Lag
 from harness.schema import Domain, Floats, Measurement, Sample, Trace
 
@@ -38,6 +39,8 @@ class Window:
         end_s: From here on they were polled quickly for the last edge.
         close_s: By now each had ticked again, and the rest had been read.
         edges: False where nobody polled for ticks (load, warm-up, quality): the counter is then interpolated at the edges.
+        near: Counters that were polled for ticks, by domain; None: all. The others are interpolated.
+        legacy: Whether a tick is the middle between the middles of two reads, as in records of schema 2 and before.
     """
 
     phase: str
@@ -46,6 +49,12 @@ class Window:
     end_s: float
     close_s: float
     edges: bool = True
+    near: Collection[str] | None = None
+    legacy: bool = False
+
+    def waited_for(self, domain: str) -> bool:
+        """Whether a counter was polled for ticks at both edges."""
+        return self.edges and (self.near is None or domain in self.near)
 
     @classmethod
     def loose(cls, phase: str, start_s: float, end_s: float) -> Window:
@@ -144,38 +153,47 @@ def measure(trace: Trace, windows: Iterable[Window], progress: Progress, lags: M
     return found
 
 
-def again(trace: Trace, stored: Sequence[Measurement], progress: Progress) -> list[Measurement | None]:
+def again(trace: Trace, stored: Sequence[Measurement], progress: Progress, *, legacy: bool = False) -> list[Measurement | None]:
     """The same measurements computed anew from the trace, between their own edges; a counter's lag is taken as stored.
 
+    Args:
+        trace: What the sensors showed.
+        stored: The measurements.
+        progress: The completions.
+        legacy: Whether the record is of schema 2 or before, whose ticks lie between the middles of two reads.
+
     Returns:
-        One for each; null where the trace lacks its domain, or where a counter's window has no energy: no tick tells its edges.
+        One for each; None where the trace lacks its domain, or where a counter's window has no energy: no tick shows its edges.
     """
     idle: dict[str, list[Measurement]] = {}
     found: dict[int, Measurement] = {}
     for index in sorted(range(len(stored)), key=lambda k: stored[k].phase == "steady"):  # idle goes first: steady is net of it
         was = stored[index]
         domain = trace.domains.get(was.domain)
-        if domain is None or was.domain not in trace.samples or (was.poll_gap_s is None and _waited_for_ticks(domain, was.phase)):
+        if domain is None or was.domain not in trace.samples or _has_no_edges(was, domain):
             continue
         lag = None if was.lag_s is None else Lag(was.lag_s, 0.0)
-        now = _one(trace, domain, _window_of(was), progress, mean_power(idle.get(was.domain, [])), lag)
+        now = _one(trace, domain, _window_of(was, legacy), progress, mean_power(idle.get(was.domain, [])), lag)
         found[index] = now
         if was.phase == "idle":
             idle.setdefault(was.domain, []).append(now)
     return [found.get(index) for index in range(len(stored))]
 
 
-def _waited_for_ticks(domain: Domain, phase: str) -> bool:
-    """Whether the phase may begin and end at ticks of this domain."""
-    return domain.quantity == "energy" and phase in ("idle", "steady")
+def _has_no_edges(was: Measurement, domain: Domain) -> bool:
+    """Whether it is of a counter that was polled for ticks and showed none, so that there is nothing to look at again."""
+    waited = domain.quantity == "energy" and was.phase in ("idle", "steady")
+    return waited and was.poll_gap_s is None and was.gross_j is None
 
 
-def _window_of(was: Measurement) -> Window:
+def _window_of(was: Measurement, legacy: bool) -> Window:
     """The window that a measurement came from: where polls bracket a tick, that tick alone lies at its edge."""
     start_s, end_s = was.start_s + (was.lag_s or 0.0), was.end_s + (was.lag_s or 0.0)
+    if was.gauge is not None:  # no tick: searched for again in the same stretch, in vain again
+        return Window(was.phase, start_s, start_s, end_s, end_s, legacy=legacy)
     if was.poll_gap_s is None:
         return Window.loose(was.phase, start_s, end_s)
-    return Window(was.phase, start_s - SAME_S, start_s + SAME_S, end_s - SAME_S, end_s + SAME_S)
+    return Window(was.phase, start_s - SAME_S, start_s + SAME_S, end_s - SAME_S, end_s + SAME_S, legacy=legacy)
 
 
 def is_level(trace: Trace, start_s: float, end_s: float) -> bool:
@@ -190,7 +208,7 @@ def is_level(trace: Trace, start_s: float, end_s: float) -> bool:
         sample = trace.samples[name].finite()
         if domain.quantity == "energy":
             level, _ = unwrap(sample, domain.wrap_j)
-            steps = ticks(level)
+            steps = ticks(level, domain.update_period_s)
             sample = Sample(steps.t_s[1:], steps.t_s[1:], np.diff(steps.value_j) / np.diff(steps.t_s)) if len(steps.t_s) > 1 else sample
         if domain.kind == "modelled" or domain.quantity not in ("energy", "power", "temperature"):
             continue
@@ -215,11 +233,16 @@ def _one(
         gross_j = gross_j - idle_w * waited_s if idle_w is not None else gross_j if not waited_s else None
     gauge = next((d for d in trace.domains.values() if d.counter == domain.name), None)
     start_s, end_s = start_s - (lag_s or 0.0), end_s - (lag_s or 0.0)
+    integrated_j = integrate(trace.samples[gauge.name], start_s, end_s) if gauge else None
+    stands_in = gross_j is None and _lacks_edges_alone(trace, domain, window)
+    if gauge and stands_in and integrated_j is not None:
+        gross_j, edge_j = integrated_j, gauge_u_j(trace.samples[gauge.name], gauge, start_s, end_s)
     busy_s = end_s - start_s - (progress.waited_s(start_s, end_s) if domain.part_time else 0.0)
+    kind = (gauge.kind if gauge and stands_in else domain.kind) or "absent"
     return Measurement(
         domain=domain.name,
         sensor=domain.sensor,
-        kind="absent" if gross_j is None else domain.kind or "absent",
+        kind="absent" if gross_j is None else kind,
         phase=window.phase,
         start_s=start_s,
         end_s=end_s,
@@ -227,7 +250,7 @@ def _one(
         gross_j=gross_j,
         idle_w=idle_w if steady else None,
         net_j=gross_j - idle_w * busy_s if steady and gross_j is not None and idle_w is not None else None,
-        integrated_j=integrate(trace.samples[gauge.name], start_s, end_s) if gauge else None,
+        integrated_j=integrated_j,
         lag_s=lag_s,
         edge_j=edge_j,
         poll_gap_s=gap_s,
@@ -235,13 +258,44 @@ def _one(
         parent=domain.parent,
         counter=domain.counter,
         gain=domain.gain,
+        gauge=gauge.name if gauge and stands_in and integrated_j is not None else None,
     )
+
+
+def _lacks_edges_alone(trace: Trace, domain: Domain, window: Window) -> bool:
+    """Whether a counter has no energy for want of ticks at the edges alone: it works, and never went backwards."""
+    if domain.quantity != "energy" or not window.waited_for(domain.name):
+        return False
+    level, resets = unwrap(trace.samples[domain.name], domain.wrap_j)
+    inside = (level.t_s >= window.begin_s) & (level.t_s <= window.close_s)
+    return bool(np.any(inside)) and not np.any((resets > window.begin_s) & (resets <= window.close_s))
+
+
+def gauge_u_j(sample: Sample, gauge: Domain, start_s: float, end_s: float) -> float | None:
+    """Standard uncertainty of an integral of power readings, J, without the gain of the sensor; None where no bound is known.
+
+    Readings that are `dt` apart miss what happens between them: sigma_P sqrt(T dt) (measurement.md, section 5). At the edges a reading is
+    as old as its period and the time it is the mean of; the power there is off by no more than the range of the readings.
+
+    Args:
+        sample: The readings, W.
+        gauge: Their domain.
+        start_s: Of the window.
+        end_s: Of the window.
+    """
+    sample = sample.finite()
+    watts = sample.value[(sample.t_s >= start_s) & (sample.t_s <= end_s)]
+    if gauge.part_time or len(watts) < 2:
+        return None
+    period_s = max(gauge.update_period_s or 0.0, (end_s - start_s) / len(watts))
+    old_s = period_s + (gauge.average_s or 0.0)
+    return float(np.hypot(np.std(watts) * np.sqrt((end_s - start_s) * period_s), np.sqrt(2 / 3) * np.ptp(watts) * old_s))
 
 
 def _energy(
     trace: Trace, domain: Domain, window: Window, progress: Progress
 ) -> tuple[float, float, float | None, float | None, float | None]:
-    """(start, end, energy or null, standard uncertainty from the edges or null, wider poll gap or null)."""
+    """(start, end, energy or None, standard uncertainty from the edges or None, width of the wider bracket or None)."""
     sample = trace.samples[domain.name]
     if domain.quantity != "energy":
         rule = integrate if domain.quantity == "power" else integrate_means
@@ -249,36 +303,38 @@ def _energy(
     level, resets = unwrap(sample, domain.wrap_j)
     if np.any((resets > window.begin_s) & (resets <= window.close_s)):
         return window.begin_s, window.close_s, None, None, None
-    if not window.edges:
+    if not window.waited_for(domain.name):
         return _free_edges(level, window)
-    steps = ticks(level)
+    steps = ticks_between_middles(level) if window.legacy else ticks(level, domain.update_period_s)
     first, last = _edge(steps, window.begin_s, window.open_s, progress), _edge(steps, window.end_s, window.close_s, progress)
-    if first is None or last is None:
-        return window.begin_s, window.close_s, None, None, None
+    if first is None or last is None or last[0] <= first[0]:
+        return window.open_s, window.end_s, None, None, None
     (t0, e0, gap0), (t1, e1, gap1) = first, last
     power = (e1 - e0) / (t1 - t0)
     return t0, t1, e1 - e0, power * float(np.hypot(gap0, gap1)) / (2 * np.sqrt(3)), max(gap0, gap1)
 
 
 def _edge(steps: Ticks, from_s: float, until_s: float, progress: Progress) -> tuple[float, float, float] | None:
-    """The tick that opens or closes a window: (time, value, poll gap); null where none was clean.
+    """The tick that opens or closes a window: (time, value, width of its bracket); None where there was none.
 
-    The first clean one; where an inference takes longer than a tick, among the first `EDGE_TICKS` the one nearest to a completion.
+    The first of those whose brackets are narrow; where an inference takes longer than a tick, among the first `EDGE_TICKS` of them the
+    one nearest to a completion.
     """
-    clean = np.flatnonzero((steps.t_s >= from_s) & (steps.t_s <= until_s) & (steps.gap_s <= CLEAN_GAP_S))[:EDGE_TICKS]
-    if not len(clean):
+    inside = np.flatnonzero((steps.t_s >= from_s) & (steps.t_s <= until_s))
+    if not len(inside):
         return None
-    at = clean[0]
-    if len(progress.t_s) and len(clean) > 1:
-        after = np.clip(np.searchsorted(progress.t_s, steps.t_s[clean]), 1, len(progress.t_s) - 1)
-        distance = np.minimum(np.abs(progress.t_s[after] - steps.t_s[clean]), np.abs(steps.t_s[clean] - progress.t_s[after - 1]))
-        at = clean[int(np.argmin(distance))]
+    narrow = inside[steps.gap_s[inside] <= similar_s(steps.gap_s[inside])][:EDGE_TICKS]
+    at = narrow[0]
+    if len(progress.t_s) and len(narrow) > 1:
+        after = np.clip(np.searchsorted(progress.t_s, steps.t_s[narrow]), 1, len(progress.t_s) - 1)
+        distance = np.minimum(np.abs(progress.t_s[after] - steps.t_s[narrow]), np.abs(steps.t_s[narrow] - progress.t_s[after - 1]))
+        at = narrow[int(np.argmin(distance))]
     return float(steps.t_s[at]), float(steps.value_j[at]), float(steps.gap_s[at])
 
 
 def _free_edges(level: Sample, window: Window) -> tuple[float, float, float | None, float | None, float | None]:
     """A counter between ticks nobody waited for: interpolated between its steps, with the uncertainty of that."""
-    steps = ticks(level)
+    steps = ticks_between_middles(level)
     t_s, value = np.concatenate([level.t_s[:1], steps.t_s]), np.concatenate([level.value[:1], steps.value_j])
     if len(t_s) < 2 or t_s[0] > window.begin_s or level.t_s[-1] < window.close_s:
         return window.begin_s, window.close_s, None, None, None

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.analysis.scope import near_domains
 from harness.environment import control_groups, environment
 from harness.errors import StoreError
-from harness.schema import Catalogue, Domain, Environment
+from harness.schema import Catalogue, Domain, Environment, Suite
 from harness.sensors.base import Sensor
 from harness.sensors.probe import open_sensors, probe
 
@@ -21,15 +22,21 @@ Sensors = Sequence[tuple[Sensor, Sequence[Domain]]]
 
 
 @contextlib.contextmanager
-def opened_sensors(catalogue: Catalogue) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
-    """Every sensor that can be read here, probed; closed again at the end."""
+def opened_sensors(catalogue: Catalogue, suite: Suite) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
+    """Every sensor that can be read here, closed again at the end; what the cases of the suite depend on is probed."""
     sensors, unavailable = open_sensors(catalogue)
     try:
-        sensors, probed = probe(sensors)
+        sensors, probed = probe(sensors, near=near_suite(sensors, suite))
         yield sensors, unavailable, probed
     finally:
         for sensor, _ in sensors:
             sensor.close()
+
+
+def near_suite(sensors: Sensors, suite: Suite) -> frozenset[str]:
+    """Names of the domains that the figures of some case of the suite depend on."""
+    domains = [domain for _, each in sensors for domain in each]
+    return frozenset().union(*(near_domains(domains, device, suite.domains) for device in {case.device for case in suite.cases} | {"cpu"}))
 
 
 @contextlib.contextmanager

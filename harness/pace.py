@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from harness.analysis.counter import EDGE_TICKS
+from harness.analysis.counter import EDGE_TICKS, window_for
 from harness.analysis.lag import LAG_TICKS, LAG_WATCH_S
+from harness.analysis.scope import near_domains
 from harness.schema import Domain, Limits, Profile
 
 LEAD_IN_S = 1.0
@@ -16,6 +18,8 @@ SETTLE_TICKS = 3
 """After a change of load a sensor that lags by a period shows only what came after it."""
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
+LONGEST_GROWTH_S = 60.0
+"""However wide the brackets around the edges are, no window is made longer than this for them."""
 UNSEEN_PERIOD_S = 0.1
 """Of a reading whose period the probe could not see: that of every NVIDIA card since Turing."""
 
@@ -38,10 +42,19 @@ class Pace:
     profile: Profile
     limits: Limits
 
+    @cached_property
+    def near(self) -> frozenset[str]:
+        """Domains that the figures of the case depend on; of a build all of the processor: it runs there, and the accelerators idle."""
+        return near_domains(self.domains, self.device or "cpu", self.counted)
+
     @property
     def tick_s(self) -> float:
-        """Update period of the slowest counter, 0 where there is none."""
-        return max((d.update_period_s or UNSEEN_PERIOD_S for d in self.domains if d.quantity == "energy"), default=0.0)
+        """Update period of the slowest counter near the case, 0 where there is none."""
+        return max((d.update_period_s or UNSEEN_PERIOD_S for d in self._near if d.quantity == "energy"), default=0.0)
+
+    @property
+    def _near(self) -> list[Domain]:
+        return [d for d in self.domains if d.name in self.near]
 
     @property
     def shift_s(self) -> float | None:
@@ -54,7 +67,7 @@ class Pace:
         """How long the sensors may still show the load before: a few update periods, and what their readings are the mean of."""
         reaches = [
             SETTLE_TICKS * (d.update_period_s or UNSEEN_PERIOD_S) + (d.average_s or 0.0)
-            for d in self.domains
+            for d in self._near
             if d.quantity in ("energy", "power") and d.kind != "modelled" and d.counter is None
         ]
         return max(reaches, default=0.0)
@@ -78,6 +91,15 @@ class Pace:
     def window_s(self, query_s: float) -> float:
         """The least window of the profile that holds enough ticks, and enough inferences of so many seconds."""
         return max(self.profile.window_s, self.profile.window_ticks * self.tick_s, self.profile.window_inferences * query_s)
+
+    def grown_s(self, seconds: float, brackets_s: Collection[float]) -> float:
+        """A window that is long enough for its edges.
+
+        Args:
+            seconds: How long it is otherwise.
+            brackets_s: Width of the bracket around the first edge of each counter; the last edge is expected to be as wide.
+        """
+        return max(seconds, min(LONGEST_GROWTH_S, max((window_for(width, width) for width in brackets_s), default=0.0)))
 
     def edge_ticks(self, query_s: float) -> int:
         """Several ticks to choose from at each edge where an inference is longer than a tick."""

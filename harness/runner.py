@@ -16,6 +16,7 @@ import numpy as np
 
 from harness import derived, energy, validity
 from harness.analysis import kernels as analysis_kernels
+from harness.analysis.counter import similar_s, widest_last_s
 from harness.analysis.lag import lags_of
 from harness.analysis.scope import case_energy
 from harness.channel import Child, Message, Order
@@ -116,7 +117,7 @@ class _Repetition:
         self.outputs_path = folder / "outputs.npy"
         domains = [domain for _, each in bench.sensors for domain in each]
         self.pace = Pace(domains, task.case.device if task.case else None, bench.domains, bench.profile, bench.limits)
-        self.sampler = Sampler(bench.sensors, bench.keep)
+        self.sampler = Sampler(bench.sensors, bench.keep, self.pace.near)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.marks: dict[str, float] = {}
         self.windows: list[Window] = []
@@ -180,7 +181,7 @@ class _Repetition:
         self._listen(self.pace.lead_in_s(warmed_s))
         self._end()
         self._begin("steady")
-        self._window("steady", self.pace.window_s(self._query_s), ticks=self.pace.edge_ticks(self._query_s))
+        self._window("steady", self.pace.window_s(self._query_s), self.pace.edge_ticks(self._query_s), exact=True)
         self.child.send("close", until_s=self.windows[-1].end_s)
         self._await("done", self._query_patience_s())
         self._begin("quality")
@@ -252,24 +253,38 @@ class _Repetition:
 
     # --- the windows ---
 
-    def _window(self, phase: str, seconds: float, ticks: int = 1) -> None:
-        """Measure one phase from tick to tick of every counter."""
-        begin_s = self._edge(ticks)
+    def _window(self, phase: str, seconds: float, ticks: int = 1, *, exact: bool = False) -> None:
+        """Measure one phase from tick to tick of every counter near the case.
+
+        Args:
+            phase: Its name.
+            seconds: How long at least.
+            ticks: How many each edge should have to choose from.
+            exact: Whether the window grows until its edges leave little of the energy uncertain.
+        """
+        begin_s, brackets_s = self._edge(ticks)
         open_s = time.monotonic()
-        self._listen(max(0.0, open_s + seconds - time.monotonic()))
-        end_s = self._edge(ticks)
-        window = Window(phase, begin_s, open_s, end_s, time.monotonic())
-        self.windows.append(window)
+        self._listen(self.pace.grown_s(seconds, brackets_s.values()) if exact else seconds)
+        end_s, _ = self._edge(ticks, self._allowed(begin_s, brackets_s) if exact else None)
+        self.windows.append(Window(phase, begin_s, open_s, end_s, time.monotonic(), near=self.pace.near))
         self.under_way = None
 
-    def _edge(self, ticks: int) -> float:
-        """Wait until every counter has ticked, then read the rest; returns when the waiting began."""
+    def _edge(self, ticks: int, allowed: Callable[[str], float] | None = None) -> tuple[float, dict[str, float]]:
+        """Wait until every counter near the case has ticked, then read the rest.
+
+        Returns:
+            When the waiting began, and the width of the bracket around the edge of each counter that ticked, s.
+        """
         asked_s = time.monotonic()
-        reached = self.sampler.edge(ticks)
-        self._listen(self.pace.edge_patience_s(ticks), until=reached)
+        edge = self.sampler.edge(ticks, allowed)
+        self._listen(self.pace.edge_patience_s(ticks), until=edge.reached)
         self.sampler.give_up()
-        self.sampler.read_all()
-        return asked_s
+        self.sampler.read_gauges()
+        return asked_s, {name: similar_s(widths) for name, widths in edge.brackets_s.items() if widths}
+
+    def _allowed(self, begin_s: float, brackets_s: Mapping[str, float]) -> Callable[[str], float]:
+        """How wide the bracket around the last edge of each counter may be for the window so far, s."""
+        return lambda name: widest_last_s(brackets_s.get(name, 0.0), time.monotonic() - begin_s)
 
     @property
     def _query_s(self) -> float:
@@ -371,7 +386,9 @@ class _Repetition:
         if case := self.task.case:
             scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
             step_s = time.time() - time.monotonic() - self.offset_s
-            self.findings += validity.examine(trace, measurements, conditions, scope, lags_s=lags_s, clock_step_s=step_s)
+            self.findings += validity.examine(
+                trace, measurements, conditions, scope, device=case.device, lags_s=lags_s, clock_step_s=step_s
+            )
         self.findings += validity.examine_precision(
             self.order.precision,
             self.ready.get("precision"),

@@ -7,10 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.analysis.counter import Z95
 from harness.analysis.kernels import precision_of, share_of
+from harness.analysis.scope import holds_device
 from harness.schema import Domain, Finding, Floats, Kernel, Measurement, Trace
 
 DISAGREE = 0.05
+EDGE_LIMIT = 0.01
+"""Of a window's energy: a window grows until its edges leave 0.5 % uncertain; where they leave twice that, it is reported."""
 STILL_S, STILL_TICKS = 1.0, 10
 """A counter that ticked and then does not for so long is stuck: no device draws nothing."""
 UNSTABLE_IDLE = 0.02
@@ -61,6 +65,21 @@ CODES: dict[str, Code] = {
     "no_clean_tick": Code(
         "the counter {domain} showed no usable tick at an edge of the window",
         "lengthen the window, or see `harness doctor` for the counter's update period",
+        invalid=True,
+    ),
+    "counter_without_edge": Code(
+        "the counter {domain} showed no tick at an edge of the window: its energy is the integral of its power reading, {bound}",
+        "see `harness doctor` for the counter's update period; a longer window makes the bound smaller",
+        invalid=False,
+    ),
+    "edge_uncertainty": Code(
+        "the ticks of the counter {domain} are bracketed so widely that the edges leave {share:.1%} of its energy uncertain (95 %)",
+        "free the machine of other work, or lengthen the window (--window)",
+        invalid=False,
+    ),
+    "no_device_sensor": Code(
+        "no sensor reads the energy of the device {device}, and that of the rest of the machine does not stand for it",
+        "see `harness doctor`: it names what is missing and how to get it",
         invalid=True,
     ),
     "counter_reset": Code(
@@ -137,6 +156,7 @@ def examine(
     conditions: Mapping[str, float | None],
     scope: Collection[str],
     *,
+    device: str = "cpu",
     lags_s: Mapping[str, float] = {},
     clock_step_s: float = 0.0,
 ) -> list[Finding]:
@@ -147,18 +167,21 @@ def examine(
         measurements: Of all its phases.
         conditions: Means over `steady`.
         scope: The domains that are the case's energy: what is wrong with another one makes nothing invalid.
+        device: Of the case.
         lags_s: Counters whose lag is not known well enough to correct, with the estimate.
         clock_step_s: How far the system's clock was set during the repetition.
     """
     found = []
-    steady = [m for m in measurements if m.phase == "steady"]
+    steady = [m for m in measurements if m.phase == "steady" and (m.domain in scope or m.device in ("cpu", device))]
+    if device != "cpu" and not any(holds_device(m.domain, m.device, device) for m in steady if m.domain in scope):
+        found.append(finding("no_device_sensor", device=device))
     for m in steady:
         domain = trace.domains.get(m.domain)
         each = list(_of_domain(trace, domain, m)) if domain else []
         each += [finding("load_not_bracketed", domain=m.domain)] if m.gross_j is not None and m.inferences is None else []
         each += [finding("counter_lags", domain=m.domain, lag_s=lags_s[m.domain])] if m.domain in lags_s else []
         found += [f.model_copy(update={"invalid": f.invalid and m.domain in scope}) for f in each]
-    found += _idle(measurements)
+    found += _idle([m for m in measurements if m.domain in scope or m.device in ("cpu", device)])
     foreign = conditions.get("foreign_load")
     if foreign is not None and foreign > FOREIGN_CORES:
         found.append(finding("foreign_load", cores=foreign))
@@ -237,9 +260,36 @@ def _of_domain(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding
     elif m.gross_j is None:
         yield _why_missing(trace, domain, m)
     else:
+        yield from _of_edges(trace, domain, m)
         yield from _of_readings(trace, domain, m)
         if m.integrated_j and abs(m.gross_j / m.integrated_j - 1) > DISAGREE:
             yield finding("counter_power_disagree", domain=m.domain, counter_j=m.gross_j, power_j=m.integrated_j)
+
+
+def _of_edges(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]:
+    """A counter that stuck, whose energy another reading stands in for, or whose edges are not known well."""
+    if domain.quantity != "energy" or not m.gross_j:
+        return
+    if m.gauge and (stuck := _stuck_at_the_end(trace, domain, m)):
+        yield stuck
+    elif m.gauge:
+        bound = (
+            "for which no bound is known: it may see a part of the load" if m.edge_j is None else f"within {Z95 * m.edge_j / m.gross_j:.1%}"
+        )
+        yield finding("counter_without_edge", domain=domain.name, bound=bound.replace("%", " %"))
+    elif m.poll_gap_s is not None and m.edge_j is not None and Z95 * m.edge_j > EDGE_LIMIT * m.gross_j:
+        yield finding("edge_uncertainty", domain=domain.name, share=Z95 * m.edge_j / m.gross_j)
+
+
+def _stuck_at_the_end(trace: Trace, domain: Domain, m: Measurement) -> Finding | None:
+    """A counter that ticked in the window and then did not for so long that it stopped."""
+    sample = trace.samples[domain.name].finite()
+    inside = (sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)
+    steps = np.diff(sample.value[inside])
+    still_s = m.end_s - float(sample.t_s[inside][1:][steps != 0][-1]) if np.any(steps) else 0.0
+    if still_s <= max(STILL_S, STILL_TICKS * (domain.update_period_s or 0.0)):
+        return None
+    return finding("sensor_stuck", domain=domain.name, how=f"for the last {still_s:.1f} s of the window")
 
 
 def _why_missing(trace: Trace, domain: Domain, m: Measurement) -> Finding:
@@ -249,10 +299,9 @@ def _why_missing(trace: Trace, domain: Domain, m: Measurement) -> Finding:
     if domain.quantity != "energy":
         return finding("window_not_bracketed", domain=domain.name)
     inside = (sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)
+    if stuck := _stuck_at_the_end(trace, domain, m):
+        return stuck
     steps = np.diff(sample.value[inside])
-    still_s = m.end_s - float(sample.t_s[inside][1:][steps != 0][-1]) if np.any(steps) else 0.0
-    if still_s > max(STILL_S, STILL_TICKS * (domain.update_period_s or 0.0)):
-        return finding("sensor_stuck", domain=domain.name, how=f"for the last {still_s:.1f} s of the window")
     backwards = bool(np.any(steps < -(domain.wrap_j or 0.0) * 1e-9))
     return finding("counter_reset" if backwards else "no_clean_tick", domain=domain.name)
 

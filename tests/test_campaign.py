@@ -230,7 +230,7 @@ def begun(tmp_path, monkeypatch):
     write_atomically(folder / manifest.NAME, manifest.seal(folder))
 
     def resume(here: Environment, domains=header.domains):
-        monkeypatch.setattr(campaign, "opened_sensors", lambda _: contextlib.nullcontext(([(None, domains)], {}, {})))
+        monkeypatch.setattr(campaign, "opened_sensors", lambda *_: contextlib.nullcontext(([(None, domains)], {}, {})))
         monkeypatch.setattr(campaign, "environment_here", lambda *_: here)
         with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
             return running

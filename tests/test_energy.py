@@ -135,9 +135,73 @@ def test_a_counter_has_its_power_as_a_second_witness():
     assert gauge.integrated_j is None
 
 
-def test_an_edge_that_was_polled_too_slowly_is_no_edge():
-    """A tick between two polls 50 ms apart may be anywhere."""
-    assert one(COUNTER, staircase(lambda t: 100 * t, step_s=0.05), steady(0.5, 3.0)).gross_j is None
+def test_an_edge_that_was_polled_slowly_is_as_uncertain_as_its_bracket_is_wide():
+    """A tick between two polls 50 ms apart may be anywhere between them: u = width / (2 sqrt 3) at each edge, times the power."""
+    found = one(COUNTER.model_copy(update={"update_period_s": None}), staircase(lambda t: 100 * t, step_s=0.05), steady(0.5, 3.0))
+    assert found.poll_gap_s == pytest.approx(0.05)
+    assert found.edge_j == pytest.approx(100 * np.hypot(0.05, 0.05) / np.sqrt(12), rel=1e-3)
+    assert found.gross_j == pytest.approx(100 * (found.end_s - found.start_s), abs=1.96 * found.edge_j)
+
+
+def test_a_read_that_takes_long_widens_the_bracket_on_both_sides():
+    """From the start of the read before the tick to the end of the one that shows it."""
+    whole = staircase(lambda t: 100 * t, step_s=0.02)
+    slow = Sample(whole.t_s - 0.009, whole.t_s + 0.009, whole.value)
+    quick, long = (one(COUNTER, sample, steady(0.5, 3.0)).poll_gap_s for sample in (whole, slow))
+    assert (quick, long) == pytest.approx((0.02, 0.038))
+
+
+def test_a_counter_shows_a_value_no_older_than_two_of_its_periods():
+    """However long ago it was last read: a quick counter beside a slow one keeps narrow edges."""
+    quick = COUNTER.model_copy(update={"update_period_s": 0.001})
+    found = one(quick, staircase(lambda t: 100 * t, period_s=0.001, step_s=0.012), steady(0.5, 3.0))
+    assert found.poll_gap_s == pytest.approx(0.002)
+    assert found.gross_j == pytest.approx(100 * (found.end_s - found.start_s), abs=1.96 * found.edge_j)
+
+
+def test_of_an_edge_the_first_narrow_tick_is_taken():
+    """One poll that came late does not cost the edge its accuracy."""
+    whole = staircase(lambda t: 100 * t)
+    late = (whole.t_s > 0.585) & (whole.t_s < 0.62)  # the first tick after 0.5 s, at 0.6 s
+    found = one(COUNTER, Sample(whole.start_s[~late], whole.end_s[~late], whole.value[~late]), steady(0.5, 3.0))
+    assert found.start_s == pytest.approx(0.7, abs=POLL_S)
+
+
+GAUGE_BESIDE = GAUGE.model_copy(update={"name": "package power", "counter": "package", "device": "cpu", "update_period_s": 0.1})
+
+
+def beside(counter_s: float = 9.0, **gauge):
+    """A window whose counter ticks too rarely, with its power reading beside it: a sine of 100 W +- 50 W."""
+    t_s = np.arange(0, 4, 0.1)
+    watts = 100 + 50 * np.sin(2 * np.pi * t_s / 0.8)
+    trace = Trace(
+        {"package": COUNTER, "package power": GAUGE_BESIDE.model_copy(update=gauge)},
+        {"package": staircase(lambda t: 100 * t, period_s=counter_s), "package power": sampled(t_s, watts)},
+    )
+    return energy.measure(trace, [steady(0.5, 2.9)], evenly())[0]
+
+
+def test_a_counter_without_a_tick_at_an_edge_is_stood_in_for_by_its_power_reading():
+    """Of the kind of that reading, with a bound that holds the truth."""
+    found = beside()
+    assert (found.kind, found.gauge) == ("sampled", "package power")
+    assert found.gross_j == found.integrated_j == pytest.approx(100 * 2.1, abs=1.96 * found.edge_j)
+    assert found.edge_j < 0.2 * found.gross_j
+
+
+def test_of_a_part_time_reading_that_stands_in_no_bound_is_known():
+    """It may see a quarter of each period."""
+    found = beside(part_time=True)
+    assert found.gauge == "package power"
+    assert found.edge_j is None
+
+
+def test_a_counter_that_was_not_waited_for_is_interpolated():
+    """That of another card: polled slowly, with the uncertainty of that."""
+    window = Window("steady", 0.5, 0.8, 3.0, 3.3, near=frozenset({"gpu:0"}))
+    found = one(COUNTER, staircase(lambda t: 100 * t, step_s=0.3), window)
+    assert found.gross_j == pytest.approx(100 * 2.8, abs=2 * found.edge_j)
+    assert found.poll_gap_s is None
 
 
 @given(st.floats(1, 400), st.floats(0.4, 1.0), st.floats(1.5, 3.0))

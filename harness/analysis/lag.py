@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.analysis.counter import CLEAN_GAP_S, Ticks, ticks, unwrap
 from harness.schema import Domain, Floats, Sample, Trace
@@ -68,10 +69,9 @@ def lag_of(sample: Sample, domain: Domain, load_s: float, end_s: float | None = 
         Null where the step is too small, or the ticks are too few, to tell, and where the power rose before the load began.
     """
     level, _ = unwrap(sample, domain.wrap_j)
-    steps = ticks(level)
+    steps = ticks(level, domain.update_period_s)
     until_s = load_s + max(LAG_WATCH_S, LAG_TICKS * (domain.update_period_s or 0.0))
-    clean = steps.gap_s <= CLEAN_GAP_S
-    before, after = clean & (steps.t_s <= load_s), clean & (steps.t_s > load_s) & (steps.t_s <= until_s)
+    before, after = _around(steps, load_s, until_s)
     if np.sum(before) < 2 or np.sum(after) < 3:
         return None
     idle_w = _power_w(steps, before)
@@ -105,6 +105,16 @@ def lags_of(trace: Trace, load_s: float | None, end_s: float | None = None) -> d
     counters = (domain for domain in trace.domains.values() if domain.quantity == "energy")
     found = {domain.name: lag_of(trace.samples[domain.name], domain, load_s, end_s) for domain in counters}
     return {name: lag for name, lag in found.items() if lag}
+
+
+def _around(steps: Ticks, load_s: float, until_s: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which ticks before the load, and which after it until a time, are known well: narrowly, or where too few are, to `LAG_KNOWN_S`."""
+    for widest_s in (CLEAN_GAP_S, 2 * LAG_KNOWN_S):
+        clean = steps.gap_s <= widest_s
+        before, after = clean & (steps.t_s <= load_s), clean & (steps.t_s > load_s) & (steps.t_s <= until_s)
+        if np.sum(before) >= 2 and np.sum(after) >= 3:
+            break
+    return before, after
 
 
 def _power_w(steps: Ticks, which: np.ndarray) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.schema import KINDS, Kind, Measurement
+from harness.schema import KINDS, Domain, Kind, Measurement
 
 CPU_FAMILIES = ("package", "dram")
 CONTAINED = {
@@ -23,12 +23,14 @@ class CaseEnergy:
     """Joules per inference of one repetition.
 
     Attributes:
-        energy_j: Gross, the measured domains of the scope; where none is measured the modelled ones. Null where any of them is missing.
+        energy_j: Gross, the measured domains of the scope; where none is measured the modelled ones. Null where any of them is missing, and
+            where the case's own device has none.
         modelled_j: The modelled domains of the scope, beside it; null where there are none.
         net_j: Without idle; null where idle was not measured.
         idle_w: Sum of the idle powers of the same domains; null where one is not known.
         kind: The weakest of the kinds summed; `absent` where there is no energy.
         scope: The domains summed, as `package+dram+gpu:0`.
+        device_j: Of the case's own device alone, gross per inference; null for `cpu`, and where it has no energy.
         windows: The measurements summed, by domain.
     """
 
@@ -39,6 +41,7 @@ class CaseEnergy:
     kind: Kind
     scope: str
     windows: Mapping[str, Sequence[Measurement]]
+    device_j: float | None = None
 
     @property
     def parts(self) -> list[Measurement]:
@@ -57,24 +60,69 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
 
     Args:
         measurements: Of one repetition; only those of `steady` count.
-        device: Of the case: `cpu` takes packages and DRAM, another device those and its own.
+        device: Of the case: `cpu` takes packages and DRAM, another device those and its own. A case on another device whose own energy no
+            domain holds has none: the host's joules are not the card's.
         domains: The suite's own choice of domains or families; null: by the device.
     """
-    chosen = [m for m in measurements if m.phase == "steady" and _counts(m, device, domains)]
+    chosen = [m for m in measurements if m.phase == "steady" and counts(m.domain, m.device, device, domains)]
     measured = {m.domain for m in chosen if not _is_model(m)}
     modelled = _rails([m for m in chosen if m.domain not in measured])
     # Measured and modelled apart: a modelled part does not take the place of a measured whole.
-    summed = _rails([m for m in chosen if m.domain in measured]) or modelled
-    energy_j = _sum([per_inference(windows) for windows in summed.values()])
+    summed = _rails([m for m in chosen if m.domain in measured], device) or modelled
+    own = {name: windows for name, windows in summed.items() if holds_device(name, windows[0].device, device)}
+    energy_j = _sum([per_inference(windows) for windows in summed.values()]) if own else None
     return CaseEnergy(
         energy_j=energy_j,
         modelled_j=_sum([per_inference(windows) for windows in modelled.values()]),
-        net_j=_sum([per_inference(windows, "net_j") for windows in summed.values()]),
+        net_j=_sum([per_inference(windows, "net_j") for windows in summed.values()]) if own else None,
         idle_w=_sum([windows[0].idle_w for windows in summed.values()]),
         kind="absent" if energy_j is None else weakest(m.kind for windows in summed.values() for m in windows),
         scope="+".join(summed),
         windows=summed,
+        device_j=_sum([per_inference(w) for w in own.values() if w[0].device == device]) if device != "cpu" else None,
     )
+
+
+def counts(domain: str, own: str, device: str, domains: Collection[str] | None = None) -> bool:
+    """Whether a domain is part of the energy of a case.
+
+    Args:
+        domain: Its name.
+        own: The device that it belongs to.
+        device: Of the case.
+        domains: The suite's own choice of domains or families; None: by the device.
+    """
+    if domains is not None:
+        # `gpu` is the card that cases run on, not every card of the box.
+        return domain in domains or (family(domain) in domains and own in ("cpu", device, family(domain)))
+    return family(domain) in CPU_FAMILIES or (device != "cpu" and own == device)
+
+
+def near_domains(domains: Sequence[Domain], device: str, counted: Collection[str] | None = None) -> frozenset[str]:
+    """Names of the domains that the figures of a case depend on.
+
+    Those of its energy and of its device, with the power readings and the parts of the same rails, and the conditions of their devices.
+
+    Args:
+        domains: Of all sensors.
+        device: Of the case.
+        counted: The suite's own choice of domains or families; None: by the device.
+    """
+    energies = {d.name for d in domains if d.kind and (d.device == device or counts(d.name, d.device, device, counted))}
+    devices = {d.device for d in domains if d.name in energies}
+    beside = {d.name for d in domains if d.counter in energies or d.parent in energies or (not d.kind and d.device in devices)}
+    return frozenset(energies | beside)
+
+
+def holds_device(domain: str, own: str, device: str) -> bool:
+    """Whether a domain's energy is, or contains, that of the case's device; any does for `cpu`.
+
+    Args:
+        domain: Its name.
+        own: The device that it belongs to.
+        device: Of the case.
+    """
+    return device in ("cpu", own) or family(domain) in ("wall", "system")
 
 
 def build_energy(measurements: Iterable[Measurement]) -> CaseEnergy:
@@ -111,21 +159,20 @@ def _is_model(measurement: Measurement) -> bool:
     return measurement.kind == "modelled" or (measurement.kind in ("simulated", "absent") and measurement.gain is None)
 
 
-def _counts(measurement: Measurement, device: str, domains: Collection[str] | None) -> bool:
-    name = measurement.domain
-    if domains is not None:
-        return name in domains or family(name) in domains
-    return family(name) in CPU_FAMILIES or (device != "cpu" and measurement.device == device)
+def _rails(measurements: Sequence[Measurement], device: str = "cpu") -> dict[str, list[Measurement]]:
+    """By domain, without what contains another one that counts, and without the power reading of a rail whose counter counts.
 
-
-def _rails(measurements: Sequence[Measurement]) -> dict[str, list[Measurement]]:
-    """By domain, without what contains another one that counts, and without the power reading of a rail whose counter counts."""
+    Where the parts lack the case's device, what holds it stays in place of them: a wall meter beside the packages, of a case on a card.
+    """
     names = {m.domain for m in measurements}
     rails: dict[str, list[Measurement]] = {}
     for m in measurements:
         if not any(contains(m, other) for other in measurements) and m.counter not in names:
             rails.setdefault(m.domain, []).append(m)
-    return rails
+    wholes = [m for m in measurements if holds_device(m.domain, m.device, device)]
+    if not wholes or any(holds_device(name, windows[0].device, device) for name, windows in rails.items()):
+        return rails
+    return _rails(wholes)
 
 
 def contains(whole: Measurement, part: Measurement) -> bool:

@@ -27,7 +27,8 @@ class Null(Engine):
         name="null",
         summary="computes nothing; for tests and overhead",
         formats=("*",),
-        devices=("cpu",),
+        devices=("cpu", "gpu"),
+        on_request=("gpu",),
         simulated=True,
         parameters=Options,
     )

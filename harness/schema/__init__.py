@@ -7,6 +7,8 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
   `kernels`, `model` and `zeros` of an artifact. Header: `part_time` and `average_s` of a domain, `stopping` of a suite, `data_id` of
   a build, how a model is brought and trained, samples that are no arrays, `cpu_limit` of an environment. Beside them: imported
   meters, kept outputs, `fronts.json`.
+- 3: a tick lies in the middle of its bracket, which reaches from the start of one read to the end of the next, where it was the middle
+  between the middles of the two; `gauge` of a measurement. More findings, and other limits of the old ones.
 """
 
 from __future__ import annotations

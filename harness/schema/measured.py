@@ -112,14 +112,16 @@ class Measurement(Noun):
     lag_s: float | None = None
     """Of a counter: how late it shows what happened; its edges were shifted back by it. Null: not known."""
     edge_j: float | None = None
-    """Standard uncertainty from the edges; null for a domain without ticks."""
+    """Standard uncertainty from the edges, of `gauge` from its sampling; null for a domain without ticks."""
     poll_gap_s: float | None = None
-    """The wider of the two poll gaps that bracket the edges."""
+    """Width of the wider of the two brackets around the edges, s: from the start of the poll before a tick to the end of the one that shows it."""
     device: str = "cpu"
     parent: str | None = None
     counter: str | None = None
     """The energy domain of the same rail, of which this power reading is the second witness: never summed beside it."""
     gain: float | None = None
+    gauge: str | None = None
+    """Of a counter that showed no tick at an edge: the power reading whose integral stands in for it; null: the counter's own difference."""
 
 
 class Finding(Noun):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,24 +66,30 @@ def devices_present(catalogue: Catalogue) -> set[str]:
     return present
 
 
-def probe(sensors: Opened, seconds: float = LONGEST_S) -> tuple[Opened, dict[str, Any]]:
+def probe(sensors: Opened, seconds: float = LONGEST_S, near: Collection[str] | None = None) -> tuple[Opened, dict[str, Any]]:
     """Watch the counters tick.
 
     Each is polled quickly until it has shown 12 gaps between ticks; where it has a power reading beside it, both are watched for `seconds`.
-    Models are not probed: with nothing else it takes no time.
+    Models are not probed: with nothing else it takes no time. Each accelerator is watched by itself, with no other one's reads between.
 
     Args:
         sensors: Opened, with their domains.
-        seconds: The longest that it may take.
+        seconds: The longest that it may take for one device.
+        near: Names of the domains that matter; None: all. The others are read once.
 
     Returns:
         The sensors with `update_period_s` filled in, and by domain what was seen: `update_period_s`, `ticks`, `poll_s` (median cost
-        of a read), `counter_j`, `integrated_j`, `disagree` (True above 5 %), `error`; each null where it could not be seen.
+        of a read), `counter_j`, `integrated_j`, `disagree` (True above 5 %), `error`; each None where it could not be seen.
     """
     watched = {domain.name: _Watched(sensor, domain) for sensor, domains in sensors for domain in domains if _is_measured(domain)}
-    _watch(list(watched.values()), seconds)
+    devices = dict.fromkeys(each.domain.device for each in watched.values())
+    for device in devices:
+        _watch([each for name, each in watched.items() if each.domain.device == device and (near is None or name in near)], seconds)
+    for name, each in watched.items():
+        if near is not None and name not in near:
+            each.poll()
     seen = {name: each.seen(_gauge_of(name, watched)) for name, each in watched.items()}
-    periods = {name: facts["update_period_s"] for name, facts in seen.items()}
+    periods = {name: facts["update_period_s"] for name, facts in seen.items() if near is None or name in near}
     filled = [
         (sensor, [domain.model_copy(update={"update_period_s": periods.get(domain.name, domain.update_period_s)}) for domain in domains])
         for sensor, domains in sensors
@@ -91,17 +97,20 @@ def probe(sensors: Opened, seconds: float = LONGEST_S) -> tuple[Opened, dict[str
     return filled, seen
 
 
-def sampler_cost(sensors: Sequence[tuple[Sensor, Sequence[Domain]]], seconds: float = 1.0) -> dict[str, float | None]:
+def sampler_cost(
+    sensors: Sequence[tuple[Sensor, Sequence[Domain]]], seconds: float = 1.0, near: Collection[str] | None = None
+) -> dict[str, float | None]:
     """What polling these sensors costs this process, while nothing else goes on in it.
 
     Args:
         sensors: Opened, with their domains.
+        near: Names of the domains that are polled quickly at an edge; None: all.
         seconds: How long the slow polling is watched; the quick polling at an edge a third of that.
 
     Returns:
         Shares of one core: `slow_share` between the edges of a window, `edge_share` at an edge (null where nothing ticks).
     """
-    sampler = Sampler(sensors)
+    sampler = Sampler(sensors, near=near)
     sampler.start()
     try:
         slow_share = _share_of_core(seconds)

@@ -2,18 +2,23 @@
 
 slow        | fast until each counter has ticked | slow ... | fast | slow
 lead-in      ^ begin                               window    ^ end
+
+Only the domains near the case are polled quickly; the rest of the machine (other cards) is read every few seconds. Slow polling is
+stretched where reads are slow, so that it takes a bounded share of the time and of a core however many cards there are.
 """
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.analysis.counter import CLEAN_GAP_S
+from harness.analysis.counter import bracket_s, narrow_s
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
 from harness.sensors.base import PATIENCE_S, Sensor
@@ -22,31 +27,52 @@ FAST_POLL_S = 0.0004
 OVERDUE_S = 0.1
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
+FAR_PERIOD_S, FAR_CONDITION_PERIOD_S = 1.0, 5.0
+"""Of what is not near the case: it is recorded, and no figure of the case depends on it."""
 KEEP_PERIOD_S = 1.0
-LATEST = 3
-"""One read that is slow does not take a counter out of an edge."""
+LATEST = 5
+"""Reads that the cost of a read is the median of."""
 BATCH_S = 0.01
 """What is due so soon is read at once: waking up costs more than reading."""
+QUICK_READ_S = 0.0005
+"""A gauge whose read takes no longer may be read while a counter is polled quickly."""
+WALL_SHARE, CORE_SHARE = 0.25, 0.015
+"""Of the time and of a core: the most that slow polling takes; slower reads are made less often."""
+WIDE_TICKS = 3
+"""Ticks that an edge waits for a narrow bracket before it takes the narrowest so far."""
 
 
 class Stream:
-    """The readings of one domain so far."""
+    """The readings of one domain so far.
 
-    def __init__(self, sensor: Sensor, domain: Domain) -> None:
+    Args:
+        sensor: Reads it.
+        domain: What is read.
+        near: Whether the case's figures depend on it.
+    """
+
+    def __init__(self, sensor: Sensor, domain: Domain, near: bool = True) -> None:
         self.sensor = sensor
         self.domain = domain
-        self.period_s = sensor.period_s if domain.kind else max(sensor.period_s, CONDITION_PERIOD_S)
+        self.near = near
+        least_s = (0.0, CONDITION_PERIOD_S) if near else (FAR_PERIOD_S, FAR_CONDITION_PERIOD_S)
+        self.base_s = max(sensor.period_s, least_s[not domain.kind])
+        self.period_s = self.base_s
         self.due_s = 0.0
         self.failure: str | None = None
         self.still = False
         """Whether an edge waited for it in vain, and it has not moved since."""
+        self.step_s: float | None = None
+        """Width of the bracket around the tick that the newest reading shows; None where it shows none."""
         self._start, self._end, self._value = array("d"), array("d"), array("d")
+        self._costs: deque[float] = deque(maxlen=LATEST)
+        self._core: deque[float] = deque(maxlen=LATEST)
         self._last = (float("nan"), float("nan"))
         self._kept = 0
 
     def read(self) -> float:
         """Read once; a failure is kept as NaN with its reason."""
-        start = time.monotonic()
+        used, start = time.thread_time(), time.monotonic()
         try:
             value = self.sensor.read(self.domain.name)
         except SensorError as error:
@@ -55,26 +81,41 @@ class Stream:
         except Exception as error:  # somebody else's sensor: the sampler must outlive it
             self.failure = f"the sensor failed with {type(error).__name__}: {error}"
             value = float("nan")
+        end = time.monotonic()
+        self._costs.append(end - start)
+        self._core.append(time.thread_time() - used)
         self._start.append(start)
-        self._end.append(time.monotonic())
+        self._end.append(end)
         self._value.append(value)
+        self.step_s = None
         if np.isfinite(value):
-            self.still = self.still and value == self._last[1]
-            self._last = ((start + self._end[-1]) / 2, value)
+            before_s, before = self._last
+            if value != before and np.isfinite(before):
+                self.step_s = bracket_s(before_s, start, end, self.domain.update_period_s)
+            self.still = self.still and value == before
+            self._last = (start, value)
         self.due_s = start + self.period_s
         return value
 
-    def last(self) -> tuple[float, float]:
-        """(middle of the read, value) of the newest reading that did not fail; NaN before the first."""
-        return self._last
+    @property
+    def cost_s(self) -> float:
+        """How long a read takes, s; 0 before the first."""
+        return statistics.median(self._costs) if self._costs else 0.0
 
     @property
-    def ticks_cleanly(self) -> bool:
-        """Whether it is a counter that moves, and its latest reads were not all too slow to bracket a tick: it would keep the others from theirs."""
-        if self.domain.quantity != "energy" or self.still:
-            return False
-        latest = zip(self._start[-LATEST:], self._end[-LATEST:], strict=True)
-        return min((end - start for start, end in latest), default=0.0) <= CLEAN_GAP_S
+    def core_s(self) -> float:
+        """How much of a core's time a read takes, s."""
+        return statistics.median(self._core) if self._core else 0.0
+
+    @property
+    def narrow_s(self) -> float:
+        """Width of a bracket that reads of this length allow."""
+        return narrow_s(self.cost_s)
+
+    @property
+    def ticks(self) -> bool:
+        """Whether it is a counter near the case that moves."""
+        return self.domain.quantity == "energy" and self.near and not self.still
 
     def answers(self) -> bool:
         """Whether a read succeeds now, or after a few more tries."""
@@ -95,30 +136,69 @@ class Stream:
         return Sample(np.array(self._start[since:]), np.array(self._end[since:]), np.array(self._value[since:]))
 
 
+class Edge:
+    """One edge of a window: the ticks that each counter has shown while it was polled quickly.
+
+    Args:
+        streams: The counters that are waited for.
+        ticks: How many each should show, so that there is a choice.
+        allowed: The widest bracket that is narrow enough for a counter, s, by its name; None: any will do.
+    """
+
+    def __init__(self, streams: Iterable[Stream], ticks: int, allowed: Callable[[str], float] | None = None) -> None:
+        self.pending = {stream: [] for stream in streams}  # type: dict[Stream, list[float]]
+        self.brackets_s: dict[str, list[float]] = {stream.domain.name: seen for stream, seen in self.pending.items()}
+        """Widths of the brackets around the ticks so far, s, by counter."""
+        self.reached = threading.Event()
+        self._wanted, self._allowed = ticks, allowed
+        if not self.pending:
+            self.reached.set()
+
+    def note(self, stream: Stream) -> None:
+        """Count the tick that the newest reading of a counter shows, if it shows one."""
+        seen = self.pending.get(stream)
+        if seen is None or stream.step_s is None:
+            return
+        seen.append(stream.step_s)
+        if sum(width <= stream.narrow_s for width in seen) >= self._wanted or self._wide_enough(stream.domain.name, seen):
+            del self.pending[stream]
+            if not self.pending:
+                self.reached.set()
+
+    def _wide_enough(self, name: str, seen: Sequence[float]) -> bool:
+        """Whether no narrower bracket is worth waiting for."""
+        return len(seen) >= self._wanted + WIDE_TICKS and (self._allowed is None or min(seen) <= self._allowed(name))
+
+
 class Sampler:
     """Samples every domain of the sensors given, from `start` to `stop`.
 
     Args:
         sensors: Opened sensors, each with its domains.
-        keep: Given what is new about once a second while nothing is polled quickly, so that a harness that is killed leaves it; null: nobody.
+        keep: Given what is new about once a second while nothing is polled quickly, so that a harness that is killed leaves it; None: nobody.
+        near: Names of the domains that the case's figures depend on; None: all of them.
     """
 
     def __init__(
-        self, sensors: Iterable[tuple[Sensor, Sequence[Domain]]], keep: Callable[[Mapping[str, Sample]], None] | None = None
+        self,
+        sensors: Iterable[tuple[Sensor, Sequence[Domain]]],
+        keep: Callable[[Mapping[str, Sample]], None] | None = None,
+        near: Collection[str] | None = None,
     ) -> None:
         self._keep, self._kept_s = keep, time.monotonic()
-        self._streams = [Stream(sensor, domain) for sensor, domains in sensors for domain in domains]
+        self._streams = [Stream(sensor, domain, near is None or domain.name in near) for sensor, domains in sensors for domain in domains]
         self._lock = threading.Lock()  # a sensor is read by one thread at a time
         self._wake = threading.Event()
         self._over = False
-        self._pending: dict[Stream, int] = {}
-        self._reached = threading.Event()
+        self._edge = Edge((), 0)
         self._close_until_s = 0.0
         self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
 
     def start(self) -> None:
         """Read everything once, then begin to poll."""
-        self.read_all()
+        for stream in self._streams:
+            self._read(stream)
+        self._pace()
         self._thread.start()
 
     def stop(self) -> Trace:
@@ -127,7 +207,8 @@ class Sampler:
         self._wake.set()
         if self._thread.ident:
             self._thread.join()
-        self.read_all()
+        for stream in self._streams:
+            self._read(stream)
         return self.trace()
 
     def trace(self) -> Trace:
@@ -139,84 +220,108 @@ class Sampler:
                 failures={s.domain.name: s.failure for s in self._streams if s.failure},
             )
 
-    def read_all(self) -> None:
-        """Read every domain now: the edges of what has no ticks."""
-        with self._lock:
-            for stream in self._streams:
-                stream.read()
+    def read_gauges(self) -> None:
+        """Read what has no ticks and is near the case, now: its edges are bracketed by readings."""
+        for stream in self._streams:
+            if stream.near and stream.domain.kind and stream.domain.quantity != "energy":
+                self._read(stream)
 
-    def edge(self, ticks: int = 1) -> threading.Event:
-        """Poll the counters quickly until each has shown `ticks` clean ticks.
+    def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:
+        """Poll the counters near the case quickly until each has shown `ticks` narrow ticks.
+
+        Args:
+            ticks: How many.
+            allowed: The widest bracket that is narrow enough for a counter, s, by its name; None: the narrowest of a few ticks will do.
 
         Returns:
-            An event that is set then; at once where there is no counter that works.
+            The edge; it is reached at once where there is no counter that works.
         """
-        reached = threading.Event()
         with self._lock:
-            self._pending = {s: ticks for s in self._streams if s.ticks_cleanly and s.answers()}
-            self._reached = reached
-        if not self._pending:
-            reached.set()
+            self._edge = Edge([s for s in self._streams if s.ticks and s.answers()], ticks, allowed)
         self._wake.set()
-        return reached
+        return self._edge
 
     def watch_closely(self, seconds: float) -> None:
-        """Poll every counter quickly for a time: where the load begins, its lag shows."""
+        """Poll every counter near the case quickly for a time: where the load begins, its lag shows."""
         self._close_until_s = time.monotonic() + seconds
         self._wake.set()
 
     def give_up(self) -> None:
-        """Stop polling quickly for a counter that does not tick."""
+        """Stop polling quickly; a counter that showed no tick is not waited for again until it moves."""
         with self._lock:
-            for stream in self._pending:
-                stream.still = True
-            self._pending = {}
+            for stream, seen in self._edge.pending.items():
+                stream.still = not seen
+            self._edge = Edge((), 0)
+
+    def _read(self, stream: Stream) -> None:
+        with self._lock:
+            stream.read()
+
+    @property
+    def _quickly(self) -> bool:
+        return bool(self._edge.pending) or time.monotonic() < self._close_until_s
 
     def _loop(self) -> None:
         while not self._over:
-            if self._pending or time.monotonic() < self._close_until_s:
+            if self._quickly:
                 self._poll_counters()
                 self._poll_one_overdue()
                 time.sleep(FAST_POLL_S)
             else:
                 self._keep_fresh()
-                self._wake.wait(self._poll_due())
+                self._poll_due()
+                if not self._quickly:
+                    self._wake.wait(max(0.0, min((s.due_s for s in self._streams), default=np.inf) - time.monotonic()))
                 self._wake.clear()
 
     def _keep_fresh(self) -> None:
-        if self._keep and time.monotonic() - self._kept_s >= KEEP_PERIOD_S:
-            self._kept_s = time.monotonic()
+        if time.monotonic() - self._kept_s < KEEP_PERIOD_S:
+            return
+        self._kept_s = time.monotonic()
+        self._pace()
+        if self._keep:
             with self._lock:
                 fresh = {stream.domain.name: stream.fresh() for stream in self._streams}
             self._keep(fresh)
 
-    def _poll_due(self) -> float:
-        """Read what is due; returns how long until the next."""
-        with self._lock:
-            now = time.monotonic()
-            for stream in self._streams:
-                if stream.due_s <= now + BATCH_S:
-                    stream.read()
-            return max(0.0, min((s.due_s for s in self._streams), default=now + 1.0) - time.monotonic())
+    def _pace(self) -> None:
+        """Stretch the periods so that slow polling takes no more than its share, whatever a read costs."""
+        wall, core = (
+            sum(cost / s.base_s for s, cost in costs)
+            for costs in ([(s, s.cost_s) for s in self._streams], [(s, s.core_s) for s in self._streams])
+        )
+        stretch = max(1.0, wall / WALL_SHARE, core / CORE_SHARE)
+        for stream in self._streams:
+            stream.period_s = stream.base_s * stretch
+
+    def _poll_due(self) -> None:
+        """Read what is due, the most overdue first, until an edge is asked for."""
+        until_s = time.monotonic() + BATCH_S
+        for stream in sorted((s for s in self._streams if s.due_s <= until_s), key=lambda s: s.due_s):
+            if self._quickly or self._over:
+                return
+            self._read(stream)
 
     def _poll_counters(self) -> None:
         """Read each counter that still owes a tick, or every one that is watched closely."""
         with self._lock:
             closely = time.monotonic() < self._close_until_s
-            for stream in [s for s in self._streams if s.ticks_cleanly] if closely else list(self._pending):
-                before, old = stream.last()
-                new = stream.read()
-                ticked = new != old and np.isfinite(new) and np.isfinite(old) and stream.last()[0] - before <= CLEAN_GAP_S
-                if ticked and stream in self._pending:
-                    self._pending[stream] -= 1
-                    if not self._pending[stream]:
-                        del self._pending[stream]
-            if not self._pending:
-                self._reached.set()
+            for stream in [s for s in self._streams if s.ticks] if closely else list(self._edge.pending):
+                stream.read()
+                self._edge.note(stream)
 
     def _poll_one_overdue(self) -> None:
-        """While the counters are polled quickly the rest is read late and one at a time, so that no poll gap grows."""
+        """While the counters are polled quickly the rest is read late and one at a time, so that no bracket grows much.
+
+        What is slow to read has its turn just after a tick, when the next one is not due.
+        """
         with self._lock:
-            late = [s for s in self._streams if s.domain.quantity != "energy" and s.due_s < time.monotonic() - OVERDUE_S]
+            ticked = any(stream.step_s is not None for stream in self._edge.pending)
+            now_s = time.monotonic()
+            late = [
+                s
+                for s in self._streams
+                if s.near and s.domain.quantity != "energy" and s.due_s < now_s - OVERDUE_S and (ticked or s.cost_s <= QUICK_READ_S)
+            ]
             if late:
                 min(late, key=lambda s: s.due_s).read()

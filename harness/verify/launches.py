@@ -31,6 +31,8 @@ from harness.verify.found import Verification, place
 AS_STORED = ("steady_state_not_reached", "counter_lags", "clock_stepped")
 """Findings of what no trace holds: the rounds of warm-up, when exactly the load began, the system's clock."""
 NOTHING = Trace({}, {})
+BRACKETS_SINCE = 3
+"""The version of the schema from which on a tick lies in the middle of its bracket."""
 
 
 def recomputed(run: StoredRun, found: Verification) -> StoredRun:
@@ -84,7 +86,8 @@ def _record(run: StoredRun, record: Record, case: Case | None, found: Verificati
         return record
     progress = _progress(completions, case, record)
     _every_window(trace, record, where, found)
-    measurements = tuple(_measured(trace, record.measurements, progress, where, found, simulated=_simulated(case)))
+    legacy = record.schema_version < BRACKETS_SINCE
+    measurements = tuple(_measured(trace, record.measurements, progress, where, found, simulated=_simulated(case), legacy=legacy))
     _window(run, record, measurements, where, found)
     now = record.model_copy(
         update={"measurements": tuple(validity.void(trace, measurements)), **_performance(record, completions, progress, found)}
@@ -125,10 +128,17 @@ def _every_window(trace: Trace, record: Record, where: str, found: Verification)
 
 
 def _measured(
-    trace: Trace, stored: Sequence[Measurement], progress: Progress, where: str, found: Verification, *, simulated: bool = False
+    trace: Trace,
+    stored: Sequence[Measurement],
+    progress: Progress,
+    where: str,
+    found: Verification,
+    *,
+    simulated: bool = False,
+    legacy: bool = False,
 ) -> Iterator[Measurement]:
     """Each measurement made anew from the trace between its own edges, its kind and its origin from the header's domain."""
-    for was, now in zip(stored, energy.again(trace, stored, progress), strict=True):
+    for was, now in zip(stored, energy.again(trace, stored, progress, legacy=legacy), strict=True):
         if now is None:
             yield was
             continue
@@ -207,7 +217,7 @@ def _findings(
         return
     failing = Trace(trace.domains, trace.samples, _failures(trace.domains, now.warnings))
     scope = {m.domain for m in case_energy(now.measurements, case.device, run.header.suite.domains).parts}
-    given = validity.examine(failing, measurements, conditions, scope)
+    given = validity.examine(failing, measurements, conditions, scope, device=case.device)
     facts = now.engine_facts
     given += validity.examine_precision(
         plugins.catalogue().promised(case),

@@ -30,22 +30,50 @@ def parts(*names, modelled=()):
 
 
 @pytest.mark.parametrize(
-    ("names", "scope", "joules"),
+    ("device", "names", "scope", "joules"),
     [
-        (("wall", "package"), "package", 1.0),
-        (("package", "dram", "wall"), "package+dram", 2.0),
-        (("wall", "gpu:0"), "gpu:0", 1.0),
-        (("system", "gpu:0", "package"), "gpu:0+package", 2.0),
-        (("psys", "package:1"), "package:1", 1.0),
-        (("psys", "gpu:0"), "psys+gpu:0", 11.0),
-        (("wall", "system", "psys"), "psys", 10.0),
-        (("wall",), "wall", 10.0),
+        ("cpu", ("wall", "package"), "package", 1.0),
+        ("cpu", ("package", "dram", "wall"), "package+dram", 2.0),
+        ("gpu", ("wall", "gpu:0"), "gpu:0", 1.0),
+        ("gpu", ("system", "gpu:0", "package"), "gpu:0+package", 2.0),
+        ("cpu", ("psys", "package:1"), "package:1", 1.0),
+        ("gpu", ("psys", "gpu:0"), "psys+gpu:0", 11.0),
+        ("cpu", ("wall", "system", "psys"), "psys", 10.0),
+        ("gpu", ("wall",), "wall", 10.0),
+        ("gpu", ("wall", "package"), "wall", 10.0),
+        ("gpu", ("dram", "wall", "system", "psys", "package"), "system", 10.0),
     ],
 )
-def test_a_suite_that_names_a_whole_and_its_part_counts_the_part(names, scope, joules):
-    """In any order; psys holds no card."""
-    found = case_energy(parts(*names), "gpu", names)
+def test_a_suite_that_names_a_whole_and_its_part_counts_the_part(device, names, scope, joules):
+    """In any order; psys holds no card, so that of a case on a card the whole counts where the parts lack the card."""
+    found = case_energy(parts(*names), device, names)
     assert (found.scope, found.energy_j) == (scope, pytest.approx(joules))
+
+
+@pytest.mark.parametrize("domains", [None, ("package", "dram"), ("package", "dram", "psys"), ("package", "gpu:1")])
+def test_a_case_on_a_card_that_no_domain_holds_has_no_energy(domains):
+    """Neither the host's joules nor another card's stand for it, whatever the suite names."""
+    found = case_energy([*parts("package", "dram", "psys"), *other_card()], "gpu", domains)
+    assert (found.energy_j, found.net_j, found.kind, found.device_j) == (None, None, "absent", None)
+    assert case_energy(parts("package", "dram", modelled=("package", "dram")), "gpu").kind == "absent"
+
+
+def test_the_card_alone_stands_beside_the_sum():
+    """The host's rails are in the one and not in the other."""
+    found = case_energy(parts("package", "dram", "gpu:0"), "gpu")
+    assert (found.energy_j, found.device_j) == (3.0, 1.0)
+    assert case_energy(parts("package", "dram"), "cpu").device_j is None
+
+
+def test_the_family_gpu_is_the_card_that_cases_run_on():
+    """Not every card of the box."""
+    found = case_energy([*parts("package", "gpu:0"), *other_card()], "gpu", ("package", "gpu"))
+    assert found.scope == "package+gpu:0"
+
+
+def other_card():
+    """A card that no case runs on."""
+    return [m.model_copy(update={"domain": "gpu:1", "device": "gpu:1"}) for m in parts("gpu:0")]
 
 
 def test_a_modelled_part_does_not_take_a_measured_wholes_place():

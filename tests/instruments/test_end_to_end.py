@@ -29,7 +29,8 @@ sensors, unavailable = open_sensors(plugins.catalogue())
 sensors, seen = probe(sensors, seconds=2.0)
 profile = PROFILES["quick"].model_copy(update=dict(window_s=1.5, window_ticks=0, idle_s=0.3))
 bench = Bench(sensors, profile, Limits(), "run", "environment", None, domains={domains})
-record = run(Task(case=CASE), Order("harness.measure", child_task()), bench, tell).record
+case = CASE.model_copy(update=dict(device="gpu"))
+record = run(Task(case=case), Order("harness.measure", child_task()), bench, tell).record
 periods = dict((domain.name, domain.update_period_s) for _, domains in sensors for domain in domains)
 print(json.dumps(dict(record=record.model_dump(), unavailable=unavailable, periods=periods, probe=seen)))
 """
@@ -75,8 +76,9 @@ def repetition(folder, before, domains=None, **gpus):
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """Two GPUs, one without a counter, and a package whose counter wraps."""
-    return repetition(tmp_path_factory.mktemp("healthy"), HEALTHY, devices=2, gpu1_counter=0, gpu1_wave="constant")
+    """Two GPUs that the suite names, one without a counter, and a package whose counter wraps."""
+    named = ["package", "dram", "gpu:0", "gpu:1"]
+    return repetition(tmp_path_factory.mktemp("healthy"), HEALTHY, named, devices=2, gpu1_counter=0, gpu1_wave="constant")
 
 
 @pytest.mark.parametrize(("domain", "zone"), [("package", "intel-rapl:0"), ("core", "intel-rapl:0:0"), ("dram", "intel-rapl:0:1")])

@@ -37,7 +37,7 @@ def edge_of(*sensors):
     sampler = Sampler([(sensor, sensor.open()) for sensor in sensors])
     sampler.start()
     try:
-        return sampler.edge().wait(2.0), sampler
+        return sampler.edge().reached.wait(2.0), sampler
     finally:
         sampler.stop()
 
@@ -71,11 +71,11 @@ def test_an_edge_does_not_wait_twice_for_a_counter_that_stopped():
     sampler = Sampler([(sensor, sensor.open())])
     sampler.start()
     try:
-        assert not sampler.edge().wait(0.1)
+        assert not sampler.edge().reached.wait(0.1)
         sampler.give_up()
-        assert sampler.edge().is_set()
+        assert sampler.edge().reached.is_set()
         sensor.energy = constant(50)
-        sampler.read_all()
-        assert sampler.edge().wait(2.0)
+        time.sleep(0.2)
+        assert sampler.edge().reached.wait(2.0)
     finally:
         sampler.stop()
