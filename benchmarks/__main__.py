@@ -10,6 +10,7 @@ from tabulate import tabulate
 # Each a module of its own with `rows`: energy against the truth first, then the statistics, then the costs.
 PARTS = (
     "windows",
+    "cards",
     "part_time",
     "meters",
     "peers",

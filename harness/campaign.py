@@ -13,12 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from harness import __version__, aborted, inflight, manifest, plan
+from harness.analysis.scope import device_detail
 from harness.artifacts import Cache
 from harness.channel import Order
 from harness.errors import EngineError, SuiteError, WorkerError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, near_suite, opened_sensors
 from harness.orders import build_order, case_order, null_order
-from harness.preconditions import check_files, check_window, check_writable, differences, unused
+from harness.preconditions import check_card, check_files, check_window, check_writable, differences, unused
 from harness.runner import Bench, Outcome, run
 from harness.schema import (
     PROFILES,
@@ -202,7 +203,8 @@ class Campaign:
         if missing:
             self._store(self._not_begun(task, self._status(missing), f"its artifact was not built: {self._why(missing)}"))
             return
-        order = case_order(case, self.header.suite, self.artifacts, self.memory_bytes)
+        own = device_detail((d for _, domains in self.sensors for d in domains), case.device)
+        order = case_order(case, self.header.suite, self.artifacts, self.memory_bytes, own.get("visible"))
         self._store(self._run(task, order))
 
     # --- both ---
@@ -374,7 +376,9 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
                 f"{folder.name} was begun on another machine or with other versions: {differences(first, here)}",
                 "resume it there, or start a new run here",
             )
-        now, then = ({(d.name, d.kind) for d in domains} for domains in ([d for _, ds in sensors for d in ds], stored.header.domains))
+        here_now = [d for _, domains in sensors for d in domains]
+        now, then = ({(d.name, d.kind) for d in domains} for domains in (here_now, stored.header.domains))
+        check_card(stored.header, here_now)
         if now != then:
             changed = ", ".join(sorted({name for name, _ in now ^ then}))
             raise SuiteError(

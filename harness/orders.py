@@ -50,7 +50,7 @@ def _interpreter(build: Build) -> str:
     return venvs.python(spec.venv) if spec and spec.venv else sys.executable
 
 
-def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memory_bytes: int) -> Order:
+def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memory_bytes: int, visible: str | None = None) -> Order:
     """The order of a repetition.
 
     Args:
@@ -58,6 +58,7 @@ def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memo
         suite: It belongs to.
         artifacts: By build id; the case's own must be there.
         memory_bytes: Ceiling of the child; not set on an accelerator, whose driver maps far more than it uses.
+        visible: UUID of the card that the child may use; None: the user's own CUDA_VISIBLE_DEVICES holds. A case on `cpu` sees no card.
     """
     model, artifact = suite.model(case.model), artifacts[case.build_id]
     inputs, labels = _test_data(model, artifacts.get(case.dataset_id or ""))
@@ -78,11 +79,17 @@ def case_order(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memo
     return Order(
         "harness.measure",
         task,
-        environment=engine.environment(load),
+        environment={**engine.environment(load), **_shown(case.device, visible)},
         simulated=engine.spec.simulated,
         artifact=artifact,
         precision=plugins.catalogue().promised(case),
     )
+
+
+def _shown(device: str, visible: str | None) -> dict[str, str]:
+    """What CUDA shows to the child: for a case on the processor no card, which would draw power for nothing."""
+    shown = "-1" if device == "cpu" else visible if device == "gpu" else None
+    return {} if shown is None else {"CUDA_VISIBLE_DEVICES": shown}
 
 
 def null_order() -> tuple[Task, Order]:

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.analysis.scope import device_detail
 from harness.errors import SuiteError
-from harness.schema import PROFILES, Domain, Environment, Model, Profile, StoredRun
+from harness.schema import PROFILES, Domain, Environment, Header, Model, Profile, StoredRun
 from harness.store.files import trouble
 
 PROBE_SLACK = 0.02
@@ -43,6 +44,25 @@ def check_window(profile: Profile, domains: Sequence[Domain]) -> None:
                 f"a window of {profile.window_s:g} s is too short: the counter of {domain.name} ticks each {domain.update_period_s:.3g} s, "
                 f"and {profile.name} takes {profile.window_ticks:g} ticks",
                 f"give --window {math.ceil(needed_s * 100) / 100:g}, or leave it out",
+            )
+
+
+def check_card(header: Header, here: Sequence[Domain]) -> None:
+    """A run that has cases on a card goes on with that card.
+
+    Args:
+        header: Of the run.
+        here: The domains now.
+
+    Raises:
+        SuiteError: The card that cases run on now is another one.
+    """
+    for device in sorted({case.device for case in header.suite.cases} - {"cpu"}):
+        then, now = (device_detail(domains, device).get("uuid") for domains in (header.domains, here))
+        if then and now and then != now:
+            raise SuiteError(
+                f"{header.run_id} was begun on the card {then}, and cases on {device} would now run on {now}",
+                f"resume it with CUDA_VISIBLE_DEVICES={then}, or start a new run",
             )
 
 

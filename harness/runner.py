@@ -18,7 +18,7 @@ from harness import derived, energy, validity
 from harness.analysis import kernels as analysis_kernels
 from harness.analysis.counter import similar_s, widest_last_s
 from harness.analysis.lag import lags_of
-from harness.analysis.scope import case_energy
+from harness.analysis.scope import case_energy, device_detail
 from harness.channel import Child, Message, Order
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
@@ -389,6 +389,9 @@ class _Repetition:
             self.findings += validity.examine(
                 trace, measurements, conditions, scope, device=case.device, lags_s=lags_s, clock_step_s=step_s
             )
+            charged = device_detail(trace.domains.values(), case.device).get("uuid")
+            facts = self.ready.get("facts", {})
+            self.findings += validity.examine_device(case.device, charged, facts, simulated=self.order.simulated)
         self.findings += validity.examine_precision(
             self.order.precision,
             self.ready.get("precision"),

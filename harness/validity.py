@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,6 +81,16 @@ CODES: dict[str, Code] = {
         "no sensor reads the energy of the device {device}, and that of the rest of the machine does not stand for it",
         "see `harness doctor`: it names what is missing and how to get it",
         invalid=True,
+    ),
+    "wrong_device": Code(
+        "the case ran on {ran}, and its energy is that of {charged}",
+        "name the card in CUDA_VISIBLE_DEVICES by its UUID, and let no code of the engine choose another one",
+        invalid=True,
+    ),
+    "device_not_confirmed": Code(
+        "nothing confirms that the case ran on {charged}, whose energy it is charged with: {why}",
+        "see that the engine uses CUDA here; the utilization of the card is in the record",
+        invalid=False,
     ),
     "counter_reset": Code(
         "the counter {domain} went backwards by more than a wrap explains", "was the driver reloaded? run again", invalid=True
@@ -208,6 +218,25 @@ def _is_void(trace: Trace, m: Measurement) -> bool:
     if domain is None or m.gross_j is None:
         return False
     return any(f.invalid for f in _of_domain(trace, domain, m)) if m.phase == "steady" else _stuck_while(trace, domain) is not None
+
+
+def examine_device(device: str, charged: str | None, facts: Mapping[str, Any], *, simulated: bool = False) -> list[Finding]:
+    """Whether a case ran on the card whose energy it is charged with.
+
+    Args:
+        device: Of the case.
+        charged: UUID of that card; None: no sensor reads it.
+        facts: What the child reported of its engine: `device_uuids` are those of the cards that it could use, None where it loaded no CUDA driver.
+        simulated: Whether the engine is a test double, which uses no card.
+    """
+    if device == "cpu" or charged is None or simulated:
+        return []
+    ran = facts.get("device_uuids")
+    if ran is None:
+        return [finding("device_not_confirmed", charged=charged, why="its process did not load the CUDA driver")]
+    if len(ran) > 1:
+        return [finding("device_not_confirmed", charged=charged, why=f"its process could use {len(ran)} cards")]
+    return [] if ran == [charged] else [finding("wrong_device", ran=" and ".join(ran) or "no card", charged=charged)]
 
 
 def examine_precision(

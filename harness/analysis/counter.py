@@ -106,7 +106,7 @@ def bracket_s(before_s: Floats | float, start_s: Floats | float, end_s: Floats |
 
 def narrow_s(read_s: float) -> float:
     """Width of a bracket around which reads of this length leave little room, s."""
-    return max(CLEAN_GAP_S, 2 * read_s + SLACK_S)
+    return max(CLEAN_GAP_S, 2 * SIMILAR * read_s + SLACK_S)
 
 
 def similar_s(brackets_s: Sequence[float] | Floats) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from harness.schema import KINDS, Domain, Kind, Measurement
 
@@ -112,6 +112,16 @@ def near_domains(domains: Sequence[Domain], device: str, counted: Collection[str
     devices = {d.device for d in domains if d.name in energies}
     beside = {d.name for d in domains if d.counter in energies or d.parent in energies or (not d.kind and d.device in devices)}
     return frozenset(energies | beside)
+
+
+def device_detail(domains: Iterable[Domain], device: str) -> Mapping[str, Any]:
+    """What its sensor reported of the device that cases run on: `name`, `uuid`, `driver`; empty where no sensor reads it.
+
+    Args:
+        domains: Of all sensors.
+        device: Of the case.
+    """
+    return next((d.detail for d in domains if d.device == device and d.kind and d.detail.get("uuid")), {})
 
 
 def holds_device(domain: str, own: str, device: str) -> bool:

@@ -17,6 +17,7 @@ from harness import plugins
 from harness.channel import Parent
 from harness.child import outcome
 from harness.engines.base import Array, Load, Session
+from harness.engines.cuda import visible_uuids
 from harness.errors import EngineError
 from harness.formats.reading import first_line, reading
 from harness.formats.stored import stored_types
@@ -68,6 +69,8 @@ def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], No
     resident_bytes = grown(before_bytes, opened_bytes, loaded_bytes, rss_bytes())
     offer(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
     facts = session.facts()
+    if task["device"] != "cpu":
+        facts |= {"device_uuids": visible_uuids()}
     scored, metric = 0, None
     if labels is not None:
         metric = metric_named(task["metric"], task.get("metric_direction", "higher"), task.get("code_folder"))

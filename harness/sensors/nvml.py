@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from harness.errors import SensorError
 from harness.schema import Domain, Kind, SensorSpec
 from harness.sensors.base import Sensor
+from harness.sensors.cuda_visible import VARIABLE, visible_cards
 
 GAIN = 0.07
 """Spread and mean error of eleven cards against a meter, uncalibrated: arXiv 2312.02741."""
@@ -35,8 +36,8 @@ ERRORS: dict[int, tuple[str, str]] = {
 class Nvml(Sensor):
     """Every GPU that the driver shows; `gpu:0` is the first in the driver's order, its UUID is in `detail`.
 
-    The one that programs use is the first that CUDA_VISIBLE_DEVICES names: a case on `gpu` is charged with that card, the others are
-    recorded and not summed.
+    The device `gpu` is the first card that CUDA programs see (CUDA_VISIBLE_DEVICES): cases on it run there, by its UUID, and are charged
+    with it. The others are recorded and not summed. Where CUDA programs see none, there is no device `gpu`.
     """
 
     spec: ClassVar = SensorSpec(name="nvml", summary="NVIDIA GPUs, by the driver", packages=("nvidia-ml-py",), devices=("gpu",), rank=10)
@@ -52,7 +53,7 @@ class Nvml(Sensor):
         self._call(pynvml.nvmlInit)
         driver = self._call(pynvml.nvmlSystemGetDriverVersion)
         count = self._call(pynvml.nvmlDeviceGetCount)
-        self._alone = count == 1
+        self._chosen = self._chosen_uuid(count)
         domains = [d for index in range(count) for d in self._device_or_reason(index, driver)]
         if not domains:
             self.close()
@@ -89,6 +90,30 @@ class Nvml(Sensor):
         except SensorError:
             return None
 
+    def _chosen_uuid(self, count: int) -> str | None:
+        """UUID of the first card that CUDA programs see; None where they see none. A card that is lost keeps its place in the order."""
+        uuids = [self._maybe(self._uuid_at, index) or f"lost {index}" for index in range(count)]
+        visible = visible_cards(os.environ.get(VARIABLE), uuids, self._parent_uuid)
+        return uuids[visible[0]] if visible else None
+
+    def _uuid_at(self, index: int) -> str:
+        return str(self._nvml.nvmlDeviceGetUUID(self._nvml.nvmlDeviceGetHandleByIndex(index)))
+
+    def _parent_uuid(self, mig: str) -> str | None:
+        """UUID of the card that a MIG instance is a part of; where the driver does not know it, of the only card that is in MIG mode."""
+        nvml = self._nvml
+        handle = self._maybe(nvml.nvmlDeviceGetHandleByUUID, mig)
+        parent = None if handle is None else self._maybe(nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, handle)
+        if parent is not None:
+            return str(self._call(nvml.nvmlDeviceGetUUID, parent))
+        sliced = [uuid for index in range(self._call(nvml.nvmlDeviceGetCount)) if (uuid := self._maybe(self._sliced_uuid, index))]
+        return sliced[0] if len(sliced) == 1 else None
+
+    def _sliced_uuid(self, index: int) -> str | None:
+        """UUID of a card in MIG mode; None of any other."""
+        mode = self._nvml.nvmlDeviceGetMigMode(self._nvml.nvmlDeviceGetHandleByIndex(index))
+        return self._uuid_at(index) if mode[0] else None
+
     def _device_or_reason(self, index: int, driver: str) -> list[Domain]:
         """The domains of one GPU, or the reason kept: a lost card does not cost the others."""
         try:
@@ -101,8 +126,10 @@ class Nvml(Sensor):
         """The domains of one GPU."""
         handle = self._call(self._nvml.nvmlDeviceGetHandleByIndex, index)
         facts = self._facts(handle, f"gpu:{index}", driver)
-        first = is_visible_first(index, facts["uuid"], os.environ.get("CUDA_VISIBLE_DEVICES"))
-        facts["device"] = "gpu" if first or self._alone else facts["domain"]
+        chosen = facts["uuid"] == self._chosen
+        facts["device"] = "gpu" if chosen else facts["domain"]
+        if chosen and not facts["mig"]:  # a MIG card's own UUID names no instance: the user's list is left as it is
+            facts["visible"] = facts["uuid"]
         kind: Kind = "simulated" if "simulated" in driver.lower() else "counter"
         energy = self._energy_domains(handle, facts, kind)
         if not energy:
@@ -143,7 +170,7 @@ class Nvml(Sensor):
         counter = self._maybe(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) is not None
         reading, gauge = self._gauge(handle, full_coverage=not counter)
         rail = {"sensor": "nvml", "device": facts["device"], "limit_w": facts["power_limit_w"], "gain": GAIN}
-        detail = {key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig")}
+        detail: dict[str, Any] = {key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig", "visible") if key in facts}
         found = []
         if counter:
             self._readers[name] = lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
@@ -216,18 +243,6 @@ class Nvml(Sensor):
         """Processes that compute on it; null where the driver hides them."""
         processes = self._maybe(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle)
         return None if processes is None else sorted(process.pid for process in processes)
-
-
-def is_visible_first(index: int, uuid: str, visible: str | None) -> bool:
-    """Whether a card is the first one that CUDA programs see, in the order of their PCI ids.
-
-    Args:
-        index: Of the card in the driver's order.
-        uuid: Of the card.
-        visible: CUDA_VISIBLE_DEVICES: indexes, or UUIDs that may be cut short; null or empty: all are seen.
-    """
-    first = (visible or "0").split(",")[0].strip()
-    return int(first) == index if first.isdigit() else uuid.startswith(first)
 
 
 def _scope(device_name: str, mig: bool) -> str:

@@ -271,7 +271,7 @@ class Sampler:
                 self._keep_fresh()
                 self._poll_due()
                 if not self._quickly:
-                    self._wake.wait(max(0.0, min((s.due_s for s in self._streams), default=np.inf) - time.monotonic()))
+                    self._wake.wait(max(0.0, min((s.due_s for s in self._streams), default=time.monotonic() + 1.0) - time.monotonic()))
                 self._wake.clear()
 
     def _keep_fresh(self) -> None:

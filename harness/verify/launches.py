@@ -12,7 +12,7 @@ import numpy as np
 
 from harness import derived, energy, plugins, validity
 from harness.analysis.kernels import precision_of
-from harness.analysis.scope import case_energy
+from harness.analysis.scope import case_energy, device_detail
 from harness.energy import Progress
 from harness.errors import HarnessError
 from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Record, Sample, StoredRun, Trace
@@ -219,6 +219,8 @@ def _findings(
     scope = {m.domain for m in case_energy(now.measurements, case.device, run.header.suite.domains).parts}
     given = validity.examine(failing, measurements, conditions, scope, device=case.device)
     facts = now.engine_facts
+    charged = device_detail(trace.domains.values(), case.device).get("uuid")
+    given += validity.examine_device(case.device, charged, facts, simulated=_simulated(case))
     given += validity.examine_precision(
         plugins.catalogue().promised(case),
         facts.get("precision_told", now.precision_ran),

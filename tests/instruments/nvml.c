@@ -10,6 +10,7 @@
  *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0
  *   reset_at_s, stuck_at_s, back_at_s with back_j 5, absurd_at_s (3.7 MW), error_at_s, error_until_s, error_code 15     never
  *   temperature_c 45, heat_c_per_w 0, sm_clock_mhz 1400, utilization 50, memory_used_bytes 1e9, reasons 0, limit_w 300
+ *   call_s 0 (how long each query of a device takes), call_spins 0 (1: it takes that of a core)
  *   mig -1 (not supported), pids 0 (how many), hide_pids 0, conditions 1
  */
 #include <math.h>
@@ -27,7 +28,7 @@ typedef struct { unsigned gpu, memory; } Utilization;
 typedef struct { unsigned long long total, free, used; } Memory;
 typedef struct { unsigned pid; unsigned long long memory; unsigned gpu_instance, compute_instance; } Process;
 
-static Device devices[MAX_DEVICES];
+static Device devices[MAX_DEVICES], instances[MAX_DEVICES]; /* a MIG card has one instance, `MIG-simulated-<index>`, with index + MAX_DEVICES */
 static char keys[MAX_KEYS][64], values[MAX_KEYS][64];
 static int n_keys;
 
@@ -50,7 +51,7 @@ static int load(void) {
     if (!file) return LIBRARY_NOT_FOUND;
     for (n_keys = 0; n_keys < MAX_KEYS && fscanf(file, "%63s %63[^\n]", keys[n_keys], values[n_keys]) == 2; n_keys++) {}
     fclose(file);
-    for (int i = 0; i < MAX_DEVICES; i++) devices[i].index = i;
+    for (int i = 0; i < MAX_DEVICES; i++) devices[i].index = i, instances[i].index = i + MAX_DEVICES;
     return SUCCESS;
 }
 
@@ -111,8 +112,18 @@ static double counter_j(int device) {
     return t >= number(device, "back_at_s", INFINITY) ? joules - number(device, "back_j", 5) : joules;
 }
 
+/* What a query costs: a real driver waits for the card. */
+static void wait_for_card(int device) {
+    double call = number(device, "call_s", 0), until = monotonic_s() + call;
+    if (call <= 0) return;
+    if (number(device, "call_spins", 0)) { while (monotonic_s() < until) {} return; }
+    struct timespec left = {(time_t)call, (long)((call - (time_t)call) * 1e9)};
+    nanosleep(&left, NULL);
+}
+
 /* The error that is due now on this device, or success. */
 static int fault(int device) {
+    wait_for_card(device);
     double t = now_s(device);
     if (t >= number(device, "error_at_s", INFINITY) && t < number(device, "error_until_s", INFINITY)) return (int)number(device, "error_code", 15);
     return SUCCESS;
@@ -148,6 +159,19 @@ int nvmlDeviceGetUUID(Device *d, char *out, unsigned length) {
     char own[40];
     snprintf(own, sizeof own, "GPU-simulated-%d", d->index);
     snprintf(out, length, "%s", text(d->index, "uuid", own));
+    return SUCCESS;
+}
+int nvmlDeviceGetHandleByUUID(const char *uuid, Device **out) {
+    char own[40];
+    for (int i = 0; i < number(-1, "devices", 1); i++) {
+        snprintf(own, sizeof own, "MIG-simulated-%d", i);
+        if (number(i, "mig", -1) > 0 && !strcmp(uuid, own)) { *out = &instances[i]; return SUCCESS; }
+    }
+    return INVALID_ARGUMENT;
+}
+int nvmlDeviceGetDeviceHandleFromMigDeviceHandle(Device *d, Device **out) {
+    if (d->index < MAX_DEVICES) return INVALID_ARGUMENT;
+    *out = &devices[d->index - MAX_DEVICES];
     return SUCCESS;
 }
 int nvmlDeviceGetArchitecture(Device *d, unsigned *out) { return answer(d, NULL, out, 9); } /* Hopper: a peer asks before it reads the counter */
@@ -187,7 +211,8 @@ int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *count, Process 
     return SUCCESS;
 }
 int nvmlDeviceGetTotalEnergyConsumption(Device *d, unsigned long long *out) {
-    if (fault(d->index)) return fault(d->index);
+    int error = fault(d->index);
+    if (error) return error;
     if (!number(d->index, "counter", 1)) return NOT_SUPPORTED;
     *out = (unsigned long long)llround(counter_j(d->index) * 1e3);
     return SUCCESS;

@@ -106,26 +106,41 @@ def test_several_gpus_are_told_apart_by_uuid(driver, monkeypatch):
     ("visible", "own"),
     [
         (None, "gpu:0"),
-        ("", "gpu:0"),
+        ("", None),
+        ("-1", None),
+        ("7", None),
         ("1", "gpu:1"),
         ("1,0", "gpu:1"),
         ("GPU-simulated-1", "gpu:1"),
         ("GPU-simulated-0,GPU-simulated-1", "gpu:0"),
+        ("GPU-simulated", None),
+        ("MIG-simulated-1", "gpu:1"),
     ],
 )
 def test_a_case_is_charged_with_the_card_that_it_runs_on(driver, monkeypatch, visible, own):
-    """The first that CUDA shows to a program; the others are devices of their own."""
+    """The first that CUDA shows to a program, or none; the others are devices of their own."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    devices = {d.name: d.device for d in driver(devices=2).open() if d.quantity == "energy"}
-    assert {name for name, device in devices.items() if device == "gpu"} == {own}
+    domains = [d for d in driver(devices=2, gpu1_mig=1).open() if d.quantity == "energy"]
+    assert [d.name for d in domains if d.device == "gpu"] == ([own] if own else [])
+    given = [d.detail["visible"] for d in domains if "visible" in d.detail]
+    assert given == (["GPU-simulated-0"] if own == "gpu:0" else []), "a MIG card's own UUID names no instance"
 
 
-def test_a_sole_card_is_the_gpu_whatever_cuda_shows(driver, monkeypatch):
-    """As where a MIG instance is named: its power is the whole card's."""
+@pytest.mark.parametrize("visible", ["", "-1"])
+def test_a_sole_card_that_cuda_hides_is_no_gpu(driver, monkeypatch, visible):
+    """A program that runs on it cannot be."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert {d.device for d in driver().open()} == {"gpu:0"}
+
+
+def test_an_instance_that_the_driver_does_not_know_is_of_the_only_card_in_mig_mode(driver, monkeypatch):
+    """Older drivers do not find a card by the name of an instance."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-c0ffee")
-    assert {d.device for d in driver(mig=1).open()} == {"gpu"}
+    domains = driver(devices=2, gpu1_mig=1).open()
+    assert {d.device for d in domains if d.name == "gpu:1"} == {"gpu"}
+    assert "gpu" not in {d.device for d in driver(devices=2, mig=1).open()}
 
 
 def test_a_mig_instance_has_no_power_of_its_own(driver):

@@ -1,0 +1,95 @@
+"""One case on one card of a box with several whose driver answers slowly: error of its energy, and what measuring costs the parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cost import Row, row
+from tests.instruments import nvml
+
+CARDS = (1, 2, 4, 8)
+CALLS_S = (0.0, 0.0002, 0.001, 0.003, 0.012)
+CODE = """
+import json, sys, time
+from harness import plugins
+from harness.channel import Order
+from harness.runner import Bench, run
+from harness.schema import PROFILES, Limits, Task
+from harness.sensors.probe import open_sensors, probe
+from tests.test_handshake import CASE, child_task
+
+case = CASE.model_copy(update={"device": "gpu"})
+sensors, _ = open_sensors(plugins.catalogue())
+near = {d.name for _, domains in sensors for d in domains if d.device in ("cpu", "gpu")}
+sensors, _ = probe(sensors, near=near)
+bench = Bench(sensors, PROFILES["quick"], Limits(), "run", "environment", None)
+used = {}
+told = lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None
+record = run(Task(case=case), Order("harness.measure", child_task(), simulated=True), bench, told).record
+share = (used["quality"][1] - used["steady"][1]) / (used["quality"][0] - used["steady"][0])
+print(json.dumps({"record": record.model_dump(), "share": share}))
+"""
+
+
+def rows() -> list[Row]:
+    """Worst of all numbers of cards and lengths of a call, with and without a busy neighbour."""
+    if not shutil.which("gcc"):
+        return [row("energy of one card of several", "<= 0.5 %", "skipped: the simulated NVML driver needs gcc")]
+    found = []
+    for busy in (False, True):
+        cells = [cell(cards, call_s, busy=busy) for cards in CARDS for call_s in CALLS_S]
+        errors = [each["error"] for each in cells]
+        worst = "no number" if None in errors else f"{max(errors):.3%}"
+        beside = "beside a process that takes a core" if busy else "on a quiet machine"
+        covered = sum(each["covered"] for each in cells)
+        what = f"energy of one card of 1, 2, 4, 8, calls of 0 to 12 ms, {beside}"
+        found += [
+            row(what, "worst <= 0.5 %", f"{worst}, truth inside the edges' 95 % interval in {covered} of {len(cells)}"),
+            row(f"parent in that window, {beside}", "<= 3 % of a core", f"worst {max(each['share'] for each in cells):.2%}"),
+        ]
+    return found
+
+
+def cell(cards: int, call_s: float, *, busy: bool = False, **settings: object) -> dict[str, Any]:
+    """One repetition: error, whether the truth is inside the interval, findings that make it invalid, length of the window, share of a core."""
+    with tempfile.TemporaryDirectory() as folder, neighbour(busy):
+        variables = nvml.configure(
+            Path(folder), devices=cards, call_s=call_s, wave="square", wave_period_s=0.31, window_s=0.1, average_window_s=0.1, **settings
+        )
+        environment = {**os.environ, **variables, "PYTHONPATH": str(Path.cwd())}
+        done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
+        told = json.loads(done.stdout)
+        found = next(m for m in told["record"]["measurements"] if m["phase"] == "steady" and m["domain"] == "gpu:0")
+        truth_j = nvml.truth_j(variables, 0, found["start_s"], found["end_s"])
+    off_j = None if found["gross_j"] is None else abs(found["gross_j"] - truth_j)
+    return {
+        "error": None if off_j is None else off_j / truth_j,
+        "covered": off_j is not None and off_j <= 1.96 * (found["edge_j"] or 0.0),
+        "invalid": [f["code"] for f in told["record"]["warnings"] if f["invalid"]],
+        "codes": [f["code"] for f in told["record"]["warnings"]],
+        "window_s": found["end_s"] - found["start_s"],
+        "bracket_s": found["poll_gap_s"],
+        "share": told["share"],
+    }
+
+
+@contextmanager
+def neighbour(busy: bool) -> Iterator[None]:
+    """A process that takes a core while this is open, where one is wanted."""
+    if not busy:
+        yield
+        return
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        try:
+            yield
+        finally:
+            process.kill()
