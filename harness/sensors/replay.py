@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from harness import userfiles
 from harness.errors import SensorError
 from harness.schema import Domain, Floats, SensorSpec
 from harness.sensors.base import Sensor
@@ -58,6 +59,7 @@ class Replay(Sensor):
         if not name:
             raise SensorError("no replay was asked for", f"name a trace in the environment variable {VARIABLE} to play one")
         path = Path(name)
+        userfiles.check_regular(path, "trace", limit_bytes=userfiles.RUN_BYTES, error=SensorError)
         try:
             tracks, domains = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
