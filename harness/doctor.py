@@ -115,7 +115,7 @@ def to_text(examination: Examination) -> str:
     lines += [f"{f.domain}: {f.note}" for f in energies if f.note]
     for finding in examination.findings:
         if not finding.readable:
-            lines += ["", f"{finding.domain or finding.sensor}: {finding.why_not}", *([f"    -> {finding.fix}"] if finding.fix else [])]
+            lines += ["", f"{finding.domain or finding.sensor}: {finding.why_not}", *_next_step(finding.fix)]
     here = examination.machine
     turbo = {True: "on", False: "off", None: "not told"}[here.turbo]
     lines += [
@@ -125,6 +125,11 @@ def to_text(examination: Examination) -> str:
         *(f"    -> {advice}" for advice in here.advice),
     ]
     return "\n".join(lines)
+
+
+def _next_step(fix: str | None) -> list[str]:
+    """A next step as lines, those after the first without an arrow: commands among them can be pasted."""
+    return [f"    {'-> ' if k == 0 else ''}{line}" for k, line in enumerate((fix or "").splitlines())]
 
 
 def machine() -> Machine:

@@ -87,7 +87,9 @@ def read_bytes(path: Path, noun: str, *, limit_bytes: int, error: type[HarnessEr
                 chunks.append(chunk)
                 left -= len(chunk)
         except OSError as failure:
-            raise error(f"{_shown(path)} cannot be read: {failure.strerror or failure}", "is the disk damaged, or was it unmounted?") from None
+            raise error(
+                f"{_shown(path)} cannot be read: {failure.strerror or failure}", "is the disk damaged, or was it unmounted?"
+            ) from None
     if left <= 0:
         raise _too_large(_shown(path), noun, limit_bytes, error)
     return b"".join(chunks)

@@ -197,7 +197,10 @@ def _read_records(path: Path) -> tuple[list[Record], list[str]]:
     if not os.path.lexists(path):
         return [], []
     try:
-        with userfiles.open_regular(path, "run's file of records", limit_bytes=userfiles.RUN_BYTES, error=StoreError) as lines, _no_collection():
+        with (
+            userfiles.open_regular(path, "run's file of records", limit_bytes=userfiles.RUN_BYTES, error=StoreError) as lines,
+            _no_collection(),
+        ):
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
