@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import environment
+from harness.report.text import guess_text
 from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
 from harness.sensors.probe import disagreement, open_sensors, probe
@@ -218,7 +219,8 @@ def _expected_error(domain: Domain, seen: dict[str, Any], window_s: float) -> fl
 
 def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
     if domain.kind == "modelled":
-        return "modelled from the whole machine's load, not measured"
+        guess = guess_text(domain.detail)
+        return "modelled from the whole machine's load, not measured" + (f"; {guess}" if guess else "")
     if domain.quantity == "energy" and not seen.get("error") and domain.update_period_s is None:
         return "no tick was seen: the counter may be stuck, so its energy cannot be trusted"
     if seen.get("disagree"):

@@ -139,12 +139,12 @@ def _opened(path: Path, noun: str, limit_bytes: int, error: type[HarnessError]) 
     """The open file, not yet checked again."""
     name = _shown(path)
     try:
-        _check(os.stat(path), name, noun, limit_bytes, error)  # before it is opened: opening a device may have an effect
+        _check(path.stat(), name, noun, limit_bytes, error)  # before it is opened: opening a device may have an effect
         # A pipe that took the file's place in between would block without O_NONBLOCK; regular files ignore it.
         return os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK), "rb")
     except FileNotFoundError:
-        if os.path.islink(path):
-            raise error(f"{name} is a link to {os.readlink(path)[:200]}, which does not exist", f"give the path of a {noun}") from None
+        if path.is_symlink():
+            raise error(f"{name} is a link to {str(path.readlink())[:200]}, which does not exist", f"give the path of a {noun}") from None
         raise error(f"there is no {noun} {name}", "check the path") from None
     except PermissionError as failure:
         raise error(f"{name} cannot be read: {failure.strerror}", f"check its permissions: ls -l '{name}'") from None

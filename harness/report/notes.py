@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report.tables import caption
-from harness.report.text import Scale, number
+from harness.report.text import Scale, guess_text, number
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
 
 
@@ -107,6 +107,11 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
         said.append(
             "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
         )
+        said += [
+            f"The power of {domain.name} is modelled, {guess}; its energy scales with it."
+            for domain in header.domains
+            if domain.kind == "modelled" and (guess := guess_text(domain.detail))
+        ]
     said += [
         f"The energy of {domain.name} is corrected by a calibration against a meter (reading = {c['gain']:.4g} P {c['offset_w']:+.3g} W, "
         f"from {c['pairs']} phases of {c['source']}); what the sensor said lies in the traces as it was."
