@@ -59,7 +59,7 @@ def machine(header: Header) -> list[tuple[str, str]]:
     facts.append(("harness", f"{header.harness_version}, commit {header.commit or 'unknown'}"))
     facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.limit_w, d.gain)) for d in header.domains if d.kind]
     facts += [("cost of measuring", _cost(header.probe["sampler"]))] if header.probe.get("sampler") else []
-    return facts + [(f"{sensor} (not read)", "; ".join(reason.splitlines())) for sensor, reason in header.unavailable.items()]
+    return facts + [(f"{sensor} (not read)", reason.partition("\n")[0]) for sensor, reason in header.unavailable.items()]
 
 
 def _domain(sensor: str, kind: str | None, period_s: float | None, limit_w: float | None, gain: float | None) -> str:

@@ -93,9 +93,8 @@ def test_what_forbids(other, what):
 
 def test_counters_that_only_root_may_read_are_named_as_the_cause():
     """A run as root and a run as a user: the scopes differ for that reason, and the next step is in the line; two runs alike say nothing."""
-    rapl = [domain.model_copy(update={"sensor": "rapl"}) for domain in COUNTERS[:2]]
     refusal = rapl_module._read_error(rapl_module.Zone("intel-rapl:0", "package-0", Path()), PermissionError())
-    root, user = machine(found=rapl), machine("box-2", found=MODELLED)
+    root, user = machine(found=COUNTERS[:2]), machine("box-2", found=MODELLED)
     user = replace(user, header=user.header.model_copy(update={"unavailable": {"rapl": str(refusal)}}))
     (line,) = [each for each in told_differences([root, user], differences([root, user])) if "RAPL" in each]
     assert "readable | root-only" in line and "a run as root and a run as a user get different scopes" in line and "udev rule" in line
@@ -106,9 +105,8 @@ def test_counters_that_only_root_may_read_are_named_as_the_cause():
 
 def test_a_part_that_only_root_may_read_is_named_too():
     """DRAM alone may be left out; where the energies compared do not differ by it, it forbids nothing."""
-    rapl = [domain.model_copy(update={"sensor": "rapl"}) for domain in COUNTERS[:2]]
     devices = ({"domain": "intel-rapl:0:1", "left_out": f"may be read by root alone, as since {ROOT_ONLY}\na rule"},)
-    runs = [machine(found=rapl), machine("box-2", found=rapl, environment={"devices": devices})]
+    runs = [machine(found=COUNTERS[:2]), machine("box-2", found=COUNTERS[:2], environment={"devices": devices})]
     (found,) = [each for each in differences(runs) if each.what == "RAPL counters"]
     assert found.values == ("readable", "readable, some root-only") and not found.forbids
 
