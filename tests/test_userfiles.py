@@ -177,3 +177,10 @@ def test_a_trace_to_replay_is_a_regular_file(special, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(special / "pipe"))
     with pytest.raises(SensorError, match="is a pipe, not a regular file"):
         Replay().open()
+    traces = special / "traces"
+    traces.mkdir()
+    (traces / "a.parquet").touch()
+    os.mkfifo(special / "run.json")
+    monkeypatch.setenv(VARIABLE, str(traces / "a.parquet"))
+    with pytest.raises(SensorError, match=r"run\.json is a pipe"):
+        Replay().open()

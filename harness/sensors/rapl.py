@@ -24,7 +24,7 @@ MIRROR_VALUES = 5
 MIRROR_GAP_S = 0.005
 MIRROR_LONGEST_S = 1.0
 
-WITHIN = ("", "class/powercap", "devices/virtual/powercap")
+WITHIN = ("class/powercap", "devices/virtual/powercap", "")
 """Where the zones may lie below the folder that HARNESS_POWERCAP names: it may be a mount of all of sysfs."""
 REAL = "sysfs"
 """The type of the file system that the kernel shows its counters in; nobody can write another value there."""

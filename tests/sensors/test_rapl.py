@@ -130,6 +130,13 @@ def test_any_mount_that_holds_the_zones_may_be_named(host, monkeypatch, root):
     assert {domain.name: domain.parent for domain in Rapl().open()} == {"package": None, "dram": None, "core": "package"}
 
 
+def test_the_zones_are_found_where_the_links_are_not_mounted(host, monkeypatch):
+    """A mount of devices alone, with the folder above it named."""
+    shutil.rmtree(host / "class")
+    monkeypatch.setenv(ROOT_VARIABLE, str(host))
+    assert [domain.name for domain in Rapl().open()] == ["package", "core", "dram"]
+
+
 def test_the_mount_that_is_advised_works_and_that_of_the_links_says_why_not(host, tmp_path, monkeypatch):
     """The zones alone, at another path; the class folder alone holds links that lead out of it."""
     mounted = tmp_path / "powercap"
