@@ -14,6 +14,7 @@ from harness.decide.offers import read_offers
 from harness.errors import HarnessError, SensorError, StoreError, SuiteError
 from harness.sensors.replay import VARIABLE, Replay
 from harness.store import read_run
+from harness.store.arrays import read_table
 from harness.suite.document import read
 from harness.userfiles import check_regular, decode, read_bytes, read_text
 
@@ -159,6 +160,8 @@ def test_files_of_a_run_are_regular(tmp_path):
     os.mkfifo(tmp_path / "run.json")
     with pytest.raises(StoreError, match=r"run\.json is a pipe"):
         read_run(tmp_path)
+    with pytest.raises(StoreError, match=r"run\.json is a pipe"):
+        read_table(tmp_path / "run.json")
     with pytest.raises(OSError, match="not a regular file"):
         manifest.entry(tmp_path / "run.json")
     os.mkfifo(tmp_path / manifest.NAME)
