@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import energy
+from harness import energy, userfiles
 from harness.errors import MeterError, StoreError
 from harness.schema import Domain, Environment, Floats, Measurement, Meter, Noun, Record, Sample, StoredRun
 from harness.store import read_meter_sample, read_meters, write_atomically
@@ -182,7 +182,8 @@ def kept(folder: Path | None = None) -> list[Calibration]:
     found = []
     for path in sorted((folder or default_folder()).glob("*.json")):
         try:
-            found.append(Calibration.model_validate_json(path.read_bytes()))
+            content = userfiles.read_bytes(path, "calibration", limit_bytes=userfiles.DOCUMENT_BYTES, error=MeterError)
+            found.append(Calibration.model_validate_json(content))
         except (OSError, ValueError) as error:
             raise MeterError(f"{path} cannot be read: {str(error).splitlines()[0]}", "calibrate again, or remove it") from None
     return found

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import environment
+from harness.report.text import guess_text
 from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
 from harness.sensors.probe import disagreement, open_sensors, probe
@@ -115,7 +116,7 @@ def to_text(examination: Examination) -> str:
     lines += [f"{f.domain}: {f.note}" for f in energies if f.note]
     for finding in examination.findings:
         if not finding.readable:
-            lines += ["", f"{finding.domain or finding.sensor}: {finding.why_not}", *([f"    -> {finding.fix}"] if finding.fix else [])]
+            lines += ["", f"{finding.domain or finding.sensor}: {finding.why_not}", *_next_step(finding.fix)]
     here = examination.machine
     turbo = {True: "on", False: "off", None: "not told"}[here.turbo]
     lines += [
@@ -125,6 +126,11 @@ def to_text(examination: Examination) -> str:
         *(f"    -> {advice}" for advice in here.advice),
     ]
     return "\n".join(lines)
+
+
+def _next_step(fix: str | None) -> list[str]:
+    """A next step as lines, those after the first without an arrow: commands among them can be pasted."""
+    return [f"    {'-> ' if k == 0 else ''}{line}" for k, line in enumerate((fix or "").splitlines())]
 
 
 def machine() -> Machine:
@@ -213,7 +219,8 @@ def _expected_error(domain: Domain, seen: dict[str, Any], window_s: float) -> fl
 
 def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
     if domain.kind == "modelled":
-        return "modelled from the whole machine's load, not measured"
+        guess = guess_text(domain.detail)
+        return "modelled from the whole machine's load, not measured" + (f"; {guess}" if guess else "")
     if domain.quantity == "energy" and not seen.get("error") and domain.update_period_s is None:
         return "no tick was seen: the counter may be stuck, so its energy cannot be trusted"
     if seen.get("disagree"):

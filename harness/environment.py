@@ -16,6 +16,7 @@ from typing import Any
 
 from harness import __version__, venvs
 from harness.schema import Environment
+from harness.virtual import hypervisor
 
 VOLATILE = ("pids",)
 """Of what a sensor says of its device: it changes from minute to minute, so it does not make another environment."""
@@ -118,6 +119,8 @@ def virtual(flags: Sequence[str]) -> str | None:
     if "hypervisor" in flags:
         vendor = " ".join(filter(None, (_text("/sys/class/dmi/id/sys_vendor"), _text("/sys/class/dmi/id/product_name"))))
         found.append(vendor or "virtual machine")
+    elif guest := hypervisor():  # other architectures have no such flag, and some hypervisors hide it
+        found.append(guest)
     if container := _container():
         found.append(container)
     return ", ".join(found) or None

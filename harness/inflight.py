@@ -103,6 +103,8 @@ def discard(folder: Path) -> None:
 
 def lost(folder: Path) -> Lost | None:
     """What was running when the harness was killed; null where it ended by itself."""
+    if not (folder / ANNOUNCED).is_file():  # a pipe would block
+        return None
     try:
         announced = Announcement.model_validate_json((folder / ANNOUNCED).read_bytes())
     except (OSError, ValidationError):
@@ -123,7 +125,9 @@ def _rows(path: Path) -> list[tuple[str, np.ndarray]]:
     """(domain, its start_s, end_s, value) of every batch that was written whole."""
     import pyarrow as pa
 
-    rows = []
+    rows: list[tuple[str, np.ndarray]] = []
+    if not path.is_file():
+        return rows
     with contextlib.suppress(OSError, pa.ArrowInvalid), path.open("rb") as stream:
         for batch in pa.ipc.open_stream(stream):
             names = np.array(batch.column(0).to_pylist())

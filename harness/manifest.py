@@ -7,6 +7,7 @@ evidence and may be drawn again, so it is listed apart and replaced whole.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -65,10 +66,18 @@ def intact(folder: Path, name: str) -> bool:
 
 
 def entry(path: Path) -> Entries:
-    """Its SHA-256; of the records each line's too."""
+    """Its SHA-256; of the records each line's too.
+
+    Raises:
+        OSError: It cannot be read, or is not a regular file, which might block.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    if path.name != RECORDS:
+        with path.open("rb") as stream:
+            return {"sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
     data = path.read_bytes()
-    found: Entries = {"sha256": hashlib.sha256(data).hexdigest()}
-    return found | {"lines": _lines(data)} if path.name == RECORDS else found
+    return {"sha256": hashlib.sha256(data).hexdigest(), "lines": _lines(data)}
 
 
 def differences(folder: Path) -> tuple[bool, dict[str, str]]:
@@ -137,6 +146,8 @@ def _text(evidence: Entries, report: Entries) -> str:
 
 def _read(folder: Path) -> Entries | None:
     try:
+        if not (folder / NAME).is_file():  # a pipe would block
+            return None
         found = json.loads((folder / NAME).read_bytes())
     except (OSError, ValueError):
         return None

@@ -115,9 +115,12 @@ def test_turbo_is_told_or_null(files, shown, turbo):
 
 
 def test_a_guest_names_its_hypervisor(files, monkeypatch):
-    """As far as the firmware tells; bare metal is null."""
+    """As far as the firmware tells, also where no CPU flag shows it; bare metal is null."""
     monkeypatch.setattr(module, "_container", lambda: None)
+    monkeypatch.setattr(module, "hypervisor", lambda: None)
     assert module.virtual(("avx2",)) is None
+    monkeypatch.setattr(module, "hypervisor", lambda: "KVM")
+    assert module.virtual(("asimd",)) == "KVM"
     assert module.virtual(("hypervisor",)) == "virtual machine"
     files["/sys/class/dmi/id/sys_vendor"] = "QEMU"
     files["/sys/class/dmi/id/product_name"] = "Standard PC"

@@ -15,7 +15,7 @@ import harness
 HOUSE = Path(harness.__file__).parent
 FLOORS: dict[str, int] = {
     **dict.fromkeys(["errors", "schema"], 0),  # the nouns of the ground, which the rest of the ground may say
-    **dict.fromkeys(["plugins", "venvs", "atomic", "analysis", "formats"], 1),
+    **dict.fromkeys(["plugins", "venvs", "atomic", "userfiles", "virtual", "analysis", "formats"], 1),
     **dict.fromkeys(
         [
             "suite",

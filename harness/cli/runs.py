@@ -107,6 +107,7 @@ def _profile(name: str, window_s: float | None) -> Profile:
 
 
 def _wish(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
+    from harness import userfiles
     from harness.campaign import Wish
     from harness.errors import SuiteError
 
@@ -119,7 +120,9 @@ def _wish(suite: Path | None, profile: Profile, results: Path, device: str, coun
         from harness.sensors.codecarbon import grid as grid_of
 
         grid = grid_of(country)
-    return Wish(_load(suite, device, trust=trust), suite.read_text(encoding="utf-8"), profile, results, grid)
+    resolved = _load(suite, device, trust=trust)
+    source = userfiles.read_text(suite, "suite", limit_bytes=userfiles.DOCUMENT_BYTES, error=SuiteError)
+    return Wish(resolved, source, profile, results, grid)
 
 
 def _load(suite: Path, device: str, *, trust: bool) -> Suite:

@@ -30,6 +30,9 @@ from harness.schema import Domain, Environment, StoredRun
 WARMER_K = 5.0
 """From which difference of mean temperatures it is named."""
 
+ROOT_ONLY = "CVE-2020-8694"
+"""Since its repair the counters are readable by root alone."""
+
 MOST = 5
 """Cases that one run lacks which are named."""
 
@@ -94,6 +97,8 @@ def differences(runs: Sequence[StoredRun]) -> list[Difference]:
         *_of_cases(runs),
         *_temperature(runs),
     ]
+    other_energy = any(each.forbids and each.what.startswith("energy ") for each in found)
+    found += _of_permissions(runs, forbids=other_energy)
     return sorted(found, key=lambda each: not each.forbids)
 
 
@@ -307,6 +312,26 @@ def _reading(result: Result) -> str | None:
 
 def _calibrated(result: Result) -> str:
     return "+".join(d.name for d in _summed(result) if d.detail.get("calibration")) or "no"
+
+
+def _of_permissions(runs: Sequence[StoredRun], *, forbids: bool) -> Iterator[Difference]:
+    """RAPL counters that one run could read and another was refused: why their scopes differ."""
+    values = tuple(map(_rapl, runs))
+    if any("root-only" in value for value in values) and len(set(values)) > 1:
+        why = (
+            "RAPL is root-only on stock kernels, so a run as root and a run as a user get different scopes: "
+            "run both alike, or grant access with the udev rule that `harness doctor` prints on that machine"
+        )
+        yield Difference("RAPL counters", values, forbids, why)
+
+
+def _rapl(run: StoredRun) -> str:
+    """Whether the counters were readable; the sensor's message names the reason of a refusal by its number, in old runs too."""
+    left_out = [str(d.get("left_out", "")) for e in run.header.environments[-1:] for d in e.devices]
+    refused = any(ROOT_ONLY in text for text in (run.header.unavailable.get("rapl", ""), *left_out))
+    if any(d.sensor == "rapl" for d in run.header.domains):
+        return "readable, some root-only" if refused else "readable"
+    return "root-only" if refused else "not there"
 
 
 def _temperature(runs: Sequence[StoredRun]) -> Iterator[Difference]:

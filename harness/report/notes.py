@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report.tables import caption
-from harness.report.text import Scale, number
+from harness.report.text import Scale, guess_text, number
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
 
 
@@ -59,7 +59,7 @@ def machine(header: Header) -> list[tuple[str, str]]:
     facts.append(("harness", f"{header.harness_version}, commit {header.commit or 'unknown'}"))
     facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.limit_w, d.gain)) for d in header.domains if d.kind]
     facts += [("cost of measuring", _cost(header.probe["sampler"]))] if header.probe.get("sampler") else []
-    return facts + [(f"{sensor} (not read)", "; ".join(reason.splitlines())) for sensor, reason in header.unavailable.items()]
+    return facts + [(f"{sensor} (not read)", reason.partition("\n")[0]) for sensor, reason in header.unavailable.items()]
 
 
 def _domain(sensor: str, kind: str | None, period_s: float | None, limit_w: float | None, gain: float | None) -> str:
@@ -107,6 +107,11 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
         said.append(
             "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
         )
+        said += [
+            f"The power of {domain.name} is modelled, {guess}; its energy scales with it."
+            for domain in header.domains
+            if domain.kind == "modelled" and (guess := guess_text(domain.detail))
+        ]
     said += [
         f"The energy of {domain.name} is corrected by a calibration against a meter (reading = {c['gain']:.4g} P {c['offset_w']:+.3g} W, "
         f"from {c['pairs']} phases of {c['source']}); what the sensor said lies in the traces as it was."

@@ -31,6 +31,21 @@ def engine_text(row: Mapping[str, Any]) -> str:
     return f"{row['engine']}({options})" if options else str(row["engine"])
 
 
+def guess_text(detail: Mapping[str, Any]) -> str | None:
+    """The guess behind a modelled power with its bounds: `a guess: 64 W at full load, between 8 and 150 W`; None without bounds.
+
+    Args:
+        detail: Of the domain.
+    """
+    low_w, high_w = detail.get("low_w"), detail.get("high_w")
+    if low_w is None or high_w is None:
+        return None
+    full_w = detail.get("tdp_w")
+    power = f"{detail.get('power_w', 0):.3g} W at any load" if full_w is None else f"{full_w:.3g} W at full load"
+    source = f" ({detail['tdp_source']})" if detail.get("tdp_source") else ""
+    return f"a guess: {power}, between {low_w:.2g} and {high_w:.3g} W{source}"
+
+
 def plain(text: str) -> str:
     """Without control, formatting and surrogate characters: a terminal obeys some, XML has no place for others."""
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or c in "\ufffe\uffff" else c for c in text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,15 +13,25 @@ from typing import Any, ClassVar
 from harness.errors import HarnessError, SensorError
 from harness.schema import Domain, Grid, SensorSpec
 from harness.sensors.base import Sensor
+from harness.sensors.design_power import cpus_here, design_power, look_up
 
+USED, UNUSED = ("user", "nice", "system", "irq", "softirq"), ("idle", "iowait", "steal")
 SHORTEST_S = 0.05
 """Load is counted in kernel ticks of 4 or 10 ms: over less than this it is noise, and the cube in the model turns noise into power."""
 
 
-class CodeCarbon(Sensor):
-    """P = TDP (0.1 + 0.9 load^3), load of the WHOLE machine, and a flat power for each guessed memory module: a model, no measurement.
+LEAST_RAM_W_PER_GIB = 0.03
+"""A module of 64 GiB that is idle draws some 2 W."""
+MOST_RAM_FACTOR = 2.0
+"""A module draws up to 10 W under load, where the model has 5 W (both: vendors' power calculators for DDR4 and DDR5)."""
 
-    A busy neighbour raises it. Validation elsewhere found errors up to 40 % (arXiv 2509.22092), so it has no gain and no absolute interval.
+
+class CodeCarbon(Sensor):
+    """P = P_full (0.1 + 0.9 load^3), load of the WHOLE machine, and a flat power for each guessed memory module: a model, no measurement.
+
+    The formula is that of CodeCarbon's methodology (mode `cpu_load`); P_full is the CPUs' thermal design power, or a guess with its bounds
+    (`design_power`). A busy neighbour raises it. Validation elsewhere found errors up to 40 % (arXiv 2509.22092), so it has no gain and no
+    absolute interval.
     """
 
     spec: ClassVar = SensorSpec(
@@ -31,41 +41,89 @@ class CodeCarbon(Sensor):
 
     def open(self) -> Sequence[Domain]:
         """Look up the CPU's thermal design power; offline, and without a file or a log line."""
-        from codecarbon.external.logger import logger
-
-        logger.setLevel(logging.CRITICAL)
-        from codecarbon.external.hardware import CPU, MODE_CPU_LOAD
-        from codecarbon.external.ram import RAM
-
-        model, tdp_w, source = _tdp()
-        self._facts = {"model": "TDP (0.1 + 0.9 load^3)", "cpu": model, "tdp_w": tdp_w, "tdp_source": source}
-        self._cpu = CPU.from_utils("", MODE_CPU_LOAD, model, tdp_w)
-        self._cpu.start()
-        self._ram_w = float(RAM(tracking_mode="machine").total_power().W)
-        if self._ram_w <= 0:
-            raise SensorError(
-                "CodeCarbon could not tell how much memory this machine has", "nothing stands in for it: CPU and RAM have no figure"
-            )
+        cpus = cpus_here()
+        self._power = design_power(cpus, look_up(_package_folder() / "data" / "hardware" / "cpu_power.csv", cpus.name))
+        self._ram_w, memory_gib = _ram()
+        self._facts: dict[str, dict[str, Any]] = {
+            "package": {
+                "model": "P_full (0.1 + 0.9 load^3)",
+                "cpu": cpus.name or "unknown",
+                "tdp_w": self._power.watts,
+                "tdp_source": self._power.source,
+                **_bounds(self._power.watts, self._power.low_w, self._power.high_w),
+            },
+            "dram": {
+                "model": "flat power for each guessed memory module",
+                "power_w": self._ram_w,
+                **_bounds(self._ram_w, LEAST_RAM_W_PER_GIB * memory_gib, MOST_RAM_FACTOR * self._ram_w),
+            },
+        }
+        self._times, self._read_s = _cpu_times(), time.monotonic()
         time.sleep(SHORTEST_S)
-        self._cpu_w, self._read_s = float(self._cpu.total_power().W), time.monotonic()
-        ram = {"model": "flat power for each guessed memory module"}
+        self._cpu_w = self._modelled_w()
         return [
-            Domain(name="package", sensor="codecarbon", quantity="mean_power", unit="W", kind="modelled", detail=self._facts),
-            Domain(name="dram", sensor="codecarbon", quantity="mean_power", unit="W", kind="modelled", detail=ram),
+            Domain(name=name, sensor="codecarbon", quantity="mean_power", unit="W", kind="modelled", detail=facts)
+            for name, facts in self._facts.items()
         ]
 
     def read(self, domain: str) -> float:
         """Modelled mean power since the reading before, W; over an interval too short to see the load, the reading before again."""
         if domain == "dram":
             return self._ram_w
-        now = time.monotonic()
-        if now - self._read_s >= SHORTEST_S:
-            self._cpu_w, self._read_s = float(self._cpu.total_power().W), now
+        if time.monotonic() - self._read_s >= SHORTEST_S:
+            self._cpu_w = self._modelled_w()
         return self._cpu_w
 
     def describe(self) -> Sequence[dict[str, Any]]:
-        """The CPU as the model knows it."""
-        return [{"domain": "package", **self._facts}, {"domain": "dram", "power_w": self._ram_w}]
+        """The CPU and the memory as the model knows them."""
+        return [{"domain": name, **facts} for name, facts in self._facts.items()]
+
+    def _modelled_w(self) -> float:
+        """Power at the load since the last call, W."""
+        before, self._times, self._read_s = self._times, _cpu_times(), time.monotonic()
+        return self._power.watts * (0.1 + 0.9 * load(before, self._times) ** 3)
+
+
+def load(before: Mapping[str, float], after: Mapping[str, float]) -> float:
+    """Share of the CPUs' time that was used between two readings, 0 to 1; 0 where no time passed.
+
+    Time that a hypervisor gave to others (steal) is not ours, so it counts as idle; that of guests is in `user` already (proc_stat(5)).
+
+    Args:
+        before: Seconds since boot by field, of all CPUs together.
+        after: The same, later.
+    """
+    spent = {name: max(0.0, after[name] - before.get(name, 0.0)) for name in after}  # iowait may decrease
+    used_s, all_s = (sum(spent.get(name, 0.0) for name in names) for names in (USED, (*USED, *UNUSED)))
+    return min(1.0, used_s / all_s) if all_s > 0 else 0.0
+
+
+def _cpu_times() -> Mapping[str, float]:
+    import psutil
+
+    times: Mapping[str, float] = psutil.cpu_times()._asdict()
+    return times
+
+
+def _bounds(value: float, low: float, high: float) -> dict[str, float]:
+    """Bounds for `Domain.detail`; the modelled value is always within them."""
+    return {"low_w": min(low, value), "high_w": max(high, value)}
+
+
+def _ram() -> tuple[float, float]:
+    """(modelled power of the memory in W, its size in GiB)."""
+    import psutil
+    from codecarbon.external.logger import logger
+
+    logger.setLevel(logging.CRITICAL)
+    from codecarbon.external.ram import RAM
+
+    watts = float(RAM(tracking_mode="machine").total_power().W)
+    if watts <= 0:
+        raise SensorError(
+            "CodeCarbon could not tell how much memory this machine has", "nothing stands in for it: CPU and RAM have no figure"
+        )
+    return watts, psutil.virtual_memory().total / 2**30
 
 
 def grid(country: str) -> Grid:
@@ -99,28 +157,3 @@ def _package_folder() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise HarnessError("CodeCarbon is not installed, so there is no table of carbon intensities", "pip install codecarbon")
     return Path(spec.submodule_search_locations[0])
-
-
-def _tdp() -> tuple[str, float, str]:
-    """(CPU, thermal design power of all sockets in W, where that is from).
-
-    CodeCarbon's own lookup first asks py-cpuinfo for the name, which takes a second; here Linux is asked.
-    """
-    from codecarbon.core.cpu import DEFAULT_POWER_PER_CORE, TDP
-    from codecarbon.core.util import count_cpus, count_physical_cpus, detect_cpu_model
-
-    model = _cpu_name() or detect_cpu_model() or "unknown"
-    watts = TDP.__new__(TDP)._get_cpu_power_from_registry(model)  # the constructor would ask py-cpuinfo
-    if watts:
-        return model, float(watts * count_physical_cpus()), "CodeCarbon's table"
-    # All threads of all sockets are in the count, so it is not multiplied by sockets.
-    return model, float(DEFAULT_POWER_PER_CORE * count_cpus()), f"unknown CPU: {DEFAULT_POWER_PER_CORE} W a thread"
-
-
-def _cpu_name() -> str | None:
-    """The processor's name on Linux; null elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), None)

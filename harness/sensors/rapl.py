@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,10 +24,25 @@ MIRROR_VALUES = 5
 MIRROR_GAP_S = 0.005
 MIRROR_LONGEST_S = 1.0
 
-UDEV_RULE = (
-    'SUBSYSTEM=="powercap", ACTION=="add", RUN+="/bin/sh -c \'chgrp energy /sys%p/energy_uj && chmod g+r /sys%p/energy_uj\'"'
-    " in /etc/udev/rules.d/70-powercap.rules, your user in a group `energy`, then `udevadm trigger --action=add --subsystem-match=powercap`"
+WITHIN = ("class/powercap", "devices/virtual/powercap", "")
+"""Where the zones may lie below the folder that HARNESS_POWERCAP names: it may be a mount of all of sysfs."""
+REAL = "sysfs"
+"""The type of the file system that the kernel shows its counters in; nobody can write another value there."""
+CONTAINER = (
+    f"docker run -v /sys/devices/virtual/powercap:/powercap:ro -e {ROOT_VARIABLE}=/powercap ... "
+    "(not /sys/class/powercap: it holds links that lead out of the mount; and not to the same path: container engines hide that one)"
 )
+RULE_FILE = "/etc/udev/rules.d/70-powercap.rules"
+UDEV_RULE = (
+    'SUBSYSTEM=="powercap", ACTION=="add|change", TEST=="energy_uj", '
+    'RUN+="/bin/chgrp energy /sys%p/energy_uj", RUN+="/bin/chmod g+r /sys%p/energy_uj"'
+)
+GRANT = f"""let a group read it; on the machine itself, not in a container, paste:
+sudo groupadd --system --force energy && sudo usermod --append --groups energy "$USER"
+echo '{UDEV_RULE}' | sudo tee {RULE_FILE}
+sudo udevadm control --reload && sudo udevadm trigger --action=add --subsystem-match=powercap
+then log in again, so that you are in the group; its members can watch the power of every process, from which keys have been \
+read (CVE-2020-8694): add only users you trust"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,10 @@ class Zone:
 
 
 class Rapl(Sensor):
-    """Zones under /sys/class/powercap, Intel's and AMD's; a container that mounts them elsewhere sets HARNESS_POWERCAP."""
+    """Zones under /sys/class/powercap, Intel's and AMD's; a container that mounts them elsewhere sets HARNESS_POWERCAP.
+
+    A zone is a `counter` where its file lies in sysfs, wherever that is mounted; in any other file system it is `simulated`.
+    """
 
     spec: ClassVar = SensorSpec(name="rapl", summary="CPU packages and DRAM, by the processor's counters", rank=10)
 
@@ -90,10 +108,9 @@ class Rapl(Sensor):
     def open(self) -> Sequence[Domain]:
         """Find the zones, leave out copies, and say how they nest."""
         zones = self._without_copies(self._readable(self._zones()))
-        kind: Kind = "counter" if self.root.as_posix().endswith(ROOT) else "simulated"
-        names = _domain_names(zones)
+        types, names = mounted_types(), _domain_names(zones)
         self._by_domain = {names[zone.id]: zone for zone in zones}
-        return [self._domain(zone, names, kind) for zone in zones]
+        return [self._domain(zone, names, zone_kind(zone, types)) for zone in zones]
 
     def read(self, domain: str) -> float:
         """The counter in J; it starts again at 0 where the domain says so."""
@@ -112,18 +129,15 @@ class Rapl(Sensor):
 
     def _zones(self) -> list[Zone]:
         """Every zone with a counter; sysfs shows them flat and nested, so each id is taken once."""
-        found: dict[str, Zone] = {}
-        for pattern in ("*:*", "*/*:*", "*/*/*:*"):
-            for path in sorted(self.root.glob(pattern)):
-                if path.name not in found and (path / "energy_uj").exists():
-                    found[path.name] = Zone(path.name, _text(path / "name") or path.name, path)
-        if not found:
-            raise SensorError(
-                f"this machine shows no RAPL counters under {self.root}, as in most virtual machines and containers",
-                "on bare metal load the module intel_rapl_msr; in a container mount /sys/class/powercap read-only "
-                f"and name the place in {ROOT_VARIABLE}",
-            )
-        return list(found.values())
+        for below in WITHIN:
+            found: dict[str, Zone] = {}
+            for pattern in ("*:*", "*/*:*", "*/*/*:*"):
+                for path in sorted((self.root / below).glob(pattern)):
+                    if path.name not in found and (path / "energy_uj").is_file():
+                        found[path.name] = Zone(path.name, _text(path / "name") or path.name, path)
+            if found:
+                return list(found.values())
+        raise _nothing(self.root)
 
     def _readable(self, zones: Sequence[Zone]) -> list[Zone]:
         """Those that can be read now, and their like: of two packages the one that can be read would be told as the whole."""
@@ -137,10 +151,10 @@ class Rapl(Sensor):
     def _without_copies(self, zones: Sequence[Zone]) -> list[Zone]:
         """Each counter once: the second road to a package (MMIO) and the mirrors of multi-die parts are left out, with all inside them."""
         copies: dict[str, str] = {}
-        msr = {zone.name: zone.id for zone in zones if "mmio" not in zone.id}
-        for zone in zones:
-            if "mmio" in zone.id and zone.parent_id.count(":") == 0 and zone.name in msr:
-                copies[zone.id] = f"the same counter as {msr[zone.name]}, by another road"
+        first: dict[str, Zone] = {}
+        for zone in sorted((z for z in zones if ":" not in z.parent_id), key=lambda z: z.parent_id):  # intel-rapl before intel-rapl-mmio
+            if first.setdefault(zone.name, zone).parent_id != zone.parent_id:
+                copies[zone.id] = f"the same counter as {first[zone.name].id}, by another road"
         outer = [zone for zone in zones if _is_package(zone) and zone.id not in copies]
         copies.update({mirror.id: f"shows the same counter as {first.id}" for first, mirror in _mirrors(outer)})
         for zone in zones:
@@ -167,6 +181,52 @@ class Rapl(Sensor):
             gain=GAIN,
             detail={"zone": zone.id, "name": zone.name, "path": str(zone.path)},
         )
+
+
+def mounted_types() -> dict[int, str]:
+    """The type of each mounted file system by its device number, as of `os.stat`; empty where /proc does not show it.
+
+    Mounts of one file system at several places, or of a folder of it, share a device number (proc_pid_mountinfo(5)).
+    """
+    types = {}
+    for line in (_text(Path("/proc/self/mountinfo")) or "").splitlines():
+        fields, _, rest = line.partition(" - ")
+        major, minor = map(int, fields.split()[2].split(":"))
+        types[os.makedev(major, minor)] = rest.split()[0]
+    return types
+
+
+def zone_kind(zone: Zone, types: Mapping[int, str]) -> Kind:
+    """Whether a zone is the kernel's own: decided by the type of the file system that its counter lies in, links followed.
+
+    Args:
+        zone: The zone.
+        types: As `mounted_types` gives them.
+    """
+    try:
+        device = (zone.path / "energy_uj").stat().st_dev
+    except OSError:
+        return "simulated"
+    return "counter" if types.get(device) == REAL else "simulated"
+
+
+def _nothing(root: Path) -> SensorError:
+    """Why there are no zones below a folder: links that lead nowhere, or nothing at all."""
+    links = [path for below in WITHIN for path in sorted((root / below).glob("*:*")) if path.is_symlink() and not path.exists()]
+    if links:
+        target = Path(os.path.normpath(links[0].parent / links[0].readlink())).parent
+        return SensorError(
+            f"the RAPL zones in {links[0].parent} are links to {target}, which is not visible here",
+            f"mount what they lead to: {CONTAINER}",
+        )
+    if not root.is_dir():
+        where = f"there is no folder {root}" + (f", which {ROOT_VARIABLE} names" if str(root) != ROOT else "")
+    else:
+        where = f"there is no zone below {root}"
+    return SensorError(
+        f"this machine shows no RAPL counters, as in most virtual machines and containers: {where}",
+        f"on bare metal load the module: sudo modprobe intel_rapl_msr; in a container on bare metal: {CONTAINER}",
+    )
 
 
 def _limit_w(zone: Zone) -> float | None:
@@ -227,7 +287,7 @@ def _read_error(zone: Zone, error: OSError | ValueError) -> SensorError:
     if isinstance(error, PermissionError):
         return SensorError(
             f"the RAPL counter {zone.id} ({zone.name}) may be read by root alone, as since CVE-2020-8694",
-            f"let a group read it: {UDEV_RULE}",
+            GRANT,
         )
     if isinstance(error, FileNotFoundError):
         return SensorError(f"the RAPL zone {zone.id} ({zone.name}) has gone", "was the module intel_rapl unloaded? see `harness doctor`")

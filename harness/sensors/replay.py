@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from harness import userfiles
 from harness.errors import SensorError
 from harness.schema import Domain, Floats, SensorSpec
 from harness.sensors.base import Sensor
@@ -58,6 +59,7 @@ class Replay(Sensor):
         if not name:
             raise SensorError("no replay was asked for", f"name a trace in the environment variable {VARIABLE} to play one")
         path = Path(name)
+        userfiles.check_regular(path, "trace", limit_bytes=userfiles.RUN_BYTES, error=SensorError)
         try:
             tracks, domains = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
@@ -86,11 +88,18 @@ def _read_csv(path: Path) -> tuple[Mapping[str, Track], Sequence[Domain]]:
     return {"package": Track.of(t_s, watts, counter=False)}, [domain]
 
 
+def _header_text(path: Path) -> str:
+    """The text of a run's `run.json`; an OSError where it is not there, a SensorError where it is no regular file."""
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+    return userfiles.read_text(path, "run's header", limit_bytes=userfiles.RUN_BYTES, error=SensorError)
+
+
 def _read_parquet(path: Path) -> tuple[Mapping[str, Track], Sequence[Domain]]:
     """A trace with the domains of its run: without them nobody could tell a counter from a gauge."""
     import pyarrow.parquet as pq
 
-    header: dict[str, Any] = json.loads((path.parent.parent / "run.json").read_text(encoding="utf-8"))
+    header: dict[str, Any] = json.loads(_header_text(path.parent.parent / "run.json"))
     known = {entry["name"]: Domain(**entry) for entry in header["domains"]}
     table = pq.read_table(path)
     names = np.array(table.column("domain").to_pylist())

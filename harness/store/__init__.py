@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Record, References, StoredRun, Trace
 from harness.store.arrays import (
@@ -174,11 +175,11 @@ def read_run(folder: Path) -> StoredRun:
     Raises:
         StoreError: Its `run.json` is missing, damaged, or of a newer version.
     """
+    if not os.path.lexists(folder / "run.json"):
+        raise StoreError(f"{folder} holds no run.json", "give the folder of a run")
     try:
-        raw = json.loads((folder / "run.json").read_bytes())
-    except FileNotFoundError:
-        raise StoreError(f"{folder} holds no run.json", "give the folder of a run") from None
-    except (OSError, ValueError) as error:
+        raw = json.loads(_content(folder / "run.json"))
+    except ValueError as error:
         raise StoreError(f"{folder / 'run.json'} cannot be read: {error}", "the run cannot be used without it") from None
     try:
         header = Header.model_validate_json(json.dumps(migrate(raw)))
@@ -193,8 +194,13 @@ def read_run(folder: Path) -> StoredRun:
 def _read_records(path: Path) -> tuple[list[Record], list[str]]:
     """Every record that can be read, and a sentence for each line that cannot."""
     records, problems = [], []
+    if not os.path.lexists(path):
+        return [], []
     try:
-        with path.open("rb") as lines, _no_collection():
+        with (
+            userfiles.open_regular(path, "run's file of records", limit_bytes=userfiles.RUN_BYTES, error=StoreError) as lines,
+            _no_collection(),
+        ):
             for number, line in enumerate(lines, 1):
                 if line.strip():
                     try:
@@ -202,11 +208,14 @@ def _read_records(path: Path) -> tuple[list[Record], list[str]]:
                     except ValueError as error:
                         what = "is damaged" if line.endswith(b"\n") else "is torn (the writer was killed)"
                         problems.append(f"{path.name}:{number} {what} and was left out: {str(error).splitlines()[0][:120]}")
-    except FileNotFoundError:
-        pass
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}") from None
     return records, problems
+
+
+def _content(path: Path) -> bytes:
+    """A file of a run's folder; raises StoreError."""
+    return userfiles.read_bytes(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
 
 
 def _record(line: bytes) -> Record:
@@ -252,8 +261,8 @@ def read_references(folder: Path) -> References:
     """
     path = folder / "fronts.json"
     try:
-        return References.model_validate_json(json.dumps(migrate(json.loads(path.read_bytes())))) if path.exists() else References()
-    except (OSError, ValueError) as error:
+        return References.model_validate_json(json.dumps(migrate(json.loads(_content(path))))) if path.exists() else References()
+    except ValueError as error:
         raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}", "remove it: the references are then chosen anew") from None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import Answers, Record, Sample, StoredRun, Trace
 
@@ -110,6 +111,8 @@ def read_table(path: Path, *columns: str) -> Any:
     """
     import pyarrow.parquet as pq
 
+    if path.exists():  # a pipe would block
+        userfiles.check_regular(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
     try:
         table = pq.read_table(path)
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import Meter, MeterReading, Record, Sample, StoredRun
 from harness.store.arrays import numbers, read_table, write_table
@@ -55,10 +56,14 @@ def read_meters(folder: Path) -> list[Meter]:
     found = []
     for path in sorted((folder / "meters").glob("*.json")):
         try:
-            found.append(Meter.model_validate_json(json.dumps(migrate(json.loads(path.read_bytes())))))
-        except (OSError, ValueError) as error:
+            found.append(Meter.model_validate_json(json.dumps(migrate(json.loads(_content(path))))))
+        except ValueError as error:
             raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}", "import the meter's log again") from None
     return found
+
+
+def _content(path: Path) -> bytes:
+    return userfiles.read_bytes(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
 
 
 def read_meter_sample(folder: Path, meter: Meter) -> Sample:

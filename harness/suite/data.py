@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import userfiles
+from harness.errors import HarnessError
 from harness.schema import ArrayRef, DataRef, DataSource
 from harness.suite.document import Place, nearest
 from harness.suite.files import Files, sha256_of
@@ -148,9 +150,10 @@ def _classes(files: Files, place: Place, samples: Samples) -> list[str] | None:
     if path is None:
         return None
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        files.document.blame((*place, "classes"), f"{samples.classes!r} is no text: write a class a line")
+        text = userfiles.read_text(path, "list of classes", limit_bytes=userfiles.DOCUMENT_BYTES)
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    except HarnessError as error:
+        files.document.blame((*place, "classes"), f"{error.what}: write one class name a line, in UTF-8")
         return None
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness import userfiles
 from harness.errors import SuiteError
 
-MAX_BYTES = 2**20
 MAX_NODES = 20_000
 MAX_DEPTH = 40
 MAX_SENTENCE = 600
@@ -146,25 +147,15 @@ def of_text(path: Path, text: str, kind: Kind = SUITE) -> Document:
     return document
 
 
-def _named(path: Path) -> str:
-    """A path in a sentence: in one line, and not endless."""
-    return " ".join(str(path)[:200].split())
-
-
 def _text(path: Path, noun: str) -> str:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SuiteError(f"{path} is larger than 1 MiB, which no {noun} is", f"give the path of a {noun}")
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SuiteError(f"there is no {noun} {_named(path)}", _nearby(path)) from None
-    except UnicodeDecodeError as error:
-        raise SuiteError(f"{path} is no text in UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8") from None
-    except IsADirectoryError:
-        raise SuiteError(f"{path} is a folder", _nearby(path / "x")) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SuiteError(f"{_named(path)} cannot be read: {reason}", "check the path and its permissions") from None
+        return userfiles.read_text(path, noun, limit_bytes=userfiles.DOCUMENT_BYTES, error=SuiteError)
+    except SuiteError as error:
+        if os.path.isdir(path):  # noqa: PTH112 -- false, too, for what can be no path
+            raise SuiteError(error.what, _nearby(path / "x")) from None
+        if error.what.startswith("there is no"):
+            raise SuiteError(error.what, _nearby(path)) from None
+        raise
 
 
 def _nearby(path: Path) -> str:

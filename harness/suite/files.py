@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from functools import cache
 from pathlib import Path
 
 from harness.formats.fingerprint import fingerprint
 from harness.suite.document import Document, Place, nearest
+from harness.userfiles import DATA_BYTES
 
 FUNCTION = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
@@ -75,7 +77,10 @@ class Files:
             if path.exists() and not path.is_file():  # to open a pipe would wait for whoever writes to it
                 self.document.blame(place, f"{written!r} is neither a file nor a folder: name a file")
                 return None
-            with path.open("rb"):
+            with path.open("rb") as stream:
+                if os.fstat(stream.fileno()).st_size > DATA_BYTES:
+                    self.document.blame(place, f"{written!r} is larger than {DATA_BYTES // 2**30} GiB, the limit of a model or a data file")
+                    return None
                 return path
         except FileNotFoundError:
             close = nearest(written, [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.suffix == path.suffix])

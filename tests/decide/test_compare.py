@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.decide.buyer import bought, even, sensitivity
-from harness.decide.compare import compare, differences
+from harness.decide.compare import ROOT_ONLY, compare, differences
 from harness.decide.compared import told, told_differences
 from harness.decide.offers import GridOffer, Offer, Offers
+from harness.sensors import rapl as rapl_module
 from tests import factories
 from tests.factories import CARD, COUNTERS, MODELLED
 
@@ -87,6 +89,26 @@ def test_what_forbids(other, what):
         run = replace(run, header=run.header.model_copy(update={"harness_version": "9"}))
     found = differences([machine(environment={"governor": "performance"}), run])
     assert what in [each.what.split(" (")[0] for each in found if each.forbids]
+
+
+def test_counters_that_only_root_may_read_are_named_as_the_cause():
+    """A run as root and a run as a user: the scopes differ for that reason, and the next step is in the line; two runs alike say nothing."""
+    refusal = rapl_module._read_error(rapl_module.Zone("intel-rapl:0", "package-0", Path()), PermissionError())
+    root, user = machine(found=COUNTERS[:2]), machine("box-2", found=MODELLED)
+    user = replace(user, header=user.header.model_copy(update={"unavailable": {"rapl": str(refusal)}}))
+    (line,) = [each for each in told_differences([root, user], differences([root, user])) if "RAPL" in each]
+    assert "readable | root-only" in line and "a run as root and a run as a user get different scopes" in line and "udev rule" in line
+    assert next(each for each in differences([root, user]) if each.what == "RAPL counters").forbids
+    for alike in ([user, user], [root, machine("box-2", found=MODELLED)]):
+        assert not [each for each in differences(alike) if each.what == "RAPL counters"]
+
+
+def test_a_part_that_only_root_may_read_is_named_too():
+    """DRAM alone may be left out; where the energies compared do not differ by it, it forbids nothing."""
+    devices = ({"domain": "intel-rapl:0:1", "left_out": f"may be read by root alone, as since {ROOT_ONLY}\na rule"},)
+    runs = [machine(found=COUNTERS[:2]), machine("box-2", found=COUNTERS[:2], environment={"devices": devices})]
+    (found,) = [each for each in differences(runs) if each.what == "RAPL counters"]
+    assert found.values == ("readable", "readable, some root-only") and not found.forbids
 
 
 def test_what_is_only_named():

@@ -132,3 +132,14 @@ def test_the_page_has_them(tmp_path):
     assert "What happened" in html and "not shown to be as good" in html
     assert "non-inferior within 0.01" in html
     assert not np.any([sentence not in html.replace("&#39;", "'").replace("&gt;", ">") for sentence in sentences(rows_of(frames["cases"]))])
+
+
+def test_a_modelled_power_is_called_a_guess_with_its_bounds():
+    """In the method notes, where the energy is modelled; a model without bounds, as in older runs, has no such sentence."""
+    run = digits()
+    rows = rows_of(frame.cases([run]))
+    assert not any("a guess" in each for each in page.method(run.header, rows))
+    detail = {"tdp_w": 64.0, "low_w": 8.0, "high_w": 150.0, "tdp_source": "KVM: its share is not known"}
+    domains = (run.header.domains[0].model_copy(update={"detail": detail}), *run.header.domains[1:])
+    (sentence,) = [each for each in page.method(run.header.model_copy(update={"domains": domains}), rows) if "a guess" in each]
+    assert sentence.startswith("The power of package is modelled, a guess: 64 W at full load, between 8 and 150 W (KVM")

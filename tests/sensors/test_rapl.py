@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import SensorError
+from harness.sensors import rapl
 from harness.sensors.rapl import ROOT_VARIABLE, Rapl
 from tests.instruments.powercap import Zone, plant, running
 
@@ -64,12 +65,99 @@ def test_values_in_joules_with_the_wrap_told(opened):
     assert domains["package"].wrap_j == pytest.approx(65.532611) and domains["package"].gain == 0.05
 
 
-def test_a_tree_elsewhere_is_simulated_and_a_mounted_one_is_not(opened, tmp_path):
-    """A container may mount the real tree at another place, under its own name."""
-    _, domains = opened(PACKAGE)
-    assert domains["package"].kind == "simulated"
-    _, domains = opened(PACKAGE, root=tmp_path / "host" / "sys" / "class" / "powercap")
-    assert domains["package"].kind == "counter"
+@pytest.fixture
+def as_sysfs(monkeypatch):
+    """A function after which the file system that a path lies in passes for sysfs."""
+
+    def of(path: Path):
+        monkeypatch.setattr(rapl, "mounted_types", lambda: {path.stat().st_dev: "sysfs"})
+
+    return of
+
+
+def test_the_type_of_the_file_system_decides_the_kind(opened, tmp_path, as_sysfs):
+    """A mount of the real sysfs at any path is hardware; files of any other file system are a simulation, whatever their path."""
+    _, domains = opened(PACKAGE, DRAM, root=tmp_path / "host" / "sys" / "class" / "powercap")
+    assert {domain.kind for domain in domains.values()} == {"simulated"}
+    as_sysfs(tmp_path)
+    _, domains = opened(PACKAGE, DRAM)
+    assert {domain.kind for domain in domains.values()} == {"counter"}
+
+
+def test_each_zone_has_the_kind_of_its_own_file_system(tmp_path):
+    """The links are followed: a link in a plain folder to a zone in sysfs is hardware, a file beside it is not."""
+    plain = rapl.Zone("intel-rapl:0", "package-0", tmp_path)
+    (tmp_path / "energy_uj").write_text("1")
+    types = {tmp_path.stat().st_dev: "ext4", Path("/proc/self").stat().st_dev: "sysfs"}
+    assert rapl.zone_kind(plain, types) == "simulated"
+    (tmp_path / "energy_uj").unlink()
+    (tmp_path / "energy_uj").symlink_to("/proc/uptime")
+    assert rapl.zone_kind(plain, types) == "counter"
+    assert rapl.zone_kind(plain, {}) == "simulated"
+    (tmp_path / "energy_uj").unlink()
+    assert rapl.zone_kind(plain, types) == "simulated"
+
+
+def test_the_types_of_what_is_mounted(tmp_path):
+    """By device number, as the kernel lists them; /proc is a file system of its own."""
+    types = rapl.mounted_types()
+    assert types[Path("/proc/self").stat().st_dev] == "proc"
+    assert types.get(tmp_path.stat().st_dev) != "sysfs"
+
+
+@pytest.fixture
+def host(tmp_path):
+    """The layout of the kernel: zones nested below devices, links to them in class."""
+    sysfs = tmp_path / "host" / "sys"
+    zones = sysfs / "devices" / "virtual" / "powercap" / "intel-rapl"
+    plant(tmp_path / "flat", PACKAGE, DRAM, CORE)
+    zones.mkdir(parents=True)
+    shutil.move(tmp_path / "flat" / "intel-rapl:0", zones)
+    for inside in (DRAM, CORE):
+        shutil.move(tmp_path / "flat" / inside.id, zones / "intel-rapl:0")
+    classes = sysfs / "class" / "powercap"
+    classes.mkdir(parents=True)
+    for zone in (zones, zones / "intel-rapl:0", zones / "intel-rapl:0" / DRAM.id, zones / "intel-rapl:0" / CORE.id):
+        (classes / zone.name).symlink_to(os.path.relpath(zone, classes))
+        (zone / "subsystem").symlink_to(os.path.relpath(classes, zone))
+    return sysfs
+
+
+@pytest.mark.parametrize("root", ["", "class/powercap", "devices/virtual/powercap", "devices/virtual/powercap/intel-rapl"])
+def test_any_mount_that_holds_the_zones_may_be_named(host, monkeypatch, root):
+    """All of sysfs, its class folder with what the links lead to, or the folder of the zones; each zone once."""
+    monkeypatch.setenv(ROOT_VARIABLE, str(host / root))
+    assert {domain.name: domain.parent for domain in Rapl().open()} == {"package": None, "dram": None, "core": "package"}
+
+
+def test_the_zones_are_found_where_the_links_are_not_mounted(host, monkeypatch):
+    """A mount of devices alone, with the folder above it named."""
+    shutil.rmtree(host / "class")
+    monkeypatch.setenv(ROOT_VARIABLE, str(host))
+    assert [domain.name for domain in Rapl().open()] == ["package", "core", "dram"]
+
+
+def test_the_mount_that_is_advised_works_and_that_of_the_links_says_why_not(host, tmp_path, monkeypatch):
+    """The zones alone, at another path; the class folder alone holds links that lead out of it."""
+    mounted = tmp_path / "powercap"
+    shutil.copytree(host / "devices" / "virtual" / "powercap", mounted, symlinks=True)
+    monkeypatch.setenv(ROOT_VARIABLE, str(mounted))
+    assert [domain.name for domain in Rapl().open()] == ["package", "core", "dram"]
+    links = tmp_path / "a" / "links"
+    shutil.copytree(host / "class" / "powercap", links, symlinks=True)
+    monkeypatch.setenv(ROOT_VARIABLE, str(links))
+    with pytest.raises(SensorError, match=f"are links to {tmp_path}/devices/virtual/powercap") as caught:
+        Rapl().open()
+    assert "-v /sys/devices/virtual/powercap:/powercap:ro" in caught.value.hint
+
+
+def test_a_container_that_hides_the_zones_is_named(host, monkeypatch):
+    """Engines lay an empty folder over what the links lead to."""
+    shutil.rmtree(host / "devices" / "virtual" / "powercap" / "intel-rapl")
+    monkeypatch.setenv(ROOT_VARIABLE, str(host / "class" / "powercap"))
+    with pytest.raises(SensorError, match="which is not visible here") as caught:
+        Rapl().open()
+    assert f"-e {ROOT_VARIABLE}=/powercap" in caught.value.hint
 
 
 def test_the_mirrors_of_a_multi_die_part_are_one_counter(tmp_path, monkeypatch):
@@ -125,7 +213,7 @@ def test_no_tree_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "nothing"))
     with pytest.raises(SensorError, match="no RAPL counters") as caught:
         Rapl().open()
-    assert "intel_rapl_msr" in caught.value.hint and "root" not in caught.value.hint
+    assert "modprobe intel_rapl_msr" in caught.value.hint and "nothing, which HARNESS_POWERCAP names" in caught.value.what
 
 
 @contextmanager
@@ -142,7 +230,7 @@ def unprivileged() -> Iterator[None]:
 
 
 def test_counters_for_root_alone_name_the_least_privilege(monkeypatch):
-    """A udev rule and a group; never "run as root"."""
+    """A udev rule that can be pasted and a group, with what it gives away; never "run as root"."""
     root = Path(tempfile.mkdtemp())  # the test runner's own folder is closed to others
     root.chmod(0o755)
     try:
@@ -154,7 +242,10 @@ def test_counters_for_root_alone_name_the_least_privilege(monkeypatch):
             Rapl().open()
     finally:
         shutil.rmtree(root)
-    assert "udev" in caught.value.hint and "chgrp energy" in caught.value.hint
+    rule = next(line for line in caught.value.hint.splitlines() if line.startswith("echo"))
+    assert rule == f"echo '{rapl.UDEV_RULE}' | sudo tee /etc/udev/rules.d/70-powercap.rules"
+    assert "'" not in rapl.UDEV_RULE and "chgrp energy" in rapl.UDEV_RULE
+    assert "udevadm control --reload" in caught.value.hint and "CVE-2020-8694" in caught.value.hint
 
 
 def test_a_zone_that_fails_at_the_start_is_left_out_and_the_rest_is_read(tmp_path, monkeypatch):
