@@ -48,7 +48,7 @@ COUNTERS = (
 CARD = (
     Domain(
         name="gpu:0", sensor="nvml", quantity="energy", unit="J", kind="counter", device="gpu", gain=0.07, update_period_s=0.1,
-        detail={"name": "NVIDIA GeForce RTX 4090"},
+        detail={"name": "NVIDIA GeForce RTX 4090", "uuid": "GPU-4090"},
     ),
     Domain(name="gpu:0:power", sensor="nvml", quantity="power", unit="W", kind="sampled", device="gpu", counter="gpu:0"),
 )  # fmt: skip

@@ -146,7 +146,7 @@ def test_measured_and_modelled_are_never_added():
     assert found.energy_j == pytest.approx(7.0)
     assert found.energy_modelled_j == pytest.approx(1.5)
     assert found.energy_kind == "counter"
-    assert found.energy_scope == "gpu:0"
+    assert found.energy_scope == "gpu"
     assert found.device_name == "NVIDIA GeForce RTX 4090"
 
 
@@ -160,8 +160,23 @@ def test_a_counter_and_its_power_reading_are_one_rail():
 def test_a_gpu_case_sums_the_host_too():
     """Packages, DRAM and its cards, in one scope; a CPU case beside it leaves the card out."""
     energies = [{"package": 2.0, "dram": 0.5, "gpu:0": 7.0}] * 2
-    assert one((*COUNTERS, *CARD), energies, of=case(device="gpu")).energy_scope == "package+dram+gpu:0"
+    assert one((*COUNTERS, *CARD), energies, of=case(device="gpu")).energy_scope == "package+dram+gpu"
     assert one((*COUNTERS, *CARD), energies).energy_j == pytest.approx(2.5)
+
+
+def test_the_card_alone_has_columns_of_its_own_beside_its_uuid():
+    """The headline is the machine's; which card it was is in words that no other box shares."""
+    energies = [{"package": 2.0, "dram": 0.5, "gpu:0": 7.0}, {"package": 2.0, "dram": 0.5, "gpu:0": 7.2}]
+    found = one((*COUNTERS, *CARD), energies, of=case(device="gpu"))
+    assert (found.energy_j, found.device_energy_j, found.device_uuid) == (pytest.approx(9.6), pytest.approx(7.1), "GPU-4090")
+    assert found.device_energy_low_j < 7.1 < found.device_energy_high_j
+    assert one((*COUNTERS, *CARD), energies)[["device_energy_j", "device_uuid"]].isna().all()
+
+
+def test_a_case_on_a_card_that_nothing_reads_has_no_energy():
+    """Not the host's: it would be charged with what its card drew elsewhere."""
+    found = one(COUNTERS, [{"package": 2.0, "dram": 0.5}] * 2, of=case(device="gpu"))
+    assert (found.energy_kind, found.isna().energy_j, found.isna().energy_low_j) == ("absent", True, True)
 
 
 def test_the_suite_may_choose_the_domains():

@@ -44,6 +44,11 @@ class CaseEnergy:
     device_j: float | None = None
 
     @property
+    def label(self) -> str:
+        """The domains summed as figures of several boxes have them in common: `package+dram+gpu`, whichever card of the box `gpu` is."""
+        return "+".join(sorted((label(name, windows[0].device) for name, windows in self.windows.items()), key=_host_first))
+
+    @property
     def parts(self) -> list[Measurement]:
         """The measurements summed."""
         return [m for windows in self.windows.values() for m in windows]
@@ -53,6 +58,22 @@ class CaseEnergy:
 def family(domain: str) -> str:
     """`package` of `package:1`."""
     return domain.split(":", 1)[0]
+
+
+def label(domain: str, device: str) -> str:
+    """What a domain is part of a scope as: the device of an accelerator that cases run on, else its own name.
+
+    Args:
+        domain: Its name.
+        device: The device that it belongs to.
+    """
+    return device if family(domain) == device else domain
+
+
+def _host_first(name: str) -> tuple[int, str]:
+    """Packages, DRAM, then the rest."""
+    own = family(name)
+    return (CPU_FAMILIES.index(own) if own in CPU_FAMILIES else len(CPU_FAMILIES)), name
 
 
 def case_energy(measurements: Iterable[Measurement], device: str, domains: Collection[str] | None = None) -> CaseEnergy:

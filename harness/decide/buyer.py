@@ -156,7 +156,7 @@ def _bought(result: Result, k: int, site: Mapping[str, Any]) -> Bought | None:
     if not energy_j > 0 or not result.throughput_per_s:
         return None
     service = Service(energy_j, result.throughput_per_s, mean(each.idle_w for _, each in result.launches), **site)
-    return Bought(result.case.case_id, k, result.kind, result.scope or "", service, *_ends(result, service))
+    return Bought(result.case.case_id, k, result.kind, result.scope_label or "", service, *_ends(result, service))
 
 
 def _ends(result: Result, service: Service) -> tuple[Service | None, Service | None]:

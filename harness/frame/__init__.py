@@ -205,7 +205,8 @@ def _energy(result: Result, uncertainties: Terms) -> Row:
     grid = result.run.header.grid
     row: Row = {
         "energy_kind": result.kind,
-        "energy_scope": result.scope,
+        "energy_scope": result.scope_label,
+        "device_uuid": result.device_uuid,
         "calibrated": calibrated(result.run.header.domains, result.scope),
         "energy_repetitions": len(result.energies),
         "energy_modelled_j": mean(result.sum(r).modelled_j for r in result.valid),
@@ -228,7 +229,17 @@ def _energy(result: Result, uncertainties: Terms) -> Row:
             "carbon_g": interval.value / 3.6e6 * grid.g_per_kwh if grid else None,
             "target_reached": _reached(result),
         }
+        | _device_energy(result)
     )
+
+
+def _device_energy(result: Result) -> Row:
+    """Of the accelerator alone; nothing on the processor, or where a wall meter is the scope."""
+    energies = [each.device_j for _, each in result.launches]
+    if not energies or None in energies:
+        return {}
+    interval = positive_interval(known(energies), result.q)
+    return {"device_energy_j": interval.value, "device_energy_low_j": interval.low, "device_energy_high_j": interval.high}
 
 
 def _absolute(result: Result, energy_j: float, u_gain_j: float | None) -> Interval:
@@ -269,7 +280,7 @@ def _repetition_rows(result: Result) -> list[Row]:
     shared: Row = {
         "precision_ran": _ran(result)["precision_ran"],
         "calibrated": calibrated(result.run.header.domains, result.scope),
-        "energy_scope": result.scope,
+        "energy_scope": result.scope_label,
     }
     return [shared | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid) for record in result.chosen]
 
@@ -286,6 +297,7 @@ def _repetition_row(record: Record, each: CaseEnergy | None, *, valid: bool) -> 
     row["energy_kind"] = each.kind if each else "absent"
     if each:
         row |= {"energy_j": each.energy_j, "energy_net_j": each.net_j, "energy_modelled_j": each.modelled_j, "idle_w": each.idle_w}
+        row["device_energy_j"] = each.device_j
     return row
 
 

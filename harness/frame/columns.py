@@ -29,6 +29,7 @@ _NO_PAIR = "as quality_vs_baseline, or the samples were not kept"
 _UNTOLD = "the format does not tell"
 _UNTOLD_RAN = "the engine does not tell"
 _NO_BUILD = "no such step, its energy is not known, or one is measured and the other modelled"
+_NO_DEVICE = "the device is cpu, or as energy_j"
 _CALIBRATED = Column("calibrated", "str", "domains of energy_scope whose sensor was corrected by a calibration, joined by +", "none was")
 
 CASES = (
@@ -76,7 +77,9 @@ CASES = (
     Column("energy_modelled_j", "float", "gross per unit of the modelled domains, J; never added to measured ones", "nothing is modelled"),
     Column("idle_w", "float", "power of the scope with the model loaded and idle, W", "not measured"),
     Column("energy_kind", "str", "counter, sampled, modelled, simulated or absent: the weakest in energy_j"),
-    Column("energy_scope", "str", "the domains summed in energy_j, joined by +", "no domain counts"),
+    Column(
+        "energy_scope", "str", "the domains summed in energy_j, joined by +; the card that the case ran on is `gpu`", "no domain counts"
+    ),
     Column("peak_memory_bytes", "int", "largest resident set of any repetition, bytes", "not measured"),
     Column("artifact_bytes", "int", "size of the model file, bytes", "it was not built"),
     Column("parameters", "int", "weights of the model", _UNTOLD),
@@ -111,6 +114,10 @@ CASES = (
     Column(
         "resident_bytes", "int", "what the engine with the model added to its process's resident set, bytes", "the system does not tell"
     ),
+    Column("device_uuid", "str", "UUID of the accelerator that it ran on", "the device is cpu, or no sensor reads it"),
+    Column("device_energy_j", "float", "gross per unit of the accelerator alone, J; energy_j has the host's domains too", _NO_DEVICE),
+    Column("device_energy_low_j", "float", "lower 95 % bound, repeatability, J", _NO_DEVICE),
+    Column("device_energy_high_j", "float", "upper 95 % bound, repeatability, J", _NO_DEVICE),
     Column("energy_repetitions", "int", "launches that energy_j is the mean of"),
     Column("latency_p50_low_s", "float", "lower 95 % bound over launches, s", _ONE),
     Column("latency_p50_high_s", "float", "upper 95 % bound over launches, s", _ONE),
@@ -206,7 +213,8 @@ RUNS = (
     Column("energy_net_j", "float", "per unit, idle power taken off, J", "as in cases"),
     Column("energy_modelled_j", "float", "gross per unit of the modelled domains, J", "as in cases"),
     Column("energy_kind", "str", "the weakest in energy_j"),
-    Column("energy_scope", "str", "the domains summed in energy_j", "no domain counts"),
+    Column("energy_scope", "str", "the domains summed in energy_j, as in cases", "no domain counts"),
+    Column("device_energy_j", "float", "gross per unit of the accelerator alone, J", "as in cases"),
     Column("idle_w", "float", "power of the scope, idle, W", "not measured"),
     Column("peak_memory_bytes", "int", "largest resident set, bytes", "not measured"),
     Column("precision_ran", "str", "of the case: as in cases", "it does not tell"),

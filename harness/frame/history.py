@@ -106,7 +106,7 @@ def _setting(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, obj
     yield "suite", header.suite.sha256[:12]
     yield "harness", header.harness_version
     yield "commit", header.commit
-    yield from ((name, case[name]) for name in ("host", "energy_kind", "energy_scope", "calibrated"))
+    yield from ((name, case[name]) for name in ("host", "energy_kind", "energy_scope", "device_uuid", "calibrated"))
     yield "model file", (str(case["sha256"])[:12] if case.get("sha256") else None)
     if environment:
         yield from ((name, getattr(environment, name)) for name in ("cpu", "cpu_limit", "kernel", "python", "governor", "turbo", "virtual"))

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from harness.analysis.agreement import close, max_difference, same_class
 from harness.analysis.interval import wilson
-from harness.analysis.scope import CaseEnergy, case_energy, per_inference, weakest
+from harness.analysis.scope import CaseEnergy, case_energy, device_detail, family, label, per_inference, weakest
 from harness.analysis.stopping import quantile
-from harness.schema import Case, Domain, Environment, Floats, Kind, Quality, Record, StoredRun, evidence
+from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence
 
 T = TypeVar("T")
 AGREEMENT = "agreement"
@@ -47,12 +47,14 @@ class Result:
         case: What was measured.
         chosen: The attempts that count.
         baseline: The result of the case it is compared with, of a baseline its own; null where there is none.
+        only: What is left of the scope, by families and devices, where another machine reads no more; null: all of it.
     """
 
     run: StoredRun
     case: Case
     chosen: tuple[Record, ...]
     baseline: Result | None = None
+    only: frozenset[str] | None = None
 
     @cached_property
     def ok(self) -> tuple[Record, ...]:
@@ -72,7 +74,29 @@ class Result:
     def _sums(self) -> dict[int, CaseEnergy]:
         """By identity: a record is no key, and comparing two of them takes longer than summing one."""
         domains = self.run.header.suite.domains
-        return {id(record): case_energy(record.measurements, self.case.device, domains) for record in self.ok}
+        whole = {id(record): case_energy(record.measurements, self.case.device, domains) for record in self.ok}
+        if self.only is None:
+            return whole
+        left = {id(record): [n for n, m in whole[id(record)].windows.items() if self._rail(n, m) in self.only] for record in self.ok}
+        return {id(record): case_energy(record.measurements, self.case.device, left[id(record)]) for record in self.ok}
+
+    def _rail(self, name: str, windows: Sequence[Measurement]) -> str:
+        return family(label(name, windows[0].device))
+
+    @cached_property
+    def rails(self) -> frozenset[str]:
+        """What its energy sums, by families and devices: `package`, `dram`, `gpu`; however many sockets, whichever card."""
+        return frozenset(self._rail(name, windows) for each in self._sums.values() for name, windows in each.windows.items())
+
+    @cached_property
+    def scope_label(self) -> str | None:
+        """The scope as figures of several boxes have it in common: `package+dram+gpu`."""
+        return next((self.sum(r).label for r in self.ok if self.sum(r).scope == self.scope), None) or None
+
+    @property
+    def device_uuid(self) -> str | None:
+        """UUID of the accelerator that it ran on; null for `cpu`, and where no sensor reads it."""
+        return None if self.case.device == "cpu" else device_detail(self.run.header.domains, self.case.device).get("uuid")
 
     @cached_property
     def scope(self) -> str | None:
