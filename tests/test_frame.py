@@ -38,7 +38,9 @@ CONTRACT = (
     "warnings "
 )
 
-CALIBRATED = CARD[0].model_copy(update={"sensor": "nvml (calibrated)", "detail": {"calibration": {"offset_u_w": 0.3, "gain": 1.5}}})
+CALIBRATED = CARD[0].model_copy(
+    update={"sensor": "nvml (calibrated)", "detail": {"uuid": "GPU-1", "calibration": {"offset_u_w": 0.3, "gain": 1.5}}}
+)
 DENSE, INT8 = case("dense"), case("int8")
 XLA = case("dense", "tensorflow").model_copy(update={"case_id": "digits-cnn/dense/tensorflow(xla=true)/cpu/b1/t1/single_stream"})
 
