@@ -3,6 +3,8 @@
 slow        | fast until each counter has ticked | slow ... | fast | slow
 lead-in      ^ begin                               window    ^ end
 
+A counter that ticks regularly is polled quickly only around the time at which its next tick is due.
+
 Only the domains near the case are polled quickly; the rest of the machine (other cards) is read every few seconds. Slow polling is
 stretched where reads are slow, so that it takes a bounded share of the time and of a core however many cards there are.
 """
@@ -19,6 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from harness.analysis.counter import bracket_s, narrow_s
+from harness.analysis.rhythm import Rhythm
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
 from harness.sensors.base import PATIENCE_S, Sensor
@@ -38,6 +41,8 @@ QUICK_READ_S = 0.0005
 """A gauge whose read takes no longer may be read while a counter is polled quickly."""
 WALL_SHARE, CORE_SHARE = 0.25, 0.015
 """Of the time and of a core: the most that slow polling takes; slower reads are made less often."""
+LATENCY_S = 0.001
+"""How late a sleep may end."""
 WIDE_TICKS = 3
 """Ticks that an edge waits for a narrow bracket before it takes the narrowest so far."""
 
@@ -62,6 +67,9 @@ class Stream:
         self.failure: str | None = None
         self.still = False
         """Whether an edge waited for it in vain, and it has not moved since."""
+        self.rhythm = Rhythm(domain.update_period_s)
+        self.expected_s: tuple[float, float] | None = None
+        """Between when an edge expects its next tick; None: it is polled for all the time."""
         self.step_s: float | None = None
         """Width of the bracket around the tick that the newest reading shows; None where it shows none."""
         self._start, self._end, self._value = array("d"), array("d"), array("d")
@@ -91,7 +99,9 @@ class Stream:
         if np.isfinite(value):
             before_s, before = self._last
             if value != before and np.isfinite(before):
-                self.step_s = bracket_s(before_s, start, end, self.domain.update_period_s)
+                self.step_s = float(bracket_s(before_s, start, end, self.domain.update_period_s))
+                if self.step_s <= self.narrow_s:
+                    self.rhythm.add(end - self.step_s / 2, self.step_s)
             self.still = self.still and value == before
             self._last = (start, value)
         self.due_s = start + self.period_s
@@ -111,6 +121,17 @@ class Stream:
     def narrow_s(self) -> float:
         """Width of a bracket that reads of this length allow."""
         return narrow_s(self.cost_s)
+
+    def expect(self) -> None:
+        """Predict the next tick that an edge may wait for."""
+        self.expected_s = self.rhythm.next_s(time.monotonic())
+
+    def ahead_s(self, now_s: float) -> float:
+        """How long until polling for the expected tick begins, s; 0 where it has begun, or nothing is expected."""
+        if self.expected_s and now_s > self.expected_s[1]:  # it did not come
+            self.rhythm.forget()
+            self.expected_s = None
+        return max(0.0, self.expected_s[0] - now_s) if self.expected_s else 0.0
 
     @property
     def ticks(self) -> bool:
@@ -151,6 +172,8 @@ class Edge:
         """Widths of the brackets around the ticks so far, s, by counter."""
         self.reached = threading.Event()
         self._wanted, self._allowed = ticks, allowed
+        for stream in self.pending:
+            stream.expect()
         if not self.pending:
             self.reached.set()
 
@@ -160,6 +183,7 @@ class Edge:
         if seen is None or stream.step_s is None:
             return
         seen.append(stream.step_s)
+        stream.expect()
         if sum(width <= stream.narrow_s for width in seen) >= self._wanted or self._wide_enough(stream.domain.name, seen):
             del self.pending[stream]
             if not self.pending:
@@ -264,9 +288,11 @@ class Sampler:
     def _loop(self) -> None:
         while not self._over:
             if self._quickly:
-                self._poll_counters()
-                self._poll_one_overdue()
-                time.sleep(FAST_POLL_S)
+                ahead_s = self._ahead_s()
+                if not ahead_s:
+                    self._poll_counters()
+                self._poll_one_overdue(ahead_s)
+                time.sleep(min(max(FAST_POLL_S, ahead_s - LATENCY_S), OVERDUE_S))
             else:
                 self._keep_fresh()
                 self._poll_due()
@@ -302,26 +328,31 @@ class Sampler:
                 return
             self._read(stream)
 
-    def _poll_counters(self) -> None:
-        """Read each counter that still owes a tick, or every one that is watched closely."""
+    def _ahead_s(self) -> float:
+        """How long nobody need poll quickly: no counter that owes a tick is expected to tick."""
         with self._lock:
-            closely = time.monotonic() < self._close_until_s
-            for stream in [s for s in self._streams if s.ticks] if closely else list(self._edge.pending):
+            now_s = time.monotonic()
+            if now_s < self._close_until_s:
+                return 0.0
+            return min((stream.ahead_s(now_s) for stream in self._edge.pending), default=0.0)
+
+    def _poll_counters(self) -> None:
+        """Read each counter that still owes a tick and may show it now, or every one that is watched closely."""
+        with self._lock:
+            now_s = time.monotonic()
+            closely = now_s < self._close_until_s
+            owing = [s for s in self._edge.pending if not s.ahead_s(now_s)]
+            for stream in [s for s in self._streams if s.ticks] if closely else owing:
                 stream.read()
                 self._edge.note(stream)
 
-    def _poll_one_overdue(self) -> None:
+    def _poll_one_overdue(self, ahead_s: float) -> None:
         """While the counters are polled quickly the rest is read late and one at a time, so that no bracket grows much.
 
-        What is slow to read has its turn just after a tick, when the next one is not due.
+        What is slow to read has its turn where no tick is due meanwhile.
         """
         with self._lock:
-            ticked = any(stream.step_s is not None for stream in self._edge.pending)
-            now_s = time.monotonic()
-            late = [
-                s
-                for s in self._streams
-                if s.near and s.domain.quantity != "energy" and s.due_s < now_s - OVERDUE_S and (ticked or s.cost_s <= QUICK_READ_S)
-            ]
+            overdue_s, least_s = time.monotonic() - OVERDUE_S, max(QUICK_READ_S, ahead_s / 2)
+            late = [s for s in self._streams if s.near and s.domain.quantity != "energy" and s.due_s < overdue_s and s.cost_s <= least_s]
             if late:
                 min(late, key=lambda s: s.due_s).read()

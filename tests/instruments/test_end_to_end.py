@@ -129,6 +129,28 @@ def test_what_fails_in_the_window_has_no_number_and_costs_nothing_else(tmp_path)
     assert found["gross_j"] == pytest.approx(told["tree"].truth_j("intel-rapl:0", found["start_s"], found["end_s"]), rel=0.005)
 
 
+@pytest.mark.parametrize("settings", [{"devices": 8, "call_s": 0.001}, {"devices": 2, "call_s": 0.012}], ids=["8 cards", "slow calls"])
+def test_one_card_of_several_whose_driver_answers_slowly(tmp_path, settings):
+    """Within 0.5 % and within its own uncertainty; the window has grown until its edges matter little."""
+    told = repetition(tmp_path, HEALTHY, **settings)
+    found = told["steady"]["gpu:0"]
+    truth_j = nvml.truth_j(told["gpus"], 0, found["start_s"], found["end_s"])
+    assert found["gross_j"] == pytest.approx(truth_j, rel=0.005)
+    assert 1.96 * found["edge_j"] <= 0.0075 * found["gross_j"]
+    assert not [finding for finding in told["record"]["warnings"] if finding["invalid"]]
+    assert found["poll_gap_s"] < 0.05
+
+
+def test_a_counter_that_ticks_too_rarely_is_stood_in_for_by_its_power(tmp_path):
+    """Every 20 s: the record says so, with the bound, and holds the truth within it."""
+    told = repetition(tmp_path, HEALTHY, update_period_s=20, wave_period_s=0.7)
+    found = told["steady"]["gpu:0"]
+    assert found["gauge"] == "gpu:0 power"
+    truth_j = nvml.truth_j(told["gpus"], 0, found["start_s"], found["end_s"])
+    assert found["gross_j"] == pytest.approx(truth_j, abs=1.96 * found["edge_j"])
+    assert "counter_without_edge" in {finding["code"] for finding in told["record"]["warnings"]}
+
+
 # The load of the GPU follows the child: it begins with the warm-up. The driver reads its configuration again at nvmlInit.
 FOLLOWING = """
 import os, pathlib, time

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
+
 from harness.errors import SensorError
-from harness.sensors.sampler import Sampler
+from harness.sensors.sampler import Edge, Sampler, Stream
 from tests.simulated import SimulatedCounter, constant
 
 
@@ -79,3 +81,77 @@ def test_an_edge_does_not_wait_twice_for_a_counter_that_stopped():
         assert sampler.edge().reached.wait(2.0)
     finally:
         sampler.stop()
+
+
+def test_the_counter_of_another_card_is_not_polled_quickly():
+    """At an edge what the case does not depend on is read as rarely as between edges."""
+    own, other = SimulatedCounter(constant(50), 0.05, name="own"), SimulatedCounter(constant(50), 0.05, name="other")
+    sampler = Sampler([(sensor, sensor.open()) for sensor in (own, other)], near={"own"})
+    sampler.start()
+    try:
+        edge = sampler.edge(ticks=3)
+        assert edge.reached.wait(2.0)
+    finally:
+        trace = sampler.stop()
+    assert set(edge.brackets_s) == {"own"}
+    assert len(trace.samples["own"].value) > 20
+    assert len(trace.samples["other"].value) <= 4
+
+
+class Costly(SimulatedCounter):
+    """A read waits for its device; `waits` adds up for how long."""
+
+    def read(self, domain):
+        """The energy after a wait."""
+        time.sleep(0.01)
+        return super().read(domain)
+
+
+def test_slow_polling_takes_a_bounded_share_of_the_time():
+    """Sixteen domains of 10 ms a read at 20 Hz would take 3.2 s of each second."""
+    sensors = [Costly(constant(50), 0.05, name=f"gpu:{i}") for i in range(16)]
+    sampler = Sampler([(sensor, sensor.open()) for sensor in sensors])
+    sampler.start()
+    began_s = time.monotonic()
+    time.sleep(1.5)
+    ended_s = time.monotonic()
+    samples = sampler.stop().samples.values()
+    busy_s = sum(float(np.sum((s.end_s - s.start_s)[(s.start_s > began_s) & (s.end_s < ended_s)])) for s in samples)
+    assert busy_s / (ended_s - began_s) < 0.5
+
+
+def test_an_edge_takes_the_narrowest_of_a_few_ticks_where_none_is_narrow():
+    """And goes on where even that is wider than allowed."""
+    sensor = SimulatedCounter(constant(50), 0.05)
+    stream = Stream(sensor, sensor.open()[0])
+    edge, strict = Edge([stream], ticks=1), Edge([stream], ticks=1, allowed=lambda name: 0.005)
+    for width_s in (0.02, 0.01, 0.03):
+        stream.step_s = width_s
+        edge.note(stream)
+        strict.note(stream)
+    assert not edge.reached.is_set()
+    edge.note(stream)
+    strict.note(stream)
+    assert edge.reached.is_set()
+    assert not strict.reached.is_set()
+    stream.step_s = 0.004
+    strict.note(stream)
+    assert strict.reached.is_set()
+    assert strict.brackets_s == {"package": [0.02, 0.01, 0.03, 0.03, 0.004]}
+
+
+def test_between_the_ticks_of_a_regular_counter_nobody_polls_quickly():
+    """Once its rhythm is known it is polled around the time at which the next tick is due, and the tick is bracketed as narrowly."""
+    sensor = SimulatedCounter(constant(50), 0.1)
+    sampler = Sampler([(sensor, sensor.open())])
+    sampler.start()
+    try:
+        sampler.watch_closely(1.0)
+        time.sleep(1.1)
+        before = len(sampler.trace().samples["package"].value)
+        edge = sampler.edge(ticks=4)
+        assert edge.reached.wait(3.0)
+        after = len(sampler.trace().samples["package"].value)
+    finally:
+        sampler.stop()
+    assert after - before < 0.5 * before, "the edges of four ticks take as long as half the watching"

@@ -1,0 +1,61 @@
+"""The ticks of a counter so far -> when the next one is due, so that nobody need poll for it in between."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+TICKS = 32
+"""The newest ticks that the period is fitted to."""
+FEWEST = 6
+LEAST_MARGIN, MOST_MARGIN = 0.02, 0.25
+"""Of a period: how early before a tick is due polling begins at least; a counter whose ticks scatter by more is not predicted."""
+SIGMAS = 4.0
+
+
+class Rhythm:
+    """Predicts the ticks of a counter that updates at a fixed period, from a line through its latest ticks.
+
+    Args:
+        period_s: Update period as probed; None: not known, and nothing is predicted.
+    """
+
+    def __init__(self, period_s: float | None) -> None:
+        self.period_s = period_s
+        self._ticks_s: deque[float] = deque(maxlen=TICKS)
+        self._widths_s: deque[float] = deque(maxlen=TICKS)
+
+    def add(self, tick_s: float, width_s: float) -> None:
+        """Note a tick: the middle of its bracket and the bracket's width, s."""
+        self._ticks_s.append(tick_s)
+        self._widths_s.append(width_s)
+
+    def forget(self) -> None:
+        """Predict nothing until new ticks have been seen."""
+        self._ticks_s.clear()
+        self._widths_s.clear()
+
+    def next_s(self, now_s: float) -> tuple[float, float] | None:
+        """When to begin polling for the next tick, and until when it must have come; None where it cannot be predicted.
+
+        Args:
+            now_s: The next tick is one after this.
+        """
+        if self.period_s is None or len(self._ticks_s) < FEWEST:
+            return None
+        ticks_s = np.array(self._ticks_s)
+        steps = np.concatenate([[0.0], np.cumsum(np.round(np.diff(ticks_s) / self.period_s))])
+        if steps[-1] < FEWEST - 1 or np.any(np.diff(steps) < 1):
+            return None
+        (period_s, first_s), covariance = np.polyfit(steps, ticks_s - ticks_s[0], 1, cov=True)
+        scatter_s = float(np.std(ticks_s - ticks_s[0] - period_s * steps - first_s))
+        k = np.ceil((now_s - ticks_s[0] - first_s) / period_s)
+        due_s = float(ticks_s[0] + first_s + period_s * k)
+        u_s = float(np.hypot(scatter_s, np.sqrt(max(covariance[0, 0], 0.0)) * abs(k - steps.mean())))
+        margin_s = max(SIGMAS * u_s, LEAST_MARGIN * period_s, float(np.median(self._widths_s)))
+        if margin_s > MOST_MARGIN * period_s:
+            return None
+        # What is due so soon that its polling should have begun is left to the one after.
+        late = due_s - margin_s < now_s
+        return (due_s - margin_s + late * period_s, due_s + margin_s + late * period_s)
