@@ -91,11 +91,12 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
     # Measured and modelled apart: a modelled part does not take the place of a measured whole.
     summed = _rails([m for m in chosen if m.domain in measured], device) or modelled
     own = {name: windows for name, windows in summed.items() if holds_device(name, windows[0].device, device)}
-    energy_j = _sum([per_inference(windows) for windows in summed.values()]) if own else None
+    summed = summed if own else {}
+    energy_j = _sum([per_inference(windows) for windows in summed.values()])
     return CaseEnergy(
         energy_j=energy_j,
         modelled_j=_sum([per_inference(windows) for windows in modelled.values()]),
-        net_j=_sum([per_inference(windows, "net_j") for windows in summed.values()]) if own else None,
+        net_j=_sum([per_inference(windows, "net_j") for windows in summed.values()]),
         idle_w=_sum([windows[0].idle_w for windows in summed.values()]),
         kind="absent" if energy_j is None else weakest(m.kind for windows in summed.values() for m in windows),
         scope="+".join(summed),
