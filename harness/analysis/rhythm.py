@@ -12,6 +12,8 @@ FEWEST = 6
 LEAST_MARGIN, MOST_MARGIN = 0.02, 0.25
 """Of a period: how early before a tick is due polling begins at least; a counter whose ticks scatter by more is not predicted."""
 SIGMAS = 4.0
+MOST_GAP, MOST_OFF = 12, 0.2
+"""Over more periods than this it is not known how many passed between two ticks, nor where a tick lies this far from a whole number of them."""
 
 
 class Rhythm:
@@ -45,8 +47,11 @@ class Rhythm:
         if self.period_s is None or len(self._ticks_s) < FEWEST:
             return None
         ticks_s = np.array(self._ticks_s)
-        steps = np.concatenate([[0.0], np.cumsum(np.round(np.diff(ticks_s) / self.period_s))])
-        if steps[-1] < FEWEST - 1 or np.any(np.diff(steps) < 1):
+        gaps = np.diff(ticks_s) / self.period_s
+        broken = np.flatnonzero((gaps > MOST_GAP) | (np.abs(gaps - np.round(gaps)) > MOST_OFF) | (gaps < 0.5))
+        since = broken[-1] + 1 if len(broken) else 0
+        ticks_s, steps = ticks_s[since:], np.concatenate([[0.0], np.cumsum(np.round(gaps[since:]))])
+        if len(ticks_s) < FEWEST:
             return None
         (period_s, first_s), covariance = np.polyfit(steps, ticks_s - ticks_s[0], 1, cov=True)
         scatter_s = float(np.std(ticks_s - ticks_s[0] - period_s * steps - first_s))

@@ -183,6 +183,8 @@ class Edge:
         if seen is None or stream.step_s is None:
             return
         seen.append(stream.step_s)
+        if stream.expected_s and stream.step_s > stream.narrow_s:  # it came when nobody looked
+            stream.rhythm.forget()
         stream.expect()
         if sum(width <= stream.narrow_s for width in seen) >= self._wanted or self._wide_enough(stream.domain.name, seen):
             del self.pending[stream]
