@@ -20,7 +20,7 @@ ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 """One-sided error of a run's rows in energy, and of all other metrics together: with these at most 5 % of unchanged runs fail (design/0011)."""
 MOST_TOLD = 10
 """Up to which share a rise that passes is told as a number: two noisy launches know no more."""
-METRICS = ("energy", "latency", "quality", "memory")
+METRICS = ("energy", "latency", "quality", "memory", "device_memory")
 KIND = Kind(
     "file of thresholds",
     "nothing was judged",
@@ -39,6 +39,7 @@ class Thresholds(BaseModel):
         latency: Relative, of the median per query.
         quality: In the metric's own unit.
         memory: Relative, of the peak resident set.
+        device_memory: Relative, of the peak memory of the accelerator; judged where one of the runs holds one.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -47,6 +48,7 @@ class Thresholds(BaseModel):
     latency: Share = 0.05
     quality: Amount = 0.01
     memory: Share = 0.05
+    device_memory: Share = 0.05
 
 
 class Verdict(NamedTuple):
@@ -113,7 +115,7 @@ def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verd
     found = [verdict for name in names if (verdict := _whole(name, old.get(name), new.get(name)))]
     good = [name for name in names if name not in {v.case_id for v in found}]
     pairs = [(old[name], new[name]) for name in good]
-    active = [metric for metric in METRICS if getattr(thresholds, metric) is not None]
+    active = [metric for metric in METRICS if getattr(thresholds, metric) is not None and _is_on_hand(metric, pairs)]
     for metric in active:
         found += _metric(metric, pairs, getattr(thresholds, metric), alpha_of(metric, active) / max(len(pairs), 1))
     if not any(v.outcome == "pass" or v.p is not None for v in found):
@@ -168,6 +170,11 @@ def _whole(name: str, old: Result | None, new: Result | None) -> Verdict | None:
     return None
 
 
+def _is_on_hand(metric: str, pairs: Sequence[tuple[Result, Result]]) -> bool:
+    """Whether there is something to judge: an accelerator's memory takes no share of the error of runs that used none."""
+    return metric != "device_memory" or any(len(_values(metric, result)) for pair in pairs for result in pair)
+
+
 def _metric(metric: str, pairs: Sequence[tuple[Result, Result]], threshold: float, alpha: float) -> list[Verdict]:
     if metric == "quality":
         return [_quality(old, new, threshold, alpha) for old, new in pairs]
@@ -189,6 +196,8 @@ def _values(metric: str, result: Result) -> np.ndarray:
         values = list(result.energies)
     elif metric == "latency":
         values = [r.latency.p50_s for r in result.ok if r.latency]
+    elif metric == "device_memory":
+        values = [float(r.peak_device_memory_bytes) for r in result.ok if r.peak_device_memory_bytes]
     else:
         values = [float(r.peak_memory_bytes) for r in result.ok if r.peak_memory_bytes]
     return np.array([v for v in values if v > 0])

@@ -7,6 +7,8 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
   `kernels`, `model` and `zeros` of an artifact. Header: `part_time` and `average_s` of a domain, `stopping` of a suite, `data_id` of
   a build, how a model is brought and trained, samples that are no arrays, `cpu_limit` of an environment. Beside them: imported
   meters, kept outputs, `fronts.json`.
+- 3: adds what is null or empty in older runs. Records: `peak_device_memory_bytes` and its source. Header: `allow` of a suite, `poll_period_s`
+  of a domain, the conditions `count` and `duration`. The rules of the findings about accelerators are others.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Kind = Literal["counter", "sampled", "modelled", "simulated", "absent"]
 Status = Literal["ok", "failed", "oom", "timeout", "killed", "refused"]

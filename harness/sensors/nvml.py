@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from harness.errors import SensorError
 from harness.schema import Domain, Kind, SensorSpec
+from harness.sensors import nvml_conditions, nvml_facts
 from harness.sensors.base import Sensor
 
 GAIN = 0.07
@@ -16,6 +17,11 @@ GAIN = 0.07
 POWER_AVERAGE, POWER_INSTANT = 185, 186
 AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
 """Of the readings that may be the mean of a second, as on most Ampere and newer: arXiv 2312.02741."""
+
+CUDA_PACKAGES = tuple(
+    f"nvidia-{library}{suffix}" for library in ("cuda-runtime", "cudnn", "cublas") for suffix in ("-cu12", "-cu13", "")
+)
+"""CUDA and cuDNN as Python packages bring them: their versions enter the record."""
 
 # What pynvml can raise -> (what and why, next step). Codes: nvmlReturn_t in NVIDIA's nvml.h.
 ERRORS: dict[int, tuple[str, str]] = {
@@ -39,7 +45,13 @@ class Nvml(Sensor):
     recorded and not summed.
     """
 
-    spec: ClassVar = SensorSpec(name="nvml", summary="NVIDIA GPUs, by the driver", packages=("nvidia-ml-py",), devices=("gpu",), rank=10)
+    spec: ClassVar = SensorSpec(
+        name="nvml",
+        summary="NVIDIA GPUs, by the driver",
+        packages=("nvidia-ml-py", *CUDA_PACKAGES),
+        devices=("gpu",),
+        rank=10,
+    )
 
     def open(self) -> Sequence[Domain]:
         """Ask the driver what each GPU can tell."""
@@ -49,6 +61,7 @@ class Nvml(Sensor):
         self._readers: dict[str, Callable[[], float]] = {}
         self._gpus: list[dict[str, Any]] = []
         self._lost: dict[str, SensorError] = {}
+        self._child = nvml_conditions.Child()
         self._call(pynvml.nvmlInit)
         driver = self._call(pynvml.nvmlSystemGetDriverVersion)
         count = self._call(pynvml.nvmlDeviceGetCount)
@@ -66,8 +79,14 @@ class Nvml(Sensor):
 
     def describe(self) -> Sequence[dict[str, Any]]:
         """Each GPU: domain, name, uuid, driver, scope, caps, clocks, modes, and the processes on it where the driver shows them."""
-        found = [{**gpu["facts"], "pids": self._pids(gpu["handle"])} for gpu in self._gpus]
+        found = [
+            {**gpu["facts"], **nvml_facts.readings(self._nvml, gpu["handle"]), "pids": self._pids(gpu["handle"])} for gpu in self._gpus
+        ]
         return [*found, *({"domain": name, "left_out": str(error)} for name, error in self._lost.items())]
+
+    def watch(self, pid: int | None) -> None:
+        """The measured process, whose memory on the card is looked for and which is not foreign there."""
+        self._child.pid = pid
 
     def close(self) -> None:
         """Let go of the driver."""
@@ -134,6 +153,7 @@ class Nvml(Sensor):
             "sm_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM)),
             "memory_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)),
             **limits,
+            **nvml_facts.fixed(nvml, handle),
         }
 
     def _energy_domains(self, handle: Any, facts: dict[str, Any], kind: Kind) -> list[Domain]:
@@ -189,32 +209,28 @@ class Nvml(Sensor):
         return float(value.value.uiVal) / 1e3
 
     def _condition_domains(self, handle: Any, gpu: str, device: str) -> list[Domain]:
-        """Temperature, clock, utilization, memory and the reasons for a lower clock, as far as they answer."""
-        nvml = self._nvml
-        conditions: list[tuple[str, str, str, Callable[[], float]]] = [
-            ("temperature", "temperature", "degC", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-            ("sm_clock", "clock", "Hz", lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM) * 1e6),
-            ("utilization", "load", "1", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
-            ("memory_used", "memory", "bytes", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
-            ("event_reasons", "flags", "1", self._event_reasons(handle)),
+        """What the card runs under, as far as it answers; of a card that no case is charged with the least."""
+        found = nvml_conditions.conditions(self._nvml, handle, self._child, charged=device == "gpu")
+        for each in found:
+            self._readers[f"{gpu} {each.name}"] = each.read
+        return [
+            Domain.model_validate(
+                {
+                    "name": f"{gpu} {each.name}",
+                    "sensor": "nvml",
+                    "quantity": each.quantity,
+                    "unit": each.unit,
+                    "device": device,
+                    "poll_period_s": each.poll_period_s,
+                    "detail": each.detail,
+                }
+            )
+            for each in found
         ]
-        found = []
-        for name, quantity, unit, reader in conditions:
-            if self._maybe(reader) is not None:
-                self._readers[f"{gpu} {name}"] = reader
-                found.append(Domain(name=f"{gpu} {name}", sensor="nvml", quantity=quantity, unit=unit, device=device))
-        return found
-
-    def _event_reasons(self, handle: Any) -> Callable[[], float]:
-        """Under the name that this driver knows: it was `throttle reasons` before driver 535."""
-        nvml = self._nvml
-        if self._maybe(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) is not None:
-            return lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
-        return lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
 
     def _pids(self, handle: Any) -> list[int] | None:
         """Processes that compute on it; null where the driver hides them."""
-        processes = self._maybe(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle)
+        processes = self._maybe(nvml_conditions.running, self._nvml, handle)
         return None if processes is None else sorted(process.pid for process in processes)
 
 

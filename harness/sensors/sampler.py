@@ -35,7 +35,7 @@ class Stream:
     def __init__(self, sensor: Sensor, domain: Domain) -> None:
         self.sensor = sensor
         self.domain = domain
-        self.period_s = sensor.period_s if domain.kind else max(sensor.period_s, CONDITION_PERIOD_S)
+        self.period_s = domain.poll_period_s or (sensor.period_s if domain.kind else max(sensor.period_s, CONDITION_PERIOD_S))
         self.due_s = 0.0
         self.failure: str | None = None
         self.still = False
