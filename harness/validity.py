@@ -10,7 +10,7 @@ import numpy as np
 from harness.analysis import cards
 from harness.analysis.kernels import precision_of, share_of
 from harness.analysis.witness import witness
-from harness.schema import Domain, Finding, Floats, Kernel, Measurement, Trace
+from harness.schema import Domain, Finding, Kernel, Measurement, Trace
 
 STILL_S, STILL_TICKS = 1.0, 10
 """A counter that ticked and then does not for so long is stuck: no device draws nothing."""

@@ -75,10 +75,12 @@ def gained(sample: Sample, start_s: float, end_s: float) -> float | None:
 
 def card_of(domain: str) -> str:
     """`gpu:0` of `gpu:0 utilization`."""
-    return domain.split(" ")[0]
+    return domain.split(" ", maxsplit=1)[0]
 
 
 def _readings(trace: Trace, card: str, start_s: float, end_s: float) -> int:
     """How often the flags of a card were read in a window."""
-    each = (trace.samples[name].finite().t_s for name, domain in trace.domains.items() if domain.quantity == "flags" and card_of(name) == card)
+    each = (
+        trace.samples[name].finite().t_s for name, domain in trace.domains.items() if domain.quantity == "flags" and card_of(name) == card
+    )
     return int(sum(np.sum((t_s >= start_s) & (t_s <= end_s)) for t_s in each))

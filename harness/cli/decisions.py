@@ -72,7 +72,12 @@ def _check(limits: Any, battery_wh: float | None) -> None:
     from harness.errors import HarnessError
 
     given = {"--min-quality": limits.quality, "--max-latency-p99": limits.latency_p99_s, "--max-memory": limits.memory_bytes}
-    given |= {"--max-energy": limits.energy_j, "--rate": limits.rate_per_s, "--battery-wh": battery_wh}
+    given |= {
+        "--max-device-memory": limits.device_memory_bytes,
+        "--max-energy": limits.energy_j,
+        "--rate": limits.rate_per_s,
+        "--battery-wh": battery_wh,
+    }
     for name, value in given.items():
         if value is not None and (not math.isfinite(value) or (value <= 0 and name != "--min-quality")):
             raise HarnessError(f"{name} {value:g} can be kept by nothing, or says nothing", "give a number above 0")

@@ -2,11 +2,11 @@
 
 What forbids a comparison is what would put another cause than the machine behind a ratio, and could have been made equal: another suite
 or profile is other work or another measurement; another scope or kind sums other rails or is no measurement; a cap, a governor, turbo or
-a maximum clock on a card of the same name, or another share of the default power limit, is a setting and not the machine; another version
+a maximum, set or locked clock, ECC or TF32 on a card of the same name, or another share of the default power limit, is a setting and not the machine; another version
 of an engine that ran the cases, or of the harness, is other software, which can be installed alike.
 
 What is only named may explain a ratio but comes with the machine or cannot be made equal: driver, kernel, system, python, other packages,
-virtualisation, temperature, calibration, the model file built anew on each, the precision an engine chose, something told on one and not
+virtualisation, temperature, clocks under load, the PCIe link, calibration, the model file built anew on each, the precision an engine chose, something told on one and not
 on the other. Host, CPU and card are the point of the comparison: they are printed, and are no difference.
 """
 
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.analysis.held import card_of
 from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple import Verdict, verdicts
 from harness.analysis.ratio import log_ratio
@@ -29,6 +30,9 @@ from harness.schema import Domain, Environment, StoredRun
 
 WARMER_K = 5.0
 """From which difference of mean temperatures it is named."""
+
+CLOCKS_APART = 0.02
+"""From which relative difference of mean clocks under load it is named."""
 
 MOST = 5
 """Cases that one run lacks which are named."""
@@ -90,6 +94,7 @@ def differences(runs: Sequence[StoredRun]) -> list[Difference]:
         *_of_settings(runs),
         *_of_software(runs),
         *_of_cards(runs),
+        *_under_load(runs),
         *_of_packages(runs),
         *_of_cases(runs),
         *_temperature(runs),
@@ -250,7 +255,66 @@ def _of_cards(runs: Sequence[StoredRun]) -> Iterator[Difference]:
             why = "a clock is a setting" if same else "of another card"
             yield from _difference(f"{name} {key}", (c.get(key) for c in own), why, forbids=same)
         yield from _difference(f"{name} driver", (c.get("driver") for c in own), "a card wants its own", forbids=False)
+        yield from _settings_of_cards(name, own, same=same)
         yield from _difference(f"{name} mig", (c.get("mig") for c in own), "a part of a card draws the whole card's power", forbids=True)
+
+
+def _settings_of_cards(name: str, own: Sequence[dict[str, Any]], *, same: bool) -> Iterator[Difference]:
+    """Clocks that were set, ECC and the PCIe link of one card on each machine.
+
+    Args:
+        name: Of the card.
+        own: Its facts on each machine.
+        same: Whether the cards have one name, so that what differs was set.
+    """
+    set_by = "a clock is a setting" if same else "of another card"
+    for key in ("sm_clock_application_hz", "memory_clock_application_hz"):
+        yield from _difference(f"{name} {key}", (c.get(key) for c in own), set_by, forbids=same)
+    why = "a setting: it costs memory, bandwidth and power" if same else "of another card"
+    yield from _difference(f"{name} ecc", (c.get("ecc") for c in own), why, forbids=same)
+    links = (_link(c.get("pcie_generation_max"), c.get("pcie_width_max")) for c in own)
+    yield from _difference(f"{name} PCIe link, at most", links, "comes with the machine", forbids=False)
+    for key in ("compute_capability", "cuda_driver_version", "persistence"):
+        yield from _difference(f"{name} {key}", (c.get(key) for c in own), "comes with the card or its driver", forbids=False)
+
+
+def _link(generation: Any, width: Any) -> str | None:
+    return None if generation is None or width is None else f"generation {generation:.0f} x{width:.0f}"
+
+
+def _under_load(runs: Sequence[StoredRun]) -> Iterator[Difference]:
+    """What the cards did while cases ran on them: clocks that ran apart, clocks that were held, the PCIe link."""
+    for device in sorted({case.device for run in runs for case in run.header.suite.cases} - {"cpu"}):
+
+        def means(what: str, device: str = device) -> list[float | None]:
+            return [_mean_condition(run, f"{_card(run, device)} {what}", device) for run in runs]
+
+        for clock in ("sm_clock", "memory_clock"):
+            found = means(clock)
+            if None not in found and max(known(found)) > (1 + CLOCKS_APART) * min(known(found)):
+                shown = tuple(f"{value / 1e6:.0f} MHz" for value in known(found))
+                yield Difference(f"{device} {clock} in the windows", shown, False, "the card chose it, or its clock was held")
+        held = (None if share is None else "set" if share > 0.5 else "free" for share in means("clocks_set"))
+        yield from _difference(f"{device} clocks", held, "applications or locked clocks are a setting", forbids=True)
+        links = (_link(*each) for each in zip(means("pcie_generation"), means("pcie_width"), strict=True))
+        yield from _difference(f"{device} PCIe link in the windows", links, "comes with the machine", forbids=False)
+
+
+def _card(run: StoredRun, device: str) -> str | None:
+    """The domain of the accelerator that cases on a device ran on."""
+    return next((card_of(d.name) for d in run.header.domains if d.device == device), None)
+
+
+def _mean_condition(run: StoredRun, name: str, device: str | None = None) -> float | None:
+    """Mean of a condition over the windows of the cases that are ok; null where none holds it.
+
+    Args:
+        run: One of those compared.
+        name: Of the condition.
+        device: Of the cases; null: of all.
+    """
+    cases = {case.case_id for case in run.header.suite.cases if device in (None, case.device)}
+    return mean(known(r.conditions.get(name) for r in run.records if r.status == "ok" and r.task == "case" and r.case_id in cases))
 
 
 def _of_packages(runs: Sequence[StoredRun]) -> Iterator[Difference]:
@@ -286,6 +350,7 @@ def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
         "power reading": (_reading, "it is a mean over another time", True),
         "calibrated": (_calibrated, "the intervals hold it", False),
         "model file": (lambda r: r.ok[-1].artifact.sha256[:12] if r.ok[-1].artifact else None, "built anew on each", False),
+        "TF32": (_tf32, "float32 products in another precision: a setting", True),
         "precision": (lambda r: next((k.precision_ran for k in r.ok if k.precision_ran), None), "what the engine chose there", False),
     }
     for what, (of, why, forbids) in facts.items():
@@ -305,6 +370,12 @@ def _reading(result: Result) -> str | None:
     return "+".join(str(d.detail["reading"]) for d in _summed(result) if d.detail.get("reading")) or None
 
 
+def _tf32(result: Result) -> str | None:
+    """Whether TensorFloat-32 was allowed; null where the engine does not report it, as on a CPU."""
+    found = next((r.engine_facts["tf32"] for r in result.ok if r.engine_facts.get("tf32") is not None), None)
+    return None if found is None else "on" if found else "off"
+
+
 def _calibrated(result: Result) -> str:
     return "+".join(d.name for d in _summed(result) if d.detail.get("calibration")) or "no"
 
@@ -313,7 +384,7 @@ def _temperature(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     """Mean over the measured windows, of each thermometer."""
     names = sorted({d.name for run in runs for d in run.header.domains if d.quantity == "temperature"})
     for name in names or ["temperature"]:
-        values = [mean(known(r.conditions.get(name) for r in run.records if r.status == "ok" and r.task == "case")) for run in runs]
+        values = [_mean_condition(run, name) for run in runs]
         shown = tuple("not known" if v is None else f"{v:.0f} degC" for v in values)
         if None in values or max(known(values)) - min(known(values)) > WARMER_K:
             yield Difference(name, shown, False, "cooling is part of the machine, the room is not")

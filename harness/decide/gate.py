@@ -117,7 +117,8 @@ def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verd
     pairs = [(old[name], new[name]) for name in good]
     active = [metric for metric in METRICS if getattr(thresholds, metric) is not None and _is_on_hand(metric, pairs)]
     for metric in active:
-        found += _metric(metric, pairs, getattr(thresholds, metric), alpha_of(metric, active) / max(len(pairs), 1))
+        own = _on_an_accelerator(pairs) if metric == "device_memory" else pairs
+        found += _metric(metric, own, getattr(thresholds, metric), alpha_of(metric, active) / max(len(own), 1))
     if not any(v.outcome == "pass" or v.p is not None for v in found):
         found.append(Verdict("(all)", "case", "fail", "no case could be compared in any metric"))
     return found
@@ -172,7 +173,12 @@ def _whole(name: str, old: Result | None, new: Result | None) -> Verdict | None:
 
 def _is_on_hand(metric: str, pairs: Sequence[tuple[Result, Result]]) -> bool:
     """Whether there is something to judge: an accelerator's memory takes no share of the error of runs that used none."""
-    return metric != "device_memory" or any(len(_values(metric, result)) for pair in pairs for result in pair)
+    return metric != "device_memory" or any(len(_values(metric, result)) for pair in _on_an_accelerator(pairs) for result in pair)
+
+
+def _on_an_accelerator(pairs: Sequence[tuple[Result, Result]]) -> list[tuple[Result, Result]]:
+    """Those that have a device memory."""
+    return [pair for pair in pairs if pair[1].case.device != "cpu"]
 
 
 def _metric(metric: str, pairs: Sequence[tuple[Result, Result]], threshold: float, alpha: float) -> list[Verdict]:
@@ -180,7 +186,7 @@ def _metric(metric: str, pairs: Sequence[tuple[Result, Result]], threshold: floa
         return [_quality(old, new, threshold, alpha) for old, new in pairs]
     found, tested = [], []
     for old, new in pairs:
-        refused = _energy_refused(old, new) if metric == "energy" else None
+        refused = REFUSED[metric](old, new) if metric in REFUSED else None
         values = _values(metric, old), _values(metric, new)
         if refused or not all(len(each) for each in values):
             found.append(refused or _absent(metric, old.case.case_id, *values))
@@ -222,6 +228,21 @@ def _energy_refused(old: Result, new: Result) -> Verdict | None:
             name, "energy", "fail", f"energy is {new.kind} of {new.scope} now, and was {old.kind} of {old.scope}: not comparable"
         )
     return None
+
+
+def _device_memory_refused(old: Result, new: Result) -> Verdict | None:
+    """The memory of a process is not compared with the rise of a whole card's."""
+    sources = [{r.peak_device_memory_source for r in result.ok} - {None} for result in (old, new)]
+    if all(sources) and sources[0] != sources[1]:
+        texts = [" and ".join(sorted(map(str, each))) for each in sources]
+        return Verdict(
+            new.case.case_id, "device_memory", "told", f"it is known by {texts[1]} now, and was by {texts[0]}: it cannot be compared"
+        )
+    return None
+
+
+REFUSED = {"energy": _energy_refused, "device_memory": _device_memory_refused}
+"""Of a metric, what cannot be compared although both runs have it."""
 
 
 def _judged(metric: str, name: str, change: tests.Change, threshold: float, alpha: float) -> Verdict:

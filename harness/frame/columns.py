@@ -29,7 +29,9 @@ _NO_PAIR = "as quality_vs_baseline, or the samples were not kept"
 _UNTOLD = "the format does not tell"
 _UNTOLD_RAN = "the engine does not tell"
 _NO_BUILD = "no such step, its energy is not known, or one is measured and the other modelled"
-_DEVICE_MEMORY = "most memory of its accelerator that the child held, bytes; where the driver does not name its processes the rise of the card's"
+_DEVICE_MEMORY = (
+    "most memory of its accelerator that the child held, bytes; where the driver does not name its processes the rise of the card's"
+)
 _NO_DEVICE_MEMORY = "on the CPU, or the driver does not report it"
 _CALIBRATED = Column("calibrated", "str", "domains of energy_scope whose sensor was corrected by a calibration, joined by +", "none was")
 
@@ -80,7 +82,6 @@ CASES = (
     Column("energy_kind", "str", "counter, sampled, modelled, simulated or absent: the weakest in energy_j"),
     Column("energy_scope", "str", "the domains summed in energy_j, joined by +", "no domain counts"),
     Column("peak_memory_bytes", "int", "largest resident set of any repetition, bytes", "not measured"),
-    Column("peak_device_memory_bytes", "int", _DEVICE_MEMORY, _NO_DEVICE_MEMORY),
     Column("artifact_bytes", "int", "size of the model file, bytes", "it was not built"),
     Column("parameters", "int", "weights of the model", _UNTOLD),
     Column("nonzero_parameters", "int", "weights that are not exactly 0", _UNTOLD),
@@ -101,6 +102,7 @@ CASES = (
     ),
     Column("warnings", "str", "codes of the other findings, joined by semicolons", "none"),
     # What is useful beside the contract.
+    Column("peak_device_memory_bytes", "int", _DEVICE_MEMORY, _NO_DEVICE_MEMORY),
     Column(
         "power_capped_share",
         "float",

@@ -18,9 +18,7 @@ POWER_AVERAGE, POWER_INSTANT = 185, 186
 AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
 """Of the readings that may be the mean of a second, as on most Ampere and newer: arXiv 2312.02741."""
 
-CUDA_PACKAGES = tuple(
-    f"nvidia-{library}{suffix}" for library in ("cuda-runtime", "cudnn", "cublas") for suffix in ("-cu12", "-cu13", "")
-)
+CUDA_PACKAGES = tuple(f"nvidia-{library}{suffix}" for library in ("cuda-runtime", "cudnn", "cublas") for suffix in ("-cu12", "-cu13", ""))
 """CUDA and cuDNN as Python packages bring them: their versions enter the record."""
 
 # What pynvml can raise -> (what and why, next step). Codes: nvmlReturn_t in NVIDIA's nvml.h.

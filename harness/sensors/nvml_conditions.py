@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +65,7 @@ def _answers(nvml: Any, read: Callable[[], float]) -> bool:
     """Whether a reading works; that the child is not on the card yet is no failure."""
     try:
         read()
-    except NotYet:
+    except UnnamedError:
         return True
     except (SensorError, nvml.NVMLError, nvml.NVMLLibraryMismatchError, AttributeError):
         return False
@@ -103,12 +104,12 @@ def _held(nvml: Any, handle: Any) -> Iterator[Condition]:
         ("slowed_time", (SLOWED, THERMAL), THERMAL_POLICY),
     ):
         fields = next((each for numbers in choices if (each := Fields(nvml, handle, numbers)).known), None)
-        if fields:
-            yield Condition(name, "duration", "s", lambda fields=fields: fields.sum() / 1e9, SLOW_S)
-        else:
-            yield Condition(
-                name, "duration", "s", lambda policy=policy: nvml.nvmlDeviceGetViolationStatus(handle, policy).violationTime / 1e9, SLOW_S
-            )
+        yield Condition(name, "duration", "s", fields.seconds if fields else partial(_violation_s, nvml, handle, policy), SLOW_S)
+
+
+def _violation_s(nvml: Any, handle: Any, policy: int) -> float:
+    """The same from drivers that have no such fields, s."""
+    return float(nvml.nvmlDeviceGetViolationStatus(handle, policy).violationTime) / 1e9
 
 
 def _processes(nvml: Any, handle: Any, child: Child) -> Iterator[Condition]:
@@ -148,12 +149,18 @@ class Fields:
             raise SensorError("a field of the card could not be read", "the sample is missing")
         return sum(found.values())
 
+    def seconds(self) -> float:
+        """The same where they count nanoseconds, s."""
+        return self.sum() / 1e9
 
-class NotYet(SensorError):
+
+class UnnamedError(SensorError):
     """The measured process is not seen on the card: it has not begun, or the driver does not name it."""
 
     def __init__(self) -> None:
-        super().__init__("the driver names no process on the card that is the measured one", "the memory of the whole card stands in for it")
+        super().__init__(
+            "the driver names no process on the card that is the measured one", "the memory of the whole card stands in for it"
+        )
 
 
 class Child:
@@ -206,14 +213,14 @@ class Processes:
         """Memory of the measured process on the card.
 
         Raises:
-            NotYet: It cannot be told: it is not listed where others are hidden, or nobody is listed, or its memory is not reported.
+            UnnamedError: It cannot be told: it is not listed where others are hidden, or nobody is listed, or its memory is not reported.
         """
         seen = self.now()
         if seen.own and seen.own_bytes is not None:
             return float(seen.own_bytes)
         if not seen.own and seen.foreign and not seen.hidden:
             return 0.0
-        raise NotYet
+        raise UnnamedError
 
 
 def running(nvml: Any, handle: Any) -> list[Any]:
@@ -235,7 +242,10 @@ def sorted_out(processes: list[Any], child_pid: int | None) -> Seen:
         processes: As `running` gives them.
         child_pid: Of the measured process; null: none is.
     """
-    own, foreign, hidden, memory = [], [], [], []
+    own: list[int] = []
+    foreign: list[int] = []
+    hidden: list[int] = []
+    memory = []
     for process in processes:
         if is_ours(process.pid, child_pid):
             own.append(process.pid)

@@ -41,7 +41,9 @@ class Ask:
     def fields(self, handle: Any, numbers: Sequence[int]) -> dict[int, float]:
         """Field values in one call, without those that failed: the call succeeds whatever became of each."""
         found = self("nvmlDeviceGetFieldValues", handle, list(numbers)) or ()
-        return {int(each.fieldId): float(getattr(each.value, VALUES.get(each.valueType, "ullVal"))) for each in found if not each.nvmlReturn}
+        return {
+            int(each.fieldId): float(getattr(each.value, VALUES.get(each.valueType, "ullVal"))) for each in found if not each.nvmlReturn
+        }
 
 
 def fixed(nvml: Any, handle: Any) -> dict[str, Any]:

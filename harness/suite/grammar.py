@@ -129,7 +129,9 @@ class SuiteFile(Strict):
     domains: Literal["auto"] | Annotated[list[Name], Field(min_length=1)] = "auto"
     allow: Annotated[
         list[Literal["mig_shared"]],
-        Field(description="findings that would make an energy invalid, accepted: mig_shared charges a slice of a GPU with the whole card's energy"),
+        Field(
+            description="findings that would make an energy invalid, accepted: mig_shared charges a slice of a GPU with the whole card's energy"
+        ),
     ] = []
     quality: QualityRule = QualityRule()
     stopping: Annotated[
