@@ -170,6 +170,31 @@ def test_warnings_about_the_machine():
     assert codes(trace(COUNTER, 200 * T_S), measured(kind="counter", integrated_j=440.0)) == {"counter_power_disagree": False}
 
 
+@pytest.mark.parametrize(
+    ("apart", "expected"), [(1.03, {}), (0.92, {"counter_power_disagree": False}), (1.12, {"counter_power_disagree": True})]
+)
+def test_a_counter_and_its_power_that_are_far_apart(apart, expected):
+    """Above 5 % a warning; above 10 % the energy is not used, and both figures stay in the record, since which of them is wrong is not known."""
+    gauge = GAUGE.model_copy(update={"name": "gpu:0 power", "counter": "gpu:0"})
+    seen = trace(COUNTER, 200 * T_S)
+    level = Sample(T_S, T_S, np.full(len(T_S), 200.0))
+    seen = Trace({**seen.domains, gauge.name: gauge}, {**seen.samples, gauge.name: level})
+    window = measured(kind="counter", joules=400.0 * apart, integrated_j=400.0)
+    assert codes(seen, window) == expected
+    assert [m.gross_j for m in validity.void(seen, [window])] == [400.0 * apart]
+    assert all(not invalid for invalid in codes(seen, window, scope=("package",)).values())
+
+
+def test_a_slice_of_a_card_is_charged_with_the_whole_card():
+    """Which is no result unless the suite accepts it; then it is still named. A divided card that does not count makes nothing invalid."""
+    divided = COUNTER.model_copy(update={"detail": {"mig": True}})
+    window = measured(kind="counter")
+    assert codes(trace(divided, 200 * T_S), window) == {"mig_shared": True}
+    found = validity.examine(trace(divided, 200 * T_S), [window], {}, ("gpu:0",), allow=("mig_shared",))
+    assert [(f.code, f.invalid) for f in found] == [("mig_shared", False)]
+    assert codes(trace(divided, 200 * T_S), window, scope=("package",)) == {}
+
+
 def test_a_model_is_not_called_stuck():
     """It is no sensor."""
     model = GAUGE.model_copy(update={"kind": "modelled", "quantity": "mean_power", "gain": None, "limit_w": None})
