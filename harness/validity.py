@@ -74,7 +74,7 @@ CODES: dict[str, Code] = {
     ),
     "throttled": Code("{device} slowed itself down {how}", "cool it, or check its power supply", invalid=True),
     "power_capped": Code(
-        "the power limit held the clock of {device} down in {share:.1%} of the window",
+        "the power limit held the clock of {device} down in {share} of the window",
         "normal at full load; compare with cases under the same limit only",
         invalid=False,
     ),

@@ -73,9 +73,9 @@ def remarks(trace: Trace, span: Span, devices: Collection[str], device: str | No
         if slowed and slowed.share >= (UNSEEN if slowed.counted else 1e-9):
             reasons = f" (event reasons {slowed.reasons:#x})" if slowed.reasons else ""
             of = "of the window" if slowed.counted else "of the readings in the window"
-            yield "throttled", {"device": card, "how": f"in {slowed.share:.1%} {of}{reasons}".replace("%", " %")}
+            yield "throttled", {"device": card, "how": f"in {percent(slowed.share)} {of}{reasons}"}
         if capped and capped.share >= UNSEEN:
-            yield "power_capped", {"device": card, "share": capped.share}
+            yield "power_capped", {"device": card, "share": percent(capped.share)}
         yield from _shared(trace, card, span)
         if device not in (None, "cpu") and any(d.device == device for d in _of(trace, card).values()):
             yield from _not_used(trace, card, span)
@@ -107,6 +107,11 @@ def device_memory(trace: Trace, device: str, load_s: float | None) -> tuple[int 
         if level is not None and len(used):
             return max(0, int(np.max(used) - level)), "rise"
     return None, None
+
+
+def percent(share: float) -> str:
+    """`12 %` of 0.12; three digits."""
+    return f"{100 * share:.3g} %"
 
 
 def _of(trace: Trace, card: str) -> dict[str, Domain]:
@@ -165,7 +170,7 @@ def _shared(trace: Trace, card: str, span: Span) -> Iterator[Remark]:
             found.append(f"{used / 2**20:,.0f} MiB of its memory were in use before the case")
     busy = _idle_load(trace, card, span)
     if busy is not None and busy > BUSY:
-        found.append(f"it was {busy:.0%} busy before the load began".replace("%", " %"))
+        found.append(f"it was {percent(busy)} busy before the load began")
     if found:
         yield "card_shared", {"device": card, "how": "; ".join(found)}
 

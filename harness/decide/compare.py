@@ -271,7 +271,8 @@ def _settings_of_cards(name: str, own: Sequence[dict[str, Any]], *, same: bool) 
     for key in ("sm_clock_application_hz", "memory_clock_application_hz"):
         yield from _difference(f"{name} {key}", (c.get(key) for c in own), set_by, forbids=same)
     why = "a setting: it costs memory, bandwidth and power" if same else "of another card"
-    yield from _difference(f"{name} ecc", (c.get("ecc") for c in own), why, forbids=same)
+    states = {True: "on", False: "off"}
+    yield from _difference(f"{name} ECC", (states.get(c.get("ecc")) for c in own), why, forbids=same)  # type: ignore[arg-type]
     links = (_link(c.get("pcie_generation_max"), c.get("pcie_width_max")) for c in own)
     yield from _difference(f"{name} PCIe link, at most", links, "comes with the machine", forbids=False)
     for key in ("compute_capability", "cuda_driver_version", "persistence"):

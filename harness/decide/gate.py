@@ -143,7 +143,8 @@ def unseen(found: Sequence[Verdict]) -> list[str]:
     least = {metric: [v.least for v in found if v.metric == metric and v.least is not None] for metric in METRICS}
     medians = {metric: float(np.median(values)) for metric, values in least.items() if values}
     told = [
-        f"{number(100 * share, 2)} % in {metric}" if share < MOST_TOLD else f"over 1,000 % in {metric}" for metric, share in medians.items()
+        f"{number(100 * share, 2)} % in {_words(metric)}" if share < MOST_TOLD else f"over 1,000 % in {_words(metric)}"
+        for metric, share in medians.items()
     ]
     return [f"in the median case a rise of up to {', '.join(told)} passes"] if told else []
 
@@ -211,8 +212,13 @@ def _values(metric: str, result: Result) -> np.ndarray:
 
 def _absent(metric: str, name: str, old: np.ndarray, new: np.ndarray) -> Verdict:
     if len(old):
-        return Verdict(name, metric, "fail", f"{metric} was measured before and is not now")
-    return Verdict(name, metric, "told", f"{metric} was not measured in the base run")
+        return Verdict(name, metric, "fail", f"{_words(metric)} was measured before and is not now")
+    return Verdict(name, metric, "told", f"{_words(metric)} was not measured in the base run")
+
+
+def _words(metric: str) -> str:
+    """`device memory` of `device_memory`."""
+    return metric.replace("_", " ")
 
 
 def _energy_refused(old: Result, new: Result) -> Verdict | None:
@@ -246,7 +252,7 @@ REFUSED = {"energy": _energy_refused, "device_memory": _device_memory_refused}
 
 
 def _judged(metric: str, name: str, change: tests.Change, threshold: float, alpha: float) -> Verdict:
-    text = f"{metric} {change.ratio - 1:+.1%}"
+    text = f"{_words(metric)} {change.ratio - 1:+.1%}"
     if np.isnan(change.p):
         return Verdict(name, metric, "told", f"{text}: too few launches to tell it from noise")
     worse, sure = change.ratio - 1 > threshold, change.p < alpha

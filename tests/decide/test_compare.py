@@ -98,6 +98,50 @@ def test_what_is_only_named():
     assert not {"host", "cpu"} & {each.what for each in found}
 
 
+def on_a_gpu(name="box-1", card=None, conditions=None, facts=None):
+    """A run of one GPU case on one card."""
+    case = factories.case("dense", "tensorflow", device="gpu")
+    told = {"gpu:0 clocks_set": 0.0, "gpu:0 sm_clock": 1.5e9, "gpu:0 pcie_generation": 5.0, "gpu:0 pcie_width": 16.0, **(conditions or {})}
+    domain = CARD[0].model_copy(update={"name": "gpu:0", "device": "gpu"})
+    records = [
+        factories.record(case, {"gpu:0": 7.0}, repetition=k, found=(domain,), conditions=told, engine_facts={"tf32": True, **(facts or {})})
+        for k in range(3)
+    ]
+    run = factories.stored([case], records, (domain,))
+    own = {
+        "domain": "gpu:0",
+        "name": "H100",
+        "ecc": True,
+        "sm_clock_application_hz": 1.98e9,
+        "pcie_generation_max": 5,
+        "pcie_width_max": 16,
+    }
+    box = factories.environment().model_copy(update={"host": name, "devices": ({**own, **(card or {})},)})
+    return replace(run, header=run.header.model_copy(update={"environments": (box,), "run_id": f"run-{name}"}))
+
+
+@pytest.mark.parametrize(
+    ("other", "what", "forbids"),
+    [
+        ({"card": {"ecc": False}}, "gpu:0 ECC", True),
+        ({"card": {"ecc": None}}, "gpu:0 ECC", False),
+        ({"card": {"ecc": False, "name": "RTX 4090"}}, "gpu:0 ECC", False),
+        ({"card": {"sm_clock_application_hz": 1.2e9}}, "gpu:0 sm_clock_application_hz", True),
+        ({"conditions": {"gpu:0 clocks_set": 1.0}}, "gpu clocks", True),
+        ({"conditions": {"gpu:0 sm_clock": 1.2e9}}, "gpu sm_clock in the windows", False),
+        ({"conditions": {"gpu:0 pcie_width": 8.0}}, "gpu PCIe link in the windows", False),
+        ({"card": {"pcie_width_max": 8}}, "gpu:0 PCIe link, at most", False),
+        ({"facts": {"tf32": False}}, "TF32", True),
+        ({"facts": {"tf32": None}}, "TF32", False),
+    ],
+)
+def test_how_a_card_was_set_and_linked_is_named(other, what, forbids):
+    """What can be made equal on a card of the same name forbids; what comes with the machine, or is not known on one, is named."""
+    found = {each.what.split(" (")[0]: each.forbids for each in differences([on_a_gpu(), on_a_gpu("box-2", **other)])}
+    assert found[what] is forbids
+    assert what not in {each.what.split(" (")[0] for each in differences([on_a_gpu(), on_a_gpu("box-2")])}
+
+
 def test_cases_that_one_run_lacks_are_named_and_not_endlessly():
     """Two suites without a common case: five of each, and how many more; a profile without a target differs from one that has one."""
     many = [factories.case(f"v{k}") for k in range(7)]

@@ -7,7 +7,7 @@
  *   wave constant|square|ramp|sine|step (low, and high from step_at_s on), low_w 50, high_w 150, wave_period_s 0.3, duty 0.5           the true power
  *   counter 1, update_period_s 0.1, lag_s 0, counter_from_gauge 0 (sums part-time readings)       the energy counter
  *   gauge_period_s 0.1, window_s 0.025 (field 186), average_window_s 1 (field 185), usage_window_s 1 (nvmlDeviceGetPowerUsage)
- *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0
+ *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0, counter_gain 1 (of the counter alone)
  *   reset_at_s, stuck_at_s, back_at_s with back_j 5, absurd_at_s (3.7 MW), error_at_s, error_until_s, error_code 15     never
  *   temperature_c 45, heat_c_per_w 0, sm_clock_mhz 1400, utilization 50, memory_used_bytes 1e9, reasons 0, limit_w 300
  *   mig -1 (not supported), pids 0 (how many, from 1000 on), hide_pids 0, conditions 1
@@ -109,7 +109,7 @@ static double shown_j(int device, double t) {
     double period = number(device, "update_period_s", 0.1);
     t = fmin(t, number(device, "stuck_at_s", INFINITY)) - number(device, "lag_s", 0);
     double at = floor(t / period) * period, sum = 0;
-    if (!number(device, "counter_from_gauge", 0)) return number(device, "gain", 1) * wave_j(device, at) + number(device, "offset_w", 0) * at;
+    if (!number(device, "counter_from_gauge", 0)) return number(device, "counter_gain", 1) * number(device, "gain", 1) * wave_j(device, at) + number(device, "offset_w", 0) * at;
     for (double u = 0; u < at; u += period) sum += gauge_w(device, u, "window_s", 0.025) * period;
     return sum;
 }

@@ -181,7 +181,7 @@ def test_the_memory_of_a_process_that_the_driver_does_not_name_is_missing(driver
 
 
 def test_an_old_driver_lists_its_processes_by_the_older_call(driver):
-    """pynvml raises an error of its own there, which is no NVMLError."""
+    """There pynvml raises an error that is no NVMLError for the call without a version."""
     sensor = driver(processes_v3=0, pids=2)
     assert "gpu:0 foreign_processes" in by_name(sensor)
     assert sensor.describe()[0]["pids"] == [1000, 1001]
