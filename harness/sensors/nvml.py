@@ -77,9 +77,7 @@ class Nvml(Sensor):
 
     def describe(self) -> Sequence[dict[str, Any]]:
         """Each GPU: domain, name, uuid, driver, scope, caps, clocks, modes, and the processes on it where the driver shows them."""
-        found = [
-            {**gpu["facts"], **nvml_facts.readings(self._nvml, gpu["handle"]), "pids": self._pids(gpu["handle"])} for gpu in self._gpus
-        ]
+        found = [{**gpu["facts"], **nvml_facts.readings(self._nvml, gpu["handle"]), **self._pids(gpu["handle"])} for gpu in self._gpus]
         return [*found, *({"domain": name, "left_out": str(error)} for name, error in self._lost.items())]
 
     def watch(self, pid: int | None) -> None:
@@ -132,7 +130,7 @@ class Nvml(Sensor):
         """What does not change during a run."""
         nvml = self._nvml
         mig = self._maybe(nvml.nvmlDeviceGetMigMode, handle)
-        device_name = self._call(nvml.nvmlDeviceGetName, handle)
+        device_name = self._maybe(nvml.nvmlDeviceGetName, handle) or "NVIDIA GPU"
         limits = {
             key: _thousandth(self._maybe(call, handle))
             for key, call in (
@@ -226,10 +224,11 @@ class Nvml(Sensor):
             for each in found
         ]
 
-    def _pids(self, handle: Any) -> list[int] | None:
-        """Processes that compute on it; null where the driver hides them."""
+    def _pids(self, handle: Any) -> dict[str, list[int] | None]:
+        """Processes that compute on it, and which of them name no process of this system; null where the driver hides them."""
         processes = self._maybe(nvml_conditions.running, self._nvml, handle)
-        return None if processes is None else sorted(process.pid for process in processes)
+        pids = None if processes is None else sorted({process.pid for process in processes})
+        return {"pids": pids, "hidden_pids": None if pids is None else [pid for pid in pids if not nvml_conditions.exists(pid)]}
 
 
 def is_visible_first(index: int, uuid: str, visible: str | None) -> bool:

@@ -57,7 +57,8 @@ def conditions(nvml: Any, handle: Any, child: Child, *, charged: bool) -> list[C
     """
     found = [*_basic(nvml, handle)]
     if charged:
-        found += [*_slow(nvml, handle), *_held(nvml, handle), *_processes(nvml, handle, child)]
+        fields = Fields(nvml, handle, (MEMORY_TEMPERATURE, *POWER_CAPPED, *SLOWED, *THERMAL))
+        found += [*_slow(nvml, handle, fields), *_held(nvml, handle, fields), *_processes(nvml, handle, child)]
     return [each for each in found if _answers(nvml, each.read)]
 
 
@@ -87,24 +88,26 @@ def _basic(nvml: Any, handle: Any) -> Iterator[Condition]:
         yield Condition("event_reasons", "flags", "1", lambda: getattr(nvml, known)(handle))
 
 
-def _slow(nvml: Any, handle: Any) -> Iterator[Condition]:
+def _slow(nvml: Any, handle: Any, fields: Fields) -> Iterator[Condition]:
     """Memory clock and temperature; the PCIe link, which is slower while the card idles, so that its state under load is worth a reading."""
     yield Condition("memory_clock", "clock", "Hz", lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM) * 1e6, SLOWER_S)
-    heat = Fields(nvml, handle, (MEMORY_TEMPERATURE,))
-    if heat.known and heat.sum() > 0:  # some cards without the sensor answer 0
-        yield Condition("memory_temperature", "temperature", "degC", heat.sum, SLOWER_S)
+    heat = fields.known((MEMORY_TEMPERATURE,))
+    if heat and fields.sum(heat) > 0:  # some cards without the sensor answer 0
+        yield Condition("memory_temperature", "temperature", "degC", partial(fields.sum, heat), SLOWER_S)
     yield Condition("pcie_generation", "count", "1", lambda: nvml.nvmlDeviceGetCurrPcieLinkGeneration(handle), SELDOM_S)
     yield Condition("pcie_width", "count", "1", lambda: nvml.nvmlDeviceGetCurrPcieLinkWidth(handle), SELDOM_S)
 
 
-def _held(nvml: Any, handle: Any) -> Iterator[Condition]:
+def _held(nvml: Any, handle: Any, fields: Fields) -> Iterator[Condition]:
     """For how long the clock was held down, s since the driver was loaded: nothing between two readings is missed, as it is of flags."""
     for name, choices, policy in (
         ("power_capped_time", (POWER_CAPPED,), POWER_POLICY),
         ("slowed_time", (SLOWED, THERMAL), THERMAL_POLICY),
     ):
-        fields = next((each for numbers in choices if (each := Fields(nvml, handle, numbers)).known), None)
-        yield Condition(name, "duration", "s", fields.seconds if fields else partial(_violation_s, nvml, handle, policy), SLOW_S)
+        numbers = next((each for choice in choices if (each := fields.known(choice))), ())
+        yield Condition(
+            name, "duration", "s", partial(fields.seconds, numbers) if numbers else partial(_violation_s, nvml, handle, policy), SLOW_S
+        )
 
 
 def _violation_s(nvml: Any, handle: Any, policy: int) -> float:
@@ -121,37 +124,38 @@ def _processes(nvml: Any, handle: Any, child: Child) -> Iterator[Condition]:
 
 
 class Fields:
-    """Some field values of a card, read in one call.
+    """Some field values of a card, read in one call for all the domains that they are of.
 
     Args:
         nvml: The module `pynvml`.
         handle: Of the card.
-        numbers: Of the fields.
+        numbers: Of the fields; those that the driver does not have are left out.
     """
 
     def __init__(self, nvml: Any, handle: Any, numbers: tuple[int, ...]) -> None:
         self._ask, self._handle = Ask(nvml), handle
-        self._numbers = tuple(self._ask.fields(handle, numbers))
+        self._values, self._at_s = self._ask.fields(handle, numbers), time.monotonic()
+        self.numbers = tuple(self._values)
 
-    @property
-    def known(self) -> bool:
-        """Whether the driver has any of them."""
-        return bool(self._numbers)
+    def known(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """Those of some fields that the driver has."""
+        return tuple(number for number in numbers if number in self.numbers)
 
-    def sum(self) -> float:
-        """Of those that the driver had at first.
+    def sum(self, numbers: tuple[int, ...]) -> float:
+        """Of fields that the driver had at first.
 
         Raises:
             SensorError: One of them is missing now.
         """
-        found = self._ask.fields(self._handle, self._numbers)
-        if len(found) < len(self._numbers):
+        if time.monotonic() - self._at_s > HOLD_S:
+            self._values, self._at_s = self._ask.fields(self._handle, self.numbers), time.monotonic()
+        if any(number not in self._values for number in numbers):
             raise SensorError("a field of the card could not be read", "the sample is missing")
-        return sum(found.values())
+        return sum(self._values[number] for number in numbers)
 
-    def seconds(self) -> float:
+    def seconds(self, numbers: tuple[int, ...]) -> float:
         """The same where they count nanoseconds, s."""
-        return self.sum() / 1e9
+        return self.sum(numbers) / 1e9
 
 
 class UnnamedError(SensorError):

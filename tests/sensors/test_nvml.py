@@ -250,7 +250,10 @@ def test_describe_tells_the_device_and_who_else_is_on_it(driver):
     assert facts["memory_temperature_degc"] == 50 and facts["memory_clock_now_hz"] == 2.619e9 and facts["clocks_set"] is False
     hidden = driver(hide_pids=1)
     hidden.open()
-    assert hidden.describe()[0]["pids"] is None
+    assert hidden.describe()[0]["pids"] is None and hidden.describe()[0]["hidden_pids"] is None
+    unresolved = driver(process_pids="1 999999999")
+    unresolved.open()
+    assert (unresolved.describe()[0]["pids"], unresolved.describe()[0]["hidden_pids"]) == ([1, 999999999], [999999999])
 
 
 @pytest.mark.parametrize(
