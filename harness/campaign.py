@@ -227,6 +227,7 @@ class Campaign:
             here.boot_id,
             self.header.suite.domains,
             self.log.samples if self.log else None,
+            self.header.suite.allow,
         )
 
     def _store(self, outcome: Outcome) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
+from harness.analysis import cards
+from harness.analysis.held import held
 from harness.analysis.interval import percentile, wilson
 from harness.schema import Latency, Measurement, Phase, Quality, Trace
 
@@ -62,11 +64,26 @@ def quality(said: Mapping[str, Any] | None, per_sample: np.ndarray) -> Quality |
 
 
 def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
-    """Means over the window of what is no energy."""
+    """Means over the window of what is no energy; of what held a card's clock down the share of the window."""
     means: dict[str, float | None] = {}
+    if window is None:
+        return means
     for name, domain in trace.domains.items():
-        if window and domain.quantity not in ("energy", "power", "mean_power", "flags"):
+        if domain.quantity not in ("energy", "power", "mean_power", "flags", "duration"):
             sample = trace.samples[name].finite()
             inside = sample.value[(sample.t_s >= window.start_s) & (sample.t_s <= window.end_s)]
             means[name] = float(np.mean(inside)) if len(inside) else None
-    return means
+    return means | {name: each.share for name, each in held(trace, window.start_s, window.end_s).items()}
+
+
+def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> tuple[int | None, Literal["process", "rise"] | None]:
+    """Most memory of the case's accelerator that the child held, bytes, and how that is known; (None, None) on the CPU, or where it is not known.
+
+    Args:
+        trace: What the sensors reported.
+        phases: Of the task; the child was started when `load` began.
+        device: Of the case; null: of a build.
+    """
+    if device in (None, "cpu"):
+        return None, None
+    return cards.device_memory(trace, str(device), next((phase.start_s for phase in phases if phase.name == "load"), None))

@@ -18,7 +18,10 @@ from harness import __version__, venvs
 from harness.schema import Environment
 from harness.virtual import hypervisor
 
-VOLATILE = ("pids",)
+VOLATILE = (
+    "pids", "hidden_pids", "sm_clock_now_hz", "memory_clock_now_hz", "clocks_set", "memory_temperature_degc", "pcie_generation", "pcie_width",
+    "ecc_errors_corrected", "ecc_errors_uncorrected", "memory_used_bytes",
+)  # fmt: skip
 """Of what a sensor says of its device: it changes from minute to minute, so it does not make another environment."""
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 CONTAINERS = ("docker", "podman", "kubepods", "containerd", "lxc", "libpod")

@@ -6,7 +6,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,7 @@ class Bench:
         boot_id: Of this boot, so that monotonic times can be told apart.
         domains: The suite's choice of what counts as a case's energy; null: by its device.
         keep: Given the readings as they come, so that a harness that is killed leaves them; null: nobody.
+        allow: Codes of findings that the suite accepts.
     """
 
     sensors: Sequence[tuple[Sensor, Sequence[Domain]]]
@@ -60,6 +61,7 @@ class Bench:
     boot_id: str | None
     domains: Sequence[str] | None = None
     keep: Callable[[Mapping[str, Sample]], None] | None = None
+    allow: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -346,9 +348,11 @@ class _Repetition:
         phases = _phases(self.windows, derived.steady_span(measurements))
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
-        conditions = derived.conditions(trace, window)
+        conditions, latency = derived.conditions(trace, window), derived.latency(completions, window)
         if status == "ok":
-            self._examine(trace, measurements, conditions, {name: lag.seconds for name, lag in lags.items() if lag.suspect})
+            lags_s = {name: lag.seconds for name, lag in lags.items() if lag.suspect}
+            self._examine(trace, measurements, conditions, lags_s, latency.mean_s if latency else None)
+        device_bytes, device_source = derived.device_memory(trace, phases, case.device if case else None)
         record = Record(
             run_id=self.bench.run_id,
             **self.task.identity,
@@ -365,10 +369,12 @@ class _Repetition:
             phases=phases,
             measurements=tuple(validity.void(trace, measurements)),
             conditions=conditions,
-            latency=derived.latency(completions, window),
+            latency=latency,
             quality=derived.quality(self.said.get("quality"), per_sample),
             shift_s=shift_s,
             peak_memory_bytes=self.said.get("peak_memory_bytes"),
+            peak_device_memory_bytes=device_bytes,
+            peak_device_memory_source=device_source,
             resident_bytes=self.said.get("resident_bytes"),
             precision_ran=analysis_kernels.precision_of(self.kernels) or self.ready.get("precision"),
             kernels=self.kernels,
@@ -380,14 +386,27 @@ class _Repetition:
         return Outcome(record, trace, completions, per_sample, interrupted, _load(self.outputs_path, (0,)))
 
     def _examine(
-        self, trace: Trace, measurements: Sequence[Measurement], conditions: Mapping[str, float | None], lags_s: Mapping[str, float]
+        self,
+        trace: Trace,
+        measurements: Sequence[Measurement],
+        conditions: Mapping[str, float | None],
+        lags_s: Mapping[str, float],
+        query_s: float | None,
     ) -> None:
         """Whether the energy of a case is valid, and whether the precision that was asked for ran."""
         if case := self.task.case:
             scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
             step_s = time.time() - time.monotonic() - self.offset_s
             self.findings += validity.examine(
-                trace, measurements, conditions, scope, device=case.device, lags_s=lags_s, clock_step_s=step_s
+                trace,
+                measurements,
+                conditions,
+                scope,
+                lags_s=lags_s,
+                clock_step_s=step_s,
+                device=case.device,
+                query_s=query_s,
+                allow=self.bench.allow,
             )
             charged = device_detail(trace.domains.values(), case.device).get("uuid")
             facts = self.ready.get("facts", {})

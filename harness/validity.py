@@ -7,28 +7,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from harness.analysis import cards
 from harness.analysis.counter import Z95
 from harness.analysis.kernels import precision_of, share_of
 from harness.analysis.scope import holds_device
-from harness.schema import Domain, Finding, Floats, Kernel, Measurement, Trace
+from harness.analysis.witness import witness
+from harness.schema import Domain, Finding, Kernel, Measurement, Trace
 
-DISAGREE = 0.05
 EDGE_LIMIT = 0.01
 """Of a window's energy: a window grows until its edges leave 0.5 % uncertain; where they leave twice that, it is reported."""
 STILL_S, STILL_TICKS = 1.0, 10
 """A counter that ticked and then does not for so long is stuck: no device draws nothing."""
 UNSTABLE_IDLE = 0.02
 FOREIGN_CORES = 0.1
-FOREIGN_GPU = 0.05
 GAP_S = 0.5
 FEWEST_SAMPLES = 5
 LIMIT_MARGIN = 1.1
 ABSURD_W = 1e5
 """More than any device draws whose limit the driver does not tell."""
-REJECTED_REASONS = 0x08 | 0x20 | 0x40 | 0x80
-"""NVML event reasons: hardware slowdown, software and hardware thermal slowdown, power brake. The power cap (4) is normal at full load."""
-HOT_DEGC, COLD_DEGC = 95.0, -20.0
-CLOCK_CHANGED = 0.05
 STEPPED_S = 0.5
 IN_THE_FILE = {"int16x8": "int8"}
 """What an artifact stores of a precision that is told by activations and weights; of every other one the same."""
@@ -101,11 +97,31 @@ CODES: dict[str, Code] = {
         invalid=False,
     ),
     "counter_power_disagree": Code(
-        "{domain}: the counter says {counter_j:.3g} J, its integrated power {power_j:.3g} J",
-        "treat both with care, or calibrate against a meter",
+        "{domain}: the counter says {counter_j:.3g} J, its integrated power {power_j:.3g} J{doubt}",
+        "treat both with care, or calibrate against a meter; above 10 % neither is used",
         invalid=False,
     ),
-    "throttled": Code("{device} slowed itself down (event reasons {reasons:#x})", "cool it, or mend its power supply", invalid=True),
+    "throttled": Code("{device} slowed itself down {how}", "cool it, or check its power supply", invalid=True),
+    "power_capped": Code(
+        "the power limit held the clock of {device} down in {share} of the window",
+        "normal at full load; compare with cases under the same limit only",
+        invalid=False,
+    ),
+    "mig_shared": Code(
+        "{device} is divided (MIG): the energy is the whole card's, the work a slice's",
+        "measure on a card without MIG; to use the whole card's energy, write `allow: [mig_shared]` in the suite",
+        invalid=True,
+    ),
+    "card_shared": Code(
+        "{device} was shared: {how}",
+        "stop what else uses it (`nvidia-smi`), also what other users or containers hide, or choose another card",
+        invalid=False,
+    ),
+    "card_not_used": Code(
+        "{device} did nothing in the window: neither its utilization nor the child's memory on it rose",
+        "the engine may have computed on the CPU: look at engine_facts and kernels in the record, and at the engine's log",
+        invalid=False,
+    ),
     "unstable_idle": Code(
         "idle power of {domain} was {before_w:.3g} W before and {after_w:.3g} W after",
         "let the machine settle; gross energy is not affected",
@@ -113,11 +129,6 @@ CODES: dict[str, Code] = {
     ),
     "foreign_load": Code(
         "other processes used {cores:.2f} cores during the window", "stop them, or run on a machine of your own", invalid=False
-    ),
-    "foreign_gpu_load": Code(
-        "{device} was {share:.0%} busy before the load began",
-        "stop what else uses it, also what other users or containers hide",
-        invalid=False,
     ),
     "temperature_out_of_range": Code("{domain} was at {degc:.0f} degC", "cool the machine, or check the sensor", invalid=False),
     "clock_frequency_changed": Code(
@@ -169,6 +180,8 @@ def examine(
     device: str = "cpu",
     lags_s: Mapping[str, float] = {},
     clock_step_s: float = 0.0,
+    query_s: float | None = None,
+    allow: Collection[str] = (),
 ) -> list[Finding]:
     """Everything that may be wrong with one repetition.
 
@@ -180,6 +193,8 @@ def examine(
         device: Of the case.
         lags_s: Counters whose lag is not known well enough to correct, with the estimate.
         clock_step_s: How far the system's clock was set during the repetition.
+        query_s: Mean time of a query, s; null: not known.
+        allow: Codes that the suite accepts: they are reported, and make nothing invalid.
     """
     found = []
     steady = [m for m in measurements if m.phase == "steady" and (m.domain in scope or m.device in ("cpu", device))]
@@ -187,7 +202,7 @@ def examine(
         found.append(finding("no_device_sensor", device=device))
     for m in steady:
         domain = trace.domains.get(m.domain)
-        each = list(_of_domain(trace, domain, m)) if domain else []
+        each = [*_of_domain(trace, domain, m), *_disagreement(trace, m, query_s)] if domain else []
         each += [finding("load_not_bracketed", domain=m.domain)] if m.gross_j is not None and m.inferences is None else []
         each += [finding("counter_lags", domain=m.domain, lag_s=lags_s[m.domain])] if m.domain in lags_s else []
         found += [f.model_copy(update={"invalid": f.invalid and m.domain in scope}) for f in each]
@@ -195,11 +210,14 @@ def examine(
     foreign = conditions.get("foreign_load")
     if foreign is not None and foreign > FOREIGN_CORES:
         found.append(finding("foreign_load", cores=foreign))
-    devices = {trace.domains[m.domain].device for m in steady if m.domain in scope and m.domain in trace.domains}
-    found += _of_conditions(trace, measurements, devices)
+    own = [trace.domains[m.domain] for m in steady if m.domain in scope and m.domain in trace.domains]
+    found += [finding("mig_shared", device=name) for name in dict.fromkeys(domain.name for domain in own if domain.detail.get("mig"))]
+    if span := cards.span_of(measurements):
+        remarks = cards.remarks(trace, span, {domain.device for domain in own}, device)
+        found += [finding(code, **values) for code, values in remarks]
     if abs(clock_step_s) > STEPPED_S:
         found.append(finding("clock_stepped", seconds=clock_step_s))
-    return found
+    return [f.model_copy(update={"invalid": False}) if f.code in allow else f for f in found]
 
 
 def void(trace: Trace, measurements: Sequence[Measurement]) -> list[Measurement]:
@@ -291,8 +309,15 @@ def _of_domain(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding
     else:
         yield from _of_edges(trace, domain, m)
         yield from _of_readings(trace, domain, m)
-        if m.integrated_j and abs(m.gross_j / m.integrated_j - 1) > DISAGREE:
-            yield finding("counter_power_disagree", domain=m.domain, counter_j=m.gross_j, power_j=m.integrated_j)
+
+
+def _disagreement(trace: Trace, m: Measurement, query_s: float | None) -> Iterator[Finding]:
+    """A counter and its power reading that are too far apart. Which of them is wrong is not known, so the energy is kept in the record, and not used."""
+    seen = witness(trace, m, query_s)
+    if seen and seen.warns:
+        doubt = "; the reading may miss a part of queries that repeat in step with it" if seen.in_step else ""
+        found = finding("counter_power_disagree", domain=m.domain, counter_j=m.gross_j, power_j=m.integrated_j, doubt=doubt)
+        yield found.model_copy(update={"invalid": seen.rejects})
 
 
 def _of_edges(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]:
@@ -381,40 +406,3 @@ def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:
         powers = [m.gross_j / (m.end_s - m.start_s) for m in measurements if m.domain == name and m.phase == "idle" and m.gross_j]
         if len(powers) == 2 and abs(powers[1] / powers[0] - 1) > UNSTABLE_IDLE:
             yield finding("unstable_idle", domain=name, before_w=powers[0], after_w=powers[1])
-
-
-def _of_conditions(trace: Trace, measurements: Sequence[Measurement], devices: Collection[str]) -> Iterator[Finding]:
-    """Throttling, heat, clocks, and an accelerator that was busy before we began."""
-    steady = [(m.start_s, m.end_s) for m in measurements if m.phase == "steady"]
-    idle = [(m.start_s, m.end_s) for m in measurements if m.phase == "idle"]
-    if not steady:
-        return
-    start_s, end_s = min(s for s, _ in steady), max(e for _, e in steady)
-    for name, domain in trace.domains.items():
-        if domain.device not in devices:
-            continue
-        value = _between(trace, name, start_s, end_s)
-        if domain.quantity == "flags" and len(value):
-            reasons = int(np.bitwise_or.reduce(value.astype(np.int64))) & REJECTED_REASONS
-            if reasons:
-                yield finding("throttled", device=name.split(" ")[0], reasons=reasons)
-        elif domain.quantity == "temperature" and len(value) and not COLD_DEGC <= value.min() <= value.max() <= HOT_DEGC:
-            yield finding("temperature_out_of_range", domain=name, degc=float(value.max() if value.max() > HOT_DEGC else value.min()))
-        elif domain.quantity == "clock":
-            yield from _clock(trace, name, start_s, end_s)
-        elif domain.quantity == "load" and domain.device != "cpu" and idle:
-            before = _between(trace, name, *idle[0])
-            if len(before) and float(np.mean(before)) > FOREIGN_GPU:
-                yield finding("foreign_gpu_load", device=name.split(" ")[0], share=float(np.mean(before)))
-
-
-def _clock(trace: Trace, name: str, start_s: float, end_s: float) -> Iterator[Finding]:
-    tenth_s = (end_s - start_s) / 10
-    first, last = _between(trace, name, start_s, start_s + tenth_s), _between(trace, name, end_s - tenth_s, end_s)
-    if len(first) and len(last) and abs(float(np.mean(last)) / float(np.mean(first)) - 1) > CLOCK_CHANGED:
-        yield finding("clock_frequency_changed", domain=name, before_hz=float(np.mean(first)), after_hz=float(np.mean(last)))
-
-
-def _between(trace: Trace, name: str, start_s: float, end_s: float) -> Floats:
-    sample = trace.samples[name].finite()
-    return sample.value[(sample.t_s >= start_s) & (sample.t_s <= end_s)]

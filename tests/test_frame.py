@@ -62,7 +62,21 @@ def on_a_card(energies=(7.0, 7.1, 6.9), domain=CARD[0]) -> StoredRun:
     """A GPU case whose idle power was 30 W before and 32 W after."""
     gpu = case(device="gpu")
     parts = [(measurement(domain, e, 60_000.0), *idle(domain, 30.0, 32.0)) for e in energies]
-    return stored([gpu], [record(gpu, {}, repetition=k, measurements=each) for k, each in enumerate(parts)], (domain,))
+    told = {
+        "conditions": {f"{domain.name} power_capped": 0.5},
+        "engine_facts": {"tf32": False},
+        "peak_device_memory_bytes": 600_000_000,
+        "peak_device_memory_source": "process",
+    }
+    return stored([gpu], [record(gpu, {}, repetition=k, measurements=each, **told) for k, each in enumerate(parts)], (domain,))
+
+
+def test_what_the_card_was_asked_for_stands_beside_its_energy():
+    """Memory by the launch that took most, the share of the window under the power limit, whether TensorFloat-32 was allowed."""
+    found = row(on_a_card())
+    assert (found.peak_device_memory_bytes, found.power_capped_share, found.tf32) == (600_000_000, 0.5, False)
+    assert pd.isna(one()[["peak_device_memory_bytes", "power_capped_share", "tf32"]]).all()
+    assert frame.runs([on_a_card()]).peak_device_memory_source.tolist() == ["process"] * 3
 
 
 def test_the_contract_comes_first_and_in_its_order():

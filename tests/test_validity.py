@@ -25,7 +25,7 @@ LOADED = (T_S > 2) & (T_S < 5)
 def trace(domain: Domain = GAUGE, values: np.ndarray | None = None, t_s: np.ndarray = T_S, failures=None, **others: np.ndarray) -> Trace:
     """Idle until 2 s, loaded until 5 s; conditions that stay as they are unless given."""
     values = np.where(LOADED, 200.0, 50.0) + 0.1 * np.sin(T_S) if values is None else values
-    quiet = {"temperature": 50 + 0 * T_S, "sm_clock": 1.5e9 + 0 * T_S, "utilization": LOADED.astype(float), "event_reasons": 4 + 0 * T_S}
+    quiet = {"temperature": 50 + 0 * T_S, "sm_clock": 1.5e9 + 0 * T_S, "utilization": LOADED.astype(float), "event_reasons": 0 * T_S}
     samples = {domain.name: Sample(t_s, t_s, np.asarray(values, dtype=float))}
     samples |= {f"gpu:0 {name}": Sample(T_S, T_S, others.get(name, quiet[name])) for name in quiet}
     return Trace({domain.name: domain, **OTHERS}, samples, failures or {})
@@ -69,7 +69,7 @@ def test_each_code_has_a_sentence_and_a_remedy(code):
 
 @pytest.mark.parametrize("poll_s", [0.05, 0.1, 0.25])
 def test_a_good_measurement_has_no_finding(poll_s):
-    """Neither a gauge that is read slowly, nor a power cap at full load, nor a neighbour of 2 % of a core."""
+    """Neither a gauge that is read slowly, nor a neighbour of 2 % of a core."""
     t_s = np.arange(0, 6, poll_s)
     values = np.where((t_s > 2) & (t_s < 5), 200.0, 50.0)
     assert codes(trace(values=values, t_s=t_s), foreign_load=0.02) == {}
@@ -139,7 +139,16 @@ def test_what_is_known_not_to_be_the_energy_is_no_number():
 
 
 @pytest.mark.parametrize(
-    ("reasons", "expected"), [(0, {}), (1, {}), (4, {}), (8, {"throttled": True}), (0x20, {"throttled": True}), (0x84, {"throttled": True})]
+    ("reasons", "expected"),
+    [
+        (0, {}),
+        (1, {}),
+        (2, {}),
+        (4, {"power_capped": False}),
+        (8, {"throttled": True}),
+        (0x20, {"throttled": True}),
+        (0x84, {"throttled": True, "power_capped": False}),
+    ],
 )
 def test_a_device_that_slows_itself_down(reasons, expected):
     """The power cap is normal at full load; heat and the power brake are not."""
@@ -148,7 +157,7 @@ def test_a_device_that_slows_itself_down(reasons, expected):
 
 def test_what_else_uses_the_device():
     """Busy before we began, whoever hides; and other processes on the CPU."""
-    assert codes(trace(utilization=np.full(len(T_S), 0.6))) == {"foreign_gpu_load": False}
+    assert codes(trace(utilization=np.full(len(T_S), 0.6))) == {"card_shared": False}
     assert codes(trace(), foreign_load=0.5) == {"foreign_load": False}
 
 
@@ -160,6 +169,31 @@ def test_warnings_about_the_machine():
     assert codes(trace(), lags_s={"gpu:0": 0.1}) == {"counter_lags": False}
     assert codes(trace(), measured("idle", 75, 0.3, 1.8), measured(), measured("idle", 30, 5.2, 5.7)) == {"unstable_idle": False}
     assert codes(trace(COUNTER, 200 * T_S), measured(kind="counter", integrated_j=440.0)) == {"counter_power_disagree": False}
+
+
+@pytest.mark.parametrize(
+    ("apart", "expected"), [(1.03, {}), (0.92, {"counter_power_disagree": False}), (1.12, {"counter_power_disagree": True})]
+)
+def test_a_counter_and_its_power_that_are_far_apart(apart, expected):
+    """Above 5 % a warning; above 10 % the energy is not used, and both figures stay in the record, since which of them is wrong is not known."""
+    gauge = GAUGE.model_copy(update={"name": "gpu:0 power", "counter": "gpu:0"})
+    seen = trace(COUNTER, 200 * T_S)
+    level = Sample(T_S, T_S, np.full(len(T_S), 200.0))
+    seen = Trace({**seen.domains, gauge.name: gauge}, {**seen.samples, gauge.name: level})
+    window = measured(kind="counter", joules=400.0 * apart, integrated_j=400.0)
+    assert codes(seen, window) == expected
+    assert [m.gross_j for m in validity.void(seen, [window])] == [400.0 * apart]
+    assert all(not invalid for invalid in codes(seen, window, scope=("package",)).values())
+
+
+def test_a_slice_of_a_card_is_charged_with_the_whole_card():
+    """Which is no result unless the suite accepts it; then it is still named. A divided card that does not count makes nothing invalid."""
+    divided = COUNTER.model_copy(update={"detail": {"mig": True}})
+    window = measured(kind="counter")
+    assert codes(trace(divided, 200 * T_S), window) == {"mig_shared": True}
+    found = validity.examine(trace(divided, 200 * T_S), [window], {}, ("gpu:0",), allow=("mig_shared",))
+    assert [(f.code, f.invalid) for f in found] == [("mig_shared", False)]
+    assert codes(trace(divided, 200 * T_S), window, scope=("package",)) == {}
 
 
 def test_a_model_is_not_called_stuck():

@@ -353,7 +353,7 @@ FORGERIES = {
     "it has no quality": lambda one: one.update(quality=None),
     "cpu_load": lambda one: one["conditions"].update(cpu_load=0.1),
     "the finding foreign_load": lambda one: one.update(warnings=[]),
-    "the finding throttled is stored": lambda one: one["warnings"].append(finding("throttled", device="gpu:0", reasons=8).model_dump()),
+    "the finding throttled is stored": lambda one: one["warnings"].append(finding("throttled", device="gpu:0", how="always").model_dump()),
     "its trace is named traces/x.parquet": lambda one: one.update(trace="traces/x.parquet"),
     "it has measurements and no trace": lambda one: one.update(trace=None),
     "it is of the run other": lambda one: one.update(run_id="other"),

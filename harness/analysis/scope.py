@@ -46,7 +46,7 @@ class CaseEnergy:
     @property
     def label(self) -> str:
         """The domains summed as figures of several boxes have them in common: `package+dram+gpu`, whichever card of the box `gpu` is."""
-        return "+".join(sorted((label(name, windows[0].device) for name, windows in self.windows.items()), key=_host_first))
+        return "+".join(sorted((label(name, windows[0].device) for name, windows in self.windows.items()), key=host_first))
 
     @property
     def parts(self) -> list[Measurement]:
@@ -70,8 +70,8 @@ def label(domain: str, device: str) -> str:
     return device if family(domain) == device else domain
 
 
-def _host_first(name: str) -> tuple[int, str]:
-    """Packages, DRAM, then the rest."""
+def host_first(name: str) -> tuple[int, str]:
+    """Key that sorts names of domains or families: packages, DRAM, then the rest."""
     own = family(name)
     return (CPU_FAMILIES.index(own) if own in CPU_FAMILIES else len(CPU_FAMILIES)), name
 

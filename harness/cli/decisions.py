@@ -22,6 +22,9 @@ def select(
     ] = None,
     max_latency_p99: Annotated[float | None, typer.Option(metavar="SECONDS", help="by its upper 95 % bound", show_default=False)] = None,
     max_memory: Annotated[float | None, typer.Option(metavar="BYTES", help="peak of any launch", show_default=False)] = None,
+    max_device_memory: Annotated[
+        float | None, typer.Option(metavar="BYTES", help="peak on the accelerator, of any launch", show_default=False)
+    ] = None,
     max_energy: Annotated[
         float | None, typer.Option(metavar="JOULES", help="per inference, by its upper 95 % bound", show_default=False)
     ] = None,
@@ -47,7 +50,7 @@ def select(
     from harness.decide.told import lines
     from harness.frame.results import results as results_of
 
-    asked = Limits(min_quality, max_latency_p99, max_memory, max_energy, rate)
+    asked = Limits(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
     _check(asked, battery_wh)
     stored = read_stored(run, results, calibrated=calibrated)
     quantile_t = quantile(stored.header.profile.half_width)
@@ -69,7 +72,12 @@ def _check(limits: Any, battery_wh: float | None) -> None:
     from harness.errors import HarnessError
 
     given = {"--min-quality": limits.quality, "--max-latency-p99": limits.latency_p99_s, "--max-memory": limits.memory_bytes}
-    given |= {"--max-energy": limits.energy_j, "--rate": limits.rate_per_s, "--battery-wh": battery_wh}
+    given |= {
+        "--max-device-memory": limits.device_memory_bytes,
+        "--max-energy": limits.energy_j,
+        "--rate": limits.rate_per_s,
+        "--battery-wh": battery_wh,
+    }
     for name, value in given.items():
         if value is not None and (not math.isfinite(value) or (value <= 0 and name != "--min-quality")):
             raise HarnessError(f"{name} {value:g} can be kept by nothing, or says nothing", "give a number above 0")

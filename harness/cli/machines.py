@@ -22,8 +22,8 @@ def compare(
 ) -> int:
     """Say whether machines may be compared, how they compare, and what a million inferences cost on each."""
     from harness.cli.app import complain
-    from harness.decide.compare import differences
     from harness.decide.compared import MARK, told, told_differences
+    from harness.decide.differences import differences
     from harness.decide.offers import read_offers
 
     asked = read_offers(offers) if offers else None

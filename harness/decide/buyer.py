@@ -10,10 +10,11 @@ import numpy as np
 
 from harness.analysis.cost import BreakEven, Service, break_even, flip
 from harness.analysis.interval import absolute_interval, positive_interval
+from harness.decide.compare import aligned
 from harness.decide.mission import power
 from harness.decide.offers import Offers
 from harness.errors import HarnessError
-from harness.frame.results import Result, known, mean, results
+from harness.frame.results import Result, known, mean
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
 
@@ -96,8 +97,8 @@ def bought(runs: Sequence[StoredRun], offers: Offers) -> list[Bought]:
         sites = [{**site, "embodied_g": None} for site in sites]
     return [
         each
-        for k, (run, site) in enumerate(zip(runs, sites, strict=True))
-        for result in results(run)
+        for k, (each_run, site) in enumerate(zip(aligned(runs), sites, strict=True))
+        for result in each_run.values()
         if (each := _bought(result, k, site)) is not None
     ]
 

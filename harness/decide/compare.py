@@ -1,57 +1,21 @@
-"""Stored runs of several machines -> whether they may be compared, and how each case of the others stands to the first's.
-
-What forbids a comparison is what would put another cause than the machine behind a ratio, and could have been made equal: another suite
-or profile is other work or another measurement; another scope or kind sums other rails or is no measurement; a cap, a governor, turbo or
-a maximum clock on a card of the same name, or another share of the default power limit, is a setting and not the machine; another version
-of an engine that ran the cases, or of the harness, is other software, which can be installed alike.
-
-What is only named may explain a ratio but comes with the machine or cannot be made equal: driver, kernel, system, python, other packages,
-virtualisation, temperature, calibration, the model file built anew on each, the precision an engine chose, something told on one and not
-on the other. Host, CPU and card are the point of the comparison: they are printed, and are no difference.
-"""
+"""Stored runs of several machines -> how each case of the others stands to the first's, over what all of them can read."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple import Verdict, verdicts
 from harness.analysis.ratio import log_ratio
-from harness.errors import HarnessError
+from harness.analysis.scope import holds_device
 from harness.frame.compare import MARGIN, p50s
-from harness.frame.results import Result, known, mean, results
+from harness.frame.results import Result, known, results
 from harness.frame.uncertainty import gain
-from harness.schema import Domain, Environment, StoredRun
-
-WARMER_K = 5.0
-"""From which difference of mean temperatures it is named."""
-
-ROOT_ONLY = "CVE-2020-8694"
-"""Since its repair the counters are readable by root alone."""
-
-MOST = 5
-"""Cases that one run lacks which are named."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Something that is not the same on all machines.
-
-    Attributes:
-        what: Its name.
-        values: One per run, as text; `not known` where a run does not tell.
-        forbids: Whether the machines may not be compared because of it.
-        why: One clause.
-    """
-
-    what: str
-    values: tuple[str, ...]
-    forbids: bool
-    why: str
+from harness.schema import StoredRun
 
 
 @dataclass(frozen=True)
@@ -77,38 +41,13 @@ class Compared:
     kind: str = ""
 
 
-def differences(runs: Sequence[StoredRun]) -> list[Difference]:
-    """What is not the same on all machines, what forbids the comparison first.
-
-    Args:
-        runs: The base, then the others.
-
-    Raises:
-        HarnessError: There are fewer than two, or one holds no environment.
-    """
-    if len(runs) < 2:
-        raise HarnessError("a comparison needs two runs", "harness compare RUN RUN")
-    found = [
-        *_of_headers(runs),
-        *_of_settings(runs),
-        *_of_software(runs),
-        *_of_cards(runs),
-        *_of_packages(runs),
-        *_of_cases(runs),
-        *_temperature(runs),
-    ]
-    other_energy = any(each.forbids and each.what.startswith("energy ") for each in found)
-    found += _of_permissions(runs, forbids=other_energy)
-    return sorted(found, key=lambda each: not each.forbids)
-
-
 def compare(runs: Sequence[StoredRun]) -> list[Compared]:
     """Energy and latency of each case that is ok on both, over the first run's; by case, then by run.
 
     Two machines have two sensors: u^2 of ln(e / e_base) is Welch's of the launches plus both gains squared, which do not cancel. The offset
     of a sensor that is not calibrated is in its gain (measurement.md, section 5). A model has no gain: no interval and no verdict.
     """
-    base, *others = map(_by_case, runs)
+    base, *others = aligned(runs)
     found = [
         _compared(case_id, k, max(first.q, other[case_id].q, FIXED), pair)
         for case_id, first in base.items()
@@ -123,9 +62,21 @@ def compare(runs: Sequence[StoredRun]) -> list[Compared]:
     return [replace(c, verdict=next(said)) if u is not None else c for c, u in found]
 
 
-def cards(environment: Environment) -> dict[str, dict[str, Any]]:
-    """What the sensors told of each accelerator, by its domain; the processor's own zones are none."""
-    return {d["domain"]: d for d in environment.devices if d.get("name") and d.get("domain") and "zone" not in d}
+def aligned(runs: Sequence[StoredRun]) -> list[dict[str, Result]]:
+    """The cases of each run that are ok, by their id, each energy cut to the rails that every run with the case has.
+
+    Rails are families and devices: however many sockets, whichever card. A case whose runs have none in common, or not that of its own
+    device, is left as it is.
+    """
+    found = [{r.case.case_id: r for r in results(run) if r.ok} for run in runs]
+    for case_id in dict.fromkeys(case_id for each in found for case_id in each):
+        own = [each[case_id] for each in found if case_id in each]
+        common = frozenset.intersection(*(r.rails for r in own))
+        holds = any(holds_device(rail, rail, own[0].case.device) for rail in common)
+        if holds and any(r.rails != common for r in own):
+            for each in (each for each in found if case_id in each):
+                each[case_id] = replace(each[case_id], only=common)
+    return found
 
 
 # --- ratios ----------------------------------------------------------------------------------------------------------
@@ -140,10 +91,6 @@ class _Pair(NamedTuple):
     u: float | None
     kind: str
     why_not: str = ""
-
-
-def _by_case(run: StoredRun) -> dict[str, Result]:
-    return {r.case.case_id: r for r in results(run) if r.ok}
 
 
 def _energies(result: Result, base: Result) -> _Pair | None:
@@ -182,163 +129,3 @@ def _compared(case_id: str, k: int, q: float, pair: _Pair) -> tuple[Compared, tu
     half = float(stdtrit(nu, q) * u_d)
     interval = Interval(ratio, float(np.exp(d - half)), float(np.exp(d + half)))
     return Compared(case_id, k, pair.quantity, interval, None, "", pair.kind), (d, u_d, nu)
-
-
-# --- differences -----------------------------------------------------------------------------------------------------
-
-
-def _difference(what: str, values: Iterable[Any], why: str, *, forbids: bool) -> Iterator[Difference]:
-    """Nothing where they are equal; what one does not tell is no difference that is known, so it forbids nothing."""
-    values = list(values)
-    told = {str(v) for v in values if v is not None}
-    if len({str(v) for v in values}) > 1:
-        shown = tuple("not known" if v is None else str(v) for v in values)
-        yield Difference(what, shown, forbids and len(told) > 1, why if len(told) > 1 else f"{why}; not known on all")
-
-
-def _of_headers(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    headers = [run.header for run in runs]
-    yield from _difference("suite", (h.suite.sha256[:12] for h in headers), "other work", forbids=True)
-    profiles = [h.profile.model_dump() for h in headers]
-    for name in profiles[0]:
-        values = ("none" if p[name] is None else p[name] for p in profiles)  # no target is one way to measure
-        yield from _difference(f"profile: {name}", values, "measured in another way", forbids=True)
-    yield from _difference("harness", (h.harness_version for h in headers), "another version may measure in another way", forbids=True)
-    yield from _difference("harness commit", (h.commit for h in headers), "code of the same version", forbids=False)
-    grids = (f"{h.grid.country} {h.grid.year} {h.grid.g_per_kwh:g} g/kWh" if h.grid else None for h in headers)
-    yield from _difference("grid", grids, "the buyer's table uses one for all", forbids=False)
-
-
-def _environments(runs: Sequence[StoredRun]) -> list[Environment]:
-    """The last of each run."""
-    if lacking := [run.header.run_id for run in runs if not run.header.environments]:
-        raise HarnessError(f"{lacking[0]} does not hold its environment", "run the suite again on that machine")
-    return [run.header.environments[-1] for run in runs]
-
-
-def _of_settings(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    found = _environments(runs)
-    for run in runs:
-        if len({e.environment_id for e in run.header.environments}) > 1:
-            yield Difference("environment", (run.header.run_id,), True, "the run itself was made on more than one")
-    if len({e.environment_id for e in found}) < len(found):
-        yield Difference("environment", tuple(e.environment_id for e in found), False, "the same machine more than once")
-    settings: dict[str, Callable[[Environment], Any]] = {"governor": lambda e: e.governor, "turbo": lambda e: e.turbo}
-    for what, of in settings.items():
-        yield from _difference(what, map(of, found), "sets the clock, and is no part of the machine", forbids=True)
-    for what in ("os", "kernel", "python", "virtual", "cpu_limit"):
-        yield from _difference(what, (getattr(e, what) for e in found), "comes with the machine", forbids=False)
-
-
-def _of_software(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    from harness import plugins
-
-    engines, found = plugins.catalogue().engines, _environments(runs)
-    used = {case.engine for run in runs for case in run.header.suite.cases}
-    ran = {package for name in used if name in engines for package in engines[name].packages}
-    for name in sorted({name for e in found for name in e.versions}):
-        why = "an engine that ran the cases" if name in ran else "no engine that ran the cases"
-        yield from _difference(name, (e.versions.get(name) for e in found), why, forbids=name in ran)
-
-
-def _of_cards(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    """Caps, clocks and drivers of the accelerators, one by one in their order."""
-    found = [cards(e) for e in _environments(runs)]
-    for name in sorted({name for each in found for name in each}):
-        own = [each.get(name, {}) for each in found]
-        same = len({c.get("name") for c in own}) == 1
-        shares = [_capped(c) for c in own]
-        yield from _difference(f"{name} power cap, of the default", shares, "a cap is a setting", forbids=True)
-        why = "a cap is a setting, and its default is not known" if same and None in shares else "comes with the card"
-        yield from _difference(f"{name} power limit, W", (c.get("power_limit_w") for c in own), why, forbids=same and None in shares)
-        for key in ("sm_clock_max_hz", "memory_clock_max_hz"):
-            why = "a clock is a setting" if same else "of another card"
-            yield from _difference(f"{name} {key}", (c.get(key) for c in own), why, forbids=same)
-        yield from _difference(f"{name} driver", (c.get("driver") for c in own), "a card wants its own", forbids=False)
-        yield from _difference(f"{name} mig", (c.get("mig") for c in own), "a part of a card draws the whole card's power", forbids=True)
-
-
-def _of_packages(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    """Caps of the processor's own domains."""
-    found = _environments(runs)
-    own = [{d["domain"]: d.get("power_limit_w") for d in e.devices if d.get("domain") and "zone" in d} for e in found]
-    same = len({e.cpu for e in found}) == 1
-    for name in sorted({name for each in own for name in each}):
-        why = "a cap is a setting" if same else "of another processor"
-        yield from _difference(f"{name} power cap, W", (each.get(name) for each in own), why, forbids=same)
-
-
-def _capped(card: dict[str, Any]) -> str | None:
-    limit, default = card.get("power_limit_w"), card.get("power_limit_default_w")
-    return f"{limit / default:.2f}" if limit and default else None
-
-
-def _of_cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    """What each case has in common, told once for the cases that share the same difference."""
-    cases = [_by_case(run) for run in runs]
-    common = [case_id for case_id in cases[0] if all(case_id in each for each in cases)]
-    for run, own in zip(runs, cases, strict=True):
-        lacking = list(dict.fromkeys(i for each in cases for i in each if i not in own))
-        if lacking:
-            rest = f" and {len(lacking) - MOST} more" if len(lacking) > MOST else ""
-            named = "; ".join(lacking[:MOST]) + rest
-            yield Difference("case" if len(lacking) == 1 else "cases", (named,), False, f"not measured in {run.header.run_id}, so left out")
-    if not common:
-        yield Difference("cases", tuple(str(len(each)) for each in cases), True, "none was measured in every run")
-    facts: dict[str, tuple[Callable[[Result], Any], str, bool]] = {
-        "energy scope": (lambda r: r.scope, "other rails are summed", True),
-        "energy kind": (lambda r: r.kind, "other evidence", True),
-        "power reading": (_reading, "it is a mean over another time", True),
-        "calibrated": (_calibrated, "the intervals hold it", False),
-        "model file": (lambda r: r.ok[-1].artifact.sha256[:12] if r.ok[-1].artifact else None, "built anew on each", False),
-        "precision": (lambda r: next((k.precision_ran for k in r.ok if k.precision_ran), None), "what the engine chose there", False),
-    }
-    for what, (of, why, forbids) in facts.items():
-        told = {d: i for i in reversed(common) for d in _difference(what, (of(each[i]) for each in cases), why, forbids=forbids)}
-        for difference, first in told.items():
-            yield Difference(f"{what} ({first}{', ...' if len(common) > 1 else ''})", difference.values, difference.forbids, why)
-
-
-def _summed(result: Result) -> list[Domain]:
-    """The domains of the scope."""
-    names = (result.scope or "").split("+")
-    return [d for d in result.run.header.domains if d.name in names]
-
-
-def _reading(result: Result) -> str | None:
-    """Which of a card's power readings was sampled; null where a counter or nothing was."""
-    return "+".join(str(d.detail["reading"]) for d in _summed(result) if d.detail.get("reading")) or None
-
-
-def _calibrated(result: Result) -> str:
-    return "+".join(d.name for d in _summed(result) if d.detail.get("calibration")) or "no"
-
-
-def _of_permissions(runs: Sequence[StoredRun], *, forbids: bool) -> Iterator[Difference]:
-    """RAPL counters that one run could read and another was refused: why their scopes differ."""
-    values = tuple(map(_rapl, runs))
-    if any("root-only" in value for value in values) and len(set(values)) > 1:
-        why = (
-            "RAPL is root-only on stock kernels, so a run as root and a run as a user get different scopes: "
-            "run both alike, or grant access with the udev rule that `harness doctor` prints on that machine"
-        )
-        yield Difference("RAPL counters", values, forbids, why)
-
-
-def _rapl(run: StoredRun) -> str:
-    """Whether the counters were readable; the sensor's message names the reason of a refusal by its number, in old runs too."""
-    left_out = [str(d.get("left_out", "")) for e in run.header.environments[-1:] for d in e.devices]
-    refused = any(ROOT_ONLY in text for text in (run.header.unavailable.get("rapl", ""), *left_out))
-    if any(d.sensor == "rapl" for d in run.header.domains):
-        return "readable, some root-only" if refused else "readable"
-    return "root-only" if refused else "not there"
-
-
-def _temperature(runs: Sequence[StoredRun]) -> Iterator[Difference]:
-    """Mean over the measured windows, of each thermometer."""
-    names = sorted({d.name for run in runs for d in run.header.domains if d.quantity == "temperature"})
-    for name in names or ["temperature"]:
-        values = [mean(known(r.conditions.get(name) for r in run.records if r.status == "ok" and r.task == "case")) for run in runs]
-        shown = tuple("not known" if v is None else f"{v:.0f} degC" for v in values)
-        if None in values or max(known(values)) - min(known(values)) > WARMER_K:
-            yield Difference(name, shown, False, "cooling is part of the machine, the room is not")

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from harness.decide.buyer import FACTORS, RANKINGS, SITE_RANGES, Bought, Flip, bought, even, sensitivity
-from harness.decide.compare import Compared, Difference, cards, compare
+from harness.decide.compare import Compared, compare
+from harness.decide.differences import Difference, cards
 from harness.decide.offers import Offers
 from harness.decide.told import KINDS
 from harness.frame.compare import MARGIN

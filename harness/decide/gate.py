@@ -20,7 +20,7 @@ ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 """One-sided error of a run's rows in energy, and of all other metrics together: with these at most 5 % of unchanged runs fail (design/0011)."""
 MOST_TOLD = 10
 """Up to which share a rise that passes is told as a number: two noisy launches know no more."""
-METRICS = ("energy", "latency", "quality", "memory")
+METRICS = ("energy", "latency", "quality", "memory", "device_memory")
 KIND = Kind(
     "file of thresholds",
     "nothing was judged",
@@ -39,6 +39,7 @@ class Thresholds(BaseModel):
         latency: Relative, of the median per query.
         quality: In the metric's own unit.
         memory: Relative, of the peak resident set.
+        device_memory: Relative, of the peak memory of the accelerator; judged where one of the runs holds one.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -47,6 +48,7 @@ class Thresholds(BaseModel):
     latency: Share = 0.05
     quality: Amount = 0.01
     memory: Share = 0.05
+    device_memory: Share = 0.05
 
 
 class Verdict(NamedTuple):
@@ -113,9 +115,10 @@ def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verd
     found = [verdict for name in names if (verdict := _whole(name, old.get(name), new.get(name)))]
     good = [name for name in names if name not in {v.case_id for v in found}]
     pairs = [(old[name], new[name]) for name in good]
-    active = [metric for metric in METRICS if getattr(thresholds, metric) is not None]
+    active = [metric for metric in METRICS if getattr(thresholds, metric) is not None and _is_on_hand(metric, pairs)]
     for metric in active:
-        found += _metric(metric, pairs, getattr(thresholds, metric), alpha_of(metric, active) / max(len(pairs), 1))
+        own = _on_an_accelerator(pairs) if metric == "device_memory" else pairs
+        found += _metric(metric, own, getattr(thresholds, metric), alpha_of(metric, active) / max(len(own), 1))
     if not any(v.outcome == "pass" or v.p is not None for v in found):
         found.append(Verdict("(all)", "case", "fail", "no case could be compared in any metric"))
     return found
@@ -140,7 +143,8 @@ def unseen(found: Sequence[Verdict]) -> list[str]:
     least = {metric: [v.least for v in found if v.metric == metric and v.least is not None] for metric in METRICS}
     medians = {metric: float(np.median(values)) for metric, values in least.items() if values}
     told = [
-        f"{number(100 * share, 2)} % in {metric}" if share < MOST_TOLD else f"over 1,000 % in {metric}" for metric, share in medians.items()
+        f"{number(100 * share, 2)} % in {_words(metric)}" if share < MOST_TOLD else f"over 1,000 % in {_words(metric)}"
+        for metric, share in medians.items()
     ]
     return [f"in the median case a rise of up to {', '.join(told)} passes"] if told else []
 
@@ -168,12 +172,22 @@ def _whole(name: str, old: Result | None, new: Result | None) -> Verdict | None:
     return None
 
 
+def _is_on_hand(metric: str, pairs: Sequence[tuple[Result, Result]]) -> bool:
+    """Whether there is something to judge: an accelerator's memory takes no share of the error of runs that used none."""
+    return metric != "device_memory" or any(len(_values(metric, result)) for pair in _on_an_accelerator(pairs) for result in pair)
+
+
+def _on_an_accelerator(pairs: Sequence[tuple[Result, Result]]) -> list[tuple[Result, Result]]:
+    """Those that have a device memory."""
+    return [pair for pair in pairs if pair[1].case.device != "cpu"]
+
+
 def _metric(metric: str, pairs: Sequence[tuple[Result, Result]], threshold: float, alpha: float) -> list[Verdict]:
     if metric == "quality":
         return [_quality(old, new, threshold, alpha) for old, new in pairs]
     found, tested = [], []
     for old, new in pairs:
-        refused = _energy_refused(old, new) if metric == "energy" else None
+        refused = REFUSED[metric](old, new) if metric in REFUSED else None
         values = _values(metric, old), _values(metric, new)
         if refused or not all(len(each) for each in values):
             found.append(refused or _absent(metric, old.case.case_id, *values))
@@ -189,6 +203,8 @@ def _values(metric: str, result: Result) -> np.ndarray:
         values = list(result.energies)
     elif metric == "latency":
         values = [r.latency.p50_s for r in result.ok if r.latency]
+    elif metric == "device_memory":
+        values = [float(r.peak_device_memory_bytes) for r in result.ok if r.peak_device_memory_bytes]
     else:
         values = [float(r.peak_memory_bytes) for r in result.ok if r.peak_memory_bytes]
     return np.array([v for v in values if v > 0])
@@ -196,8 +212,13 @@ def _values(metric: str, result: Result) -> np.ndarray:
 
 def _absent(metric: str, name: str, old: np.ndarray, new: np.ndarray) -> Verdict:
     if len(old):
-        return Verdict(name, metric, "fail", f"{metric} was measured before and is not now")
-    return Verdict(name, metric, "told", f"{metric} was not measured in the base run")
+        return Verdict(name, metric, "fail", f"{_words(metric)} was measured before and is not now")
+    return Verdict(name, metric, "told", f"{_words(metric)} was not measured in the base run")
+
+
+def _words(metric: str) -> str:
+    """`device memory` of `device_memory`."""
+    return metric.replace("_", " ")
 
 
 def _energy_refused(old: Result, new: Result) -> Verdict | None:
@@ -215,8 +236,23 @@ def _energy_refused(old: Result, new: Result) -> Verdict | None:
     return None
 
 
+def _device_memory_refused(old: Result, new: Result) -> Verdict | None:
+    """The memory of a process is not compared with the rise of a whole card's."""
+    sources = [{r.peak_device_memory_source for r in result.ok} - {None} for result in (old, new)]
+    if all(sources) and sources[0] != sources[1]:
+        texts = [" and ".join(sorted(map(str, each))) for each in sources]
+        return Verdict(
+            new.case.case_id, "device_memory", "told", f"it is known by {texts[1]} now, and was by {texts[0]}: it cannot be compared"
+        )
+    return None
+
+
+REFUSED = {"energy": _energy_refused, "device_memory": _device_memory_refused}
+"""Of a metric, what cannot be compared although both runs have it."""
+
+
 def _judged(metric: str, name: str, change: tests.Change, threshold: float, alpha: float) -> Verdict:
-    text = f"{metric} {change.ratio - 1:+.1%}"
+    text = f"{_words(metric)} {change.ratio - 1:+.1%}"
     if np.isnan(change.p):
         return Verdict(name, metric, "told", f"{text}: too few launches to tell it from noise")
     worse, sure = change.ratio - 1 > threshold, change.p < alpha

@@ -17,6 +17,7 @@ class Limits(NamedTuple):
         latency_p99_s: The most, by the upper bound.
         memory_bytes: The most peak memory of any launch.
         energy_j: The most per inference, by the upper absolute bound, where there is none by that of repeatability.
+        device_memory_bytes: The most memory of its accelerator that any launch held; a case on the CPU holds none.
         rate_per_s: Inferences a second that it must keep up with, by the lower bound of its throughput.
     """
 
@@ -25,6 +26,7 @@ class Limits(NamedTuple):
     memory_bytes: float | None = None
     energy_j: float | None = None
     rate_per_s: float | None = None
+    device_memory_bytes: float | None = None
 
 
 class Miss(NamedTuple):
@@ -50,6 +52,7 @@ def misses(row: Row, limits: Limits) -> list[Miss]:
         _quality(row, limits.quality) if limits.quality is not None else _as_good(row),
         _most(row, "latency p99", "latency_p99_s", ("latency_p99_high_s",), limits.latency_p99_s, "s"),
         _most(row, "peak memory", "peak_memory_bytes", ("peak_memory_bytes",), limits.memory_bytes, "B"),
+        _device_memory(row, limits.device_memory_bytes),
         _most(row, "energy", "energy_j", ("energy_abs_high_j", "energy_high_j"), limits.energy_j, "J"),
         _rate(row, limits.rate_per_s),
     ]
@@ -106,6 +109,13 @@ def _most(row: Row, name: str, column: str, bounds: tuple[str, ...], wanted: flo
     upper = "" if bound == row[column] else f", upper 95 % bound {number(scale(bound))} {scale.unit}"
     found = f"{name} {number(scale(row[column]))} {scale.unit}{upper}"
     return Miss(f"{found}: at most {number(scale(wanted))} {scale.unit} is asked", bound / wanted - 1 if wanted else float("inf"))
+
+
+def _device_memory(row: Row, wanted: float | None) -> Miss | None:
+    """A case on the CPU keeps every limit of an accelerator's memory."""
+    if row["device"] == "cpu":
+        return None
+    return _most(row, "peak device memory", "peak_device_memory_bytes", ("peak_device_memory_bytes",), wanted, "B")
 
 
 def _rate(row: Row, wanted: float | None) -> Miss | None:

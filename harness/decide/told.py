@@ -106,6 +106,7 @@ def _figures(row: Row) -> str:
         Scale([row["latency_p50_s"], row["latency_p99_s"]], "s"),
         Scale([row["peak_memory_bytes"]], "B"),
     )
+    held = Scale([row["peak_device_memory_bytes"]], "B")
     quality = (
         f"{row['quality_metric']} {with_interval(row['quality'], row['quality_low'], row['quality_high'])}"
         if row["quality"] is not None
@@ -117,6 +118,11 @@ def _figures(row: Row) -> str:
             quality,
             f"latency p50 {time.text(row['latency_p50_s'], row['latency_p50_low_s'], row['latency_p50_high_s'])}, p99 {number(time(row['latency_p99_s']))} {time.unit}",
             f"peak memory {number(memory(row['peak_memory_bytes']))} {memory.unit}",
+            *(
+                [f"peak device memory {number(held(row['peak_device_memory_bytes']))} {held.unit}"]
+                if row["peak_device_memory_bytes"]
+                else []
+            ),
         ]
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness.engines import nvidia
 from harness.engines.base import (
     Array,
     Engine,
@@ -106,6 +107,7 @@ class OnnxRuntimeSession(Session):
 
     def __init__(self, session: Any, load: Load, provider: str, computes_in: str | None) -> None:
         self._run, self._load, self._provider, self._precision = session.run, load, provider, computes_in
+        self._set: Mapping[str, Mapping[str, str]] = session.get_provider_options()
         self.inputs: Sequence[Tensor] = [_tensor(value) for value in session.get_inputs()]
         self.outputs: Sequence[Tensor] = [_tensor(value) for value in session.get_outputs()]
         self._in, self._out = [tensor.name for tensor in self.inputs], [tensor.name for tensor in self.outputs]
@@ -120,8 +122,9 @@ class OnnxRuntimeSession(Session):
         return self._precision
 
     def facts(self) -> dict[str, Any]:
-        """Provider, optimization, threads."""
-        return {**self._load.options.model_dump(), "provider": self._provider, "threads": self._load.threads}
+        """Provider, optimization, threads; on a GPU the versions of CUDA and cuDNN, and TensorFloat-32."""
+        found = {**self._load.options.model_dump(), "provider": self._provider, "threads": self._load.threads}
+        return found if self._load.device == "cpu" else {**found, **nvidia.facts(tf32(self._set.get(self._provider, {})))}
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """A second session with ONNX Runtime's own profiler: the time of each node, some microseconds of the profiler in each."""
@@ -136,6 +139,16 @@ class OnnxRuntimeSession(Session):
                 session.run(self._out, dict(zip(self._in, query, strict=True)))
             events = json.loads(Path(session.end_profiling()).read_text())
         return kernels_of(undisturbed(_calls(events)))
+
+
+def tf32(options: Mapping[str, str]) -> bool | None:
+    """Whether a provider may compute float32 products in TensorFloat-32; None where it does not report it, as TensorRT does not.
+
+    Args:
+        options: Of the provider, as the session reports them.
+    """
+    allowed = options.get("use_tf32")
+    return None if allowed is None else allowed == "1"
 
 
 def check_provider(found: Sequence[str], wanted: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.analysis.kernels import MULTIPLIES
+from harness.engines import nvidia
 from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch, share_threads
 from harness.errors import EngineError
 from harness.formats.keras import import_keras, load_keras
@@ -104,7 +105,7 @@ class TensorFlowSession(Session):
     """A traced model, or the model itself."""
 
     def __init__(self, tf: Any, program: Program, load: Load) -> None:
-        self._load, self._program = load, program
+        self._tf, self._load, self._program = tf, load, program
         self.inputs: Sequence[Tensor] = [_tensor(spec) for spec in program.inputs]
         check_batch(self.inputs, load.batch_size)
         self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in program.outputs]
@@ -126,8 +127,13 @@ class TensorFlowSession(Session):
         return (self._graph and _multiplies_in(self._graph)) or self._program.precision
 
     def facts(self) -> dict[str, Any]:
-        """Mode, XLA, the device that the outputs were on, threads."""
-        return {**self._load.options.model_dump(), "device": self._on or None, "threads": self._load.threads}
+        """Mode, XLA, the device that the outputs were on, threads; on a GPU the versions of CUDA and cuDNN, and TensorFloat-32."""
+        found = {**self._load.options.model_dump(), "device": self._on or None, "threads": self._load.threads}
+        return found if self._load.device == "cpu" else {**found, **nvidia.facts(self._tf32())}
+
+    def _tf32(self) -> bool:
+        """Whether TensorFlow lets float32 products be computed in TensorFloat-32."""
+        return bool(self._tf.config.experimental.tensor_float_32_execution_enabled())
 
 
 def _traced(tf: Any, program: Program, load: Load) -> Any:

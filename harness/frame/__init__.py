@@ -26,7 +26,7 @@ __all__ = ["builds", "case_ids", "cases", "describe_columns", "domains", "histor
 
 AS_RECORDED = (
     "run_id", "case_id", "environment_id", "block", "repetition", "attempt", "status", "reason", "started_utc", "inferences",
-    "throughput_per_s", "peak_memory_bytes", "trace",
+    "throughput_per_s", "peak_memory_bytes", "peak_device_memory_bytes", "peak_device_memory_source", "trace",
 )  # fmt: skip
 """Columns of `runs` that are a record's own fields."""
 
@@ -167,7 +167,19 @@ def _status(result: Result, uncertainties: Terms) -> Row:
         "repetitions": len(result.ok),
         "window_s": mean(_window_s(r) for r in result.ok),
         "peak_memory_bytes": max(known(r.peak_memory_bytes for r in result.ok), default=None),
+        **_accelerator(result),
         **_ran(result),
+    }
+
+
+def _accelerator(result: Result) -> Row:
+    """What the case's accelerator was asked for: memory, its power limit, its arithmetic."""
+    cards = [d.name for d in rails(result.run.header.domains) if d.device == result.case.device and d.device != "cpu"]
+    shares = [share for r in result.ok for card in cards if (share := r.conditions.get(f"{card} power_capped")) is not None]
+    return {
+        "peak_device_memory_bytes": max(known(r.peak_device_memory_bytes for r in result.ok), default=None),
+        "power_capped_share": mean(shares),
+        "tf32": next((r.engine_facts["tf32"] for r in result.ok if r.engine_facts.get("tf32") is not None), None),
     }
 
 

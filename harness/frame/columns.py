@@ -30,6 +30,10 @@ _UNTOLD = "the format does not tell"
 _UNTOLD_RAN = "the engine does not tell"
 _NO_BUILD = "no such step, its energy is not known, or one is measured and the other modelled"
 _NO_DEVICE = "the device is cpu, or as energy_j"
+_DEVICE_MEMORY = (
+    "most memory of its accelerator that the child held, bytes; where the driver does not name its processes the rise of the card's"
+)
+_NO_DEVICE_MEMORY = "on the CPU, or the driver does not report it"
 _CALIBRATED = Column("calibrated", "str", "domains of energy_scope whose sensor was corrected by a calibration, joined by +", "none was")
 
 CASES = (
@@ -101,6 +105,14 @@ CASES = (
     ),
     Column("warnings", "str", "codes of the other findings, joined by semicolons", "none"),
     # What is useful beside the contract.
+    Column("peak_device_memory_bytes", "int", _DEVICE_MEMORY, _NO_DEVICE_MEMORY),
+    Column(
+        "power_capped_share",
+        "float",
+        "share of the window, 0 to 1, in which the power limit held the accelerator's clock down, mean of the launches; normal at full load",
+        "the driver does not report it",
+    ),
+    Column("tf32", "bool", "whether float32 products may be computed in TensorFloat-32", "not on a GPU, or the engine does not report it"),
     Column("engine_options", "str", "the engine's options that the suite sets and that are not its defaults", "none is"),
     Column("reason", "str", "why it is not ok", "it is ok"),
     _CALIBRATED,
@@ -217,6 +229,8 @@ RUNS = (
     Column("device_energy_j", "float", "gross per unit of the accelerator alone, J", "as in cases"),
     Column("idle_w", "float", "power of the scope, idle, W", "not measured"),
     Column("peak_memory_bytes", "int", "largest resident set, bytes", "not measured"),
+    Column("peak_device_memory_bytes", "int", _DEVICE_MEMORY, _NO_DEVICE_MEMORY),
+    Column("peak_device_memory_source", "str", "process: as the driver reports it of the child; rise: of the whole card", "as the memory"),
     Column("precision_ran", "str", "of the case: as in cases", "it does not tell"),
     Column("warnings", "str", "codes of the other findings", "none"),
     Column("trace", "str", "path of the raw trace inside the run", "none was stored"),

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 ENERGIES = {"energy_j": "energy_j", "carbon_g": "energy_j", "energy_net_j": "net_j", "energy_modelled_j": "modelled_j"}
 """Of these each launch has one; carbon is energy times a constant."""
 LATENCIES = {f"latency_{p}_s": f"{p}_s" for p in ("p50", "p90", "p99")}
-OF_A_LAUNCH = ("throughput_per_s", "peak_memory_bytes", "resident_bytes")
+OF_A_LAUNCH = ("throughput_per_s", "peak_memory_bytes", "peak_device_memory_bytes", "resident_bytes")
 EXACT = ("artifact_bytes", "parameters", "nonzero_parameters", "macs", "batch_size", "threads", "device_count")
 """Counted, not measured: they have no scatter."""
 MOST = 6

@@ -17,9 +17,10 @@ class Domain(Noun):
     name: str
     """`package`, `dram`, `gpu:0`, `system`, `wall`; `package:1` where there are several."""
     sensor: str
-    quantity: Literal["energy", "power", "mean_power", "temperature", "clock", "load", "memory", "flags"]
-    """energy: a counter in J. power: a gauge in W. mean_power: W, each reading the mean since the one before it. The rest are conditions."""
-    unit: Literal["J", "W", "degC", "Hz", "1", "bytes"]
+    quantity: Literal["energy", "power", "mean_power", "temperature", "clock", "load", "memory", "flags", "count", "duration"]
+    """energy: a counter in J. power: a gauge in W. mean_power: W, each reading the mean since the one before it. The rest are conditions;
+    duration: a counter of the time in s that something has lasted."""
+    unit: Literal["J", "W", "degC", "Hz", "1", "bytes", "s"]
     kind: Kind | None = None
     """Of energy and power; null for conditions."""
     device: str = "cpu"
@@ -36,6 +37,8 @@ class Domain(Noun):
     """True for a power reading that may see only a part of each update period: a load that beats with it is misread."""
     average_s: float | None = None
     """Over how long each power reading is the mean; null: not known, or its own update period."""
+    poll_period_s: float | None = None
+    """How often it is worth reading; null: as often as the sampler reads the sensor."""
     limit_w: float | None = None
     gain: float | None = None
     """Relative standard uncertainty of the sensor's gain; null for a model, which has no honest one."""

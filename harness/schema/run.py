@@ -104,6 +104,10 @@ class Record(Noun):
     """Update period of a part-time sensor, by which the phase of the load was shifted; the waits are in the completions. Null: the load ran through."""
     peak_memory_bytes: int | None = None
     """Largest resident set of the child."""
+    peak_device_memory_bytes: int | None = None
+    """Most memory of the case's accelerator that the child held; null: not on an accelerator, or not known."""
+    peak_device_memory_source: Literal["process", "rise"] | None = None
+    """process: as the driver reports it of the child's processes. rise: of the whole device, over what was used before the case."""
     resident_bytes: int | None = None
     """By how much the child's resident set grew from before the engine was imported to after the first queries, data not counted; null where it cannot be read."""
     precision_ran: str | None = None

@@ -217,6 +217,8 @@ class Suite(Noun):
     impossible: tuple[Impossible, ...] = ()
     domains: tuple[str, ...] | None = None
     """What counts as a case's energy; null: the domains of its device."""
+    allow: tuple[Literal["mig_shared"], ...] = ()
+    """Findings that make an energy invalid and that this suite accepts: they are reported, and the energy is used."""
     quality_margin: float = 0.01
     stopping: Literal["half_width", "open_pairs"] = "half_width"
     """After the first repetitions: half_width repeats each case until its interval is narrow, open_pairs those whose place on the front is not settled."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from harness.errors import SensorError
 from harness.schema import Domain, Kind, SensorSpec
+from harness.sensors import nvml_conditions, nvml_facts
 from harness.sensors.base import Sensor
 from harness.sensors.cuda_visible import VARIABLE, visible_cards
 
@@ -17,6 +18,9 @@ GAIN = 0.07
 POWER_AVERAGE, POWER_INSTANT = 185, 186
 AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
 """Of the readings that may be the mean of a second, as on most Ampere and newer: arXiv 2312.02741."""
+
+CUDA_PACKAGES = tuple(f"nvidia-{library}{suffix}" for library in ("cuda-runtime", "cudnn", "cublas") for suffix in ("-cu12", "-cu13", ""))
+"""CUDA and cuDNN as Python packages bring them: their versions enter the record."""
 
 # What pynvml can raise -> (what and why, next step). Codes: nvmlReturn_t in NVIDIA's nvml.h.
 ERRORS: dict[int, tuple[str, str]] = {
@@ -40,7 +44,13 @@ class Nvml(Sensor):
     with it. The others are recorded and not summed. Where CUDA programs see none, there is no device `gpu`.
     """
 
-    spec: ClassVar = SensorSpec(name="nvml", summary="NVIDIA GPUs, by the driver", packages=("nvidia-ml-py",), devices=("gpu",), rank=10)
+    spec: ClassVar = SensorSpec(
+        name="nvml",
+        summary="NVIDIA GPUs, by the driver",
+        packages=("nvidia-ml-py", *CUDA_PACKAGES),
+        devices=("gpu",),
+        rank=10,
+    )
 
     def open(self) -> Sequence[Domain]:
         """Ask the driver what each GPU can tell."""
@@ -50,6 +60,7 @@ class Nvml(Sensor):
         self._readers: dict[str, Callable[[], float]] = {}
         self._gpus: list[dict[str, Any]] = []
         self._lost: dict[str, SensorError] = {}
+        self._child = nvml_conditions.Child()
         self._call(pynvml.nvmlInit)
         driver = self._call(pynvml.nvmlSystemGetDriverVersion)
         count = self._call(pynvml.nvmlDeviceGetCount)
@@ -67,8 +78,12 @@ class Nvml(Sensor):
 
     def describe(self) -> Sequence[dict[str, Any]]:
         """Each GPU: domain, name, uuid, driver, scope, caps, clocks, modes, and the processes on it where the driver shows them."""
-        found = [{**gpu["facts"], "pids": self._pids(gpu["handle"])} for gpu in self._gpus]
+        found = [{**gpu["facts"], **nvml_facts.readings(self._nvml, gpu["handle"]), **self._pids(gpu["handle"])} for gpu in self._gpus]
         return [*found, *({"domain": name, "left_out": str(error)} for name, error in self._lost.items())]
+
+    def watch(self, pid: int | None) -> None:
+        """The measured process, whose memory on the card is looked for and which is not foreign there."""
+        self._child.pid = pid
 
     def close(self) -> None:
         """Let go of the driver."""
@@ -127,6 +142,8 @@ class Nvml(Sensor):
         handle = self._call(self._nvml.nvmlDeviceGetHandleByIndex, index)
         facts = self._facts(handle, f"gpu:{index}", driver)
         chosen = facts["uuid"] == self._chosen
+        if chosen and os.environ.get(VARIABLE, "").lstrip().startswith("MIG-"):
+            facts |= {"mig": True, "scope": "whole GPU"}  # also where the driver does not report the mode
         facts["device"] = "gpu" if chosen else facts["domain"]
         if chosen and not facts["mig"]:  # a MIG card's own UUID names no instance: the user's list is left as it is
             facts["visible"] = facts["uuid"]
@@ -142,7 +159,7 @@ class Nvml(Sensor):
         """What does not change during a run."""
         nvml = self._nvml
         mig = self._maybe(nvml.nvmlDeviceGetMigMode, handle)
-        device_name = self._call(nvml.nvmlDeviceGetName, handle)
+        device_name = self._maybe(nvml.nvmlDeviceGetName, handle) or "NVIDIA GPU"
         limits = {
             key: _thousandth(self._maybe(call, handle))
             for key, call in (
@@ -161,6 +178,7 @@ class Nvml(Sensor):
             "sm_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM)),
             "memory_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)),
             **limits,
+            **nvml_facts.fixed(nvml, handle),
         }
 
     def _energy_domains(self, handle: Any, facts: dict[str, Any], kind: Kind) -> list[Domain]:
@@ -216,33 +234,30 @@ class Nvml(Sensor):
         return float(value.value.uiVal) / 1e3
 
     def _condition_domains(self, handle: Any, gpu: str, device: str) -> list[Domain]:
-        """Temperature, clock, utilization, memory and the reasons for a lower clock, as far as they answer."""
-        nvml = self._nvml
-        conditions: list[tuple[str, str, str, Callable[[], float]]] = [
-            ("temperature", "temperature", "degC", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-            ("sm_clock", "clock", "Hz", lambda: nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM) * 1e6),
-            ("utilization", "load", "1", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
-            ("memory_used", "memory", "bytes", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
-            ("event_reasons", "flags", "1", self._event_reasons(handle)),
+        """What the card runs under, as far as it answers; of a card that no case is charged with the least."""
+        found = nvml_conditions.conditions(self._nvml, handle, self._child, charged=device == "gpu")
+        for each in found:
+            self._readers[f"{gpu} {each.name}"] = each.read
+        return [
+            Domain.model_validate(
+                {
+                    "name": f"{gpu} {each.name}",
+                    "sensor": "nvml",
+                    "quantity": each.quantity,
+                    "unit": each.unit,
+                    "device": device,
+                    "poll_period_s": each.poll_period_s,
+                    "detail": each.detail,
+                }
+            )
+            for each in found
         ]
-        found = []
-        for name, quantity, unit, reader in conditions:
-            if self._maybe(reader) is not None:
-                self._readers[f"{gpu} {name}"] = reader
-                found.append(Domain(name=f"{gpu} {name}", sensor="nvml", quantity=quantity, unit=unit, device=device))
-        return found
 
-    def _event_reasons(self, handle: Any) -> Callable[[], float]:
-        """Under the name that this driver knows: it was `throttle reasons` before driver 535."""
-        nvml = self._nvml
-        if self._maybe(nvml.nvmlDeviceGetCurrentClocksEventReasons, handle) is not None:
-            return lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
-        return lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)
-
-    def _pids(self, handle: Any) -> list[int] | None:
-        """Processes that compute on it; null where the driver hides them."""
-        processes = self._maybe(self._nvml.nvmlDeviceGetComputeRunningProcesses, handle)
-        return None if processes is None else sorted(process.pid for process in processes)
+    def _pids(self, handle: Any) -> dict[str, list[int] | None]:
+        """Processes that compute on it, and which of them name no process of this system; null where the driver hides them."""
+        processes = self._maybe(nvml_conditions.running, self._nvml, handle)
+        pids = None if processes is None else sorted({process.pid for process in processes})
+        return {"pids": pids, "hidden_pids": None if pids is None else [pid for pid in pids if not nvml_conditions.exists(pid)]}
 
 
 def _scope(device_name: str, mig: bool) -> str:

@@ -61,7 +61,7 @@ class Stream:
         self.domain = domain
         self.near = near
         least_s = (0.0, CONDITION_PERIOD_S) if near else (FAR_PERIOD_S, FAR_CONDITION_PERIOD_S)
-        self.base_s = max(sensor.period_s, least_s[not domain.kind])
+        self.base_s = (near and domain.poll_period_s) or max(sensor.period_s, least_s[not domain.kind])
         self.period_s = self.base_s
         self.due_s = 0.0
         self.failure: str | None = None

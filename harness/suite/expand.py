@@ -73,6 +73,7 @@ def of_file(written: SuiteFile, models: Sequence[Model]) -> dict[str, Any]:
         "name": written.name,
         "sha256": _hash(_content(written), [_identity(model) for model in models]),
         "domains": None if written.domains == "auto" else tuple(written.domains),
+        "allow": tuple(dict.fromkeys(written.allow)),
         "quality_margin": written.quality.margin,
         "stopping": written.stopping,
         "limits": written.limits,
@@ -356,7 +357,8 @@ def _number(value: Any) -> str:
 def _content(written: SuiteFile) -> dict[str, Any]:
     """What the suite's hash is of; a field that came later is in it only where it says something new, so that old runs keep their hash."""
     content = written.model_dump(mode="json", exclude={"models"})
-    return {name: value for name, value in content.items() if (name, value) != ("stopping", "half_width")}
+    later = {"stopping": "half_width", "allow": []}
+    return {name: value for name, value in content.items() if name not in later or value != later[name]}
 
 
 def _identity(model: Model) -> dict[str, Any]:

@@ -127,6 +127,12 @@ class SuiteFile(Strict):
     ]
     matrices: Annotated[list[Matrix], Field(min_length=1)]
     domains: Literal["auto"] | Annotated[list[Name], Field(min_length=1)] = "auto"
+    allow: Annotated[
+        list[Literal["mig_shared"]],
+        Field(
+            description="findings that would make an energy invalid, accepted: mig_shared charges a slice of a GPU with the whole card's energy"
+        ),
+    ] = []
     quality: QualityRule = QualityRule()
     stopping: Annotated[
         Literal["half_width", "open_pairs"],

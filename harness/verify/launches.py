@@ -195,7 +195,8 @@ def _conditions(record: Record, trace: Trace, found: Verification) -> Mapping[st
     """Loads, temperatures and clocks over `steady`. A task that was lost with its harness has none."""
     now = derived.conditions(trace, next((p for p in record.phases if p.name == "steady"), None))
     if record.conditions or record.status == "ok":
-        for name in {**record.conditions, **now}:
+        older = record.schema_version < SCHEMA_VERSION  # it holds fewer of them
+        for name in record.conditions if older else {**record.conditions, **now}:
             found.compare("conditions", place(record), name, record.conditions.get(name), now.get(name))
     return now
 
@@ -217,7 +218,15 @@ def _findings(
         return
     failing = Trace(trace.domains, trace.samples, _failures(trace.domains, now.warnings))
     scope = {m.domain for m in case_energy(now.measurements, case.device, run.header.suite.domains).parts}
-    given = validity.examine(failing, measurements, conditions, scope, device=case.device)
+    given = validity.examine(
+        failing,
+        measurements,
+        conditions,
+        scope,
+        device=case.device,
+        query_s=now.latency.mean_s if now.latency else None,
+        allow=run.header.suite.allow,
+    )
     facts = now.engine_facts
     charged = device_detail(trace.domains.values(), case.device).get("uuid")
     given += validity.examine_device(case.device, charged, facts, simulated=_simulated(case))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from harness.decide.buyer import bought, even, sensitivity
-from harness.decide.compare import ROOT_ONLY, compare, differences
+from harness.decide.compare import compare
 from harness.decide.compared import told, told_differences
+from harness.decide.differences import ROOT_ONLY, differences
 from harness.decide.offers import GridOffer, Offer, Offers
 from harness.sensors import rapl as rapl_module
 from tests import factories
@@ -76,7 +77,6 @@ def test_modelled_energies_get_no_verdict_between_machines():
     [
         ({"profile": "standard"}, "profile: name"),
         ({"found": MODELLED}, "energy kind"),
-        ({"found": COUNTERS[:1]}, "energy scope"),
         ({"environment": {"governor": "powersave"}}, "governor"),
         ({"environment": {"harness_version": "9"}}, "harness"),
         ({"environment": {"versions": {"ai-edge-litert": "1.0", "onnxruntime": "1.32.0"}}}, "ai-edge-litert"),
@@ -120,6 +120,52 @@ def test_what_is_only_named():
     assert not {"host", "cpu"} & {each.what for each in found}
 
 
+def on_a_gpu(name="box-1", card=None, conditions=None, facts=None, at="gpu:0"):
+    """A run of one GPU case on one card."""
+    case = factories.case("dense", "tensorflow", device="gpu")
+    told = {f"{at} clocks_set": 0.0, f"{at} sm_clock": 1.5e9, f"{at} pcie_generation": 5.0, f"{at} pcie_width": 16.0, **(conditions or {})}
+    domain = CARD[0].model_copy(update={"name": at, "device": "gpu"})
+    records = [
+        factories.record(
+            case, {at: 7.0 + 0.01 * k}, repetition=k, found=(domain,), conditions=told, engine_facts={"tf32": True, **(facts or {})}
+        )
+        for k in range(3)
+    ]
+    run = factories.stored([case], records, (domain,))
+    own = {
+        "domain": at,
+        "name": "H100",
+        "ecc": True,
+        "sm_clock_application_hz": 1.98e9,
+        "pcie_generation_max": 5,
+        "pcie_width_max": 16,
+    }
+    box = factories.environment().model_copy(update={"host": name, "devices": ({**own, **(card or {})},)})
+    return replace(run, header=run.header.model_copy(update={"environments": (box,), "run_id": f"run-{name}"}))
+
+
+@pytest.mark.parametrize(
+    ("other", "what", "forbids"),
+    [
+        ({"card": {"ecc": False}}, "gpu ECC", True),
+        ({"card": {"ecc": None}}, "gpu ECC", False),
+        ({"card": {"ecc": False, "name": "RTX 4090"}}, "gpu ECC", False),
+        ({"card": {"sm_clock_application_hz": 1.2e9}}, "gpu sm_clock_application_hz", True),
+        ({"conditions": {"gpu:0 clocks_set": 1.0}}, "gpu clocks", True),
+        ({"conditions": {"gpu:0 sm_clock": 1.2e9}}, "gpu sm_clock in the windows", False),
+        ({"conditions": {"gpu:0 pcie_width": 8.0}}, "gpu PCIe link in the windows", False),
+        ({"card": {"pcie_width_max": 8}}, "gpu PCIe link, at most", False),
+        ({"facts": {"tf32": False}}, "TF32", True),
+        ({"facts": {"tf32": None}}, "TF32", False),
+    ],
+)
+def test_how_a_card_was_set_and_linked_is_named(other, what, forbids):
+    """What can be made equal on a card of the same name forbids; what comes with the machine, or is not known on one, is named."""
+    found = {each.what.split(" (")[0]: each.forbids for each in differences([on_a_gpu(), on_a_gpu("box-2", **other)])}
+    assert found[what] is forbids
+    assert what not in {each.what.split(" (")[0] for each in differences([on_a_gpu(), on_a_gpu("box-2")])}
+
+
 def test_cases_that_one_run_lacks_are_named_and_not_endlessly():
     """Two suites without a common case: five of each, and how many more; a profile without a target differs from one that has one."""
     many = [factories.case(f"v{k}") for k in range(7)]
@@ -156,18 +202,61 @@ def test_embodied_carbon_counts_for_every_machine_or_for_none():
     assert "not given for every machine" in "\n".join(told(runs, OFFERS.model_copy(update={"offers": [silent, telling]})))
 
 
-def test_a_suite_forbids_and_caps_are_read_as_a_share():
+def test_caps_of_the_card_that_ran_are_read_as_a_share():
     """Two cards at their own default are alike whatever its watts; one that is capped is not."""
-    card = {"domain": "gpu:0", "name": "H100", "power_limit_w": 700.0, "power_limit_default_w": 700.0}
-    small = {**card, "name": "L4", "power_limit_w": 72.0, "power_limit_default_w": 72.0}
-    base = machine(environment={"devices": (card,)})
-    assert not any(each.forbids for each in differences([base, machine("box-2", environment={"devices": (small,)})]))
-    capped = differences([base, machine("box-2", environment={"devices": ({**card, "power_limit_w": 350.0},)})])
+    own = {"power_limit_w": 700.0, "power_limit_default_w": 700.0}
+    small = {"name": "L4", "power_limit_w": 72.0, "power_limit_default_w": 72.0}
+    assert not any(each.forbids for each in differences([on_a_gpu(card=own), on_a_gpu("box-2", card=small)]))
+    capped = differences([on_a_gpu(card=own), on_a_gpu("box-2", card={**own, "power_limit_w": 350.0})])
     assert any("cap" in each.what and each.forbids for each in capped)
-    unknown = {**card, "power_limit_default_w": None}
-    runs = [machine(name, environment={"devices": ({**unknown, "power_limit_w": w},)}) for name, w in (("box-1", 300.0), ("box-2", 200.0))]
-    assert [each.what for each in differences(runs) if each.forbids] == ["gpu:0 power limit, W"]
-    other = machine("box-2")
+    unknown = [on_a_gpu(name, card={"power_limit_w": w, "power_limit_default_w": None}) for name, w in (("box-1", 300.0), ("box-2", 200.0))]
+    assert [each.what for each in differences(unknown) if each.forbids] == ["gpu power limit, W"]
+
+
+def test_a_card_that_no_case_ran_on_is_no_difference():
+    """Its cap moves no figure."""
+    idle = {"domain": "gpu:0", "name": "H100", "power_limit_w": 350.0, "power_limit_default_w": 700.0}
+    runs = [machine(), machine("box-2", environment={"devices": (idle,)})]
+    assert not [each for each in differences(runs) if "cap" in each.what]
+
+
+def test_card_3_of_one_box_is_compared_with_card_0_of_another():
+    """By what it is for the cases; its cap and its thermometer are those of the card that ran."""
+    first, third = (
+        on_a_gpu(card={"power_limit_w": 700.0, "power_limit_default_w": 700.0}),
+        on_a_gpu("box-2", at="gpu:3", card={"power_limit_w": 350.0, "power_limit_default_w": 700.0}),
+    )
+    assert [each.verdict for each in compare([first, third]) if each.quantity == "energy"]
+    found = {each.what: each.values for each in differences([first, third])}
+    assert found["gpu power cap, of the default"] == ("1.00", "0.50")
+    assert not any("scope" in what or "gpu:" in what for what in found)
+
+
+def test_machines_that_read_different_rails_are_compared_over_those_they_share():
+    """The widest common scope, which is named: a run as root beside a run as a user, two sockets beside one."""
+    root, user = machine(joules=2e-3), machine("box-2", joules=2e-3, found=COUNTERS[:1], seed=1)
+    (found,) = [each for each in differences([root, user]) if each.what.startswith("energy scope")]
+    assert (found.values, found.forbids) == (("package+dram", "package"), False)
+    assert found.why == "compared over the widest common scope: package"
+    energies = [each for each in compare([root, user]) if each.quantity == "energy"]
+    assert [each.ratio.value for each in energies] == pytest.approx([1.0, 1.0], rel=0.02)
+    rows = bought([root, user], OFFERS)
+    assert {each.scope for each in rows} == {"package"}
+    sockets = [COUNTERS[0].model_copy(update={"name": f"package:{k}"}) for k in range(2)]
+    two = machine("box-2", joules=2e-3, found=sockets, seed=1)
+    assert [each.forbids for each in differences([user, two]) if each.what.startswith("energy scope")] == []
+    assert [each.ratio.value for each in compare([user, two]) if each.quantity == "energy"] == pytest.approx([2.0, 2.0], rel=0.02)
+
+
+def test_machines_whose_rails_have_none_in_common_are_not_compared():
+    """The one reads packages, the other DRAM alone."""
+    runs = [machine(found=COUNTERS[:1]), machine("box-2", found=COUNTERS[1:2])]
+    assert [each.forbids for each in differences(runs) if each.what.startswith("energy scope")] == [True]
+
+
+def test_another_suite_forbids():
+    """It is other work."""
+    base, other = machine(), machine("box-2")
     suite = other.header.suite.model_copy(update={"sha256": "6" * 64})
     other = replace(other, header=other.header.model_copy(update={"suite": suite}))
     assert "suite" in [each.what for each in differences([base, other]) if each.forbids]

@@ -56,6 +56,31 @@ def test_less_energy_passes_and_a_threshold_lets_through():
     assert not failed(gate(run(1, factor={name: 1.08}), run(2), Thresholds(energy=None)))
 
 
+def on_gpu(seed, peak=500e6, source="process", **changes):
+    """One case on a CPU and one on a GPU that holds so much of its memory."""
+    cells = [CELLS[0], case("dense", "tensorflow", device="gpu")]
+    found = run(seed, cells, **changes)
+    held = {"peak_device_memory_bytes": peak and int(peak), "peak_device_memory_source": peak and source}
+    records = [r.model_copy(update=held) if r.case_id == cells[1].case_id else r for r in found.records]
+    return replace(found, records=tuple(records))
+
+
+def test_the_memory_of_an_accelerator_is_judged_where_there_is_one():
+    """Of the GPU case alone; a run without one shares its error among the other metrics as before."""
+    name = case("dense", "tensorflow", device="gpu").case_id
+    assert not failed(gate(on_gpu(1), on_gpu(2), Thresholds()))
+    assert failed(gate(on_gpu(1, 600e6), on_gpu(2), Thresholds())) == [(name, "device_memory")]
+    assert not failed(gate(on_gpu(1, 600e6), on_gpu(2), Thresholds(device_memory=None)))
+    assert failed(gate(on_gpu(1, None), on_gpu(2), Thresholds())) == [(name, "device_memory")]
+    assert {v.metric for v in gate(run(1), run(2), Thresholds())} == {"energy", "latency", "quality", "memory"}
+
+
+def test_a_process_is_not_compared_with_a_whole_card():
+    """The rise of a card's memory holds what the driver keeps for a process, which its own figure does not."""
+    (verdict,) = [v for v in gate(on_gpu(1, 700e6, "rise"), on_gpu(2), Thresholds()) if v.metric == "device_memory"]
+    assert verdict.outcome == "told" and "rise" in verdict.sentence and "process" in verdict.sentence
+
+
 def test_what_was_there_and_is_not_fails_and_what_is_new_is_told():
     """A missing case, and one that is not ok now, fail; a new one passes."""
     base, fewer = run(1), run(2, CELLS[:-1])

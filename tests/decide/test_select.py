@@ -15,7 +15,7 @@ from harness.decide.select import Weights, select
 from harness.decide.told import lines
 from harness.errors import HarnessError
 from harness.frame.results import results
-from tests.factories import COUNTERS, INVALID, case, digits, record, stored
+from tests.factories import CARD, COUNTERS, INVALID, case, digits, record, stored
 
 ANY, EVEN = Limits(0.0), Weights()
 
@@ -58,6 +58,29 @@ def test_invalid_and_failed_cases_are_never_chosen():
         (selection,) = found(pair(**changes))
         assert selection.best["variant"] == "dense"
         assert any("int8" in line and why in line for line in lines(selection))
+
+
+def test_the_memory_of_an_accelerator_is_a_limit_of_its_own():
+    """By the launch that took most; a case on the CPU keeps it, one on an accelerator of which nothing is known does not."""
+
+    def best(device, limit, **changes):
+        cell = case("int8", device=device)
+        run = stored(
+            [case(), cell],
+            [
+                record(c, None, s, 0.97, k, (*COUNTERS, CARD[0]), **(changes if c is cell else {}))
+                for c, s in ((case(), 20e-6), (cell, 10e-6))
+                for k in range(3)
+            ],
+            (*COUNTERS, CARD[0]),
+        )
+        return found(run, Limits(0.0, device_memory_bytes=limit))[0]
+
+    assert best("cpu", 1.0).best["variant"] == "int8"
+    assert best("gpu", 6e8, peak_device_memory_bytes=500_000_000).best["device"] == "gpu"
+    assert best("gpu", 4e8, peak_device_memory_bytes=500_000_000).best["device"] == "cpu"
+    unknown = best("gpu", 4e8)
+    assert unknown.best["device"] == "cpu" and any("peak device memory is not known" in line for line in lines(unknown))
 
 
 def test_the_lower_bound_of_the_quality_decides():

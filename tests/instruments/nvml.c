@@ -7,11 +7,19 @@
  *   wave constant|square|ramp|sine|step (low, and high from step_at_s on), low_w 50, high_w 150, wave_period_s 0.3, duty 0.5           the true power
  *   counter 1, update_period_s 0.1, lag_s 0, counter_from_gauge 0 (sums part-time readings)       the energy counter
  *   gauge_period_s 0.1, window_s 0.025 (field 186), average_window_s 1 (field 185), usage_window_s 1 (nvmlDeviceGetPowerUsage)
- *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0
+ *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0, counter_gain 1 (of the counter alone)
  *   reset_at_s, stuck_at_s, back_at_s with back_j 5, absurd_at_s (3.7 MW), error_at_s, error_until_s, error_code 15     never
  *   temperature_c 45, heat_c_per_w 0, sm_clock_mhz 1400, utilization 50, memory_used_bytes 1e9, reasons 0, limit_w 300
  *   call_s 0 (how long each query of a device takes), call_spins 0 (1: it takes that of a core)
- *   mig -1 (not supported), pids 0 (how many), hide_pids 0, conditions 1
+ *   mig -1 (not supported), pids 0 (how many, from 1000 on), hide_pids 0, conditions 1
+ *   busy_from_s (never): until then `utilization_before` and `memory_used_before` are shown, where they are given
+ *   process_pids "" (numbers parted by blanks, instead of `pids`), process_memory_bytes 1048576 (-1: not reported), processes_v3 1
+ *   memory_clock_mhz 2619, sm_clock_application_mhz 1980, memory_clock_application_mhz 2619, ecc 1, ecc_corrected 0, ecc_uncorrected 0
+ *   pcie_generation 5, pcie_width 16, pcie_generation_max 5, pcie_width_max 16, capability 90, cuda 12080, compute_mode 0
+ *   memory_temperature_c 50 (0: no sensor), power_capped 0, slowed 0 (shares of the time that the cumulative counters show, both ways to read them)
+ *   memory_reserved_bytes 0 (in what version 1 of the memory's state calls used, not in version 2)
+ *   refuse_WHAT 0 (an error code): application_clocks, ecc, ecc_errors, pcie, capability, cuda, memory_v2, violation_fields, violation_status,
+ *   memory_temperature, memory_clock, compute_mode, processes
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,13 +27,15 @@
 #include <string.h>
 #include <time.h>
 
-enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, INSUFFICIENT_SIZE = 7, LIBRARY_NOT_FOUND = 12 };
+enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, INSUFFICIENT_SIZE = 7, LIBRARY_NOT_FOUND = 12, FUNCTION_NOT_FOUND };
 enum { MAX_KEYS = 128, MAX_DEVICES = 8 };
 
 typedef struct { int index; } Device;
 typedef struct { unsigned field, scope; long long timestamp, latency_us; unsigned type, status; union { double d; unsigned ui; unsigned long long ull; } value; } Field;
 typedef struct { unsigned gpu, memory; } Utilization;
 typedef struct { unsigned long long total, free, used; } Memory;
+typedef struct { unsigned version; unsigned long long total, reserved, free, used; } MemoryV2;
+typedef struct { unsigned long long reference_us, lasted_ns; } Violation;
 typedef struct { unsigned pid; unsigned long long memory; unsigned gpu_instance, compute_instance; } Process;
 
 static Device devices[MAX_DEVICES], instances[MAX_DEVICES]; /* a MIG card has one instance, `MIG-simulated-<index>`, with index + MAX_DEVICES */
@@ -100,7 +110,7 @@ static double shown_j(int device, double t) {
     double period = number(device, "update_period_s", 0.1);
     t = fmin(t, number(device, "stuck_at_s", INFINITY)) - number(device, "lag_s", 0);
     double at = floor(t / period) * period, sum = 0;
-    if (!number(device, "counter_from_gauge", 0)) return number(device, "gain", 1) * wave_j(device, at) + number(device, "offset_w", 0) * at;
+    if (!number(device, "counter_from_gauge", 0)) return number(device, "counter_gain", 1) * number(device, "gain", 1) * wave_j(device, at) + number(device, "offset_w", 0) * at;
     for (double u = 0; u < at; u += period) sum += gauge_w(device, u, "window_s", 0.025) * period;
     return sum;
 }
@@ -127,6 +137,21 @@ static int fault(int device) {
     double t = now_s(device);
     if (t >= number(device, "error_at_s", INFINITY) && t < number(device, "error_until_s", INFINITY)) return (int)number(device, "error_code", 15);
     return SUCCESS;
+}
+
+/* The error that is due now on this device, or the one that is set for this kind of question, or success. */
+static int refusal(Device *device, const char *what) {
+    char key[64];
+    int error = fault(device->index);
+    snprintf(key, sizeof key, "refuse_%s", what);
+    if (!error && !number(device->index, "conditions", 1)) return NOT_SUPPORTED;
+    return error ? error : (int)number(device->index, key, 0);
+}
+
+/* What a card shows of its load before `busy_from_s`, and from then on. */
+static double busy(int device, const char *before, const char *key, double absent) {
+    double from_s = number(device, "busy_from_s", INFINITY), value = number(device, key, absent);
+    return now_s(device) < from_s ? number(device, before, value) : value;
 }
 
 static int answer(Device *device, const char *supported, unsigned *out, double value) {
@@ -185,16 +210,19 @@ int nvmlDeviceGetPersistenceMode(Device *d, unsigned *out) { return answer(d, NU
 int nvmlDeviceGetEnforcedPowerLimit(Device *d, unsigned *out) { return answer(d, NULL, out, number(d->index, "limit_w", 300) * 1e3); }
 int nvmlDeviceGetPowerManagementDefaultLimit(Device *d, unsigned *out) { return nvmlDeviceGetEnforcedPowerLimit(d, out); }
 int nvmlDeviceGetMaxClockInfo(Device *d, unsigned type, unsigned *out) { return answer(d, NULL, out, type == 1 ? 1980 : 2619); }
-int nvmlDeviceGetClockInfo(Device *d, unsigned type, unsigned *out) { (void)type; return answer(d, "conditions", out, number(d->index, "sm_clock_mhz", 1400)); }
+int nvmlDeviceGetClockInfo(Device *d, unsigned type, unsigned *out) { 
+    if (type == 2) return refusal(d, "memory_clock") ? refusal(d, "memory_clock") : answer(d, "conditions", out, number(d->index, "memory_clock_mhz", 2619));
+    return answer(d, "conditions", out, number(d->index, "sm_clock_mhz", 1400));
+}
 int nvmlDeviceGetTemperature(Device *d, unsigned sensor, unsigned *out) {
     (void)sensor;
     double watts = (wave_j(d->index, now_s(d->index)) - wave_j(d->index, now_s(d->index) - 1)) / 1;
     return answer(d, "conditions", out, number(d->index, "temperature_c", 45) + number(d->index, "heat_c_per_w", 0) * watts);
 }
-int nvmlDeviceGetUtilizationRates(Device *d, Utilization *out) { out->memory = 10; return answer(d, "conditions", &out->gpu, number(d->index, "utilization", 50)); }
+int nvmlDeviceGetUtilizationRates(Device *d, Utilization *out) { out->memory = 10; return answer(d, "conditions", &out->gpu, busy(d->index, "utilization_before", "utilization", 50)); }
 int nvmlDeviceGetMemoryInfo(Device *d, Memory *out) {
     out->total = 80000000000ull;
-    out->used = (unsigned long long)number(d->index, "memory_used_bytes", 1e9);
+    out->used = (unsigned long long)(busy(d->index, "memory_used_before", "memory_used_bytes", 1e9) + number(d->index, "memory_reserved_bytes", 0));
     out->free = out->total - out->used;
     return number(d->index, "conditions", 1) ? fault(d->index) : NOT_SUPPORTED;
 }
@@ -202,13 +230,21 @@ int nvmlDeviceGetCurrentClocksEventReasons(Device *d, unsigned long long *out) {
     *out = (unsigned long long)number(d->index, "reasons", 0);
     return number(d->index, "conditions", 1) ? fault(d->index) : NOT_SUPPORTED;
 }
-int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *count, Process *out) {
-    unsigned room = *count;
+static int processes(Device *d, unsigned *count, Process *out) {
+    unsigned room = *count, found = 0, listed[16];
+    double memory = number(d->index, "process_memory_bytes", 1 << 20);
+    if (refusal(d, "processes")) return refusal(d, "processes");
     if (number(d->index, "hide_pids", 0)) return NO_PERMISSION;
-    *count = (unsigned)number(d->index, "pids", 0);
-    if (*count > room || (*count && !out)) return INSUFFICIENT_SIZE;
-    for (unsigned i = 0; i < *count; i++) out[i] = (Process){.pid = 1000 + i, .memory = 1 << 20};
+    for (const char *at = text(d->index, "process_pids", ""); *at && found < 16; found++) listed[found] = (unsigned)strtoul(at, (char **)&at, 10);
+    for (unsigned i = 0; i < number(d->index, "pids", 0) && found < 16; i++) listed[found++] = 1000 + i;
+    *count = found;
+    if (found > room || (found && !out)) return INSUFFICIENT_SIZE;
+    for (unsigned i = 0; i < found; i++) out[i] = (Process){.pid = listed[i], .memory = memory < 0 ? ~0ull : (unsigned long long)memory};
     return SUCCESS;
+}
+int nvmlDeviceGetComputeRunningProcesses_v2(Device *d, unsigned *count, Process *out) { return processes(d, count, out); }
+int nvmlDeviceGetComputeRunningProcesses_v3(Device *d, unsigned *count, Process *out) {
+    return number(d->index, "processes_v3", 1) ? processes(d, count, out) : FUNCTION_NOT_FOUND;
 }
 int nvmlDeviceGetTotalEnergyConsumption(Device *d, unsigned long long *out) {
     int error = fault(d->index);
@@ -220,6 +256,20 @@ int nvmlDeviceGetTotalEnergyConsumption(Device *d, unsigned long long *out) {
 int nvmlDeviceGetPowerUsage(Device *d, unsigned *out) {
     return answer(d, "power_usage", out, gauge_w(d->index, now_s(d->index), "usage_window_s", 1) * 1e3);
 }
+/* Fields other than the power: the memory's temperature, and for how long the clock was held down, ns. Two of them share the slowed time. */
+static int other_field(Device *d, Field *field) {
+    double lasted_ns = fmax(now_s(d->index), 0) * 1e9;
+    int number_ = (int)field->field, slowed = number_ == 75 || number_ == 269 || number_ == 270 || number_ == 271;
+    if (number_ == 82) {
+        field->value.ui = (unsigned)number(d->index, "memory_temperature_c", 50);
+        return refusal(d, "memory_temperature");
+    }
+    if (number_ != 74 && !slowed) return INVALID_ARGUMENT;
+    field->type = 3;
+    field->value.ull = number_ == 74 ? (unsigned long long)(lasted_ns * number(d->index, "power_capped", 0))
+        : number_ == 75 || number_ == 269 ? (unsigned long long)(lasted_ns * number(d->index, "slowed", 0)) : 0;
+    return refusal(d, "violation_fields");
+}
 /* Succeeds as a whole whatever became of each field: the caller has to look at each one's status. */
 int nvmlDeviceGetFieldValues(Device *d, int count, Field *fields) {
     double t = now_s(d->index);
@@ -227,9 +277,55 @@ int nvmlDeviceGetFieldValues(Device *d, int count, Field *fields) {
         int instant = fields[i].field == 186, average = fields[i].field == 185;
         fields[i].value.ull = 0;
         fields[i].type = 1;
-        fields[i].status = !instant && !average ? INVALID_ARGUMENT
+        fields[i].status = !instant && !average ? (unsigned)other_field(d, &fields[i])
             : (unsigned)answer(d, instant ? "field_instant" : "field_average", &fields[i].value.ui,
                      1e3 * (instant ? gauge_w(d->index, t, "window_s", 0.025) : gauge_w(d->index, t, "average_window_s", 1)));
     }
     return SUCCESS;
+}
+
+/* --- what a card is and how it is set --- */
+
+static int plain(Device *d, const char *what, const char *key, double absent, unsigned *out) {
+    *out = (unsigned)number(d->index, key, absent);
+    return refusal(d, what);
+}
+int nvmlSystemGetCudaDriverVersion_v2(int *out) { *out = (int)number(-1, "cuda", 12080); return (int)number(-1, "refuse_cuda", 0); }
+int nvmlSystemGetNVMLVersion(char *out, unsigned length) { snprintf(out, length, "12.575.51"); return (int)number(-1, "refuse_cuda", 0); }
+int nvmlDeviceGetCudaComputeCapability(Device *d, int *major, int *minor) {
+    int both = (int)number(d->index, "capability", 90);
+    *major = both / 10, *minor = both % 10;
+    return refusal(d, "capability");
+}
+int nvmlDeviceGetApplicationsClock(Device *d, unsigned type, unsigned *out) {
+    if (type == 2) return plain(d, "application_clocks", "memory_clock_application_mhz", 2619, out);
+    return plain(d, "application_clocks", "sm_clock_application_mhz", 1980, out);
+}
+int nvmlDeviceGetDefaultApplicationsClock(Device *d, unsigned type, unsigned *out) {
+    *out = type == 2 ? 2619 : 1980;
+    return refusal(d, "application_clocks");
+}
+int nvmlDeviceGetEccMode(Device *d, unsigned *current, unsigned *pending) { *pending = 1; return plain(d, "ecc", "ecc", 1, current); }
+int nvmlDeviceGetTotalEccErrors(Device *d, unsigned kind, unsigned counter, unsigned long long *out) {
+    (void)counter;
+    *out = (unsigned long long)number(d->index, kind ? "ecc_uncorrected" : "ecc_corrected", 0);
+    return refusal(d, "ecc_errors");
+}
+int nvmlDeviceGetComputeMode(Device *d, unsigned *out) { return plain(d, "compute_mode", "compute_mode", 0, out); }
+int nvmlDeviceGetCurrPcieLinkGeneration(Device *d, unsigned *out) { return plain(d, "pcie", "pcie_generation", 5, out); }
+int nvmlDeviceGetCurrPcieLinkWidth(Device *d, unsigned *out) { return plain(d, "pcie", "pcie_width", 16, out); }
+int nvmlDeviceGetMaxPcieLinkGeneration(Device *d, unsigned *out) { return plain(d, "pcie", "pcie_generation_max", 5, out); }
+int nvmlDeviceGetMaxPcieLinkWidth(Device *d, unsigned *out) { return plain(d, "pcie", "pcie_width_max", 16, out); }
+int nvmlDeviceGetMemoryInfo_v2(Device *d, MemoryV2 *out) {
+    Memory first;
+    int error = nvmlDeviceGetMemoryInfo(d, &first);
+    out->total = first.total, out->free = first.free;
+    out->reserved = (unsigned long long)number(d->index, "memory_reserved_bytes", 0);
+    out->used = first.used - out->reserved;
+    return error ? error : refusal(d, "memory_v2");
+}
+int nvmlDeviceGetViolationStatus(Device *d, unsigned policy, Violation *out) {
+    out->reference_us = 0;
+    out->lasted_ns = (unsigned long long)(fmax(now_s(d->index), 0) * 1e9 * number(d->index, policy ? "slowed" : "power_capped", 0));
+    return policy > 1 ? NOT_SUPPORTED : refusal(d, "violation_status");
 }

@@ -101,6 +101,17 @@ def test_the_integrated_power_stands_beside_the_counter(told):
     assert found["integrated_j"] == pytest.approx(found["gross_j"], rel=0.1)
 
 
+def test_what_the_card_ran_under_is_in_the_record(told):
+    """Of the card that cases are charged with: its link, memory clock, memory temperature, and the time that it was held down; of the other the least."""
+    conditions = told["record"]["conditions"]
+    of = {card: {name.partition(" ")[2] for name in conditions if name.startswith(card)} for card in ("gpu:0", "gpu:1")}
+    assert of["gpu:0"] - of["gpu:1"] == {
+        "memory_clock", "memory_temperature", "pcie_generation", "pcie_width", "child_memory", "foreign_processes", "hidden_processes"
+    }  # fmt: skip
+    assert (conditions["gpu:0 pcie_width"], conditions["gpu:0 power_capped"]) == (16, 0)
+    assert told["record"]["peak_device_memory_bytes"] == 0, "the null engine takes none"
+
+
 def test_everything_is_simulated(told):
     """Whatever it was read from: no figure of a fake leaves as a measurement."""
     assert {m["kind"] for m in told["steady"].values()} == {"simulated"}

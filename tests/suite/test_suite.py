@@ -285,6 +285,16 @@ def test_the_json_schema_knows_the_names():
     assert all(word in text for word in ("litert", "final_sparsity", "digits-cnn", "graph_optimization"))
 
 
+def test_a_suite_accepts_a_finding_by_its_name(tmp_path):
+    """A suite that accepts none is the suite that it was before there was anything to accept; what cannot be accepted is a mistake with its line."""
+    plain, chosen = load(tmp_path, GOOD), load(tmp_path, GOOD + "allow: [mig_shared]\n")
+    assert (plain.allow, chosen.allow) == ((), ("mig_shared",))
+    assert plain.sha256 == load(tmp_path, GOOD + "allow: []\n").sha256 != chosen.sha256
+    for text in ("allow: [sensor_stuck]", "allow: mig_shared"):
+        with pytest.raises(SuiteError, match=r":7: .*mig_shared"):
+            load(tmp_path, GOOD + text + "\n")
+
+
 def test_a_suite_chooses_its_stopping_rule(tmp_path):
     """By name; told in the schema; the default leaves the hash of suites that were written before there was a choice."""
     plain, chosen = load(tmp_path, GOOD), load(tmp_path, GOOD + "stopping: open_pairs\n")
