@@ -213,11 +213,30 @@ def _expected_error(domain: Domain, seen: dict[str, Any], window_s: float) -> fl
     if domain.update_period_s is None or domain.kind == "modelled":
         return None
     if domain.quantity == "energy":
-        return edge_error(FAST_POLL_S + float(seen.get("poll_s") or 0.0), window_s)
+        return edge_error(FAST_POLL_S + 2 * float(seen.get("poll_s") or 0.0), window_s)
     return sampling_error(domain.update_period_s, window_s) if domain.quantity == "power" else None
 
 
 def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
+    """What a person should know of a domain."""
+    notes = [_doubt(domain, seen), _card_note(domain)]
+    return "; ".join(filter(None, notes)) or None
+
+
+def _card_note(domain: Domain) -> str | None:
+    """Whether cases run on this card, and what its energy covers."""
+    if not domain.detail.get("uuid") or domain.counter is not None:
+        return None
+    covers = f"covers the {domain.detail['scope']}" if domain.detail.get("scope") in ("whole GPU", "module") else None
+    if domain.device == "gpu":
+        runs = f"cases on the device gpu run on this card, {domain.detail['uuid']}"
+    else:
+        runs = f"no case runs on this card: CUDA_VISIBLE_DEVICES={domain.detail['uuid']} would choose it"
+    return "; ".join(filter(None, (runs, covers)))
+
+
+def _doubt(domain: Domain, seen: dict[str, Any]) -> str | None:
+    """What keeps a reading from being taken at its word."""
     if domain.kind == "modelled":
         guess = guess_text(domain.detail)
         return "modelled from the whole machine's load, not measured" + (f"; {guess}" if guess else "")
@@ -227,7 +246,7 @@ def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
         return "counter and integrated power differ by more than 5 %: treat both with care, or calibrate against a meter"
     if domain.quantity == "power" and domain.counter is None:
         return "power alone, no counter: the error is for a load that swings by its own mean; a load that beats with the sensor is worse"
-    return f"covers the {domain.detail['scope']}" if domain.detail.get("scope") in ("whole GPU", "module") else None
+    return None
 
 
 def _left_out(sensor: str, why: str, domain: str | None = None) -> Diagnosis:

@@ -82,11 +82,13 @@ def probe(sensors: Opened, seconds: float = LONGEST_S, near: Collection[str] | N
         of a read), `counter_j`, `integrated_j`, `disagree` (True above 5 %), `error`; each None where it could not be seen.
     """
     watched = {domain.name: _Watched(sensor, domain) for sensor, domains in sensors for domain in domains if _is_measured(domain)}
-    devices = dict.fromkeys(each.domain.device for each in watched.values())
-    for device in devices:
-        _watch([each for name, each in watched.items() if each.domain.device == device and (near is None or name in near)], seconds)
-    for name, each in watched.items():
-        if near is not None and name not in near:
+    for device in dict.fromkeys(each.domain.device for each in watched.values()):
+        own = [each for name, each in watched.items() if each.domain.device == device and (near is None or name in near)]
+        if device not in ("cpu", "gpu"):  # its period alone: too little time to compare counter and power
+            own = [each for each in own if each.domain.counter is None]
+        _watch(own, seconds)
+    for each in watched.values():
+        if not each.t_s and not each.failed:
             each.poll()
     seen = {name: each.seen(_gauge_of(name, watched)) for name, each in watched.items()}
     periods = {name: facts["update_period_s"] for name, facts in seen.items() if near is None or name in near}
