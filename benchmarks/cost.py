@@ -101,7 +101,7 @@ def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
     with bench() as running:
         cases = {case.engine: case for case in running.header.suite.cases}
         return [
-            *_sampler(running, cases["litert"], pairs),
+            *sampler_rows(running, cases["litert"], pairs),
             *_bare(running, cases, bare_pairs),
             *_turns(running, cases),
             *_fixed(running, cases),
@@ -109,7 +109,7 @@ def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
         ]
 
 
-def _sampler(running: campaign.Campaign, case: Case, pairs: int) -> list[Row]:
+def sampler_rows(running: campaign.Campaign, case: Case, pairs: int) -> list[Row]:
     """With and without the sampler, and without against without."""
     ratios, noise, shares = [], [], []
     for _ in range(pairs):
