@@ -128,7 +128,7 @@ def _wish(suite: Path | None, profile: Profile, results: Path, device: str, coun
 def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     from harness import plugins
     from harness.errors import SuiteError
-    from harness.sensors.probe import devices_present
+    from harness.sensors.probe import devices_present, gpu_left_out
     from harness.suite import load_suite
     from harness.suite.document import nearest
 
@@ -136,7 +136,10 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     known = ["auto", *sorted({d for spec in catalogue.engines.values() for d in spec.devices})]
     if device not in known:
         raise SuiteError(f"no device is named {device!r}{nearest(device, known)}")
-    return load_suite(suite, catalogue, devices_present(catalogue), device=device, trusted=trust)
+    present = devices_present(catalogue)
+    if device == "auto" and (why := gpu_left_out(present)):
+        print(f"! {why}", file=sys.stderr)
+    return load_suite(suite, catalogue, present, device=device, trusted=trust)
 
 
 def _finish(running: Campaign, *, require_measured: bool) -> int:

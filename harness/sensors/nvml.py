@@ -29,7 +29,7 @@ ERRORS: dict[int, tuple[str, str]] = {
     3: ("this GPU does not support the reading", "another reading stands in for it where the GPU has one; where it has none a meter can: harness import-meter"),
     4: ("the driver refuses the reading to this user", "let an administrator lift the restriction: nvidia-smi -acp UNRESTRICTED, or add you to the group of /dev/nvidiactl"),
     9: ("the NVIDIA driver is not loaded", "load it (modprobe nvidia) and see that `nvidia-smi` works; in a container start it with the GPU passed in"),
-    12: ("the NVIDIA management library (libnvidia-ml) is not here: this machine has no NVIDIA driver", "on a GPU machine install the driver; in a container start it with the GPU passed in; without a GPU nothing is missing"),
+    12: ("the NVIDIA management library (libnvidia-ml) is not here: this machine has no NVIDIA driver", "on a GPU machine install the driver; in a container start it with the GPU and its `utility` capability (docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility); without a GPU nothing is missing"),
     13: ("the installed driver is too old to know this reading", "update the NVIDIA driver"),
     15: ("the GPU has fallen off the bus or cannot be reached", "see `dmesg` for Xid messages; the machine must usually be restarted"),
     18: ("the NVIDIA driver and its library have different versions, as after an update", "restart the machine, or reload the driver's modules"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ POLL_S = 0.0005
 GAUGE_S = 0.02
 LONGEST_S = 5.0
 DISAGREE = 0.05
+NVIDIA_DRIVER = ("/proc/driver/nvidia/version", "/dev/nvidiactl")
 
 
 def open_sensors(catalogue: Catalogue) -> tuple[Opened, dict[str, str]]:
@@ -64,6 +66,20 @@ def devices_present(catalogue: Catalogue) -> set[str]:
             except Exception:  # noqa: S112  what it lacks is told when it is opened to measure
                 continue
     return present
+
+
+def gpu_left_out(present: Collection[str]) -> str | None:
+    """Why `auto` leaves out a card that this machine has; None where it leaves none out.
+
+    Args:
+        present: The devices that were found, as from `devices_present`.
+    """
+    if "gpu" in present or not any(Path(path).exists() for path in NVIDIA_DRIVER):
+        return None
+    return (
+        "an NVIDIA driver is here, but no card that cases could be charged with: device `auto` leaves the GPU out; `harness doctor` says "
+        "why; --device gpu runs its cases all the same, without an energy"
+    )
 
 
 def probe(sensors: Opened, seconds: float = LONGEST_S, near: Collection[str] | None = None) -> tuple[Opened, dict[str, Any]]:

@@ -12,6 +12,7 @@ from harness import plugins
 from harness.errors import SensorError
 from harness.schema import Catalogue, Domain, SensorSpec
 from harness.sensors.base import Sensor
+from harness.sensors import probe as probe_module
 from harness.sensors.probe import disagreement, open_sensors, probe, sampler_cost
 from tests.simulated import SimulatedCounter, constant, square
 
@@ -200,3 +201,10 @@ def test_the_samplers_own_cost():
     assert 0 < cost["slow_share"] < cost["edge_share"]
     gauge = fake("gauge", 1)()
     assert sampler_cost([(gauge, [power("package")])], 0.1)["edge_share"] is None
+
+
+@pytest.mark.parametrize(("present", "driver", "told"), [({"cpu"}, True, True), ({"cpu", "gpu"}, True, False), ({"cpu"}, False, False)])
+def test_a_card_that_auto_leaves_out_is_named(tmp_path, monkeypatch, present, driver, told):
+    """A container with CUDA and without the driver's management library would run the suite on the CPU without a word."""
+    monkeypatch.setattr(probe_module, "NVIDIA_DRIVER", (str(tmp_path if driver else tmp_path / "none"),))
+    assert (probe_module.gpu_left_out(present) is not None) is told
