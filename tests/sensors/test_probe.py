@@ -11,8 +11,8 @@ import pytest
 from harness import plugins
 from harness.errors import SensorError
 from harness.schema import Catalogue, Domain, SensorSpec
-from harness.sensors.base import Sensor
 from harness.sensors import probe as probe_module
+from harness.sensors.base import Sensor
 from harness.sensors.probe import disagreement, open_sensors, probe, sampler_cost
 from tests.simulated import SimulatedCounter, constant, square
 
