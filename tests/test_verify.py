@@ -698,3 +698,12 @@ def test_the_energy_of_a_meter_that_its_log_does_not_give_is_named(metered):
     path.write_text(json.dumps(log))
     reseal(metered)
     assert any("repetition 2" in s and "wall steady: gross_j" in s and "-0.5 relative" in s for s in verify(metered).wrong)
+
+
+def test_a_run_of_an_earlier_version_is_computed_again_as_it_was_measured(tmp_path):
+    """Its ticks lie between the middles of two reads, as they did then; its findings were made by other rules and are not compared."""
+    shutil.copytree(Path(__file__).parent / "runs" / "schema-2", tmp_path / "run")
+    found = verify(tmp_path / "run")
+    assert found.wrong == []
+    assert found.again["energy"] > 1000
+    assert any("older schema" in sentence for sentence in found.told)
