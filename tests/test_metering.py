@@ -113,7 +113,6 @@ def test_a_phase_without_the_meter_is_null_with_its_reason(tmp_path, run):
     ("spoil", "match"),
     [
         (lambda t, w: None if 3.5 < t < 4.5 else w, "told nothing for"),
-        (lambda t, w: "" if 3.5 < t < 4.5 else w, "told nothing for"),
         (lambda t, w: -w, "below 0 W"),
         (lambda t, w: 46.19, "one value all the while"),
         (lambda t, w: 1e9 if abs(t - 5) < 0.06 else w, "1e+09 W, which cannot be"),
@@ -132,6 +131,27 @@ def test_a_meter_that_gaps_sticks_or_is_turned_round_gives_no_number(tmp_path, r
     meter = import_log(run, read_log(path))
     assert [m.gross_j is None for m in steady(meter)] == [True, False, False, False]
     assert any(match in finding.sentence for finding in meter.readings[0].findings)
+
+
+@pytest.mark.parametrize("mark", ["", "-OL-", "[N/A]", "9.9E37"])
+def test_readings_that_are_no_number_are_counted_and_refused_above_one_percent(tmp_path, run, mark):
+    """One second of four repetitions is 1.4 % of the readings; one of them is stored with its count and a warning in each record."""
+    first = metered.starts(COUNT)[0] + metered.UTC_MINUS_MONOTONIC_S
+    lines = log(tmp_path).read_text().splitlines()
+
+    def spoilt(seconds):
+        rows = [line.split(",") for line in lines[1:]]
+        (tmp_path / "wall.csv").write_text(
+            "\n".join([lines[0], *(f"{t},{mark if 3.5 < float(t) - first < 3.5 + seconds else w}" for t, w in rows)])
+        )
+        return import_log(run, read_log(tmp_path / "wall.csv"))
+
+    with pytest.raises(MeterError, match=r"10 of \d+ readings of wall\.csv inside the run are no number"):
+        spoilt(1.0)
+    meter = spoilt(0.1)
+    assert (meter.discarded_in_run, sum(meter.discarded.values()), meter.rows) == (1, 1, len(lines) - 1)
+    assert meter.readings[0].findings[0].code == "meter_discarded"
+    assert [m.gross_j for m in steady(meter)] == pytest.approx([LOAD_W * 6.0] * COUNT, rel=1e-6)
 
 
 def test_a_log_of_another_day_is_refused(tmp_path, run):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from harness.errors import MeterError
 from harness.meters.clock import QUARTER_S, offset_text, parse_times
-from harness.meters.rows import Rows
+from harness.meters.rows import Channel, Rows
+from harness.schema import Floats
 
 PHASES = {"ranging": "ranging", "run_1": "testing"}
 """What the client calls the phase whose log lies in this folder."""
@@ -50,17 +52,18 @@ def read(path: Path, text: str) -> Rows:
     power = np.array([watts + [np.nan] * (len(names) - len(watts)) for _, _, watts in found])
     bad = {number for number, _ in lines} - {number for (number, _, _), t in zip(found, t_s, strict=True) if np.isfinite(t)}
     good = np.isfinite(t_s)
+    found_lines = np.array([number for number, _, _ in found])
+    row = np.flatnonzero(good)
     rows = Rows(
-        channels={name: (t_s[good], power[good, i]) for i, name in enumerate(names)},
+        channels={name: _channel(t_s, power[:, i], row) for i, name in enumerate(names)},
         local=True,
         preferred="total",
         count=len(lines),
-        unreadable=len(bad),
-        first_unreadable=min(bad, default=None),
+        torn=[(number, int(np.searchsorted(found_lines, number)), "no row of the power log") for number in sorted(bad)],
         marks=_marks(path.parent / "mlperf_log_detail.txt"),
-        told=["MLPerf power log, power in W"],
+        notes=["MLPerf power log, power in W"],
     )
-    rows.told += _uncertainty(path, rows.marks)
+    rows.notes += _uncertainty(path, rows.marks)
     return _with_zone(rows, path) if good.any() else rows
 
 
@@ -77,6 +80,12 @@ def uncertain_rows(ptd_log: str, begin_local_s: float, end_local_s: float) -> in
         return 0
     t_s, _, _ = parse_times(found, month_first=True)
     return int(np.sum((t_s >= begin_local_s) & (t_s <= end_local_s)))
+
+
+def _channel(t_s: Floats, watts: Floats, row: np.ndarray) -> Channel:
+    """One channel; -1 is what a meter writes where it has no value, and missing."""
+    lost = int(np.sum(~np.isfinite(watts[row])))
+    return Channel(t_s[row], watts[row], row, Counter({"'-1', no value": lost} if lost else {}))
 
 
 def _row(line: str) -> tuple[str | None, list[float]]:
@@ -119,17 +128,17 @@ def _with_zone(rows: Rows, path: Path) -> Rows:
     if session is None:
         return rows
     start_s, declared_s = session
-    first_s = float(rows.channels["total"][0][0])
+    first_s = float(rows.channels["total"].t_s[0])
     offset_s = round((first_s - start_s) / QUARTER_S) * QUARTER_S
     if abs(first_s - start_s - offset_s) > SLACK_S or abs(offset_s) > 14 * 3600:
         return rows
     rows.utc_offset_s = offset_s
-    rows.zone_told = f"local time is {offset_text(offset_s)} by the session's marks" + (
+    rows.zone_sentence = f"local time is {offset_text(offset_s)} by the session's marks" + (
         f"; its `timezone` field says {offset_text(declared_s)}, without daylight saving"
         if declared_s is not None and declared_s != offset_s
         else ""
     )
-    rows.told.append(rows.zone_told)
+    rows.notes.append(rows.zone_sentence)
     return rows
 
 

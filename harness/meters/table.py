@@ -1,0 +1,359 @@
+"""A log's text -> a table of cells: delimited text, text in columns of blanks, or one JSON object a line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import MeterError
+from harness.meters.names import factor_of, is_other, understood
+from harness.meters.options import Options
+
+HEADER_LINES = 60
+"""A header is looked for so far down; what stands above it is a preamble."""
+DELIMITERS = (",", ";", "\t", "|")
+BLANKS = r"\s+"
+LOOK = 20
+"""How many lines below a header are compared with it."""
+DATUM = re.compile(
+    r"^[+-]?[\d.,'\u2019\s\u00a0\u202f]*\d[\d.,]*(?:[eE][+-]?\d+)?\s*(?:[mkMu]?W|Watts?|%)?$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*|^\d{1,2}:\d{2}.*"
+)
+"""A cell that is data: a number, a date, a time of day."""
+
+
+@dataclass
+class Table:
+    """A log as rows of cells.
+
+    Attributes:
+        names: Column names; equal ones are numbered, those of a log without a header are `column 1`, `column 2`, ...
+        cells: Text, one row a reading, one column (0, 1, ...) a name; shape (n, len(names)).
+        lines: Line number of each row, shape (n,).
+        torn: Rows that could not be split, as (line number, number of good rows above it, reason).
+        delimiter: `,`, `;`, a tab, `|`, a blank, or empty for JSON.
+        headed: Whether the log has a header.
+        preamble: Text above the header.
+        on_change: Whether a row is written only when the value changes.
+        notes: What was skipped, as sentences.
+    """
+
+    names: list[str]
+    cells: pd.DataFrame
+    lines: np.ndarray
+    torn: list[tuple[int, int, str]] = field(default_factory=list)
+    delimiter: str = ","
+    headed: bool = True
+    preamble: str = ""
+    on_change: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def column(self, name: str) -> int | None:
+        """Index of a column by its name, its bare name or its number from 1; None if there is none."""
+        for key in (lambda each: each, lambda each: each.casefold(), bare_name, lambda each: bare_name(each).casefold()):
+            found = [i for i, each in enumerate(self.names) if key(each) == key(name)]
+            if len(found) == 1:
+                return found[0]
+        return int(name) - 1 if name.isdecimal() and 0 < int(name) <= len(self.names) else None
+
+
+def bare_name(name: str) -> str:
+    """A column's name without its unit: `power.draw` of `power.draw [W]`."""
+    return re.sub(r"\s*[\[(][^\[\]()]*[\])]\s*$", "", name).strip() or name
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, those that come again with `#2`, `#3`, ... behind them."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+    return found
+
+
+# --- delimited ---
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where a header stands and how it is split."""
+
+    line: int
+    delimiter: str
+    names: tuple[str, ...]
+
+    @property
+    def headed(self) -> bool:
+        """Whether it stands in the file at all."""
+        return self.line >= 0
+
+
+def delimited(name: str, text: str, options: Options, *, comments: bool = True) -> Table:
+    """Split delimited text.
+
+    Args:
+        name: Name of the file, for messages.
+        text: Its content.
+        options: The user's choices; columns that they name mark the header.
+        comments: Whether lines that begin with `#` below the header are comments.
+
+    Raises:
+        MeterError: No table of two columns.
+    """
+    lines = text.splitlines()
+    header = _header(lines, options) or _headless(lines)
+    if header is None:
+        raise MeterError(f"{name} holds no table of times and numbers", "log as CSV, one line a reading: docs/meters.md lists the formats")
+    return _body(name, lines, header, ended=text.endswith(("\n", "\r")), comments=comments)
+
+
+def blank_separated(name: str, text: str, names: Sequence[str], first: int, is_data: Callable[[str], bool]) -> Table:
+    """Split text whose columns are separated by blanks.
+
+    Args:
+        name: Name of the file, for messages.
+        text: Its content.
+        names: Names of the columns.
+        first: Index of the first line to read.
+        is_data: Whether a line holds a reading; others are headers that come again.
+    """
+    lines = [line if i >= first and is_data(line) else "" for i, line in enumerate(text.splitlines())]
+    return _body(name, lines, Header(first - 1, " ", tuple(names)), ended=text.endswith("\n"), comments=False)
+
+
+def split(line: str, delimiter: str) -> list[str]:
+    """One line's cells, stripped; empty ones at its end stay."""
+    if delimiter == " ":
+        return line.split()
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+
+
+def _trimmed(cells: Sequence[str]) -> list[str]:
+    """Without the empty cells at the end."""
+    count = max((i + 1 for i, cell in enumerate(cells) if cell), default=0)
+    return list(cells[:count])
+
+
+def _header(lines: Sequence[str], options: Options) -> Header | None:
+    """The first line of names above lines of data: one that names power, or else any."""
+    wanted = {each.casefold() for each in (options.time_column, options.power_column, options.device_column) if each}
+    plain = None
+    for number, line in enumerate(lines[:HEADER_LINES]):
+        found = []
+        for delimiter in (*DELIMITERS, " "):
+            names = [each.lstrip("#").strip() for each in _trimmed(split(line, delimiter))]
+            if names and not names[0] and line.lstrip().startswith("#"):
+                names = names[1:]
+            if len(names) < 2 or any(DATUM.match(each) for each in names) or not _fits(lines[number + 1 :], delimiter, len(names)):
+                continue
+            if delimiter == " " and any(other in line for other in DELIMITERS):
+                continue
+            found.append(Header(number, delimiter, tuple(names)))
+        if not found:
+            continue
+        best = max(found, key=lambda each: len(each.names))
+        if any(understood(each).usable or each.casefold() in wanted or bare_name(each).casefold() in wanted for each in best.names):
+            return best
+        plain = plain or best
+    return plain
+
+
+def _fits(below: Sequence[str], delimiter: str, count: int) -> bool:
+    """Whether lines below split into as many cells, with data among them."""
+    rows = [_trimmed(split(line, delimiter)) for line in below[: 3 * LOOK] if line.strip() and not line.lstrip().startswith("#")][:LOOK]
+    good = [row for row in rows if any(DATUM.match(cell) for cell in row) and len(row) >= 2]
+    close = [row for row in good if abs(len(row) - count) <= max(1, count // 4)]
+    return not rows or 2 * len(close) >= max(len(good), 1)
+
+
+def _headless(lines: Sequence[str]) -> Header | None:
+    """Numbered columns for a log that begins with data."""
+    first = next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    for delimiter in (*DELIMITERS, " "):
+        cells = _trimmed(split(first, delimiter))
+        if len(cells) >= 2 and DATUM.match(cells[0]) and any(DATUM.match(cell) for cell in cells[1:]):
+            return Header(-1, delimiter, tuple(f"column {i + 1}" for i in range(len(cells))))
+    return None
+
+
+def _body(name: str, lines: Sequence[str], header: Header, *, ended: bool, comments: bool) -> Table:
+    """The rows below a header; a header that comes again is left out, one that differs ends the table."""
+    names, width = list(header.names), len(header.names)
+    units: list[str] = []
+    good: list[str] = []
+    numbers: list[int] = []
+    torn: list[tuple[int, int, str]] = []
+    again = skipped = 0
+    changed: int | None = None
+    for number, line in enumerate(lines[header.line + 1 :], header.line + 2):
+        if not line.strip():
+            continue
+        if header.headed and _is_again(line, header):
+            again += 1
+            continue
+        if comments and line.lstrip().startswith("#"):
+            skipped += 1
+            continue
+        cells = split(line, header.delimiter)
+        if not good and not units and header.headed and _are_units(cells):
+            units = cells
+            continue
+        if header.headed and cells and cells[0].lstrip("#").strip().casefold() == names[0].casefold() != "":
+            changed = changed or number
+            continue
+        why = "an open quote" if line.count('"') % 2 else _miscounted(cells, width)
+        if why:
+            torn.append((number, len(good), why))
+            continue
+        if changed:
+            if any(DATUM.match(cell) for cell in cells[:2]):
+                raise MeterError(
+                    f"the columns of {name} change at its line {changed}: the logger was started again",
+                    "cut the log there, and import one part",
+                )
+            torn.append((number, len(good), "a row below a second header"))
+            continue
+        good.append(line)
+        numbers.append(number)
+    table = Table(
+        numbered(
+            [
+                f"{each} [{unit.strip('[]() ')}]" if unit.strip("[]() ") else each
+                for each, unit in zip(names, units + [""] * width, strict=False)
+            ]
+        ),
+        _frame(good, header.delimiter, width),
+        np.array(numbers, dtype=int),
+        torn,
+        header.delimiter,
+        header.headed,
+        "\n".join(lines[: max(header.line, 0)]),
+    )
+    table.notes += [f"the header comes again {again} times: the logger was started again"] if again else []
+    table.notes += [f"{skipped} lines are comments"] if skipped else []
+    if not ended:
+        _drop_cut_row(table)
+    return table
+
+
+def _is_again(line: str, header: Header) -> bool:
+    return [each.lstrip("#").strip() for each in _trimmed(split(line, header.delimiter))][-len(header.names) :] == list(header.names)
+
+
+def _are_units(cells: Sequence[str]) -> bool:
+    """Whether a row below the header holds units: none of its cells is data, and one is a unit."""
+    bare = [cell.strip("[]()# ") for cell in cells]
+    return any(factor_of(cell) is not None or cell == "MW" or is_other(cell) for cell in bare) and not any(
+        DATUM.match(cell) for cell in bare
+    )
+
+
+def _miscounted(cells: Sequence[str], width: int) -> str:
+    """Why a row of so many cells cannot be told apart; empty where it can."""
+    if any(cells[width:]):
+        return f"{len(_trimmed(cells))} cells below {width} names"
+    return f"{len(cells)} cells below {width} names" if len(cells) < width else ""
+
+
+def _frame(lines: Sequence[str], delimiter: str, width: int) -> pd.DataFrame:
+    if not lines:
+        return pd.DataFrame({i: pd.Series([], dtype=str) for i in range(width)})
+    most = max(width, *(line.count(delimiter) + 1 for line in lines)) if delimiter != " " else width
+    frame = pd.read_csv(
+        io.StringIO("\n".join(lines)),
+        sep=BLANKS if delimiter == " " else delimiter,
+        header=None,
+        names=list(range(most)),
+        index_col=False,
+        dtype=str,
+        na_filter=False,
+        skipinitialspace=True,
+        skip_blank_lines=False,
+    ).iloc[:, :width]
+    return pd.DataFrame({i: frame[i].str.strip() for i in range(width)})
+
+
+def _drop_cut_row(table: Table) -> None:
+    """Take out a last row without a line end whose last cell is shorter than all those above it: its number may be cut."""
+    last = table.cells.iloc[:, -1].tolist()
+    if len(last) < 3 or not last[-1]:
+        return
+    above = [cell for cell in last[-51:-1] if cell]
+    decimals = [len(re.split(r"[.,]", cell)[-1]) if re.search(r"[.,]", cell) else 0 for cell in [*above, last[-1]]]
+    if above and (len(last[-1]) < min(map(len, above)) or decimals[-1] < min(decimals[:-1])):
+        table.torn.append((int(table.lines[-1]), len(last) - 1, "the last line was cut"))
+        table.cells, table.lines = table.cells.iloc[:-1], table.lines[:-1]
+
+
+# --- JSON ---
+
+
+def json_lines(name: str, text: str, pick: Callable[[str, dict[str, Any]], dict[str, Any] | None]) -> Table:
+    """Rows out of lines that hold a JSON object, or of one JSON array of objects.
+
+    Args:
+        name: Name of the file, for messages.
+        text: Its content.
+        pick: Of the text before an object and the object: the row as a flat mapping; None where it is another message.
+
+    Raises:
+        MeterError: No row at all.
+    """
+    rows: list[dict[str, str]] = []
+    numbers: list[int] = []
+    torn: list[tuple[int, int, str]] = []
+    for number, before, value in _objects(text):
+        if value is None:
+            torn.append((number, len(rows), "no whole JSON object"))
+            continue
+        row = pick(before, value)
+        if row:
+            rows.append({key: _text(each) for key, each in row.items()})
+            numbers.append(number)
+    if not rows:
+        raise MeterError(f"{name} holds no reading of power", "see docs/meters.md for how to log with this tool")
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    cells = pd.DataFrame({i: [row.get(key, "") for row in rows] for i, key in enumerate(names)}, dtype=str)
+    return Table(names, cells, np.array(numbers, dtype=int), torn, "")
+
+
+def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested object as one level, `a.b` for b within a; the entries of a list are numbered from 1."""
+    found: dict[str, Any] = {}
+    for key, each in value.items():
+        path = f"{prefix}{key}"
+        inner = {str(i): item for i, item in enumerate(each, 1)} if isinstance(each, list) else each
+        found.update(flat(inner, f"{path}.") if isinstance(inner, dict) else {path: inner})
+    return found
+
+
+def _objects(text: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
+    """(line number, text before it, object) of each JSON object; None for one that is torn."""
+    if text.lstrip().startswith("["):
+        try:
+            for value in json.loads(text):
+                yield 1, "", value if isinstance(value, dict) else None
+            return
+        except ValueError:
+            pass
+    for number, line in enumerate(text.splitlines(), 1):
+        before, brace, rest = line.partition("{")
+        if not brace:
+            continue
+        try:
+            value, _ = json.JSONDecoder().raw_decode(brace + rest)
+        except ValueError:
+            value = None
+        yield number, before.strip(), value
+
+
+def _text(value: object) -> str:
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
