@@ -146,7 +146,7 @@ def _slow(run: StoredRun, log: Log, shifted: Sample, name: str) -> list[Finding]
     if not windows_s or not len(watts) or log.period_s <= 0:
         return []
     window_s, low_w, high_w = min(windows_s), float(np.quantile(watts, 0.05)), float(np.quantile(watts, 0.95))
-    error = (high_w - low_w) / max(abs(high_w), 1e-9) * log.period_s / window_s * float(np.sqrt(2 / 12))
+    error = (high_w - low_w) / max(abs(high_w), abs(low_w), 1e-9) * log.period_s / window_s * float(np.sqrt(2 / 12))
     if error < SLOW_ERROR and log.period_s < window_s / LEAST_ROWS:
         return []
     return [finding("meter_slow", domain=name, period_s=log.period_s, window_s=window_s, error=error)]

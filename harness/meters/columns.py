@@ -74,6 +74,8 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
         found = [_asked(table, form, options, source)]
     else:
         found = [each for i in range(len(table.names)) if i not in taken for each in [_candidate(table, i, form, notes)] if each]
+    if not found and not table.headed and options.unit is not None:
+        found = _only_number(table, taken)
     proven = [each for each in found if _factor(each, options) is not None]
     if not proven:
         without = [
@@ -87,7 +89,7 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
     if len(proven) < len(found):
         rest = ", ".join(repr(table.names[each.index]) for each in found if each not in proven)
         notes.append(f"{rest}: no unit, left out")
-    around = _around(table)
+    around = _around(table, taken)
     return [_column(table, each, options, around, source) for each in proven], notes
 
 
@@ -118,7 +120,7 @@ def labelled_column(
         raise MeterError(what, f"if it holds watts: {options.line(*pick, '--unit', 'W')}" if silent else "log a sensor of power")
     here = label.isin(units.keys()).to_numpy()
     scale = label.map(units).to_numpy(dtype=float, na_value=np.nan)
-    decimal = options.decimal or _decimal(cells, max(units.values()), table, _around(table), options, source, table.names[index])
+    decimal = options.decimal or _decimal(cells, max(units.values()), table, _around(table, set()), options, source, table.names[index])
     watts = np.where(here, numbers(cells, decimal) * scale, np.nan)
     lost = {int(i): repr(str(cells.raw.iloc[i])[:20]) for i in np.flatnonzero(here & ~np.isfinite(watts))}
     unit = f"{options.unit} as given" if options.unit else "unit of its label"
@@ -197,14 +199,15 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
     Raises:
         MeterError: Always.
     """
+    if not found and not table.headed:
+        found = _only_number(table, taken)
     if len(found) == 1:
         name = table.names[found[0].index]
         mega = understood(name).mega
-        extra = ["--power-column", name] if options.power_column is None and not table.headed else []
         why = "names its unit as MW: megawatts, or milliwatts in capitals" if mega else "names no unit of power"
         raise MeterError(
             f"the column {name!r} of {source} {why}",
-            f"if it holds {'milliwatts' if mega else 'watts'}: {options.line(*extra, '--unit', 'mW' if mega else 'W')}\n  columns found: {listed(table)}",
+            f"if it holds {'milliwatts' if mega else 'watts'}: {options.line('--unit', 'mW' if mega else 'W')}\n  columns found: {listed(table)}",
         )
     names = [table.names[each.index] for each in found]
     numeric = [
@@ -221,10 +224,19 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
     )
 
 
-def _around(table: Table) -> Evidence:
-    """What all columns show of the decimal mark."""
+def _only_number(table: Table, taken: set[int]) -> list[_Candidate]:
+    """The one column of numbers of a log without a header."""
+    parts = [(i, cells_of(table.cells[i])) for i in range(len(table.names)) if i not in taken]
+    numeric = [_with_unit(table, i, cells, None) for i, cells in parts if cells.numeric.any() and not factors(cells, 1.0)[1]]
+    return numeric if len(numeric) == 1 else []
+
+
+def _around(table: Table, times: set[int]) -> Evidence:
+    """What all columns but those of the time show of the decimal mark: a logger often writes its own times in another one."""
     total = Evidence()
     for index in range(len(table.names)):
+        if index in times:
+            continue
         head = table.cells[index].iloc[:LOOK_ROWS]
         if head.str.contains(r"\d[.,]\d", regex=True).any():
             total.add(evidence(cells_of(head).text))

@@ -11,7 +11,7 @@ import pandas as pd
 from harness.errors import MeterError
 from harness.meters.columns import listed
 from harness.meters.formats.base import MeterFormat
-from harness.meters.names import words
+from harness.meters.names import understood, words
 from harness.meters.options import SUM, Options
 from harness.meters.table import Table
 from harness.schema import Floats
@@ -25,6 +25,8 @@ MOST_DEVICES = 256
 SHARED = 0.3
 """Share of rows with an equal time stamp from which a column is that of several devices, or of stamps that are too coarse."""
 REGULAR = 0.9
+MEASURED = r"[+-]?[\d.,' ]*\d[\d.,]*(?:[eE][+-]?\d+)?\s*[^\d\s:-]{0,4}"
+"""A cell with a number, perhaps with a unit."""
 
 
 @dataclass
@@ -106,13 +108,15 @@ def _named(table: Table, t_s: Floats, good: np.ndarray, taken: set[int]) -> int 
     """A column whose labels come in rounds, belong to equal time stamps, or whose times run on by label alone."""
     order = sorted((i for i in range(len(table.names)) if i not in taken), key=lambda i: not _words(table.names[i]) & WORDS)
     for index in order:
-        label = table.cells[index][good]
+        name, label = understood(table.names[index]), table.cells[index][good]
         named = bool(_words(table.names[index]) & WORDS)
         count = label.nunique()
-        if not 2 <= count <= min(MOST_DEVICES, len(label) // 2):
+        if name.usable or name.other or name.setting or not 2 <= count <= min(MOST_DEVICES, len(label) // 2):
             continue
-        textual = not label.str.fullmatch(r"[+-]?\d+(?:[.,]\d*)?(?:\s*\S{0,4})?").all()
-        if (_apart(label, t_s[good], count) or _in_rounds(label, count)) and (textual or named or label.str.fullmatch(r"\d+").all()):
+        textual = not label[label != ""].str.fullmatch(MEASURED).any()
+        if not textual and not label.str.fullmatch(r"\d{1,6}").all():
+            continue  # numbers with decimals or units are measured, and name nothing
+        if _apart(label, t_s[good], count) or _in_rounds(label, count):
             return index
         if named and (_by_label(label, t_s[good]) or (textual and label.value_counts().min() > 0.02 * len(label))):
             return index
@@ -135,7 +139,8 @@ def _in_rounds(label: pd.Series, count: int) -> bool:
     codes = pd.factorize(label)[0]
     if len(codes) < 2 * count:
         return False
-    return float(np.mean(codes[count:] == codes[:-count])) >= REGULAR and pd.Series(codes).value_counts(normalize=True).min() > 0.5 / count
+    changes = float(np.mean(codes[1:] != codes[:-1]))  # a load that comes and goes stays the same for many rows
+    return min(changes, float(np.mean(codes[count:] == codes[:-count]))) >= REGULAR and pd.Series(codes).value_counts(normalize=True).min() > 0.5 / count
 
 
 def _by_label(label: pd.Series, t_s: Floats) -> bool:

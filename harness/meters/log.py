@@ -18,6 +18,7 @@ from harness.meters.reading import rows_of
 from harness.meters.rows import Channel, Rows
 from harness.meters.source import content, text_of
 from harness.meters.summing import summed
+from harness.meters.table import bare_name
 from harness.schema import Floats, Sample
 
 TOGETHER = 0.05
@@ -183,6 +184,7 @@ def _channel(rows: Rows, options: Options, source: str) -> tuple[str, Channel]:
             f"{source} has several channels and none is the total: {names}",
             f"choose one: {options.line('--channel', first)}; or add up {len(parts)} of them{contain}: {options.line('--channel', SUM)}",
         )
+    chosen = chosen if chosen in rows.channels else next((name for name in rows.channels if name == bare_name(chosen)), chosen)
     if chosen not in rows.channels:
         raise MeterError(f"the log has no channel {chosen!r}", f"it has {names}")
     if len(rows.channels) > 1:

@@ -21,6 +21,7 @@ from harness.schema import Floats
 
 OTHER_LABELS = words("voltage current temperature humidity battery frequency cost price signal rssi linkquality uptime")
 """Words of a device's label that name another quantity."""
+TOTAL = re.compile(r"(?i)total|sum\b|\ball\b|gesamt|wall|main|system|input|aggregate|Σ")
 TOTAL_WITHIN = 0.01
 """How closely a column must be the sum of all others to be their total."""
 
@@ -143,7 +144,7 @@ def _preferred(
 
 
 def _sum_of_others(columns: list[PowerColumn]) -> str | None:
-    """The one column that is the sum of all others in every row."""
+    """The one column that is named as the total and is the sum of all others in every row."""
     watts = np.array([column.watts for column in columns])
     watts = watts[:, np.all(np.isfinite(watts), axis=0)]
     if watts.shape[1] < 4:
@@ -152,7 +153,8 @@ def _sum_of_others(columns: list[PowerColumn]) -> str | None:
     found = [
         column.name
         for column, each in zip(columns, watts, strict=True)
-        if np.mean(np.abs(whole - 2 * each) <= TOTAL_WITHIN * np.abs(each) + 0.05 * len(columns)) >= 0.99 and np.median(each) > 0
+        if TOTAL.search(column.name)
+        and np.mean(np.abs(whole - 2 * each) <= TOTAL_WITHIN * np.abs(each) + 0.05 * len(columns)) >= 0.99 and np.median(each) > 0
     ]
     return found[0] if len(found) == 1 else None
 

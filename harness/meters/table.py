@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ BLANKS = r"\s+"
 LOOK = 20
 """How many lines below a header are compared with it."""
 DATUM = re.compile(
-    r"^[+-]?[\d.,'\u2019\s\u00a0\u202f]*\d[\d.,]*(?:[eE][+-]?\d+)?\s*(?:[mkMu]?W|Watts?|%)?$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}\b.*|^\d{1,2}:\d{2}.*"
+    r"^[+-]?[\d.,'\u2019\s\u00a0\u202f]*\d[\d.,]*(?:[eE][+-]?\d+)?\s*(?:[mkMu]?W|Watts?|%)?$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?!\d).*|^\d{1,2}:\d{2}.*"
 )
 """A cell that is data: a number, a date, a time of day."""
 
@@ -70,12 +71,13 @@ def bare_name(name: str) -> str:
 
 
 def numbered(names: Sequence[str]) -> list[str]:
-    """The names, those that come again with `#2`, `#3`, ... behind them."""
+    """The names, those that come again with `#2`, `#3`, ... before their unit."""
     seen: dict[str, int] = {}
     found = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
-        found.append(name if seen[name] == 1 else f"{name} #{seen[name]}")
+        bare = bare_name(name)
+        found.append(name if seen[name] == 1 else f"{bare} #{seen[name]}{name[len(bare) :] if name.startswith(bare) else ''}")
     return found
 
 
@@ -143,33 +145,37 @@ def _trimmed(cells: Sequence[str]) -> list[str]:
 
 
 def _header(lines: Sequence[str], options: Options) -> Header | None:
-    """The first line of names above lines of data: one that names power, or else any."""
+    """The line of names above the first line of data: the nearest one that names power or a wanted column, or else the nearest."""
     wanted = {each.casefold() for each in (options.time_column, options.power_column, options.device_column) if each}
-    plain = None
+    found: list[tuple[bool, bool, int, int, Header]] = []
     for number, line in enumerate(lines[:HEADER_LINES]):
-        found = []
+        if any(header.delimiter != " " and _is_data(line, header) for *_, header in found):
+            break
         for delimiter in (*DELIMITERS, " "):
-            names = [each.lstrip("#").strip() for each in _trimmed(split(line, delimiter))]
-            if names and not names[0] and line.lstrip().startswith("#"):
+            cells = _trimmed(split(line, delimiter))
+            names = [each.lstrip("#").strip() for each in cells]
+            if len(names) > 1 and not names[0] and cells[0].startswith("#"):
                 names = names[1:]
             if len(names) < 2 or any(DATUM.match(each) for each in names) or not _fits(lines[number + 1 :], delimiter, len(names)):
                 continue
-            if delimiter == " " and any(other in line for other in DELIMITERS):
-                continue
-            found.append(Header(number, delimiter, tuple(names)))
-        if not found:
-            continue
-        best = max(found, key=lambda each: len(each.names))
-        if any(understood(each).usable or each.casefold() in wanted or bare_name(each).casefold() in wanted for each in best.names):
-            return best
-        plain = plain or best
-    return plain
+            named = any(understood(each).usable or {each.casefold(), bare_name(each).casefold()} & wanted for each in names)
+            bare = not line.lstrip().startswith("#") and not _are_units(names)
+            found.append((named and bare, bare, number, len(names), Header(number, delimiter, tuple(names))))
+    return max(found, key=lambda each: each[:4])[-1] if found else None
+
+
+def _is_data(line: str, header: Header) -> bool:
+    cells = _trimmed(split(line, header.delimiter))
+    return len(cells) >= 2 and abs(len(cells) - len(header.names)) <= 1 and any(DATUM.match(cell) for cell in cells[:3])
 
 
 def _fits(below: Sequence[str], delimiter: str, count: int) -> bool:
-    """Whether lines below split into as many cells, with data among them."""
-    rows = [_trimmed(split(line, delimiter)) for line in below[: 3 * LOOK] if line.strip() and not line.lstrip().startswith("#")][:LOOK]
+    """Whether lines below split into as many cells, with data among them; columns of blanks must do so exactly."""
+    lines = [line for line in below[: 3 * LOOK] if line.strip() and not line.lstrip().startswith("#")][:LOOK]
+    rows = [_trimmed(split(line, delimiter)) for line in lines]
     good = [row for row in rows if any(DATUM.match(cell) for cell in row) and len(row) >= 2]
+    if delimiter == " ":
+        return bool(good) and all(len(row) == count for row in good) and not any(mark in line for line in lines for mark in ";\t|")
     close = [row for row in good if abs(len(row) - count) <= max(1, count // 4)]
     return not rows or 2 * len(close) >= max(len(good), 1)
 
@@ -184,68 +190,85 @@ def _headless(lines: Sequence[str]) -> Header | None:
     return None
 
 
+@dataclass
+class _Lines:
+    """The lines below a header, sorted by what they are."""
+
+    good: list[str] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    torn: list[tuple[int, int, str]] = field(default_factory=list)
+    units: list[str] = field(default_factory=list)
+    again: int = 0
+    comments: int = 0
+
+
 def _body(name: str, lines: Sequence[str], header: Header, *, ended: bool, comments: bool) -> Table:
-    """The rows below a header; a header that comes again is left out, one that differs ends the table."""
-    names, width = list(header.names), len(header.names)
-    units: list[str] = []
-    good: list[str] = []
-    numbers: list[int] = []
-    torn: list[tuple[int, int, str]] = []
-    again = skipped = 0
-    changed: int | None = None
-    for number, line in enumerate(lines[header.line + 1 :], header.line + 2):
-        if not line.strip():
-            continue
-        if header.headed and _is_again(line, header):
-            again += 1
-            continue
-        if comments and line.lstrip().startswith("#"):
-            skipped += 1
-            continue
-        cells = split(line, header.delimiter)
-        if not good and not units and header.headed and _are_units(cells):
-            units = cells
-            continue
-        if header.headed and cells and cells[0].lstrip("#").strip().casefold() == names[0].casefold() != "":
-            changed = changed or number
-            continue
-        why = "an open quote" if line.count('"') % 2 else _miscounted(cells, width)
-        if why:
-            torn.append((number, len(good), why))
-            continue
-        if changed:
-            if any(DATUM.match(cell) for cell in cells[:2]):
-                raise MeterError(
-                    f"the columns of {name} change at its line {changed}: the logger was started again",
-                    "cut the log there, and import one part",
-                )
-            torn.append((number, len(good), "a row below a second header"))
-            continue
-        good.append(line)
-        numbers.append(number)
+    """The rows below a header."""
+    width = len(header.names)
+    found = _sorted(name, lines, header, comments=comments)
+    units = [unit.strip("[]() ") for unit in found.units] + [""] * width
     table = Table(
-        numbered(
-            [
-                f"{each} [{unit.strip('[]() ')}]" if unit.strip("[]() ") else each
-                for each, unit in zip(names, units + [""] * width, strict=False)
-            ]
-        ),
-        _frame(good, header.delimiter, width),
-        np.array(numbers, dtype=int),
-        torn,
+        numbered([f"{each} [{unit}]" if unit else each for each, unit in zip(header.names, units, strict=False)]),
+        _frame(found.good, header.delimiter, width),
+        np.array(found.numbers, dtype=int),
+        found.torn,
         header.delimiter,
         header.headed,
         "\n".join(lines[: max(header.line, 0)]),
     )
-    table.notes += [f"the header comes again {again} times: the logger was started again"] if again else []
-    table.notes += [f"{skipped} lines are comments"] if skipped else []
+    table.notes += [f"the header comes again {found.again} times: the logger was started again"] if found.again else []
+    table.notes += [f"{found.comments} lines are comments"] if found.comments else []
     if not ended:
         _drop_cut_row(table)
     return table
 
 
-def _is_again(line: str, header: Header) -> bool:
-    return [each.lstrip("#").strip() for each in _trimmed(split(line, header.delimiter))][-len(header.names) :] == list(header.names)
+def _sorted(name: str, lines: Sequence[str], header: Header, *, comments: bool) -> _Lines:
+    """Rows, torn rows, comments, and headers that come again.
+
+    Raises:
+        MeterError: Rows follow a second header with other columns.
+    """
+    found, width = _Lines(), len(header.names)
+    below = [(number, line) for number, line in enumerate(lines[header.line + 1 :], header.line + 2) if line.strip()]
+    usual = _usual_count([line for _, line in below], header.delimiter)
+    own = len(split(lines[header.line], header.delimiter)) if header.headed else width
+    changed = 0
+    for number, line in below:
+        cells = split(line, header.delimiter)
+        if header.headed and [each.lstrip("#").strip() for each in _trimmed(cells)][-width:] == list(header.names):
+            found.again += 1
+        elif comments and line.lstrip().startswith("#"):
+            found.comments += 1
+        elif header.headed and not found.good and not found.units and _are_units(cells):
+            found.units = cells
+        elif header.headed and _is_header_like(cells, header):
+            changed = changed or number
+        elif why := "an open quote" if line.count('"') % 2 else _miscounted(cells, width, {usual, own, width}):
+            found.torn.append((number, len(found.good), why))
+        elif changed and any(DATUM.match(cell) for cell in cells[:2]):
+            raise MeterError(
+                f"the columns of {name} change at its line {changed}: the logger was started again", "cut the log there, and import one part"
+            )
+        elif changed:
+            found.torn.append((number, len(found.good), "a row below a second header"))
+        else:
+            found.good.append(line)
+            found.numbers.append(number)
+    return found
+
+
+def _usual_count(lines: Sequence[str], delimiter: str) -> int:
+    """Cells of most rows, empty ones at the end included."""
+    counts = Counter(len(split(line, delimiter)) for line in lines[:500])
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def _is_header_like(cells: Sequence[str], header: Header) -> bool:
+    """Whether a row holds column names: no data, and several of the header's names."""
+    bare = {cell.lstrip("#").strip().casefold() for cell in cells if cell}
+    names = {name.casefold() for name in header.names if name}
+    return len(bare & names) >= max(2, len(names) // 3) and not any(DATUM.match(cell) for cell in cells)
 
 
 def _are_units(cells: Sequence[str]) -> bool:
@@ -256,11 +279,14 @@ def _are_units(cells: Sequence[str]) -> bool:
     )
 
 
-def _miscounted(cells: Sequence[str], width: int) -> str:
-    """Why a row of so many cells cannot be told apart; empty where it can."""
-    if any(cells[width:]):
-        return f"{len(_trimmed(cells))} cells below {width} names"
-    return f"{len(cells)} cells below {width} names" if len(cells) < width else ""
+def _miscounted(cells: Sequence[str], width: int, usual: set[int]) -> str:
+    """Why a row of so many cells cannot be told apart; empty where it can.
+
+    A row with an empty cell more than the others at its end may hold a comma inside a number.
+    """
+    if any(cells[width:]) or len(cells) < width or len(cells) not in usual:
+        return f"{len(cells)} cells where there are {width} columns"
+    return ""
 
 
 def _frame(lines: Sequence[str], delimiter: str, width: int) -> pd.DataFrame:

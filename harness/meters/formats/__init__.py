@@ -17,7 +17,7 @@ FALLBACK = "csv"
 
 @cache
 def formats() -> dict[str, MeterFormat]:
-    """Every format by its name, those of other packages first, plain CSV last.
+    """Every format by its name, specific ones first, plain CSV last.
 
     Raises:
         MeterError: A package's entry point gives no format.
@@ -37,7 +37,7 @@ def formats() -> dict[str, MeterFormat]:
         form = getattr(importlib.import_module(f"{__name__}.{module.name}"), "FORMAT", None)
         if isinstance(form, MeterFormat):
             found.setdefault(form.name, form)
-    return {name: found[name] for name in sorted(found, key=lambda name: name == FALLBACK)}
+    return {name: found[name] for name in sorted(found, key=lambda name: found[name].rank)}
 
 
 def format_of(text: str, wanted: str = "auto") -> MeterFormat:

@@ -33,6 +33,7 @@ class MeterFormat:
         labelled: Whether a device's label names its quantity and unit, as Home Assistant's entity does.
         one_device: Whether rows with equal time stamps are successive readings.
         on_change: Whether a row is written only when the value changes.
+        rank: Formats of a lower rank are tried first.
         how: How to log with this tool, one command or sentence.
         source: Public source of the header that the tests use; empty: the format is unverified.
     """
@@ -51,6 +52,7 @@ class MeterFormat:
     labelled: bool = False
     one_device: bool = False
     on_change: bool = False
+    rank: int = 0
     how: str = ""
     source: str = ""
 
