@@ -70,6 +70,8 @@ def read_times(texts: Sequence[str], name: str = "time", *, unit: str | None = N
         return _counted(numbers, name, unit)
     clock = [time_of_day(cell) if TIME_OF_DAY.match(cell) else np.nan for cell in cells]
     if np.mean(np.isfinite(clock)) > 0.5:
+        if not any(cell.count(":") > 1 for cell in cells):
+            raise MeterError(f"{name!r} holds hours and minutes, or minutes and seconds, and no date", "log the date and the seconds too")
         return Times(_over_midnight(np.array(clock)), "day", "times of day without a date")
     parsed = dated(cells, order)
     zoned = {p.tzinfo is not None for p in parsed if p is not None}
@@ -142,6 +144,9 @@ def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
     for least, factor, shown in UNITS:
         if size >= least and unit is None:
             return Times(numbers * factor, "unix", f"times are Unix time in {shown}")
+    steps = np.abs(np.diff(numbers[np.isfinite(numbers)]))
+    if 2e4 < size < 8e4 and len(steps) and np.median(steps) < 0.02 and unit is None:
+        raise MeterError(f"{name!r} holds day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again")
     found = unit or next((each for pattern, each in ELAPSED if pattern.search(name)), None)
     if found is None:
         raise MeterError(

@@ -90,7 +90,11 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
         rest = ", ".join(repr(table.names[each.index]) for each in found if each not in proven)
         notes.append(f"{rest}: no unit, left out")
     around = _around(table, taken)
-    return [_column(table, each, options, around, source) for each in proven], notes
+    columns = [_column(table, each, options, around, source) for each in proven]
+    again = {name for name, count in Counter(column.name for column in columns).items() if count > 1}
+    for column in columns:
+        column.name = table.names[column.index] if column.name in again else column.name
+    return columns, notes
 
 
 def labelled_column(
@@ -282,7 +286,7 @@ def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, option
     mark = "," if "," in own.sample else "."
     if mark == "," and table.delimiter == ";":
         return ","
-    if mark == "." and (table.delimiter != ";" or float(np.nanmedian(numbers(cells, ",")) * factor) > MOST_W):
+    if mark == "." and (table.delimiter != ";" or float(np.nanquantile(numbers(cells, ","), 0.99) * factor) > MOST_W):
         return "."
     thousands = own.sample.replace(mark, "")
     other = "," if mark == "." else "."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from harness.schema import Floats, Sample
 
 TOGETHER = 0.05
 """Of the time between two rounds: rows that are no further apart were read together."""
+MOST_ROUNDS = 16
+"""Devices that may take turns in one column."""
 LEAST_ROUNDS = 12
 """Rows: fewer show no rhythm."""
 UNREADABLE = 0.1
@@ -184,7 +187,7 @@ def _channel(rows: Rows, options: Options, source: str) -> tuple[str, Channel]:
             f"{source} has several channels and none is the total: {names}",
             f"choose one: {options.line('--channel', first)}; or add up {len(parts)} of them{contain}: {options.line('--channel', SUM)}",
         )
-    chosen = chosen if chosen in rows.channels else next((name for name in rows.channels if name == bare_name(chosen)), chosen)
+    chosen = chosen if chosen in rows.channels else next((name for name in rows.channels if name in (bare_name(chosen), re.sub(r' \[[^]]*\](?= #)', '', chosen))), chosen)
     if chosen not in rows.channels:
         raise MeterError(f"the log has no channel {chosen!r}", f"it has {names}")
     if len(rows.channels) > 1:
@@ -243,13 +246,29 @@ def _forwards(t_s: Floats, watts: Floats, row: np.ndarray, name: str, *, zoned: 
 
 def _check_one_device(t_s: Floats, watts: Floats, name: str, options: Options) -> None:
     """Refuse a column that several devices share, such as nvidia-smi's of two cards without their index: rows come in rounds and differ within one."""
-    gaps_s, steps_w = np.diff(t_s), np.abs(np.diff(watts))
     if len(t_s) < LEAST_ROUNDS:
         return
+    gaps_s, steps_w = np.diff(t_s), np.abs(np.diff(watts))
     together = (gaps_s <= TOGETHER * np.quantile(gaps_s, 0.95)) & np.isfinite(steps_w)
-    if np.mean(together) > 0.3 and np.median(steps_w[together]) > 0.01 * np.nanmedian(np.abs(watts)):
+    why = "several readings at nearly the same time that differ" if np.mean(together) > 0.3 and np.mean(steps_w[together] > 0) > 0.2 else ""
+    rounds = _rounds(watts)
+    why = why or (f"values that come in rounds of {rounds}" if rounds else "")
+    if why:
         raise MeterError(
-            f"{name} holds several readings at nearly the same time that differ: one column of several devices",
+            f"{name} holds {why}: one column of several devices",
             f"name the column that tells them apart: {options.line('--device-column', 'NAME')} (nvidia-smi: log with uuid or index); "
             f"if it is one device: {options.line('--one-device')}",
         )
+
+
+def _rounds(watts: Floats) -> int:
+    """How many rows make a round after which the values are the same again, where neighbours differ; 0 if there are no rounds."""
+    good = watts[np.isfinite(watts)]
+    level = float(np.median(np.abs(good))) if len(good) else 0.0
+    if len(good) < LEAST_ROUNDS:
+        return 0
+    near = float(np.median(np.abs(np.diff(good))))
+    for count in range(2, MOST_ROUNDS + 1):
+        if len(good) > 4 * count and near > 0.05 * level and float(np.median(np.abs(good[count:] - good[:-count]))) < 0.1 * near:
+            return count
+    return 0

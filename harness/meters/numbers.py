@@ -85,7 +85,10 @@ def cells_of(column: pd.Series) -> Cells:
     if text.str.contains(r"[ '\u2019]", regex=True).any():
         text = text.map(lambda cell: GROUPED.sub("", cell))
     cells = Cells(text, parts["exponent"].fillna(""), parts["unit"].fillna("").str.strip(), raw)
-    cells.evidence = evidence(text)
+    cells.evidence = evidence(text[cells.exponent == ""])
+    written = text[cells.exponent != ""]
+    cells.evidence.point += int(written.str.count(r"\.").eq(1).sum())  # a mantissa groups no thousands
+    cells.evidence.comma += int(written.str.count(",").eq(1).sum())
     return cells
 
 

@@ -15,12 +15,15 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import MeterError
+from harness.meters.dates import is_moment
 from harness.meters.names import factor_of, is_other, understood
 from harness.meters.options import Options
 
 HEADER_LINES = 60
 """A header is looked for so far down; what stands above it is a preamble."""
 DELIMITERS = (",", ";", "\t", "|")
+NEXT = 3
+"""Of so many lines directly below a header all but one are data."""
 BLANKS = r"\s+"
 LOOK = 20
 """How many lines below a header are compared with it."""
@@ -145,12 +148,10 @@ def _trimmed(cells: Sequence[str]) -> list[str]:
 
 
 def _header(lines: Sequence[str], options: Options) -> Header | None:
-    """The line of names above the first line of data: the nearest one that names power or a wanted column, or else the nearest."""
+    """The line of names above lines of data: one with a unit of power or a wanted column, else with a word for power, else any; the first of them."""
     wanted = {each.casefold() for each in (options.time_column, options.power_column, options.device_column) if each}
-    found: list[tuple[bool, bool, int, int, Header]] = []
+    found: list[tuple[int, bool, int, int, Header]] = []
     for number, line in enumerate(lines[:HEADER_LINES]):
-        if any(header.delimiter != " " and _is_data(line, header) for *_, header in found):
-            break
         for delimiter in (*DELIMITERS, " "):
             cells = _trimmed(split(line, delimiter))
             names = [each.lstrip("#").strip() for each in cells]
@@ -158,26 +159,33 @@ def _header(lines: Sequence[str], options: Options) -> Header | None:
                 names = names[1:]
             if len(names) < 2 or any(DATUM.match(each) for each in names) or not _fits(lines[number + 1 :], delimiter, len(names)):
                 continue
-            named = any(understood(each).usable or {each.casefold(), bare_name(each).casefold()} & wanted for each in names)
             bare = not line.lstrip().startswith("#") and not _are_units(names)
-            found.append((named and bare, bare, number, len(names), Header(number, delimiter, tuple(names))))
+            proof = max(_proof(each, wanted) for each in names) if not _are_units(names) else 0
+            found.append((proof, bare, -number, len(names), Header(number, delimiter, tuple(names))))
     return max(found, key=lambda each: each[:4])[-1] if found else None
 
 
-def _is_data(line: str, header: Header) -> bool:
-    cells = _trimmed(split(line, header.delimiter))
-    return len(cells) >= 2 and abs(len(cells) - len(header.names)) <= 1 and any(DATUM.match(cell) for cell in cells[:3])
+def _proof(name: str, wanted: set[str]) -> int:
+    """2: a wanted column or a unit of power; 1: a word for power; 0: neither."""
+    read = understood(name)
+    if {name.casefold(), bare_name(name).casefold()} & wanted or (read.usable and read.factor is not None):
+        return 2
+    return int(read.usable)
 
 
 def _fits(below: Sequence[str], delimiter: str, count: int) -> bool:
     """Whether lines below split into as many cells, with data among them; columns of blanks must do so exactly."""
     lines = [line for line in below[: 3 * LOOK] if line.strip() and not line.lstrip().startswith("#")][:LOOK]
     rows = [_trimmed(split(line, delimiter)) for line in lines]
-    good = [row for row in rows if any(DATUM.match(cell) for cell in row) and len(row) >= 2]
+    if rows and _are_units(rows[0]):
+        rows = rows[1:]
+    good = [len(row) >= 2 and any(DATUM.match(cell) for cell in row) for row in rows]
+    if sum(good[:NEXT]) < min(len(good), NEXT) - (len(good) >= NEXT):
+        return False
     if delimiter == " ":
-        return bool(good) and all(len(row) == count for row in good) and not any(mark in line for line in lines for mark in ";\t|")
-    close = [row for row in good if abs(len(row) - count) <= max(1, count // 4)]
-    return not rows or 2 * len(close) >= max(len(good), 1)
+        return bool(rows) and all(len(row) == count for row in rows) and not any(mark in line for line in lines for mark in ";\t|")
+    close = [row for row, data in zip(rows, good, strict=True) if data and abs(len(row) - count) <= max(1, count // 4)]
+    return not rows or 2 * len(close) >= max(sum(good), 1)
 
 
 def _headless(lines: Sequence[str]) -> Header | None:
@@ -230,6 +238,10 @@ def _sorted(name: str, lines: Sequence[str], header: Header, *, comments: bool) 
         MeterError: Rows follow a second header with other columns.
     """
     found, width = _Lines(), len(header.names)
+    for number, line in enumerate(lines[: max(header.line, 0)], 1):
+        cells = _trimmed(split(line, header.delimiter))
+        if len(cells) == width and DATUM.match(cells[0]) and is_moment(cells[0]):
+            found.torn.append((number, 0, "a row above the header"))
     below = [(number, line) for number, line in enumerate(lines[header.line + 1 :], header.line + 2) if line.strip()]
     usual = _usual_count([line for _, line in below], header.delimiter)
     own = len(split(lines[header.line], header.delimiter)) if header.headed else width
