@@ -146,7 +146,9 @@ def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
             return Times(numbers * factor, "unix", f"times are Unix time in {shown}")
     steps = np.abs(np.diff(numbers[np.isfinite(numbers)]))
     if 2e4 < size < 8e4 and len(steps) and np.median(steps) < 0.02 and unit is None:
-        raise MeterError(f"{name!r} holds day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again")
+        raise MeterError(
+            f"{name!r} holds day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again"
+        )
     found = unit or next((each for pattern, each in ELAPSED if pattern.search(name)), None)
     if found is None:
         raise MeterError(

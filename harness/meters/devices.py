@@ -140,7 +140,10 @@ def _in_rounds(label: pd.Series, count: int) -> bool:
     if len(codes) < 2 * count:
         return False
     changes = float(np.mean(codes[1:] != codes[:-1]))  # a load that comes and goes stays the same for many rows
-    return min(changes, float(np.mean(codes[count:] == codes[:-count]))) >= REGULAR and pd.Series(codes).value_counts(normalize=True).min() > 0.5 / count
+    return (
+        min(changes, float(np.mean(codes[count:] == codes[:-count]))) >= REGULAR
+        and pd.Series(codes).value_counts(normalize=True).min() > 0.5 / count
+    )
 
 
 def _by_label(label: pd.Series, t_s: Floats) -> bool:

@@ -187,7 +187,11 @@ def _channel(rows: Rows, options: Options, source: str) -> tuple[str, Channel]:
             f"{source} has several channels and none is the total: {names}",
             f"choose one: {options.line('--channel', first)}; or add up {len(parts)} of them{contain}: {options.line('--channel', SUM)}",
         )
-    chosen = chosen if chosen in rows.channels else next((name for name in rows.channels if name in (bare_name(chosen), re.sub(r' \[[^]]*\](?= #)', '', chosen))), chosen)
+    chosen = (
+        chosen
+        if chosen in rows.channels
+        else next((name for name in rows.channels if name in (bare_name(chosen), re.sub(r" \[[^]]*\](?= #)", "", chosen))), chosen)
+    )
     if chosen not in rows.channels:
         raise MeterError(f"the log has no channel {chosen!r}", f"it has {names}")
     if len(rows.channels) > 1:

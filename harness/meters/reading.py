@@ -154,7 +154,8 @@ def _sum_of_others(columns: list[PowerColumn]) -> str | None:
         column.name
         for column, each in zip(columns, watts, strict=True)
         if TOTAL.search(column.name)
-        and np.mean(np.abs(whole - 2 * each) <= TOTAL_WITHIN * np.abs(each) + 0.05 * len(columns)) >= 0.99 and np.median(each) > 0
+        and np.mean(np.abs(whole - 2 * each) <= TOTAL_WITHIN * np.abs(each) + 0.05 * len(columns)) >= 0.99
+        and np.median(each) > 0
     ]
     return found[0] if len(found) == 1 else None
 

@@ -153,6 +153,8 @@ def _header(lines: Sequence[str], options: Options) -> Header | None:
     found: list[tuple[int, bool, int, int, Header]] = []
     for number, line in enumerate(lines[:HEADER_LINES]):
         for delimiter in (*DELIMITERS, " "):
+            if delimiter == " " and any(other in line for other in DELIMITERS):
+                continue
             cells = _trimmed(split(line, delimiter))
             names = [each.lstrip("#").strip() for each in cells]
             if len(names) > 1 and not names[0] and cells[0].startswith("#"):
@@ -260,7 +262,8 @@ def _sorted(name: str, lines: Sequence[str], header: Header, *, comments: bool) 
             found.torn.append((number, len(found.good), why))
         elif changed and any(DATUM.match(cell) for cell in cells[:2]):
             raise MeterError(
-                f"the columns of {name} change at its line {changed}: the logger was started again", "cut the log there, and import one part"
+                f"the columns of {name} change at its line {changed}: the logger was started again",
+                "cut the log there, and import one part",
             )
         elif changed:
             found.torn.append((number, len(found.good), "a row below a second header"))
@@ -284,11 +287,10 @@ def _is_header_like(cells: Sequence[str], header: Header) -> bool:
 
 
 def _are_units(cells: Sequence[str]) -> bool:
-    """Whether a row below the header holds units: none of its cells is data, and one is a unit."""
-    bare = [cell.strip("[]()# ") for cell in cells]
-    return any(factor_of(cell) is not None or cell == "MW" or is_other(cell) for cell in bare) and not any(
-        DATUM.match(cell) for cell in bare
-    )
+    """Whether a row below the header holds units: none of its cells is data, and half of them are units."""
+    bare = [cell.strip("[]()# ") for cell in cells if cell]
+    units = [cell for cell in bare if factor_of(cell) is not None or cell == "MW" or is_other(cell)]
+    return bool(units) and 2 * len(units) >= len(bare) and not any(DATUM.match(cell) for cell in bare)
 
 
 def _miscounted(cells: Sequence[str], width: int, usual: set[int]) -> str:

@@ -12,5 +12,5 @@ FORMAT = MeterFormat(
     power=((r"socket_power|average_socket_power|current_socket_power", "W"),),
     device=("gpu",),
     how="`amd-smi metric --power --csv -w 1 --file log.csv`",
-    source="github.com/SemiAnalysisAI/InferenceX, tests of its power aggregation: header measured on MI355X",
+    source="github.com/SemiAnalysisAI/InferenceX, utils/aggregate_power.py and its tests; github.com/ROCm/rocm-systems, pull request 2720",
 )

@@ -10,5 +10,4 @@ FORMAT = MeterFormat(
     recognise=lambda _: True,
     rank=2,
     how="columns such as `timestamp,power_w`; times in ISO 8601 with a zone, in Unix time, or in seconds since a start (`--start`)",
-    source="W3C CSV on the Web and pandas' documentation of read_csv",
 )

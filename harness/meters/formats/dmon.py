@@ -42,5 +42,5 @@ FORMAT = MeterFormat(
     power=(("pwr", "W"),),
     device=("gpu",),
     how="`nvidia-smi dmon -s p -o DT -d 1 > log.txt`",
-    source="Dao-zi/Notes, a page on nvidia-smi with the output of `dmon -s pucet -o DT`",
+    source="github.com/mozilla/DeepSpeech, issue 178; the columns of date and time as in `nvidia-smi dmon --help`, option -o",
 )

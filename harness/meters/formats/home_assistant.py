@@ -14,5 +14,5 @@ FORMAT = MeterFormat(
     labelled=True,
     on_change=True,
     how="History, choose the sensor, `Download data`; the file names no unit: give `--unit W`",
-    source="github.com/home-assistant/frontend and several exports: entity_id,state,last_changed",
+    source="github.com/klausj1/homeassistant-statistics, issue 82",
 )

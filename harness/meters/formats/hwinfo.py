@@ -11,5 +11,4 @@ FORMAT = MeterFormat(
     time=("Date",),
     one_device=True,
     how="sensors window, `Logging Start`, polling period of 500 ms or less; several powers: choose one with `--channel`",
-    source="github.com/leo-holanda/logcharts.io, issue 8: HWiNFO_LOG_3015562.CSV",
 )

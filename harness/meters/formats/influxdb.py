@@ -51,5 +51,5 @@ FORMAT = MeterFormat(
     device=("series",),
     labelled=True,
     how="`influx query --raw '...' > log.csv`; the unit is that of the field or the measurement, such as `power_w` or `W`, else `--unit W`",
-    source="github.com/influxdata/flux, stdlib/universe: annotated CSV of its tests",
+    source="docs.influxdata.com, annotated CSV",
 )

@@ -19,5 +19,4 @@ FORMAT = MeterFormat(
     table=table,
     rank=1,
     how='one object a reading, such as `{"timestamp": 1750075200.0, "power_w": 12.5}`',
-    source="jsonlines.org",
 )

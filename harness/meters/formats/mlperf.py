@@ -21,5 +21,5 @@ FORMAT = MeterFormat(
     recognise=mlperf.looks_like,
     read=read,
     how="import `spl.txt` where it lies: the session's files beside it give marks and zone",
-    source="MLPerf Inference 1.0 results, Dell R7525 with three A100",
+    source="github.com/mlcommons/inference_results_v1.0, closed/DellEMC; several analyzers: github.com/mlcommons/power-dev, issue 330",
 )

@@ -13,5 +13,5 @@ FORMAT = MeterFormat(
     preferred=(r"power\.draw\.instant", r"power\.draw"),
     device=("uuid", "gpu_uuid", "index", r"pci\.bus_id", "gpu_bus_id", "serial", "gpu_serial"),
     how="`nvidia-smi --query-gpu=timestamp,uuid,power.draw.instant --format=csv -lms 100 > log.csv`",
-    source="nvidia_smi_A100_update_period.csv of github.com/JamieYang2019/nvidia-smi-power",
+    source="github.com/JimZeyuYang/GPU_Power_Benchmark, plotting/data/pwr_update_freq/A100_gpudata.csv",
 )

@@ -25,5 +25,4 @@ FORMAT = MeterFormat(
     preferred=(r".*\\Power Meter\(_Total\)\\Power",),
     one_device=True,
     how=r'`typeperf "\Power Meter(_Total)\Power" -si 1 -f CSV -o log.csv`',
-    source="Microsoft Learn, PMI_MEASUREMENT_UNIT; github.com/ClockworkDevelopments/SW-Power, header with a zone",
 )

@@ -28,7 +28,12 @@ def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
     if not power:
         return None
     stamp = next(
-        (values[key] for key in ("params.ts", "ts", "timestamp", "time", "unixtime", "result.sys.unixtime") if key in values), None
+        (
+            values[key]
+            for key in ("params.ts", "ts", "timestamp", "time", "unixtime", "sys.unixtime", "result.sys.unixtime")
+            if key in values
+        ),
+        None,
     )
     return {"time": stamp if stamp is not None else _moment(before), **power}
 
@@ -47,5 +52,5 @@ FORMAT = MeterFormat(
     power=((POWER, "W"),),
     preferred=(r"(?:.*\.)?total_act_power",),
     how="`mosquitto_sub -t 'shelly/status/switch:0' -F '%I %p' > log.txt`, or poll `/rpc/Switch.GetStatus?id=0`; `em_data.csv` holds energies, no power",
-    source="github.com/evcc-io/evcc, meter/shelly: a Switch.GetStatus reply; topic and NotifyStatus: shelly-api-docs",
+    source="github.com/iobroker-community-adapters/ioBroker.shelly, issue 1332; notifications: shelly-api-docs.shelly.cloud, Notifications",
 )

@@ -30,5 +30,5 @@ FORMAT = MeterFormat(
     time=("Time",),
     power=((r"Power(?:\.\d+)?", "W"),),
     how="`TelePeriod 10`, then `mosquitto_sub -v -t 'tele/+/SENSOR' > log.txt`; with `Time` local: `--timezone`",
-    source="github.com/arendst/Tasmota, issues: tele/bojler/SENSOR of a POW",
+    source="github.com/arendst/Tasmota, issue 2785",
 )
