@@ -21,6 +21,8 @@ SPARSE = 0.5
 """A column that is empty in this share of the rows is filled in by another sensor's rhythm: its empty cells are no lost readings."""
 LOOK_ROWS = 2000
 """Rows of other columns that are looked at for the decimal mark."""
+POINT_DELIMITERS = (",", " ", "")
+"""Between cells of logs whose decimal mark is a point."""
 MOST_W = 1e5
 """More than any machine draws: a decimal mark that gives more is the other one."""
 LISTED = 30
@@ -281,15 +283,17 @@ def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, option
         return "." if own.point >= own.comma else ","
     if not own.either:
         return "."
-    if bool(around.point) != bool(around.comma):
-        return "." if around.point else ","
     mark = "," if "," in own.sample else "."
-    if mark == "," and table.delimiter == ";":
+    other = "." if mark == "," else ","
+    if around.comma and not around.point:
         return ","
-    if mark == "." and (table.delimiter != ";" or float(np.nanquantile(numbers(cells, ","), 0.99) * factor) > MOST_W):
+    if mark == "," and table.delimiter == ";":
+        return ","  # a list is separated by semicolons where the comma is the decimal mark
+    whole = int(cells.numeric.sum()) > own.either  # beside numbers without a mark: a column with decimals would have written them too
+    impossible = float(np.nanquantile(numbers(cells, other), 0.99) * factor) > MOST_W
+    if mark == "." and (around.point or impossible or (table.delimiter in POINT_DELIMITERS and not whole)):
         return "."
     thousands = own.sample.replace(mark, "")
-    other = "," if mark == "." else "."
     raise MeterError(
         f"{name!r} of {source}: {own.sample!r} is {own.sample.replace(',', '.')} or {thousands}, and no other value decides it",
         f"if the {'comma' if mark == ',' else 'point'} is the decimal mark: {options.line('--decimal', mark)}; if it groups thousands: --decimal {other}",

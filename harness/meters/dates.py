@@ -23,6 +23,7 @@ NAMED_DAY = re.compile(r"^(?:[A-Za-z]{3,9}\.?,?\s+)?(\d{1,2})[ -]([A-Za-z]{3,9})
 """16 Jun 2025, 16-Jun-2025, Mon, 16 Jun 2025."""
 NAMED_MONTH = re.compile(r"^(?:[A-Za-z]{3,9}\.?,?\s+)?([A-Za-z]{3,9})\.?\s+(\d{1,2}),?\s+(\d{4})")
 """Jun 16, 2025."""
+WEEKDAY = re.compile(r"^[A-Za-z]{2,9}\.?,?\s+(?=\d)")
 C_TIME = re.compile(r"^[A-Za-z]{3}\s+([A-Za-z]{3})\s+(\d{1,2})\s+(\d{1,2}:\d{2}:\d{2}(?:\.\d+)?)((?:\s+[A-Z]{2,5})?)\s+(\d{4})$")
 """Mon Jun 16 12:00:00 2025, the form of C's `ctime` and of `date`."""
 
@@ -83,7 +84,7 @@ def _numeric(text: str) -> str:
         match = pattern.match(text)
         if match and match[month][:3].lower() in MONTHS:
             return f"{match[3]}-{MONTHS[match[month][:3].lower()]}-{match[day]} {text[match.end() :].lstrip(' ,:T-')}"
-    return text
+    return WEEKDAY.sub("", text)
 
 
 def _order(found: Sequence[re.Match[str]]) -> str:

@@ -82,6 +82,12 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
         return Devices()
     if options.channel == SUM:
         return Devices(stacked=stacked, notes=[f"{stacked} rows with one time stamp are {stacked} devices, as asked"])
+    copies = int(table.cells.duplicated().sum())
+    if copies >= REGULAR * len(table.cells) * (stacked - 1) / stacked:
+        raise MeterError(
+            f"{source} holds {copies} rows that are copies of other rows: it was written twice, or {stacked} devices read the same",
+            f"take the copies out; if they are devices: {options.line('--channel', SUM)}",
+        )
     raise MeterError(
         f"{source} holds {stacked} rows with each time stamp, and no column tells them apart",
         f"if they are {stacked} devices: {options.line('--channel', SUM)}; if one device is read faster than its stamps show: {options.line('--one-device')}; "
@@ -116,7 +122,7 @@ def _named(table: Table, t_s: Floats, good: np.ndarray, taken: set[int]) -> int 
         textual = not label[label != ""].str.fullmatch(MEASURED).any()
         if not textual and not label.str.fullmatch(r"\d{1,6}").all():
             continue  # numbers with decimals or units are measured, and name nothing
-        if _apart(label, t_s[good], count) or _in_rounds(label, count):
+        if _apart(label, t_s[good], count) or ((textual or _are_indices(label)) and _in_rounds(label, count)):
             return index
         if named and (_by_label(label, t_s[good]) or (textual and label.value_counts().min() > 0.02 * len(label))):
             return index
@@ -132,6 +138,12 @@ def _apart(label: pd.Series, t_s: Floats, count: int) -> bool:
     pairs = pd.DataFrame({"t": t_s, "label": label.to_numpy()})
     sizes = pairs.groupby("t")["label"].agg(["size", "nunique"])
     return float(sizes["size"].mean()) > 0.7 * count and bool((sizes["size"] == sizes["nunique"]).mean() >= REGULAR)
+
+
+def _are_indices(label: pd.Series) -> bool:
+    """Whether labels are whole numbers without a gap, as indices are and utilizations are not."""
+    values = sorted(int(each) for each in label.unique() if each.isdecimal())
+    return bool(values) and values == list(range(values[0], values[0] + len(values)))
 
 
 def _in_rounds(label: pd.Series, count: int) -> bool:

@@ -26,6 +26,8 @@ TOGETHER = 0.05
 """Of the time between two rounds: rows that are no further apart were read together."""
 MOST_ROUNDS = 16
 """Devices that may take turns in one column."""
+LEAST_TURNS = 100
+"""Rows: a slow meter beside a run may see high and low in turn for fewer."""
 LEAST_ROUNDS = 12
 """Rows: fewer show no rhythm."""
 UNREADABLE = 0.1
@@ -174,6 +176,8 @@ def _channel(rows: Rows, options: Options, source: str) -> tuple[str, Channel]:
     """
     names = ", ".join(map(repr, rows.channels))
     wanted = options.channel
+    if wanted == SUM and SUM not in rows.channels and rows.preferred is not None and len(rows.channels) > 1 and not rows.summed:
+        raise MeterError(f"{rows.preferred!r} of {source} is the total already: a sum of all channels would count twice", "leave --channel out")
     if wanted == SUM and SUM not in rows.channels:
         parts = rows.summed or tuple(rows.channels)
         rows.notes.append(f"sum of {', '.join(map(repr, parts))}")
@@ -269,7 +273,7 @@ def _rounds(watts: Floats) -> int:
     """How many rows make a round after which the values are the same again, where neighbours differ; 0 if there are no rounds."""
     good = watts[np.isfinite(watts)]
     level = float(np.median(np.abs(good))) if len(good) else 0.0
-    if len(good) < LEAST_ROUNDS:
+    if len(good) < LEAST_TURNS:
         return 0
     near = float(np.median(np.abs(np.diff(good))))
     for count in range(2, MOST_ROUNDS + 1):

@@ -1,15 +1,13 @@
-"""A log's text -> a table of cells: delimited text, text in columns of blanks, or one JSON object a line."""
+"""A log's text -> a table of cells: delimited text, or text in columns of blanks."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -327,73 +325,8 @@ def _drop_cut_row(table: Table) -> None:
     if len(last) < 3 or not last[-1]:
         return
     above = [cell for cell in last[-51:-1] if cell]
-    decimals = [len(re.split(r"[.,]", cell)[-1]) if re.search(r"[.,]", cell) else 0 for cell in [*above, last[-1]]]
-    if above and (len(last[-1]) < min(map(len, above)) or decimals[-1] < min(decimals[:-1])):
+    *decimals, own = [len(re.split(r"[.,]", cell)[-1]) if re.search(r"[.,]", cell) else 0 for cell in [*above, last[-1]]]
+    rare = len(above) // 20  # a footer may stand among them
+    if above and (len(last[-1]) < sorted(map(len, above))[rare] or own < sorted(decimals)[rare]):
         table.torn.append((int(table.lines[-1]), len(last) - 1, "the last line was cut"))
         table.cells, table.lines = table.cells.iloc[:-1], table.lines[:-1]
-
-
-# --- JSON ---
-
-
-def json_lines(name: str, text: str, pick: Callable[[str, dict[str, Any]], dict[str, Any] | None]) -> Table:
-    """Rows out of lines that hold a JSON object, or of one JSON array of objects.
-
-    Args:
-        name: Name of the file, for messages.
-        text: Its content.
-        pick: Of the text before an object and the object: the row as a flat mapping; None where it is another message.
-
-    Raises:
-        MeterError: No row at all.
-    """
-    rows: list[dict[str, str]] = []
-    numbers: list[int] = []
-    torn: list[tuple[int, int, str]] = []
-    for number, before, value in _objects(text):
-        if value is None:
-            torn.append((number, len(rows), "no whole JSON object"))
-            continue
-        row = pick(before, value)
-        if row:
-            rows.append({key: _text(each) for key, each in row.items()})
-            numbers.append(number)
-    if not rows:
-        raise MeterError(f"{name} holds no reading of power", "see docs/meters.md for how to log with this tool")
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    cells = pd.DataFrame({i: [row.get(key, "") for row in rows] for i, key in enumerate(names)}, dtype=str)
-    return Table(names, cells, np.array(numbers, dtype=int), torn, "")
-
-
-def flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested object as one level, `a.b` for b within a; the entries of a list are numbered from 1."""
-    found: dict[str, Any] = {}
-    for key, each in value.items():
-        path = f"{prefix}{key}"
-        inner = {str(i): item for i, item in enumerate(each, 1)} if isinstance(each, list) else each
-        found.update(flat(inner, f"{path}.") if isinstance(inner, dict) else {path: inner})
-    return found
-
-
-def _objects(text: str) -> Iterator[tuple[int, str, dict[str, Any] | None]]:
-    """(line number, text before it, object) of each JSON object; None for one that is torn."""
-    if text.lstrip().startswith("["):
-        try:
-            for value in json.loads(text):
-                yield 1, "", value if isinstance(value, dict) else None
-            return
-        except ValueError:
-            pass
-    for number, line in enumerate(text.splitlines(), 1):
-        before, brace, rest = line.partition("{")
-        if not brace:
-            continue
-        try:
-            value, _ = json.JSONDecoder().raw_decode(brace + rest)
-        except ValueError:
-            value = None
-        yield number, before.strip(), value
-
-
-def _text(value: object) -> str:
-    return "" if value is None else repr(value) if isinstance(value, float) else str(value)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from harness.meters.formats.base import MeterFormat
 from harness.meters.options import Options
-from harness.meters.table import Table, flat, json_lines
+from harness.meters.json_table import flat, json_lines
+from harness.meters.table import Table
 
 
 def table(name: str, text: str, options: Options) -> Table:

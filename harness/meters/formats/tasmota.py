@@ -6,7 +6,8 @@ from typing import Any
 
 from harness.meters.formats.base import MeterFormat, head_matches
 from harness.meters.options import Options
-from harness.meters.table import Table, flat, json_lines
+from harness.meters.json_table import flat, json_lines
+from harness.meters.table import Table
 
 
 def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
