@@ -28,7 +28,7 @@ GAP_SHARE = 0.01
 DISCARDED_SHARE = 0.01
 """Of the readings inside the run: more that were left out, and the rest is no mean."""
 SLOW_ERROR = 0.05
-"""Of an energy: a larger error to expect from a slow meter is told."""
+"""Of an energy: a larger error to expect from a slow meter is a warning."""
 LEAST_ROWS = 2
 """Inside a phase: with fewer its energy is that of the rows beside it."""
 LOADS = {"idle": 0.0, "warmup": 1.0, "steady": 1.0}
@@ -137,7 +137,7 @@ def _checked_discards(run: StoredRun, log: Log, shifted: Sample, clock_offset_s:
 
 
 def _slow(run: StoredRun, log: Log, shifted: Sample, name: str) -> list[Finding]:
-    """A remark where a reading comes seldom beside the length of the windows, with the error to expect of an energy.
+    """A warning where a reading comes seldom beside the length of the windows, with the error to expect of an energy.
 
     The power goes up and down somewhere between two readings at each edge: a rectangle one period wide, twice (GUM 4.3.7).
     """
@@ -192,7 +192,10 @@ def in_zone(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
 def _sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
     pulse = pulse_in(run, log, rule)
     if pulse is None:
-        raise MeterError("the run has no idle and loaded phases, or the log too few rows, to find its load in it", "give --clock-offset")
+        raise MeterError(
+            "the run has no idle and loaded phases, or the log too few rows, to find its load in it",
+            "give --clock-offset, or --start where the log counts from a start",
+        )
     if not pulse.sure:
         raise MeterError(f"the run's load does not stand out in the log: the best guess is {_pulse_text(pulse)}", "give --clock-offset")
     return pulse

@@ -20,10 +20,10 @@ WATTS = [100.25, 1180.5] * 10
 LOCAL = {"utc_offset_s": 0}
 
 
-def table(header, row, *, watts=None, step_s=1.0, separator="\n"):
+def table(header, row, *, watts=None):
     """One reading a second; `row` gives a line of its Unix time and power."""
-    lines = [row(NOON_S + k * step_s, w) for k, w in enumerate(watts or WATTS)]
-    return separator.join([*([header] if header else []), *lines]) + "\n"
+    lines = [row(NOON_S + k, w) for k, w in enumerate(watts or WATTS)]
+    return "\n".join([*([header] if header else []), *lines]) + "\n"
 
 
 def iso(t, form="%Y-%m-%d %H:%M:%S"):

@@ -82,16 +82,12 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
         return Devices()
     if options.channel == SUM:
         return Devices(stacked=stacked, notes=[f"{stacked} rows with one time stamp are {stacked} devices, as asked"])
-    copies = int(table.cells.duplicated().sum())
-    if copies >= REGULAR * len(table.cells) * (stacked - 1) / stacked:
-        raise MeterError(
-            f"{source} holds {copies} rows that are copies of other rows: it was written twice, or {stacked} devices read the same",
-            f"take the copies out; if they are devices: {options.line('--channel', SUM)}",
-        )
+    copies = int(table.cells.duplicated().sum()) >= REGULAR * len(table.cells) * (stacked - 1) / stacked
     raise MeterError(
-        f"{source} holds {stacked} rows with each time stamp, and no column tells them apart",
+        f"{source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column tells them apart",
         f"if they are {stacked} devices: {options.line('--channel', SUM)}; if one device is read faster than its stamps show: {options.line('--one-device')}; "
-        f"if a column names the device: --device-column NAME\n  columns found: {listed(table)}",
+        f"if a column names the device: --device-column NAME{'; if the log was written twice: take the copies out' if copies else ''}\n"
+        f"  columns found: {listed(table)}",
     )
 
 
