@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.errors import MeterError
@@ -20,7 +21,9 @@ WATTS = (100.25, 100.5, 180.0, 181.5)
 def stamped(row, form="%Y-%m-%d %H:%M:%S", offset_s=0):
     """One row a second, by a template with `t` and the power in W (`w`) and mW (`m`)."""
     moments = [datetime.fromtimestamp(NOON_S + offset_s + k, UTC).strftime(form) for k in range(len(WATTS))]
-    return [row.format(t=moment, u=int(NOON_S) + k, w=w, m=round(w * 1000)) for k, (moment, w) in enumerate(zip(moments, WATTS, strict=True))]
+    return [
+        row.format(t=moment, u=int(NOON_S) + k, w=w, m=round(w * 1000)) for k, (moment, w) in enumerate(zip(moments, WATTS, strict=True))
+    ]
 
 
 SAMPLES = {
@@ -169,7 +172,7 @@ def test_devices_of_a_format_are_channels_and_their_sum(tmp_path):
 
 
 def test_readings_at_100_ms_with_stamps_of_a_second_lie_within_it(tmp_path):
-    """tegrastats --interval 100 writes ten lines with one stamp: one device, ten readings."""
+    """Tegrastats --interval 100 writes ten lines with one stamp: one device, ten readings."""
     rows = [f"06-16-2025 12:00:0{s} RAM 6982/7620MB (lfb 5x1MB) VDD_IN {1000 * s + 10 * k}mW/1mW" for s in range(3) for k in range(10)]
     log = read_log(written(tmp_path, None, rows), utc_offset_s=0)
     assert log.sample.t_s.tolist() == pytest.approx([NOON_S + k / 10 for k in range(30)], abs=1e-4)
@@ -181,6 +184,7 @@ def test_a_log_of_changes_keeps_each_value_until_the_next(tmp_path):
     log = read_log(written(tmp_path, "entity_id,state,last_changed", rows), unit="W")
     before = log.sample.t_s < NOON_S + 60
     assert set(log.sample.value[before]) == {100.0}
+    assert float(np.interp(NOON_S + 59.9, log.sample.t_s, log.sample.value)) == 100.0
     assert float((log.sample.t_s[1:] - log.sample.t_s[:-1]).max()) <= 1.001
 
 
@@ -189,7 +193,12 @@ def test_entities_of_other_quantities_are_left_out(tmp_path):
     rows = [
         f"{entity},{state},2025-06-16T12:00:0{k}.000Z"
         for k in range(3)
-        for entity, state in (("sensor.plug_energy", 1.5), ("sensor.plug_power", 100 + k), ("sensor.plug_voltage", 230), ("switch.plug", "on"))
+        for entity, state in (
+            ("sensor.plug_energy", 1.5),
+            ("sensor.plug_power", 100 + k),
+            ("sensor.plug_voltage", 230),
+            ("switch.plug", "on"),
+        )
     ]
     path = written(tmp_path, "entity_id,state,last_changed", rows)
     assert read_log(path, unit="W").channel == "sensor.plug_power"

@@ -71,10 +71,15 @@ READ = {
         1,
     ),
     "units below the header": (table("Time,Power,U\n[s],[mW],[V]", lambda t, w: f"{t},{w * 1000},230"), {}, 1),
-    "a preamble": ("Model,WT-1\nPower range,1200 W\nPower logger, v2\n\n" + table("Time,Power (W)", lambda t, w: f"{iso(t)},{w}"), LOCAL, 1),
+    "a preamble": (
+        "Model,WT-1\nPower range,1200 W\nPower logger, v2\n\n" + table("Time,Power (W)", lambda t, w: f"{iso(t)},{w}"),
+        LOCAL,
+        1,
+    ),
     "sep= of a spreadsheet": ("sep=;\n" + table("Time;Power (W)", lambda t, w: f"{iso(t)};{comma(w)}"), LOCAL, 1),
     "comments, a footer and a header again": (
-        "# logger 1.2\n" + table("timestamp,power_w", lambda t, w: f"{t},{w}").replace(f"\n{NOON_S + 9}", f"\n# mark\ntimestamp,power_w\n{NOON_S + 9}"),
+        "# logger 1.2\n"
+        + table("timestamp,power_w", lambda t, w: f"{t},{w}").replace(f"\n{NOON_S + 9}", f"\n# mark\ntimestamp,power_w\n{NOON_S + 9}"),
         {},
         1,
     ),
@@ -93,7 +98,11 @@ READ = {
         {"start": "2025-06-16T14:00:00", "timezone": "Europe/Berlin"},
         1,
     ),
-    "a time of day with its date": (table("Time,Power (W)", lambda t, w: f"{iso(t, '%H:%M:%S')}.000,{w}"), {"start": "2025-06-16", **LOCAL}, 1),
+    "a time of day with its date": (
+        table("Time,Power (W)", lambda t, w: f"{iso(t, '%H:%M:%S')}.000,{w}"),
+        {"start": "2025-06-16", **LOCAL},
+        1,
+    ),
     "a load that a column of its name shows": (table("time,gpu,power_w", lambda t, w: f"{t},{99 if w > 200 else 0},{w}"), {}, 1),
     "a column by its number": (table("epoch,value", lambda t, w: f"{t},{w}"), {"power_column": "2", "unit": "W"}, 1),
     "no header, a unit given": (table(None, lambda t, w: f"{iso(t)}, {w}"), {**LOCAL, "unit": "W"}, 1),
@@ -104,7 +113,11 @@ READ = {
     ),
     "three phases, summed": (table("timestamp,L1 [W],L2 [W]", lambda t, w: f"{t},{w / 4},{w * 3 / 4}"), {"channel": "sum"}, 1),
     "two equal names": (table("timestamp,P [W],P [W]", lambda t, w: f"{t},1,{w}"), {"channel": "P #2"}, 1),
-    "rows of two devices, one chosen": (table("time,plug,power_w", lambda t, w: f"{t},A,{w}\n{t + 0.5},B,33"), {"channel": "power_w of plug A"}, 1),
+    "rows of two devices, one chosen": (
+        table("time,plug,power_w", lambda t, w: f"{t},A,{w}\n{t + 0.5},B,33"),
+        {"channel": "power_w of plug A"},
+        1,
+    ),
     "one device after the other": (
         table("time,device,power_w", lambda t, w: f"{t},A,{w}") + table(None, lambda t, w: f"{t},B,33"),
         {"channel": "power_w of device A"},

@@ -33,7 +33,7 @@ def import_meter(
     run: RunName,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="the meter's log; of MLPerf its spl.txt", show_default=False)],
     results: Results = Path("results"),
-    format: Annotated[str, typer.Option(help="auto, or a format of docs/meters.md, such as nvidia-smi")] = "auto",
+    format: Annotated[str, typer.Option(help="auto, or a format that docs/meters.md lists")] = "auto",
     timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="of local times, such as Europe/Berlin", show_default=False)] = None,
     utc_offset: Annotated[float | None, typer.Option(metavar="SECONDS", help="of local times: local less UTC", show_default=False)] = None,
     clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="how far the meter's clock is ahead")] = 0.0,

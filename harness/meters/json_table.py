@@ -13,7 +13,6 @@ from harness.errors import MeterError
 from harness.meters.table import Table
 
 
-
 def json_lines(name: str, text: str, pick: Callable[[str, dict[str, Any]], dict[str, Any] | None]) -> Table:
     """Rows out of lines that hold a JSON object, or of one JSON array of objects.
 

@@ -177,7 +177,9 @@ def _channel(rows: Rows, options: Options, source: str) -> tuple[str, Channel]:
     names = ", ".join(map(repr, rows.channels))
     wanted = options.channel
     if wanted == SUM and SUM not in rows.channels and rows.preferred is not None and len(rows.channels) > 1 and not rows.summed:
-        raise MeterError(f"{rows.preferred!r} of {source} is the total already: a sum of all channels would count twice", "leave --channel out")
+        raise MeterError(
+            f"{rows.preferred!r} of {source} is the total already: a sum of all channels would count twice", "leave --channel out"
+        )
     if wanted == SUM and SUM not in rows.channels:
         parts = rows.summed or tuple(rows.channels)
         rows.notes.append(f"sum of {', '.join(map(repr, parts))}")

@@ -112,7 +112,7 @@ def delimited(name: str, text: str, options: Options, *, comments: bool = True) 
         MeterError: No table of two columns.
     """
     lines = text.splitlines()
-    header = _header(lines, options) or _headless(lines)
+    header = _header(lines, options, near=True) or _headless(lines) or _header(lines, options, near=False)
     if header is None:
         raise MeterError(f"{name} holds no table of times and numbers", "log as CSV, one line a reading: docs/meters.md lists the formats")
     return _body(name, lines, header, ended=text.endswith(("\n", "\r")), comments=comments)
@@ -145,7 +145,7 @@ def _trimmed(cells: Sequence[str]) -> list[str]:
     return list(cells[:count])
 
 
-def _header(lines: Sequence[str], options: Options) -> Header | None:
+def _header(lines: Sequence[str], options: Options, *, near: bool) -> Header | None:
     """The line of names above lines of data: one with a unit of power or a wanted column, else with a word for power, else any; the first of them."""
     wanted = {each.casefold() for each in (options.time_column, options.power_column, options.device_column) if each}
     found: list[tuple[int, bool, int, int, Header]] = []
@@ -157,7 +157,11 @@ def _header(lines: Sequence[str], options: Options) -> Header | None:
             names = [each.lstrip("#").strip() for each in cells]
             if len(names) > 1 and not names[0] and cells[0].startswith("#"):
                 names = names[1:]
-            if len(names) < 2 or any(DATUM.match(each) for each in names) or not _fits(lines[number + 1 :], delimiter, len(names)):
+            if (
+                len(names) < 2
+                or any(DATUM.match(each) for each in names)
+                or not _fits(lines[number + 1 :], delimiter, len(names), near=near)
+            ):
                 continue
             bare = not line.lstrip().startswith("#") and not _are_units(names)
             proof = max(_proof(each, wanted) for each in names) if not _are_units(names) else 0
@@ -173,18 +177,20 @@ def _proof(name: str, wanted: set[str]) -> int:
     return int(read.usable)
 
 
-def _fits(below: Sequence[str], delimiter: str, count: int) -> bool:
-    """Whether lines below split into as many cells, with data among them; columns of blanks must do so exactly."""
+def _fits(below: Sequence[str], delimiter: str, count: int, *, near: bool) -> bool:
+    """Whether lines below split into as many cells, with data among them, `near`: directly below; columns of blanks must do so exactly."""
     lines = [line for line in below[: 3 * LOOK] if line.strip() and not line.lstrip().startswith("#")][:LOOK]
-    rows = [_trimmed(split(line, delimiter)) for line in lines]
+    rows = [split(line, delimiter) for line in lines]
     if rows and _are_units(rows[0]):
         rows = rows[1:]
     good = [len(row) >= 2 and any(DATUM.match(cell) for cell in row) for row in rows]
-    if sum(good[:NEXT]) < min(len(good), NEXT) - (len(good) >= NEXT):
+    if near and sum(good[:NEXT]) < min(len(good), NEXT) - (len(good) >= NEXT):
         return False
     if delimiter == " ":
-        return bool(rows) and all(len(row) == count for row in rows) and not any(mark in line for line in lines for mark in ";\t|")
-    close = [row for row, data in zip(rows, good, strict=True) if data and abs(len(row) - count) <= max(1, count // 4)]
+        return (
+            bool(rows) and all(len(_trimmed(row)) == count for row in rows) and not any(mark in line for line in lines for mark in ";\t|")
+        )
+    close = [row for row, data in zip(rows, good, strict=True) if data and abs(len(_trimmed(row)) - count) <= max(1, count // 4)]
     return not rows or 2 * len(close) >= max(sum(good), 1)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from harness.meters.formats.base import MeterFormat
-from harness.meters.options import Options
 from harness.meters.json_table import flat, json_lines
+from harness.meters.options import Options
 from harness.meters.table import Table
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.meters.dates import is_moment
 from harness.meters.formats.base import MeterFormat, head_matches
-from harness.meters.options import Options
 from harness.meters.json_table import flat, json_lines
+from harness.meters.options import Options
 from harness.meters.table import Table, delimited
 
 POWER = r"(?:.*\.)?(?:apower|[abc]_act_power|act_power|total_act_power)"

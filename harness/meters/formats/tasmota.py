@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from harness.meters.formats.base import MeterFormat, head_matches
-from harness.meters.options import Options
 from harness.meters.json_table import flat, json_lines
+from harness.meters.options import Options
 from harness.meters.table import Table
 
 
