@@ -71,7 +71,7 @@ def import_log(
         raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
     if rule not in RULES:
         raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that carry the mean since the row before")
-    run = replace(run, records=tuple(r for r in run.records if r.phases and not r.cached))  # a quoted build ran at another time
+    run = _own_records(run)
     u_s, doubts = None, []
     if log.floating and not by_pulse:
         raise MeterError(
@@ -84,7 +84,7 @@ def import_log(
         said = f"the meter's clock{' with its zone' if log.local else ''} is ahead of the run's by {_pulse_text(pulse)}"
         log = replace(log, told=(*log.told, said))
     else:
-        log = in_zone(run, log, rule) if log.local else log
+        log = on_unix_time(run, log, rule)
         doubts = _clock_doubts(run, log, rule, clock_offset_s)
     sample = log.sample
     shifted = Sample(sample.start_s - clock_offset_s, sample.end_s - clock_offset_s, sample.value)
@@ -164,6 +164,20 @@ def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
     if rule == "rectangle":  # a mean stands for the middle of its interval
         t_s = t_s - np.diff(t_s, prepend=2 * t_s[0] - t_s[1]) / 2
     return find_pulse(t_s, log.sample.value, spans) if spans else None
+
+
+def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
+    """The log as its sample is to be stored: local times whose zone the load shows are put on Unix time.
+
+    Raises:
+        MeterError: The load does not show the zone.
+    """
+    return in_zone(_own_records(run), log, rule) if log.local and not log.floating else log
+
+
+def _own_records(run: StoredRun) -> StoredRun:
+    """Without builds that are quoted from another run, whose phases lie at another time."""
+    return replace(run, records=tuple(r for r in run.records if r.phases and not r.cached))
 
 
 def in_zone(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:

@@ -12,6 +12,7 @@ import pytest
 from harness import frame
 from harness.analysis.pulse import find_pulse
 from harness.cli import app
+from harness.energy import integrate
 from harness.errors import MeterError, StoreError
 from harness.metering import covered, energy_between, import_log, pulse_in
 from harness.meters import read_log
@@ -305,6 +306,16 @@ def test_beside_a_simulated_sensor_a_meter_is_simulated(tmp_path):
 
 def command(*arguments):
     return app(args=[str(a) for a in arguments], prog_name="harness", standalone_mode=False)
+
+
+def test_a_zone_that_the_load_shows_is_stored_with_the_sample(tmp_path, run):
+    """Else a calibration, and the check of the stored energies, would read another two hours."""
+    command("import-meter", run.folder, log(tmp_path, write=local))
+    meter = read_meters(Path(run.folder))[0]
+    sample = read_meter_sample(Path(run.folder), meter)
+    phase = run.records[0].phases[1]
+    ahead_s = run.records[0].utc_minus_monotonic_s
+    assert integrate(sample, phase.start_s + ahead_s, phase.end_s + ahead_s) == pytest.approx(steady(meter)[0].gross_j)
 
 
 def test_the_command_imports_and_the_tables_show_it(tmp_path, run, capsys):

@@ -55,7 +55,7 @@ def import_meter(
 ) -> None:
     """Import an external power-meter log as a domain of a run."""
     from harness.errors import MeterError
-    from harness.metering import covered, import_log
+    from harness.metering import covered, import_log, on_unix_time
     from harness.meters import read_log
     from harness.store import find_run, read_run, write_meter
 
@@ -68,6 +68,7 @@ def import_meter(
         "one_device": one_device, "start": start,
     }  # fmt: skip
     log = read_log(file, format, command=_command_line(run, file), **choices)  # type: ignore[arg-type]
+    log = log if find_pulse else on_unix_time(stored, log, rule)
     meter = import_log(stored, log, name=name, rule=rule, clock_offset_s=clock_offset, by_pulse=find_pulse)
     path = write_meter(Path(stored.folder), meter, log.sample)
     keep_manifest(Path(stored.folder), f"meters/{path.stem}.json", f"meters/{path.stem}.parquet")

@@ -213,7 +213,7 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
         why = "names its unit as MW: megawatts, or milliwatts in capitals" if mega else "names no unit of power"
         raise MeterError(
             f"the column {name!r} of {source} {why}",
-            f"if it holds {'milliwatts' if mega else 'watts'}: {options.line('--unit', 'mW' if mega else 'W')}\n  columns found: {listed(table)}",
+            f"if it holds {'milliwatts' if mega else 'watts'}: {options.line('--unit', 'mW' if mega else 'W')}; columns found: {listed(table)}",
         )
     names = [table.names[each.index] for each in found]
     numeric = [
@@ -226,7 +226,7 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
         f"{source}: no column names a unit of power"
     )  # fmt: skip
     raise MeterError(
-        what, f"name the one that holds watts: {options.line('--power-column', pick, '--unit', 'W')}\n  columns found: {listed(table)}"
+        what, f"name the one that holds watts: {options.line('--power-column', pick, '--unit', 'W')}; columns found: {listed(table)}"
     )
 
 

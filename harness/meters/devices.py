@@ -87,7 +87,7 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
         f"{source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column tells them apart",
         f"if they are {stacked} devices: {options.line('--channel', SUM)}; if one device is read faster than its stamps show: {options.line('--one-device')}; "
         f"if a column names the device: --device-column NAME{'; if the log was written twice: take the copies out' if copies else ''}\n"
-        f"  columns found: {listed(table)}",
+        f"; columns found: {listed(table)}",
     )
 
 

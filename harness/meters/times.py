@@ -118,7 +118,7 @@ def _chosen(table: Table, form: MeterFormat, options: Options, source: str) -> _
         names = options.time_column or "TIME"
         raise MeterError(
             f"{source}: no column holds times" if options.time_column is None else f"the column {names!r} of {source} holds no times",
-            f"name it: {options.line('--time-column', 'NAME')}\n  columns found: {listed(table)}",
+            f"name it: {options.line('--time-column', 'NAME')}; columns found: {listed(table)}",
         )
     return _best(found, options, source)
 
