@@ -143,7 +143,7 @@ def _slow(run: StoredRun, log: Log, shifted: Sample, name: str) -> list[Finding]
     """
     windows_s = [p.duration_s for r in run.records for p in r.phases if p.name in ("steady", "build")]
     watts = shifted.finite().value
-    if not windows_s or not len(watts) or log.period_s <= 0:
+    if log.held or not windows_s or not len(watts) or log.period_s <= 0:
         return []
     window_s, low_w, high_w = min(windows_s), float(np.quantile(watts, 0.05)), float(np.quantile(watts, 0.95))
     error = (high_w - low_w) / max(abs(high_w), abs(low_w), 1e-9) * log.period_s / window_s * float(np.sqrt(2 / 12))

@@ -169,6 +169,7 @@ REFUSED = {
     "a spreadsheet's days": (table("Time,P [W]", lambda t, w: f"{25569 + t / 86400:.8f},{w}"), {}, "export again"),
     "two clocks": (table("start,end,power_w", lambda t, w: f"{t},{t + 5},{w}"), {}, "--time-column"),
     "a comma inside an unquoted number": (table("time,power_w,note", lambda t, w: f"{t},{'1,180.5' if w > 200 else w},"), {}, "quotes"),
+    "rows with a cell more than names": (table("time,power_w", lambda t, w: f"7,{t},{w}"), {}, "as many cells"),
     "columns that change": (
         table("time,power_w,volts", lambda t, w: f"{t},{w},230") + table("time,volts,power_w", lambda t, w: f"{t + 60},230,{w}"),
         {},

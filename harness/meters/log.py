@@ -47,6 +47,7 @@ class Log:
         source: Name of the file.
         sha256: Of its content.
         floating: Whether the times count from a start that is not known: only the load can place them.
+        held: Whether each value was kept until the next row, in a log of changes.
         discarded: Rows and values that were left out, by reason.
         discarded_s: About when each of them was written, on the sample's clock, shape (n,).
         rows: Rows in the file.
@@ -61,6 +62,7 @@ class Log:
     source: str
     sha256: str
     floating: bool = False
+    held: bool = False
     discarded: Counter[str] = field(default_factory=Counter)
     discarded_s: Floats = field(default_factory=lambda: np.zeros(0))
     rows: int = 0
@@ -132,7 +134,7 @@ def read_log(
     watts = log.sample.value
     told = [*log.told, *_left_out(rows, chosen), f"powers from {np.nanmin(watts):.4g} to {np.nanmax(watts):.4g} W"]
     return Log(
-        log.sample, log.local, name, log.marks, tuple(told), path.name, hashlib.sha256(data).hexdigest(), rows.floating,
+        log.sample, log.local, name, log.marks, tuple(told), path.name, hashlib.sha256(data).hexdigest(), rows.floating, rows.on_change,
         Counter(why for _, _, why in rows.torn) + chosen.discarded, log.discarded_s, rows.count, command,
     )  # fmt: skip
 

@@ -42,6 +42,12 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
         raise MeterError(
             f"{source} is codecarbon's own report: a model, or the last sample of each task, not a meter's readings", "give a meter's log"
         )
+    if not len(table.cells) and table.torn:
+        line, _, why = table.torn[0]
+        raise MeterError(
+            f"{source}: none of the {len(table.torn)} rows below its header could be read, the first is line {line} ({why})",
+            "a row needs as many cells as the header has names; a comma inside a number needs quotes",
+        )
     if not len(table.cells):
         raise MeterError(f"{source} holds a header and no readings", "did the meter's program log anything?")
     clock = clock_of(table, form, options, source)
