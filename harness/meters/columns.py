@@ -149,7 +149,7 @@ def _asked(table: Table, form: MeterFormat, options: Options, source: str) -> _C
     name, cells = understood(table.names[index]), cells_of(table.cells[index])
     declared = _declared(table.names[index], form)
     if name.other and declared is None:
-        raise MeterError(f"{table.names[index]!r} is no power: its name says {name.other}", f"the columns are {listed(table)}")
+        raise MeterError(f"{table.names[index]!r} is no power: its name means {name.other}", f"the columns are {listed(table)}")
     if not cells.numeric.any():
         raise MeterError(f"no reading of {bare_name(table.names[index])} in {source} is a number", "choose another --power-column")
     other = factors(cells, 1.0)[1]
@@ -200,7 +200,7 @@ def _factor(candidate: _Candidate, options: Options) -> float | None:
 
 
 def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[int], source: str) -> None:
-    """Why no column proves to hold power, and the command that says so.
+    """Why no column proves to hold power, and the command that decides it.
 
     Raises:
         MeterError: Always.

@@ -1,4 +1,4 @@
-"""Rows of several devices in one column -> one channel a device: by a column that tells them apart, or by equal time stamps."""
+"""Rows of several devices in one column -> one channel a device: by a column that distinguishes them, or by equal time stamps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Devices:
         label: Label of each row, shape (n,); empty if there is one device.
         column: Index of the column of labels; None if there is none.
         word: Name of that column.
-        stacked: Rows a time stamp, where no column tells them apart: only their sum is known.
+        stacked: Rows a time stamp, where no column distinguishes them: only their sum is known.
         spread: Whether rows with equal stamps are successive readings of one device.
         notes: What was found.
     """
@@ -51,7 +51,7 @@ class Devices:
 
 
 def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, taken: set[int], source: str) -> Devices:
-    """Tell the devices of a log apart.
+    """Assign the rows of a log to devices.
 
     Args:
         table: The log.
@@ -62,7 +62,7 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
         source: Name of the file, for messages.
 
     Raises:
-        MeterError: Equal time stamps, and nothing says whether they are devices.
+        MeterError: Equal time stamps, and nothing shows whether they are devices.
     """
     if options.one_device or (form.one_device and options.device_column is None):
         return Devices(spread=True)
@@ -84,7 +84,7 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
         return Devices(stacked=stacked, notes=[f"{stacked} rows with one time stamp are {stacked} devices, as asked"])
     copies = int(table.cells.duplicated().sum()) >= REGULAR * len(table.cells) * (stacked - 1) / stacked
     raise MeterError(
-        f"{source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column tells them apart",
+        f"{source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column distinguishes them",
         f"if they are {stacked} devices: {options.line('--channel', SUM)}; if one device is read faster than its stamps show: {options.line('--one-device')}; "
         f"if a column names the device: --device-column NAME{'; if the log was written twice: take the copies out' if copies else ''}\n"
         f"; columns found: {listed(table)}",

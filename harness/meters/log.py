@@ -108,7 +108,7 @@ def read_log(
         power_column: The column of power.
         unit: Unit of power columns that name none.
         decimal: Decimal mark.
-        device_column: The column that tells devices apart.
+        device_column: The column that distinguishes devices.
         one_device: Whether rows with equal stamps are successive readings.
         start: The log's second 0, or its date.
         command: The command line so far, for messages.
@@ -268,7 +268,7 @@ def _check_one_device(t_s: Floats, watts: Floats, name: str, options: Options) -
     if why:
         raise MeterError(
             f"{name} holds {why}: one column of several devices",
-            f"name the column that tells them apart: {options.line('--device-column', 'NAME')} (nvidia-smi: log with uuid or index); "
+            f"name the column that distinguishes them: {options.line('--device-column', 'NAME')} (nvidia-smi: log with uuid or index); "
             f"if it is one device: {options.line('--one-device')}",
         )
 

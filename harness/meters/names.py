@@ -47,7 +47,7 @@ PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|%|\d+")
 
 @dataclass(frozen=True)
 class Name:
-    """What a column's name says.
+    """What a column's name means.
 
     Attributes:
         factor: Its unit in W; None if it names none.

@@ -31,7 +31,7 @@ class Options:
         power_column: Name or number (from 1) of the only column of power.
         unit: Unit of power columns whose header names none.
         decimal: Decimal mark, `.` or `,`.
-        device_column: Name or number (from 1) of the column that tells devices apart.
+        device_column: Name or number (from 1) of the column that distinguishes devices.
         one_device: Rows with equal time stamps are successive readings of one device.
         start: Unix time or ISO 8601 moment of the log's second 0; the date, where rows hold only a time of day.
         command: The command line so far, for messages.

@@ -298,7 +298,7 @@ def _are_units(cells: Sequence[str]) -> bool:
 
 
 def _miscounted(cells: Sequence[str], width: int, usual: set[int]) -> str:
-    """Why a row of so many cells cannot be told apart; empty where it can.
+    """Why a row of so many cells cannot be assigned to columns; empty where it can.
 
     A row with an empty cell more than the others at its end may hold a comma inside a number.
     """

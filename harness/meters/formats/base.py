@@ -1,4 +1,4 @@
-"""What a declared format of a power log says: how it is recognised, its time, its zone, its power columns and their unit, its devices."""
+"""What a declared format of a power log declares: how it is recognised, its time, its zone, its power columns and their unit, its devices."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class MeterFormat:
         time: Patterns of the columns of time; empty: by name and content.
         date_order: Order of day, month and year, where the tool always writes one.
         offset: Of a table: local time less UTC in seconds, where the log states it; else None.
-        power: (pattern, unit) of the columns of power whose header names no unit; an empty unit: the log does not tell.
+        power: (pattern, unit) of the columns of power whose header names no unit; an empty unit: the log does not state it.
         preferred: Patterns of the columns that hold the total, the best first.
-        device: Patterns of the columns that tell devices apart, the best first.
+        device: Patterns of the columns that distinguish devices, the best first.
         labelled: Whether a device's label names its quantity and unit, as Home Assistant's entity does.
         one_device: Whether rows with equal time stamps are successive readings.
         on_change: Whether a row is written only when the value changes.

@@ -1,4 +1,4 @@
-"""`tegrastats` of NVIDIA Jetson: one line a reading, `RAIL now/average`, in milliwatts unless the line says W."""
+"""`tegrastats` of NVIDIA Jetson: one line a reading, `RAIL now/average`, in milliwatts unless the line states W."""
 
 from __future__ import annotations
 
