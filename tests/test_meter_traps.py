@@ -57,6 +57,11 @@ READ = {
     "three decimals after a point": (table("timestamp,P [W]", lambda t, w: f"{t},{w / 1000:.3f}", watts=[100, 1180] * 10), {}, 0.001),
     "exponents with a comma": (table("timestamp;P [W]", lambda t, w: f"{t};{comma(w / 100, 4)}E+02"), {}, 1),
     "kilowatts in some cells": (table("timestamp,load", lambda t, w: f"{t},{w / 1000:.5f} kW" if w > 200 else f"{t},{w} W"), {}, 1),
+    "a unit given for the column without one": (
+        table("timestamp,power [mW],load_power", lambda t, w: f"{t},{w * 1000:.0f},7"),
+        {"unit": "W", "channel": "power"},
+        1,
+    ),
     "milliwatts": (table("timestamp,power [mW]", lambda t, w: f"{t},{w * 1000:.0f}"), {}, 1),
     "a limit beside the power": (table("timestamp,Power (W),Power limit (W)", lambda t, w: f"{t},{w},300"), {}, 1),
     "maximum and minimum beside the mean": (table("timestamp,Max power (W),Average power (W)", lambda t, w: f"{t},{w + 9},{w}"), {}, 1),
@@ -104,6 +109,11 @@ READ = {
         1,
     ),
     "a load that a column of its name shows": (table("time,gpu,power_w", lambda t, w: f"{t},{99 if w > 200 else 0},{w}"), {}, 1),
+    "labels of the phases of work": (
+        table("time,label,power_w", lambda t, w: f"{t},{'idle' if t < NOON_S + 12 else 'infer'},{w}"),
+        {},
+        1,
+    ),
     "a column by its number": (table("epoch,value", lambda t, w: f"{t},{w}"), {"power_column": "2", "unit": "W"}, 1),
     "no header, a unit given": (table(None, lambda t, w: f"{iso(t)}, {w}"), {**LOCAL, "unit": "W"}, 1),
     "three phases and their total": (
@@ -153,6 +163,12 @@ REFUSED = {
     "percent in the cells": (table("time,power", lambda t, w: f"{t},{w / 20} %"), {}, "columns found"),
     "energy": (table("time,energy_wh", lambda t, w: f"{t},{w}"), {}, "columns found"),
     "no unit": (table("time,power", lambda t, w: f"{t},{w}"), {}, "log.csv --unit W"),
+    "a unit that contradicts the header": (table("time,P [kW]", lambda t, w: f"{t},{w}"), {"unit": "W"}, "leave --unit out"),
+    "Windows counters that are no milliwatts": (
+        table('"(PDH-CSV 4.0)","\\\\B\\Power Meter(_Total)\\Power"', lambda t, w: f'"{iso(t, "%m/%d/%Y %H:%M:%S")}","{w / 10}"'),
+        LOCAL,
+        "--unit W",
+    ),
     "MW": (table("time,POWER (MW)", lambda t, w: f"{t},{w}"), {}, "--unit mW"),
     "two powers": (table("Date,GPU Power [W],GPU Power (Total) [W]", lambda t, w: f"{iso(t)},{w / 2},{w}"), LOCAL, "--channel 'GPU Power'"),
     "two equal names": (table("timestamp,P [W],P [W]", lambda t, w: f"{t},{w / 2},{w}"), {}, "--channel sum"),

@@ -25,6 +25,8 @@ POINT_DELIMITERS = (",", " ", "")
 """Between cells of logs whose decimal mark is a point."""
 MOST_W = 1e5
 """More than any machine draws: a decimal mark that gives more is the other one."""
+STATED = ("unit of its header", "unit of its cells")
+"""Where the log itself states a unit."""
 LISTED = 30
 """Columns that a message names."""
 
@@ -79,6 +81,7 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
     if not found and not table.headed and options.unit is not None:
         found = _only_number(table, taken)
     proven = [each for each in found if _factor(each, options) is not None]
+    _check_unit(table, proven, options)
     if not proven:
         without = [
             table.names[i]
@@ -92,7 +95,7 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
         rest = ", ".join(repr(table.names[each.index]) for each in found if each not in proven)
         notes.append(f"{rest}: no unit, left out")
     around = _around(table, taken)
-    columns = [_column(table, each, options, around, source) for each in proven]
+    columns = [_column(table, each, form, options, around, source) for each in proven]
     again = {name for name, count in Counter(column.name for column in columns).items() if count > 1}
     for column in columns:
         column.name = table.names[column.index] if column.name in again else column.name
@@ -179,9 +182,9 @@ def _with_unit(table: Table, index: int, cells: Cells, declared: str | None) -> 
     """The column with its unit: that of the header, of every cell, or of the format; None where all are silent."""
     name = understood(table.names[index])
     if name.factor is not None:
-        return _Candidate(index, cells, name.factor, "unit of its header")
+        return _Candidate(index, cells, name.factor, STATED[0])
     if has_unit(cells):
-        return _Candidate(index, cells, 1.0, "unit of its cells")
+        return _Candidate(index, cells, 1.0, STATED[1])
     if declared:
         return _Candidate(index, cells, UNITS_W[declared], f"{declared} by the format")
     return _Candidate(index, cells, None, "")
@@ -194,9 +197,23 @@ def _declared(name: str, form: MeterFormat) -> str | None:
 
 
 def _factor(candidate: _Candidate, options: Options) -> float | None:
-    if options.unit is not None and candidate.unit != "unit of its cells":
+    """The unit in W: that of the header or the cells, else the one that the user gives, else that of the format; None if all are silent."""
+    if options.unit is not None and candidate.unit not in STATED:
         return UNITS_W[options.unit]
     return candidate.factor
+
+
+def _check_unit(table: Table, proven: list[_Candidate], options: Options) -> None:
+    """Refuse a unit that contradicts the log.
+
+    Raises:
+        MeterError: Every column states its unit, and one states another one.
+    """
+    if options.unit is None or any(each.unit not in STATED for each in proven):
+        return
+    other = next((each for each in proven if each.unit == STATED[1] or each.factor != UNITS_W[options.unit]), None)
+    if other is not None and other.unit == STATED[0]:
+        raise MeterError(f"{table.names[other.index]!r} names its unit, and --unit {options.unit} contradicts it", "leave --unit out")
 
 
 def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[int], source: str) -> None:
@@ -249,7 +266,7 @@ def _around(table: Table, times: set[int]) -> Evidence:
     return total
 
 
-def _column(table: Table, candidate: _Candidate, options: Options, around: Evidence, source: str) -> PowerColumn:
+def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Options, around: Evidence, source: str) -> PowerColumn:
     """Values in W, and why the others are none."""
     cells, name = candidate.cells, table.names[candidate.index]
     factor = _factor(candidate, options)
@@ -257,16 +274,31 @@ def _column(table: Table, candidate: _Candidate, options: Options, around: Evide
     decimal = options.decimal or _decimal(cells, factor, table, around, options, source, name)
     scale, _ = factors(cells, factor)
     watts = numbers(cells, decimal) * scale
+    _check_declared(candidate, watts, form, options, source, name)
     blank = cells.blank
     sparse = float(np.mean(blank)) >= SPARSE if len(blank) else False
     present = ~blank if sparse else np.ones(len(blank), dtype=bool)
     lost = np.flatnonzero(present & ~np.isfinite(watts))
     discarded = {int(i): "an empty cell" if blank[i] else repr(str(cells.raw.iloc[i])[:20]) for i in lost}
-    asked = options.unit is not None and candidate.unit != "unit of its cells"
+    asked = options.unit is not None and candidate.unit not in STATED
     unit = f"{options.unit} as given" if asked else candidate.unit
     if sparse:
         unit += f"; filled in {int(present.sum())} of {len(present)} rows"
     return PowerColumn(candidate.index, bare_name(name), watts, present, discarded, unit)
+
+
+def _check_declared(candidate: _Candidate, watts: Floats, form: MeterFormat, options: Options, source: str, name: str) -> None:
+    """Refuse the unit of a format where the readings are too low for it: some versions, or scripts, write another one.
+
+    Raises:
+        MeterError: No reading reaches the least power of such a machine.
+    """
+    if options.unit is not None or candidate.unit in STATED or not np.isfinite(watts).any() or float(np.nanmax(watts)) >= form.least_w:
+        return
+    raise MeterError(
+        f"{name!r} of {source} is in mW by its format, and then never reaches {form.least_w:g} W",
+        f"if it holds watts: {options.line('--unit', 'W')}; if it holds milliwatts: --unit mW",
+    )
 
 
 def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, options: Options, source: str, name: str) -> str:

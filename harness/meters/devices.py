@@ -25,6 +25,8 @@ MOST_DEVICES = 256
 SHARED = 0.3
 """Share of rows with an equal time stamp from which a column is that of several devices, or of stamps that are too coarse."""
 REGULAR = 0.9
+MIXED = 0.1
+"""Share of rows that bring another label where rows of devices are mixed."""
 MEASURED = r"[+-]?[\d.,' ]*\d[\d.,]*(?:[eE][+-]?\d+)?\s*[^\d\s:-]{0,4}"
 """A cell with a number, perhaps with a unit."""
 
@@ -120,7 +122,8 @@ def _named(table: Table, t_s: Floats, good: np.ndarray, taken: set[int]) -> int 
             continue  # numbers with decimals or units are measured, and name nothing
         if _apart(label, t_s[good], count) or ((textual or _are_indices(label)) and _in_rounds(label, count)):
             return index
-        if named and (_by_label(label, t_s[good]) or (textual and label.value_counts().min() > 0.02 * len(label))):
+        mixed = textual and label.value_counts().min() > 0.02 * len(label) and _changes(label) >= MIXED
+        if named and (mixed or _by_label(label, t_s[good])):
             return index
     return None
 
@@ -134,6 +137,12 @@ def _apart(label: pd.Series, t_s: Floats, count: int) -> bool:
     pairs = pd.DataFrame({"t": t_s, "label": label.to_numpy()})
     sizes = pairs.groupby("t")["label"].agg(["size", "nunique"])
     return float(sizes["size"].mean()) > 0.7 * count and bool((sizes["size"] == sizes["nunique"]).mean() >= REGULAR)
+
+
+def _changes(label: pd.Series) -> float:
+    """Share of rows whose label differs from that of the row above: a load, or a phase of work, stays for many rows."""
+    codes = pd.factorize(label)[0]
+    return float(np.mean(codes[1:] != codes[:-1]))
 
 
 def _are_indices(label: pd.Series) -> bool:

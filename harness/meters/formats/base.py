@@ -33,6 +33,7 @@ class MeterFormat:
         labelled: Whether a device's label names its quantity and unit, as Home Assistant's entity does.
         one_device: Whether rows with equal time stamps are successive readings.
         on_change: Whether a row is written only when the value changes.
+        least_w: What such a machine draws at least under load, in W: where the declared unit gives less, it is asked for.
         rank: Formats of a lower rank are tried first.
         how: How to log with this tool, one command or sentence.
         source: Public source of the header that the tests use; empty: the format is unverified.
@@ -52,6 +53,7 @@ class MeterFormat:
     labelled: bool = False
     one_device: bool = False
     on_change: bool = False
+    least_w: float = 0.0
     rank: int = 0
     how: str = ""
     source: str = ""

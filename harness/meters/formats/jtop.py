@@ -12,6 +12,7 @@ FORMAT = MeterFormat(
     power=((r"Power (?!.* avg$).+", "mW"), ("power cur", "mW")),
     preferred=("Power TOT", "power cur"),
     one_device=True,
+    least_w=0.5,
     how="`jtop_logger.py --file log.csv` of jetson-stats' examples",
     source="github.com/rbonghi/jetson_stats, examples/jtop_logger.py and issue 81",
 )

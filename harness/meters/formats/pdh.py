@@ -24,5 +24,6 @@ FORMAT = MeterFormat(
     power=((r".*\\(?:Power Meter|Energy Meter)\(.*\)\\Power", "mW"),),
     preferred=(r".*\\Power Meter\(_Total\)\\Power",),
     one_device=True,
+    least_w=1.0,
     how=r'`typeperf "\Power Meter(_Total)\Power" -si 1 -f CSV -o log.csv`',
 )
