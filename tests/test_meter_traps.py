@@ -103,6 +103,11 @@ READ = {
         {"start": "2025-06-16T14:00:00", "timezone": "Europe/Berlin"},
         1,
     ),
+    "nanoseconds since a boot": (
+        table("monotonic_ns,power_w", lambda t, w: f"{(t - NOON_S + 5000) * 10**9},{w}"),
+        {"start": str(NOON_S - 5000)},
+        1,
+    ),
     "a time of day with its date": (
         table("Time,Power (W)", lambda t, w: f"{iso(t, '%H:%M:%S')}.000,{w}"),
         {"start": "2025-06-16", **LOCAL},
@@ -183,6 +188,7 @@ REFUSED = {
     "a day or a month": (table("Time,P [W]", lambda t, w: f"{iso(t - 8 * 86400, '%d/%m/%Y %H:%M:%S')},{w}"), LOCAL, "--date-order"),
     "seconds of no unit": (table("time,power_w", lambda t, w: f"{t - NOON_S},{w}"), {}, "--time-unit s"),
     "a spreadsheet's days": (table("Time,P [W]", lambda t, w: f"{25569 + t / 86400:.8f},{w}"), {}, "export again"),
+    "milliseconds that look like seconds": (table("time_ms,power_w", lambda t, w: f"{t},{w}"), {}, "--time-unit s"),
     "two clocks": (table("start,end,power_w", lambda t, w: f"{t},{t + 5},{w}"), {}, "--time-column"),
     "a comma inside an unquoted number": (table("time,power_w,note", lambda t, w: f"{t},{'1,180.5' if w > 200 else w},"), {}, "quotes"),
     "rows with a cell more than names": (table("time,power_w", lambda t, w: f"7,{t},{w}"), {}, "as many cells"),
@@ -217,7 +223,7 @@ def test_the_encodings_of_loggers(tmp_path, encoding):
     assert read_log(path, **LOCAL).sample.value.tolist() == WATTS
 
 
-@pytest.mark.parametrize("mark", ["-OL-", "OVER", "---", "****", "nan", "9.9E37", "INF", "[N/A]", "unavailable", ""])
+@pytest.mark.parametrize("mark", ["-OL-", "OVER", "---", "****", "nan", "9.9E37", "99999.9", "INF", "[N/A]", "unavailable", ""])
 def test_marks_are_counted_with_their_reason(tmp_path, mark):
     """Missing, never 0 and never a number."""
     text = table("timestamp,power_w", lambda t, w: f"{t},{mark if t == NOON_S + 4 else w}")
@@ -261,6 +267,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
         ("kW", 1e3),
         ("Mains (kWatts)", 1e3),
         ("PkgWatt", 1.0),
+        ("RAMWatt", 1.0),
         ("powerMilliwatts", 1e-3),
         ("P_total / W", 1.0),
         ("POWER_MW", None),

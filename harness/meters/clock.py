@@ -24,6 +24,8 @@ DAY_S = 86_400.0
 EPOCH = datetime(1970, 1, 1)
 UNITS = ((1e17, 1e-9, "ns"), (1e14, 1e-6, "us"), (1e11, 1e-3, "ms"), (1e8, 1.0, "s"))
 """Unix times show their unit by their size."""
+UNIX_S = (9.46e8, 4.11e9)
+"""Unix times of 2000 to 2100."""
 COMPACT = re.compile(r"(?:19|20)\d{12}(?:\.\d+)?")
 """YYYYMMDDhhmmss."""
 ELAPSED = (
@@ -141,20 +143,32 @@ def _compact(texts: Sequence[str]) -> bool:
 def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
     """Unix time, or a time since a start."""
     size = float(np.nanmedian(np.abs(numbers)))
-    for least, factor, shown in UNITS:
-        if size >= least and unit is None:
-            return Times(numbers * factor, "unix", f"times are Unix time in {shown}")
+    stated = unit or next((each for pattern, each in ELAPSED if pattern.search(name)), None)
+    by_size = next((shown for least, factor, shown in UNITS if size >= least and _is_unix(size * factor)), None)
+    if stated is not None and _is_unix(size * TIME_UNITS_S[stated]):
+        by_size = stated
+    elif stated is not None and by_size is not None and unit is None:
+        raise MeterError(
+            f"{name!r} names {stated}, but its numbers (about {size:g}) are Unix time in {by_size}, or {stated} since a start",
+            "--time-unit s",
+        )
+    if by_size is not None and (stated is None or by_size == stated):
+        return Times(numbers * TIME_UNITS_S[by_size], "unix", f"times are Unix time in {by_size}")
     steps = np.abs(np.diff(numbers[np.isfinite(numbers)]))
     if 2e4 < size < 8e4 and len(steps) and np.median(steps) < 0.02 and unit is None:
         raise MeterError(
             f"{name!r} holds day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again"
         )
-    found = unit or next((each for pattern, each in ELAPSED if pattern.search(name)), None)
-    if found is None:
+    if stated is None:
         raise MeterError(
             f"{name!r} holds small numbers (about {size:g}): times since a start, in a unit that it does not name", "--time-unit s"
         )
-    return Times(numbers * TIME_UNITS_S[found], "elapsed", f"times are {found} since a start")
+    return Times(numbers * TIME_UNITS_S[stated], "elapsed", f"times are {stated} since a start")
+
+
+def _is_unix(seconds: float) -> bool:
+    """Whether seconds are a Unix time from 2000 to 2100."""
+    return UNIX_S[0] <= seconds <= UNIX_S[1]
 
 
 def _over_midnight(seconds: Floats) -> Floats:

@@ -27,6 +27,8 @@ MOST_W = 1e5
 """More than any machine draws: a decimal mark that gives more is the other one."""
 STATED = ("unit of its header", "unit of its cells")
 """Where the log itself states a unit."""
+NINES = 3.0
+"""How far above all other readings 9999.9 is a mark, in multiples of the highest."""
 LISTED = 30
 """Columns that a message names."""
 
@@ -274,6 +276,7 @@ def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Opt
     decimal = options.decimal or _decimal(cells, factor, table, around, options, source, name)
     scale, _ = factors(cells, factor)
     watts = numbers(cells, decimal) * scale
+    watts = _without_nines(cells, watts)
     _check_declared(candidate, watts, form, options, source, name)
     blank = cells.blank
     sparse = float(np.mean(blank)) >= SPARSE if len(blank) else False
@@ -285,6 +288,14 @@ def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Opt
     if sparse:
         unit += f"; filled in {int(present.sum())} of {len(present)} rows"
     return PowerColumn(candidate.index, bare_name(name), watts, present, discarded, unit)
+
+
+def _without_nines(cells: Cells, watts: Floats) -> Floats:
+    """Without numbers of nothing but nines far above all others: what a meter shows beyond its range."""
+    nines = np.asarray(cells.text.str.fullmatch(r"9{4,}(?:[.,]9+)?"), dtype=bool)
+    rest = watts[~nines & np.isfinite(watts)]
+    beyond = nines & (watts > NINES * np.max(rest)) if len(rest) else np.zeros(len(watts), dtype=bool)
+    return np.where(beyond, np.nan, watts)
 
 
 def _check_declared(candidate: _Candidate, watts: Floats, form: MeterFormat, options: Options, source: str, name: str) -> None:

@@ -116,5 +116,5 @@ def _never(words: set[str]) -> str:
 
 def _glued(name: str) -> float | None:
     """The unit at the end of a word, as in `powermW`, `powerKw` or `PkgWatt`."""
-    match = re.search(r"(?<=[a-z])([mku]?W|Kw|Mw|[Mm]illi[Ww]atts?|[Kk]ilo[Ww]atts?|Watts?|Wattage)\d*\s*$", name)
-    return WATTS.get(match[1].lower()) if match else None
+    match = re.search(r"(?:(?<=[a-z])(?:[mku]?W|Kw|Mw)|(?<=[A-Za-z])(?:[Mm]illi[Ww]atts?|[Kk]ilo[Ww]atts?|Watts?|Wattage))\d*\s*$", name)
+    return WATTS.get(match[0].strip().rstrip("0123456789").lower()) if match else None
