@@ -143,21 +143,22 @@ def test_every_declared_format_has_a_sample_and_a_line_in_the_documentation():
 
 
 def test_a_package_brings_a_format_by_an_entry_point(tmp_path, monkeypatch):
-    """One object of `MeterFormat`; what is none is a sentence."""
+    """One object of `MeterFormat`; what is none is a sentence where it is named, and disturbs no other."""
     own = MeterFormat("my-pdu", "my PDU", lambda text: text.startswith("PDU"), power=(("load", "kW"),), time=("at",))
     point = EntryPoint("my-pdu", "tests.test_meter_formats:own", formats.GROUP)
     monkeypatch.setattr(formats, "entry_points", lambda group: [point])
     monkeypatch.setattr(EntryPoint, "load", lambda self: own)
-    formats.formats.cache_clear()
+    formats._found.cache_clear()
     try:
         path = written(tmp_path, "PDU 7\nat,load", stamped("{u},{w}"))
         assert read_log(path).sample.value.tolist() == pytest.approx([w * 1000 for w in WATTS])
         monkeypatch.setattr(EntryPoint, "load", lambda self: 1)
-        formats.formats.cache_clear()
+        formats._found.cache_clear()
         with pytest.raises(MeterError, match="is no MeterFormat"):
-            read_log(path)
+            read_log(path, "my-pdu")
+        assert read_log(written(tmp_path, *SAMPLES["csv"][:2])).told[0] == "format csv"
     finally:
-        formats.formats.cache_clear()
+        formats._found.cache_clear()
 
 
 def test_devices_of_a_format_are_channels_and_their_sum(tmp_path):
