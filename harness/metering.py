@@ -25,6 +25,10 @@ GAP_PERIODS = 3.0
 """A longer time between two rows is a gap."""
 GAP_SHARE = 0.01
 """Of a phase that may lie in gaps; there the power is guessed."""
+DISCARDED_SHARE = 0.01
+"""Of the readings inside the run: more that were left out, and the rest is no mean."""
+SLOW_ERROR = 0.05
+"""Of an energy: a larger error to expect from a slow meter is a warning."""
 LEAST_ROWS = 2
 """Inside a phase: with fewer its energy is that of the rows beside it."""
 LOADS = {"idle": 0.0, "warmup": 1.0, "steady": 1.0}
@@ -67,16 +71,26 @@ def import_log(
         raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
     if rule not in RULES:
         raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that carry the mean since the row before")
-    run = replace(run, records=tuple(r for r in run.records if r.phases and not r.cached))  # a quoted build ran at another time
+    run = _own_records(run)
     u_s, doubts = None, []
+    if log.floating and not by_pulse:
+        raise MeterError(
+            f"{log.source} holds times since a start, or times of day, and not when that was",
+            f"give the moment: {log.command} --start 2025-06-16T12:00:00+02:00; or find it from the run's own load: {log.command} --find-pulse",
+        )
     if by_pulse:
         pulse = _sure_pulse(run, log, rule)
         clock_offset_s, u_s = pulse.offset_s, pulse.u_s
         said = f"the meter's clock{' with its zone' if log.local else ''} is ahead of the run's by {_pulse_text(pulse)}"
         log = replace(log, told=(*log.told, said))
     else:
-        log = in_zone(run, log, rule) if log.local else log
+        log = on_unix_time(run, log, rule)
         doubts = _clock_doubts(run, log, rule, clock_offset_s)
+    sample = log.sample
+    shifted = Sample(sample.start_s - clock_offset_s, sample.end_s - clock_offset_s, sample.value)
+    readings, lost = _checked_discards(run, log, shifted, clock_offset_s)
+    doubts = [*doubts, *_slow(run, log, shifted, name)]
+    doubts += [finding("meter_discarded", domain=name, count=lost, readings=readings)] if lost else []
     meter = Meter(
         domain=_domain(log, name, rule, simulated=any(map(_is_simulated, run.records))),
         source=log.source,
@@ -84,16 +98,58 @@ def import_log(
         clock_offset_s=clock_offset_s,
         clock_u_s=u_s,
         told=(*log.told, *(doubt.sentence for doubt in doubts)),
+        rows=log.rows,
+        discarded=dict(log.discarded),
+        readings_in_run=readings,
+        discarded_in_run=lost,
     )
-    sample = log.sample
-    shifted = Sample(sample.start_s - clock_offset_s, sample.end_s - clock_offset_s, sample.value)
-    readings = tuple(_reading(run, record, meter.domain, shifted, log.period_s, doubts) for record in run.records)
-    if not any(m.gross_j is not None for reading in readings for m in reading.measurements):
+    found = tuple(_reading(run, record, meter.domain, shifted, log.period_s, doubts) for record in run.records)
+    slow = any(doubt.code == "meter_slow" for doubt in doubts) and readings > 0
+    if not slow and not any(m.gross_j is not None for reading in found for m in reading.measurements):
         raise MeterError(
-            f"{log.source} covers no phase of the run whole ({_commonest_reason(readings)}): {_spans_text(run, shifted)}",
+            f"{log.source} covers no phase of the run whole ({_commonest_reason(found)}): {_spans_text(run, shifted)}",
             "check its values, the zone and the clock offset",
         )
-    return meter.model_copy(update={"readings": readings})
+    return meter.model_copy(update={"readings": found})
+
+
+def _checked_discards(run: StoredRun, log: Log, shifted: Sample, clock_offset_s: float) -> tuple[int, int]:
+    """(readings, rows and values left out) between the run's first and last phase.
+
+    Raises:
+        MeterError: More than 1 % were left out.
+    """
+    t_s = [t + r.utc_minus_monotonic_s for r in run.records for p in r.phases for t in (p.start_s, p.end_s)]
+    if not t_s:
+        return 0, 0
+    first_s, last_s = min(t_s), max(t_s)
+    good = shifted.finite().t_s
+    lost_s = log.discarded_s - clock_offset_s
+    lost = int(np.sum((lost_s >= first_s) & (lost_s <= last_s)))
+    readings = int(np.sum((good >= first_s) & (good <= last_s))) + lost
+    if lost > DISCARDED_SHARE * readings:
+        reasons = ", ".join(f"{count} x {why}" for why, count in log.discarded.most_common(3))
+        raise MeterError(
+            f"{lost} of {readings} readings of {log.source} inside the run are no number or could not be read ({reasons}): more than {DISCARDED_SHARE:.0%}",
+            "the mean of the rest is not the mean power: set a range that the meter can show, or log again",
+        )
+    return readings, lost
+
+
+def _slow(run: StoredRun, log: Log, shifted: Sample, name: str) -> list[Finding]:
+    """A warning where a reading comes seldom beside the length of the windows, with the error to expect of an energy.
+
+    The power goes up and down somewhere between two readings at each edge: a rectangle one period wide, twice (GUM 4.3.7).
+    """
+    windows_s = [p.duration_s for r in run.records for p in r.phases if p.name in ("steady", "build")]
+    watts = shifted.finite().value
+    if log.held or not windows_s or not len(watts) or log.period_s <= 0:
+        return []
+    window_s, low_w, high_w = min(windows_s), float(np.quantile(watts, 0.05)), float(np.quantile(watts, 0.95))
+    error = (high_w - low_w) / max(abs(high_w), abs(low_w), 1e-9) * log.period_s / window_s * float(np.sqrt(2 / 12))
+    if error < SLOW_ERROR and log.period_s < window_s / LEAST_ROWS:
+        return []
+    return [finding("meter_slow", domain=name, period_s=log.period_s, window_s=window_s, error=error)]
 
 
 def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
@@ -108,6 +164,20 @@ def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
     if rule == "rectangle":  # a mean stands for the middle of its interval
         t_s = t_s - np.diff(t_s, prepend=2 * t_s[0] - t_s[1]) / 2
     return find_pulse(t_s, log.sample.value, spans) if spans else None
+
+
+def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
+    """The log as its sample is to be stored: local times whose zone the load shows are put on Unix time.
+
+    Raises:
+        MeterError: The load does not show the zone.
+    """
+    return in_zone(_own_records(run), log, rule) if log.local and not log.floating else log
+
+
+def _own_records(run: StoredRun) -> StoredRun:
+    """Without builds that are quoted from another run, whose phases lie at another time."""
+    return replace(run, records=tuple(r for r in run.records if r.phases and not r.cached))
 
 
 def in_zone(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
@@ -129,13 +199,17 @@ def in_zone(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     t_s = to_unix(log.sample.t_s, utc_offset_s=zone_s)
     marks = {mark: t - zone_s for mark, t in log.marks.items()}
     told = f"local time is {offset_text(zone_s)}: there the run's load is found (correlation {pulse.correlation:.2f})"
-    return replace(log, sample=Sample(t_s, t_s, log.sample.value), local=False, marks=marks, told=(*log.told, told))
+    sample = Sample(t_s, t_s, log.sample.value)
+    return replace(log, sample=sample, local=False, marks=marks, told=(*log.told, told), discarded_s=log.discarded_s - zone_s)
 
 
 def _sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
     pulse = pulse_in(run, log, rule)
     if pulse is None:
-        raise MeterError("the run has no idle and loaded phases, or the log too few rows, to find its load in it", "give --clock-offset")
+        raise MeterError(
+            "the run has no idle and loaded phases, or the log too few rows, to find its load in it",
+            "give --clock-offset, or --start where the log counts from a start",
+        )
     if not pulse.sure:
         raise MeterError(f"the run's load does not stand out in the log: the best guess is {_pulse_text(pulse)}", "give --clock-offset")
     return pulse

@@ -144,6 +144,16 @@ CODES: dict[str, Code] = {
         "log the whole run, with a period well below the window; a longer profile helps a slow meter",
         invalid=False,
     ),
+    "meter_slow": Code(
+        "{domain} has a reading every {period_s:.3g} s, and the windows are {window_s:.3g} s long: expect an error of about {error:.0%} in an energy",
+        "log faster, or measure longer windows: a longer profile",
+        invalid=False,
+    ),
+    "meter_discarded": Code(
+        "{count} of {readings} readings of {domain} inside the run are no number or could not be read, and were interpolated",
+        "see the reasons that `harness import-meter` prints",
+        invalid=False,
+    ),
     "meter_clock": Code(
         "the meter's clock is taken as {offset_s:g} s ahead, but the run's load is found in its log at {found}",
         "import the log again with --find-pulse",

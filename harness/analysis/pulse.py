@@ -11,6 +11,8 @@ from harness.schema import Floats
 
 LEAST_STEP_S = 0.01
 MOST_POINTS = 2**21
+ABSURD_W = 1e9
+"""Larger readings are over-range marks, and would swallow the load."""
 LEAST_SHARE = 0.5
 """Of the known spans that a shift must keep within the log."""
 LEAST_CORRELATION = 0.5
@@ -61,15 +63,19 @@ def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float,
     Returns:
         Null where there are too few readings, or all spans have one load.
     """
-    good = np.isfinite(power_w)
+    good = np.isfinite(power_w) & (np.abs(power_w) < ABSURD_W)
     t_s, power_w = t_s[good], power_w[good]
-    if len(t_s) < 4 or len({load for _, _, load in spans}) < 2:
+    steps_s = np.diff(t_s)
+    steps_s = steps_s[steps_s > 0]
+    if len(steps_s) < 3 or len({load for _, _, load in spans}) < 2 or np.ptp(power_w) == 0:
         return None
-    period_s = float(np.median(np.diff(t_s)))
+    period_s = float(np.median(steps_s))
     begin_s, end_s = min(s[0] for s in spans), max(s[1] for s in spans)
     step_s = max(LEAST_STEP_S, period_s / 4, (t_s[-1] - t_s[0] + end_s - begin_s) / MOST_POINTS)
     power = np.interp(np.arange(t_s[0], t_s[-1], step_s), t_s, power_w)
     load, weight = _sampled(spans, begin_s, end_s, step_s)
+    if len(power) < 4 or len(np.unique(load[weight > 0])) < 2:
+        return None  # the log is too coarse: no grid point lies inside one of the loads
     correlation, share = _correlations(power - np.mean(power), load, weight)
     if not np.any(np.isfinite(correlation)):
         return None
@@ -106,7 +112,7 @@ def _correlations(power: Floats, load: Floats, weight: Floats) -> tuple[Floats, 
     wp, wlp = (correlate(power, each, method="fft") for each in (weight, weight * load))
     wpp = correlate(power**2, weight, method="fft")
     share = w / weight.sum()
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):  # shifts that see too little give no number, and are not usable
         var_load, var_power = wll / w - (wl / w) ** 2, wpp / w - (wp / w) ** 2
         correlation = (wlp / w - wl * wp / w**2) / np.sqrt(var_load * var_power)
         usable = (share >= LEAST_SHARE) & (var_load > 1e-6 * np.ptp(load) ** 2) & (var_power > 1e-9 * np.ptp(power) ** 2)

@@ -4,53 +4,91 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
 
 from harness.errors import MeterError
+from harness.meters.dates import TIME_OF_DAY, dated, time_of_day
+from harness.meters.options import TIME_UNITS_S
 from harness.schema import Floats
 
-Clock = Literal["unix", "local"]
+Clock = Literal["unix", "local", "elapsed", "day"]
+"""Unix time; local clock readings counted as UTC; seconds since a start; seconds since a midnight."""
 
 QUARTER_S = 900.0
 """Offsets of zones, and their changes, are whole quarter hours."""
+DAY_S = 86_400.0
 EPOCH = datetime(1970, 1, 1)
 UNITS = ((1e17, 1e-9, "ns"), (1e14, 1e-6, "us"), (1e11, 1e-3, "ms"), (1e8, 1.0, "s"))
-"""Unix times tell their unit by their size."""
-PATTERN = re.compile(
-    r"(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})[ T,]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,:](\d{1,9}))?)?\s*(AM|PM)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?",
-    re.IGNORECASE,
+"""Unix times show their unit by their size."""
+UNIX_S = (9.46e8, 4.11e9)
+"""Unix times of 2000 to 2100."""
+COMPACT = re.compile(r"(?:19|20)\d{12}(?:\.\d+)?")
+"""YYYYMMDDhhmmss."""
+ELAPSED = (
+    (re.compile(r"(?:\b|_)(?:ms|msec|millis|milliseconds?)(?:\b|_|$)", re.IGNORECASE), "ms"),
+    (re.compile(r"(?:\b|_)(?:us|µs|usec|microseconds?)(?:\b|_|$)", re.IGNORECASE), "us"),
+    (re.compile(r"(?:\b|_)(?:ns|nsec|nanoseconds?)(?:\b|_|$)", re.IGNORECASE), "ns"),
+    (re.compile(r"(?:\b|_)(?:min|mins|minutes?)(?:\b|_|$)", re.IGNORECASE), "min"),
+    (re.compile(r"(?:\b|_)(?:h|hours?)(?:\b|_|$)", re.IGNORECASE), "h"),
+    (re.compile(r"(?:\b|_)(?:s|sec|secs|seconds?)(?:\b|_|$)", re.IGNORECASE), "s"),
 )
+"""Units of a time since a start, as a column's name gives them."""
 
 
-def parse_times(texts: Sequence[str], *, month_first: bool | None = None) -> tuple[Floats, Clock, str]:
+@dataclass(frozen=True)
+class Times:
+    """A column of times.
+
+    Attributes:
+        t_s: Seconds, shape (n,); NaN where a cell holds no time.
+        clock: What they count from.
+        sentence: On the format.
+    """
+
+    t_s: Floats
+    clock: Clock
+    sentence: str
+
+
+def read_times(texts: Sequence[str], name: str = "time", *, unit: str | None = None, order: str | None = None) -> Times:
     """Read a column of times.
 
     Args:
-        texts: As written: ISO 8601, a date in the usual orders, or Unix time in s, ms, us or ns.
-        month_first: Order of day and month where the year comes last; null: the one that the column allows.
-
-    Returns:
-        Seconds (NaN where unreadable), whether they are Unix time or local clock readings counted as UTC, and a sentence on the format.
+        texts: As written: ISO 8601, a date in the usual orders, Unix time in s, ms, us or ns, a time of day, or a time since a start.
+        name: The column's name, which may state the unit of a time since a start.
+        unit: That unit, if the user gives it.
+        order: `ymd`, `dmy` or `mdy`, if the user gives it; None: the one that the column allows.
 
     Raises:
-        MeterError: Seconds since an unknown start, some rows with a zone and some without, or a date that may be read in two ways.
+        MeterError: Some rows with a zone and some without, a date that may be read in two ways, or a time since a start without its unit.
     """
-    numbers = _numbers(texts)
-    if np.mean(np.isfinite(numbers)) > 0.5:
-        return _unix(numbers)
-    parsed = [_iso(text) for text in texts]
-    if sum(p is None for p in parsed) > len(parsed) / 2:
-        found = [PATTERN.fullmatch(text.strip()) for text in texts]
-        month_first = _order(found) if month_first is None else month_first
-        parsed = [_dated(match, month_first) for match in found]
+    cells = [text.strip() for text in texts]
+    numbers = _numbers(cells)
+    if np.mean(np.isfinite(numbers)) > 0.5 and not _compact(cells):
+        return _counted(numbers, name, unit)
+    clock = [time_of_day(cell) if TIME_OF_DAY.match(cell) else np.nan for cell in cells]
+    if np.mean(np.isfinite(clock)) > 0.5:
+        if not any(cell.count(":") > 1 for cell in cells):
+            raise MeterError(f"{name!r} holds hours and minutes, or minutes and seconds, and no date", "log the date and the seconds too")
+        return Times(_over_midnight(np.array(clock)), "day", "times of day without a date")
+    parsed = dated(cells, order)
     zoned = {p.tzinfo is not None for p in parsed if p is not None}
     if len(zoned) == 2:
         raise MeterError("some times of the log have a zone and some have none", "write all of them with one")
     seconds = np.array([_seconds(p) for p in parsed])
-    return (seconds, "unix", "times carry their zone") if True in zoned else (seconds, "local", "times are local and name no zone")
+    if True in zoned:
+        return Times(seconds, "unix", "times carry their zone")
+    return Times(seconds, "local", "times are local and name no zone")
+
+
+def parse_times(texts: Sequence[str], *, month_first: bool | None = None) -> tuple[Floats, Clock, str]:
+    """Dates or Unix times as (seconds, clock, sentence), with the month first where that is known."""
+    times = read_times(texts, order="mdy" if month_first else None)
+    return times.t_s, times.clock, times.sentence
 
 
 def to_unix(local_s: Floats, timezone: str | None = None, utc_offset_s: float | None = None) -> Floats:
@@ -94,49 +132,49 @@ def _numbers(texts: Sequence[str]) -> Floats:
         except ValueError:
             return float("nan")
 
-    return np.array([number(text) for text in texts])
+    comma = sum("," in text for text in texts) > 0.5 * len(texts)
+    return np.array([number(text.replace(",", ".") if comma and text.count(",") == 1 else text) for text in texts])
 
 
-def _unix(numbers: Floats) -> tuple[Floats, Clock, str]:
+def _compact(texts: Sequence[str]) -> bool:
+    return sum(COMPACT.fullmatch(text) is not None for text in texts) > 0.5 * len(texts)
+
+
+def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
+    """Unix time, or a time since a start."""
     size = float(np.nanmedian(np.abs(numbers)))
-    for least, factor, unit in UNITS:
-        if size >= least:
-            return numbers * factor, "unix", f"times are Unix time in {unit}"
-    raise MeterError(
-        f"the log's times are small numbers (about {size:g}): seconds since a start that it does not tell",
-        "add the start to the column, so that it holds Unix time",
-    )
+    stated = unit or next((each for pattern, each in ELAPSED if pattern.search(name)), None)
+    by_size = next((shown for least, factor, shown in UNITS if size >= least and _is_unix(size * factor)), None)
+    if stated is not None and _is_unix(size * TIME_UNITS_S[stated]):
+        by_size = stated
+    elif stated is not None and by_size is not None and unit is None:
+        raise MeterError(
+            f"{name!r} names {stated}, but its numbers (about {size:g}) are Unix time in {by_size}, or {stated} since a start",
+            "--time-unit s",
+        )
+    if by_size is not None and (stated is None or by_size == stated):
+        return Times(numbers * TIME_UNITS_S[by_size], "unix", f"times are Unix time in {by_size}")
+    steps = np.abs(np.diff(numbers[np.isfinite(numbers)]))
+    if 2e4 < size < 8e4 and len(steps) and np.median(steps) < 0.02 and unit is None:
+        raise MeterError(
+            f"{name!r} holds day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again"
+        )
+    if stated is None:
+        raise MeterError(
+            f"{name!r} holds small numbers (about {size:g}): times since a start, in a unit that it does not name", "--time-unit s"
+        )
+    return Times(numbers * TIME_UNITS_S[stated], "elapsed", f"times are {stated} since a start")
 
 
-def _iso(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text.strip().replace(",", "."))
-    except ValueError:
-        return None
+def _is_unix(seconds: float) -> bool:
+    """Whether seconds are a Unix time from 2000 to 2100."""
+    return UNIX_S[0] <= seconds <= UNIX_S[1]
 
 
-def _order(found: Sequence[re.Match[str] | None]) -> bool:
-    """Whether the month comes first; only asked of dates whose year comes last."""
-    last = [(int(m[1]), m[2], int(m[3])) for m in found if m and len(m[1]) < 4]
-    if not last or any(mark == "." for _, mark, _ in last) or any(first > 12 for first, _, _ in last):
-        return False
-    if any(second > 12 for _, _, second in last):
-        return True
-    if all(first == second for first, _, second in last):
-        return True
-    raise MeterError(
-        f"the log's dates can be read in two ways: is {last[0][0]}{last[0][1]}{last[0][2]} a month and a day?", "write ISO 8601"
-    )
-
-
-def _dated(match: re.Match[str] | None, month_first: bool) -> datetime | None:
-    if match is None:
-        return None
-    a, _, b, c, hour, minute, second, fraction, half, zone = match.groups()
-    year, month, day = (a, b, c) if len(a) == 4 else (c, a, b) if month_first else (c, b, a)
-    hours = int(hour) % 12 + 12 * (half.upper() == "PM") if half else int(hour)
-    tail = "" if not zone else "+00:00" if zone.upper() in ("Z", "UTC") else zone
-    return _iso(f"{year:0>4}-{month:0>2}-{day:0>2}T{hours:02d}:{minute}:{second or '00'}.{(fraction or '0')[:6]:0<6}{tail}")
+def _over_midnight(seconds: Floats) -> Floats:
+    """Times of day that run on: a step back by about a day is a midnight."""
+    steps = np.diff(seconds, prepend=seconds[:1])
+    return seconds + DAY_S * np.cumsum(np.where(steps < -DAY_S / 2, 1, 0))
 
 
 def _seconds(moment: datetime | None) -> float:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from harness import userfiles
 from harness.errors import MeterError
 from harness.meters.clock import QUARTER_S, offset_text, parse_times
-from harness.meters.rows import Rows
+from harness.meters.rows import Channel, Rows
+from harness.schema import Floats
 
 PHASES = {"ranging": "ranging", "run_1": "testing"}
 """What the client calls the phase whose log lies in this folder."""
@@ -50,17 +53,18 @@ def read(path: Path, text: str) -> Rows:
     power = np.array([watts + [np.nan] * (len(names) - len(watts)) for _, _, watts in found])
     bad = {number for number, _ in lines} - {number for (number, _, _), t in zip(found, t_s, strict=True) if np.isfinite(t)}
     good = np.isfinite(t_s)
+    found_lines = np.array([number for number, _, _ in found])
+    row = np.flatnonzero(good)
     rows = Rows(
-        channels={name: (t_s[good], power[good, i]) for i, name in enumerate(names)},
+        channels={name: _channel(t_s, power[:, i], row) for i, name in enumerate(names)},
         local=True,
         preferred="total",
         count=len(lines),
-        unreadable=len(bad),
-        first_unreadable=min(bad, default=None),
+        torn=[(number, int(np.searchsorted(found_lines, number)), "no row of the power log") for number in sorted(bad)],
         marks=_marks(path.parent / "mlperf_log_detail.txt"),
-        told=["MLPerf power log, power in W"],
+        notes=["MLPerf power log, power in W"],
     )
-    rows.told += _uncertainty(path, rows.marks)
+    rows.notes += _uncertainty(path, rows.marks)
     return _with_zone(rows, path) if good.any() else rows
 
 
@@ -79,6 +83,12 @@ def uncertain_rows(ptd_log: str, begin_local_s: float, end_local_s: float) -> in
     return int(np.sum((t_s >= begin_local_s) & (t_s <= end_local_s)))
 
 
+def _channel(t_s: Floats, watts: Floats, row: np.ndarray) -> Channel:
+    """One channel; -1 is what a meter writes where it has no value, and missing."""
+    lost = int(np.sum(~np.isfinite(watts[row])))
+    return Channel(t_s[row], watts[row], row, Counter({"'-1', no value": lost} if lost else {}))
+
+
 def _row(line: str) -> tuple[str | None, list[float]]:
     """(time as written, watts of each channel) of a row; nothing where it is torn."""
     fields = line.strip().split(",")
@@ -91,11 +101,16 @@ def _row(line: str) -> tuple[str | None, list[float]]:
     return fields[1], [float("nan") if value == NOTHING else value for value in watts]
 
 
+def _beside(path: Path) -> bytes:
+    """A file that lies beside the log."""
+    return userfiles.read_bytes(path, "file beside the log", limit_bytes=userfiles.GIB, error=MeterError)
+
+
 def _marks(detail: Path) -> dict[str, float]:
     """`power_begin` and `power_end` on the local clock, where the run's log lies beside the meter's."""
     try:
-        found = dict(MARK.findall(detail.read_text(encoding="utf-8", errors="replace")))
-    except OSError:
+        found = dict(MARK.findall(_beside(detail).decode(errors="replace")))
+    except MeterError:
         return {}
     t_s = [parse_times([text], month_first=True)[0][0] for text in found.values()]
     return {name: float(t) for name, t in zip(found, t_s, strict=True)}
@@ -104,8 +119,8 @@ def _marks(detail: Path) -> dict[str, float]:
 def _uncertainty(path: Path, marks: dict[str, float]) -> list[str]:
     """A sentence where the meter's own program doubted readings of the marked window."""
     try:
-        log = (path.parent.parent / "power" / "ptd_logs.txt").read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        log = _beside(path.parent.parent / "power" / "ptd_logs.txt").decode(errors="replace")
+    except MeterError:
         return []
     if set(marks) != {"power_begin", "power_end"}:
         return []
@@ -119,17 +134,17 @@ def _with_zone(rows: Rows, path: Path) -> Rows:
     if session is None:
         return rows
     start_s, declared_s = session
-    first_s = float(rows.channels["total"][0][0])
+    first_s = float(rows.channels["total"].t_s[0])
     offset_s = round((first_s - start_s) / QUARTER_S) * QUARTER_S
     if abs(first_s - start_s - offset_s) > SLACK_S or abs(offset_s) > 14 * 3600:
         return rows
     rows.utc_offset_s = offset_s
-    rows.zone_told = f"local time is {offset_text(offset_s)} by the session's marks" + (
+    rows.zone_sentence = f"local time is {offset_text(offset_s)} by the session's marks" + (
         f"; its `timezone` field says {offset_text(declared_s)}, without daylight saving"
         if declared_s is not None and declared_s != offset_s
         else ""
     )
-    rows.told.append(rows.zone_told)
+    rows.notes.append(rows.zone_sentence)
     return rows
 
 
@@ -138,8 +153,8 @@ def _session(path: Path) -> tuple[float, float | None] | None:
     client = path.parent.parent / "power" / "client.json"
     phase = PHASES.get(path.parent.name)
     try:
-        said = json.loads(client.read_bytes())
+        said = json.loads(_beside(client))
         declared = said.get("timezone")
         return float(said["phases"][phase][1][0]), None if declared is None else -float(declared)
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
+    except (MeterError, ValueError, KeyError, IndexError, TypeError):
         return None

@@ -170,7 +170,15 @@ class Meter(Noun):
     clock_u_s: float | None = None
     """Standard uncertainty of that; null where it was not found but given."""
     told: tuple[str, ...] = ()
-    """What was guessed of columns, units, zone and clock, as sentences."""
+    """What was read of columns, units, zone and clock, and what was left out, as sentences."""
+    rows: int | None = None
+    """Rows in the log; None in an import of an older version."""
+    discarded: dict[str, int] = {}
+    """Rows and values of the log that were left out, by reason."""
+    readings_in_run: int | None = None
+    """Readings between the run's first and last phase; None in an import of an older version."""
+    discarded_in_run: int | None = None
+    """Rows and values left out between them: at most 1 % of the readings."""
     readings: tuple[MeterReading, ...] = ()
 
 

@@ -1,0 +1,13 @@
+"""Plain CSV: a header that names a time and a power with its unit, with any of the usual delimiters."""
+
+from __future__ import annotations
+
+from harness.meters.formats.base import MeterFormat
+
+FORMAT = MeterFormat(
+    name="csv",
+    summary="any delimited text with a time and a power that names its unit",
+    recognise=lambda _: True,
+    rank=2,
+    how="columns such as `timestamp,power_w`; times in ISO 8601 with a zone, in Unix time, or in seconds since a start (`--start`)",
+)

@@ -1,0 +1,46 @@
+"""`nvidia-smi dmon -o DT`: columns of blanks, one row a card and second."""
+
+from __future__ import annotations
+
+import re
+
+from harness.errors import MeterError
+from harness.meters.formats.base import MeterFormat, head_matches
+from harness.meters.options import Options
+from harness.meters.table import Table, blank_separated
+
+HEADER = r"^#\s*(?:Date[\s,]+)?(?:Time[\s,]+)?gpu[\s,].*\bpwr\b"
+
+
+def table(name: str, text: str, options: Options) -> Table:
+    """Its rows; the two lines of its header come again every page.
+
+    Raises:
+        MeterError: No header, or rows without a time.
+    """
+    lines = text.splitlines()
+    first = next((i for i, line in enumerate(lines) if re.search(HEADER, line)), None)
+    if first is None:
+        raise MeterError(f"{name} has no header of nvidia-smi dmon with a column pwr", "log with `nvidia-smi dmon -s p -o DT`")
+    names = re.split(r"[\s,]+", lines[first].strip().lstrip("# ").strip())
+    if "Time" not in names:
+        raise MeterError(
+            f"{name} holds no times: nvidia-smi dmon writes them only when asked", "log again with `nvidia-smi dmon -s p -o DT`"
+        )
+    text = "\n".join(line if line.lstrip().startswith("#") else line.replace(",", " ") for line in lines) + (
+        "\n" if text.endswith("\n") else ""
+    )
+    return blank_separated(name, text, names, first + 1, lambda line: not line.lstrip().startswith("#"))
+
+
+FORMAT = MeterFormat(
+    name="dmon",
+    summary="nvidia-smi dmon",
+    recognise=head_matches(HEADER),
+    table=table,
+    time=("Time",),
+    power=(("pwr", "W"),),
+    device=("gpu",),
+    how="`nvidia-smi dmon -s p -o DT -d 1 > log.txt`",
+    source="github.com/mozilla/DeepSpeech, issue 178; the columns of date and time as in `nvidia-smi dmon --help`, option -o",
+)

@@ -1,0 +1,57 @@
+"""Shelly plugs and meters: messages of `NotifyStatus` or `Switch.GetStatus` as JSON lines, or CSV with a column `apower`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from harness.meters.dates import is_moment
+from harness.meters.formats.base import MeterFormat, head_matches
+from harness.meters.json_table import flat, json_lines
+from harness.meters.options import Options
+from harness.meters.table import Table, delimited
+
+POWER = r"(?:.*\.)?(?:apower|[abc]_act_power|act_power|total_act_power)"
+
+
+def table(name: str, text: str, options: Options) -> Table:
+    """Rows of its JSON messages, or of CSV."""
+    if not re.search(r"^\W*[^,;]*\{", text.lstrip("\ufeff \r\n"), re.MULTILINE):
+        return delimited(name, text, options)
+    found = json_lines(name, text, _reading)
+    found.on_change = '"NotifyStatus"' in text
+    return found
+
+
+def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
+    values = flat(message)
+    power = {key.removeprefix("params.").removeprefix("result."): value for key, value in values.items() if re.fullmatch(POWER, key)}
+    if not power:
+        return None
+    stamp = next(
+        (
+            values[key]
+            for key in ("params.ts", "ts", "timestamp", "time", "unixtime", "sys.unixtime", "result.sys.unixtime")
+            if key in values
+        ),
+        None,
+    )
+    return {"time": stamp if stamp is not None else _moment(before), **power}
+
+
+def _moment(before: str) -> str:
+    """A time in front of a message, as `mosquitto_sub -F '%I %t %p'` writes it."""
+    words = before.split()
+    return next((text for n in (2, 1) for text in [" ".join(words[:n])] if is_moment(text)), words[0] if words else "")
+
+
+FORMAT = MeterFormat(
+    name="shelly",
+    summary="Shelly Gen2 status messages or CSV with apower",
+    recognise=head_matches(r'"apower"|"(?:a_|total_)?act_power"|(?:^|[,;\t ])\W*apower\b'),
+    table=table,
+    power=((POWER, "W"),),
+    preferred=(r"(?:.*\.)?total_act_power",),
+    how="`mosquitto_sub -t 'shelly/status/switch:0' -F '%I %p' > log.txt`, or poll `/rpc/Switch.GetStatus?id=0`; `em_data.csv` holds energies, no power",
+    source="github.com/iobroker-community-adapters/ioBroker.shelly, issue 1332; notifications: shelly-api-docs.shelly.cloud, Notifications",
+)

@@ -1,0 +1,35 @@
+"""Tasmota plugs: console or MQTT lines `.../SENSOR = {"Time":...,"ENERGY":{...,"Power":...}}`, local time without a zone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.meters.formats.base import MeterFormat, head_matches
+from harness.meters.json_table import flat, json_lines
+from harness.meters.options import Options
+from harness.meters.table import Table
+
+
+def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
+    inner = message.get("StatusSNS", message)
+    energy = inner.get("ENERGY") if isinstance(inner, dict) else None
+    if not isinstance(energy, dict) or "Power" not in energy:
+        return None
+    return {"Time": inner.get("Time"), **flat({"Power": energy["Power"]})}
+
+
+def table(name: str, text: str, options: Options) -> Table:
+    """Rows of its SENSOR messages; other messages are no readings."""
+    return json_lines(name, text, _reading)
+
+
+FORMAT = MeterFormat(
+    name="tasmota",
+    summary="Tasmota console or MQTT log",
+    recognise=head_matches(r'"ENERGY"\s*:\s*\{'),
+    table=table,
+    time=("Time",),
+    power=((r"Power(?:\.\d+)?", "W"),),
+    how="`TelePeriod 10`, then `mosquitto_sub -v -t 'tele/+/SENSOR' > log.txt`; with `Time` local: `--timezone`",
+    source="github.com/arendst/Tasmota, issue 2785",
+)

@@ -1,0 +1,60 @@
+"""`tegrastats` of NVIDIA Jetson: one line a reading, `RAIL now/average`, in milliwatts unless the line states W."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import MeterError
+from harness.meters.formats.base import MeterFormat, head_matches
+from harness.meters.options import Options
+from harness.meters.table import Table
+
+RAIL = re.compile(r"\b((?:VDD|VIN|POM|SYS|NC|CV|VDDQ)\w*) (\d+(?:\.\d+)?)(mW|W)?(?:/\d+(?:\.\d+)?(?:mW|W)?)?(?=\s|$)")
+LINE = re.compile(r"\bRAM \d+/\d+MB")
+
+
+def table(name: str, text: str, options: Options) -> Table:
+    """Its rows: the time before `RAM`, and the first of the two numbers of each rail, which is the reading of now.
+
+    Raises:
+        MeterError: No line of tegrastats.
+    """
+    rows: list[dict[str, str]] = []
+    lines: list[int] = []
+    torn: list[tuple[int, int, str]] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        start = LINE.search(line)
+        if start is None:
+            torn += [(number, len(rows), "no line of tegrastats")] if line.strip() else []
+            continue
+        rails = {rail: f"{value} {unit or 'mW'}" for rail, value, unit in RAIL.findall(line)}
+        if not rails:
+            torn.append((number, len(rows), "no power rail"))
+            continue
+        rows.append({"time": line[: start.start()].strip(" ,;:-"), **rails})
+        lines.append(number)
+    if not rows:
+        raise MeterError(f"{name} holds no power rail of tegrastats", "log on the board with `tegrastats --interval 100 --logfile log.txt`")
+    if not text.endswith("\n") and len(rows) > 1 and set(rows[-1]) != set(rows[-2]):
+        torn.append((lines.pop(), len(rows) - 1, "the last line was cut"))
+        rows.pop()
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    cells = pd.DataFrame({i: [row.get(key, "") for row in rows] for i, key in enumerate(names)}, dtype=str)
+    return Table(names, cells, np.array(lines, dtype=int), torn, " ")
+
+
+FORMAT = MeterFormat(
+    name="tegrastats",
+    summary="tegrastats of NVIDIA Jetson",
+    recognise=head_matches(LINE.pattern),
+    table=table,
+    time=("time",),
+    date_order="mdy",
+    preferred=("VDD_IN", "POM_5V_IN", "VDD_SYS_IN"),
+    one_device=True,
+    how="`tegrastats --interval 100 --logfile log.txt`; newer versions write the time, to whole seconds",
+    source="github.com/rbonghi/jetson_stats, issue 624; without units and time: github.com/henrygd/beszel, pull request 1631",
+)

@@ -1,0 +1,120 @@
+"""A column's name -> whether it names power, in which unit, or another quantity."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+WATTS = {
+    **dict.fromkeys(("w", "watt", "watts", "wattage"), 1.0),
+    **dict.fromkeys(("mw", "milliwatt", "milliwatts", "mwatt", "mwatts"), 1e-3),
+    **dict.fromkeys(("kw", "kilowatt", "kilowatts", "kwatt", "kwatts"), 1e3),
+    **dict.fromkeys(("uw", "µw", "μw", "microwatt", "microwatts"), 1e-6),
+    **dict.fromkeys(("megawatt", "megawatts"), 1e6),
+}  # fmt: skip
+"""Units of power in W, in lower case."""
+MEGA = "MW"
+"""Megawatts, or milliwatts in capitals: not decided by the name."""
+OTHERS = words(
+    "wh kwh mwh gwh whs kwhs ws j kj mj joule joules v mv kv volt volts a ma amp amps ampere amperes ah mah va kva mva var kvar % pct percent hz khz mhz ghz "
+    "c °c degc f °f k rpm b kb mb gb kib mib gib s sec ms us ns min h hours dbm db ratio fps yes/no ohm"
+)
+"""Units of other quantities, in lower case."""
+LAST_OTHERS = OTHERS - {"a", "b", "c", "f", "k", "h", "s", "v", "j", "min"}
+"""Those that a name without brackets may end in: a single letter is rather the name of a phase or a rail."""
+POWER_WORDS = words(
+    "power pwr watt watts wattage leistung wirkleistung puissance potencia potência potenza vermogen effekt moc teho 功率 电力 電力 消費電力"
+)
+NEVER = words(
+    "energy joule joules percent percentage pct factor pf apparent reactive va var kva kvar wh kwh mwh scheinleistung blindleistung"
+)
+"""Words of another quantity: such a column is no power whatever is asked for."""
+NOT_DRAWN = words(
+    "limit limits limited cap capped capping budget target setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
+    "brake slowdown reason reasons default enforced supported available headroom std stddev deviation variance error uncertainty accuracy range delta"
+)
+"""Words of a setting or a statistic: power, but not what was drawn."""
+BRACKETS = re.compile(r"[\[(]([^\[\]()]*)[\])]")
+PER = re.compile(r"\bW(?:atts?)?\s*/\s*[A-Za-z]", re.IGNORECASE)
+PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|%|\d+")
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a column's name means.
+
+    Attributes:
+        factor: Its unit in W; None if it names none.
+        power: Whether it names power.
+        other: What it names instead; empty if nothing speaks against power.
+        setting: Whether it is a setting or a statistic rather than the power drawn.
+        mega: Whether its unit is written `MW`.
+    """
+
+    factor: float | None
+    power: bool
+    other: str = ""
+    setting: bool = False
+    mega: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether such a column may be taken for power without being asked for."""
+        return not self.other and not self.setting and (self.power or self.factor is not None or self.mega)
+
+
+def factor_of(unit: str) -> float | None:
+    """A unit of power in W; None for any other text."""
+    return None if unit.strip() == MEGA else WATTS.get(unit.strip().strip(".").lower())
+
+
+def is_other(unit: str) -> bool:
+    """Whether a text is a unit of another quantity, such as `kWh`, `V` or `% TDP`."""
+    return "%" in unit or unit.strip().lower() in OTHERS
+
+
+def understood(name: str) -> Name:
+    """Read a column's name.
+
+    Args:
+        name: As in the header, such as `GPU Power (Total) [W]`, `power_mw` or `powerWatts`.
+    """
+    bare = BRACKETS.sub(" ", name)
+    parts = PARTS.findall(bare)
+    lower = {word.lower() for word in parts} | {word.lower() for group in BRACKETS.findall(name) for word in PARTS.findall(group)}
+    power = bool(lower & POWER_WORDS) or any(word in bare.lower() for word in ("leistung", "功率", "电力", "電力"))
+    setting = bool(lower & NOT_DRAWN)
+    for group in reversed(BRACKETS.findall(name)):
+        if group.strip() == MEGA:
+            return Name(None, power, setting=setting, mega=True)
+        factor = factor_of(group)
+        if factor is not None:
+            return Name(factor, power, _never(lower), setting)
+        if is_other(group):
+            return Name(None, power, group.strip() or "another unit", setting)
+    other = _never(lower) or ("W per another unit" if PER.search(name) else "")
+    if not parts or other:
+        return Name(None, power, other, setting)
+    tokens = re.findall(r"[^\W_]+", bare)
+    if MEGA in tokens:
+        return Name(None, power, setting=setting, mega=True)
+    factor = next((WATTS[token.lower()] for token in reversed(tokens) if token.lower() in WATTS), None) or _glued(bare)
+    if factor is None and tokens[-1].lower() in LAST_OTHERS:
+        return Name(None, power, tokens[-1], setting)
+    return Name(factor, power, setting=setting)
+
+
+def _never(words: set[str]) -> str:
+    return next(iter(sorted(words & NEVER)), "")
+
+
+def _glued(name: str) -> float | None:
+    """The unit at the end of a word, as in `powermW`, `powerKw` or `PkgWatt`."""
+    match = re.search(r"(?:(?<=[a-z])(?:[mku]?W|Kw|Mw)|(?<=[A-Za-z])(?:[Mm]illi[Ww]atts?|[Kk]ilo[Ww]atts?|Watts?|Wattage))\d*\s*$", name)
+    return WATTS.get(match[0].strip().rstrip("0123456789").lower()) if match else None
