@@ -77,7 +77,7 @@ TRANSLATED = (
     "Could not translate MLIR to FlatBuffer./site-packages/tensorflow/python/eager/tracing_compilation.py:283:1: error: "
     "'tf.Betainc' op is neither a custom op nor a flex op\n        concrete_function = _create(\n^\n"
 )
-LOCATED = "<unknown>:0: error: loc(callsite(fused[\"a\", \"b\"] at \"c\")): 'tf.Betainc' op is neither a custom op nor a flex op\n<unknown>:0: note: x"
+LOCATED = '<unknown>:0: error: loc(callsite(fused["a", "b"] at "c")): \'tf.Betainc\' op is neither a custom op nor a flex op\n<unknown>:0: note: x'
 UNLOADED = """A total of 2 objects could not be loaded. Example error message for object <Conv2D name=conv2d, built=True>:
 
 Not allowed: H5 file Dataset with external links
@@ -112,7 +112,10 @@ List of objects that could not be loaded:
         (RuntimeError(FED), "Got invalid dimensions for input: x for the following indices index: 1 Got: 4 Expected: 3"),
         (RuntimeError(TRANSLATED), "'tf.Betainc' op is neither a custom op nor a flex op"),
         (RuntimeError(LOCATED), "'tf.Betainc' op is neither a custom op nor a flex op"),
-        (RuntimeError("{{function_node __inference_f_43}} Input to reshape is a tensor with 3 values"), "Input to reshape is a tensor with 3 values"),
+        (
+            RuntimeError("{{function_node __inference_f_43}} Input to reshape is a tensor with 3 values"),
+            "Input to reshape is a tensor with 3 values",
+        ),
         (RuntimeError("in user code:"), "in user code:"),
         (KeyError("inbound_nodes"), "KeyError: 'inbound_nodes'"),
         (ValueError(), "ValueError"),
