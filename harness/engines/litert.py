@@ -14,7 +14,8 @@ from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor,
 from harness.errors import EngineError
 from harness.formats.reading import first_line, reading
 from harness.formats.savedmodel import natural
-from harness.formats.tflite import KIND, has_open_sizes, import_interpreter, precision
+from harness.formats.tflite import KIND, has_open_sizes, precision
+from harness.formats.tflite_graph import import_interpreter
 from harness.schema import EngineSpec, Kernel
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")

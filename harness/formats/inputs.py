@@ -74,7 +74,7 @@ def _of_savedmodel(path: Path, trusted: bool) -> list[Input]:
 
 
 def _of_tflite(path: Path, trusted: bool) -> list[Input]:
-    from harness.formats.tflite import import_interpreter
+    from harness.formats.tflite_graph import import_interpreter
 
     details = import_interpreter().Interpreter(model_path=str(path)).get_input_details()
     return [Input(d["name"], tuple(None if size == -1 else int(size) for size in d["shape_signature"])) for d in details]

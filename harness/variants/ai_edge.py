@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import EngineError
-from harness.formats import tflite
+from harness.formats import tflite, tflite_graph
 from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts
 from harness.variants.base import Array, Job
@@ -101,7 +101,7 @@ def _ranges(source: Path, recipe: Any, queries: Queries) -> Any:
 
 def _named(source: Path, queries: Queries) -> dict[str, Iterable[dict[str, Array]]]:
     """The samples as the quantizer asks for them: by the names of the file's signature, one by one."""
-    interpreter = tflite.import_interpreter().Interpreter(model_path=str(source))
+    interpreter = tflite_graph.import_interpreter().Interpreter(model_path=str(source))
     signatures = list(interpreter.get_signature_list())
     if len(signatures) != 1:
         raise EngineError(
