@@ -332,7 +332,9 @@ class _Repetition:
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions = derived.conditions(trace, window)
+        quality = derived.quality(self.said.get("quality"), per_sample)
         if status == "ok":
+            self.findings += validity.examine_quality(quality)
             self._examine(trace, measurements, conditions, {name: lag.seconds for name, lag in lags.items() if lag.suspect})
         record = Record(
             run_id=self.bench.run_id,
@@ -351,7 +353,7 @@ class _Repetition:
             measurements=tuple(validity.void(trace, measurements)),
             conditions=conditions,
             latency=derived.latency(completions, window),
-            quality=derived.quality(self.said.get("quality"), per_sample),
+            quality=quality,
             shift_s=shift_s,
             peak_memory_bytes=self.said.get("peak_memory_bytes"),
             resident_bytes=self.said.get("resident_bytes"),

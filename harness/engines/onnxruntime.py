@@ -27,6 +27,7 @@ from harness.engines.base import (
     undisturbed,
 )
 from harness.errors import EngineError
+from harness.formats.heads import Head, of_onnx
 from harness.formats.onnx import load_onnx, precision
 from harness.formats.reading import reading
 from harness.schema import EngineSpec, Kernel
@@ -122,6 +123,10 @@ class OnnxRuntimeSession(Session):
     def facts(self) -> dict[str, Any]:
         """Provider, optimization, threads."""
         return {**self._load.options.model_dump(), "provider": self._provider, "threads": self._load.threads}
+
+    def head(self, output: int) -> Head | None:
+        """From the operators in the file."""
+        return of_onnx(self._load.path, self.outputs[output].name)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """A second session with ONNX Runtime's own profiler: the time of each node, some microseconds of the profiler in each."""

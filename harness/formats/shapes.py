@@ -23,3 +23,23 @@ def fit_shape(have: Sequence[int], wanted: Sequence[int | None]) -> tuple[int, .
         return None
     left = iter(sizes)
     return tuple(1 if want == 1 else next(left) for want in wanted)
+
+
+def takes(wanted: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Whether a model takes samples of a shape.
+
+    Args:
+        wanted: Of one sample, None where any size will do.
+        shape: The sizes that are offered.
+    """
+    return len(wanted) == len(shape) and all(want in (None, size) for want, size in zip(wanted, shape, strict=True))
+
+
+def dynamic_text(wanted: Sequence[int | None]) -> str:
+    """A shape in words: `[3, ?, ?]`."""
+    return f"[{', '.join('?' if size is None else str(size) for size in wanted)}]"
+
+
+def shape_hint(name: str, wanted: Sequence[int | None]) -> str:
+    """The line of a suite that gives an input its size: `input_shapes: {x: [3, 224, 224]}`, with 224 for every size to be chosen."""
+    return f"input_shapes: {{{name}: {[224 if size is None else size for size in wanted]}}}"

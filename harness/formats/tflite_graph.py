@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -132,6 +132,30 @@ def signatures(path: Path) -> dict[str, int]:
     _, model, _ = _open(path)
     found = (model.SignatureDefs(index) for index in range(model.SignatureDefsLength()))
     return {(each.SignatureKey() or b"").decode(errors="replace"): int(each.SubgraphIndex()) for each in found}
+
+
+def choose(found: Mapping[str, int], wanted: str | None) -> str | None:
+    """The signature to measure; None where a file has none, and its main graph is all there is.
+
+    Args:
+        found: The graph of each signature, by name.
+        wanted: What the suite names; None: nothing.
+
+    Raises:
+        EngineError: There are several and none is chosen, or the chosen one is not there.
+    """
+    if wanted is None and len(set(found.values())) > 1:
+        raise EngineError(
+            f"the .tflite has the signatures {', '.join(sorted(found))}, and nothing says which to measure",
+            f"add `signature: {sorted(found)[0]}`, or another of them, to the model in the suite",
+            refused=True,
+        )
+    if wanted is not None and wanted not in found:
+        has = f"only {', '.join(sorted(found))}" if found else "none at all"
+        raise EngineError(
+            f"the .tflite has no signature {wanted!r}, {has}", "correct `signature` in the suite, or leave it out", refused=True
+        )
+    return wanted if wanted is not None else min(found, default=None)
 
 
 def with_main_graph(content: bytes, index: int, signature: str) -> bytes:
