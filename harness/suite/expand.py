@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from harness import venvs
 from harness.schema import Build, Case, Catalogue, EngineSpec, Impossible, Model, Step, Suite, VariantSpec
+from harness.suite.content import unfit_batch
 from harness.suite.document import Document, Place, nearest
 from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
 
@@ -186,6 +187,9 @@ class _Expansion:
                 case_id=case_id, reason=f"{engine.spec.name} runs on {', '.join(engine.spec.devices)}, not on {device}"
             )
             return
+        if "*" not in engine.spec.formats and (unfit := unfit_batch(model, batch_size)):
+            self.impossible[case_id] = Impossible(case_id=case_id, reason=unfit)
+            return
         route = find_route(model, variant.steps, engine.spec, self.catalogue.variants)
         if isinstance(route, str):
             self.impossible[case_id] = Impossible(case_id=case_id, reason=route)
@@ -288,7 +292,8 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
         The hops from the first build on, or the reason why there is none.
     """
     data = [Hop(Step(recipe="dataset"), "npz")] if model.brings else []
-    start = [*data, Hop(Step(recipe="train" if model.trains else "source"), _native(model.format))]
+    chosen = {"signature": model.signature} if model.signature else {}
+    start = [*data, Hop(Step(recipe="train" if model.trains else "source", parameters=chosen), _native(model.format))]
     exporters = {name: spec for name, spec in variants.items() if spec.exporter}
     queue = deque([(start, 0)])
     seen = set()
@@ -364,7 +369,15 @@ def _identity(model: Model) -> dict[str, Any]:
     fields = {"name", "workload", "format", "sha256", "metric", "training", "trusted"}
     content = model.model_dump(mode="json", include=fields)
     content |= {split: ref.content() if (ref := getattr(model, split)) else None for split in ("train", "test")}
-    return content if model.metric_direction == "higher" else {**content, "metric_direction": model.metric_direction}
+    later: dict[str, Any] = {
+        "metric_direction": "higher",
+        "metric_threshold": None,
+        "metric_ignore": None,
+        "signature": None,
+        "input_shapes": {},
+    }
+    values = model.model_dump(mode="json", include=set(later))  # in it only where they say something, so that old runs keep their hash
+    return {**content, **{name: value for name, value in values.items() if value != later[name]}}
 
 
 def _hash(*content: Any) -> str:

@@ -56,10 +56,16 @@ class Data(Strict):
 
 
 class MetricItem(Strict):
-    """A metric of the user's own: `function(outputs, labels)` gives a number for each sample."""
+    """A metric of the user's own (`function(outputs, labels)` gives a number for each sample), or a named one (`name`) with its settings."""
 
-    function: str
-    direction: Literal["higher", "lower"] = "higher"
+    function: str | None = None
+    direction: Annotated[Literal["higher", "lower"], Field(description="which is better; of a function")] = "higher"
+    name: str | None = None
+    threshold: Annotated[
+        float | None,
+        Field(allow_inf_nan=False, description="above which a single output is class 1: 0.5 for a probability, 0 for a logit"),
+    ] = None
+    ignore: Annotated[int | None, Field(description="the label of pixels or tokens that do not count")] = None
 
 
 class OwnModel(Strict):
@@ -72,6 +78,11 @@ class OwnModel(Strict):
     data: Data = Data()
     metric: str | MetricItem | None = None
     training: Training | None = None
+    signature: Annotated[str | None, Field(min_length=1, description="which signature of a .tflite is measured")] = None
+    input_shapes: Annotated[
+        dict[str, list[Positive]],
+        Field(description="sizes of inputs with dynamic dimensions where there are no test data, of one sample: without the batch"),
+    ] = {}
 
 
 class EngineItem(Strict):
