@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 def fit_shape(have: Sequence[int], wanted: Sequence[int | None]) -> tuple[int, ...] | None:
@@ -40,6 +40,14 @@ def dynamic_text(wanted: Sequence[int | None]) -> str:
     return f"[{', '.join('?' if size is None else str(size) for size in wanted)}]"
 
 
-def shape_hint(name: str, wanted: Sequence[int | None]) -> str:
-    """The line of a suite that gives an input its size: `input_shapes: {x: [3, 224, 224]}`, with 224 for every size to be chosen."""
-    return f"input_shapes: {{{name}: {[224 if size is None else size for size in wanted]}}}"
+def shape_hint(wanted: Mapping[str, Sequence[int | None]]) -> str:
+    """The line of a suite that gives inputs their sizes: `input_shapes: {x: [3, 224, 224]}`.
+
+    Args:
+        wanted: Shape of one sample by the input's name, None where a size is to be chosen: 224 in images, 128 in sequences, 1 beside fixed sizes.
+    """
+    shapes = []
+    for name, sizes in wanted.items():
+        fill = 224 if len(sizes) > 2 and sizes.count(None) > 1 else 1 if len(sizes) > 2 else 128
+        shapes.append(f"{name}: {[fill if size is None else size for size in sizes]}")
+    return f"input_shapes: {{{', '.join(shapes)}}}"

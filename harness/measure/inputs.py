@@ -99,7 +99,7 @@ def noise(tensor: Tensor, batch_size: int, seed: int = 0) -> Array:
     if len(sizes) < len(wanted):
         raise EngineError(
             f"input {tensor.name!r} has dynamic dimensions: {dynamic_text(wanted)} a sample",
-            f"give `data.test`, or its size in the suite: `{shape_hint(tensor.name, wanted)}`",
+            f"give `data.test`, or its size in the suite: `{shape_hint({plain(tensor.name): wanted})}`",
             refused=True,
         )
     if is_real(tensor):

@@ -46,9 +46,10 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str
     for index in sorted(range(len(outputs)), key=lambda i: np.size(answers[i]) != classes * batch_size):
         try:
             answer = decoded(outputs[index], answers[index], batch_size)[:1]
-            metric.per_sample(answer, labels[hardest : hardest + 1])
             if metric.checked:  # all labels, against the same answer
                 metric.per_sample(np.broadcast_to(answer, (len(labels), *answer.shape[1:])), labels)
+            else:
+                metric.per_sample(answer, labels[hardest : hardest + 1])
         except EngineError as error:
             reasons.append(f"{outputs[index].name}: {error.what}")
             hints.append(error.hint)

@@ -32,13 +32,14 @@ def check_file(document: Document, place: Place, model: Model) -> None:
     if model.input_shapes:
         _check_shapes(document, (*place, "input_shapes"), model, inputs)
     elif inputs is not None and model.test is None:
-        for each in inputs:
-            if None in (wanted := sample_shape(each)):
-                document.blame(
-                    place,
-                    f"input {each.name!r} of model {model.name!r} has dynamic dimensions, {dynamic_text(wanted)} a sample: give `data.test`, or "
-                    f"add its size, `{shape_hint(plain(each.name), wanted)}` for example",
-                )
+        missing = {plain(each.name): wanted for each in inputs if None in (wanted := sample_shape(each))}
+        if missing:
+            have = ", ".join(f"{name!r} {dynamic_text(wanted)}" for name, wanted in missing.items())
+            document.blame(
+                place,
+                f"model {model.name!r} has inputs with dynamic dimensions, of one sample: {have}; give `data.test`, or add their sizes, "
+                f"`{shape_hint(missing)}` for example",
+            )
     if inputs is not None and model.test is not None and model.test.inputs:
         _check_arrays(document, (*place, "data", "test"), model.test.inputs, model.test.labels, inputs)
 
@@ -52,7 +53,10 @@ def unfit_batch(model: Model, batch_size: int) -> str | None:
     """
     if model.path is None:
         return None
-    inputs = declared_inputs(model.path, model.format, model.sha256, model.signature)
+    try:
+        inputs = declared_inputs(model.path, model.format, model.sha256, model.signature)
+    except EngineError:  # noted already, with the line of the model
+        return None
     unfit = [each for each in inputs or () if not (each.shape and each.shape[0] in (None, batch_size))]
     if not inputs or not unfit or (batch_size == 1 and (len(unfit) < len(inputs) or not any(each.shape for each in unfit))):
         return None
@@ -102,9 +106,7 @@ def _check_shapes(document: Document, place: Place, model: Model, inputs: Sequen
                 f"input {name!r} takes {dynamic_text(wanted)} a sample, not {list(given[name])}: write the size of one sample, without the batch",
             )
         elif name not in given and None in wanted:
-            document.blame(
-                place, f"input {name!r} has dynamic dimensions too: add {shape_hint(name, wanted).removeprefix('input_shapes: ')}"
-            )
+            document.blame(place, f"input {name!r} has dynamic dimensions too, {dynamic_text(wanted)} a sample: add its size")
 
 
 def _check_arrays(document: Document, place: Place, refs: Sequence[ArrayRef], labels: ArrayRef | None, inputs: Sequence[Input]) -> None:

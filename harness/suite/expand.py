@@ -20,6 +20,8 @@ from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parame
 SCENARIOS = ("single_stream", "offline")
 # What it takes to begin a chain; their versions belong to what comes out.
 FIRST_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "scikit-learn")
+FIRST_VERSIONS = {"onnx": 2, "tflite": 2}
+"""Raised when the first step of a format counts otherwise, so that no artifact in the cache keeps what was counted before."""
 DATA_PACKAGES = ("numpy", "pandas", "pillow")
 
 
@@ -222,7 +224,7 @@ class _Expansion:
                 "model": model.sha256,
                 "parent": chain[-1].build_id if chain else None,
                 "step": hop.step.model_dump(mode="json"),
-                "version": spec.version if spec else 1,
+                "version": spec.version if spec else FIRST_VERSIONS.get(model.format, 1),
                 "format": hop.format,
                 "packages": venvs.versions(spec.venv, spec.packages) if spec else venvs.versions(None, FIRST_PACKAGES),
                 "data": model.train.content() if needs_data and model.train else None,

@@ -68,6 +68,13 @@ class MetricItem(Strict):
     ignore: Annotated[int | None, Field(description="the label of pixels or tokens that do not count")] = None
 
 
+def _shape(value: Any) -> str | None:
+    """Which of the written forms a value has."""
+    if isinstance(value, BaseModel):
+        return "mapping"
+    return "text" if isinstance(value, str) else "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else None
+
+
 class OwnModel(Strict):
     """A model of the user's own (`path`), or a built-in one with options or the user's data (`workload`)."""
 
@@ -76,7 +83,7 @@ class OwnModel(Strict):
     workload: str | None = None
     options: dict[str, Any] = {}
     data: Data = Data()
-    metric: str | MetricItem | None = None
+    metric: Annotated[Annotated[str, Tag("text")] | Annotated[MetricItem, Tag("mapping")], Discriminator(_shape)] | None = None
     training: Training | None = None
     signature: Annotated[str | None, Field(min_length=1, description="which signature of a .tflite is measured")] = None
     input_shapes: Annotated[
@@ -90,13 +97,6 @@ class EngineItem(Strict):
 
     name: str
     options: dict[str, Any] = {}
-
-
-def _shape(value: Any) -> str | None:
-    """Which of the written forms a value has."""
-    if isinstance(value, BaseModel):
-        return "mapping"
-    return "text" if isinstance(value, str) else "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else None
 
 
 StepItem = Annotated[Annotated[str, Tag("text")] | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")], Discriminator(_shape)]
