@@ -125,8 +125,9 @@ CODES: dict[str, Code] = {
         invalid=False,
     ),
     "ties_in_top_class": Code(
-        "{ties} of {samples} test samples have an exact tie for the top class, which counts for the first of the tied classes",
-        "read the {metric} with up to {share:.2g} of doubt: outputs in a coarse number format tie, so keep the last layer in float",
+        "{ties} of {samples} test samples have an exact tie for the top class, which counts for the first of the tied classes: {metric} may be off by "
+        "up to {share:.2g}",
+        "outputs in a coarse number format tie: keep the last layer in float",
         invalid=False,
     ),
     "threshold_doubtful": Code(
