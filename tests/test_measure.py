@@ -476,6 +476,15 @@ def test_the_scored_output(outputs, labels, chosen):
     assert choose_output(tensors, outputs, "accuracy", METRICS["accuracy"], labels, 1) == chosen
 
 
+def test_a_detector_has_no_classes_to_compare():
+    """Boxes with a score and a class each, as the usual exports give them; the number of boxes in a batch of one is none either."""
+    outputs = [np.zeros((1, 100, 4), np.float32), np.zeros((1, 100), np.float32), np.zeros((1, 100), np.int64)]
+    tensors = [Tensor(name, (), np.dtype(np.float32)) for name in ("boxes", "scores", "classes")]
+    with pytest.raises(EngineError, match=r"boxes") as caught:
+        choose_output(tensors, outputs, "accuracy", METRICS["accuracy"], np.arange(10), 1)
+    assert caught.value.refused and "metric: null" in caught.value.hint
+
+
 def test_outputs_are_copied_and_have_a_row_for_each_sample():
     """An engine may use its buffers again."""
     buffer = np.zeros((2, 3), np.float32)

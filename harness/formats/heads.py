@@ -94,7 +94,14 @@ def of_onnx(path: Path, output: str) -> Head | None:
         operator, names = plain(node.op_type), list(node.input)
         if operator in PASSES and operator not in ("concat", "mean"):  # shapes, indices and scales come after what is passed on
             names = names[:1]
-        return operator, [made[name] for name in names if name in made]
+        return operator, [made[name] for name in names if not is_scale(name)]
+
+    def is_scale(name: str) -> bool:
+        """Whether it is a constant, or the scale of what is quantized as it runs, with which a product is multiplied afterwards."""
+        node = made.get(name)
+        if node is None or node.op_type == "DynamicQuantizeLinear":
+            return node is None or name != node.output[0]
+        return node.op_type == "Mul" and all(map(is_scale, node.input))
 
     return head_of(made[output], look) if output in made else None
 
@@ -124,7 +131,7 @@ def of_ir(model: Any, place: int) -> Head | None:
         operator, sources = plain(node.get_type_name()), [node.input_value(at).get_node() for at in range(node.get_input_size())]
         if operator in PASSES and operator != "concat":
             sources = sources[:1]
-        return operator, [source for source in sources if not _is_constant(source)]
+        return operator, [source for source in sources if not _is_constant(source) and not (operator in LINEAR and _is_single(source))]
 
     return head_of(model.outputs[place].get_node(), look)
 
@@ -134,6 +141,12 @@ def _is_constant(node: Any) -> bool:
     while node.get_type_name() in ("Convert", "Multiply", "Subtract", "Reshape", "FakeQuantize") and node.get_input_size():
         node = node.input_value(0).get_node()
     return bool(node.get_type_name() == "Constant")
+
+
+def _is_single(node: Any) -> bool:
+    """Whether a node of OpenVINO's gives one number for all samples: the scale of what is quantized as it runs."""
+    shape = node.get_output_partial_shape(0)
+    return bool(shape.is_static and len(shape) <= 1 and all(size.get_length() == 1 for size in shape))
 
 
 def of_keras(tensor: Any) -> Head | None:

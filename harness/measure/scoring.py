@@ -54,9 +54,19 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str
             reasons.append(f"{outputs[index].name}: {error.what}")
             hints.append(error.hint)
         else:
-            return index
+            if not (metric.cuts == "sample" and _is_detection(answers, index, batch_size)):
+                return index
+            reasons.append(f"{outputs[index].name}: its {answer.size} numbers belong to boxes, one each, and are no classes")
+            hints.append("measure a detector with a function of your own, or without a metric (`metric: null`)")
     hint = hints[0] if len(set(hints)) == 1 and hints[0] else "correct `data.test.labels`, or leave the metric out (`metric: null`)"
     raise EngineError(f"{name} cannot be measured: {'; '.join(reasons)}", hint, refused=True)
+
+
+def _is_detection(answers: Sequence[Array], index: int, batch_size: int) -> bool:
+    """Whether an output has a number for each box that another output has the four corners of."""
+    count = np.size(answers[index]) // batch_size
+    shapes = [np.shape(answer) for answer in answers]
+    return count > 1 and any(shape[-1:] == (4,) and len(shape) > 1 and shape[-2] == count for shape in shapes)
 
 
 def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:

@@ -42,6 +42,17 @@ PRODUCT = ("z", "MatMul", ["x", "w"])
         ([("a", "ArgMax", ["x"]), ("y", "Cast", ["a"], {"to": 1})], "class"),
         ([PRODUCT, ("a", "Greater", ["z", "two"]), ("y", "Cast", ["a"], {"to": 1})], "class"),
         ([("y", "Identity", ["x"])], None),
+        (
+            [
+                (["q", "s", "zero"], "DynamicQuantizeLinear", ["x"]),
+                ("i", "MatMulInteger", ["q", "wq"]),
+                ("c", "Cast", ["i"], {"to": 1}),
+                ("k", "Mul", ["s", "two"]),
+                ("m", "Mul", ["c", "k"]),
+                ("y", "Add", ["m", "b"]),
+            ],
+            "logit",
+        ),
     ],
 )
 def test_of_onnx(tmp_path, nodes, head):
