@@ -6,7 +6,8 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 - 2: adds what is null or empty in a run of version 1. Records: `lag_s` and `counter` of a measurement, `shift_s`, `resident_bytes`,
   `kernels`, `model` and `zeros` of an artifact. Header: `part_time` and `average_s` of a domain, `stopping` of a suite, `data_id` of
   a build, how a model is brought and trained, samples that are no arrays, `cpu_limit` of an environment. Beside them: imported
-  meters, kept outputs, `fronts.json`.
+  meters, kept outputs, `fronts.json`. Later, in a quality: `threshold`, `threshold_from`, `rival`, `ties`; in a model: `metric_threshold`,
+  `metric_ignore`, `signature`, `input_shapes`.
 """
 
 from __future__ import annotations

@@ -68,6 +68,8 @@ def refuse_quantized(source: Path) -> None:
     Raises:
         EngineError: It has others, or none.
     """
+    if tflite.is_sparse(source):
+        raise EngineError("the .tflite cannot be quantized: its weights are stored sparse", "start from the dense model", refused=True)
     types = tflite.weight_types(source)
     if others := ", ".join(sorted(set(types) - {"float32", "int32", "int64"})):  # int32 are biases
         raise EngineError(
