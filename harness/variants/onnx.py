@@ -98,6 +98,7 @@ def float16_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         model = with_initializers(onnx.load_onnx(job.source))
+        onnx.check_float32(model)
         if large := beyond_half(model):  # clipped to 65,504 they would give other answers
             job.notes["float32"] = large
         try:

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from harness.errors import EngineError
 from harness.formats import onnx as files
 from harness.formats.onnx_rewrite import has_subgraphs
 from harness.plugins import load
@@ -123,3 +124,40 @@ def test_weight_int8_takes_weights_of_constant_nodes(tmp_path):
     nodes = [constant("w", np.tile(KERNEL, (1, 8))), helper.make_node("MatMul", ["x", "w"], ["a"]), RELU]
     small, _, _ = applied("weight_int8", model(nodes), tmp_path)
     assert "int8" in files.stored_types(small)
+
+
+def in_openvino(made, folder):
+    """What is counted of the model in OpenVINO's format."""
+    source = folder / "source.onnx"
+    onnx.save(made, str(source))
+    (folder / "ir").mkdir()
+    return load("variants", "ir")().apply(Job(source, "onnx", "ir", folder / "ir"))[1]
+
+
+def test_openvino_counts_recurrent_and_integer_weights(tmp_path):
+    """An LSTM's, and those that it widens to 32 bits; of a model with branches nothing is known."""
+    gates, states = np.ones((1, 8, 5), np.float32), np.ones((1, 8, 2), np.float32)
+    gates[0, 0, 0] = 0
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "axes"], ["steps"]),
+        helper.make_node("LSTM", ["steps", "W", "R"], ["", "y"], hidden_size=2),
+    ]
+    (tmp_path / "lstm").mkdir()
+    counted = in_openvino(model(nodes, [("axes", np.array([0])), ("W", gates), ("R", states)]), tmp_path / "lstm").nonzero_parameters
+    assert counted == 39 + 16
+    (tmp_path / "int8").mkdir()
+    small = applied("dynamic_int8", model([product()], [("w", KERNEL)]), tmp_path / "int8")[0]
+    assert in_openvino(small, tmp_path / "int8").nonzero_parameters == files.facts(small).nonzero_parameters
+    (tmp_path / "if").mkdir()
+    assert in_openvino(branched(), tmp_path / "if").nonzero_parameters is None
+
+
+def test_what_is_small_already_is_not_made_float16(tmp_path):
+    """Of integers, and of float16."""
+    (tmp_path / "b").mkdir()
+    for recipe, folder in (("dynamic_int8", tmp_path), ("float16", tmp_path / "b")):
+        small = applied(recipe, model([product()], [("w", KERNEL)]), folder)[0]
+        (folder / "again").mkdir()
+        with pytest.raises(EngineError, match="it is already") as caught:
+            applied("float16", small, folder / "again")
+        assert caught.value.refused
