@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from harness import measure, pace, runner
+from harness import derived, measure, pace, runner
 from harness.channel import Order
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
@@ -483,6 +483,16 @@ def test_a_detector_has_no_classes_to_compare():
     with pytest.raises(EngineError, match=r"boxes") as caught:
         choose_output(tensors, outputs, "accuracy", METRICS["accuracy"], np.arange(10), 1)
     assert caught.value.refused and "metric: null" in caught.value.hint
+    square = [np.zeros((4, 4), np.float32)]  # four classes in a batch of four are no boxes
+    assert choose_output(tensors[:1], square, "accuracy", METRICS["accuracy"], np.arange(4), 4) == 0
+
+
+def test_shares_of_a_sample_have_no_interval_of_a_proportion():
+    """Not even where every one of them is 1."""
+    right = np.ones(30)
+    said = {"metric": "pixel_accuracy", "direction": "higher"}
+    assert derived.quality(said, right).low is None
+    assert derived.quality({**said, "metric": "accuracy"}, right).low is not None
 
 
 def test_outputs_are_copied_and_have_a_row_for_each_sample():

@@ -69,8 +69,8 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str
 def _is_detection(answers: Sequence[Array], index: int, batch_size: int) -> bool:
     """Whether an output has a number for each box that another output has the four corners of."""
     count = np.size(answers[index]) // batch_size
-    shapes = [np.shape(answer) for answer in answers]
-    return count > 1 and any(shape[-1:] == (4,) and len(shape) > 1 and shape[-2] == count for shape in shapes)
+    others = [np.shape(answer) for place, answer in enumerate(answers) if place != index]
+    return count > 1 and any(shape[-2:] == (count, 4) and np.prod(shape) == 4 * count * batch_size for shape in others)
 
 
 def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
