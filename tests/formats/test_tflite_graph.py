@@ -92,9 +92,9 @@ def test_weights_of_branches_and_loops_are_counted(tmp_path):
 
 def test_operators_keep_their_graphs_when_another_becomes_the_main_one(tmp_path):
     """A loop that is chosen still runs its own condition and body."""
-    graphs = branching()
-    graphs[0].operators[0][3].condSubgraphIndex, graphs[0].operators[0][3].bodySubgraphIndex = 2, 3
-    path = write(tmp_path / "moved.tflite", [dense(LARGE), *graphs], {"large": 0, "loop": 1})
+    main, condition, body = branching()
+    main.operators[0][3].condSubgraphIndex, main.operators[0][3].bodySubgraphIndex = 0, 2
+    path = write(tmp_path / "moved.tflite", [condition, main, body, dense(LARGE)], {"large": 3, "loop": 1})
     artifact = taken(path, tmp_path / "loop", "loop")
     assert np.array_equal(answer(artifact.path, X), X) and artifact.facts.parameters == 9
 
