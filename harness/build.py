@@ -19,6 +19,7 @@ from harness.formats import keras as keras_files
 from harness.formats import onnx as onnx_files
 from harness.formats import savedmodel as savedmodel_files
 from harness.formats import tflite as tflite_files
+from harness.formats import tflite_graph
 from harness.formats.fingerprint import fingerprint
 from harness.formats.inputs import model_inputs, positions
 from harness.formats.reading import reading
@@ -242,10 +243,17 @@ def _take_savedmodel(order: Order) -> Made:
 
 
 def _take_tflite(order: Order) -> Made:
+    """The file as it is; where it has several signatures, with the graph of the chosen one as its main graph, which is what runs everywhere."""
     source, path = Path(str(order.model.path)), order.folder / "model.tflite"
     tflite_files.check_tflite(source)
-    shutil.copyfile(source, path)
-    return path, tflite_files.facts(path), {}
+    with reading(source, *tflite_files.KIND):
+        found = tflite_graph.signatures(source)
+        name = tflite_graph.choose(found, order.model.signature)
+        if name is None or (len(found) == 1 and found[name] == 0):
+            shutil.copyfile(source, path)
+        else:
+            path.write_bytes(tflite_graph.with_main_graph(source.read_bytes(), found[name], name))
+    return path, tflite_files.facts(path), {"signature": name} if len(found) > 1 else {}
 
 
 def _take_onnx(order: Order) -> Made:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.errors import EngineError, HarnessError
+from harness.formats.reading import first_line
 
 REASON_CHARACTERS = 2000
 
@@ -33,8 +34,9 @@ def outcome(work: Callable[[], Mapping[str, Any]], memory_bytes: int | None) -> 
         return {"status": "oom", "reason": f"out of memory: {error or 'an allocation failed'}"}
     except Exception as error:  # an engine may raise anything; the record keeps it
         traceback.print_exc()
-        text = f"{type(error).__name__}: {error}"
-        return {"status": _status(text), "reason": text[:REASON_CHARACTERS]}
+        text, line = (f"{type(error).__name__}: {each}" for each in (error, first_line(error)))
+        reason = text if text.startswith(line) else f"{line}\n{text}"  # the line that says why comes first, for it alone may be shown
+        return {"status": _status(text), "reason": reason[:REASON_CHARACTERS]}
 
 
 def limit_memory(limit_bytes: int | None) -> None:

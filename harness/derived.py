@@ -12,6 +12,9 @@ from harness.analysis.held import held
 from harness.analysis.interval import percentile, wilson
 from harness.schema import Latency, Measurement, Phase, Quality, Trace
 
+SHARES = ("multilabel_accuracy", "pixel_accuracy", "token_accuracy")
+"""Metrics whose samples are shares of many decisions, and no proportion even where all are right."""
+
 
 def steady_span(measurements: Iterable[Measurement]) -> tuple[float, float] | None:
     """From the first edge of any domain to the last, s: what counts as `steady` of a repetition; null where nothing was measured in it."""
@@ -57,7 +60,7 @@ def quality(said: Mapping[str, Any] | None, per_sample: np.ndarray) -> Quality |
     if not said or not len(per_sample):
         return None
     found = Quality(**said, value=float(np.mean(per_sample)), samples=len(per_sample))
-    if not np.isin(per_sample, (0, 1)).all():
+    if said["metric"] in SHARES or not np.isin(per_sample, (0, 1)).all():
         return found
     interval = wilson(int(per_sample.sum()), len(per_sample))
     return found.model_copy(update={"low": interval.low, "high": interval.high})

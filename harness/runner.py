@@ -349,7 +349,9 @@ class _Repetition:
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions, latency = derived.conditions(trace, window), derived.latency(completions, window)
+        quality = derived.quality(self.said.get("quality"), per_sample)
         if status == "ok":
+            self.findings += validity.examine_quality(quality)
             lags_s = {name: lag.seconds for name, lag in lags.items() if lag.suspect}
             self._examine(trace, measurements, conditions, lags_s, latency.mean_s if latency else None)
         device_bytes, device_source = derived.device_memory(trace, phases, case.device if case else None)
@@ -370,7 +372,7 @@ class _Repetition:
             measurements=tuple(validity.void(trace, measurements)),
             conditions=conditions,
             latency=latency,
-            quality=derived.quality(self.said.get("quality"), per_sample),
+            quality=quality,
             shift_s=shift_s,
             peak_memory_bytes=self.said.get("peak_memory_bytes"),
             peak_device_memory_bytes=device_bytes,

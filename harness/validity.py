@@ -12,7 +12,7 @@ from harness.analysis.counter import Z95
 from harness.analysis.kernels import precision_of, share_of
 from harness.analysis.scope import holds_device
 from harness.analysis.witness import witness
-from harness.schema import Domain, Finding, Kernel, Measurement, Trace
+from harness.schema import Domain, Finding, Kernel, Measurement, Quality, Trace
 
 EDGE_LIMIT = 0.01
 """Of a window's energy: a window grows until its edges leave 0.5 % uncertain; where they leave twice that, it is reported."""
@@ -28,6 +28,8 @@ ABSURD_W = 1e5
 STEPPED_S = 0.5
 IN_THE_FILE = {"int16x8": "int8"}
 """What an artifact stores of a precision that is told by activations and weights; of every other one the same."""
+RIVALS, MORE = 3, 0.02
+"""A threshold is in doubt where another gets so many more samples right, and so much more of all."""
 NO_NUMBER = {"kind": "absent", "gross_j": None, "net_j": None, "integrated_j": None, "idle_w": None, "edge_j": None}
 MEASURED = ("counter", "sampled", "simulated")
 
@@ -172,6 +174,17 @@ CODES: dict[str, Code] = {
         "do not publish it as {asked}: use an engine that tells the kernels it ran, or an artifact that stores {asked}",
         invalid=False,
     ),
+    "ties_in_top_class": Code(
+        "{ties} of {samples} test samples have an exact tie for the top class, which counts for the first of the tied classes: {metric} may be off by "
+        "up to {share:.2g}",
+        "outputs in a coarse number format tie: keep the last layer in float",
+        invalid=False,
+    ),
+    "threshold_doubtful": Code(
+        "the output is taken as a logit and cut at 0, where {metric} is {value:.4g}; cut at 0.5 it would be {rival:.4g}",
+        "if the model gives 0 and 1 themselves, add `metric: {{name: {metric}, threshold: 0.5}}` to it in the suite",
+        invalid=False,
+    ),
 }
 
 
@@ -298,6 +311,23 @@ def examine_precision(
         why = f"its kernels are said to compute in {asked}, but the artifact stores {' and '.join(sorted(stored)) or 'no numbers'} alone"
         return [finding("optimisation_not_shown", asked=asked, why=why)]
     return []
+
+
+def examine_quality(quality: Quality | None) -> list[Finding]:
+    """What a quality's own figures leave in doubt: exact ties, and a threshold beside which another does clearly better.
+
+    Args:
+        quality: Of one repetition; None: it has none.
+    """
+    if quality is None:
+        return []
+    found = []
+    if quality.ties:
+        share = quality.ties / quality.samples
+        found.append(finding("ties_in_top_class", ties=quality.ties, samples=quality.samples, metric=quality.metric, share=share))
+    if quality.rival is not None and (quality.rival - quality.value) * quality.samples >= RIVALS and quality.rival - quality.value > MORE:
+        found.append(finding("threshold_doubtful", metric=quality.metric, value=quality.value, rival=quality.rival))
+    return found
 
 
 def _share_told(kernels: Sequence[Kernel], asked: str) -> str:

@@ -40,6 +40,7 @@ def main() -> None:
     said["too_short"] = refusal(lambda: built(folder, "prune", "small.keras", "short.keras", end_step=100))
     said["digits"] = digits(folder)
     said["own"] = own(folder)
+    said["heads"] = heads(keras, folder)
     (folder / "said.json").write_text(json.dumps(said))
 
 
@@ -64,6 +65,31 @@ def sources(keras: Any, folder: Path) -> None:
     keras.Model(wide, layers.GlobalAveragePooling2D()(x)).save(folder / "wide.keras")
     fixed = keras.Input((4,), batch_size=2, name="fixed")
     keras.Model(fixed, layers.Dense(2)(fixed)).save(folder / "fixed.keras")
+
+
+def heads(keras: Any, folder: Path) -> dict[str, Any]:
+    """What the session of each engine says of the only output of four models."""
+    layers = keras.layers
+    image = keras.Input((4,), name="image")
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="sigmoid")])
+    made = {
+        name: keras.Model(image, layers.Dense(1 + (name == "softmax"), activation=name)(image)) for name in ("softmax", "linear", "sigmoid")
+    }
+    made["nested"] = keras.Model(image, layers.Reshape((1,))(inner(image)))
+    found = {}
+    for name, model in made.items():
+        model.save(folder / f"head-{name}.keras")
+        found[name] = [_head(folder / f"head-{name}.keras", "keras", "tensorflow")]
+        for format_, engine in (("tflite", "litert"), ("onnx", "onnxruntime"), ("ir", "openvino")):
+            built(folder, format_, f"head-{name}.keras", f"head-{name}.{format_}")
+            found[name].append(_head(folder / f"head-{name}.{format_}", format_, engine))
+    return found
+
+
+def _head(path: Path, format_: str, engine: str) -> str | None:
+    plugin = load_plugin("engines", engine)
+    head: str | None = plugin().open(Load(path, format_, "cpu", 1, 1, plugin.spec.parameters())).head(0)
+    return head
 
 
 def macs(keras: Any) -> dict[str, Any]:

@@ -30,6 +30,16 @@ def test_every_error_has_its_status(error, status):
     assert result["status"] == status and result["reason"]
 
 
+def test_the_line_that_says_why_comes_first():
+    """For it alone is shown while a run is on; the rest follows."""
+
+    def work():
+        raise RuntimeError("Exception from src/infer_request.cpp:224:\nthe shape of input data conflicts with the pattern")
+
+    first, *rest = outcome(work, None)["reason"].splitlines()
+    assert first == "RuntimeError: the shape of input data conflicts with the pattern" and len(rest) == 2
+
+
 def test_success_gives_what_the_work_gave():
     """With its status."""
     assert outcome(lambda: {"n": 1}, None) == {"status": "ok", "n": 1}

@@ -14,13 +14,13 @@ import numpy as np
 import psutil
 import pytest
 
-from harness import measure, pace, runner
+from harness import derived, measure, pace, runner
 from harness.channel import Order
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError, WorkerError
 from harness.measure import grown, scoring
-from harness.measure.inputs import fit, load_data, make_queries
+from harness.measure.inputs import fit, load_data, make_queries, sized
 from harness.measure.scoring import choose_output, decoded
 from harness.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Limits, Record, Task
@@ -348,10 +348,10 @@ def test_strings_bools_scalars_and_states(tmp_path):
     ],
 )
 def test_data_that_do_not_fit_are_a_sentence(tmp_path, arrays, labels, words):
-    """Before anything is measured."""
+    """Before anything is measured, and not again in the next repetition: a refusal."""
     path = save(tmp_path, [("x", "FLOAT", ["n", 5, 3])], [("y", "Relu", ["x"])])
     record = on_onnx(path, tmp_path, arrays, labels, "accuracy").record
-    assert record.status == "failed" and words in record.reason and "Traceback" not in record.reason
+    assert record.status == "refused" and words in record.reason and "Traceback" not in record.reason
     assert record.latency is None
 
 
@@ -406,8 +406,50 @@ def test_fractions_are_not_cut_off():
 
 def test_an_open_shape_wants_data():
     """Noise has no size of its own."""
-    with pytest.raises(EngineError, match="open shape"):
+    with pytest.raises(EngineError, match=r"\[\?\] a sample\n.*input_shapes: {x: \[128\]}"):
         make_queries([Tensor("x", (None, None), np.dtype(np.float32))], [], 1)
+
+
+def test_the_suite_gives_dynamic_inputs_their_size():
+    """Without the batch; of an input that has none, whole. The noise has that size, and the names may be TensorFlow's."""
+    image = Tensor("serving_default_x:0", (None, 3, None, None), np.dtype(np.float32))
+    state = Tensor("state", (2, None, 4), np.dtype(np.float32))
+    inputs = sized([image, state], {"x": [3, 8, 6], "state": [2, 1, 4]}, 1)
+    assert [array.shape for array in make_queries(inputs, [], 1)[0]] == [(1, 3, 8, 6), (2, 1, 4)]
+    assert make_queries(sized([image], {"x": [3, 8, 6]}, 5), [], 5)[0][0].shape == (5, 3, 8, 6)
+    for shapes in ({"y": [3, 8, 6]}, {"x": [4, 8, 6]}, {"x": [1, 3, 8, 6]}):
+        with pytest.raises(EngineError, match="input_shapes") as caught:
+            sized([image], shapes, 1)
+        assert caught.value.refused
+
+
+BINARY = [("x", "FLOAT", ["n", 3])]
+WEIGHT = {"w": np.array([[1.0], [-1.0], [0.5]], np.float32)}
+SAMPLES = np.random.default_rng(8).normal(size=(40, 3)).astype(np.float32)
+TRUTH = (SAMPLES @ WEIGHT["w"])[:, 0] > 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "labels", "threshold", "source"),
+    [
+        ([("y", "MatMul", ["x", "w"])], TRUTH.astype(int), 0.0, "logit"),
+        ([("y", "MatMul", ["x", "w"])], 2 * TRUTH.astype(int) - 1, 0.0, "logit"),
+        ([("z", "MatMul", ["x", "w"]), ("y", "Sigmoid", ["z"])], TRUTH, 0.5, "probability"),
+    ],
+    ids=["logits", "signed-labels", "sigmoid"],
+)
+def test_a_binary_head_is_cut_where_its_last_operator_says(tmp_path, nodes, labels, threshold, source):
+    """Every sample is right, and the record says why the threshold is what it is."""
+    path = save(tmp_path, BINARY, nodes, outputs=["y"], **WEIGHT)
+    quality = on_onnx(path, tmp_path, {"x": SAMPLES}, labels, "accuracy").record.quality
+    assert (quality.value, quality.threshold, quality.threshold_from, quality.ties) == (1.0, threshold, source, 0)
+
+
+def test_a_head_that_is_not_known_is_refused_with_the_line_to_add(tmp_path):
+    """Before anything is measured; with the line it is scored."""
+    path = save(tmp_path, BINARY, [("z", "MatMul", ["x", "w"]), ("y", "Elu", ["z"])], outputs=["y"], **WEIGHT)
+    record = on_onnx(path, tmp_path, {"x": SAMPLES}, TRUTH, "accuracy").record
+    assert record.status == "refused" and "metric: {name: accuracy, threshold: 0.5}" in record.reason and record.latency is None
 
 
 def test_a_name_that_is_no_input_is_refused(tmp_path):
@@ -432,6 +474,25 @@ def test_the_scored_output(outputs, labels, chosen):
     """Boxes, maps and masks are passed over; a class number, a row without its batch and a scalar are taken."""
     tensors = [Tensor(f"o{i}", (), np.dtype(np.float32)) for i in range(len(outputs))]
     assert choose_output(tensors, outputs, "accuracy", METRICS["accuracy"], labels, 1) == chosen
+
+
+def test_a_detector_has_no_classes_to_compare():
+    """Boxes with a score and a class each, as the usual exports give them; the number of boxes in a batch of one is none either."""
+    outputs = [np.zeros((1, 100, 4), np.float32), np.zeros((1, 100), np.float32), np.zeros((1, 100), np.int64)]
+    tensors = [Tensor(name, (), np.dtype(np.float32)) for name in ("boxes", "scores", "classes")]
+    with pytest.raises(EngineError, match=r"boxes") as caught:
+        choose_output(tensors, outputs, "accuracy", METRICS["accuracy"], np.arange(10), 1)
+    assert caught.value.refused and "metric: null" in caught.value.hint
+    square = [np.zeros((4, 4), np.float32)]  # four classes in a batch of four are no boxes
+    assert choose_output(tensors[:1], square, "accuracy", METRICS["accuracy"], np.arange(4), 4) == 0
+
+
+def test_shares_of_a_sample_have_no_interval_of_a_proportion():
+    """Not even where every one of them is 1."""
+    right = np.ones(30)
+    said = {"metric": "pixel_accuracy", "direction": "higher"}
+    assert derived.quality(said, right).low is None
+    assert derived.quality({**said, "metric": "accuracy"}, right).low is not None
 
 
 def test_outputs_are_copied_and_have_a_row_for_each_sample():

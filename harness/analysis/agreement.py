@@ -14,17 +14,18 @@ CLOSE = 0.01
 """Of the range of dense's outputs: outputs without classes that are no further apart agree."""
 
 
-def same_class(outputs: Array, dense: Array) -> Bools:
+def same_class(outputs: Array, dense: Array, threshold: float = 0.5) -> Bools:
     """On which samples both give the same top-1 class; a class of which either says NaN is none.
 
     Args:
-        outputs: Shape (n, ...), one vector a sample: the largest is the class. Of one value a sample: the class by its number or, as a float, the probability of class 1.
+        outputs: Shape (n, ...), one vector a sample: the largest is the class. Of one value a sample: the class by its number or, as a float, a score of class 1.
         dense: Of the same shape and type.
+        threshold: Above which a single float is class 1.
 
     Returns:
         Shape (n,).
     """
-    own, other = _top(outputs), _top(dense)
+    own, other = _top(outputs, threshold), _top(dense, threshold)
     return np.asarray((own == other) & (own >= 0) & (other >= 0))
 
 
@@ -59,11 +60,11 @@ def _distance(outputs: Array, dense: Array) -> NDArray[np.float64]:
         return np.asarray(np.abs(outputs.astype(np.float64) - dense.astype(np.float64)))
 
 
-def _top(outputs: Array) -> NDArray[np.int64]:
+def _top(outputs: Array, threshold: float) -> NDArray[np.int64]:
     """The class of each sample, shape (n,); -1 where there is none."""
     rows = outputs.reshape(len(outputs), -1)
     whole = rows.dtype.kind in "iu"
     if rows.shape[1] == 1 and whole:
         return rows[:, 0].astype(np.int64)
-    classes = np.argmax(rows, axis=1) if rows.shape[1] > 1 else (rows[:, 0] > 0.5).astype(np.int64)
+    classes = np.argmax(rows, axis=1) if rows.shape[1] > 1 else (rows[:, 0] > threshold).astype(np.int64)
     return classes if whole else np.where(np.isnan(rows).any(axis=1), -1, classes)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
+from harness.formats.heads import Head
 from harness.schema import EngineSpec, Kernel
 
 Array = NDArray[Any]
@@ -117,6 +118,14 @@ class Session(ABC):
     def facts(self) -> dict[str, Any]:
         """What else the engine says of what it really loaded: provider, delegate, threads."""
         return {}
+
+    def head(self, output: int) -> Head | None:
+        """What an output's numbers are, by the operators before it; None where the file does not say.
+
+        Args:
+            output: Its place among `self.outputs`.
+        """
+        return None
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """The kernels that a query really runs, with their shares; asked once, after everything has been measured.

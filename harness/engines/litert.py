@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, kernels_of
 from harness.errors import EngineError
+from harness.formats.heads import Head, of_tflite
 from harness.formats.reading import first_line, reading
 from harness.formats.savedmodel import natural
-from harness.formats.tflite import KIND, has_open_sizes, import_interpreter, precision
+from harness.formats.tflite import KIND, has_open_sizes, precision
+from harness.formats.tflite_graph import import_interpreter
 from harness.schema import EngineSpec, Kernel
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -101,6 +103,10 @@ class LiteRTSession(Session):
         except (AttributeError, UnicodeDecodeError):  # not part of its public interface, and it stumbles over odd names
             delegated = None
         return {"xnnpack": delegated, "threads": self._load.threads}
+
+    def head(self, output: int) -> Head | None:
+        """From the operators in the file."""
+        return of_tflite(self._load.path, self.outputs[output].name)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """Who computes each operator, and its share of the multiply-accumulates: LiteRT tells Python no times.

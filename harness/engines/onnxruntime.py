@@ -28,6 +28,7 @@ from harness.engines.base import (
     undisturbed,
 )
 from harness.errors import EngineError
+from harness.formats.heads import Head, of_onnx
 from harness.formats.onnx import load_onnx, precision
 from harness.formats.reading import reading
 from harness.schema import EngineSpec, Kernel
@@ -125,6 +126,10 @@ class OnnxRuntimeSession(Session):
         """Provider, optimization, threads; on a GPU the versions of CUDA and cuDNN, and TensorFloat-32."""
         found = {**self._load.options.model_dump(), "provider": self._provider, "threads": self._load.threads}
         return found if self._load.device == "cpu" else {**found, **nvidia.facts(tf32(self._set.get(self._provider, {})))}
+
+    def head(self, output: int) -> Head | None:
+        """From the operators in the file."""
+        return of_onnx(self._load.path, self.outputs[output].name)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """A second session with ONNX Runtime's own profiler: the time of each node, some microseconds of the profiler in each."""

@@ -12,6 +12,7 @@ from harness.analysis.kernels import arithmetic
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of, undisturbed
 from harness.errors import EngineError
 from harness.formats import ir
+from harness.formats.heads import Head, of_ir
 from harness.formats.ir import KIND, import_openvino, read_ir
 from harness.formats.reading import reading
 from harness.schema import EngineSpec, Kernel
@@ -118,6 +119,10 @@ class OpenVinoSession(Session):
         """The options, the threads and streams that OpenVINO says it uses."""
         said = {name: self._model.get_property(key) for name, key in (("threads", "INFERENCE_NUM_THREADS"), ("streams", "NUM_STREAMS"))}
         return {**self._load.options.model_dump(), **{name: int(value) for name, value in said.items()}}
+
+    def head(self, output: int) -> Head | None:
+        """From the operators in the file."""
+        return of_ir(read_ir(self._load.path), output)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """The model compiled again with performance counters: the time of each primitive, whole microseconds."""

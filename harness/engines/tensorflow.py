@@ -14,6 +14,7 @@ from harness.analysis.kernels import MULTIPLIES
 from harness.engines import nvidia
 from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch, share_threads
 from harness.errors import EngineError
+from harness.formats.heads import Head, of_graph, of_keras
 from harness.formats.keras import import_keras, load_keras
 from harness.formats.reading import first_line
 from harness.formats.savedmodel import load_savedmodel
@@ -77,19 +78,31 @@ class Program(NamedTuple):
         outputs: Likewise.
         call: Takes a tensor for each input, gives one for each output.
         precision: The type that it computes in; null where it does not tell.
+        head: Gives what an output's numbers are, by its place.
     """
 
     inputs: Sequence[Any]
     outputs: Sequence[Any]
     call: Callable[..., Sequence[Any]]
     precision: str | None
+    head: Callable[[int], Head | None]
 
 
 def _program(load: Load) -> Program:
     """The model in a file, or the signature that a SavedModel serves."""
     if load.format == "savedmodel":
         signature = load_savedmodel(load.path, trusted=load.trusted)
-        return Program(signature.inputs, signature.outputs, signature, signature.weights_type)
+        graph = signature.function.graph.as_graph_def()
+        tensors = dict(
+            zip(sorted(signature.function.structured_outputs), signature.function.outputs, strict=True)
+        )  # as TensorFlow flattens
+        return Program(
+            signature.inputs,
+            signature.outputs,
+            signature,
+            signature.weights_type,
+            lambda output: of_graph(graph, tensors[signature.results[output]].name),
+        )
     model = load_keras(load.path, trusted=load.trusted)
     single = len(model.inputs) == 1
 
@@ -98,7 +111,8 @@ def _program(load: Load) -> Program:
 
         return list(tf.nest.flatten(model(inputs[0] if single else list(inputs), training=False)))
 
-    return Program(model.inputs, model.outputs, call, str(model.dtype_policy.compute_dtype) if model.weights else None)
+    computes_in = str(model.dtype_policy.compute_dtype) if model.weights else None
+    return Program(model.inputs, model.outputs, call, computes_in, lambda output: of_keras(model.outputs[output]))
 
 
 class TensorFlowSession(Session):
@@ -125,6 +139,10 @@ class TensorFlowSession(Session):
     def precision(self) -> str | None:
         """The type that most products in the traced graph are computed in; without a graph, or without products, what the file says."""
         return (self._graph and _multiplies_in(self._graph)) or self._program.precision
+
+    def head(self, output: int) -> Head | None:
+        """From the layers of the model, or the operators that a signature runs."""
+        return self._program.head(output)
 
     def facts(self) -> dict[str, Any]:
         """Mode, XLA, the device that the outputs were on, threads; on a GPU the versions of CUDA and cuDNN, and TensorFloat-32."""

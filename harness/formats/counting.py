@@ -21,11 +21,13 @@ class Weight(NamedTuple):
         name: Of the tensor, in the file.
         values: With the zero point of a quantized tensor taken off, so that 0 is 0; null where the type cannot be read.
         listed: Whether its zeros are told: not those of a bias or another vector.
+        size: How many numbers it has, where `values` are only those that a sparse format stores; None: as many as `values`.
     """
 
     name: str
     values: NDArray[Any] | None
     listed: bool
+    size: int | None = None
 
 
 def count(weights: Iterable[Weight], macs: int | None) -> ArtifactFacts:
@@ -40,14 +42,15 @@ def count(weights: Iterable[Weight], macs: int | None) -> ArtifactFacts:
     """
     parameters = nonzero = 0
     shares: list[tuple[int, str, float]] = []
-    for index, (name, values, listed) in enumerate(weights):
+    for index, (name, values, listed, stored) in enumerate(weights):
         if values is None:
             return ArtifactFacts(macs=macs)
+        size = values.size if stored is None else stored
         here = int(np.count_nonzero(values))
-        parameters += values.size
+        parameters += size
         nonzero += here
-        if listed and values.size:
-            shares.append((values.size, name or f"tensor {index}", 1 - here / values.size))
+        if listed and size:
+            shares.append((size, name or f"tensor {index}", 1 - here / size))
     return ArtifactFacts(parameters=parameters, nonzero_parameters=nonzero, macs=macs, zeros=_largest(shares))
 
 

@@ -35,6 +35,50 @@ def model_inputs(path: Path, format_: str, *, trusted: bool = False) -> list[Inp
         return readers[format_](path, trusted)
 
 
+def stored_inputs(path: Path, format_: str, signature: str | None = None) -> list[Input] | None:
+    """The inputs as a file stores them, read without running or loading the model.
+
+    Args:
+        path: The file.
+        format_: keras, h5, tflite or onnx; of others they are not known.
+        signature: Which of a `.tflite`; None: its only one.
+
+    Returns:
+        None where they are not stored as such, the file is damaged, or the library of its format is not installed.
+
+    Raises:
+        EngineError: A `.tflite` has several signatures and none is chosen, or has not the one that is.
+    """
+    if format_ == "tflite":
+        return _stored_in_tflite(path, signature)
+    try:
+        if format_ == "onnx":
+            return _of_onnx(path, False)
+        if format_ in ("keras", "h5"):
+            from harness.formats.keras import stored_shapes
+
+            return [Input(name, shape) for name, shape in stored_shapes(path)] or None
+    except Exception:  # a damaged file can make a parser raise anything; the build says what is wrong with it
+        return None
+    return None
+
+
+def _stored_in_tflite(path: Path, signature: str | None) -> list[Input] | None:
+    from harness.formats import tflite_graph
+
+    try:
+        found = tflite_graph.signatures(path)
+    except Exception:  # likewise
+        return None
+    name = tflite_graph.choose(found, signature)
+    try:
+        graph = tflite_graph.read_graph(path, found[name] if name else 0)
+        tensors = [graph.tensors[index] for index in graph.inputs]
+        return [Input(tensor.name, tuple(None if size == -1 else size for size in tensor.signature)) for tensor in tensors]
+    except Exception:  # likewise
+        return None
+
+
 def positions(wanted: Sequence[str], given: Sequence[str | None]) -> list[int]:
     """Where the array of each input stands among arrays that name their inputs.
 
@@ -74,7 +118,7 @@ def _of_savedmodel(path: Path, trusted: bool) -> list[Input]:
 
 
 def _of_tflite(path: Path, trusted: bool) -> list[Input]:
-    from harness.formats.tflite import import_interpreter
+    from harness.formats.tflite_graph import import_interpreter
 
     details = import_interpreter().Interpreter(model_path=str(path)).get_input_details()
     return [Input(d["name"], tuple(None if size == -1 else int(size) for size in d["shape_signature"])) for d in details]

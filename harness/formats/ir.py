@@ -17,9 +17,12 @@ KIND = ("an OpenVINO model", "convert it again; the files may be damaged or cut 
 NAME = "model.xml"
 # What OpenVINO calls types, also at the end of a kernel's name -> NumPy's; 8-bit integers are one, signed or not.
 TYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16", "i8": "int8", "u8": "int8", "i4": "int4", "u4": "int4"}
-# Operators that weights and biases go into, and those that may lie between: a decompression, a quantization, a change of shape.
-WEIGHTED = ("Add", "MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
-BETWEEN = ("Convert", "Multiply", "Subtract", "Reshape", "Transpose", "FakeQuantize")
+# Operators that hold graphs of their own, whose constants are not looked at.
+NESTED = ("If", "Loop", "TensorIterator")
+# Operators whose integer constants are weights of any size: OpenVINO widens those of integer products.
+PRODUCTS = ("MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
+# Operators between a constant and where it is used, that may be there only because it is stored small or in another shape.
+BETWEEN = ("Convert", "Reshape", "Transpose", "Unsqueeze", "Squeeze")
 
 
 def import_openvino() -> Any:
@@ -80,17 +83,29 @@ def write_ir(model: Any, folder: Path, *, float16: bool = False) -> Path:
 
 
 def facts(model: Any) -> ArtifactFacts:
-    """How many weights and biases are not 0, as they are stored; parameters and multiply-accumulates are not counted."""
-    constants = {id_: op for node in model.get_ordered_ops() if node.get_type_name() in WEIGHTED for id_, op in _constants(node)}
-    return ArtifactFacts(nonzero_parameters=sum(_nonzero(op) for op in constants.values()))
+    """How many numbers of its weights and biases are not 0, as they are stored; parameters and multiply-accumulates are not counted.
+
+    None where graphs inside the model hold some. A single number is a coefficient and no weight.
+    """
+    nodes = model.get_ordered_ops()
+    if any(node.get_type_name() in NESTED for node in nodes):
+        return ArtifactFacts()
+    beside = {source.get_name() for node in nodes for source in _scales(node)}
+    factors = (_source(node.input_value(at).get_node()) for node in nodes if node.get_type_name() in PRODUCTS for at in (0, 1))
+    weights = {node.get_name(): node for node in nodes if _is_weight(node) and node.get_name() not in beside}
+    weights |= {node.get_name(): node for node in factors if node.get_type_name() == "Constant"}
+    return ArtifactFacts(nonzero_parameters=sum(_nonzero(node) for node in weights.values()))
 
 
 def stored_types(model: Any) -> set[str]:
     """Types of the constants that could be weights, NumPy's names: floats, and integers of 8 bits and less; scalars are none."""
-    constants = [op for op in model.get_ordered_ops() if op.get_type_name() == "Constant"]
-    return {
-        TYPES[name] for op in constants if (name := op.get_element_type().get_type_name()) in TYPES and prod(op.get_output_shape(0)) > 1
-    }
+    return {TYPES[op.get_element_type().get_type_name()] for op in model.get_ordered_ops() if _is_weight(op)}
+
+
+def _is_weight(node: Any) -> bool:
+    """Whether a node is a constant that could be weights: of floats or small integers, and more than one."""
+    constant = node.get_type_name() == "Constant" and node.get_element_type().get_type_name() in TYPES
+    return bool(constant and prod(node.get_output_shape(0)) > 1)
 
 
 def _nonzero(constant: Any) -> int:
@@ -101,13 +116,24 @@ def _nonzero(constant: Any) -> int:
     return int(np.count_nonzero(packed & 15) + np.count_nonzero(packed >> 4))
 
 
-def _constants(node: Any) -> list[tuple[str, Any]]:
-    """What is stored of a node's inputs, by name, seen through decompression and quantization."""
-    found = []
-    for at in range(node.get_input_size()):
-        source = node.input_value(at).get_node()
-        while source.get_type_name() in BETWEEN:
-            source = source.input_value(0).get_node()
-        if source.get_type_name() == "Constant":
-            found.append((source.get_name(), source))
-    return found
+def _scales(node: Any) -> list[Any]:
+    """The constants that a node quantizes with, or by which it makes small integers real: scales, zero points, limits."""
+    kind = node.get_type_name()
+    if kind == "FakeQuantize":
+        found = [_source(node.input_value(at).get_node()) for at in range(1, node.get_input_size())]
+    elif kind in ("Multiply", "Subtract") and _is_small(_source(node.input_value(0).get_node())):
+        found = [_source(node.input_value(1).get_node())]
+    else:
+        return []
+    return [source for source in found if source.get_type_name() == "Constant"]
+
+
+def _source(node: Any) -> Any:
+    """What a node is made of, seen through changes of type and shape and the zero point of small integers."""
+    while node.get_type_name() in BETWEEN or (node.get_type_name() == "Subtract" and _is_small(_source(node.input_value(0).get_node()))):
+        node = node.input_value(0).get_node()
+    return node
+
+
+def _is_small(node: Any) -> bool:
+    return bool(node.get_type_name() == "Constant" and TYPES.get(node.get_element_type().get_type_name(), "").startswith("int"))

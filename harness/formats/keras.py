@@ -157,6 +157,24 @@ def _refuse_code(path: Path, config: Any) -> None:
             )
 
 
+def stored_shapes(path: Path) -> list[tuple[str, tuple[int | None, ...]]]:
+    """(Name, shape with its batch) of each input that a file of a functional or sequential model declares; empty where it is of another kind.
+
+    Args:
+        path: `.keras`, or `.h5` of the whole model.
+
+    Raises:
+        EngineError: No such file.
+    """
+    config, _ = _h5_config(path) if path.suffix in (".h5", ".hdf5") else _zip_config(path)
+    if config.get("class_name") not in ("Functional", "Sequential", "Model"):
+        return []
+    layers = config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
+    found = [layer["config"] for layer in layers if layer["class_name"] == "InputLayer"]
+    shapes = [(str(each.get("name")), each.get("batch_shape") or each.get("batch_input_shape")) for each in found]
+    return [(name, tuple(shape)) for name, shape in shapes if isinstance(shape, list)] if all(shape for _, shape in shapes) else []
+
+
 # --- counting ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from harness.errors import EngineError
-from harness.formats.counting import Weight, count
+from harness.formats.counting import count
+from harness.formats.onnx_weights import FLOATS, LEARNED, PACKED, QUANTIZED, SMALL, counted, nodes, weights
 from harness.formats.precision import precision_text
 from harness.formats.reading import first_line, reading
 from harness.schema import ArtifactFacts
 
 KIND = ("an ONNX model", "export it again; the file may be damaged or cut short")
-FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
-SMALL = ("INT8", "INT4", "INT2")
 NAMES = {"float": "float32", "double": "float64"}
 # Operators whose multiply-accumulates are counted, and at which input the kernel stands.
 COUNTED = {
@@ -28,14 +24,6 @@ COUNTED = {
 }
 # Those that may multiply and are not.
 UNCOUNTED = ("LSTM", "GRU", "RNN", "Einsum", "Attention", "If", "Loop", "Scan", "DeformConv", "DFT", "STFT")
-# Operators that take a quantized constant, and at which inputs its scale and zero point stand.
-QUANTIZED = {
-    "DequantizeLinear": (0, 1, 2),
-    "MatMulInteger": (1, None, 3),
-    "ConvInteger": (1, None, 3),
-    "QLinearConv": (3, 4, 5),
-    "QLinearMatMul": (3, 4, 5),
-}
 
 
 def load_onnx(path: Path, *, weights: bool = True) -> Any:
@@ -86,9 +74,7 @@ def tensors(model: Any) -> Iterator[Any]:
 
 def facts(model: Any) -> ArtifactFacts:
     """Parameters, those that are not 0, in all and by tensor, and multiply-accumulates of a model with its weights; null what cannot be read from it."""
-    zero_points = _zero_points(model)
-    weights = (Weight(t.name, _values(t, zero_points.get(t.name)), len(t.dims) > 1) for t in _weights(model))
-    return count(chain(weights, _packed(model)), _macs(model))
+    return count(counted(model), _macs(model))
 
 
 def stored_types(model: Any) -> set[str]:
@@ -100,7 +86,7 @@ def stored_types(model: Any) -> set[str]:
 
 def is_quantized(model: Any) -> bool:
     """Whether an operator of it takes quantized numbers."""
-    return any(node.op_type in (*QUANTIZED, "QuantizeLinear", "MatMulNBits") for node in model.graph.node)
+    return any(node.op_type in (*QUANTIZED, *PACKED, "QuantizeLinear") for node in nodes(model))
 
 
 def check_float32(model: Any) -> None:
@@ -158,16 +144,15 @@ def precision(model: Any, *, fused: bool = True) -> str | None:
         model: Its external data may be missing.
         fused: Whether the engine fuses quantize-dequantize pairs into integer operators; without it these run in float.
     """
-    types = import_onnx().TensorProto.DataType
-    weights: Counter[str] = Counter()
-    for tensor in _weights(model):
-        name = types.Name(tensor.data_type).lower()
-        weights[NAMES.get(name, name)] += max(1, int(np.prod(tensor.dims)))
-    if not weights:
+    types: Counter[str] = Counter()
+    for stored in weights(model):
+        name = stored.type.lower()
+        types[NAMES.get(name, name)] += max(1, prod(stored.shape))
+    if not types:
         return None
-    kind = weights.most_common(1)[0][0]
+    kind = types.most_common(1)[0][0]
     if kind.startswith(("int", "uint")):
-        operators = {node.op_type for node in model.graph.node}
+        operators = {node.op_type for node in nodes(model)}
         whole = "QLinearConv" in operators or "QLinearMatMul" in operators or ("QuantizeLinear" in operators and fused)
         return precision_text(kind if whole else "float32", kind)
     return precision_text(None, kind) if kind != "float16" else "float16 weights"
@@ -182,12 +167,11 @@ def _macs(model: Any) -> int | None:
     Of a convolution the kernel's size for each position of the output (transposed: of the input); of a product of matrices the length of
     the sums for each number of the output.
     """
-    nodes = model.graph.node
-    if model.functions or any(node.op_type in UNCOUNTED or node.domain not in ("", "ai.onnx", "ai.onnx.ml") for node in nodes):
+    if model.functions or any(_multiplies_unseen(node) for node in model.graph.node):
         return None
     shapes = _shapes_of_one(model)
     macs = 0
-    for node in nodes:
+    for node in model.graph.node:
         if node.op_type in COUNTED:
             kernel = shapes.get(node.input[COUNTED[node.op_type]])
             place = shapes.get(node.input[0] if node.op_type == "ConvTranspose" else node.output[0])
@@ -195,6 +179,12 @@ def _macs(model: Any) -> int | None:
                 return None
             macs += _node_macs(node, kernel, place)
     return macs
+
+
+def _multiplies_unseen(node: Any) -> bool:
+    """Whether an operator may multiply in a way that is not counted here."""
+    learned = node.domain == "ai.onnx.ml" and node.op_type.startswith(LEARNED)
+    return learned or node.op_type in UNCOUNTED or node.domain not in ("", "ai.onnx", "ai.onnx.ml")
 
 
 def _node_macs(node: Any, kernel: tuple[int, ...], place: tuple[int, ...]) -> int:
@@ -222,6 +212,7 @@ def _shapes_of_one(model: Any) -> dict[str, tuple[int, ...]]:
     except Exception:  # operators of other people's models are more than it can do
         return {}
     found = {tensor.name: tuple(tensor.dims) for tensor in copy.graph.initializer}
+    found |= {sparse.values.name: tuple(sparse.dims) for sparse in copy.graph.sparse_initializer}
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
         sizes = value.type.tensor_type.shape.dim
         if value.name not in found and value.type.tensor_type.HasField("shape") and all(size.HasField("dim_value") for size in sizes):
@@ -267,67 +258,3 @@ def _node_tensors(nodes: Any) -> Iterator[Any]:
                 yield from (sparse.values, sparse.indices)
             for graph in (attribute.g, *attribute.graphs):
                 yield from _graph_tensors(graph)
-
-
-def _weights(model: Any) -> Iterator[Any]:
-    """The initializers that are computed with: floats that are no scale, and integers that a quantized operator takes."""
-    name_of = import_onnx().TensorProto.DataType.Name
-    quantized: set[str] = set()
-    beside: set[str] = set()
-    for node in model.graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear", *QUANTIZED):
-            value, *rest = QUANTIZED.get(node.op_type, (0, 1, 2))
-            quantized.add(_input(node, value))
-            beside.update(_input(node, at) for at in rest)
-    # Dynamic quantization multiplies by the weights' scale in an operator of its own.
-    beside.update(tensor.name for tensor in model.graph.initializer if tensor.name.endswith(("_scale", "_zero_point")))
-    for tensor in model.graph.initializer:
-        if tensor.name in quantized or (name_of(tensor.data_type) in FLOATS and tensor.name not in beside):
-            yield tensor
-
-
-def _values(tensor: Any, zero: Any) -> Any:
-    """A weight with its zero point at 0; null where each channel has another."""
-    from onnx import numpy_helper
-
-    values = numpy_helper.to_array(tensor)
-    if zero is None or not zero.any():
-        return values
-    # Along which axis is not worth the code: the tools of the field make zero points of 0 there.
-    return None if zero.size > 1 else values.astype(np.int64) - int(zero.flat[0])
-
-
-def _packed(model: Any) -> Iterator[Weight]:
-    """The matrices of MatMulNBits: numbers of four or eight bits in blocks along the columns, their zero in the middle unless it is given."""
-    from onnx import numpy_helper
-
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type == "MatMulNBits":
-            sizes = {attribute.name: attribute.i for attribute in node.attribute}
-            tensor = constants.get(node.input[1])
-            if tensor is None or sizes["bits"] not in (4, 8) or _input(node, 3):
-                yield Weight(node.input[1], None, True)
-                continue
-            packed = numpy_helper.to_array(tensor).reshape(sizes["N"], -1)
-            values = np.stack([packed & 15, packed >> 4], axis=-1).reshape(sizes["N"], -1) if sizes["bits"] == 4 else packed
-            yield Weight(tensor.name, values[:, : sizes["K"]].astype(np.int16) - 2 ** (sizes["bits"] - 1), True)
-
-
-def _zero_points(model: Any) -> dict[str, Any]:
-    """Zero points by the name of the weight they belong to."""
-    from onnx import numpy_helper
-
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = {}
-    for node in model.graph.node:
-        if node.op_type in QUANTIZED:
-            value, _, zero = QUANTIZED[node.op_type]
-            if (name := _input(node, zero)) in constants:
-                found[_input(node, value)] = numpy_helper.to_array(constants[name])
-    return found
-
-
-def _input(node: Any, index: int | None) -> str:
-    """The name at one of a node's inputs; empty where it has none there."""
-    return node.input[index] if index is not None and index < len(node.input) else ""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from harness.errors import EngineError
 from harness.formats.counting import Weight, count
 from harness.formats.precision import precision_text
 from harness.formats.reading import reading
+from harness.formats.tflite_graph import Operator, Tensor, import_interpreter, reachable_graphs, read_graph
 from harness.schema import ArtifactFacts
 
 KIND = ("a TFLite model", "convert it again; the file may be damaged or cut short")
@@ -40,48 +40,6 @@ UNCOUNTED = (
     "LSH_",
     "UNKNOWN",
 )
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the main graph.
-
-    Attributes:
-        name: As the converter gave it.
-        type: Its name in the schema: `FLOAT32`; `SPARSE` where only the values beside the zeros are stored.
-        shape: Sizes; of what is computed these are only a guess where an axis is open.
-        buffer: The raw bytes of a constant; empty for what is computed.
-        scales: Of a quantized tensor, one or one for each channel.
-        zero_points: Likewise.
-    """
-
-    name: str
-    type: str
-    shape: tuple[int, ...]
-    buffer: NDArray[np.uint8]
-    scales: int
-    zero_points: NDArray[np.int64]
-
-
-class Operator(NamedTuple):
-    """An operator, and the indexes of its tensors."""
-
-    name: str
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-
-
-def import_interpreter() -> Any:
-    """The module of LiteRT's interpreter.
-
-    Raises:
-        EngineError: It is not installed.
-    """
-    try:
-        from ai_edge_litert import interpreter
-    except ImportError as error:
-        raise EngineError(f"LiteRT cannot be imported: {error}", "pip install 'harness[litert]'", refused=True) from error
-    return interpreter
 
 
 def check_tflite(path: Path) -> None:
@@ -137,47 +95,65 @@ def _run_once(path: Path, *, delegates: bool = True) -> Any:
 def facts(path: Path) -> ArtifactFacts:
     """Parameters, those that are not 0, in all and by tensor, and multiply-accumulates of a verified file; null what cannot be read from it."""
     with reading(path, *KIND):
-        tensors, operators = _graph(path)
-        weights = (Weight(tensor.name, _values(tensor), len(tensor.shape) > 1) for tensor in tensors if _is_weight(tensor))
-        return count(weights, _macs(path, tensors, operators))
+        graph = read_graph(path)
+        weights = (
+            Weight(tensor.name, _values(tensor), len(tensor.shape) > 1, prod(tensor.shape) if tensor.sparse else None)
+            for tensor in _weights(path)
+        )
+        return count(weights, _macs(path, graph.tensors, graph.operators))
 
 
 def precision(path: Path) -> str | None:
     """The precision of a verified file: of most of what its operators compute, and of most bytes of its constants."""
     with reading(path, *KIND):
-        tensors, operators = _graph(path)
-        computed = [index for operator in operators if operator.name not in QUANTIZING for index in operator.outputs]
-        types = _activations(tensors, computed), _types(tensors)
+        graph = read_graph(path)
+        computed = [index for operator in graph.operators if operator.name not in QUANTIZING for index in operator.outputs]
+        types = _activations(graph.tensors, computed), _types(_weights(path))
     return precision_text(*(count.most_common(1)[0][0] if count else None for count in types))
 
 
 def weight_types(path: Path) -> Counter[str]:
-    """How many bytes of weights of each type a verified file has: `float32`, `int8`, `sparse`."""
+    """How many bytes of weights of each type a verified file has: `float32`, `int8`."""
     with reading(path, *KIND):
-        return _types(_graph(path)[0])
+        return _types(_weights(path))
 
 
-def _activations(tensors: list[Tensor], computed: list[int]) -> Counter[str]:
+def is_sparse(path: Path) -> bool:
+    """Whether a verified file stores only the numbers of some weights that are not 0."""
+    with reading(path, *KIND):
+        return any(tensor.sparse for tensor in _weights(path))
+
+
+def _weights(path: Path) -> Iterator[Tensor]:
+    """The constants that are computed with, of the main graph and of the branches and loops in it; what tensors share once."""
+    seen = set()
+    for graph in reachable_graphs(path):
+        for tensor in graph.tensors:
+            if _is_weight(tensor) and tensor.place not in seen:
+                seen.add(tensor.place)
+                yield tensor
+
+
+def _activations(tensors: Sequence[Tensor], computed: list[int]) -> Counter[str]:
     """How many tensors of each type the operators compute."""
     return Counter(tensors[i].type.lower() for i in computed if tensors[i].type in ARITHMETIC and not tensors[i].buffer.size)
 
 
-def _types(tensors: list[Tensor]) -> Counter[str]:
-    """How many bytes of constants there are of each type."""
-    weights: Counter[str] = Counter()
-    for tensor in tensors:
-        if _is_weight(tensor):
-            weights[tensor.type.lower()] += tensor.buffer.size
-    return weights
+def _types(weights: Iterator[Tensor]) -> Counter[str]:
+    """How many bytes of weights there are of each type."""
+    types: Counter[str] = Counter()
+    for tensor in weights:
+        types[tensor.type.lower()] += max(1, tensor.buffer.size)
+    return types
 
 
 def _is_weight(tensor: Tensor) -> bool:
     """Whether it is a constant that is computed with: float or quantized, no shape or index."""
-    return bool(tensor.buffer.size) and (tensor.type.startswith(("FLOAT", "BFLOAT")) or tensor.scales > 0)
+    return tensor.stored and (tensor.type.startswith(("FLOAT", "BFLOAT")) or tensor.scales > 0)
 
 
 def _values(tensor: Tensor) -> NDArray[Any] | None:
-    """The constant with its zero point at 0; null for types that NumPy has not."""
+    """The constant with its zero point at 0, of a sparse one what is stored; None where it lies in another file, or is of a type that is not read."""
     types: dict[str, Any] = {
         "FLOAT32": "<f4",
         "FLOAT16": "<f2",
@@ -188,10 +164,13 @@ def _values(tensor: Tensor) -> NDArray[Any] | None:
         "INT32": "<i4",
         "INT64": "<i8",
     }
-    if len(set(tensor.zero_points.tolist())) > 1:
+    if len(set(tensor.zero_points.tolist())) > 1 or not tensor.buffer.size or (tensor.sparse and tensor.zero_points.any()):
         return None
     if tensor.type == "INT4":
-        values: NDArray[Any] = _nibbles(tensor.buffer)[: prod(tensor.shape)]
+        values: NDArray[Any] = _nibbles(tensor.buffer)
+        values = values if tensor.sparse else values[: prod(tensor.shape)]
+    elif tensor.type == "BFLOAT16":  # 0 where all bits but the sign are
+        values = tensor.buffer.view("<u2") & 0x7FFF
     elif tensor.type in types:
         values = tensor.buffer.view(types[tensor.type])
     else:
@@ -205,12 +184,16 @@ def _nibbles(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
     return np.stack([np.left_shift(signed, 4) >> 4, signed >> 4], axis=-1).ravel()
 
 
-def _macs(path: Path, tensors: list[Tensor], operators: list[Operator]) -> int | None:
-    """Multiply-accumulates of one inference; null where an operator may compute something that is not counted here, or a size is open.
+def _macs(path: Path, tensors: Sequence[Tensor], operators: Sequence[Operator]) -> int | None:
+    """Multiply-accumulates of one inference; None where an operator may compute something that is not counted here, or a size is open.
+
+    Nor of sparse weights: whether their zeros are multiplied is the engine's choice.
 
     Of a convolution the kernel's size for each position of the output (transposed: of the input); of a dense layer likewise.
     """
     if any(part in operator.name for operator in operators for part in UNCOUNTED):
+        return None
+    if any(tensor.sparse for tensor in tensors):
         return None
     counted = [operator for operator in operators if operator.name in COUNTED]
     shapes = _shapes_of_one(path) if counted else {}
@@ -234,48 +217,3 @@ def _shapes_of_one(path: Path) -> dict[int, tuple[int, ...]] | None:
         if tuple(detail["shape"][:1]) != (1,) or -1 in detail["shape_signature"][1:]:
             return None
     return {detail["index"]: tuple(int(size) for size in detail["shape"]) for detail in interpreter.get_tensor_details()}
-
-
-def _graph(path: Path) -> tuple[list[Tensor], list[Operator]]:
-    """The tensors of the main graph, and its operators."""
-    import_interpreter()
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(np.memmap(path, dtype=np.uint8, mode="r"), 0)
-    graph = model.Subgraphs(0)
-    return list(_tensors(schema, model, graph)), list(_operators(schema, model, graph))
-
-
-def _tensors(schema: Any, model: Any, graph: Any) -> Iterator[Tensor]:
-    names = {value: name for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    for index in range(graph.TensorsLength()):
-        tensor = graph.Tensors(index)
-        buffer, quantization = model.Buffers(tensor.Buffer()), tensor.Quantization()
-        sparse = tensor.Sparsity() is not None
-        zero_points = (
-            np.atleast_1d(quantization.ZeroPointAsNumpy()) if quantization and quantization.ZeroPointLength() else np.zeros(1, np.int64)
-        )
-        shape = tuple(tensor.ShapeAsNumpy().tolist()) if tensor.ShapeLength() else ()
-        yield Tensor(
-            name=(tensor.Name() or b"").decode(errors="replace"),
-            shape=shape,
-            type="SPARSE" if sparse else names.get(tensor.Type(), "UNKNOWN"),
-            buffer=buffer.DataAsNumpy() if buffer.DataLength() else np.zeros(0, np.uint8),
-            scales=quantization.ScaleLength() if quantization else 0,
-            zero_points=zero_points,
-        )
-
-
-def _operators(schema: Any, model: Any, graph: Any) -> Iterator[Operator]:
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        # Old files keep the code in a byte of its own, new ones in both.
-        name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
-        yield Operator(name, _indexes(operator.InputsAsNumpy), _indexes(operator.OutputsAsNumpy))
-
-
-def _indexes(array: Any) -> tuple[int, ...]:
-    """The indexes of tensors; the library gives 0 for an empty list."""
-    return tuple(int(i) for i in np.atleast_1d(array()))

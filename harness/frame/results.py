@@ -20,6 +20,8 @@ from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement,
 T = TypeVar("T")
 AGREEMENT = "agreement"
 """The metric where there are no labels."""
+SEVERAL = ("multilabel_accuracy", "pixel_accuracy", "token_accuracy")
+"""Metrics of outputs that name more than one class a sample."""
 
 
 def results(run: StoredRun) -> list[Result]:
@@ -163,17 +165,23 @@ class Result:
             return None
         if self.is_baseline:
             return Agreement(np.ones(n, dtype=np.bool_), 0.0, Quality(metric=AGREEMENT, direction="higher", value=1.0, samples=n))
-        samples = (same_class if self._has_classes(other) else close)(own[:n], other[:n])
+        samples = same_class(own[:n], other[:n], self._threshold) if self._has_classes(other) else close(own[:n], other[:n])
         interval = wilson(int(samples.sum()), n)
         quality = Quality(metric=AGREEMENT, direction="higher", value=interval.value, samples=n, low=interval.low, high=interval.high)
         return Agreement(samples, max_difference(own[:n], other[:n]), quality)
+
+    @property
+    def _threshold(self) -> float:
+        """Above which a single output was taken as class 1."""
+        measured = next((r.quality for r in self.ok if r.quality), None)
+        return 0.5 if measured is None or measured.threshold is None else measured.threshold
 
     def _has_classes(self, outputs: np.ndarray) -> bool:
         """Whether an output names a class: it was scored by a metric of which more is better, or it is a vector and no metric says otherwise."""
         long_axes = sum(size > 1 for size in outputs.shape[1:])
         measured = next((r.quality for r in self.ok if r.quality), None)
         if measured:
-            return measured.direction == "higher" and long_axes <= 1
+            return measured.direction == "higher" and long_axes <= 1 and measured.metric not in SEVERAL
         model = next((m for m in self.run.header.suite.models if m.name == self.case.model), None)
         return long_axes == 1 and (model is None or model.metric in (None, "accuracy"))
 

@@ -21,8 +21,9 @@ from harness.engines.cuda import visible_uuids
 from harness.errors import EngineError
 from harness.formats.reading import first_line, reading
 from harness.formats.stored import stored_types
-from harness.measure.inputs import load_data, load_labels, make_queries
-from harness.measure.scoring import answer_unlabelled, answers_to, choose_output, keep_outputs, references, scores
+from harness.measure.deciding import check, decide, judged
+from harness.measure.inputs import load_data, load_labels, make_queries, sized
+from harness.measure.scoring import answer_unlabelled, answers_to, choose_output, decoded, keep_outputs, references, scores
 from harness.scenario import SCENARIOS, Completions, shifted
 from harness.schema import Kernel
 from harness.workloads.data import batches
@@ -62,7 +63,8 @@ def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], No
     opened_bytes = rss_bytes()
     data = load_data(session.inputs, task["inputs"], task["batch_size"])
     labels = load_labels(task, data)
-    queries = make_queries(session.inputs, data, task["batch_size"])
+    inputs = sized(session.inputs, {} if data else task.get("input_shapes") or {}, task["batch_size"])
+    queries = make_queries(inputs, data, task["batch_size"])
     loaded_bytes = rss_bytes()
     with reading(Path(task["artifact"]["path"]), *ANSWERS):
         answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
@@ -71,26 +73,29 @@ def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], No
     facts = session.facts()
     if task["device"] != "cpu":
         facts |= {"device_uuids": visible_uuids()}
-    scored, metric = 0, None
+    scored, decision = 0, None
     if labels is not None:
-        metric = metric_named(task["metric"], task.get("metric_direction", "higher"), task.get("code_folder"))
-        scored = choose_output(session.outputs, answers, task["metric"], metric, references(metric, data, labels), task["batch_size"])
+        metric = metric_named(task["metric"], task.get("metric_direction", "higher"), task.get("code_folder"), task.get("metric_ignore"))
+        wanted = references(metric, data, labels)
+        scored = choose_output(session.outputs, answers, task["metric"], metric, wanted, task["batch_size"])
+        decision = decide(session, scored, decoded(session.outputs[scored], answers[scored], task["batch_size"]), metric, wanted, task)
         facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
     channel.send("ready", first_query_s=first_query_s, precision=session.precision(), facts=facts)
     completions = answer(channel, session, queries, task["scenario"])
     np.save(task["completions_path"], np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
-    if labels is not None and metric is not None:
+    if labels is not None and decision is not None:
         channel.mark("quality")
         given = answers_to(session, batches(data, task["batch_size"]), task["batch_size"], scored)[: len(labels)]
-        per_sample = scores(metric, given, data, labels)
+        check(given, decision, session.outputs[scored].name, task)
+        per_sample = scores(decision.metric, given, data, labels)
         np.save(task["per_sample_path"], per_sample)
         keep_outputs(given, task)
+        quality = {"metric": task["metric"], "direction": decision.metric.direction, **judged(decision, given, wanted, labels)}
         channel.mark("quality_end")
-        quality = {"metric": task["metric"], "direction": metric.direction}
     elif task.get("outputs_path"):
         channel.mark("quality")
-        answer_unlabelled(session, data, answers, task)
+        answer_unlabelled(session, inputs, data, answers, task)
         channel.mark("quality_end")
     return {"quality": quality, "peak_memory_bytes": peak_memory_bytes(), "resident_bytes": resident_bytes}
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from harness.engines.base import Array, Tensor
 from harness.errors import EngineError
-from harness.formats.inputs import positions
-from harness.formats.shapes import fit_shape
+from harness.formats.inputs import plain, positions
+from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, takes
 from harness.workloads.data import batches, load_array
 
 QUERY_POOL_BYTES = 64 * 2**20
@@ -27,12 +28,15 @@ def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_si
         raise EngineError(
             f"the model has {len(inputs)} inputs ({_names(inputs)}), the data {len(refs)} arrays",
             "write `inputs: {name: 'file.npz:key', ...}`, one for each",
+            refused=True,
         )
     order = positions([tensor.name for tensor in inputs], [ref.get("name") for ref in refs])
     arrays = [load_array(refs[index]["path"], refs[index]["key"]) for index in order]
     if len({array.shape[:1] for array in arrays}) > 1 or not all(array.ndim and len(array) for array in arrays):
         raise EngineError(
-            f"the input arrays have {[array.shape[:1] for array in arrays]} samples", "the first axis is the sample, and of one length"
+            f"the input arrays have {[array.shape[:1] for array in arrays]} samples",
+            "the first axis is the sample, and of one length",
+            refused=True,
         )
     return [fit(tensor, array, batch_size) for tensor, array in zip(inputs, arrays, strict=True)]
 
@@ -43,7 +47,9 @@ def load_labels(task: dict[str, Any], data: Sequence[Array]) -> Array | None:
         return None
     labels = load_array(task["labels"]["path"], task["labels"]["key"])
     if labels.shape[:1] != (len(data[0]),):
-        raise EngineError(f"labels of shape {labels.shape} for {len(data[0])} samples", "the first axis of inputs and labels is the sample")
+        raise EngineError(
+            f"labels of shape {labels.shape} for {len(data[0])} samples", "the first axis of inputs and labels is the sample", refused=True
+        )
     return labels
 
 
@@ -59,11 +65,14 @@ def fit(tensor: Tensor, array: Array, batch_size: int) -> Array:
         raise EngineError(
             f"input {tensor.name!r} wants samples of shape {wanted}, the data has {array.shape[1:]}",
             "reshape the array in the .npz; the first axis is the sample",
+            refused=True,
         )
     text, numbers = array.dtype.kind in "OUS", tensor.dtype.kind != "O"
     fractions = array.dtype.kind == "f" and tensor.dtype.kind in "iu" and tensor.scale is None and bool((array % 1).any())
     if text == numbers or fractions:
-        raise EngineError(f"input {tensor.name!r} is of type {tensor.dtype}, the data is {array.dtype}", "convert the array in the .npz")
+        raise EngineError(
+            f"input {tensor.name!r} is of type {tensor.dtype}, the data is {array.dtype}", "convert the array in the .npz", refused=True
+        )
     return array.reshape(len(array), *shape)
 
 
@@ -89,11 +98,44 @@ def noise(tensor: Tensor, batch_size: int, seed: int = 0) -> Array:
     sizes = [size for size in wanted if size is not None]
     if len(sizes) < len(wanted):
         raise EngineError(
-            f"input {tensor.name!r} has an open shape {tensor.shape}", "give `data.test` in the suite, so that its size is known"
+            f"input {tensor.name!r} has dynamic dimensions: {dynamic_text(wanted)} a sample",
+            f"give `data.test`, or its size in the suite: `{shape_hint({plain(tensor.name): wanted})}`",
+            refused=True,
         )
     if is_real(tensor):
         return np.random.default_rng(seed).random((batch_size, *sizes), dtype=np.float32)
     return np.full((batch_size, *sizes), "" if tensor.dtype.kind == "O" else 0, dtype=tensor.dtype)
+
+
+def sized(inputs: Sequence[Tensor], shapes: Mapping[str, Sequence[int]], batch_size: int) -> list[Tensor]:
+    """The inputs with the sizes that the suite gives to their dynamic dimensions.
+
+    Args:
+        inputs: As the model declares them.
+        shapes: Of one sample, by the input's name.
+        batch_size: Samples a query.
+
+    Raises:
+        EngineError: A name that no input has, or sizes that the model does not take.
+    """
+    names = [tensor.name for tensor in inputs]
+    for name in shapes:
+        if name not in (*names, *map(plain, names)):
+            raise EngineError(f"input_shapes names {name!r}, the model's inputs are {', '.join(names)}", "correct the name", refused=True)
+    return [_sized(tensor, shapes.get(tensor.name, shapes.get(plain(tensor.name))), batch_size) for tensor in inputs]
+
+
+def _sized(tensor: Tensor, shape: Sequence[int] | None, batch_size: int) -> Tensor:
+    if shape is None:
+        return tensor
+    batch = tensor.shape[:1] if tensor.batched(batch_size) else ()
+    if not takes(tensor.shape[len(batch) :], shape):
+        raise EngineError(
+            f"input_shapes gives {list(shape)} for the input {tensor.name!r}, which takes {dynamic_text(tensor.shape[len(batch) :])} a sample",
+            "write the size of one sample, without the batch",
+            refused=True,
+        )
+    return replace(tensor, shape=(*batch, *shape))
 
 
 def noises(inputs: Sequence[Tensor], batch_size: int) -> Iterator[list[Array]]:

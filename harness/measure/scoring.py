@@ -18,6 +18,9 @@ from harness.workloads.metrics import Metric
 OUTPUT_BYTES = 4 * 2**20
 """How much of the scored output is kept, so that other variants can be compared with it sample by sample."""
 
+CHECKED_MAPS = 64
+"""How many labels that are maps or sequences are looked at before anything is measured."""
+
 
 def references(metric: Metric, data: Sequence[Array], labels: Array) -> Array:
     """What a metric compares the outputs with, first axis the sample."""
@@ -42,17 +45,32 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str
     rows = labels.reshape(len(labels), -1)
     hardest = int(np.argmax(rows.max(axis=1))) if numbers else 0
     classes = rows.shape[1] if rows.shape[1] > 1 or not numbers else int(rows.max()) + 1
-    reasons = []
+    reasons, hints = [], []
     for index in sorted(range(len(outputs)), key=lambda i: np.size(answers[i]) != classes * batch_size):
         try:
-            metric.per_sample(decoded(outputs[index], answers[index], batch_size)[:1], labels[hardest : hardest + 1])
+            answer = decoded(outputs[index], answers[index], batch_size)[:1]
+            if metric.checked:  # all labels, of maps some, against the same answer
+                checked = labels[:CHECKED_MAPS] if metric.cuts == "positions" else labels
+                metric.per_sample(np.broadcast_to(answer, (len(checked), *answer.shape[1:])), checked)
+            else:
+                metric.per_sample(answer, labels[hardest : hardest + 1])
         except EngineError as error:
             reasons.append(f"{outputs[index].name}: {error.what}")
+            hints.append(error.hint)
         else:
-            return index
-    raise EngineError(
-        f"{name} cannot be measured: {'; '.join(reasons)}", "correct `data.test.labels`, or leave the metric out (`metric: null`)"
-    )
+            if not (metric.cuts == "sample" and _is_detection(answers, index, batch_size)):
+                return index
+            reasons.append(f"{outputs[index].name}: its {answer.size} numbers belong to boxes, one each, and are no classes")
+            hints.append("measure a detector with a function of your own, or without a metric (`metric: null`)")
+    hint = hints[0] if len(set(hints)) == 1 and hints[0] else "correct `data.test.labels`, or leave the metric out (`metric: null`)"
+    raise EngineError(f"{name} cannot be measured: {'; '.join(reasons)}", hint, refused=True)
+
+
+def _is_detection(answers: Sequence[Array], index: int, batch_size: int) -> bool:
+    """Whether an output has a number for each box that another output has the four corners of."""
+    count = np.size(answers[index]) // batch_size
+    others = [np.shape(answer) for place, answer in enumerate(answers) if place != index]
+    return count > 1 and any(shape[-2:] == (count, 4) and np.prod(shape) == 4 * count * batch_size for shape in others)
 
 
 def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
@@ -101,17 +119,26 @@ def answers_to(
     return np.concatenate(answers)
 
 
-def answer_unlabelled(session: Session, data: Sequence[Array], answers: Sequence[Array], task: dict[str, Any]) -> None:
+def answer_unlabelled(
+    session: Session, inputs: Sequence[Tensor], data: Sequence[Array], answers: Sequence[Array], task: dict[str, Any]
+) -> None:
     """Answer inputs without labels, or seeded noise where there are none, and keep the output: agreement with dense is then the quality.
 
     Nothing is kept where no output is of numbers, and where the noise of all inputs is zeros, so that every sample would be the same.
+
+    Args:
+        session: Of the engine.
+        inputs: Its inputs, with the sizes that the suite gives them.
+        data: Test inputs; empty: noise.
+        answers: To the first query.
+        task: As the child was given it.
     """
     batch_size = task["batch_size"]
     scored = next((i for i, tensor in enumerate(session.outputs) if _is_comparable(tensor, answers[i], batch_size)), None)
     if scored is None or not (data or any(is_real(tensor) for tensor in session.inputs)):
         return
     fitting = OUTPUT_BYTES // max(1, answers[scored].nbytes // batch_size)
-    asked = batches(data, batch_size) if data else noises(session.inputs, batch_size)
+    asked = batches(data, batch_size) if data else noises(inputs, batch_size)
     given = answers_to(session, asked, batch_size, scored, time.monotonic() + task["answer_s"], fitting)
     keep_outputs(given[: len(data[0])] if data else given, task)
 

@@ -10,7 +10,8 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 - 3: a tick lies in the middle of its bracket, which reaches from the start of one read to the end of the next, where it was the middle
   between the middles of the two; `gauge` of a measurement. More findings, and other limits of the old ones.
   Records: `peak_device_memory_bytes` and its source. Header: `allow` of a suite, `poll_period_s` of a domain, the conditions `count` and
-  `duration`.
+  `duration`. In a quality: `threshold`, `threshold_from`, `rival`, `ties`; in a model: `metric_threshold`, `metric_ignore`, `signature`,
+  `input_shapes`.
 """
 
 from __future__ import annotations

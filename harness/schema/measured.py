@@ -147,6 +147,14 @@ class Quality(Noun):
     low: float | None = None
     """95 % interval; null where the metric has none."""
     high: float | None = None
+    threshold: float | None = None
+    """Above which a single output was taken as class 1; None where the metric has none."""
+    threshold_from: Literal["suite", "probability", "logit"] | None = None
+    """Why: the suite names it, or the model's last operator gives a probability (0.5) or a score around 0 (0)."""
+    rival: float | None = None
+    """Of a score around 0: what the quality would be at 0.5; None for any other head."""
+    ties: int | None = None
+    """Decisions between classes with exactly the same score, which the first class gets; None where the metric decides nothing."""
 
 
 class Kernel(Noun):

@@ -142,6 +142,14 @@ class Model(Noun):
     """Name of a metric, or `package.module:function`; null: no quality of its own."""
     metric_direction: Literal["higher", "lower"] = "higher"
     """Which is better; for a function of the user's."""
+    metric_threshold: float | None = None
+    """Above which a single output is class 1; None: what the model's last operator says."""
+    metric_ignore: int | None = None
+    """The label of positions that do not count, in maps and sequences; None: all count."""
+    signature: str | None = None
+    """Which signature of a `.tflite` is measured; None: its only one, or its main graph."""
+    input_shapes: dict[str, tuple[int, ...]] = {}
+    """Sizes of inputs with dynamic dimensions, by the input's name, of one sample; empty: the test data say them."""
     training: Training | None = None
     trusted: bool = False
     folder: str | None = None

@@ -13,12 +13,15 @@ from pydantic import BaseModel
 
 from harness import venvs
 from harness.schema import Build, Case, Catalogue, EngineSpec, Impossible, Model, Step, Suite, VariantSpec
+from harness.suite.content import unfit_batch
 from harness.suite.document import Document, Place, nearest
 from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
 
 SCENARIOS = ("single_stream", "offline")
 # What it takes to begin a chain; their versions belong to what comes out.
 FIRST_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "scikit-learn")
+FIRST_VERSIONS = {"onnx": 2, "tflite": 2}
+"""Raised when the first step of a format counts otherwise, so that no artifact in the cache keeps what was counted before."""
 DATA_PACKAGES = ("numpy", "pandas", "pillow")
 
 
@@ -187,6 +190,9 @@ class _Expansion:
                 case_id=case_id, reason=f"{engine.spec.name} runs on {', '.join(engine.spec.devices)}, not on {device}"
             )
             return
+        if "*" not in engine.spec.formats and (unfit := unfit_batch(model, batch_size)):
+            self.impossible[case_id] = Impossible(case_id=case_id, reason=unfit)
+            return
         route = find_route(model, variant.steps, engine.spec, self.catalogue.variants)
         if isinstance(route, str):
             self.impossible[case_id] = Impossible(case_id=case_id, reason=route)
@@ -219,7 +225,7 @@ class _Expansion:
                 "model": model.sha256,
                 "parent": chain[-1].build_id if chain else None,
                 "step": hop.step.model_dump(mode="json"),
-                "version": spec.version if spec else 1,
+                "version": spec.version if spec else FIRST_VERSIONS.get(model.format, 1),
                 "format": hop.format,
                 "packages": venvs.versions(spec.venv, spec.packages) if spec else venvs.versions(None, FIRST_PACKAGES),
                 "data": model.train.content() if needs_data and model.train else None,
@@ -289,7 +295,8 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
         The hops from the first build on, or the reason why there is none.
     """
     data = [Hop(Step(recipe="dataset"), "npz")] if model.brings else []
-    start = [*data, Hop(Step(recipe="train" if model.trains else "source"), _native(model.format))]
+    chosen = {"signature": model.signature} if model.signature else {}
+    start = [*data, Hop(Step(recipe="train" if model.trains else "source", parameters=chosen), _native(model.format))]
     exporters = {name: spec for name, spec in variants.items() if spec.exporter}
     queue = deque([(start, 0)])
     seen = set()
@@ -366,7 +373,15 @@ def _identity(model: Model) -> dict[str, Any]:
     fields = {"name", "workload", "format", "sha256", "metric", "training", "trusted"}
     content = model.model_dump(mode="json", include=fields)
     content |= {split: ref.content() if (ref := getattr(model, split)) else None for split in ("train", "test")}
-    return content if model.metric_direction == "higher" else {**content, "metric_direction": model.metric_direction}
+    later: dict[str, Any] = {
+        "metric_direction": "higher",
+        "metric_threshold": None,
+        "metric_ignore": None,
+        "signature": None,
+        "input_shapes": {},
+    }
+    values = model.model_dump(mode="json", include=set(later))  # in it only where they say something, so that old runs keep their hash
+    return {**content, **{name: value for name, value in values.items() if value != later[name]}}
 
 
 def _hash(*content: Any) -> str:

@@ -56,10 +56,23 @@ class Data(Strict):
 
 
 class MetricItem(Strict):
-    """A metric of the user's own: `function(outputs, labels)` gives a number for each sample."""
+    """A metric of the user's own (`function(outputs, labels)` gives a number for each sample), or a named one (`name`) with its settings."""
 
-    function: str
-    direction: Literal["higher", "lower"] = "higher"
+    function: str | None = None
+    direction: Annotated[Literal["higher", "lower"], Field(description="which is better; of a function")] = "higher"
+    name: str | None = None
+    threshold: Annotated[
+        float | None,
+        Field(allow_inf_nan=False, description="above which a single output is class 1: 0.5 for a probability, 0 for a logit"),
+    ] = None
+    ignore: Annotated[int | None, Field(description="the label of pixels or tokens that do not count")] = None
+
+
+def _shape(value: Any) -> str | None:
+    """Which of the written forms a value has."""
+    if isinstance(value, BaseModel):
+        return "mapping"
+    return "text" if isinstance(value, str) else "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else None
 
 
 class OwnModel(Strict):
@@ -70,8 +83,13 @@ class OwnModel(Strict):
     workload: str | None = None
     options: dict[str, Any] = {}
     data: Data = Data()
-    metric: str | MetricItem | None = None
+    metric: Annotated[Annotated[str, Tag("text")] | Annotated[MetricItem, Tag("mapping")], Discriminator(_shape)] | None = None
     training: Training | None = None
+    signature: Annotated[str | None, Field(min_length=1, description="which signature of a .tflite is measured")] = None
+    input_shapes: Annotated[
+        dict[str, list[Positive]],
+        Field(description="sizes of inputs with dynamic dimensions where there are no test data, of one sample: without the batch"),
+    ] = {}
 
 
 class EngineItem(Strict):
@@ -79,13 +97,6 @@ class EngineItem(Strict):
 
     name: str
     options: dict[str, Any] = {}
-
-
-def _shape(value: Any) -> str | None:
-    """Which of the written forms a value has."""
-    if isinstance(value, BaseModel):
-        return "mapping"
-    return "text" if isinstance(value, str) else "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else None
 
 
 StepItem = Annotated[Annotated[str, Tag("text")] | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")], Discriminator(_shape)]

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.schema import Catalogue, Model, WorkloadSpec
+from harness.suite.content import check_file
 from harness.suite.data import resolve_data
 from harness.suite.document import Document, Place, nearest
 from harness.suite.files import Files, sha256_of
 from harness.suite.grammar import MetricItem, OwnModel, SuiteFile, built_in_names, validate_parameters
 
 FORMATS: Mapping[str, str] = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".tflite": "tflite", ".onnx": "onnx"}
-METRICS = ("accuracy", "mean_squared_error", "reconstruction_auc")
+METRICS = ("accuracy", "multilabel_accuracy", "pixel_accuracy", "token_accuracy", "mean_squared_error", "reconstruction_auc")
+CUTTING, POSITIONS = METRICS[:4], METRICS[2:4]
+"""Those that take a threshold, and those that may leave out positions."""
 SAVEDMODEL = "saved_model.pb"
 
 
@@ -51,12 +54,14 @@ class _Item:
 
     def common(self) -> dict[str, Any]:
         """The fields that are resolved alike."""
-        direction = self.item.metric.direction if isinstance(self.item.metric, MetricItem) else "higher"
+        metric = self.item.metric if isinstance(self.item.metric, MetricItem) else MetricItem()
         return {
             "train": self.train,
             "test": self.test,
             "training": self.item.training,
-            "metric_direction": direction,
+            "metric_direction": metric.direction,
+            "metric_threshold": metric.threshold,
+            "metric_ignore": metric.ignore,
             "trusted": self.files.trusted,
             "folder": str(self.files.folder) if self.files.trusted else None,
         }
@@ -64,14 +69,27 @@ class _Item:
     def metric(self) -> str | None:
         """The name of the metric; null where the suite wants none, or says nothing and the test data have no labels."""
         place, metric = (*self.place, "metric"), self.item.metric
-        written = metric.function if isinstance(metric, MetricItem) else metric
+        own = isinstance(metric, MetricItem) and metric.name is None
+        written = (metric.function or metric.name) if isinstance(metric, MetricItem) else metric
+        if isinstance(metric, MetricItem):
+            self._check_settings(place, metric)
         if written is None:
             written = None if "metric" in self.item.model_fields_set else "accuracy"
-        elif isinstance(metric, MetricItem) or self.files.is_function(written):
+        elif own or self.files.is_function(written):
             self.files.function(place, written)
         elif written not in METRICS:
             self.document.blame(place, f"no metric is named {written!r}{nearest(written, METRICS)}, or give package.module:function")
         return written if (self.test and self.test.labelled) or "metric" in self.item.model_fields_set else None
+
+    def _check_settings(self, place: Place, metric: MetricItem) -> None:
+        """Whether a metric is written with the settings that it has."""
+        if (metric.function is None) == (metric.name is None):
+            self.document.blame(place, "a metric is a `function` of your own or the `name` of one, one of the two")
+        for field, takers in (("threshold", CUTTING), ("ignore", POSITIONS)):
+            if getattr(metric, field) is not None and metric.name not in takers:
+                self.document.blame((*place, field), f"{field!r} belongs to the metrics {', '.join(takers)}")
+        if metric.name and "direction" in metric.model_fields_set:
+            self.document.blame((*place, "direction"), "'direction' belongs to a function: a named metric has its own")
 
 
 class _BuiltIn(_Item):
@@ -113,6 +131,9 @@ class _BuiltIn(_Item):
 
     def _may_change(self, spec: WorkloadSpec) -> bool:
         """Whether the suite leaves alone what a built-in model with labelled data brings."""
+        for name in ("signature", "input_shapes"):
+            if name in self.item.model_fields_set:
+                self.document.blame((*self.place, name), f"{name!r} belongs to a model of your own (`path`), not to a built-in one")
         said = [name for name in ("data", "metric", "training") if name in self.item.model_fields_set]
         if spec.data == "labelled" and said:
             self.document.blame((*self.place, said[0]), f"{self.written} brings its own data, metric and training: leave {said[0]!r} out")
@@ -136,7 +157,17 @@ class _Own(_Item):
         if located is None:
             return None
         path, format_, sha256 = located
-        return Model(name=self.item.name, path=path, format=format_, sha256=sha256, **{**self.common(), "metric": metric})
+        model = Model(
+            name=self.item.name,
+            path=path,
+            format=format_,
+            sha256=sha256,
+            signature=self.item.signature,
+            input_shapes={name: tuple(sizes) for name, sizes in self.item.input_shapes.items()},
+            **{**self.common(), "metric": metric},
+        )
+        check_file(self.document, self.place, model)
+        return model
 
     def _located(self) -> tuple[str, str, str] | None:
         """(path, format, hash) of the model."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import EngineError
-from harness.formats import tflite
+from harness.formats import tflite, tflite_graph
 from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts
 from harness.variants.base import Array, Job
@@ -68,6 +68,8 @@ def refuse_quantized(source: Path) -> None:
     Raises:
         EngineError: It has others, or none.
     """
+    if tflite.is_sparse(source):
+        raise EngineError("the .tflite cannot be quantized: its weights are stored sparse", "start from the dense model", refused=True)
     types = tflite.weight_types(source)
     if others := ", ".join(sorted(set(types) - {"float32", "int32", "int64"})):  # int32 are biases
         raise EngineError(
@@ -101,7 +103,7 @@ def _ranges(source: Path, recipe: Any, queries: Queries) -> Any:
 
 def _named(source: Path, queries: Queries) -> dict[str, Iterable[dict[str, Array]]]:
     """The samples as the quantizer asks for them: by the names of the file's signature, one by one."""
-    interpreter = tflite.import_interpreter().Interpreter(model_path=str(source))
+    interpreter = tflite_graph.import_interpreter().Interpreter(model_path=str(source))
     signatures = list(interpreter.get_signature_list())
     if len(signatures) != 1:
         raise EngineError(

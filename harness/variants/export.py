@@ -35,7 +35,7 @@ class ToTflite(Recipe):
         extra="tensorflow",
         conversions=(("keras", "tflite"), ("savedmodel", "tflite")),
         exporter=True,
-        version=2,
+        version=3,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -53,7 +53,7 @@ class ToOnnx(Recipe):
         extra="tensorflow",
         conversions=(("keras", "onnx"), ("savedmodel", "onnx")),
         exporter=True,
-        version=3,
+        version=4,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:

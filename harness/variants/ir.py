@@ -29,7 +29,7 @@ class ToIr(Recipe):
         extra="openvino",
         conversions=(("keras", "ir"), ("onnx", "ir")),
         exporter=True,
-        version=3,
+        version=4,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.errors import EngineError
 from harness.formats import onnx, tflite
 from harness.formats.keras import load_keras
-from harness.formats.reading import first_line
 from harness.formats.shapes import fit_shape
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.ai_edge import quantize_tflite
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import TENSORFLOW, to_tflite
 from harness.variants.ir import float16_ir, int8_ir
+from harness.variants.onnx import float16_onnx, nothing, prepared, quantize_dynamically, quantized_onnx, quantizing
 
 CONVERSIONS = (("keras", "tflite"), ("onnx", "onnx"))
 WITH_TFLITE = (*CONVERSIONS, ("tflite", "tflite"))
@@ -35,9 +33,10 @@ class Float16(Recipe):
     spec: ClassVar = VariantSpec(
         name="float16",
         summary="float16 weights",
-        packages=(*PACKAGES, "onnxconverter-common", "openvino"),
+        packages=(*PACKAGES, "openvino"),
         extra="tensorflow",
         conversions=(*CONVERSIONS, ("ir", "ir")),
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -48,11 +47,7 @@ class Float16(Recipe):
             return to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT], target_spec=_target_spec(tf, types=[tf.float16]))
         if job.source_format == "ir":
             return float16_ir(job)
-        with _quantizing("float16"):
-            from onnxconverter_common.float16 import convert_float_to_float16
-
-            converted = convert_float_to_float16(onnx.load_onnx(job.source), keep_io_types=True)
-        return _save_onnx(job, converted)
+        return float16_onnx(job)
 
 
 class DynamicInt8(Recipe):
@@ -65,6 +60,7 @@ class DynamicInt8(Recipe):
         extra="tensorflow",
         conversions=WITH_TFLITE,
         precision="int8",
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -74,17 +70,14 @@ class DynamicInt8(Recipe):
 
             made = to_tflite(job, optimizations=[tf.lite.Optimize.DEFAULT])
             if "int8" not in tflite.weight_types(made[0]):
-                raise _nothing("the model: TensorFlow's converter leaves weights of less than 1,024 numbers as they are")
+                raise nothing("the model: TensorFlow's converter leaves weights of less than 1,024 numbers as they are")
             return made
         if job.source_format == "tflite":
             return quantize_tflite(job, job.source, "dynamic", num_bits=8)
         target = job.folder / "model.onnx"
-        with _quantizing("dynamic_int8"), _prepared(job) as source:
-            from onnxruntime.quantization import QuantType, quantize_dynamic
-
-            # ONNX Runtime's integer convolution on a CPU takes unsigned weights alone.
-            quantize_dynamic(source, target, weight_type=QuantType.QUInt8)
-        return _quantized_onnx(target)
+        with quantizing("dynamic_int8"), prepared(job) as source:
+            quantize_dynamically(job, source, target)
+        return quantized_onnx(target)
 
 
 class Calibration(BaseModel):
@@ -114,7 +107,7 @@ class Int8(Recipe):
         conversions=(*WITH_TFLITE, ("ir", "ir")),
         precision="int8",
         needs=("train",),
-        version=2,
+        version=3,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -129,9 +122,9 @@ class Int8(Recipe):
         if job.source_format == "ir":
             return int8_ir(job, lambda inputs: rows(_shaped(inputs, samples)))
         target = job.folder / "model.onnx"
-        with _quantizing("int8"), _prepared(job) as source:
+        with quantizing("int8"), prepared(job) as source:
             _quantize_static(source, target, samples, job.parameters.reduce_range)
-        return _quantized_onnx(target)
+        return quantized_onnx(target)
 
 
 class Int16x8(Recipe):
@@ -203,37 +196,6 @@ def _target_spec(tf: Any, types: Any = (), ops: Any = None) -> Any:
     return spec
 
 
-@contextmanager
-def _quantizing(recipe: str) -> Iterator[None]:
-    """What ONNX Runtime's tools raise over a model, as a sentence."""
-    try:
-        yield
-    except (EngineError, MemoryError):
-        raise
-    except ImportError as error:
-        raise EngineError(f"{recipe} of an ONNX model needs more: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
-    except Exception as error:  # the tools raise whatever an unknown operator makes them raise
-        raise EngineError(
-            f"{recipe} cannot be applied to this ONNX model: {first_line(error)}", "leave this variant out for this model"
-        ) from error
-
-
-@contextmanager
-def _prepared(job: Job) -> Iterator[Path]:
-    """The model with its shapes inferred and its constants folded, as the quantizer wants it; as it is where that fails."""
-    from onnxruntime.quantization import shape_inference
-
-    onnx.check_float32(onnx.load_onnx(job.source, weights=False))
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        model = Path(folder) / "prepared.onnx"
-        try:
-            shape_inference.quant_pre_process(str(job.source), str(model))
-        except Exception as error:  # symbolic shapes of other people's models are more than it can do
-            job.notes["preparation"] = f"skipped: {first_line(error)}"
-            model = job.source
-        yield model
-
-
 def _representative(job: Job, samples: list[Array]) -> Callable[[], Iterator[list[Array]]]:
     """The samples as TensorFlow's converter asks for them: one by one, in the order of the model's inputs."""
     tensors = [(tensor.name, tuple(tensor.shape), np.dtype(tensor.dtype)) for tensor in load_keras(job.source, trusted=job.trusted).inputs]
@@ -297,23 +259,3 @@ def _shaped(tensors: Sequence[tuple[str, tuple[int | None, ...], np.dtype[Any]]]
             )
         shaped.append(array.reshape(len(array), *fitted).astype(dtype))
     return shaped
-
-
-def _quantized_onnx(target: Path) -> tuple[Path, ArtifactFacts]:
-    """What ONNX Runtime's tools wrote, if there is something quantized in it, and if it loads."""
-    model = onnx.load_onnx(target)
-    if not onnx.is_quantized(model):
-        raise _nothing("the ONNX model: it has no operator that ONNX Runtime's quantizer takes")
-    onnx.check_loads(target)
-    return target, onnx.facts(model)
-
-
-def _nothing(where: str) -> EngineError:
-    return EngineError(f"nothing can be quantized in {where}", "leave this variant out for this model", refused=True)
-
-
-def _save_onnx(job: Job, model: Any) -> tuple[Path, ArtifactFacts]:
-    target = job.folder / "model.onnx"
-    onnx.import_onnx().save(model, str(target))
-    onnx.check_loads(target)
-    return target, onnx.facts(model)

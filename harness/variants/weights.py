@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats import ir, onnx
+from harness.formats.onnx_rewrite import with_initializers
 from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.ai_edge import quantize_tflite
@@ -32,6 +33,7 @@ class WeightInt8(Recipe):
         packages=PACKAGES,
         extra="tensorflow",
         conversions=CONVERSIONS,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -48,6 +50,7 @@ class WeightInt4(Recipe):
         packages=PACKAGES,
         extra="tensorflow",
         conversions=CONVERSIONS,
+        version=2,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -70,7 +73,7 @@ def _quantize(job: Job, bits: int) -> tuple[Path, ArtifactFacts]:
 
 def _quantize_onnx(job: Job, bits: int) -> tuple[Path, ArtifactFacts]:
     """By NNCF. Convolutions are left out: the scales that it gives them have a shape at which ONNX Runtime fails when it runs."""
-    model = onnx.load_onnx(job.source)
+    model = with_initializers(onnx.load_onnx(job.source))
     onnx.check_float32(model)
     left = Counter(node.op_type for node in model.graph.node if node.op_type in CONVOLUTIONS)
     made = _compressed(_with_opset(model, OPSETS[bits]), bits, "this ONNX model", CONVOLUTIONS)

@@ -185,7 +185,8 @@ def _quality(record: Record, per_sample: np.ndarray, found: Verification) -> Non
     """The mean of what each sample was given, with its interval."""
     was = record.quality
     if was is not None:
-        now = derived.quality({"metric": was.metric, "direction": was.direction}, per_sample)
+        as_stored = {name: getattr(was, name) for name in ("threshold", "threshold_from", "rival", "ties")}
+        now = derived.quality({"metric": was.metric, "direction": was.direction, **as_stored}, per_sample)
         _compare_fields("quality", place(record), "quality", was, now, found)
     elif len(per_sample) and record.status == "ok":
         found.wrong.append(f"{place(record)}: it has no quality, though what each sample was given is kept")
@@ -237,6 +238,7 @@ def _findings(
         facts.get("stored_types"),
         profiled=not now.repetition,
     )
+    given += validity.examine_quality(now.quality)
     stored = [f for f in now.warnings if f.code not in AS_STORED]
     found.again[of] += max(len(stored), len(given), 1)
     found.wrong += [f"{where}: the finding {f.code} is stored ({f.sentence}), the raw data do not give it" for f in _without(stored, given)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from harness.errors import EngineError
 from harness.workloads.functions import call
+from harness.workloads.labels import another_task, binary, class_labels
+from harness.workloads.positions import multilabel_accuracy, position_accuracy
 
 Array = NDArray[Any]
 
@@ -25,6 +28,9 @@ class Metric:
         proportion: True where each sample is right or wrong, so that the mean has a Wilson interval.
         against: What the references are: the labels, or the model's first input.
         across: Where the samples must be seen together: (numbers of `per_sample`, labels) -> the numbers whose mean is the quality.
+        cuts: Whether it takes single numbers above a threshold as class 1: of a sample, of each of its labels, or of each of its positions.
+        checked: Whether it refuses labels that it cannot be measured with, so that they can be checked before anything is measured.
+        axes: How many axes the positions have that it decides about.
     """
 
     direction: Literal["higher", "lower"]
@@ -32,50 +38,80 @@ class Metric:
     proportion: bool
     against: Literal["labels", "inputs"] = "labels"
     across: Callable[[Array, Array], Array] | None = None
+    cuts: Literal["sample", "labels", "positions"] | None = None
+    checked: bool = False
+    axes: int = 0
+
+    def at(self, threshold: float | None) -> Metric:
+        """The same metric with a threshold."""
+        per_sample: Callable[..., Array] = self.per_sample
+        return replace(self, per_sample=partial(per_sample, threshold=threshold))
 
 
-def accuracy(outputs: Array, labels: Array) -> Array:
-    """1 where the class is the label, else 0; a class of which the model says NaN is wrong.
+def accuracy(outputs: Array, labels: Array, threshold: float | None = 0.5) -> Array:
+    """1 where the class is the label, else 0; a class of which the model says NaN is wrong, and of several with the same score it names the first.
 
     Args:
-        outputs: Shape (n, classes): the largest is the class. Shape (n,) or (n, 1): a class by its number or name, or, as a float, the probability of class 1.
-        labels: Shape (n,) or (n, 1), or one-hot of shape (n, classes).
+        outputs: Shape (n, classes): the largest is the class. Shape (n,) or (n, 1): a class by its number or name, or, as a float, a score of class 1.
+        labels: Shape (n,) or (n, 1), or marked in shape (n, classes); two classes are 0 and 1 or -1 and 1.
+        threshold: Above which a single float is class 1; None: it is the number of a class.
 
     Raises:
         EngineError: These outputs cannot be compared with these labels.
     """
-    scores, wanted = outputs.reshape(len(outputs), -1), labels.reshape(len(labels), -1)
-    if max(scores.shape[1], wanted.shape[1]) > 1 and scores.dtype.kind in "OUS":  # several words have no largest
-        raise _incomparable(outputs, labels)
-    if wanted.shape[1] > 1:
-        if wanted.shape != scores.shape:
-            raise _incomparable(outputs, labels)
-        return np.asarray(_largest(scores) == np.argmax(wanted, axis=1), dtype=np.float64)
-    if scores.shape[1] > 1 and outputs.ndim > 2 and max(outputs.shape[1:]) != scores.shape[1]:
-        raise _incomparable(outputs, labels)
-    given, known = _classes(scores)
+    scores = outputs.reshape(len(outputs), -1)
+    if max(scores.shape[1], labels.reshape(len(labels), -1).shape[1]) > 1 and scores.dtype.kind in "OUS":  # several words have no largest
+        raise another_task(outputs, labels)
+    wanted = class_labels(outputs, labels)
+    if sum(size > 1 for size in outputs.shape[1:]) > 1:
+        raise another_task(outputs, labels)
+    given, known = _classes(scores, threshold)
     if (given.dtype.kind in "OUS") != (wanted.dtype.kind in "OUS"):
-        raise _incomparable(outputs, labels)
-    if known is not None and (wanted.min() < 0 or wanted.max() >= known):
+        raise another_task(outputs, labels)
+    if known == 2 or (known is None and _is_signed(wanted) and np.isin(given, (0, 1)).all()):
+        wanted = binary(wanted)
+    elif known is not None and (wanted.min() < 0 or wanted.max() >= known):
         raise EngineError(
             f"labels reach from {wanted.min()} to {wanted.max()}, the output has the classes 0 to {known - 1}",
             "number the labels as the model does",
         )
-    return np.asarray(given == wanted[:, 0], dtype=np.float64)
+    return np.asarray(given == wanted, dtype=np.float64)
 
 
-def _classes(scores: Array) -> tuple[Array, int | None]:
-    """The class of each row, -1 for NaN, and how many classes there are; null where the output is the class itself."""
+def _is_signed(wanted: Array) -> bool:
+    """Whether labels are -1 and 1."""
+    return wanted.dtype.kind == "i" and bool((wanted == -1).any()) and bool(np.isin(wanted, (-1, 1)).all())
+
+
+def _classes(scores: Array, threshold: float | None) -> tuple[Array, int | None]:
+    """The class of each row, -1 for NaN, and how many classes there are; None where the output is the class itself."""
     if scores.shape[1] > 1:
         return _largest(scores), scores.shape[1]
     column = scores[:, 0]
-    if column.dtype.kind != "f":
+    if column.dtype.kind == "b":
+        return column.astype(np.int64), 2
+    if column.dtype.kind != "f" or threshold is None:
         return column, None
-    return np.where(np.isnan(column), -1, column > 0.5), 2
+    return np.where(np.isnan(column), -1, column > threshold), 2
 
 
 def _largest(scores: Array) -> Array:
     return np.where(np.isnan(scores).any(axis=1), -1, np.argmax(scores, axis=1)) if scores.dtype.kind == "f" else np.argmax(scores, axis=1)
+
+
+def ties(outputs: Array, threshold: float | None) -> int:
+    """How many samples have several classes with exactly the largest score, or a single score exactly at the threshold.
+
+    Args:
+        outputs: As for `accuracy`.
+        threshold: Likewise.
+    """
+    scores = outputs.reshape(len(outputs), -1)
+    if scores.dtype.kind not in "fiu" or (scores.shape[1] == 1 and (threshold is None or scores.dtype.kind != "f")):
+        return 0
+    if scores.shape[1] == 1:
+        return int((scores[:, 0] == threshold).sum())
+    return int(((scores == scores.max(axis=1, keepdims=True)).sum(axis=1) > 1).sum())
 
 
 def squared_error(outputs: Array, labels: Array) -> Array:
@@ -89,18 +125,11 @@ def squared_error(outputs: Array, labels: Array) -> Array:
         EngineError: Another size, no numbers, or outputs that are not finite.
     """
     if outputs.size != labels.size or outputs.dtype.kind not in "fiub":
-        raise _incomparable(outputs, labels)
+        raise another_task(outputs, labels)
     difference = outputs.reshape(len(outputs), -1).astype(np.float64) - labels.reshape(len(labels), -1)
     if not np.isfinite(difference).all():
         raise EngineError("the outputs are not finite", "does the model overflow in this precision?")
     return np.asarray(np.mean(difference**2, axis=1))
-
-
-def _incomparable(outputs: Array, labels: Array) -> EngineError:
-    return EngineError(
-        f"outputs of shape {outputs.shape} ({outputs.dtype}) cannot be compared with labels of shape {labels.shape} ({labels.dtype})",
-        "give labels of the output's shape or numbers of classes, another metric, or none (`metric: null`)",
-    )
 
 
 def placements(scores: Array, labels: Array) -> Array:
@@ -130,16 +159,19 @@ def placements(scores: Array, labels: Array) -> Array:
     return np.where(positive, below / (len(scores) - count), 1 - below / count)
 
 
-def metric_named(name: str, direction: Literal["higher", "lower"], folder: str | None) -> Metric:
+def metric_named(name: str, direction: Literal["higher", "lower"], folder: str | None, ignore: int | None = None) -> Metric:
     """A metric by its name, or the user's own.
 
     Args:
         name: One of `METRICS`, or `package.module:function`, which gives one number for each sample from (outputs, labels).
         direction: Which is better; of a function of the user's.
         folder: Where that is looked for.
+        ignore: The label of positions that do not count; None: all count.
     """
     if name in METRICS:
-        return METRICS[name]
+        metric = METRICS[name]
+        per_sample: Callable[..., Array] = metric.per_sample
+        return metric if ignore is None else replace(metric, per_sample=partial(per_sample, ignore=ignore))
     return Metric(direction, lambda outputs, labels: _numbers(name, call(name, folder, outputs, labels), len(outputs)), proportion=False)
 
 
@@ -154,7 +186,10 @@ def _numbers(name: str, given: Any, samples: int) -> Array:
 
 
 METRICS = {
-    "accuracy": Metric("higher", accuracy, proportion=True),
+    "accuracy": Metric("higher", accuracy, proportion=True, cuts="sample", checked=True),
+    "multilabel_accuracy": Metric("higher", multilabel_accuracy, proportion=False, cuts="labels", checked=True),
+    "pixel_accuracy": Metric("higher", partial(position_accuracy, axes=2), proportion=False, cuts="positions", checked=True, axes=2),
+    "token_accuracy": Metric("higher", partial(position_accuracy, axes=1), proportion=False, cuts="positions", checked=True, axes=1),
     "mean_squared_error": Metric("lower", squared_error, proportion=False),
     "reconstruction_auc": Metric("higher", squared_error, proportion=False, against="inputs", across=placements),
 }

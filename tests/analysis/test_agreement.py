@@ -40,3 +40,10 @@ def test_the_largest_difference():
     assert max_difference(np.array([[1.0, NAN]]), np.array([[1.0, 2.0]])) is None
     assert max_difference(np.array([np.inf]), np.array([np.inf])) is None
     assert max_difference(np.array([1], np.uint8), np.array([2], np.uint8)) == 1.0
+
+
+def test_a_single_score_names_a_class_by_its_threshold():
+    """Logits of -2 and 0.3 are two classes at 0, and one at 0.5."""
+    dense, other = np.array([[-2.0], [0.3], [4.0]]), np.array([[-1.0], [-0.1], [0.2]])
+    assert same_class(other, dense, 0.0).tolist() == [True, False, True]
+    assert same_class(other, dense).tolist() == [True, True, False]

@@ -1,0 +1,110 @@
+"""What the operators before an output say of its numbers, in each format."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.formats.heads import head_of, of_graph, of_onnx, of_tflite, plain
+from tests.models import models, said
+from tests.onnx_models import save
+
+INPUT = [("x", "FLOAT", ["n", 3])]
+CONSTANTS = {
+    "w": np.ones((3, 1), np.float32),
+    "b": np.ones(1, np.float32),
+    "two": np.array(2, np.float32),
+    "shape": np.array([-1], np.int64),
+}
+PRODUCT = ("z", "MatMul", ["x", "w"])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "head"),
+    [
+        ([("y", "MatMul", ["x", "w"])], "logit"),
+        ([PRODUCT, ("y", "Add", ["z", "b"])], "logit"),
+        ([PRODUCT, ("y", "Div", ["z", "two"])], "logit"),
+        ([PRODUCT, ("y", "Tanh", ["z"])], "logit"),
+        ([PRODUCT, ("y", "Sigmoid", ["z"])], "probability"),
+        ([PRODUCT, ("y", "HardSigmoid", ["z"])], "probability"),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("y", "Reshape", ["p", "shape"])], "probability"),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("y", "Cast", ["p"], {"to": 1})], "probability"),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("y", "Clip", ["p"])], "probability"),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("q", "Sigmoid", ["z"]), ("y", "Mean", ["p", "q"])], "probability"),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("q", "Sigmoid", ["z"]), ("y", "Mul", ["p", "q"])], "probability"),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("y", "Mul", ["p", "two"])], None),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("y", "Sub", ["two", "p"])], None),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("y", "Log", ["p"])], None),
+        ([PRODUCT, ("y", "Relu", ["z"])], None),
+        ([PRODUCT, ("y", "Clip", ["z"])], None),
+        ([PRODUCT, ("p", "Sigmoid", ["z"]), ("y", "Mean", ["p", "z"])], None),
+        ([("a", "ArgMax", ["x"]), ("y", "Cast", ["a"], {"to": 1})], "class"),
+        ([PRODUCT, ("a", "Greater", ["z", "two"]), ("y", "Cast", ["a"], {"to": 1})], "class"),
+        ([("y", "Identity", ["x"])], None),
+        (
+            [
+                (["q", "s", "zero"], "DynamicQuantizeLinear", ["x"]),
+                ("i", "MatMulInteger", ["q", "wq"]),
+                ("c", "Cast", ["i"], {"to": 1}),
+                ("k", "Mul", ["s", "two"]),
+                ("m", "Mul", ["c", "k"]),
+                ("y", "Add", ["m", "b"]),
+            ],
+            "logit",
+        ),
+    ],
+)
+def test_of_onnx(tmp_path, nodes, head):
+    """Through what only moves or casts numbers; scaled probabilities, and what is cut from below, are neither."""
+    assert of_onnx(save(tmp_path, INPUT, nodes, outputs=["y"], **CONSTANTS), "y") == head
+
+
+@pytest.mark.parametrize("name", ["small", "int8", "dynamic_int8", "float16"])
+def test_of_tflite(name):
+    """A softmax, behind quantization too."""
+    from harness.formats.tflite_graph import read_graph
+
+    path = models() / f"{name}.tflite"
+    graph = read_graph(path)
+    assert of_tflite(path, graph.tensors[graph.outputs[0]].name) == "probability"
+    assert of_tflite(path, "no such output") is None
+
+
+def test_of_every_engine():
+    """Each session tells the same of one model, whatever its format."""
+    assert said()["heads"] == {
+        "softmax": ["probability"] * 4,
+        "linear": ["logit"] * 4,
+        "sigmoid": ["probability"] * 4,
+        "nested": ["probability"] * 4,
+    }
+
+
+def test_a_circle_ends():
+    """A damaged file may lead back to where it began."""
+    assert head_of("a", lambda name: ("identity", [name])) is None
+    assert plain("HARD_SIGMOID") == plain("HardSigmoid") == plain("hard_sigmoid")
+
+
+def test_of_a_graph_through_its_functions():
+    """As a SavedModel keeps it: the signature calls a function, whose result is told by its name and place."""
+    from types import SimpleNamespace as Is
+
+    def node(name, op, inputs=(), function=""):
+        return Is(name=name, op=op, input=list(inputs), attr={"f": Is(func=Is(name=function))})
+
+    inner = [
+        node("dense/MatMul", "MatMul", ["x", "read:value:0"]),
+        node("act", "Sigmoid", ["dense/MatMul:product:0"]),
+        node("out", "Identity", ["act:y:0"]),
+    ]
+    signature = Is(name="f", input_arg=[Is(name="x")], output_arg=[Is(name="logits"), Is(name="p")])
+    function = Is(signature=signature, node_def=inner, ret={"p": "out:output:0", "logits": "dense/MatMul:product:0"})
+    graph = Is(
+        node=[node("x", "Placeholder"), node("call", "PartitionedCall", ["x"], "f"), node("Identity", "Identity", ["call:1", "^x"])],
+        library=Is(function=[function]),
+    )
+    assert of_graph(graph, "Identity:0") == "probability"
+    assert of_graph(graph, "call:0") == "logit"
+    assert of_graph(graph, "elsewhere:0") is None
