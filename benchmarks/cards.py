@@ -21,7 +21,7 @@ CALLS_S = (0.0, 0.0002, 0.001, 0.003, 0.012)
 CODE = """
 import json, sys, time
 from harness import plugins
-from harness.channel import Order
+from harness.channel import Request
 from harness.runner import Bench, run
 from harness.schema import PROFILES, Limits, Task
 from harness.sensors.probe import open_sensors, probe
@@ -34,7 +34,7 @@ sensors, _ = probe(sensors, near=near)
 bench = Bench(sensors, PROFILES["quick"], Limits(), "run", "environment", None)
 used = {}
 told = lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None
-record = run(Task(case=case), Order("harness.measure", child_task(), simulated=True), bench, told).record
+record = run(Task(case=case), Request("harness.measure", child_task(), simulated=True), bench, told).record
 share = (used["quality"][1] - used["steady"][1]) / (used["quality"][0] - used["steady"][0])
 print(json.dumps({"record": record.model_dump(), "share": share}))
 """

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from harness import campaign, plugins
-from harness.orders import case_order
+from harness.orders import case_request
 from harness.runner import run
 from harness.schema import PROFILES, Case, Record, Task
 from harness.suite import load_suite
@@ -65,7 +65,7 @@ class Repetition:
         began_s = time.monotonic()
         self.record: Record = run(
             Task(case=case, repetition=1),  # the first alone is profiled
-            case_order(case, running.header.suite, running.artifacts, running.memory_bytes),
+            case_request(case, running.header.suite, running.artifacts, running.memory_bytes),
             setting if sampled else replace(setting, sensors=[]),
             self._mark,
         ).record
@@ -150,7 +150,7 @@ def _turns(running: campaign.Campaign, cases: dict[str, Case], processes: int = 
 
 def by_turns(running: campaign.Campaign, case: Case, processes: int) -> str:
     """The median over processes of the median ratio within each, and how far they reach."""
-    order = case_order(case, running.header.suite, running.artifacts, running.memory_bytes)
+    order = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
     argv, environment = [sys.executable, "-m", "benchmarks.turns"], {**os.environ, **order.environment}
     medians = []
     for _ in range(processes):
@@ -174,7 +174,7 @@ def against(figure: str, goal: str, pairs: int, ours: Callable[[], float], other
 
 def bare_p50_s(running: campaign.Campaign, case: Case) -> float:
     """The bare loop on the same artifact and data."""
-    order = case_order(case, running.header.suite, running.artifacts, running.memory_bytes)
+    order = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
     artifact, data = running.artifacts[case.build_id], running.artifacts[case.dataset_id or ""]
     argv = [sys.executable, "-m", "benchmarks.bare", case.engine, artifact.path, f"{data.path}/test.npz", str(case.batch_size), "1.5"]
     done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **order.environment})

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.channel import Order
+from harness.channel import Request
 from harness.runner import Bench, run
 from harness.schema import PROFILES, Limits, Record, Task
 from tests.simulated import Energy, SimulatedCounter, ramp, square
@@ -68,7 +68,7 @@ def _record(sensors: list[SimulatedCounter], repetition: int, bench: Bench) -> R
             if isinstance(sensor, Following):
                 sensor.tell(phase)
 
-    record = run(Task(case=CASE, repetition=repetition), Order("harness.measure", child_task(), simulated=True), bench, tell).record
+    record = run(Task(case=CASE, repetition=repetition), Request("harness.measure", child_task(), simulated=True), bench, tell).record
     assert record.status == "ok", record.reason
     return record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from harness.formats import tflite_graph
 from harness.formats.fingerprint import fingerprint
 from harness.formats.inputs import model_inputs, positions
 from harness.formats.reading import reading
-from harness.schema import Artifact, ArtifactFacts, Build, DataSource, Model, Training
+from harness.schema import Artifact, ArtifactFacts, Training
+from harness.schema.worker import BuildTask
+from harness.schema.worker import Split as SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.variants.training import fit, seed_everything
 from harness.workloads.base import Split, Workload, arrays_of, described
@@ -36,74 +38,37 @@ ONNX_BYTES = 2**31 - 1
 LFS_POINTER = b"version https://git-lfs"
 
 
-@dataclass(frozen=True)
-class Order:
-    """What a build child is asked for.
-
-    Attributes:
-        model: Without its test data.
-        build: The step.
-        source: The artifact that goes in; null for the first step of a chain.
-        dataset: Folder with the `.npz` files of the training data, and what is in them; null where the suite names arrays, or none.
-        data: For a build of data: its source; null for any other.
-        folder: Where to write; empty.
-        seed: For every random choice.
-    """
-
-    model: Model
-    build: Build
-    source: dict[str, Any] | None
-    dataset: dict[str, Any] | None
-    data: DataSource | None
-    folder: Path
-    seed: int
-
-    @classmethod
-    def of(cls, task: dict[str, Any]) -> Order:
-        """From the JSON; test data would be dropped here, had the parent sent any."""
-        return cls(
-            model=Model(**{**task["model"], "test": None}),
-            build=Build(**task["build"]),
-            source=task.get("source"),
-            dataset=task.get("dataset"),
-            data=DataSource(**task["data"]) if task.get("data") else None,
-            folder=Path(task["folder"]),
-            seed=task.get("seed", 0),
-        )
-
-
 Made = tuple[Path, ArtifactFacts, dict[str, Any]]
 
 
 def main() -> None:
     """Do the task on standard input, and say how it went."""
-    channel, task = Parent.from_argv()
+    channel, task = Parent.from_argv(BuildTask)
     channel.mark("build")
-    channel.send("result", **outcome(lambda: {"artifact": build(task).model_dump(mode="json")}, task.get("memory_bytes")))
+    channel.send(outcome(lambda: {"artifact": build(task)}, task.memory_bytes))
     channel.leave()
 
 
-def build(task: dict[str, Any]) -> Artifact:
+def build(task: BuildTask) -> Artifact:
     """Make one artifact.
 
     Args:
-        task: `model`, `build`, `source`, `dataset`, `folder`, `seed`.
+        task: What to make, from what, and where to.
 
     Raises:
         EngineError: It cannot be made so.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    order = Order.of(task)
-    path, facts, notes = FIRST_STEPS.get(order.build.step.recipe, _recipe)(order)
+    path, facts, notes = FIRST_STEPS.get(task.build.step.recipe, _recipe)(task)
     sha256, size = fingerprint(path)
     return Artifact(
-        build_id=order.build.build_id,
-        format=order.build.format,
+        build_id=task.build.build_id,
+        format=task.build.format,
         path=str(path),
         sha256=sha256,
         bytes=size,
-        model=order.build.model,
-        lineage=order.build.lineage,
+        model=task.build.model,
+        lineage=task.build.lineage,
         facts=facts,
         notes=notes,
     )
@@ -112,60 +77,60 @@ def build(task: dict[str, Any]) -> Artifact:
 # --- the first steps of a chain ------------------------------------------------------------------------------------------
 
 
-def _dataset(order: Order) -> Made:
+def _dataset(task: BuildTask) -> Made:
     """The splits of a built-in workload, a file each."""
-    return _written(order, _workload(order).data())
+    return _written(task, _workload(task).data())
 
 
-def _data(order: Order) -> Made:
+def _data(task: BuildTask) -> Made:
     """One split of the user's samples as arrays; images in the size of the model's input."""
-    assert order.data
-    names, source, workload = order.build.step.parameters["classes"], order.data, _workload(order) if order.model.workload else None
+    assert task.data
+    names, source, workload = task.build.step.parameters["classes"], task.data, _workload(task) if task.model.workload else None
     if source.kind == "images":
-        split = read_images(source, names, _image_shape(order), order.seed, workload.preprocess if workload else None)
+        split = read_images(source, names, _image_shape(task), task.seed, workload.preprocess if workload else None)
     elif source.kind == "csv":
         split = read_csv(source, names)
     else:
-        split = call_data(source, order.model.folder, trusted=order.model.trusted)
-    return _written(order, {order.build.step.parameters["split"]: split})
+        split = call_data(source, task.model.folder, trusted=task.model.trusted)
+    return _written(task, {task.build.step.parameters["split"]: split})
 
 
-def _written(order: Order, splits: dict[str, Split]) -> Made:
-    folder = order.folder / "data"
+def _written(task: BuildTask, splits: dict[str, Split]) -> Made:
+    folder = Path(task.folder) / "data"
     folder.mkdir()
     for name, split in splits.items():
         np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays_of(split))
     return folder, ArtifactFacts(), {"splits": {name: described(split) for name, split in splits.items()}}
 
 
-def _image_shape(order: Order) -> tuple[int | None, ...]:
+def _image_shape(task: BuildTask) -> tuple[int | None, ...]:
     """The shape of the model's only input, without its batch."""
-    assert order.source
-    inputs = model_inputs(Path(order.source["path"]), order.source["format"], trusted=order.model.trusted)
+    assert task.source
+    inputs = model_inputs(Path(task.source.path), task.source.format, trusted=task.model.trusted)
     if len(inputs) != 1:
         raise EngineError(f"the model has {len(inputs)} inputs, a folder of images feeds one", "give the data as a function or .npz")
     return inputs[0].shape[1:]
 
 
-def _train(order: Order) -> Made:
+def _train(task: BuildTask) -> Made:
     """A built-in workload's model, trained."""
-    workload = _workload(order)
-    seed_everything(order.seed)
+    workload = _workload(task)
+    seed_everything(task.seed)
     model = workload.model()
-    data = _train_data(order)
+    data = _train_data(task)
     assert data and workload.training
-    notes = fit(model, workload.training, data, order.seed)
-    path = order.folder / "model.keras"
+    notes = fit(model, workload.training, data, task.seed)
+    path = Path(task.folder) / "model.keras"
     model.save(path)
     return path, keras_files.facts(model), notes
 
 
-def _workload(order: Order) -> Workload:
-    plugin: type[Workload] = plugins.load("workloads", str(order.model.workload))
-    return plugin(order.model.member, plugin.spec.parameters(**order.model.options) if plugin.spec.parameters else None)
+def _workload(task: BuildTask) -> Workload:
+    plugin: type[Workload] = plugins.load("workloads", str(task.model.workload))
+    return plugin(task.model.member, plugin.spec.parameters(**task.model.options) if plugin.spec.parameters else None)
 
 
-def _source(order: Order) -> Made:
+def _source(task: BuildTask) -> Made:
     """A model that is not trained here: built in, or the user's own, checked, in the format that the rest of the harness takes."""
     take = {
         "workload": _take_workload,
@@ -176,12 +141,12 @@ def _source(order: Order) -> Made:
         "tflite": _take_tflite,
         "onnx": _take_onnx,
     }
-    format_ = order.model.format
-    if format_ not in take or (format_ != "workload" and not order.model.path):
+    format_ = task.model.format
+    if format_ not in take or (format_ != "workload" and not task.model.path):
         raise EngineError(f"models of the format {format_!r} cannot be read", f"convert it to one of {', '.join(take)}")
     if format_ not in ("workload", "python"):
-        _check_unchanged(Path(str(order.model.path)), order.model.sha256)
-    return take[format_](order)
+        _check_unchanged(Path(str(task.model.path)), task.model.sha256)
+    return take[format_](task)
 
 
 def _check_unchanged(path: Path, sha256: str) -> None:
@@ -200,19 +165,19 @@ def _begins_with(path: Path, words: bytes) -> bool:
         return file.read(len(words)) == words
 
 
-def _take_workload(order: Order) -> Made:
+def _take_workload(task: BuildTask) -> Made:
     """A built-in model as it is, its random weights by the seed."""
-    seed_everything(order.seed)
-    model = _workload(order).model()
-    path = order.folder / "model.keras"
+    seed_everything(task.seed)
+    model = _workload(task).model()
+    path = Path(task.folder) / "model.keras"
     model.save(path)
     return path, keras_files.facts(model), {}
 
 
-def _take_keras(order: Order) -> Made:
-    source = Path(str(order.model.path))
-    model = keras_files.load_keras(source, trusted=order.model.trusted)
-    path = order.folder / "model.keras"
+def _take_keras(task: BuildTask) -> Made:
+    source = Path(str(task.model.path))
+    model = keras_files.load_keras(source, trusted=task.model.trusted)
+    path = Path(task.folder) / "model.keras"
     if source.suffix == ".keras":
         shutil.copyfile(source, path)
     else:
@@ -220,35 +185,35 @@ def _take_keras(order: Order) -> Made:
     return path, keras_files.facts(model), {}
 
 
-def _take_function(order: Order) -> Made:
+def _take_function(task: BuildTask) -> Made:
     """A model that a function of the user's builds: code of theirs, so only with trust."""
-    if not order.model.trusted:
-        raise EngineError(f"{order.model.path} is code, which is not run without trust", keras_files.TRUST)
+    if not task.model.trusted:
+        raise EngineError(f"{task.model.path} is code, which is not run without trust", keras_files.TRUST)
     keras = keras_files.import_keras()
-    model = call(str(order.model.path), order.model.folder)
+    model = call(str(task.model.path), task.model.folder)
     if not isinstance(model, keras.Model):
-        raise EngineError(f"{order.model.path} gave a {type(model).__name__}", "let it return a Keras model")
-    path = order.folder / "model.keras"
+        raise EngineError(f"{task.model.path} gave a {type(model).__name__}", "let it return a Keras model")
+    path = Path(task.folder) / "model.keras"
     model.save(path)
     return path, keras_files.facts(model), {}
 
 
-def _take_savedmodel(order: Order) -> Made:
+def _take_savedmodel(task: BuildTask) -> Made:
     """The folder as it is."""
-    source, path = Path(str(order.model.path)), order.folder / "model"
-    facts = savedmodel_files.facts(savedmodel_files.load_savedmodel(source, trusted=order.model.trusted))
+    source, path = Path(str(task.model.path)), Path(task.folder) / "model"
+    facts = savedmodel_files.facts(savedmodel_files.load_savedmodel(source, trusted=task.model.trusted))
     with reading(source, *savedmodel_files.KIND):  # links that lead nowhere, pipes
         shutil.copytree(source, path)
     return path, facts, {}
 
 
-def _take_tflite(order: Order) -> Made:
+def _take_tflite(task: BuildTask) -> Made:
     """The file as it is; where it has several signatures, with the graph of the chosen one as its main graph, which is what runs everywhere."""
-    source, path = Path(str(order.model.path)), order.folder / "model.tflite"
+    source, path = Path(str(task.model.path)), Path(task.folder) / "model.tflite"
     tflite_files.check_tflite(source)
     with reading(source, *tflite_files.KIND):
         found = tflite_graph.signatures(source)
-        name = tflite_graph.choose(found, order.model.signature)
+        name = tflite_graph.choose(found, task.model.signature)
         if name is None or (len(found) == 1 and found[name] == 0):
             shutil.copyfile(source, path)
         else:
@@ -256,9 +221,9 @@ def _take_tflite(order: Order) -> Made:
     return path, tflite_files.facts(path), {"signature": name} if len(found) > 1 else {}
 
 
-def _take_onnx(order: Order) -> Made:
+def _take_onnx(task: BuildTask) -> Made:
     """The model in one file, its external data with it."""
-    source, path = Path(str(order.model.path)), order.folder / "model.onnx"
+    source, path = Path(str(task.model.path)), Path(task.folder) / "model.onnx"
     model = onnx_files.load_onnx(source)
     if source.stat().st_size == (size := model.ByteSize()):
         shutil.copyfile(source, path)
@@ -270,74 +235,74 @@ def _take_onnx(order: Order) -> Made:
         return path, onnx_files.facts(model), {}
 
 
-FIRST_STEPS: dict[str, Callable[[Order], Made]] = {"dataset": _dataset, "data": _data, "train": _train, "source": _source}
+FIRST_STEPS: dict[str, Callable[[BuildTask], Made]] = {"dataset": _dataset, "data": _data, "train": _train, "source": _source}
 
 # --- every later step ----------------------------------------------------------------------------------------------------
 
 
-def _recipe(order: Order) -> Made:
+def _recipe(task: BuildTask) -> Made:
     """A variant or an exporter, on the artifact of the step before."""
-    recipe: Recipe = plugins.load("variants", order.build.step.recipe)()
+    recipe: Recipe = plugins.load("variants", task.build.step.recipe)()
     spec = recipe.spec
-    assert order.source
+    assert task.source
     job = Job(
-        source=Path(order.source["path"]),
-        source_format=order.source["format"],
-        target_format=order.build.format,
-        folder=order.folder,
-        parameters=spec.parameters(**order.build.step.parameters) if spec.parameters else None,
-        data=_train_data(order) if spec.needs else None,
-        training=_training(order),
-        seed=order.seed,
-        trusted=order.model.trusted,
+        source=Path(task.source.path),
+        source_format=task.source.format,
+        target_format=task.build.format,
+        folder=Path(task.folder),
+        parameters=spec.parameters(**task.build.step.parameters) if spec.parameters else None,
+        data=_train_data(task) if spec.needs else None,
+        training=_training(task),
+        seed=task.seed,
+        trusted=task.model.trusted,
     )
     if spec.needs and (job.data is None or ("labels" in spec.needs and job.data.labels is None)):
         raise EngineError(f"{spec.name} needs {' and '.join(spec.needs)}, which the model does not have", "name them in `data.train`")
     path, facts = recipe.apply(job)
-    return path, _inherit(facts, order.source.get("facts") or {}), job.notes
+    return path, _inherit(facts, task.source.facts), job.notes
 
 
-def _training(order: Order) -> Training:
+def _training(task: BuildTask) -> Training:
     """The suite's, or the built-in workload's own."""
-    return order.model.training or (_workload(order).training if order.model.workload else None) or Training()
+    return task.model.training or (_workload(task).training if task.model.workload else None) or Training()
 
 
-def _train_data(order: Order) -> TrainData | None:
+def _train_data(task: BuildTask) -> TrainData | None:
     """The training and validation splits that a build wrote, or the user's own training arrays; null where there are none."""
-    if order.dataset is not None:
-        train, validation = (_split(order, name) for name in ("train", "validation"))
+    if task.dataset is not None:
+        train, validation = (_split(task, name) for name in ("train", "validation"))
         return train and replace(train, validation=validation)
-    data = order.model.train
+    data = task.model.train
     if data is None or data.source:
         return None
     labels = load_array(data.labels.path, data.labels.key) if data.labels else None
-    return _checked(order, [load_array(ref.path, ref.key) for ref in data.inputs], [ref.name for ref in data.inputs], labels)
+    return _checked(task, [load_array(ref.path, ref.key) for ref in data.inputs], [ref.name for ref in data.inputs], labels)
 
 
-def _split(order: Order, name: str) -> TrainData | None:
+def _split(task: BuildTask, name: str) -> TrainData | None:
     """One split of a built data set; null where it has none of that name."""
-    assert order.dataset is not None
-    path = Path(order.dataset["path"]) / f"{name}.npz"
-    split = order.dataset.get("splits", {}).get(name, {"inputs": [{"key": "inputs", "name": None}], "labels": True})
+    assert task.dataset is not None
+    path = Path(task.dataset.path) / f"{name}.npz"
+    split = task.dataset.splits.get(name, SplitFile())
     if not path.is_file():
         return None
-    arrays = [load_array(path, ref["key"]) for ref in split["inputs"]]
-    return _checked(order, arrays, [ref["name"] for ref in split["inputs"]], load_array(path, "labels") if split["labels"] else None)
+    arrays = [load_array(path, ref.key) for ref in split.inputs]
+    return _checked(task, arrays, [ref.name for ref in split.inputs], load_array(path, "labels") if split.labels else None)
 
 
-def _checked(order: Order, inputs: Sequence[Array], names: Sequence[str | None], labels: Array | None) -> TrainData:
-    """The arrays in the order of the model's inputs, all of one length."""
+def _checked(task: BuildTask, inputs: Sequence[Array], names: Sequence[str | None], labels: Array | None) -> TrainData:
+    """The arrays in the task of the model's inputs, all of one length."""
     if len({len(array) for array in (*inputs, *([] if labels is None else [labels]))}) > 1:
         raise EngineError("the arrays of `data.train` have different numbers of samples", "the first axis is the sample")
-    if any(names) and order.source:
-        wanted = model_inputs(Path(order.source["path"]), order.source["format"], trusted=order.model.trusted)
+    if any(names) and task.source:
+        wanted = model_inputs(Path(task.source.path), task.source.format, trusted=task.model.trusted)
         inputs = [inputs[index] for index in positions([tensor.name for tensor in wanted], names)]
     return TrainData(inputs, labels)
 
 
-def _inherit(facts: ArtifactFacts, parent: dict[str, Any]) -> ArtifactFacts:
+def _inherit(facts: ArtifactFacts, parent: ArtifactFacts) -> ArtifactFacts:
     """What the step could not count and cannot have changed: how many weights there are and what is multiplied, not which of them are 0."""
-    inherited = {name: parent.get(name) for name in ("parameters", "macs") if getattr(facts, name) is None}
+    inherited = {name: getattr(parent, name) for name in ("parameters", "macs") if getattr(facts, name) is None}
     return facts.model_copy(update=inherited)
 
 

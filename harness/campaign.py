@@ -15,10 +15,10 @@ import numpy as np
 from harness import __version__, aborted, inflight, manifest, plan
 from harness.analysis.scope import device_detail
 from harness.artifacts import Cache
-from harness.channel import Order
+from harness.channel import Request
 from harness.errors import EngineError, SuiteError, WorkerError
 from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, near_suite, opened_sensors
-from harness.orders import build_order, case_order, null_order
+from harness.orders import build_request, case_request, null_request
 from harness.preconditions import check_card, check_files, check_window, check_writable, differences, unused
 from harness.runner import Bench, Outcome, run
 from harness.schema import (
@@ -182,7 +182,7 @@ class Campaign:
             return
         with self.cache.workshop() as folder:
             try:
-                order = build_order(build, self.header.suite, self.artifacts, folder, self.memory_bytes)
+                order = build_request(build, self.header.suite, self.artifacts, folder, self.memory_bytes)
             except EngineError as error:
                 self._store(self._not_begun(task, "refused" if error.refused else "failed", str(error)))
                 return
@@ -204,12 +204,12 @@ class Campaign:
             self._store(self._not_begun(task, self._status(missing), f"its artifact was not built: {self._why(missing)}"))
             return
         own = device_detail((d for _, domains in self.sensors for d in domains), case.device)
-        order = case_order(case, self.header.suite, self.artifacts, self.memory_bytes, own.get("visible"))
+        order = case_request(case, self.header.suite, self.artifacts, self.memory_bytes, own.get("visible"))
         self._store(self._run(task, order))
 
     # --- both ---
 
-    def _run(self, task: Task, order: Order) -> Outcome:
+    def _run(self, task: Task, order: Request) -> Outcome:
         """What becomes of a task; of one whose child could not even be started a record that says so."""
         try:
             return run(task, order, self._bench(), self._phase)
@@ -337,7 +337,7 @@ def _own_cost(sensors: Sensors, wish: Wish, here: Environment) -> dict[str, floa
     profile = PROFILES["quick"].model_copy(update={"window_s": COST_S, "window_ticks": 0, "idle_s": COST_S / 10})
     bench = Bench(sensors, profile, Limits(), "null", here.environment_id, here.boot_id, wish.suite.domains)
     cost = sampler_cost(sensors, COST_S, near_suite(sensors, wish.suite))
-    outcome = run(*null_order(), bench, lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None)
+    outcome = run(*null_request(), bench, lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None)
     if outcome.interrupted:
         raise KeyboardInterrupt
     if outcome.record.status != "ok":

@@ -1,30 +1,9 @@
-"""The talk between parent and child: JSON lines over two inherited pipes, both ends.
-
-    child                                   parent
-    hello {pid}                      ->
-    mark {name: load, t_s}           ->
-    ready {first_query_s, ...}       ->     samples idle, model loaded
-                                     <-     more {seconds}   a round of warm-up, not recorded
-    mark {name: warmup, t_s}         ->     (before the first query of all)
-    done {n}                         ->
-                                     <-     go {shift_s, group}  queries run from here on, each completion kept
-    mark {name: go, t_s}             ->     (after the first of them) waits for the lead-in, then for a tick, then for the window, then for a tick
-                                     <-     close {until_s}  the only word inside a window is the one that ends it; one completion is later
-    done {n}                         ->
-    mark {name: quality, t_s} ...    ->
-    result {...}                     ->     samples idle again, model still loaded
-                                     <-     profile          in the first repetition alone, when all has been measured
-    kernels {kernels, reason, stored} ->
-                                     <-     close            or end of file: the child exits
-
-A build says hello, marks and result alone. Times are CLOCK_MONOTONIC, which both processes share.
-"""
+"""The two ends of the pipes between parent and child; the messages and their order are in `harness.schema.worker`."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import queue
 import select
@@ -35,25 +14,29 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import WorkerError
 from harness.schema import Artifact
+from harness.schema.worker import BuildTask, Close, FromChild, Hello, Kernels, Mark, MeasureTask, Profile, ToChild, as_line
 
 MAX_LINE_BYTES = 4 * 2**20
 TAIL_BYTES = 8192
 
-Message = dict[str, Any]
+Task = TypeVar("Task", MeasureTask, BuildTask)
+FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(FromChild)
+TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(ToChild)
 
 
 @dataclass(frozen=True)
-class Order:
+class Request:
     """What a child is started with.
 
     Attributes:
         module: `harness.measure` or `harness.build`.
-        task: Its JSON, without the paths that the runner adds.
+        task: What it is to do; the runner adds where to leave its arrays.
         python: The interpreter and its options; ours unless a recipe needs its own.
         environment: Variables the engine wants set before it is imported.
         simulated: Whether the engine is a test double.
@@ -62,7 +45,7 @@ class Order:
     """
 
     module: str
-    task: Mapping[str, Any]
+    task: MeasureTask | BuildTask
     python: tuple[str, ...] = (sys.executable,)
     environment: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False
@@ -74,33 +57,32 @@ class Child:
     """The parent's end: a child process in a session of its own, its messages, and the tail of what it wrote to stderr.
 
     Args:
-        order: What to start.
-        more: Added to its task, which it reads as JSON on its standard input.
+        request: What to start; it reads its task as JSON on its standard input.
 
     Raises:
         WorkerError: It could not be started.
     """
 
-    def __init__(self, order: Order, more: Mapping[str, Any] = MappingProxyType({})) -> None:
+    def __init__(self, request: Request) -> None:
         child_in, self._out = os.pipe()
         self._in, child_out = os.pipe()
         self._buffer = b""
         try:
             self._process = subprocess.Popen(
                 # -P: what lies in the current folder is no part of the harness: a user's own queue.py would be run instead of Python's.
-                [*order.python, "-P", "-m", order.module, str(child_in), str(child_out)],
+                [*request.python, "-P", "-m", request.module, str(child_in), str(child_out)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=(child_in, child_out),
                 start_new_session=True,
-                env={**os.environ, **order.environment},
+                env={**os.environ, **request.environment},
             )
         except OSError as error:
             os.close(self._in)
             os.close(self._out)
             raise WorkerError(
-                f"{order.python[0]} could not be started: {error.strerror or error}",
+                f"{request.python[0]} could not be started: {error.strerror or error}",
                 "is it an interpreter, and has the machine memory left?",
             ) from None
         finally:
@@ -111,7 +93,7 @@ class Child:
         self._drain = threading.Thread(target=self._keep_tail, args=(self._process.stdout,), daemon=True)
         self._drain.start()
         with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
-            stdin.write(json.dumps({**order.task, **more}).encode())
+            stdin.write(request.task.model_dump_json().encode())
 
     @property
     def pid(self) -> int:
@@ -125,12 +107,12 @@ class Child:
             self._drain.join(1.0)
         return self._tail.decode(errors="replace")
 
-    def send(self, kind: str, **fields: Any) -> None:
+    def send(self, message: ToChild) -> None:
         """Send one message; a child that has gone is noticed when we next receive."""
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._out, _line(kind, fields))
+            os.write(self._out, as_line(message))
 
-    def receive(self, timeout_s: float) -> Message | None:
+    def receive(self, timeout_s: float) -> FromChild | None:
         """The next message, or None after the time given.
 
         Raises:
@@ -151,7 +133,7 @@ class Child:
                     "the child sent a message of more than 4 MiB", "this is a bug of the engine plug-in or of the harness: please report it"
                 )
         line, self._buffer = self._buffer.split(b"\n", 1)
-        return _message(line)
+        return _message(FROM_CHILD, line)
 
     def end(self, grace_s: float = 0.0) -> int:
         """End the child and whatever it started, and reap it.
@@ -162,7 +144,7 @@ class Child:
         Returns:
             Its exit code, negative for a signal.
         """
-        self.send("close")
+        self.send(Close())
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(grace_s)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -199,69 +181,73 @@ class Parent:
     def __init__(self, read_fd: int, write_fd: int) -> None:
         _die_with_parent()
         self._write_fd = write_fd
-        self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._messages: queue.SimpleQueue[ToChild] = queue.SimpleQueue()
         self.closing = threading.Event()
         """Set when the parent has said `close`; cleared by `receive`."""
         threading.Thread(target=self._listen, args=(os.fdopen(read_fd, "rb"),), daemon=True).start()
-        self.send("hello", pid=os.getpid())
+        self.send(Hello(pid=os.getpid()))
 
     @classmethod
-    def from_argv(cls) -> tuple[Parent, dict[str, Any]]:
-        """The channel named on the command line, and the task on standard input."""
-        task: dict[str, Any] = json.load(sys.stdin)
-        return cls(int(sys.argv[1]), int(sys.argv[2])), task
-
-    def send(self, kind: str, **fields: Any) -> None:
-        """Send one message."""
-        os.write(self._write_fd, _line(kind, fields))
-
-    def mark(self, name: str) -> None:
-        """Say that a phase begins now."""
-        self.send("mark", name=name, t_s=time.monotonic())
-
-    def leave(self, profile: Callable[[], Mapping[str, Any]] = dict) -> NoReturn:
-        """Wait for the last word, and go at once: the teardown of an engine may take a second.
+    def from_argv(cls, task: type[Task]) -> tuple[Parent, Task]:
+        """The channel named on the command line, and the task on standard input.
 
         Args:
-            profile: Gives the fields of `kernels` where the parent asks for them.
+            task: The type of the task.
         """
-        while self.receive()["kind"] == "profile":
-            self.send("kernels", **profile())
+        return cls(int(sys.argv[1]), int(sys.argv[2])), task.model_validate_json(sys.stdin.read())
+
+    def send(self, message: FromChild) -> None:
+        """Send one message."""
+        os.write(self._write_fd, as_line(message))
+
+    def mark(self, name: str) -> None:
+        """Report that a phase begins now."""
+        self.send(Mark(name=name, t_s=time.monotonic()))
+
+    def leave(self, profile: Callable[[], Kernels] = Kernels) -> NoReturn:
+        """Wait for the last message, and exit at once: the teardown of an engine may take a second.
+
+        Args:
+            profile: Gives the kernels where the parent asks for them.
+        """
+        while isinstance(self.receive(), Profile):
+            self.send(profile())
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
 
-    def receive(self) -> Message:
+    def receive(self) -> ToChild:
         """Wait for the next message."""
         message = self._messages.get()
-        if message["kind"] == "close":
+        if isinstance(message, Close):
             self.closing.clear()
         return message
 
     def _listen(self, stream: IO[bytes]) -> None:
         for line in stream:
-            message = _message(line)
-            if message["kind"] == "close":
+            message = _message(TO_CHILD, line)
+            if isinstance(message, Close):
                 self.closing.set()
             self._messages.put(message)
         os._exit(0)  # the parent is gone, and nobody waits for a result
 
 
-def _line(kind: str, fields: Mapping[str, Any]) -> bytes:
-    return json.dumps({"kind": kind, **fields}).encode() + b"\n"
+Message = TypeVar("Message")
 
 
-def _message(line: bytes) -> Message:
+def _message(adapter: TypeAdapter[Message], line: bytes) -> Message:
+    """A line as the message that it is.
+
+    Raises:
+        WorkerError: It is none.
+    """
     try:
-        message = json.loads(line)
-    except ValueError:
-        message = None
-    if not isinstance(message, dict) or not isinstance(message.get("kind"), str):
+        return adapter.validate_json(line)
+    except ValidationError:
         raise WorkerError(
             f"the control pipe carried no message but {line[:80]!r}",
             "something in the child wrote to a file descriptor that is not its own",
-        )
-    return message
+        ) from None
 
 
 def _die_with_parent() -> None:

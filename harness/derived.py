@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from harness.analysis import cards
 from harness.analysis.held import held
 from harness.analysis.interval import percentile, wilson
 from harness.schema import Latency, Measurement, Phase, Quality, Trace
+from harness.schema.worker import Scores
 
 SHARES = ("multilabel_accuracy", "pixel_accuracy", "token_accuracy")
 """Metrics whose samples are shares of many decisions, and no proportion even where all are right."""
@@ -50,17 +51,17 @@ def latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
     )
 
 
-def quality(said: Mapping[str, Any] | None, per_sample: np.ndarray) -> Quality | None:
+def quality(scores: Scores | None, per_sample: np.ndarray) -> Quality | None:
     """The mean of a metric over the test samples, with Wilson's interval where right and wrong were counted.
 
     Args:
-        said: `metric` and `direction`; null where none was asked for.
+        scores: How the samples were scored; None where they were not.
         per_sample: Shape (n,); empty where it was not kept: then there is no quality.
     """
-    if not said or not len(per_sample):
+    if not scores or not len(per_sample):
         return None
-    found = Quality(**said, value=float(np.mean(per_sample)), samples=len(per_sample))
-    if said["metric"] in SHARES or not np.isin(per_sample, (0, 1)).all():
+    found = Quality(**scores.model_dump(), value=float(np.mean(per_sample)), samples=len(per_sample))
+    if scores.metric in SHARES or not np.isin(per_sample, (0, 1)).all():
         return found
     interval = wilson(int(per_sample.sum()), len(per_sample))
     return found.model_copy(update={"low": interval.low, "high": interval.high})

@@ -7,10 +7,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,14 @@ from harness.analysis import kernels as analysis_kernels
 from harness.analysis.counter import similar_s, widest_last_s
 from harness.analysis.lag import lags_of
 from harness.analysis.scope import case_energy, device_detail
-from harness.channel import Child, Message, Order
+from harness.channel import Child, Request
 from harness.energy import Progress, Window
 from harness.errors import WorkerError
 from harness.pace import LEAD_IN_S, Pace
 from harness.scenario import GROUP_S
 from harness.schema import Domain, Finding, Kernel, Limits, Measurement, Phase, Profile, Record, Sample, Status, Task, Trace
+from harness.schema.worker import BuildTask, Close, Done, FromChild, Go, Kernels, Mark, MeasureTask, More, Ready, Result
+from harness.schema.worker import Profile as AskKernels
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
@@ -85,6 +87,9 @@ class Outcome:
     outputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
+Reply = TypeVar("Reply", Ready, Mark, Done, Result, Kernels)
+
+
 class LostError(Exception):
     """The task is over early: the status and the reason of its record."""
 
@@ -94,12 +99,12 @@ class LostError(Exception):
         self.reason = reason
 
 
-def run(task: Task, order: Order, bench: Bench, tell: Callable[[str], None] = lambda phase: None) -> Outcome:
+def run(task: Task, request: Request, bench: Bench, tell: Callable[[str], None] = lambda phase: None) -> Outcome:
     """Run one task to its record, whatever happens to the child.
 
     Args:
         task: A build or a repetition of a case.
-        order: What to start.
+        request: What to start.
         bench: What to measure with.
         tell: Told the name of each phase as it begins.
 
@@ -107,14 +112,14 @@ def run(task: Task, order: Order, bench: Bench, tell: Callable[[str], None] = la
         WorkerError: The child could not be started.
     """
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        return _Repetition(task, order, bench, tell, Path(folder)).run()
+        return _Repetition(task, request, bench, tell, Path(folder)).run()
 
 
 class _Repetition:
     """One task under way."""
 
-    def __init__(self, task: Task, order: Order, bench: Bench, tell: Callable[[str], None], folder: Path) -> None:
-        self.task, self.order, self.bench, self.tell = task, order, bench, tell
+    def __init__(self, task: Task, request: Request, bench: Bench, tell: Callable[[str], None], folder: Path) -> None:
+        self.task, self.request, self.bench, self.tell = task, request, bench, tell
         self.completions_path, self.per_sample_path = folder / "completions.npy", folder / "per_sample.npy"
         self.outputs_path = folder / "outputs.npy"
         domains = [domain for _, each in bench.sensors for domain in each]
@@ -124,21 +129,18 @@ class _Repetition:
         self.marks: dict[str, float] = {}
         self.windows: list[Window] = []
         self.under_way: tuple[str, float] | None = None
-        self.said: Message = {}
-        self.ready: Message = {}
+        self.ready: Ready | None = None
+        self.facts: dict[str, Any] = {}
+        self.result: Result | None = None
         self.findings: list[Finding] = []
         self.kernels: tuple[Kernel, ...] = ()
 
     def run(self) -> Outcome:
         """The whole of it; the child is gone afterwards."""
-        paths: dict[str, Any] = {"completions_path": str(self.completions_path), "per_sample_path": str(self.per_sample_path)}
-        if self.task.repetition == 0:  # the outputs of one launch are enough: a model says the same in each
-            answer_s = self.bench.limits.timeout_s * ANSWER_SHARE
-            paths |= {"outputs_path": str(self.outputs_path), "answer_s": answer_s}
         oom_kills = _oom_kills()
         self.sampler.start()
         try:
-            self.child = Child(self.order, paths)
+            self.child = Child(replace(self.request, task=self._with_paths(self.request.task)))
         except BaseException:
             self.sampler.stop()
             raise
@@ -149,7 +151,8 @@ class _Repetition:
             for sensor, _ in self.bench.sensors:
                 sensor.watch(self.child.pid)
             (self._case if self.task.case else self._build)()
-            status, reason = self.said.get("status", "failed"), self.said.get("reason")
+            if self.result:
+                status, reason = self.result.status, self.result.reason
         except LostError as lost:
             status, reason = lost.status, lost.reason
         except EOFError:
@@ -166,31 +169,41 @@ class _Repetition:
             trace = self.sampler.stop()
         return self._outcome(status, reason, trace, interrupted)
 
+    def _with_paths(self, task: MeasureTask | BuildTask) -> MeasureTask | BuildTask:
+        """The task with where to leave its arrays."""
+        if isinstance(task, BuildTask):
+            return task
+        paths: dict[str, Any] = {"completions_path": str(self.completions_path), "per_sample_path": str(self.per_sample_path)}
+        if self.task.repetition == 0:  # the outputs of one launch are enough: a model gives the same in each
+            paths |= {"outputs_path": str(self.outputs_path), "answer_s": self.bench.limits.timeout_s * ANSWER_SHARE}
+        return task.model_copy(update=paths)
+
     # --- the talk ---
 
     def _case(self) -> None:
         """Idle, warm up, measure from tick to tick, quality, idle again."""
         self._begin("load")
-        self.ready = self._await("ready", self.bench.limits.timeout_s)
+        self.ready = self._await(Ready, self.bench.limits.timeout_s)
+        self.facts = dict(self.ready.facts)
         self._end()
         self._idle()
         self._begin("warmup")
         self.sampler.watch_closely(self.pace.lag_watch_s)
         warmed_s = self._warm_up()
-        self.child.send("go", shift_s=self.pace.shift_s, group=self.task.repetition * self._groups())
+        self.child.send(Go(shift_s=self.pace.shift_s, group=self.task.repetition * self._groups()))
         while "go" not in self.marks:  # a busy machine may keep the child waiting for longer than any lead-in
-            self._await("mark", self._query_patience_s())
+            self._await(Mark, self._query_patience_s())
         self._listen(self.pace.lead_in_s(warmed_s))
         self._end()
         self._begin("steady")
         self._window("steady", self.pace.window_s(self._query_s), self.pace.edge_ticks(self._query_s), exact=True)
-        self.child.send("close", until_s=self.windows[-1].end_s)
-        self._await("done", self._query_patience_s())
+        self.child.send(Close(until_s=self.windows[-1].end_s))
+        self._await(Done, self._query_patience_s())
         self._begin("quality")
-        self.said = self._await("result", self.bench.limits.timeout_s)
+        self.result = self._await(Result, self.bench.limits.timeout_s)
         if "quality" in self.marks:
             self._end()
-        if self.said["status"] == "ok":
+        if self.result.status == "ok":
             self._idle()
             self._ask_kernels()
 
@@ -204,21 +217,21 @@ class _Repetition:
         """What ran: once a case, after all that is measured, so that nothing that goes wrong here can spoil it."""
         if self.task.repetition:
             return
-        self.child.send("profile")
-        facts = self.ready.setdefault("facts", {})
+        self.child.send(AskKernels())
         try:
-            said = self._await("kernels", PROFILE_PATIENCE_S + self._query_patience_s())
-            self.kernels = tuple(Kernel(**kernel) for kernel in said["kernels"])
-            facts.update({"precision_told": self.ready.get("precision")} if self.kernels else {})
-            facts.update({"stored_types": said["stored"]} if said.get("stored") is not None else {})
-            facts.update({"profile_failed": said["reason"]} if said.get("reason") else {})
-        except (LostError, EOFError, WorkerError, ValueError) as error:
-            facts["profile_failed"] = str(error) or "the process died in its profiler"
+            reply = self._await(Kernels, PROFILE_PATIENCE_S + self._query_patience_s())
+        except (LostError, EOFError, WorkerError) as error:
+            self.facts["profile_failed"] = str(error) or "the process died in its profiler"
+            return
+        self.kernels = reply.kernels
+        self.facts |= {"precision_told": self._precision} if self.kernels else {}
+        self.facts |= {"stored_types": list(reply.stored)} if reply.stored is not None else {}
+        self.facts |= {"profile_failed": reply.reason} if reply.reason else {}
 
     def _build(self) -> None:
         """Wait until it is built."""
         self._begin("build")
-        self.said = self._await("result", self.bench.limits.build_timeout_s)
+        self.result = self._await(Result, self.bench.limits.build_timeout_s)
         self._end()
 
     def _begin(self, phase: str) -> None:
@@ -231,27 +244,29 @@ class _Repetition:
             self.windows.append(Window.loose(*self.under_way, time.monotonic()))
             self.under_way = None
 
-    def _await(self, kind: str, patience_s: float) -> Message:
-        """The next message of a kind; marks are kept on the way, and a result that comes early ends the task."""
+    def _await(self, wanted: type[Reply], patience_s: float) -> Reply:
+        """The next message of a type; marks are kept on the way, and a result that comes early ends the task."""
         deadline = time.monotonic() + patience_s
         while message := self.child.receive(max(0.0, deadline - time.monotonic())):
-            if message["kind"] == "mark":
-                self.marks[message["name"]] = message["t_s"]
-            if message["kind"] == kind:
+            self._keep_mark(message)
+            if isinstance(message, wanted):
                 return message
-            if message["kind"] == "result":
-                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
-        raise LostError("timeout", f"the child said nothing for {patience_s:.0f} s while the parent waited for {kind!r}")
+            if isinstance(message, Result):
+                raise LostError(message.status, message.reason or "the child ended early")
+        raise LostError("timeout", f"the child sent nothing for {patience_s:.0f} s while the parent waited for {wanted.__name__}")
+
+    def _keep_mark(self, message: FromChild | None) -> None:
+        if isinstance(message, Mark):
+            self.marks[message.name] = message.t_s
 
     def _listen(self, seconds: float, until: threading.Event | None = None) -> None:
         """Let time pass, or an event happen, while the child works; it may only mark, fail, or die."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not (until and until.is_set()):
             message = self.child.receive(min(left, 0.005) if until else left)
-            if message and message["kind"] == "mark":
-                self.marks[message["name"]] = message["t_s"]
-            elif message and message["kind"] == "result":
-                raise LostError(message.get("status", "failed"), message.get("reason") or "the child ended early")
+            self._keep_mark(message)
+            if isinstance(message, Result):
+                raise LostError(message.status, message.reason or "the child ended early")
 
     # --- the windows ---
 
@@ -291,7 +306,13 @@ class _Repetition:
     @property
     def _query_s(self) -> float:
         """How long the first query took."""
-        return float(self.ready["first_query_s"])
+        assert self.ready
+        return self.ready.first_query_s
+
+    @property
+    def _precision(self) -> str | None:
+        """As the engine reports it."""
+        return self.ready.precision if self.ready else None
 
     def _query_patience_s(self) -> float:
         """How long the query under way may still take before it hangs."""
@@ -307,8 +328,8 @@ class _Repetition:
         began_s = time.monotonic()
         while time.monotonic() - began_s + ROUND_S <= self.bench.profile.warmup_s:
             round_s = time.monotonic()
-            self.child.send("more", seconds=ROUND_S)
-            n = self._await("done", ROUND_S + self._query_patience_s())["n"]
+            self.child.send(More(seconds=ROUND_S))
+            n = self._await(Done, ROUND_S + self._query_patience_s()).n
             rates.append(n / (time.monotonic() - round_s))
             if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and self._is_level(began_s):
                 return time.monotonic() - began_s
@@ -343,13 +364,13 @@ class _Repetition:
         progress = Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1, shifted=shift_s is not None)
         lags = lags_of(trace, self.marks.get("warmup"), next((w.end_s for w in self.windows if w.phase == "steady"), None))
         measurements = energy.measure(trace, self.windows, progress, lags)
-        if self.order.simulated:
+        if self.request.simulated:
             measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
         phases = _phases(self.windows, derived.steady_span(measurements))
         window = next((p for p in phases if p.name == "steady"), None)
         inferences = progress.between(window.start_s, window.end_s) if window else None
         conditions, latency = derived.conditions(trace, window), derived.latency(completions, window)
-        quality = derived.quality(self.said.get("quality"), per_sample)
+        quality = derived.quality(self.result.quality if self.result else None, per_sample)
         if status == "ok":
             self.findings += validity.examine_quality(quality)
             lags_s = {name: lag.seconds for name, lag in lags.items() if lag.suspect}
@@ -374,14 +395,14 @@ class _Repetition:
             latency=latency,
             quality=quality,
             shift_s=shift_s,
-            peak_memory_bytes=self.said.get("peak_memory_bytes"),
+            peak_memory_bytes=self.result.peak_memory_bytes if self.result else None,
             peak_device_memory_bytes=device_bytes,
             peak_device_memory_source=device_source,
-            resident_bytes=self.said.get("resident_bytes"),
-            precision_ran=analysis_kernels.precision_of(self.kernels) or self.ready.get("precision"),
+            resident_bytes=self.result.resident_bytes if self.result else None,
+            precision_ran=analysis_kernels.precision_of(self.kernels) or self._precision,
             kernels=self.kernels,
-            engine_facts=self.ready.get("facts", {}),
-            artifact=self.order.artifact or self.said.get("artifact"),
+            engine_facts=self.facts,
+            artifact=self.request.artifact or (self.result.artifact if self.result else None),
             warnings=tuple(self.findings),
             stderr_tail=None if status == "ok" else self.child.tail or None,
         )
@@ -411,13 +432,12 @@ class _Repetition:
                 allow=self.bench.allow,
             )
             charged = device_detail(trace.domains.values(), case.device).get("uuid")
-            facts = self.ready.get("facts", {})
-            self.findings += validity.examine_device(case.device, charged, facts, simulated=self.order.simulated)
+            self.findings += validity.examine_device(case.device, charged, self.facts, simulated=self.request.simulated)
         self.findings += validity.examine_precision(
-            self.order.precision,
-            self.ready.get("precision"),
+            self.request.precision,
+            self._precision,
             self.kernels,
-            self.ready.get("facts", {}).get("stored_types"),
+            self.facts.get("stored_types"),
             profiled=not self.task.repetition,
         )
 

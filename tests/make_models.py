@@ -15,6 +15,7 @@ from harness.errors import HarnessError
 from harness.formats.keras import count_macs, facts, import_keras, load_keras
 from harness.plugins import load as load_plugin
 from harness.schema import ArrayRef, Build, DataRef, Model, Step, Training
+from harness.schema.worker import BuildTask
 from harness.variants.base import Job, TrainData
 
 SAMPLES = np.random.default_rng(5).random((64, 8, 8, 1), dtype=np.float32)
@@ -240,15 +241,14 @@ def step(
     """One step as the build child makes it."""
     folder.mkdir()
     asked = Build(build_id=recipe, model=model.name, step=Step(recipe=recipe, parameters=parameters), format=format_)
-    task = {
-        "model": model.model_dump(),
-        "build": asked.model_dump(),
-        "source": source,
-        "dataset": dataset,
-        "data": data,
-        "folder": str(folder),
-        "seed": 0,
-    }
+    task = BuildTask(
+        model=model,
+        build=asked,
+        source=source and {name: source[name] for name in ("path", "format", "facts")},
+        dataset=dataset and {"path": dataset["path"], "splits": dataset["notes"].get("splits", {})},
+        data=data,
+        folder=str(folder),
+    )
     return build(task).model_dump(mode="json")
 
 

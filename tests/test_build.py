@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import numpy as np
 import onnx
 import pytest
 
-from harness.build import Order as BuildOrder
 from harness.build import fingerprint
-from harness.channel import Order
+from harness.channel import Request
 from harness.runner import Bench, run
 from harness.schema import PROFILES, ArrayRef, Build, DataRef, Limits, Model, Step, Task
+from harness.schema.worker import BuildTask
 from tests.models import models, rows, said
 from tests.onnx_models import save
 
@@ -26,16 +25,11 @@ def made(folder, model, recipe, format_, source=None, dataset=None, memory_bytes
     """The record of one build."""
     folder.mkdir()
     build = Build(build_id="b", model=model.name, step=Step(recipe=recipe, parameters=parameters), format=format_, lineage=(recipe,))
-    task = {
-        "model": model.model_dump(mode="json", exclude={"test"}),
-        "build": build.model_dump(mode="json"),
-        "source": source,
-        "dataset": dataset and {"path": str(dataset)},
-        "folder": str(folder),
-        "memory_bytes": memory_bytes,
-        "seed": 0,
-    }
-    return run(Task(build=build), Order("harness.build", task, environment={"CUDA_VISIBLE_DEVICES": "-1"}), BENCH).record
+    task = BuildTask(
+        model=model.model_copy(update={"test": None}), build=build, source=source, dataset=dataset and {"path": str(dataset)},
+        folder=str(folder), memory_bytes=memory_bytes,
+    )  # fmt: skip
+    return run(Task(build=build), Request("harness.build", task, environment={"CUDA_VISIBLE_DEVICES": "-1"}), BENCH).record
 
 
 def own(path, format_, **more) -> Model:
@@ -79,9 +73,9 @@ def test_training_sees_no_test_data():
 def test_a_build_task_drops_test_data():
     """Even where a parent sends them."""
     reference = DataRef(inputs=(ArrayRef(path="/secret.npz", key="x", sha256="-"),))
-    task = {"model": DIGITS.model_copy(update={"test": reference}).model_dump(mode="json"), "folder": "/f"}
-    task["build"] = Build(build_id="b", model="m", step=Step(recipe="train"), format="keras").model_dump(mode="json")
-    assert "secret" not in str(BuildOrder.of(json.loads(json.dumps(task))))
+    build = Build(build_id="b", model="m", step=Step(recipe="train"), format="keras")
+    task = BuildTask(model=DIGITS.model_copy(update={"test": reference}), build=build, folder="/f")
+    assert "secret" not in task.model_dump_json()
 
 
 def test_the_users_h5_is_fine_tuned_on_the_users_data():

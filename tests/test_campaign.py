@@ -298,7 +298,7 @@ def test_a_model_that_does_not_load_is_a_record_with_its_reason(tmp_path):
 def test_a_case_whose_child_cannot_be_started_fails_alone(tmp_path, monkeypatch):
     """Its record says why, and the campaign goes on."""
 
-    def refuse(order, more):
+    def refuse(request):
         raise WorkerError("no process left")
 
     with campaign.begin(wish(tmp_path, tiny.SUITE.replace("[1, 4]", "[1]")), plugins.catalogue(), Watcher()) as running:

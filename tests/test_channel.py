@@ -8,15 +8,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.channel import MAX_LINE_BYTES, TAIL_BYTES, Child, Order
+from harness.channel import MAX_LINE_BYTES, TAIL_BYTES, Child, Request
 from harness.errors import WorkerError
+from harness.schema.worker import Done
+from tests.test_handshake import child_task
 
 
 def scripted(folder: Path, code: str) -> Child:
     """A child that does what its code says; `say` writes to the parent."""
     said = "import os, subprocess, sys, time\ndef say(data): os.write(int(sys.argv[2]), data)\n"
     (folder / "scripted.py").write_text(said + code)
-    return Child(Order("scripted", {}, environment={"PYTHONPATH": str(folder)}))
+    return Child(Request("scripted", child_task(), environment={"PYTHONPATH": str(folder)}))
 
 
 @pytest.fixture
@@ -36,14 +38,17 @@ def start(tmp_path):
 def test_a_message_that_comes_in_pieces_is_one(start):
     """Two at once are two; what is not whole yet is waited for, and no longer than asked."""
     child = start(
-        'say(b\'{"kind": "a"}\\n{"kind": "b"}\\n{"ki\'); sys.stdin.read(); time.sleep(0.3); say(b\'nd": "c"}\\n\'); time.sleep(60)'
+        'say(b\'{"kind": "done", "n": 1}\\n{"kind": "done", "n": 2}\\n{"ki\'); sys.stdin.read(); time.sleep(0.3); say(b\'nd": "done", "n": 3}\\n\'); time.sleep(60)'
     )
-    assert [child.receive(10)["kind"], child.receive(10)["kind"]] == ["a", "b"]
+    assert [child.receive(10), child.receive(10)] == [Done(n=1), Done(n=2)]
     assert child.receive(0.0) is None
-    assert child.receive(10) == {"kind": "c"}
+    assert child.receive(10) == Done(n=3)
 
 
-@pytest.mark.parametrize("noise", [b"Loading weights...", b"[1]", b'{"t_s": 1}', b'{"kind": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "noise",
+    [b"Loading weights...", b"[1]", b'{"t_s": 1}', b'{"kind": 1}', b'{"kind": "done"}', b'{"kind": "more", "seconds": 1}', b"\xff\xfe"],
+)
 def test_what_is_no_message_is_told_with_what_came(start, noise):
     """Something in the child wrote where it should not."""
     with pytest.raises(WorkerError, match="no message but") as caught:
@@ -74,8 +79,8 @@ def test_a_child_imports_nothing_from_the_current_folder(tmp_path, monkeypatch):
     (tmp_path / "queue.py").write_text("raise SystemExit('run')")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "path").mkdir()
-    child = scripted(tmp_path / "path", 'import queue; say(b\'{"kind": "imported"}\\n\'); time.sleep(60)')
-    assert child.receive(10) == {"kind": "imported"}
+    child = scripted(tmp_path / "path", 'import queue; say(b\'{"kind": "done", "n": 7}\\n\'); time.sleep(60)')
+    assert child.receive(10) == Done(n=7)
     child.end()
 
 
@@ -83,13 +88,13 @@ def test_whatever_a_child_started_ends_with_it(tmp_path):
     """An engine's own processes would go on burning energy in the next case's window."""
     code = """
 started = subprocess.Popen(["sleep", "60"])
-say(b'{"kind": "started", "pid": %d}\\n' % started.pid)
+say(b'{"kind": "hello", "pid": %d}\\n' % started.pid)
 time.sleep(60)
 """
     child = scripted(tmp_path, code)
     said = child.receive(10)
     assert said
-    offspring = psutil.Process(said["pid"])
+    offspring = psutil.Process(said.pid)
     child.end()
     until_s = time.monotonic() + 10
     while offspring.is_running() and offspring.status() != psutil.STATUS_ZOMBIE:

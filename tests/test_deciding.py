@@ -13,6 +13,7 @@ from harness.errors import EngineError
 from harness.measure.deciding import check, decide, judged
 from harness.schema import Quality
 from harness.workloads.metrics import METRICS
+from tests.test_handshake import child_task
 
 LABELS = np.array([0, 1, 1, 0])
 COLUMN = np.zeros((4, 1), np.float32)
@@ -25,7 +26,7 @@ def session(head):
 
 def decided(head, answer=COLUMN, metric="accuracy", labels=LABELS, **task):
     """The decision about one output."""
-    return decide(session(head), 0, np.asarray(answer), METRICS[metric], labels, {"metric": metric, **task})
+    return decide(session(head), 0, np.asarray(answer), METRICS[metric], labels, child_task(metric=metric, **task))
 
 
 @pytest.mark.parametrize(
@@ -80,12 +81,12 @@ def test_undecidable_is_refused_with_the_line_to_add(metric, answer, labels):
 def test_the_numbers_are_held_against_the_file(head, values, fits):
     """No probability lies outside of 0 and 1; scores that all lie in it could be probabilities. What the suite names is not questioned."""
     given, decision = np.array(values), decided(head)
-    check(given, decided(head, metric_threshold=0.5), "y", {"metric": "accuracy"})
+    check(given, decided(head, metric_threshold=0.5), "y", child_task(metric="accuracy"))
     if fits:
-        check(given, decision, "y", {"metric": "accuracy"})
+        check(given, decision, "y", child_task(metric="accuracy"))
     else:
         with pytest.raises(EngineError, match=r"'y'.*\n.*threshold: 0`"):
-            check(given, decision, "y", {"metric": "accuracy"})
+            check(given, decision, "y", child_task(metric="accuracy"))
 
 
 def test_a_record_keeps_what_was_decided():

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from harness import derived, measure, pace, runner
-from harness.channel import Order
+from harness.channel import Request
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError, WorkerError
@@ -24,6 +24,7 @@ from harness.measure.inputs import fit, load_data, make_queries, sized
 from harness.measure.scoring import choose_output, decoded
 from harness.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Limits, Record, Task
+from harness.schema.worker import ArrayFile, Close, Done, Go, Scores
 from harness.sensors.base import Sensor
 from harness.workloads.metrics import METRICS
 from tests.models import models
@@ -63,14 +64,14 @@ def measured(
     """One repetition, and the process it ran in."""
     keeper = PidKeeper()
     bench = Bench([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
-    order = Order("harness.measure", {**child_task(**task), "memory_bytes": memory_bytes}, environment=environment or {})
+    order = Request("harness.measure", child_task(**task, memory_bytes=memory_bytes), environment=environment or {})
     return run(Task(case=CASE, repetition=repetition), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
 
 
 def promised(precision, **task) -> Record:
     """One repetition of a case whose variant promises to run in a precision."""
     bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
-    order = Order("harness.measure", child_task(**task), precision=precision)
+    order = Request("harness.measure", child_task(**task), precision=precision)
     return run(Task(case=CASE), order, bench).record
 
 
@@ -128,7 +129,7 @@ def test_a_child_that_cannot_be_started_is_told_and_nothing_is_left_open(tmp_pat
     bench = Bench([], PROFILE, Limits(), "run", "environment", None)
     before = psutil.Process().num_fds(), threading.active_count()
     with pytest.raises(WorkerError, match="could not be started: Permission denied"):
-        run(Task(case=CASE), Order("harness.measure", {}, python=(str(tmp_path / "python"),)), bench)
+        run(Task(case=CASE), Request("harness.measure", child_task(), python=(str(tmp_path / "python"),)), bench)
     assert (psutil.Process().num_fds(), threading.active_count()) == before
 
 
@@ -193,7 +194,7 @@ def test_a_profiler_that_hangs_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "PROFILE_PATIENCE_S", 0.2)
     monkeypatch.setattr(pace, "QUERY_PATIENCE_S", 0.2)
     record = rogue(tmp_path, "hang", "profile").record
-    assert record.status == "ok" and "said nothing" in record.engine_facts["profile_failed"]
+    assert record.status == "ok" and "sent nothing" in record.engine_facts["profile_failed"]
 
 
 def test_an_int8_that_runs_in_float_is_told(tmp_path):
@@ -223,7 +224,7 @@ def test_kernels_are_believed_as_far_as_the_artifact_goes(tmp_path, weights, tol
     )
     bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
     task = child_task(engine="rogue", engine_options={}, artifact={"path": str(path), "format": "onnx"})
-    record = run(Task(case=CASE), Order("harness.measure", task, environment=install(tmp_path), precision="int8"), bench).record
+    record = run(Task(case=CASE), Request("harness.measure", task, environment=install(tmp_path), precision="int8"), bench).record
     assert record.precision_ran == "int8" and [f.code for f in record.warnings if f.code.startswith("optimisation")] == told
 
 
@@ -310,14 +311,14 @@ def test_only_the_outputs_that_fit_are_kept(tmp_path, monkeypatch):
     """The first ones; text is not kept, and a sample that does not fit alone leaves none."""
     monkeypatch.setattr(scoring, "OUTPUT_BYTES", 100)
     path = tmp_path / "outputs.npy"
-    scoring.keep_outputs(np.arange(40.0).reshape(20, 2), {"outputs_path": path})
+    scoring.keep_outputs(np.arange(40.0).reshape(20, 2), child_task(outputs_path=str(path)))
     assert np.load(path).tolist() == np.arange(24.0).reshape(12, 2).tolist()
-    scoring.keep_outputs(np.arange(5) > 2, {"outputs_path": path})
+    scoring.keep_outputs(np.arange(5) > 2, child_task(outputs_path=str(path)))
     assert np.load(path).dtype == np.int64
-    scoring.keep_outputs(np.zeros((2, 50)), {"outputs_path": path})
+    scoring.keep_outputs(np.zeros((2, 50)), child_task(outputs_path=str(path)))
     assert np.load(path).size == 0
     path.unlink()
-    scoring.keep_outputs(np.array(["a"]), {"outputs_path": path})
+    scoring.keep_outputs(np.array(["a"]), child_task(outputs_path=str(path)))
     assert not path.exists()
 
 
@@ -456,7 +457,7 @@ def test_a_name_that_is_no_input_is_refused(tmp_path):
     """With the names there are."""
     np.savez(tmp_path / "d.npz", x=np.zeros((2, 4)))
     with pytest.raises(EngineError, match="inputs are x"):
-        load_data([FLOAT], [{"path": str(tmp_path / "d.npz"), "key": "x", "name": "y"}], 1)
+        load_data([FLOAT], [ArrayFile(path=str(tmp_path / "d.npz"), key="x", name="y")], 1)
 
 
 @pytest.mark.parametrize(
@@ -490,9 +491,9 @@ def test_a_detector_has_no_classes_to_compare():
 def test_shares_of_a_sample_have_no_interval_of_a_proportion():
     """Not even where every one of them is 1."""
     right = np.ones(30)
-    said = {"metric": "pixel_accuracy", "direction": "higher"}
-    assert derived.quality(said, right).low is None
-    assert derived.quality({**said, "metric": "accuracy"}, right).low is not None
+    scored = Scores(metric="pixel_accuracy", direction="higher")
+    assert derived.quality(scored, right).low is None
+    assert derived.quality(scored.model_copy(update={"metric": "accuracy"}), right).low is not None
 
 
 def test_outputs_are_copied_and_have_a_row_for_each_sample():
@@ -522,17 +523,17 @@ class Talk:
     def receive(self):
         """Go, then close."""
         if not self.said:
-            return {"kind": "go", "shift_s": None, "group": 0}
+            return Go()
         self.until_s = time.monotonic()
-        return {"kind": "close", "until_s": self.until_s}
+        return Close(until_s=self.until_s)
 
     def mark(self, name):
         """Note it."""
         self.said.append(name)
 
-    def send(self, kind, **fields):
+    def send(self, message):
         """Note it."""
-        self.said.append((kind, fields))
+        self.said.append(message)
 
 
 @pytest.mark.parametrize("scenario", ["single_stream", "offline"])
@@ -542,4 +543,4 @@ def test_completions_reach_over_both_edges_of_the_window(scenario):
     completions = measure.answer(talk, SimpleNamespace(run=talk.said.append, synchronize=lambda: None), [["query"]], scenario)
     assert talk.said[:3] == ["warmup", ["query"], "go"]
     assert completions.end_ns[-1] * 1e-9 >= talk.until_s > 0
-    assert talk.said[-1] == ("done", {"n": sum(completions.count)})
+    assert talk.said[-1] == Done(n=sum(completions.count))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness import plugins
-from harness.orders import build_order, case_order
+from harness.orders import build_request, case_request
 from harness.schema import Artifact, Suite
 from harness.suite import load_suite
 
@@ -35,7 +34,7 @@ def resolved(folder: Path, text: str) -> tuple[Suite, dict[str, Artifact]]:
 def test_the_order_says_what_the_variant_promises_to_run_in(tmp_path, variant, precision):
     """Of a chain the last step that promises anything; float16 keeps its weights small and promises nothing."""
     suite, made = resolved(tmp_path, f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [litert], variants: [{variant}]}}\n")
-    assert case_order(suite.cases[0], suite, made, 2**30).precision == precision
+    assert case_request(suite.cases[0], suite, made, 2**30).precision == precision
 
 
 def test_a_build_is_not_told_of_the_test_data(tmp_path):
@@ -49,17 +48,17 @@ def test_a_build_is_not_told_of_the_test_data(tmp_path):
         "matrices:\n  - {engines: [onnxruntime], variants: [int8]}\n",
     )
     for build in suite.builds:
-        told = json.dumps(build_order(build, suite, made, tmp_path, 2**30).task)
+        told = build_request(build, suite, made, tmp_path, 2**30).task.model_dump_json()
         assert "train.npz" in told
         assert "test.npz" not in told
-    assert "test.npz" in json.dumps(case_order(suite.cases[0], suite, made, 2**30).task)
+    assert "test.npz" in case_request(suite.cases[0], suite, made, 2**30).task.model_dump_json()
 
 
 @pytest.mark.parametrize(("engine", "metric"), [("litert", "accuracy"), ('"null"', None)])
 def test_a_test_double_has_no_quality(tmp_path, engine, metric):
     """What it answers is no answer."""
     suite, made = resolved(tmp_path, f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [{engine}]}}\n")
-    assert case_order(suite.cases[0], suite, made, 2**30).task["metric"] == metric
+    assert case_request(suite.cases[0], suite, made, 2**30).task.metric == metric
 
 
 @pytest.mark.parametrize(("device", "ceiling"), [("cpu", 2**30), ("gpu", None)])
@@ -67,4 +66,4 @@ def test_an_accelerators_driver_is_given_no_ceiling(tmp_path, device, ceiling):
     """It maps far more memory than it uses."""
     suite, made = resolved(tmp_path, "name: x\nmodels: [digits-cnn]\nmatrices:\n  - {engines: [tensorflow], devices: [cpu, gpu]}\n")
     case = next(case for case in suite.cases if case.device == device)
-    assert case_order(case, suite, made, 2**30).task["memory_bytes"] == ceiling
+    assert case_request(case, suite, made, 2**30).task.memory_bytes == ceiling

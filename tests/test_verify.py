@@ -22,6 +22,7 @@ from harness.energy import Progress, Window
 from harness.environment import harness_here, identity
 from harness.report import plots
 from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Objective, Phase, Sample, Trace
+from harness.schema.worker import Scores
 from harness.store import Store, read_references, read_run, with_answers, write_atomically
 from harness.suite import as_written
 from harness.validity import finding
@@ -76,7 +77,7 @@ def measured(cell, repetition, watts):
         kernels=(Kernel(op="Conv", kernel="CPU", precision=ran, share=1.0),) if repetition == 0 else (),
         warnings=(finding("foreign_load", cores=0.7),) if other else (),
     )  # fmt: skip
-    quality = derived.quality({"metric": "accuracy", "direction": "higher"}, per_sample)
+    quality = derived.quality(Scores(metric="accuracy", direction="higher"), per_sample)
     outputs = np.eye(10, dtype=np.float32)[np.arange(360) % 10] if repetition == 0 else None
     return one.model_copy(update={"quality": quality}), trace, completions, per_sample, outputs
 

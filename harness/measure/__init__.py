@@ -6,7 +6,7 @@ import itertools
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from harness.measure.inputs import load_data, load_labels, make_queries, sized
 from harness.measure.scoring import answer_unlabelled, answers_to, choose_output, decoded, keep_outputs, references, scores
 from harness.scenario import SCENARIOS, Completions, shifted
 from harness.schema import Kernel
+from harness.schema.worker import Close, Done, Go, Kernels, MeasureTask, ModelFile, More, Ready, Scores
 from harness.workloads.data import batches
 from harness.workloads.metrics import metric_named
 
@@ -40,94 +41,97 @@ PROFILE_S = 0.5
 
 def main() -> None:
     """Do the task on standard input, and say how it went."""
-    channel, task = Parent.from_argv()
-    profiles: list[Profile] = []
-    channel.send("result", **outcome(lambda: measure(channel, task, profiles.append), task["memory_bytes"]))
-    channel.leave(lambda: {**profiled(profiles[0]), "stored": stored(task["artifact"])})
+    channel, task = Parent.from_argv(MeasureTask)
+    profiles: list[Profiler] = []
+    channel.send(outcome(lambda: measure(channel, task, profiles.append), task.memory_bytes))
+    channel.leave(lambda: profiled(profiles[0], stored(task.artifact)))
 
 
-Profile = Callable[[], Sequence[Kernel]]
+Profiler = Callable[[], Sequence[Kernel]]
 
 
-def measure(channel: Parent, task: dict[str, Any], offer: Callable[[Profile], None]) -> dict[str, Any]:
-    """Load, then answer queries until told to stop, then measure quality.
+def measure(channel: Parent, task: MeasureTask, offer: Callable[[Profiler], None]) -> dict[str, Any]:
+    """Load, answer queries until `Close`, then measure quality.
 
     Args:
         channel: To the parent.
-        task: `case`, `artifact`, `data`, and where to leave completions, per-sample quality and, where it is asked for, the scored output.
+        task: The repetition.
         offer: Given what profiles the session, for later.
+
+    Returns:
+        The fields of the result: `quality`, `peak_memory_bytes`, `resident_bytes`.
     """
     channel.mark("load")
     before_bytes = rss_bytes()
     session = open_session(task)
     opened_bytes = rss_bytes()
-    data = load_data(session.inputs, task["inputs"], task["batch_size"])
+    data = load_data(session.inputs, task.inputs, task.batch_size)
     labels = load_labels(task, data)
-    inputs = sized(session.inputs, {} if data else task.get("input_shapes") or {}, task["batch_size"])
-    queries = make_queries(inputs, data, task["batch_size"])
+    inputs = sized(session.inputs, {} if data else task.input_shapes or {}, task.batch_size)
+    queries = make_queries(inputs, data, task.batch_size)
     loaded_bytes = rss_bytes()
-    with reading(Path(task["artifact"]["path"]), *ANSWERS):
+    with reading(Path(task.artifact.path), *ANSWERS):
         answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
     resident_bytes = grown(before_bytes, opened_bytes, loaded_bytes, rss_bytes())
     offer(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
     facts = session.facts()
-    if task["device"] != "cpu":
+    if task.device != "cpu":
         facts |= {"device_uuids": visible_uuids()}
     scored, decision = 0, None
-    if labels is not None:
-        metric = metric_named(task["metric"], task.get("metric_direction", "higher"), task.get("code_folder"), task.get("metric_ignore"))
+    if labels is not None and task.metric:
+        metric = metric_named(task.metric, task.metric_direction, task.code_folder, task.metric_ignore)
         wanted = references(metric, data, labels)
-        scored = choose_output(session.outputs, answers, task["metric"], metric, wanted, task["batch_size"])
-        decision = decide(session, scored, decoded(session.outputs[scored], answers[scored], task["batch_size"]), metric, wanted, task)
+        scored = choose_output(session.outputs, answers, task.metric, metric, wanted, task.batch_size)
+        decision = decide(session, scored, decoded(session.outputs[scored], answers[scored], task.batch_size), metric, wanted, task)
         facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
-    channel.send("ready", first_query_s=first_query_s, precision=session.precision(), facts=facts)
-    completions = answer(channel, session, queries, task["scenario"])
-    np.save(task["completions_path"], np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
+    channel.send(Ready(first_query_s=first_query_s, precision=session.precision(), facts=facts))
+    completions = answer(channel, session, queries, task.scenario)
+    np.save(task.completions_path, np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
-    if labels is not None and decision is not None:
+    if labels is not None and decision is not None and task.metric:
         channel.mark("quality")
-        given = answers_to(session, batches(data, task["batch_size"]), task["batch_size"], scored)[: len(labels)]
+        given = answers_to(session, batches(data, task.batch_size), task.batch_size, scored)[: len(labels)]
         check(given, decision, session.outputs[scored].name, task)
         per_sample = scores(decision.metric, given, data, labels)
-        np.save(task["per_sample_path"], per_sample)
+        np.save(task.per_sample_path, per_sample)
         keep_outputs(given, task)
-        quality = {"metric": task["metric"], "direction": decision.metric.direction, **judged(decision, given, wanted, labels)}
+        quality = Scores(metric=task.metric, direction=decision.metric.direction, **judged(decision, given, wanted, labels))
         channel.mark("quality_end")
-    elif task.get("outputs_path"):
+    elif task.outputs_path:
         channel.mark("quality")
         answer_unlabelled(session, inputs, data, answers, task)
         channel.mark("quality_end")
     return {"quality": quality, "peak_memory_bytes": peak_memory_bytes(), "resident_bytes": resident_bytes}
 
 
-def profiled(profile: Profile) -> Mapping[str, Any]:
+def profiled(profile: Profiler, types: tuple[str, ...] | None) -> Kernels:
     """The kernels that ran, or why they are not known: whatever goes wrong in a profiler, the case has been measured."""
     try:
-        return {"kernels": [kernel.model_dump() for kernel in profile()]}
+        return Kernels(kernels=tuple(profile()), stored=types)
     except Exception as error:
-        return {"kernels": [], "reason": f"{type(error).__name__}: {first_line(error)}"}
+        return Kernels(reason=f"{type(error).__name__}: {first_line(error)}", stored=types)
 
 
-def stored(artifact: Mapping[str, str]) -> list[str] | None:
-    """The types of the numbers that the artifact stores, whatever its engine says; null where they are not known."""
+def stored(artifact: ModelFile) -> tuple[str, ...] | None:
+    """The types of the numbers that the artifact stores, whatever its engine reports; None where they are not known."""
     try:
-        types = stored_types(Path(artifact["path"]), artifact["format"])
+        types = stored_types(Path(artifact.path), artifact.format)
     except EngineError:
         return None
-    return None if types is None else sorted(types)
+    return None if types is None else tuple(sorted(types))
 
 
-def open_session(task: dict[str, Any]) -> Session:
+def open_session(task: MeasureTask) -> Session:
     """The engine's session for this task."""
-    engine = plugins.load("engines", task["engine"])
+    engine = plugins.load("engines", task.engine)
     load = Load(
-        path=Path(task["artifact"]["path"]),
-        format=task["artifact"]["format"],
-        device=task["device"],
-        batch_size=task["batch_size"],
-        threads=task["threads"],
-        options=engine.spec.parameters(**task["engine_options"]) if engine.spec.parameters else None,
-        trusted=task["trusted"],
+        path=Path(task.artifact.path),
+        format=task.artifact.format,
+        device=task.device,
+        batch_size=task.batch_size,
+        threads=task.threads,
+        options=engine.spec.parameters(**task.engine_options) if engine.spec.parameters else None,
+        trusted=task.trusted,
     )
     session: Session = engine().open(load)
     return session
@@ -150,25 +154,26 @@ def answer(channel: Parent, session: Session, queries: list[list[Array]], scenar
     The completions reach over both edges of the parent's window, however long a busy machine keeps this process waiting.
     """
     play, source, marked = SCENARIOS[scenario], itertools.cycle(queries), False
-    while (message := channel.receive())["kind"] == "more":
+    while isinstance(message := channel.receive(), More):
         if not marked:
             channel.mark("warmup")
             marked = True
-        until = time.monotonic() + message["seconds"]
+        until = time.monotonic() + message.seconds
         round_ = Completions()
         play(session, source, partial(_over, channel, until), round_)
-        channel.send("done", n=sum(round_.count))
+        channel.send(Done(n=sum(round_.count)))
     completions = Completions()
-    if message["kind"] == "go":
+    if isinstance(message, Go):
         if not marked:
             channel.mark("warmup")
         play(session, source, _at_once, completions)
         channel.mark("go")
-        steady = shifted(play, message["shift_s"], message["group"]) if message.get("shift_s") else play
+        steady = shifted(play, message.shift_s, message.group) if message.shift_s else play
         steady(session, source, channel.closing.is_set, completions)
-        if completions.end_ns[-1] * 1e-9 < channel.receive().get("until_s", 0.0):
+        ended = channel.receive()
+        if isinstance(ended, Close) and completions.end_ns[-1] * 1e-9 < ended.until_s:
             play(session, source, _at_once, completions)
-    channel.send("done", n=sum(completions.count))
+    channel.send(Done(n=sum(completions.count)))
     return completions
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.engines.base import Array, Session
 from harness.errors import EngineError
+from harness.schema.worker import MeasureTask
 from harness.workloads.metrics import Metric, ties
 from harness.workloads.positions import has_single_scores
 
@@ -30,7 +31,7 @@ class Decision(NamedTuple):
     source: Literal["suite", "probability", "logit"] | None = None
 
 
-def decide(session: Session, scored: int, answer: Array, metric: Metric, labels: Array, task: dict[str, Any]) -> Decision:
+def decide(session: Session, scored: int, answer: Array, metric: Metric, labels: Array, task: MeasureTask) -> Decision:
     """The threshold of an output, from the suite or from the operators before the output.
 
     Args:
@@ -46,7 +47,7 @@ def decide(session: Session, scored: int, answer: Array, metric: Metric, labels:
     """
     if not _cuts(metric, answer, labels):
         return Decision(metric)
-    if (threshold := task.get("metric_threshold")) is not None:
+    if (threshold := task.metric_threshold) is not None:
         return Decision(metric.at(threshold), threshold, "suite")
     head = session.head(scored)
     if head == "class":
@@ -58,7 +59,7 @@ def decide(session: Session, scored: int, answer: Array, metric: Metric, labels:
     return Decision(metric.at(THRESHOLDS[head]), THRESHOLDS[head], head)
 
 
-def check(given: Array, decision: Decision, name: str, task: dict[str, Any]) -> None:
+def check(given: Array, decision: Decision, name: str, task: MeasureTask) -> None:
     """Hold the numbers that came against what the file says of them.
 
     Args:
@@ -84,7 +85,7 @@ def check(given: Array, decision: Decision, name: str, task: dict[str, Any]) -> 
         )
 
 
-def undecided(what: str, task: dict[str, Any]) -> EngineError:
+def undecided(what: str, task: MeasureTask) -> EngineError:
     """The refusal of an output whose threshold is not known, with the line that names it.
 
     Args:
@@ -92,8 +93,8 @@ def undecided(what: str, task: dict[str, Any]) -> EngineError:
         task: With `metric`.
     """
     return EngineError(
-        f"{task['metric']} cannot be measured: {what}",
-        f"add `metric: {{name: {task['metric']}, threshold: 0.5}}` to the model in the suite for a probability, `threshold: 0` for a logit",
+        f"{task.metric} cannot be measured: {what}",
+        f"add `metric: {{name: {task.metric}, threshold: 0.5}}` to the model in the suite for a probability, `threshold: 0` for a logit",
         refused=True,
     )
 

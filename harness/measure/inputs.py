@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from harness.engines.base import Array, Tensor
 from harness.errors import EngineError
 from harness.formats.inputs import plain, positions
 from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, takes
+from harness.schema.worker import ArrayFile, MeasureTask
 from harness.workloads.data import batches, load_array
 
 QUERY_POOL_BYTES = 64 * 2**20
@@ -20,7 +20,7 @@ NOISE_SAMPLES = 64
 """Answered where the suite has no test data."""
 
 
-def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_size: int) -> list[Array]:
+def load_data(inputs: Sequence[Tensor], refs: Sequence[ArrayFile], batch_size: int) -> list[Array]:
     """The test inputs, one array for each of the model's inputs, in its order and shapes; empty where the suite gives none."""
     if not inputs or not refs:
         return []
@@ -30,8 +30,8 @@ def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_si
             "write `inputs: {name: 'file.npz:key', ...}`, one for each",
             refused=True,
         )
-    order = positions([tensor.name for tensor in inputs], [ref.get("name") for ref in refs])
-    arrays = [load_array(refs[index]["path"], refs[index]["key"]) for index in order]
+    order = positions([tensor.name for tensor in inputs], [ref.name for ref in refs])
+    arrays = [load_array(refs[index].path, refs[index].key) for index in order]
     if len({array.shape[:1] for array in arrays}) > 1 or not all(array.ndim and len(array) for array in arrays):
         raise EngineError(
             f"the input arrays have {[array.shape[:1] for array in arrays]} samples",
@@ -41,11 +41,11 @@ def load_data(inputs: Sequence[Tensor], refs: Sequence[dict[str, Any]], batch_si
     return [fit(tensor, array, batch_size) for tensor, array in zip(inputs, arrays, strict=True)]
 
 
-def load_labels(task: dict[str, Any], data: Sequence[Array]) -> Array | None:
+def load_labels(task: MeasureTask, data: Sequence[Array]) -> Array | None:
     """The test labels, one for each sample; null where quality is not asked for."""
-    if not task["metric"] or not task["labels"] or not data:
+    if not task.metric or not task.labels or not data:
         return None
-    labels = load_array(task["labels"]["path"], task["labels"]["key"])
+    labels = load_array(task.labels.path, task.labels.key)
     if labels.shape[:1] != (len(data[0]),):
         raise EngineError(
             f"labels of shape {labels.shape} for {len(data[0])} samples", "the first axis of inputs and labels is the sample", refused=True

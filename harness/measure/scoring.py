@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
 from harness.engines.base import Array, Session, Tensor
 from harness.errors import EngineError
 from harness.measure.inputs import encode, is_real, noises
+from harness.schema.worker import MeasureTask
 from harness.workloads.data import batches
 from harness.workloads.metrics import Metric
 
@@ -120,7 +120,7 @@ def answers_to(
 
 
 def answer_unlabelled(
-    session: Session, inputs: Sequence[Tensor], data: Sequence[Array], answers: Sequence[Array], task: dict[str, Any]
+    session: Session, inputs: Sequence[Tensor], data: Sequence[Array], answers: Sequence[Array], task: MeasureTask
 ) -> None:
     """Answer inputs without labels, or seeded noise where there are none, and keep the output: agreement with dense is then the quality.
 
@@ -133,13 +133,13 @@ def answer_unlabelled(
         answers: To the first query.
         task: As the child was given it.
     """
-    batch_size = task["batch_size"]
+    batch_size = task.batch_size
     scored = next((i for i, tensor in enumerate(session.outputs) if _is_comparable(tensor, answers[i], batch_size)), None)
     if scored is None or not (data or any(is_real(tensor) for tensor in session.inputs)):
         return
     fitting = OUTPUT_BYTES // max(1, answers[scored].nbytes // batch_size)
     asked = batches(data, batch_size) if data else noises(inputs, batch_size)
-    given = answers_to(session, asked, batch_size, scored, time.monotonic() + task["answer_s"], fitting)
+    given = answers_to(session, asked, batch_size, scored, time.monotonic() + task.answer_s, fitting)
     keep_outputs(given[: len(data[0])] if data else given, task)
 
 
@@ -151,14 +151,14 @@ def _is_comparable(tensor: Tensor, answer: Array, batch_size: int) -> bool:
         return False
 
 
-def keep_outputs(given: Array, task: dict[str, Any]) -> None:
+def keep_outputs(given: Array, task: MeasureTask) -> None:
     """Leave the samples that fit, from the first, to the parent: fractions as float32, whole numbers as they are.
 
     Args:
         given: First axis the sample.
         task: With `outputs_path` where they are wanted.
     """
-    if not task.get("outputs_path") or given.dtype.kind not in "fiub":
+    if not task.outputs_path or given.dtype.kind not in "fiub":
         return
     values = given.astype(np.float32 if given.dtype.kind == "f" else np.int64)
-    np.save(task["outputs_path"], values[: OUTPUT_BYTES // max(1, values[:1].nbytes)])
+    np.save(task.outputs_path, values[: OUTPUT_BYTES // max(1, values[:1].nbytes)])

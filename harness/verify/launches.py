@@ -16,6 +16,7 @@ from harness.analysis.scope import case_energy, device_detail
 from harness.energy import Progress
 from harness.errors import HarnessError
 from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Record, Sample, StoredRun, Trace
+from harness.schema.worker import Scores
 from harness.store import (
     read_completions,
     read_meter_sample,
@@ -185,8 +186,7 @@ def _quality(record: Record, per_sample: np.ndarray, found: Verification) -> Non
     """The mean of what each sample was given, with its interval."""
     was = record.quality
     if was is not None:
-        as_stored = {name: getattr(was, name) for name in ("threshold", "threshold_from", "rival", "ties")}
-        now = derived.quality({"metric": was.metric, "direction": was.direction, **as_stored}, per_sample)
+        now = derived.quality(Scores(**was.model_dump(include=set(Scores.model_fields))), per_sample)
         _compare_fields("quality", place(record), "quality", was, now, found)
     elif len(per_sample) and record.status == "ok":
         found.wrong.append(f"{place(record)}: it has no quality, though what each sample was given is kept")
