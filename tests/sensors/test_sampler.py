@@ -140,6 +140,21 @@ def test_an_edge_takes_the_narrowest_of_a_few_ticks_where_none_is_narrow():
     assert strict.brackets_s == {"package": [0.02, 0.01, 0.03, 0.03, 0.004]}
 
 
+def test_a_last_edge_that_is_wider_than_allowed_goes_on_although_its_reads_allow_no_better():
+    """Reads of 12 ms make brackets of 30 ms narrow, and the window is too short for two of them: it grows until it is not."""
+    sensor = SimulatedCounter(constant(50), 0.1)
+    stream = Stream(sensor, sensor.open()[0])
+    stream._costs.extend([0.012] * 5)
+    allowed_s = [0.02]
+    edge = Edge([stream], ticks=1, allowed=lambda name: allowed_s[0])
+    stream.step_s = 0.03
+    edge.note(stream)
+    assert not edge.reached.is_set()
+    allowed_s = [0.04]
+    edge.note(stream)
+    assert edge.reached.is_set()
+
+
 def test_between_the_ticks_of_a_regular_counter_nobody_polls_quickly():
     """Once its rhythm is known it is polled around the time at which the next tick is due, and the tick is bracketed as narrowly."""
     sensor = SimulatedCounter(constant(50), 0.1)
