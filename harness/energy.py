@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.analysis.counter import EDGE_TICKS, PERIODS, Ticks, similar_s, ticks, ticks_between_middles, unwrap
+from harness.analysis.counter import EDGE_TICKS, Ticks, similar_s, ticks, ticks_between_middles, unwrap
 from harness.analysis.lag import Lag
 from harness.schema import Domain, Floats, Measurement, Sample, Trace
 
@@ -335,12 +335,10 @@ def _edge(steps: Ticks, from_s: float, until_s: float, progress: Progress) -> tu
 def _free_edges(level: Sample, window: Window, period_s: float | None) -> tuple[float, float, float | None, float | None, float | None]:
     """A counter between ticks nobody waited for: interpolated between its steps, with the uncertainty of that.
 
-    Of a counter that is read seldom, and whose period is not known, each reading is taken to be equally old: an equal age cancels between two
-    readings, where the middle of a long gap is wrong by another amount each time.
+    A counter whose period is not known is one that is read seldom: each of its readings is taken to be equally old. An equal age cancels between
+    two of them, where the middle of a long gap is wrong by another amount each time.
     """
-    if period_s is None and len(level.start_s) > 1:
-        period_s = float(np.min(np.diff(level.start_s))) / PERIODS
-    steps = ticks_between_middles(level) if window.legacy else ticks(level, period_s)
+    steps = ticks_between_middles(level) if window.legacy else ticks(level, period_s or 0.0)
     t_s, value = np.concatenate([level.t_s[:1], steps.t_s]), np.concatenate([level.value[:1], steps.value_j])
     if len(t_s) < 2 or t_s[0] > window.begin_s or level.t_s[-1] < window.close_s:
         return window.begin_s, window.close_s, None, None, None
