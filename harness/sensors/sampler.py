@@ -244,9 +244,9 @@ class Sampler:
             )
 
     def read_gauges(self) -> None:
-        """Read what has no ticks and is near the case, now: its edges are bracketed by readings."""
+        """Read what has no ticks and adds up near the case, now: power, and for how long something held. Readings bracket its edges."""
         for stream in self._streams:
-            if stream.near and stream.domain.kind and stream.domain.quantity != "energy":
+            if stream.near and stream.domain.quantity != "energy" and (stream.domain.kind or stream.domain.quantity == "duration"):
                 self._read(stream)
 
     def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:
