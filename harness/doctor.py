@@ -152,11 +152,12 @@ def machine() -> Machine:
 def edge_error(poll_gap_s: float, window_s: float) -> float:
     """Relative standard uncertainty of a window from tick to tick.
 
-    Each edge lies within half the poll gap d of its tick: u = sqrt(2) (d / sqrt 3) P for energy, over P T for the ratio (rectangular
+    A tick lies in its bracket, from the start of one poll to the end of the next, of which d is half: u = sqrt(2) (d / sqrt 3) P for energy, over
+    P T for the ratio (rectangular
     distribution, GUM 4.3.7; the power at the edges taken as the mean power).
 
     Args:
-        poll_gap_s: Distance of the two polls that bracket a tick.
+        poll_gap_s: Width of the bracket around a tick.
         window_s: Length of the window.
     """
     return math.sqrt(2) * (poll_gap_s / 2) / math.sqrt(3) / window_s

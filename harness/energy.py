@@ -57,9 +57,9 @@ class Window:
         return self.edges and (self.near is None or domain in self.near)
 
     @classmethod
-    def loose(cls, phase: str, start_s: float, end_s: float) -> Window:
+    def loose(cls, phase: str, start_s: float, end_s: float, *, legacy: bool = False) -> Window:
         """A phase whose edges nobody aligned."""
-        return cls(phase, start_s, start_s, end_s, end_s, edges=False)
+        return cls(phase, start_s, start_s, end_s, end_s, edges=False, legacy=legacy)
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _window_of(was: Measurement, legacy: bool) -> Window:
     if was.gauge is not None:  # no tick: searched for again in the same stretch, in vain again
         return Window(was.phase, start_s, start_s, end_s, end_s, legacy=legacy)
     if was.poll_gap_s is None:
-        return Window.loose(was.phase, start_s, end_s)
+        return Window.loose(was.phase, start_s, end_s, legacy=legacy)
     return Window(was.phase, start_s - SAME_S, start_s + SAME_S, end_s - SAME_S, end_s + SAME_S, legacy=legacy)
 
 
@@ -304,7 +304,7 @@ def _energy(
     if np.any((resets > window.begin_s) & (resets <= window.close_s)):
         return window.begin_s, window.close_s, None, None, None
     if not window.waited_for(domain.name):
-        return _free_edges(level, window)
+        return _free_edges(level, window, domain.update_period_s)
     steps = ticks_between_middles(level) if window.legacy else ticks(level, domain.update_period_s)
     first, last = _edge(steps, window.begin_s, window.open_s, progress), _edge(steps, window.end_s, window.close_s, progress)
     if first is None or last is None or last[0] <= first[0]:
@@ -332,9 +332,13 @@ def _edge(steps: Ticks, from_s: float, until_s: float, progress: Progress) -> tu
     return float(steps.t_s[at]), float(steps.value_j[at]), float(steps.gap_s[at])
 
 
-def _free_edges(level: Sample, window: Window) -> tuple[float, float, float | None, float | None, float | None]:
-    """A counter between ticks nobody waited for: interpolated between its steps, with the uncertainty of that."""
-    steps = ticks_between_middles(level)
+def _free_edges(level: Sample, window: Window, period_s: float | None) -> tuple[float, float, float | None, float | None, float | None]:
+    """A counter between ticks nobody waited for: interpolated between its steps, with the uncertainty of that.
+
+    A counter whose period is not known is one that is read seldom: each of its readings is taken to be equally old. An equal age cancels between
+    two of them, where the middle of a long gap is wrong by another amount each time.
+    """
+    steps = ticks_between_middles(level) if window.legacy else ticks(level, period_s or 0.0)
     t_s, value = np.concatenate([level.t_s[:1], steps.t_s]), np.concatenate([level.value[:1], steps.value_j])
     if len(t_s) < 2 or t_s[0] > window.begin_s or level.t_s[-1] < window.close_s:
         return window.begin_s, window.close_s, None, None, None

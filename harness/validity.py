@@ -441,8 +441,13 @@ def _stuck_while(trace: Trace, domain: Domain) -> str | None:
 
 
 def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:
-    """A measured idle power that differs before and after; a rail with a counter is judged by that alone."""
+    """A measured idle power that differs before and after by more than the edges of its short windows leave open; a rail with a counter is judged by that alone."""
     for name in dict.fromkeys(m.domain for m in measurements if m.kind in MEASURED and m.gain is not None and m.counter is None):
-        powers = [m.gross_j / (m.end_s - m.start_s) for m in measurements if m.domain == name and m.phase == "idle" and m.gross_j]
-        if len(powers) == 2 and abs(powers[1] / powers[0] - 1) > UNSTABLE_IDLE:
-            yield finding("unstable_idle", domain=name, before_w=powers[0], after_w=powers[1])
+        found = [
+            (m.gross_j, m.edge_j or 0.0, m.end_s - m.start_s) for m in measurements if m.domain == name and m.phase == "idle" and m.gross_j
+        ]
+        if len(found) == 2:
+            before_w, after_w = (joules / seconds for joules, _, seconds in found)
+            open_w = Z95 * float(np.hypot(*(edge_j / seconds for _, edge_j, seconds in found)))
+            if abs(after_w - before_w) > UNSTABLE_IDLE * before_w + open_w:
+                yield finding("unstable_idle", domain=name, before_w=before_w, after_w=after_w)

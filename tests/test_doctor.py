@@ -162,3 +162,9 @@ def test_it_is_told_to_people_and_to_programs():
     told = json.loads(doctor.to_json(found))
     assert told["machine"]["turbo"] is None and told["findings"][1]["expected_error"] is None
     assert told["findings"][0]["update_period_s"] == 0.1
+
+
+def test_a_read_that_takes_long_counts_twice_in_the_error_of_the_edges():
+    """A bracket reaches from the start of one poll to the end of the next: two reads of 3 ms and the pause between them."""
+    domain = SimulatedCounter(constant(50), update_period_s=0.1).open()[0]
+    assert doctor._expected_error(domain, {"poll_s": 0.003}, 1.5) == pytest.approx(doctor.edge_error(0.0064, 1.5))

@@ -204,6 +204,16 @@ def test_a_counter_that_was_not_waited_for_is_interpolated():
     assert found.poll_gap_s is None
 
 
+def test_a_card_that_is_read_now_and_then_keeps_its_power():
+    """At uneven intervals of seconds, period unknown: 50 W for a short idle phase between two readings, where the middles of the gaps give 34 W."""
+    domain = COUNTER.model_copy(update={"update_period_s": None})
+    t_s = np.array([0.0, 1.07, 2.2, 4.9, 5.0, 8.3])
+    sample = sampled(t_s, 50 * np.floor(t_s / 0.1) * 0.1)
+    for begin_s in (0.01, 1.5, 2.5, 4.0, 4.95, 7.79):
+        found = one(domain, sample, Window("idle", begin_s, begin_s, begin_s + 0.5, begin_s + 0.5, near=frozenset()))
+        assert found.gross_j == pytest.approx(50 * 0.5, rel=0.1)
+
+
 @given(st.floats(1, 400), st.floats(0.4, 1.0), st.floats(1.5, 3.0))
 def test_a_gauge_is_integrated_with_both_edges_interpolated(power_w, start_s, end_s):
     """A ramp of power, whose trapezoid is exact."""

@@ -168,6 +168,13 @@ def test_warnings_about_the_machine():
     assert codes(trace(), clock_step_s=3600.0) == {"clock_stepped": False}
     assert codes(trace(), lags_s={"gpu:0": 0.1}) == {"counter_lags": False}
     assert codes(trace(), measured("idle", 75, 0.3, 1.8), measured(), measured("idle", 30, 5.2, 5.7)) == {"unstable_idle": False}
+
+
+def test_idle_powers_that_differ_by_what_their_edges_leave_open_are_no_finding():
+    """Half a second between ticks known to 15 ms each: 50 W and 52 W may be one power."""
+    before = measured("idle", 75, 0.3, 1.8)
+    assert codes(trace(), before, measured(), measured("idle", 26, 5.2, 5.7, edge_j=0.6)) == {}
+    assert codes(trace(), before, measured(), measured("idle", 26, 5.2, 5.7, edge_j=0.1)) == {"unstable_idle": False}
     assert codes(trace(COUNTER, 200 * T_S), measured(kind="counter", integrated_j=440.0)) == {"counter_power_disagree": False}
 
 

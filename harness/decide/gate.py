@@ -134,6 +134,9 @@ def caveats(now: StoredRun, before: StoredRun) -> list[str]:
         said.append("the machines or their software differ: a change may come from there")
     if a.profile != b.profile:
         said.append(f"the profiles differ: {b.profile.name} before, {a.profile.name} now")
+    cards = [" and ".join(sorted({r.device_uuid for r in results(run) if r.device_uuid})) for run in (before, now)]
+    if all(cards) and cards[0] != cards[1]:
+        said.append(f"the cards differ ({cards[0]} before, {cards[1]} now): those of one model differ by some percent")
     kinds = {result.kind for run in (before, now) for result in results(run) if result.energies}
     return said + [f"energy is {kind} in some cases: nobody measured it" for kind in ("modelled", "simulated") if kind in kinds]
 
@@ -229,9 +232,12 @@ def _energy_refused(old: Result, new: Result) -> Verdict | None:
     if not new.valid:
         codes = dict.fromkeys(f.code for r in new.ok for f in r.warnings if f.invalid)
         return Verdict(name, "energy", "fail", f"the energy is invalid now: {', '.join(codes)}")
-    if old.energies and new.energies and (old.kind, old.scope) != (new.kind, new.scope):
+    if old.energies and new.energies and (old.kind, old.scope_label) != (new.kind, new.scope_label):
         return Verdict(
-            name, "energy", "fail", f"energy is {new.kind} of {new.scope} now, and was {old.kind} of {old.scope}: not comparable"
+            name,
+            "energy",
+            "fail",
+            f"energy is {new.kind} of {new.scope_label} now, and was {old.kind} of {old.scope_label}: not comparable",
         )
     return None
 

@@ -73,7 +73,9 @@ def _energy(now: Result, before: Result) -> Ratio | None:
 
     The gains of one machine's sensors cancel, those of two do not.
     """
-    if (now.kind, now.scope) != (before.kind, before.scope) or any(min(each.energies, default=0) <= 0 for each in (now, before)):
+    if (now.kind, now.scope_label) != (before.kind, before.scope_label) or any(
+        min(each.energies, default=0) <= 0 for each in (now, before)
+    ):
         return None
     if _sensors(now) == _sensors(before):
         return log_ratio(now.energies, before.energies, shared_u(now, before))

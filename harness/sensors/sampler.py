@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.analysis.counter import bracket_s, narrow_s
+from harness.analysis.counter import bracket_s, narrow_s, similar_s
 from harness.analysis.rhythm import Rhythm
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
@@ -186,14 +186,11 @@ class Edge:
         if stream.expected_s and stream.step_s > stream.narrow_s:  # it came when nobody looked
             stream.rhythm.forget()
         stream.expect()
-        if sum(width <= stream.narrow_s for width in seen) >= self._wanted or self._wide_enough(stream.domain.name, seen):
+        enough = sum(width <= stream.narrow_s for width in seen) >= self._wanted or len(seen) >= self._wanted + WIDE_TICKS
+        if enough and (self._allowed is None or similar_s(seen) <= self._allowed(stream.domain.name)):
             del self.pending[stream]
             if not self.pending:
                 self.reached.set()
-
-    def _wide_enough(self, name: str, seen: Sequence[float]) -> bool:
-        """Whether no narrower bracket is worth waiting for."""
-        return len(seen) >= self._wanted + WIDE_TICKS and (self._allowed is None or min(seen) <= self._allowed(name))
 
 
 class Sampler:
@@ -247,9 +244,9 @@ class Sampler:
             )
 
     def read_gauges(self) -> None:
-        """Read what has no ticks and is near the case, now: its edges are bracketed by readings."""
+        """Read what has no ticks and adds up near the case, now: power, and for how long something held. Readings bracket its edges."""
         for stream in self._streams:
-            if stream.near and stream.domain.kind and stream.domain.quantity != "energy":
+            if stream.near and stream.domain.quantity != "energy" and (stream.domain.kind or stream.domain.quantity == "duration"):
                 self._read(stream)
 
     def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:

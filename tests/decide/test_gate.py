@@ -12,7 +12,7 @@ from harness.decide.gate import Thresholds, Verdict, caveats, gate, read_thresho
 from harness.errors import SuiteError
 from harness.report.verdicts import junit, summary
 from harness.schema import Answers
-from tests.factories import COUNTERS, INVALID, MODELLED, case, record, stored
+from tests.factories import CARD, COUNTERS, INVALID, MODELLED, case, record, stored
 
 CELLS = [case(v, "litert", b) for v in ("dense", "int8", "float16") for b in (1, 32)]
 
@@ -73,6 +73,18 @@ def test_the_memory_of_an_accelerator_is_judged_where_there_is_one():
     assert not failed(gate(on_gpu(1, 600e6), on_gpu(2), Thresholds(device_memory=None)))
     assert failed(gate(on_gpu(1, None), on_gpu(2), Thresholds())) == [(name, "device_memory")]
     assert {v.metric for v in gate(run(1), run(2), Thresholds())} == {"energy", "latency", "quality", "memory"}
+
+
+def test_the_same_case_on_another_card_of_the_box_is_judged_and_the_cards_are_named():
+    """Card 3 now and card 0 before are both `gpu`: the energy is compared, and the caveat holds both UUIDs."""
+    other = CARD[0].model_copy(update={"name": "gpu:3", "detail": {**CARD[0].detail, "uuid": "GPU-other"}})
+    cells = [case("dense", "tensorflow", device="gpu")]
+    now, before = run(1, cells, found=(other,)), run(2, cells, found=CARD[:1])
+    assert {v.outcome for v in gate(now, before, Thresholds()) if v.metric == "energy"} == {"pass"}
+    assert failed(gate(run(1, cells, {cells[0].case_id: 1.2}, (other,)), before, Thresholds())) == [(cells[0].case_id, "energy")]
+    (told,) = [said for said in caveats(now, before) if "cards differ" in said]
+    assert "GPU-4090" in told and "GPU-other" in told
+    assert not caveats(run(3, cells, found=CARD[:1]), before)
 
 
 def test_a_process_is_not_compared_with_a_whole_card():

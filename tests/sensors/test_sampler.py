@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from harness.errors import SensorError
+from harness.schema import Domain
 from harness.sensors.sampler import Edge, Sampler, Stream
 from tests.simulated import SimulatedCounter, constant
 
@@ -138,6 +139,38 @@ def test_an_edge_takes_the_narrowest_of_a_few_ticks_where_none_is_narrow():
     strict.note(stream)
     assert strict.reached.is_set()
     assert strict.brackets_s == {"package": [0.02, 0.01, 0.03, 0.03, 0.004]}
+
+
+def test_a_last_edge_that_is_wider_than_allowed_goes_on_although_its_reads_allow_no_better():
+    """Reads of 12 ms make brackets of 30 ms narrow, and the window is too short for two of them: it grows until it is not."""
+    sensor = SimulatedCounter(constant(50), 0.1)
+    stream = Stream(sensor, sensor.open()[0])
+    stream._costs.extend([0.012] * 5)
+    allowed_s = [0.02]
+    edge = Edge([stream], ticks=1, allowed=lambda name: allowed_s[0])
+    stream.step_s = 0.03
+    edge.note(stream)
+    assert not edge.reached.is_set()
+    allowed_s = [0.04]
+    edge.note(stream)
+    assert edge.reached.is_set()
+
+
+class Held(SimulatedCounter):
+    """Counts for how long a clock was held down."""
+
+    def open(self):
+        """One domain, read every hour."""
+        return [Domain(name=self.name, sensor="simulated", quantity="duration", unit="s", poll_period_s=3600)]
+
+
+def test_a_counter_of_time_is_read_at_the_edges():
+    """Its gain over a window is a share of the window: two readings far outside would be of more than the load."""
+    near, far = (Held(constant(1), 0.001, name=name) for name in ("near", "far"))
+    sampler = Sampler([(sensor, sensor.open()) for sensor in (near, far)], near={"near"})
+    sampler.read_gauges()
+    samples = sampler.trace().samples
+    assert (len(samples["near"].value), len(samples["far"].value)) == (1, 0)
 
 
 def test_between_the_ticks_of_a_regular_counter_nobody_polls_quickly():
