@@ -76,7 +76,8 @@ def import_log(
     if log.floating and not by_pulse:
         raise MeterError(
             f"{log.source} holds times since a start, or times of day, and not when that was",
-            f"give the moment: {log.command} --start 2025-06-16T12:00:00+02:00; or find it from the run's own load: {log.command} --find-pulse",
+            f"find it from the run's own load:\n  {log.command} --find-pulse\nor give the moment of second 0, or the date of times of day, such as:\n"
+            f"  {log.command} --start 2025-06-16T12:00:00+02:00",
         )
     if by_pulse:
         pulse = _sure_pulse(run, log, rule)

@@ -134,7 +134,7 @@ def warn(sentence: str) -> None:
 
 def complain(what: str, hint: str = "") -> None:
     """An error, in a sentence, and what to do about it."""
-    print("\n".join(map(_shown, f"error: {what}".split("\n") + ([f"  {hint}"] if hint else []))), file=sys.stderr)
+    print("\n".join(map(_shown, f"error: {what}".split("\n") + [f"  {line}" for line in hint.split("\n") if line])), file=sys.stderr)
 
 
 def _folded(line: str, taken: int) -> list[str]:

@@ -119,6 +119,17 @@ def _in_zone(local_s: Floats, timezone: str, fold: int | None = None) -> Floats:
     return local_s - offsets_s[which]
 
 
+def is_zone(name: str) -> bool:
+    """Whether the database of time zones has such a name."""
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
 def offset_text(offset_s: float) -> str:
     """`UTC-05:00` of -18000."""
     minutes = round(abs(offset_s) / 60)

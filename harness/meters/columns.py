@@ -128,7 +128,7 @@ def labelled_column(
         known = ", ".join(map(repr, silent or list(dict.fromkeys(label))[:LISTED]))
         pick = ("--channel", silent[0]) if len(silent) > 1 else ()
         what = f"{source} names no unit of power: {known}" if silent else f"{source} holds no power: {known}"
-        raise MeterError(what, f"if it holds watts: {options.line(*pick, '--unit', 'W')}" if silent else "log a sensor of power")
+        raise MeterError(what, options.advice(("if it holds watts", (*pick, "--unit", "W"))) if silent else "log a sensor of power")
     here = label.isin(units.keys()).to_numpy()
     scale = label.map(units).to_numpy(dtype=float, na_value=np.nan)
     decimal = options.decimal or _decimal(cells, max(units.values()), table, _around(table, set()), options, source, table.names[index])
@@ -232,21 +232,29 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
         why = "names its unit as MW: megawatts, or milliwatts in capitals" if mega else "names no unit of power"
         raise MeterError(
             f"the column {name!r} of {source} {why}",
-            f"if it holds {'milliwatts' if mega else 'watts'}: {options.line('--unit', 'mW' if mega else 'W')}; columns found: {listed(table)}",
+            options.advice(
+                (f"if it holds {'milliwatts' if mega else 'watts'}", ("--unit", "mW" if mega else "W")), after=f"columns found: {listed(table)}"
+            ),
         )
     names = [table.names[each.index] for each in found]
-    numeric = [
-        name
-        for i, name in enumerate(table.names)
-        if i not in taken and understood(name).other == "" and cells_of(table.cells[i].iloc[:50]).numeric.any()
-    ]
-    pick = (names or numeric or [table.names[-1]])[0]
+    silent = names or [table.names[i] for i in range(len(table.names)) if i not in taken and _may_be_asked_for(table, i)]
+    if not silent:
+        raise MeterError(f"{source} holds no power", f"log power in watts; columns found: {listed(table)}")
     what = f"{len(names)} columns of {source} may hold power, and none names a unit: {', '.join(map(repr, names))}" if names else (
         f"{source}: no column names a unit of power"
     )  # fmt: skip
     raise MeterError(
-        what, f"name the one that holds watts: {options.line('--power-column', pick, '--unit', 'W')}; columns found: {listed(table)}"
+        what,
+        options.advice(
+            ("name the one that holds watts", ("--power-column", silent[0], "--unit", "W")), after=f"columns found: {listed(table)}"
+        ),
     )
+
+
+def _may_be_asked_for(table: Table, index: int) -> bool:
+    """Whether a column that names neither power nor another quantity holds numbers that change."""
+    head = cells_of(table.cells[index].iloc[:LOOK_ROWS])
+    return not understood(table.names[index]).other and not factors(head, 1.0)[1] and head.text[head.numeric].nunique() > 1
 
 
 def _only_number(table: Table, taken: set[int]) -> list[_Candidate]:
@@ -308,7 +316,7 @@ def _check_declared(candidate: _Candidate, watts: Floats, form: MeterFormat, opt
         return
     raise MeterError(
         f"{name!r} of {source} is in mW by its format, and then never reaches {form.least_w:g} W",
-        f"if it holds watts: {options.line('--unit', 'W')}; if it holds milliwatts: --unit mW",
+        options.advice(("if it holds watts", ("--unit", "W")), ("if it holds milliwatts", ("--unit", "mW"))),
     )
 
 
@@ -339,7 +347,10 @@ def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, option
     thousands = own.sample.replace(mark, "")
     raise MeterError(
         f"{name!r} of {source}: {own.sample!r} is {own.sample.replace(',', '.')} or {thousands}, and no other value decides it",
-        f"if the {'comma' if mark == ',' else 'point'} is the decimal mark: {options.line('--decimal', mark)}; if it groups thousands: --decimal {other}",
+        options.advice(
+            (f"if the {'comma' if mark == ',' else 'point'} is the decimal mark", ("--decimal", mark)),
+            ("if it groups thousands", ("--decimal", other)),
+        ),
     )
 
 

@@ -87,9 +87,12 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
     copies = int(table.cells.duplicated().sum()) >= REGULAR * len(table.cells) * (stacked - 1) / stacked
     raise MeterError(
         f"{source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column distinguishes them",
-        f"if they are {stacked} devices: {options.line('--channel', SUM)}; if one device is read faster than its stamps show: {options.line('--one-device')}; "
-        f"if a column names the device: --device-column NAME{'; if the log was written twice: take the copies out' if copies else ''}\n"
-        f"; columns found: {listed(table)}",
+        options.advice(
+            (f"if they are {stacked} devices", ("--channel", SUM)),
+            ("if one device is read faster than its stamps show", ("--one-device",)),
+            after=f"{'if the log was written twice: take the copies out; ' if copies else ''}"
+            f"if a column names the device, give it with --device-column; columns found: {listed(table)}",
+        ),
     )
 
 

@@ -193,7 +193,7 @@ def _channel(rows: Rows, options: Options, source: str) -> tuple[str, Channel]:
         contain = "" if rows.summed else ", if none of them contains another"
         raise MeterError(
             f"{source} has several channels and none is the total: {names}",
-            f"choose one: {options.line('--channel', first)}; or add up {len(parts)} of them{contain}: {options.line('--channel', SUM)}",
+            options.advice(("choose one", ("--channel", first)), (f"or add up {len(parts)} of them{contain}", ("--channel", SUM))),
         )
     chosen = (
         chosen
@@ -268,8 +268,10 @@ def _check_one_device(t_s: Floats, watts: Floats, name: str, options: Options) -
     if why:
         raise MeterError(
             f"{name} holds {why}: one column of several devices",
-            f"name the column that distinguishes them: {options.line('--device-column', 'NAME')} (nvidia-smi: log with uuid or index); "
-            f"if it is one device: {options.line('--one-device')}",
+            options.advice(
+                ("if it is one device", ("--one-device",)),
+                after="if a column distinguishes them, give it with --device-column; else log with one (nvidia-smi: uuid or index)",
+            ),
         )
 
 

@@ -28,8 +28,7 @@ UNCERTAIN = re.compile(r"^(\S+ \S+): WARNING: Uncertainty", re.MULTILINE)
 
 def looks_like(text: str) -> bool:
     """Whether a file is a `spl.txt`."""
-    first = text.lstrip().partition("\n")[0]
-    return first.startswith("Time,") and ",Watts," in first
+    return re.match(r"\s*Time,[^,\n]*\d[^,\n]*,Watts,", text) is not None
 
 
 def read(path: Path, text: str) -> Rows:

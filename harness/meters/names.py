@@ -42,6 +42,10 @@ NOT_DRAWN = words(
 """Words of a setting or a statistic: power, but not what was drawn."""
 BRACKETS = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 PER = re.compile(r"\bW(?:atts?)?\s*/\s*[A-Za-z]", re.IGNORECASE)
+TIMES = re.compile(r"\bW(?:atts?)?[\])]?\s*[x×*/]\s*10+\b", re.IGNORECASE)
+"""A multiple of watts, such as `W x10`: the unit is asked for."""
+NOT_BY_LETTER = words("voltage temperature temp frequency freq humidity speed")
+"""Beside these words a bare W is a phase or a place, not a unit."""
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|%|\d+")
 
 
@@ -69,6 +73,16 @@ class Name:
         return not self.other and not self.setting and (self.power or self.factor is not None or self.mega)
 
 
+ENERGY = re.compile(
+    r"(?<![^\W_])(?:[nmkgµμu]|milli|micro|kilo|mega|giga)?"
+    r"(?:(?:w|watts?)[\s.·⋅*_-]*(?:h|hr|hrs|hours?|secs?|seconds?|std|stunden?|heures?|horas?|ore|uur)|ws)(?![^\W_])",
+    re.IGNORECASE,
+)
+"""Units of energy made of watts and a time, as in `Watt Hours`, `kW-h` or `Ws`."""
+OTHER_UNIT = re.compile(r"[numkµμ]?(?:a|v|va|var|vah|varh|ah|wh|ws|j|ohm|ω)|[mg](?:wh|j|va|var|hz)", re.IGNORECASE)
+"""Units of other quantities with their prefixes."""
+
+
 def factor_of(unit: str) -> float | None:
     """A unit of power in W; None for any other text."""
     return None if unit.strip() == MEGA else WATTS.get(unit.strip().strip(".").lower())
@@ -76,7 +90,8 @@ def factor_of(unit: str) -> float | None:
 
 def is_other(unit: str) -> bool:
     """Whether a text is a unit of another quantity, such as `kWh`, `V` or `% TDP`."""
-    return "%" in unit or unit.strip().lower() in OTHERS
+    text = unit.strip()
+    return "%" in text or text.lower() in OTHERS or OTHER_UNIT.fullmatch(text) is not None or ENERGY.fullmatch(text) is not None
 
 
 def understood(name: str) -> Name:
@@ -90,6 +105,8 @@ def understood(name: str) -> Name:
     lower = {word.lower() for word in parts} | {word.lower() for group in BRACKETS.findall(name) for word in PARTS.findall(group)}
     power = bool(lower & POWER_WORDS) or any(word in bare.lower() for word in ("leistung", "功率", "电力", "電力"))
     setting = bool(lower & NOT_DRAWN)
+    if TIMES.search(name):
+        return Name(None, True, _never(lower), setting)
     for group in reversed(BRACKETS.findall(name)):
         if group.strip() == MEGA:
             return Name(None, power, setting=setting, mega=True)
@@ -98,14 +115,15 @@ def understood(name: str) -> Name:
             return Name(factor, power, _never(lower), setting)
         if is_other(group):
             return Name(None, power, group.strip() or "another unit", setting)
-    other = _never(lower) or ("W per another unit" if PER.search(name) else "")
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare)
+    other = _never(lower) or next(iter(sorted(lower & NOT_BY_LETTER)), "") or ("W per another unit" if PER.search(name) else "") or ("an energy" if ENERGY.search(bare) or ENERGY.search(spaced) else "")
     if not parts or other:
         return Name(None, power, other, setting)
     tokens = re.findall(r"[^\W_]+", bare)
     if MEGA in tokens:
         return Name(None, power, setting=setting, mega=True)
     factor = next((WATTS[token.lower()] for token in reversed(tokens) if token.lower() in WATTS), None) or _glued(bare)
-    if factor is None and tokens[-1].lower() in LAST_OTHERS:
+    if factor is None and (tokens[-1].lower() in LAST_OTHERS or (len(tokens[-1]) > 1 and OTHER_UNIT.fullmatch(tokens[-1]))):
         return Name(None, power, tokens[-1], setting)
     return Name(factor, power, setting=setting)
 

@@ -71,6 +71,16 @@ class Options:
         if self.one_device and self.device_column is not None:
             raise MeterError("--one-device and --device-column exclude each other", "give one of them")
 
+    def advice(self, *choices: tuple[str, tuple[str, ...]], after: str = "") -> str:
+        """What to choose from, each with its command on a line of its own, so that it can be pasted.
+
+        Args:
+            choices: (condition, arguments to add).
+            after: Last line.
+        """
+        lines = [part for condition, extra in choices for part in (f"{condition}:", f"  {self.line(*extra)}")]
+        return "\n".join([*lines, after] if after else lines)
+
     def line(self, *extra: str) -> str:
         """The command line with more arguments, quoted for a shell."""
         return " ".join([self.command, *map(shlex.quote, extra)])

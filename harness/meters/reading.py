@@ -59,6 +59,8 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
         columns, notes = power_columns(table, form, options, taken, source)
     if devices.spread:
         clock.t_s = _spread(clock.t_s)
+    if devices.stacked > 1 and len(columns) > 1:
+        columns = [_one_column(columns, form, options, source)]
     channels = _channels(columns, clock, devices, form)
     preferred, total = _preferred(columns, channels, devices, form)
     rows = Rows(
@@ -77,6 +79,28 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
     power = ", ".join(f"{column.name!r} ({column.unit})" for column in columns)
     rows.notes = [f"format {form.name}", f"power from {power}", *clock.notes, *devices.notes, *notes, *table.notes]
     return rows
+
+
+def _one_column(columns: list[PowerColumn], form: MeterFormat, options: Options, source: str) -> PowerColumn:
+    """The column that is added up over rows with equal time stamps.
+
+    Raises:
+        MeterError: There are several, and none is the total.
+    """
+    total = _total(columns, form)
+    if total is None:
+        raise MeterError(
+            f"{source} holds several columns of power, and several rows with each time stamp: {', '.join(repr(c.name) for c in columns)}",
+            options.advice(("choose the column that is added up", ("--power-column", columns[0].name))),
+        )
+    return next(column for column in columns if column.name == total)
+
+
+def _total(columns: list[PowerColumn], form: MeterFormat) -> str | None:
+    """The column that a format declares as the total, or that is the sum of all others."""
+    names = [column.name for column in columns]
+    total = next((name for pattern in form.preferred for name in names if re.fullmatch(pattern, name)), None)
+    return _sum_of_others(columns) if total is None and len(names) > 2 else total
 
 
 def _spread(t_s: Floats) -> Floats:
@@ -139,10 +163,7 @@ def _preferred(
     columns: list[PowerColumn], channels: dict[str, Channel], devices: Devices, form: MeterFormat
 ) -> tuple[str | None, tuple[str, ...]]:
     """(the channel meant where none is named, the channels that `sum` adds)."""
-    names = [column.name for column in columns]
-    total = next((name for pattern in form.preferred for name in names if re.fullmatch(pattern, name)), None)
-    if total is None and len(names) > 2:
-        total = _sum_of_others(columns)
+    total = _total(columns, form)
     if devices.label is None:
         return (next(iter(channels)) if len(channels) == 1 else total), ()
     of_total = tuple(name for name in channels if total is None or name == total or name.startswith(f"{total} of "))

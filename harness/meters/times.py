@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from harness.errors import MeterError
-from harness.meters.clock import DAY_S, Times, offset_text, read_times
+from harness.meters.clock import DAY_S, Times, is_zone, offset_text, read_times
 from harness.meters.columns import listed
 from harness.meters.dates import DATE_ONLY, TIME_OF_DAY, is_moment
 from harness.meters.formats.base import MeterFormat
@@ -24,7 +24,7 @@ WORDS = words(
     "relative seconds sec secs s ms us ns millis when clock gmt 时间 日期 日時 時刻"
 )
 """Words that name a column of times."""
-NOT_TIMES = words("uptime duration delta delay boot exec execution latency interval period busy idle")
+NOT_TIMES = words("tsc rdtsc cycles ticks uptime duration delta delay boot exec execution latency interval period busy idle")
 SAMPLE = 60
 """Cells that show what a column holds."""
 MOSTLY = 0.8
@@ -106,7 +106,7 @@ def _chosen(table: Table, form: MeterFormat, options: Options, source: str) -> _
             hints.append(
                 MeterError(
                     f"{source}: {error.what}",
-                    f"decide it: {options.line(*error.hint.split())}" if error.hint.startswith("--") else error.hint,
+                    options.advice(("decide it", tuple(error.hint.split()))) if error.hint.startswith("--") else error.hint,
                 )
             )
             continue
@@ -118,9 +118,9 @@ def _chosen(table: Table, form: MeterFormat, options: Options, source: str) -> _
         names = options.time_column or "TIME"
         raise MeterError(
             f"{source}: no column holds times" if options.time_column is None else f"the column {names!r} of {source} holds no times",
-            f"name it: {options.line('--time-column', 'NAME')}; columns found: {listed(table)}",
+            f"a log needs a time in each row; columns found: {listed(table)}",
         )
-    return _best(found, options, source)
+    return _best(found, table, options, source)
 
 
 def _wanted(table: Table, form: MeterFormat) -> list[int]:
@@ -128,19 +128,21 @@ def _wanted(table: Table, form: MeterFormat) -> list[int]:
     declared = [i for pattern in form.time for i, name in enumerate(table.names) if re.fullmatch(pattern, name)]
     if declared:
         return declared
-    found = []
+    found, numeric = [], []
     for index, name in enumerate(table.names):
         words = {part.lower() for part in re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))}
         kind = _kind(table.cells[index])
         if words & NOT_TIMES or understood(name).factor is not None:
             continue
-        if (
-            kind in ("moment", "day")
-            or (kind == "date" and words)
-            or (kind == "number" and (words & WORDS or _is_unix(table.cells[index])))
-        ):
+        if kind in ("moment", "day") or (kind == "date" and words) or (kind == "number" and words & WORDS):
             found.append(index)
-    return found
+        elif kind == "number":
+            numeric.append(index)
+    if found:
+        return found
+    # a counter of energy or of cycles may run through the range of Unix time: a number that names no time is the last resort
+    unix = [i for i in numeric if not understood(table.names[i]).other and _is_unix(table.cells[i])]
+    return unix or ([i for i in numeric[:1] if i == 0] if not table.headed else [])
 
 
 def _kind(column: pd.Series) -> str:
@@ -196,7 +198,7 @@ def _runs(t_s: Floats) -> bool:
     return len(good) > 1 and good[-1] > good[0] and float(np.mean(np.diff(good) >= 0)) >= 0.9
 
 
-def _best(found: list[_Column], options: Options, source: str) -> _Column:
+def _best(found: list[_Column], table: Table, options: Options, source: str) -> _Column:
     """The column with the most certain clock.
 
     Raises:
@@ -217,7 +219,7 @@ def _best(found: list[_Column], options: Options, source: str) -> _Column:
         if abs(apart) > AGREE_S or float(np.max(np.abs(gap - middle))) > AGREE_S:
             raise MeterError(
                 f"{source} has two columns of times that differ: {first.name!r} and {other.name!r}",
-                f"choose one: {options.line('--time-column', first.name)}",
+                options.advice(*(("choose one" if k == 0 else "or", ("--time-column", table.names[each.indices[0]])) for k, each in enumerate((first, other)))),
             )
     return first
 
@@ -235,7 +237,7 @@ def _anchor(clock: Clock, times: Times, options: Options) -> None:
     if date_only and times.clock == "elapsed":
         raise MeterError(
             "--start is a date, and the log counts from a moment",
-            f"give the moment too: {options.line('--start', options.start + 'T12:00:00')}",
+            options.advice(("give the moment too", ("--start", options.start + "T12:00:00"))),
         )
     if times.clock == "day" and not date_only:
         first = times.t_s[np.isfinite(times.t_s)][:1]
@@ -275,6 +277,6 @@ def _stated_zone(clock: Clock, name: str, offset_s: float | None) -> None:
         clock.notes.append(f"local time is {offset_text(offset_s)} by the log")
         return
     zone = ZONE.search(name)
-    if zone:
+    if zone and is_zone(zone[0]):  # not `Date/Time`
         clock.timezone = zone[0]
         clock.notes.append(f"local time is that of {zone[0]} by the log")
