@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from harness import energy
-from harness.energy import Progress, Window
+from harness.figures import Raw, Setting, figures
 from harness.inflight import Lost
-from harness.schema import Environment, Header, Phase, Record, Status, Task, Trace
+from harness.schema import Environment, Header, Record, Status, Task, Trace, WindowTimes
 
 
 def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Environment) -> Record:
@@ -45,9 +44,7 @@ def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trac
     domains = {domain.name: domain for domain in header.domains if domain.name in lost.samples}
     trace = Trace(domains, {name: lost.samples[name] for name in domains})
     windows = _windows(lost)
-    measurements = energy.measure(trace, windows, Progress.of((), (), (), 1))
-    if simulated:
-        measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
+    found = figures(Raw(trace, windows), Setting(case=announced.task.case, domains=header.suite.domains, simulated=simulated), ended=False)
     record = not_begun(
         announced.task,
         "killed",
@@ -60,17 +57,18 @@ def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trac
             "boot_id": announced.boot_id,
             "started_utc": announced.started_utc,
             "utc_minus_monotonic_s": announced.utc_minus_monotonic_s,
-            "phases": tuple(Phase(name=w.phase, start_s=w.open_s, end_s=w.end_s) for w in windows),
-            "measurements": tuple(measurements),
+            "windows": tuple(windows),
+            **found.of_record(trace),
+            "conditions": {},  # nobody looked at a window of its own
         }
     ), trace
 
 
-def _windows(lost: Lost) -> list[Window]:
+def _windows(lost: Lost) -> list[WindowTimes]:
     """Each phase until the next one, the last until every sensor had last been read: nobody aligned their edges."""
     last_s = min((float(sample.t_s[-1]) for sample in lost.samples.values() if len(sample.value)), default=None)
     if last_s is None:
         return []
     starts = [start_s for _, start_s in lost.phases]
     spans = zip(lost.phases, [*starts[1:], last_s], strict=True)
-    return [Window.loose(name, start_s, min(end_s, last_s)) for (name, start_s), end_s in spans if min(end_s, last_s) > start_s]
+    return [WindowTimes.loose(name, start_s, min(end_s, last_s)) for (name, start_s), end_s in spans if min(end_s, last_s) > start_s]

@@ -250,7 +250,7 @@ def _is_simulated(record: Record) -> bool:
 
 def _commonest_reason(readings: Sequence[MeterReading]) -> str:
     """Of those why a phase has no energy."""
-    reasons = Counter(f.sentence.split(": ", 1)[1] for reading in readings for f in reading.findings if f.code == "meter_gap")
+    reasons = Counter(str(f.values["why"]) for reading in readings for f in reading.findings if f.code == "meter_gap")
     return reasons.most_common(1)[0][0] if reasons else "the run has no phases"
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from harness.analysis.counter import EDGE_TICKS, window_for
 from harness.analysis.lag import LAG_TICKS, LAG_WATCH_S
-from harness.analysis.scope import near_domains
+from harness.analysis.scope import counts, near_domains
 from harness.schema import Domain, Limits, Profile
 
 LEAD_IN_S = 1.0
@@ -59,8 +59,8 @@ class Pace:
     @property
     def shift_s(self) -> float | None:
         """Update period of a part-time sensor that counts, by which the load's phase is shifted; null: the load runs through."""
-        counts = [d for d in self.domains if d.part_time and (d.device == self.device if self.counted is None else d.name in self.counted)]
-        return max((d.update_period_s or UNSEEN_PERIOD_S for d in counts), default=None)
+        own = [d for d in self.domains if d.part_time and counts(d.name, d.device, self.device or "cpu", self.counted)]
+        return max((d.update_period_s or UNSEEN_PERIOD_S for d in own), default=None)
 
     @property
     def settle_s(self) -> float:

@@ -10,21 +10,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from harness import derived, energy, validity
-from harness.analysis import kernels as analysis_kernels
+from harness import energy, validity
 from harness.analysis.counter import similar_s, widest_last_s
-from harness.analysis.lag import lags_of
-from harness.analysis.scope import case_energy, device_detail
 from harness.channel import Child, Request
-from harness.energy import Progress, Window
 from harness.errors import WorkerError
+from harness.figures import Raw, Setting, figures
 from harness.pace import LEAD_IN_S, Pace
 from harness.scenario import GROUP_S
-from harness.schema import Domain, Finding, Kernel, Limits, Measurement, Phase, Profile, Record, Sample, Status, Task, Trace
+from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace, WindowTimes
 from harness.schema.worker import BuildTask, Close, Done, FromChild, Go, Kernels, Mark, MeasureTask, More, Ready, Result
 from harness.schema.worker import Profile as AskKernels
 from harness.sensors.base import Sensor
@@ -127,7 +124,7 @@ class _Repetition:
         self.sampler = Sampler(bench.sensors, bench.keep, self.pace.near)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.marks: dict[str, float] = {}
-        self.windows: list[Window] = []
+        self.windows: list[WindowTimes] = []
         self.under_way: tuple[str, float] | None = None
         self.ready: Ready | None = None
         self.facts: dict[str, Any] = {}
@@ -241,7 +238,7 @@ class _Repetition:
     def _end(self) -> None:
         """The phase under way is over, or was cut off: nobody aligned its edges."""
         if self.under_way:
-            self.windows.append(Window.loose(*self.under_way, time.monotonic()))
+            self.windows.append(WindowTimes.loose(*self.under_way, time.monotonic()))
             self.under_way = None
 
     def _await(self, wanted: type[Reply], patience_s: float) -> Reply:
@@ -270,7 +267,7 @@ class _Repetition:
 
     # --- the windows ---
 
-    def _window(self, phase: str, seconds: float, ticks: int = 1, *, exact: bool = False) -> None:
+    def _window(self, phase: Literal["idle", "steady"], seconds: float, ticks: int = 1, *, exact: bool = False) -> None:
         """Measure one phase from tick to tick of every counter near the case.
 
         Args:
@@ -283,7 +280,7 @@ class _Repetition:
         open_s = time.monotonic()
         self._listen(self.pace.grown_s(seconds, brackets_s.values()) if exact else seconds)
         end_s, _ = self._edge(ticks, self._allowed(begin_s, brackets_s) if exact else None)
-        self.windows.append(Window(phase, begin_s, open_s, end_s, time.monotonic(), near=self.pace.near))
+        self.windows.append(WindowTimes(phase=phase, begin_s=begin_s, open_s=open_s, end_s=end_s, close_s=time.monotonic()))
         self.under_way = None
 
     def _edge(self, ticks: int, allowed: Callable[[str], float] | None = None) -> tuple[float, dict[str, float]]:
@@ -358,24 +355,29 @@ class _Repetition:
         return "failed", f"the process left with exit code {code} and no result"
 
     def _outcome(self, status: Status, reason: str | None, trace: Trace, interrupted: bool) -> Outcome:
-        completions, per_sample = _load(self.completions_path, (3, 0)), _load(self.per_sample_path, (0,))
-        case = self.task.case
-        shift_s = self.pace.shift_s if case else None
-        progress = Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1, shifted=shift_s is not None)
-        lags = lags_of(trace, self.marks.get("warmup"), next((w.end_s for w in self.windows if w.phase == "steady"), None))
-        measurements = energy.measure(trace, self.windows, progress, lags)
-        if self.request.simulated:
-            measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
-        phases = _phases(self.windows, derived.steady_span(measurements))
-        window = next((p for p in phases if p.name == "steady"), None)
-        inferences = progress.between(window.start_s, window.end_s) if window else None
-        conditions, latency = derived.conditions(trace, window), derived.latency(completions, window)
-        quality = derived.quality(self.result.quality if self.result else None, per_sample)
-        if status == "ok":
-            self.findings += validity.examine_quality(quality)
-            lags_s = {name: lag.seconds for name, lag in lags.items() if lag.suspect}
-            self._examine(trace, measurements, conditions, lags_s, latency.mean_s if latency else None)
-        device_bytes, device_source = derived.device_memory(trace, phases, case.device if case else None)
+        case, ended = self.task.case, status == "ok"
+        raw = Raw(
+            trace=trace,
+            windows=self.windows,
+            completions=_load(self.completions_path, (3, 0)),
+            per_sample=_load(self.per_sample_path, (0,)),
+            scores=self.result.quality if self.result else None,
+            load_s=self.marks.get("warmup"),
+            clock_step_s=time.time() - time.monotonic() - self.offset_s,
+            precision=self._precision,
+            kernels=self.kernels,
+            facts=self.facts,
+        )
+        setting = Setting(
+            case=case,
+            domains=self.bench.domains,
+            allow=self.bench.allow,
+            simulated=self.request.simulated,
+            shift_s=self.pace.shift_s if case else None,
+            promised=self.request.precision,
+            profiled=not self.task.repetition,
+        )
+        found = figures(raw, setting, ended=ended)
         record = Record(
             run_id=self.bench.run_id,
             **self.task.identity,
@@ -385,61 +387,20 @@ class _Repetition:
             boot_id=self.bench.boot_id,
             started_utc=self.started_utc.isoformat(timespec="milliseconds"),
             utc_minus_monotonic_s=self.offset_s,
-            inferences=inferences,
-            throughput_per_s=derived.throughput_per_s(
-                inferences, window, progress.waited_s(window.start_s, window.end_s) if window else 0.0
-            ),
-            phases=phases,
-            measurements=tuple(validity.void(trace, measurements)),
-            conditions=conditions,
-            latency=latency,
-            quality=quality,
-            shift_s=shift_s,
+            windows=tuple(self.windows),
+            load_s=raw.load_s,
+            clock_step_s=raw.clock_step_s,
+            shift_s=setting.shift_s,
             peak_memory_bytes=self.result.peak_memory_bytes if self.result else None,
-            peak_device_memory_bytes=device_bytes,
-            peak_device_memory_source=device_source,
             resident_bytes=self.result.resident_bytes if self.result else None,
-            precision_ran=analysis_kernels.precision_of(self.kernels) or self._precision,
             kernels=self.kernels,
             engine_facts=self.facts,
             artifact=self.request.artifact or (self.result.artifact if self.result else None),
-            warnings=tuple(self.findings),
-            stderr_tail=None if status == "ok" else self.child.tail or None,
+            warnings=(*self.findings, *found.findings),
+            stderr_tail=None if ended else self.child.tail or None,
+            **found.of_record(trace),
         )
-        return Outcome(record, trace, completions, per_sample, interrupted, _load(self.outputs_path, (0,)))
-
-    def _examine(
-        self,
-        trace: Trace,
-        measurements: Sequence[Measurement],
-        conditions: Mapping[str, float | None],
-        lags_s: Mapping[str, float],
-        query_s: float | None,
-    ) -> None:
-        """Whether the energy of a case is valid, and whether the precision that was asked for ran."""
-        if case := self.task.case:
-            scope = {m.domain for m in case_energy(measurements, case.device, self.bench.domains).parts}
-            step_s = time.time() - time.monotonic() - self.offset_s
-            self.findings += validity.examine(
-                trace,
-                measurements,
-                conditions,
-                scope,
-                lags_s=lags_s,
-                clock_step_s=step_s,
-                device=case.device,
-                query_s=query_s,
-                allow=self.bench.allow,
-            )
-            charged = device_detail(trace.domains.values(), case.device).get("uuid")
-            self.findings += validity.examine_device(case.device, charged, self.facts, simulated=self.request.simulated)
-        self.findings += validity.examine_precision(
-            self.request.precision,
-            self._precision,
-            self.kernels,
-            self.facts.get("stored_types"),
-            profiled=not self.task.repetition,
-        )
+        return Outcome(record, trace, raw.completions, raw.per_sample, interrupted, _load(self.outputs_path, (0,)))
 
 
 def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
@@ -448,15 +409,6 @@ def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError):
         return np.zeros(empty, dtype=np.int64)
-
-
-def _phases(windows: Sequence[Window], steady: tuple[float, float] | None) -> tuple[Phase, ...]:
-    """Windows as phases; `steady` as it was measured."""
-    phases = []
-    for window in windows:
-        start_s, end_s = steady if window.phase == "steady" and steady else (window.open_s, window.end_s)
-        phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
-    return tuple(phases)
 
 
 def _oom_kills() -> int:

@@ -190,9 +190,15 @@ CODES: dict[str, Code] = {
 
 
 def finding(code: str, **values: object) -> Finding:
-    """A finding with its sentence filled in."""
+    """A finding with its sentence made from its values."""
     entry = CODES[code]
-    return Finding(code=code, sentence=entry.sentence.format(**values), remedy=entry.remedy.format(**values), invalid=entry.invalid)
+    return Finding(
+        code=code,
+        sentence=entry.sentence.format(**values),
+        remedy=entry.remedy.format(**values),
+        invalid=entry.invalid,
+        values={name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()},
+    )
 
 
 def examine(

@@ -13,7 +13,7 @@ import pytest
 import harness
 
 HOUSE = Path(harness.__file__).parent
-FLOORS: dict[str, int] = {
+FLOORS: dict[str, float] = {
     **dict.fromkeys(["errors", "schema"], 0),  # the nouns of the ground, which the rest of the ground may say
     **dict.fromkeys(["plugins", "venvs", "atomic", "userfiles", "virtual", "analysis", "formats"], 1),
     **dict.fromkeys(
@@ -42,6 +42,7 @@ FLOORS: dict[str, int] = {
         ],
         2,
     ),
+    "figures": 2.5,
     **dict.fromkeys(
         [
             "measure",

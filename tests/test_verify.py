@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import derived, energy, frame, manifest
+from harness import frame, manifest
 from harness.analysis.interval import wilson
 from harness.artifacts import Cache
 from harness.cli import _guarded
 from harness.cli.app import keep_report
-from harness.energy import Progress, Window
 from harness.environment import harness_here, identity
+from harness.figures import Raw, Setting, figures
 from harness.report import plots
-from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Objective, Phase, Sample, Trace
+from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Objective, Sample, Trace, WindowTimes
 from harness.schema.worker import Scores
 from harness.store import Store, read_references, read_run, with_answers, write_atomically
 from harness.suite import as_written
@@ -52,6 +52,11 @@ def header():
     return found.model_copy(update={"environments": (box,), "suite": suite, "suite_source": SOURCE})
 
 
+def window(phase, times_s):
+    """Polled for ticks at both edges."""
+    return WindowTimes(phase=phase, **dict(zip(("begin_s", "open_s", "end_s", "close_s"), times_s.tolist(), strict=True)))
+
+
 def measured(cell, repetition, watts):
     """A launch that follows from its raw data: a counter of 1 ms ticks under a level load, queries of 1 ms, every second sample right."""
     begin_s = 10.0 * (repetition * len(CELLS) + CELLS.index(cell))
@@ -63,23 +68,17 @@ def measured(cell, repetition, watts):
     trace = Trace(DOMAINS, samples)
     ends = (begin_s * 1e9 + np.arange(1001, 3500) * 1e6).astype(np.int64)
     completions = np.stack([ends - 1_000_000, ends, np.ones_like(ends)])
-    windows = [Window("idle", *(begin_s + np.array([0.1, 0.2, 0.6, 0.7]))), Window("steady", *(begin_s + np.array([1.2, 1.3, 3.0, 3.1])))]
-    progress = Progress.of(*completions, 1)
-    found = energy.measure(trace, windows, progress)
-    start_s, end_s = derived.steady_span(found)
-    idle, window = Phase(name="idle", start_s=windows[0].open_s, end_s=windows[0].end_s), Phase(name="steady", start_s=start_s, end_s=end_s)
-    inferences, per_sample = progress.between(start_s, end_s), np.tile([1.0, 0.0], 180)
+    windows = [window("idle", begin_s + np.array([0.1, 0.2, 0.6, 0.7])), window("steady", begin_s + np.array([1.2, 1.3, 3.0, 3.1]))]
+    per_sample = np.tile([1.0, 0.0], 180)
     ran = "int8" if cell.variant == "int8" else "float32"
-    one = record(
-        cell, {}, repetition=repetition, measurements=tuple(found), inferences=inferences, environment_id=header().environments[0].environment_id,
-        throughput_per_s=derived.throughput_per_s(inferences, window), phases=(idle, window),
-        latency=derived.latency(completions, window), quality=None, conditions=derived.conditions(trace, window), precision_ran=ran,
-        kernels=(Kernel(op="Conv", kernel="CPU", precision=ran, share=1.0),) if repetition == 0 else (),
-        warnings=(finding("foreign_load", cores=0.7),) if other else (),
-    )  # fmt: skip
-    quality = derived.quality(Scores(metric="accuracy", direction="higher"), per_sample)
+    kernels = (Kernel(op="Conv", kernel="CPU", precision=ran, share=1.0),) if repetition == 0 else ()
+    raw = Raw(trace, windows, completions, per_sample, Scores(metric="accuracy", direction="higher"), precision=ran, kernels=kernels)
+    setting = Setting(case=cell, promised="int8" if cell.variant == "int8" else None, profiled=repetition == 0)
+    found = figures(raw, setting)
+    one = record(cell, {}, repetition=repetition, environment_id=header().environments[0].environment_id)
+    one = one.model_copy(update={"windows": tuple(windows), "kernels": kernels, "warnings": found.findings, **found.of_record(trace)})
     outputs = np.eye(10, dtype=np.float32)[np.arange(360) % 10] if repetition == 0 else None
-    return one.model_copy(update={"quality": quality}), trace, completions, per_sample, outputs
+    return one, trace, completions, per_sample, outputs
 
 
 def built(variant):

@@ -233,7 +233,8 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
         raise MeterError(
             f"the column {name!r} of {source} {why}",
             options.advice(
-                (f"if it holds {'milliwatts' if mega else 'watts'}", ("--unit", "mW" if mega else "W")), after=f"columns found: {listed(table)}"
+                (f"if it holds {'milliwatts' if mega else 'watts'}", ("--unit", "mW" if mega else "W")),
+                after=f"columns found: {listed(table)}",
             ),
         )
     names = [table.names[each.index] for each in found]

@@ -42,7 +42,7 @@ NOT_DRAWN = words(
 """Words of a setting or a statistic: power, but not what was drawn."""
 BRACKETS = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 PER = re.compile(r"\bW(?:atts?)?\s*/\s*[A-Za-z]", re.IGNORECASE)
-TIMES = re.compile(r"\bW(?:atts?)?[\])]?\s*[x×*/]\s*10+\b", re.IGNORECASE)
+TIMES = re.compile(r"\bW(?:atts?)?[\])]?\s*[x\u00d7*/]\s*10+\b", re.IGNORECASE)
 """A multiple of watts, such as `W x10`: the unit is asked for."""
 NOT_BY_LETTER = words("voltage temperature temp frequency freq humidity speed")
 """Beside these words a bare W is a phase or a place, not a unit."""
@@ -116,7 +116,12 @@ def understood(name: str) -> Name:
         if is_other(group):
             return Name(None, power, group.strip() or "another unit", setting)
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare)
-    other = _never(lower) or next(iter(sorted(lower & NOT_BY_LETTER)), "") or ("W per another unit" if PER.search(name) else "") or ("an energy" if ENERGY.search(bare) or ENERGY.search(spaced) else "")
+    other = (
+        _never(lower)
+        or next(iter(sorted(lower & NOT_BY_LETTER)), "")
+        or ("W per another unit" if PER.search(name) else "")
+        or ("an energy" if ENERGY.search(bare) or ENERGY.search(spaced) else "")
+    )
     if not parts or other:
         return Name(None, power, other, setting)
     tokens = re.findall(r"[^\W_]+", bare)

@@ -219,7 +219,12 @@ def _best(found: list[_Column], table: Table, options: Options, source: str) -> 
         if abs(apart) > AGREE_S or float(np.max(np.abs(gap - middle))) > AGREE_S:
             raise MeterError(
                 f"{source} has two columns of times that differ: {first.name!r} and {other.name!r}",
-                options.advice(*(("choose one" if k == 0 else "or", ("--time-column", table.names[each.indices[0]])) for k, each in enumerate((first, other)))),
+                options.advice(
+                    *(
+                        ("choose one" if k == 0 else "or", ("--time-column", table.names[each.indices[0]]))
+                        for k, each in enumerate((first, other))
+                    )
+                ),
             )
     return first
 

@@ -8,7 +8,7 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
   a build, how a model is brought and trained, samples that are no arrays, `cpu_limit` of an environment. Beside them: imported
   meters, kept outputs, `fronts.json`.
 - 3: a tick lies in the middle of its bracket, which reaches from the start of one read to the end of the next, where it was the middle
-  between the middles of the two; `gauge` of a measurement. More findings, and other limits of the old ones.
+  between the middles of the two; `gauge` of a measurement; `windows`, `load_s` and `clock_step_s` of a record; `values` of a finding. More findings, and other limits of the old ones.
   Records: `peak_device_memory_bytes` and its source. Header: `allow` of a suite, `poll_period_s` of a domain, the conditions `count` and
   `duration`. In a quality: `threshold`, `threshold_from`, `rival`, `ties`; in a model: `metric_threshold`, `metric_ignore`, `signature`,
   `input_shapes`.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status, evidence
 from harness.schema.fronts import DECLARED, OBJECTIVES, Objective, Reference, References
-from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace
+from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace, WindowTimes
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import (
     Answers,
@@ -101,6 +101,7 @@ __all__ = [
     "Trace",
     "Training",
     "VariantSpec",
+    "WindowTimes",
     "WorkloadSpec",
     "evidence",
 ]

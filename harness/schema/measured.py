@@ -59,6 +59,27 @@ class Phase(Noun):
         return self.end_s - self.start_s
 
 
+class WindowTimes(Noun):
+    """When a phase was asked to begin and end, and when every sensor had been read for it, CLOCK_MONOTONIC."""
+
+    phase: Literal["load", "idle", "warmup", "steady", "quality", "build"]
+    begin_s: float
+    """From here on the counters were polled quickly for the first edge."""
+    open_s: float
+    """By now each had ticked, and the rest had been read."""
+    end_s: float
+    """From here on they were polled quickly for the last edge."""
+    close_s: float
+    """By now each had ticked again, and the rest had been read."""
+    edges: bool = True
+    """False where nobody polled for ticks (load, warm-up, quality): a counter is then interpolated at the edges."""
+
+    @classmethod
+    def loose(cls, phase: Any, start_s: float, end_s: float) -> WindowTimes:
+        """A phase whose edges nobody aligned."""
+        return cls(phase=phase, begin_s=start_s, open_s=start_s, end_s=end_s, close_s=end_s, edges=False)
+
+
 @dataclass(frozen=True)
 class Sample:
     """Readings of one domain in time order, arrays of one length.
@@ -135,6 +156,8 @@ class Finding(Noun):
     remedy: str = ""
     invalid: bool = False
     """True where the energy must not be used."""
+    values: dict[str, Any] = {}
+    """What the sentence was made of, by name."""
 
 
 class Quality(Noun):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.schema.base import SCHEMA_VERSION, Floats, Noun, Status
-from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality
+from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, WindowTimes
 from harness.schema.suite import Profile, Suite
 
 
@@ -95,6 +95,12 @@ class Record(Noun):
     """Between the edges of `steady`, one sample counted once; not always whole."""
     throughput_per_s: float | None = None
     phases: tuple[Phase, ...] = ()
+    windows: tuple[WindowTimes, ...] = ()
+    """When each phase was asked to begin and end; empty in records of schema 2 and before."""
+    load_s: float | None = None
+    """When the first query of all began, CLOCK_MONOTONIC; null: it did not get there, or as `windows`."""
+    clock_step_s: float = 0.0
+    """How far the system's clock was set during the task."""
     measurements: tuple[Measurement, ...] = ()
     conditions: dict[str, float | None] = {}
     """Means over `steady` of what the sensors saw beside energy: load, temperature, clocks."""

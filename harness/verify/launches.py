@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from harness import derived, energy, plugins, validity
-from harness.analysis.kernels import precision_of
-from harness.analysis.scope import case_energy, device_detail
 from harness.energy import Progress
 from harness.errors import HarnessError
-from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Record, Sample, StoredRun, Trace
+from harness.figures import Figures, Raw, Setting, figures, figures_of, progress_of
+from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Phase, Record, Sample, StoredRun, Trace, WindowTimes
 from harness.schema.worker import Scores
 from harness.store import (
     read_completions,
@@ -29,11 +28,11 @@ from harness.store import (
 )
 from harness.verify.found import Verification, place
 
-AS_STORED = ("steady_state_not_reached", "counter_lags", "clock_stepped")
-"""Findings of what no trace holds: the rounds of warm-up, when exactly the load began, the system's clock."""
+AS_STORED = ("steady_state_not_reached",)
+"""Findings of what no trace holds: the rounds of warm-up."""
 NOTHING = Trace({}, {})
-BRACKETS_SINCE = 3
-"""The version of the schema from which on a tick lies in the middle of its bracket."""
+WINDOWS_SINCE = 3
+"""The version of the schema from which on a record has its windows, and a tick lies in the middle of its bracket."""
 
 
 def recomputed(run: StoredRun, found: Verification) -> StoredRun:
@@ -49,7 +48,8 @@ def _tell(run: StoredRun, found: Verification) -> None:
     """What is taken as stored, and why."""
     every = [m for r in run.records if not r.cached for m in r.measurements]
     boots = {r.boot_id for r in run.records}
-    lagged, lost = sum(m.lag_s is not None for m in every), sum(m.gross_j is None for m in every)
+    lagged = sum(m.lag_s is not None for r in run.records if not r.windows for m in r.measurements)
+    lost = sum(m.gross_j is None for m in every)
     noted = sorted({f.code for r in run.records for f in r.warnings} & set(AS_STORED))
     old = sum(r.schema_version < SCHEMA_VERSION for r in run.records if not r.cached)
     said = {
@@ -85,24 +85,105 @@ def _record(run: StoredRun, record: Record, case: Case | None, found: Verificati
     except HarnessError as error:
         found.wrong.append(f"{where}: {error.what}")
         return record
-    progress = _progress(completions, case, record)
+    raw, setting = _raw(record, trace, completions, per_sample), _setting(run, record, case)
     _every_window(trace, record, where, found)
-    legacy = record.schema_version < BRACKETS_SINCE
-    measurements = tuple(_measured(trace, record.measurements, progress, where, found, simulated=_simulated(case), legacy=legacy))
-    _window(run, record, measurements, where, found)
-    now = record.model_copy(
-        update={"measurements": tuple(validity.void(trace, measurements)), **_performance(record, completions, progress, found)}
+    if record.windows:
+        ended = record.status == "ok"
+        now = figures(raw, setting, ended=ended)
+        made = _compared(record.measurements, now.of_record(trace)["measurements"], where, found)
+    else:  # of schema 2 and before, or of a task that could not begin
+        _without_windows(record, where, found)
+        legacy = record.schema_version < WINDOWS_SINCE
+        progress = progress_of(completions, setting)
+        made = list(_measured(trace, record.measurements, progress, where, found, simulated=setting.simulated, legacy=legacy))
+        now = figures_of(replace(raw, windows=[_times(phase) for phase in record.phases]), replace(setting, simulated=False), made, {})
+    _window(run, record, now.measurements, where, found)
+    _rest(record, now, raw, found)
+    return record.model_copy(
+        update={"measurements": tuple(made), **{name: getattr(now, name) for name in ("inferences", "throughput_per_s", "latency")}}
     )
-    _quality(record, per_sample, found)
-    if record.trace:
-        conditions = _conditions(record, trace, found)
-        _findings(run, now, case, trace, measurements, conditions, found)
-    return now
 
 
-def _progress(completions: np.ndarray, case: Case | None, record: Record) -> Progress:
-    start_ns, end_ns, count = completions
-    return Progress.of(start_ns, end_ns, count, case.batch_size if case else 1, shifted=record.shift_s is not None)
+def _raw(record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray) -> Raw:
+    """What the run keeps of a task; what a sensor reported as it failed is in its finding alone."""
+    failures = {str(f.values["domain"]): str(f.values["why"]) for f in record.warnings if f.code == "sensor_failed" and f.values}
+    facts = record.engine_facts
+    return Raw(
+        trace=Trace(trace.domains, trace.samples, failures),
+        windows=record.windows,
+        completions=completions,
+        per_sample=per_sample,
+        scores=Scores(**record.quality.model_dump(include=set(Scores.model_fields))) if record.quality else None,
+        load_s=record.load_s,
+        clock_step_s=record.clock_step_s,
+        precision=facts.get("precision_told", record.precision_ran),
+        kernels=record.kernels,
+        facts=facts,
+    )
+
+
+def _setting(run: StoredRun, record: Record, case: Case | None) -> Setting:
+    suite = run.header.suite
+    return Setting(
+        case=case,
+        domains=suite.domains,
+        allow=suite.allow,
+        simulated=_simulated(case),
+        shift_s=record.shift_s,
+        promised=plugins.catalogue().promised(case) if case else None,
+        profiled=not record.repetition,
+    )
+
+
+def _times(phase: Phase) -> WindowTimes:
+    """A phase as a window, where no more is known of it."""
+    return WindowTimes.loose(phase.name, phase.start_s, phase.end_s)
+
+
+def _without_windows(record: Record, where: str, found: Verification) -> None:
+    if record.schema_version >= WINDOWS_SINCE and record.measurements:
+        found.wrong.append(f"{where}: it has measurements, and not when their windows began and ended")
+
+
+def _compared(stored: Sequence[Measurement], made: Sequence[Measurement], where: str, found: Verification) -> list[Measurement]:
+    """Each stored measurement beside the one that the raw data give."""
+    left: dict[tuple[str, str], list[Measurement]] = {}
+    for now in made:
+        left.setdefault((now.domain, now.phase), []).append(now)
+    kept = []
+    for was in stored:
+        own = left.get((was.domain, was.phase))
+        now = own.pop(0) if own else was
+        kept.append(now)
+        for name in Measurement.model_fields:
+            found.compare("energy", f"{where}, {was.domain} {was.phase}", name, getattr(was, name), getattr(now, name))
+    return kept
+
+
+def _rest(record: Record, now: Figures, raw: Raw, found: Verification) -> None:
+    """Everything of a record that is no energy, beside what the raw data give."""
+    where, ended = place(record), record.status == "ok"
+    if record.task == "case":
+        of = "throughput and latency"
+        found.compare(of, where, "inferences", record.inferences, now.inferences)
+        found.compare(of, where, "throughput_per_s", record.throughput_per_s, now.throughput_per_s)
+        _compare_fields(of, where, "latency", record.latency, now.latency, found)
+    if record.quality is not None:
+        _compare_fields("quality", where, "quality", record.quality, now.quality, found)
+    elif len(raw.per_sample) and ended:
+        found.wrong.append(f"{where}: it has no quality, though what each sample was given is kept")
+    if not record.trace:
+        return
+    older = record.schema_version < SCHEMA_VERSION
+    if record.conditions or ended:
+        for name in record.conditions if older else {**record.conditions, **now.conditions}:  # an older one holds fewer of them
+            found.compare("conditions", where, name, record.conditions.get(name), now.conditions.get(name))
+    if record.kernels:
+        found.compare("findings", where, "precision_ran", record.precision_ran, now.precision_ran)
+    if record.task == "case" and ended and not older:
+        for name in ("peak_device_memory_bytes", "peak_device_memory_source"):
+            found.compare("conditions", where, name, getattr(record, name), getattr(now, name))
+        _findings(record, now, found)
 
 
 def _simulated(case: Case | None) -> bool:
@@ -165,100 +246,19 @@ def _window(run: StoredRun, record: Record, measurements: Sequence[Measurement],
         found.wrong.append(f"{where}: steady is {phase.duration_s:.4g} s long, the profile {run.header.profile.name} takes {least_s:g} s")
 
 
-# --- the rest of a record -----------------------------------------------------------------------------------------------
-
-
-def _performance(record: Record, completions: np.ndarray, progress: Progress, found: Verification) -> dict[str, Any]:
-    """Inferences, throughput and latency from the completion times."""
-    of, where = "throughput and latency", place(record)
-    window = next((p for p in record.phases if p.name == "steady"), None)
-    inferences = progress.between(window.start_s, window.end_s) if window else None
-    rate = derived.throughput_per_s(inferences, window, progress.waited_s(window.start_s, window.end_s) if window else 0.0)
-    now = derived.latency(completions, window)
-    if record.task == "case":
-        found.compare(of, where, "inferences", record.inferences, inferences)
-        found.compare(of, where, "throughput_per_s", record.throughput_per_s, rate)
-        _compare_fields(of, where, "latency", record.latency, now, found)
-    return {"inferences": inferences, "throughput_per_s": rate, "latency": now}
-
-
-def _quality(record: Record, per_sample: np.ndarray, found: Verification) -> None:
-    """The mean of what each sample was given, with its interval."""
-    was = record.quality
-    if was is not None:
-        now = derived.quality(Scores(**was.model_dump(include=set(Scores.model_fields))), per_sample)
-        _compare_fields("quality", place(record), "quality", was, now, found)
-    elif len(per_sample) and record.status == "ok":
-        found.wrong.append(f"{place(record)}: it has no quality, though what each sample was given is kept")
-
-
-def _conditions(record: Record, trace: Trace, found: Verification) -> Mapping[str, float | None]:
-    """Loads, temperatures and clocks over `steady`. A task that was lost with its harness has none."""
-    now = derived.conditions(trace, next((p for p in record.phases if p.name == "steady"), None))
-    if record.conditions or record.status == "ok":
-        older = record.schema_version < SCHEMA_VERSION  # it holds fewer of them
-        for name in record.conditions if older else {**record.conditions, **now}:
-            found.compare("conditions", place(record), name, record.conditions.get(name), now.get(name))
-    return now
-
-
-def _findings(
-    run: StoredRun,
-    now: Record,
-    case: Case | None,
-    trace: Trace,
-    measurements: Sequence[Measurement],
-    conditions: Mapping[str, float | None],
-    found: Verification,
-) -> None:
-    """What may be wrong with the energy, and whether the precision that was asked for ran."""
-    of, where = "findings", place(now)
-    if now.kernels:
-        found.compare(of, where, "precision_ran", now.precision_ran, precision_of(now.kernels))
-    if case is None or now.status != "ok" or now.schema_version < SCHEMA_VERSION:
-        return
-    failing = Trace(trace.domains, trace.samples, _failures(trace.domains, now.warnings))
-    scope = {m.domain for m in case_energy(now.measurements, case.device, run.header.suite.domains).parts}
-    given = validity.examine(
-        failing,
-        measurements,
-        conditions,
-        scope,
-        device=case.device,
-        query_s=now.latency.mean_s if now.latency else None,
-        allow=run.header.suite.allow,
-    )
-    facts = now.engine_facts
-    charged = device_detail(trace.domains.values(), case.device).get("uuid")
-    given += validity.examine_device(case.device, charged, facts, simulated=_simulated(case))
-    given += validity.examine_precision(
-        plugins.catalogue().promised(case),
-        facts.get("precision_told", now.precision_ran),
-        now.kernels,
-        facts.get("stored_types"),
-        profiled=not now.repetition,
-    )
-    given += validity.examine_quality(now.quality)
-    stored = [f for f in now.warnings if f.code not in AS_STORED]
-    found.again[of] += max(len(stored), len(given), 1)
+def _findings(record: Record, now: Figures, found: Verification) -> None:
+    """What may be wrong with the energy, and whether the device and the precision that were asked for ran."""
+    where, given = place(record), now.findings
+    stored = [f for f in record.warnings if f.code not in AS_STORED]
+    found.again["findings"] += max(len(stored), len(given), 1)
     found.wrong += [f"{where}: the finding {f.code} is stored ({f.sentence}), the raw data do not give it" for f in _without(stored, given)]
     found.wrong += [f"{where}: the raw data give the finding {f.code} ({f.sentence}), which is not stored" for f in _without(given, stored)]
 
 
 def _without(some: Sequence[Finding], others: Sequence[Finding]) -> list[Finding]:
-    return [finding for finding in some if finding not in others]
-
-
-def _failures(domains: Collection[str], findings: Sequence[Finding]) -> dict[str, str]:
-    """What a sensor said when it failed, by domain: the traces hold that it failed, its words only the finding."""
-    begins = {name: validity.CODES["sensor_failed"].sentence.format(domain=name, why="") for name in domains}
-    told = [f.sentence for f in findings if f.code == "sensor_failed"]
-    return {
-        name: sentence.removeprefix(begin)
-        for name, begin in begins.items()
-        for sentence in told
-        if sentence.startswith(begin) and sentence != begin
-    }
+    """Those of some that are not among the others, by what a person reads of them."""
+    read = [(f.code, f.sentence, f.remedy, f.invalid) for f in others]
+    return [f for f in some if (f.code, f.sentence, f.remedy, f.invalid) not in read]
 
 
 def _compare_fields(of: str, where: str, what: str, was: Any, now: Any, found: Verification) -> None:
@@ -288,7 +288,7 @@ def _meters(run: StoredRun, cases: Mapping[str, Case], found: Verification) -> N
                 continue
             ahead_s = record.utc_minus_monotonic_s
             trace = Trace({name: meter.domain}, {name: Sample(sample.start_s - ahead_s, sample.end_s - ahead_s, sample.value)})
-            progress = _progress(read_completions(run, record), cases.get(record.case_id or ""), record)
+            progress = progress_of(read_completions(run, record), _setting(run, record, cases.get(record.case_id or "")))
             told = [m for m in reading.measurements if m.gross_j is not None]
             list(_measured(trace, told, progress, place(record), found))
 
