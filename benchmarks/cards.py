@@ -22,10 +22,10 @@ CODE = """
 import json, sys, time
 from harness import plugins
 from harness.channel import Request
-from harness.runner import Bench, run
+from harness.run.runner import Bench, run
 from harness.schema import PROFILES, Limits, Task
 from harness.sensors.probe import open_sensors, probe
-from tests.test_handshake import CASE, child_task
+from tests.tasks import CASE, child_task
 
 case = CASE.model_copy(update={"device": "gpu"})
 sensors, _ = open_sensors(plugins.catalogue())
@@ -34,7 +34,7 @@ sensors, _ = probe(sensors, near=near)
 bench = Bench(sensors, PROFILES["quick"], Limits(), "run", "environment", None)
 used = {}
 told = lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None
-record = run(Task(case=case), Request("harness.measure", child_task(), simulated=True), bench, told).record
+record = run(Task(case=case), Request("harness.worker.measure", child_task(), simulated=True), bench, told).record
 share = (used["quality"][1] - used["steady"][1]) / (used["quality"][0] - used["steady"][0])
 print(json.dumps({"record": record.model_dump(), "share": share}))
 """

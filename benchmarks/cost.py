@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from harness import campaign, plugins
-from harness.orders import case_request
-from harness.runner import run
+from harness import plugins
+from harness.run import campaign
+from harness.run.requests import case_request
+from harness.run.runner import run
 from harness.schema import PROFILES, Case, Record, Task
 from harness.suite import load_suite
 

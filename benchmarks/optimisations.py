@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.cost import Quiet, Row, row
-from harness import campaign, environment, plugins
+from harness import environment, plugins
 from harness.doctor import INT8_FLAGS
+from harness.run import campaign
 from harness.schema import PROFILES
 from harness.store import read_run
 from harness.suite import load_suite

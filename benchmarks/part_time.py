@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.cost import Row, row
 from harness.energy import Progress, Window, measure
-from harness.scenario import GROUP_S, wait_s
 from harness.schema import Domain, Sample, Trace
+from harness.worker.scenario import GROUP_S, wait_s
 
 UPDATE_S, SEEN_S, POLL_S = 0.1, 0.025, 0.05
 IDLE_W, LOW_W, HIGH_W = 60.0, 100.0, 300.0

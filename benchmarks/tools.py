@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.cost import Repetition, Row, against, bench
-from harness.campaign import Campaign
+from harness.run.campaign import Campaign
 from harness.schema import Case
 
 SUITE = """\

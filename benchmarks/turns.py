@@ -13,8 +13,9 @@ import time
 import numpy as np
 
 from benchmarks.bare import LOOPS, loop
-from harness.measure import inputs, open_session
-from harness.scenario import Completions, single_stream
+from harness.worker import inputs
+from harness.worker.measure import open_session
+from harness.worker.scenario import Completions, single_stream
 
 ROUNDS = 40
 ROUND_S = 0.25

@@ -8,10 +8,10 @@ import numpy as np
 
 from benchmarks.cost import Row, row
 from harness.channel import Request
-from harness.runner import Bench, run
+from harness.run.runner import Bench, run
 from harness.schema import PROFILES, Limits, Record, Task
 from tests.simulated import Energy, SimulatedCounter, ramp, square
-from tests.test_handshake import CASE, child_task
+from tests.tasks import CASE, child_task
 
 WAVES = {"square 0.3 s": square(20, 180, 0.3), "ramp 0.7 s": ramp(10, 200, 0.7), "bursts 0.5 s": square(15, 250, 0.5, 0.1)}
 PERIODS_S = (0.02, 0.1, 0.25)
@@ -68,7 +68,9 @@ def _record(sensors: list[SimulatedCounter], repetition: int, bench: Bench) -> R
             if isinstance(sensor, Following):
                 sensor.tell(phase)
 
-    record = run(Task(case=CASE, repetition=repetition), Request("harness.measure", child_task(), simulated=True), bench, tell).record
+    record = run(
+        Task(case=CASE, repetition=repetition), Request("harness.worker.measure", child_task(), simulated=True), bench, tell
+    ).record
     assert record.status == "ok", record.reason
     return record
 

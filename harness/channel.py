@@ -35,7 +35,7 @@ class Request:
     """What a child is started with.
 
     Attributes:
-        module: `harness.measure` or `harness.build`.
+        module: `harness.worker.measure` or `harness.worker.build`.
         task: What it is to do; the runner adds where to leave its arrays.
         python: The interpreter and its options; ours unless a recipe needs its own.
         environment: Variables the engine wants set before it is imported.

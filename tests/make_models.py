@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from harness.build import build, fingerprint
 from harness.engines.base import Load
 from harness.errors import HarnessError
 from harness.formats.keras import count_macs, facts, import_keras, load_keras
@@ -17,6 +16,7 @@ from harness.plugins import load as load_plugin
 from harness.schema import ArrayRef, Build, DataRef, Model, Step, Training
 from harness.schema.worker import BuildTask
 from harness.variants.base import Job, TrainData
+from harness.worker.build import build, fingerprint
 
 SAMPLES = np.random.default_rng(5).random((64, 8, 8, 1), dtype=np.float32)
 LABELS = (SAMPLES.mean(axis=(1, 2, 3)) > 0.5).astype(np.int64)

@@ -11,7 +11,7 @@ import pytest
 from harness.channel import MAX_LINE_BYTES, TAIL_BYTES, Child, Request
 from harness.errors import WorkerError
 from harness.schema.worker import Done
-from tests.test_handshake import child_task
+from tests.tasks import child_task
 
 
 def scripted(folder: Path, code: str) -> Child:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness import environment as module
-from harness import machine
 from harness.environment import environment
+from harness.run import machine
 from tests import factories
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import calibrate, manifest
+from harness import calibrate
 from harness.decide.gate import read_thresholds
 from harness.decide.offers import read_offers
 from harness.errors import HarnessError, SensorError, StoreError, SuiteError
 from harness.sensors.replay import VARIABLE, Replay
-from harness.store import read_run
+from harness.store import manifest, read_run
 from harness.store.arrays import read_table
 from harness.suite.document import read
 from harness.userfiles import check_regular, decode, read_bytes, read_text

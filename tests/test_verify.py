@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import frame, manifest
+from harness import frame
 from harness.analysis.interval import wilson
 from harness.artifacts import Cache
 from harness.cli import _guarded
@@ -23,7 +23,7 @@ from harness.figures import Raw, Setting, figures
 from harness.report import plots
 from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Objective, Sample, Trace, WindowTimes
 from harness.schema.worker import Scores
-from harness.store import Store, read_references, read_run, with_answers, write_atomically
+from harness.store import Store, manifest, read_references, read_run, with_answers, write_atomically
 from harness.suite import as_written
 from harness.validity import finding
 from harness.verify import Verification, verify

@@ -73,12 +73,11 @@ def keep_report(
     Returns:
         The report's folder, and its fronts.
     """
-    from harness import manifest
     from harness.decide.fronts import fronts
     from harness.environment import harness_here
     from harness.report import write
     from harness.schema import OBJECTIVES
-    from harness.store import read_references, write_references
+    from harness.store import manifest, read_references, write_references
 
     folder, objectives = Path(run.folder), tuple(objectives or OBJECTIVES)
     intact, kept = manifest.intact(folder, FRONTS), read_references(folder)
@@ -93,8 +92,7 @@ def keep_report(
 
 def keep_manifest(folder: Path, *written: str, ended: bool = False) -> None:
     """Enter what was rightly written: the report, these files, and where the run has ended all of its evidence."""
-    from harness import manifest
-    from harness.store import write_atomically
+    from harness.store import manifest, write_atomically
 
     text = (manifest.seal if ended else manifest.redrawn)(folder, *written)
     if text is not None:

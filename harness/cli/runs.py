@@ -13,7 +13,7 @@ from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checke
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.campaign import Campaign
+    from harness.run.campaign import Campaign
     from harness.schema import Profile, StoredRun, Suite
 
 SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="a suite file", show_default=False)]
@@ -44,8 +44,9 @@ def run(
     ] = False,
 ) -> int:
     """Measure every case of a suite, and leave the run and its report in the results folder."""
-    from harness import campaign, plugins
-    from harness.progress import Progress
+    from harness import plugins
+    from harness.run import campaign
+    from harness.run.progress import Progress
 
     catalogue = plugins.catalogue()
     with Progress() as progress:
@@ -64,7 +65,7 @@ def plan(suite: SuitePath, device: Device = "auto", trust: Trust = False) -> Non
     """List the tasks of a suite, the pairs that cannot be with their reason, and how long each profile takes."""
     from harness import plugins
     from harness.artifacts import Cache
-    from harness.plan import BUILD_S, expected_s, needed_builds
+    from harness.run.plan import BUILD_S, expected_s, needed_builds
     from harness.schema import PROFILES
 
     resolved, catalogue, cache = _load(suite, device, trust=trust), plugins.catalogue(), Cache()
@@ -108,8 +109,8 @@ def _profile(name: str, window_s: float | None) -> Profile:
 
 def _wish(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
     from harness import userfiles
-    from harness.campaign import Wish
     from harness.errors import SuiteError
+    from harness.run.campaign import Wish
 
     if suite is None:
         raise SuiteError("no suite was named", "harness run SUITE, or harness run --resume RUN")
@@ -206,7 +207,7 @@ def _remarks(run: StoredRun, cases: Any) -> list[str]:
 
 def _widths(run: StoredRun, cases: Any, catalogue: Any) -> str:
     """How wide the intervals are, and what the next profile costs."""
-    from harness.plan import expected_s
+    from harness.run.plan import expected_s
     from harness.schema import PROFILES
 
     header = run.header

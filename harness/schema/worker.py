@@ -31,6 +31,9 @@ from harness.schema.measured import Kernel
 from harness.schema.run import Artifact, ArtifactFacts
 from harness.schema.suite import Build, DataSource, Model
 
+GROUP_S = 0.25
+"""Length of a group of queries where the phase of the load is shifted, s."""
+
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from harness import manifest
 from harness.errors import HarnessError
 from harness.schema import Record, StoredRun
-from harness.store import files_of, read_run
+from harness.store import files_of, manifest, read_run
 from harness.verify.found import Verification, place
 
 

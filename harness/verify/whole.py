@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
-from harness import plan
 from harness.artifacts import Cache
 from harness.environment import identity
 from harness.errors import StoreError, SuiteError
 from harness.formats.fingerprint import fingerprint
+from harness.run import plan
 from harness.schema import SCHEMA_VERSION, Artifact, Case, Record, StoredRun
 from harness.store import files_of
 from harness.suite import as_written

@@ -10,17 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import campaign, pace, plugins
+from harness import plugins
 from harness.cli import _guarded
 from harness.decide.compare import Compared, compare
 from harness.frame.results import results
+from harness.run import campaign, timing
 from harness.schema import PROFILES, StoredRun
 from harness.sensors.rapl import ROOT_VARIABLE
 from harness.store import read_run
 from harness.suite import load_suite
 from tests import rogue, tiny
 from tests.instruments.powercap import Tree, Zone, plant, running
-from tests.test_campaign import Watcher
+from tests.run.test_campaign import Watcher
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def machines(tmp_path_factory) -> dict[str, Machine]:
             patch.setenv(name, value)
         patch.syspath_prepend(folder)
         patch.setattr(tempfile, "tempdir", str(folder))
-        patch.setattr(pace, "LEAD_IN_S", 0.05)
+        patch.setattr(timing, "LEAD_IN_S", 0.05)
         patch.setattr(campaign, "COST_S", 0.06)
         plugins.catalogue.cache_clear()
         found = {name: measured(folder, name, factor, patch) for name, factor in FACTORS.items()}

@@ -7,12 +7,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from harness.build import build
 from harness.errors import EngineError
 from harness.formats import tflite, tflite_graph
 from harness.formats.fingerprint import fingerprint
 from harness.formats.heads import of_tflite
 from harness.schema import Build, Model, Step
+from harness.worker.build import build
 from tests.tflite_models import Graph, dense, write
 
 RNG = np.random.default_rng(3)

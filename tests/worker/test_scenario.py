@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.scenario import GOLDEN, SCENARIOS, Completions, shifted, wait_s
+from harness.worker.scenario import GOLDEN, SCENARIOS, Completions, shifted, wait_s
 
 
 class Counting:

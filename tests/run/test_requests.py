@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness import plugins
-from harness.orders import build_request, case_request
+from harness.run.requests import build_request, case_request
 from harness.schema import Artifact, Suite
 from harness.suite import load_suite
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import manifest
+from harness.store import manifest
 
 
 @pytest.fixture

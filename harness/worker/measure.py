@@ -15,18 +15,18 @@ import numpy as np
 
 from harness import plugins
 from harness.channel import Parent
-from harness.child import outcome
 from harness.engines.base import Array, Load, Session
 from harness.engines.cuda import visible_uuids
 from harness.errors import EngineError
 from harness.formats.reading import first_line, reading
 from harness.formats.stored import stored_types
-from harness.measure.deciding import check, decide, judged
-from harness.measure.inputs import load_data, load_labels, make_queries, sized
-from harness.measure.scoring import answer_unlabelled, answers_to, choose_output, decoded, keep_outputs, references, scores
-from harness.scenario import SCENARIOS, Completions, shifted
 from harness.schema import Kernel
 from harness.schema.worker import Close, Done, Go, Kernels, MeasureTask, ModelFile, More, Ready, Scores
+from harness.worker.inputs import load_data, load_labels, make_queries, sized
+from harness.worker.outcome import outcome
+from harness.worker.scenario import SCENARIOS, Completions, shifted
+from harness.worker.scoring import answer_unlabelled, answers_to, choose_output, decoded, keep_outputs, references, scores
+from harness.worker.thresholds import check, decide, judged
 from harness.workloads.data import batches
 from harness.workloads.metrics import metric_named
 
@@ -213,3 +213,7 @@ def _status_bytes(field: str) -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
+
+
+if __name__ == "__main__":
+    main()

@@ -43,7 +43,7 @@ def build_request(build: Build, suite: Suite, artifacts: Mapping[str, Artifact],
         seed=suite.seed,
         memory_bytes=memory_bytes,
     )
-    return Request("harness.build", task, python=(_interpreter(build),), environment=BUILD_ENVIRONMENT)
+    return Request("harness.worker.build", task, python=(_interpreter(build),), environment=BUILD_ENVIRONMENT)
 
 
 def _interpreter(build: Build) -> str:
@@ -83,7 +83,7 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
         memory_bytes=memory_bytes if case.device == "cpu" else None,
     )
     return Request(
-        "harness.measure",
+        "harness.worker.measure",
         task,
         environment={**engine.environment(load), **_shown(case.device, visible)},
         simulated=engine.spec.simulated,
@@ -105,7 +105,7 @@ def null_request() -> tuple[Task, Request]:
         scenario="single_stream", build_id="null", baseline_case_id=None,
     )  # fmt: skip
     task = MeasureTask(**case.model_dump(include=RUNS), engine_options={"query_s": 0.001}, artifact=ModelFile(path="/", format="none"))
-    return Task(case=case), Request("harness.measure", task, simulated=True)
+    return Task(case=case), Request("harness.worker.measure", task, simulated=True)
 
 
 def _first(suite: Suite, build: Build) -> Build:

@@ -5,41 +5,18 @@ from __future__ import annotations
 import pytest
 
 from harness.channel import Request
-from harness.runner import Bench, Outcome, run
-from harness.schema import PROFILES, Case, Limits, Task
-from harness.schema.worker import MeasureTask
+from harness.run.runner import Bench, Outcome, run
+from harness.schema import PROFILES, Limits, Task
 from tests.simulated import SimulatedCounter, constant, ramp, square
-
-CASE = Case(
-    case_id="null",
-    model="none",
-    variant="dense",
-    steps=(),
-    engine="null",
-    device="cpu",
-    batch_size=1,
-    threads=1,
-    scenario="single_stream",
-    build_id="-",
-    baseline_case_id=None,
-)
+from tests.tasks import CASE, child_task
 
 
 def measured(sensor: SimulatedCounter, query_s: float = 0.001, window_s: float = 1.5, idle_s: float = 0.3, **task: object) -> Outcome:
     """One repetition of the null engine on the sensor given."""
     profile = PROFILES["quick"].model_copy(update={"window_s": window_s, "window_ticks": 0, "idle_s": idle_s})
     bench = Bench([(sensor, sensor.open())], profile, Limits(), "run", "environment", None)
-    order = Request("harness.measure", child_task(query_s=query_s, **task), simulated=True)
+    order = Request("harness.worker.measure", child_task(query_s=query_s, **task), simulated=True)
     return run(Task(case=CASE), order, bench)
-
-
-def child_task(query_s: float = 0.001, **changes: object) -> MeasureTask:
-    """What `harness.measure` is given for the null engine."""
-    task = {
-        "engine": "null", "engine_options": {"query_s": query_s}, "artifact": {"path": "/", "format": "none"}, "device": "cpu", "batch_size": 1,
-        "threads": 1, "scenario": "single_stream", **changes,
-    }  # fmt: skip
-    return MeasureTask.model_validate(task)
 
 
 @pytest.mark.parametrize("energy", [constant(100), square(20, 180, 0.3), ramp(10, 200, 0.7)], ids=["constant", "square", "ramp"])

@@ -19,10 +19,9 @@ from harness.analysis.counter import similar_s, widest_last_s
 from harness.channel import Child, Request
 from harness.errors import WorkerError
 from harness.figures import Raw, Setting, figures
-from harness.pace import LEAD_IN_S, Pace
-from harness.scenario import GROUP_S
+from harness.run.timing import LEAD_IN_S, Pace
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace, WindowTimes
-from harness.schema.worker import BuildTask, Close, Done, FromChild, Go, Kernels, Mark, MeasureTask, More, Ready, Result
+from harness.schema.worker import GROUP_S, BuildTask, Close, Done, FromChild, Go, Kernels, Mark, MeasureTask, More, Ready, Result
 from harness.schema.worker import Profile as AskKernels
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler

@@ -8,29 +8,29 @@ import sys
 
 import numpy as np
 
-from harness import inflight
 from harness.schema import Sample, Task
+from harness.store import journal
 
 SAMPLE = Sample(np.array([1.0, 2.0]), np.array([1.1, 2.1]), np.array([5.0, np.nan]))
 
 
 def test_nothing_is_lost_where_the_task_came_to_its_end(tmp_path):
     """Once its record is stored, nothing is left of it."""
-    log = inflight.Log(tmp_path, Task(), "boot")
+    log = journal.Log(tmp_path, Task(), "boot")
     log.samples({"package": SAMPLE})
     log.discard()
-    assert inflight.lost(tmp_path) is None
+    assert journal.lost(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_was_seen_is_found_again(tmp_path):
     """Samples of several writes, failed reads among them, and each phase with its beginning."""
-    log = inflight.Log(tmp_path, Task(repetition=3), "boot")
+    log = journal.Log(tmp_path, Task(repetition=3), "boot")
     log.phase("load")
     log.samples({"package": SAMPLE, "dram": SAMPLE})
     log.phase("idle")
     log.samples({"package": SAMPLE})
-    found = inflight.lost(tmp_path)
+    found = journal.lost(tmp_path)
     assert (found.announced.task, found.announced.boot_id) == (Task(repetition=3), "boot")
     assert [name for name, _ in found.phases] == ["load", "idle"]
     np.testing.assert_array_equal(found.samples["package"].value, [5.0, np.nan, 5.0, np.nan])
@@ -39,29 +39,29 @@ def test_what_was_seen_is_found_again(tmp_path):
 
 def test_a_torn_end_costs_only_itself(tmp_path):
     """Killed in the middle of a write: what was written before it is there."""
-    log = inflight.Log(tmp_path, Task(), None)
+    log = journal.Log(tmp_path, Task(), None)
     log.samples({"package": SAMPLE})
-    whole = (tmp_path / inflight.SEEN).stat().st_size
+    whole = (tmp_path / journal.SEEN).stat().st_size
     log.samples({"package": SAMPLE})
-    content = (tmp_path / inflight.SEEN).read_bytes()
+    content = (tmp_path / journal.SEEN).read_bytes()
     for size in range(whole, len(content)):
-        (tmp_path / inflight.SEEN).write_bytes(content[:size])
-        assert len(inflight.lost(tmp_path).samples["package"].value) == 2
+        (tmp_path / journal.SEEN).write_bytes(content[:size])
+        assert len(journal.lost(tmp_path).samples["package"].value) == 2
 
 
 def test_a_task_killed_before_its_first_reading_is_known_by_name(tmp_path):
     """No samples, no energy: but which task it was."""
-    inflight.Log(tmp_path, Task(repetition=1), None)
-    found = inflight.lost(tmp_path)
+    journal.Log(tmp_path, Task(repetition=1), None)
+    found = journal.lost(tmp_path)
     assert (found.announced.task.repetition, found.phases, dict(found.samples)) == (1, (), {})
 
 
 def test_it_outlives_its_process(tmp_path):
     """SIGKILL right after a write loses nothing of it."""
     code = (
-        "import os, signal, sys, numpy as np; from pathlib import Path; from harness import inflight; from harness.schema import Sample, Task\n"
-        "log = inflight.Log(Path(sys.argv[1]), Task(), None); log.samples({'wall': Sample(*np.ones((3, 9)))}); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys, numpy as np; from pathlib import Path; from harness.store import journal; from harness.schema import Sample, Task\n"
+        "log = journal.Log(Path(sys.argv[1]), Task(), None); log.samples({'wall': Sample(*np.ones((3, 9)))}); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)])
     assert done.returncode == -signal.SIGKILL
-    assert len(inflight.lost(tmp_path).samples["wall"].value) == 9
+    assert len(journal.lost(tmp_path).samples["wall"].value) == 9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.pace import Pace
+from harness.run.timing import Pace
 from harness.schema import PROFILES, Domain, Limits
 
 COUNTER = Domain(name="gpu:0", sensor="s", quantity="energy", unit="J", kind="counter", device="gpu", update_period_s=0.25)

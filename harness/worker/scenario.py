@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
-GROUP_S = 0.25
+from harness.schema.worker import GROUP_S
+
 GOLDEN = (math.sqrt(5) - 1) / 2
 CHUNK_NS = 1_000_000  # a completion time stands for at most 1 ms of queries
 

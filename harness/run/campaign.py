@@ -12,15 +12,16 @@ from typing import Protocol
 
 import numpy as np
 
-from harness import __version__, aborted, inflight, manifest, plan
+from harness import __version__
 from harness.analysis.scope import device_detail
 from harness.artifacts import Cache
 from harness.channel import Request
 from harness.errors import EngineError, SuiteError, WorkerError
-from harness.machine import Sensors, available_memory_bytes, environment_here, machine_lock, near_suite, opened_sensors
-from harness.orders import build_request, case_request, null_request
-from harness.preconditions import check_card, check_files, check_window, check_writable, differences, unused
-from harness.runner import Bench, Outcome, run
+from harness.run import plan, recovery
+from harness.run.checks import check_card, check_files, check_window, check_writable, differences, unused
+from harness.run.machine import Sensors, available_memory_bytes, environment_here, machine_lock, near_suite, opened_sensors
+from harness.run.requests import build_request, case_request, null_request
+from harness.run.runner import Bench, Outcome, run
 from harness.schema import (
     PROFILES,
     Build,
@@ -39,7 +40,7 @@ from harness.schema import (
     Trace,
 )
 from harness.sensors.probe import sampler_cost
-from harness.store import Store, new_run_id, read_run, write_atomically
+from harness.store import Store, journal, manifest, new_run_id, read_run, write_atomically
 
 MEMORY_SHARE = 0.9
 COST_S = 1.0
@@ -90,7 +91,7 @@ class Campaign:
         found = {build.build_id: self.cache.find(build.build_id) for build in header.suite.builds}
         self.originals = {build_id: record for build_id, (_, record) in ((b, f) for b, f in found.items() if f)}
         self.artifacts = {build_id: record.artifact for build_id, record in self.originals.items() if record.artifact}
-        self.log: inflight.Log | None = None
+        self.log: journal.Log | None = None
         self.durations_s: dict[str, list[float]] = {}
         self.memory_bytes = header.suite.limits.memory_bytes or int(MEMORY_SHARE * available_memory_bytes())
 
@@ -116,13 +117,13 @@ class Campaign:
 
     def _store_lost(self) -> None:
         """The task during which an earlier session was killed, with its energy so far."""
-        lost = inflight.lost(self.store.folder)
+        lost = journal.lost(self.store.folder)
         if lost and not self._is_stored(task := lost.announced.task):
             simulated = task.case is not None and self.catalogue.engines[task.case.engine].simulated
-            record, trace = aborted.killed(lost, self.header, simulated=simulated)
+            record, trace = recovery.killed(lost, self.header, simulated=simulated)
             self._store(_bare(record, trace))
             self.attempt = max(self.attempt, task.attempt + 1)
-        inflight.discard(self.store.folder)
+        journal.discard(self.store.folder)
 
     def _is_stored(self, task: Task) -> bool:
         """Whether its record is there: after a power cut the note on a task that had ended may be back."""
@@ -147,7 +148,7 @@ class Campaign:
 
     def _one(self, task: Task) -> None:
         """Run one task and store it; an interruption is passed on after that."""
-        self.log = inflight.Log(self.store.folder, task, self.header.environments[-1].boot_id)
+        self.log = journal.Log(self.store.folder, task, self.header.environments[-1].boot_id)
         if task.build:
             self._build(task, task.build)
         elif task.case:
@@ -240,7 +241,7 @@ class Campaign:
             raise KeyboardInterrupt
 
     def _not_begun(self, task: Task, status: Status, reason: str) -> Outcome:
-        return _bare(aborted.not_begun(task, status, reason, self.header.run_id, self.header.environments[-1]))
+        return _bare(recovery.not_begun(task, status, reason, self.header.run_id, self.header.environments[-1]))
 
     def _last(self, build_id: str) -> Record | None:
         return next((r for r in reversed(self.records) if r.task == "build" and r.build_id == build_id), None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.child import outcome
 from harness.errors import EngineError, StoreError
+from harness.schema.worker import Result
+from harness.worker.outcome import outcome
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def test_every_error_has_its_status(error, status):
         raise error
 
     result = outcome(work, None)
-    assert result["status"] == status and result["reason"]
+    assert result.status == status and result.reason
 
 
 def test_the_line_that_says_why_comes_first():
@@ -36,10 +37,10 @@ def test_the_line_that_says_why_comes_first():
     def work():
         raise RuntimeError("Exception from src/infer_request.cpp:224:\nthe shape of input data conflicts with the pattern")
 
-    first, *rest = outcome(work, None)["reason"].splitlines()
+    first, *rest = outcome(work, None).reason.splitlines()
     assert first == "RuntimeError: the shape of input data conflicts with the pattern" and len(rest) == 2
 
 
 def test_success_gives_what_the_work_gave():
     """With its status."""
-    assert outcome(lambda: {"n": 1}, None) == {"status": "ok", "n": 1}
+    assert outcome(lambda: {"resident_bytes": 1}, None) == Result(status="ok", resident_bytes=1)

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import campaign, frame, inflight, machine, manifest, pace, plugins, preconditions, runner
+from harness import frame, plugins
 from harness.artifacts import Cache
 from harness.errors import SuiteError, WorkerError
+from harness.run import campaign, checks, machine, runner, timing
 from harness.schema import PROFILES, Domain, Environment, Record, Sample, Task, Trace
-from harness.store import Store, read_run, read_trace, with_answers, write_atomically
+from harness.store import Store, journal, manifest, read_run, read_trace, with_answers, write_atomically
 from harness.suite import load_suite
 from harness.verify import verify
 from tests import factories, tiny
@@ -47,7 +48,7 @@ def _elsewhere(tmp_path, monkeypatch):
     """A cache and a machine lock of the test's own, and no second lost on the lead-in."""
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(pace, "LEAD_IN_S", 0.05)
+    monkeypatch.setattr(timing, "LEAD_IN_S", 0.05)
     monkeypatch.setattr(campaign, "COST_S", 0.06)
 
 
@@ -158,7 +159,7 @@ def test_a_window_too_short_for_a_counter_is_refused_with_the_length_that_would_
     profile = PROFILES["quick"].model_copy(update={"window_s": window_s})
     counter = Domain(name="gpu:0", sensor="nvml", quantity="energy", unit="J", kind="counter", update_period_s=1.0201)
     with pytest.raises(SuiteError, match=r"(?s)gpu:0.*--window 5\.11") if refused else contextlib.nullcontext():
-        preconditions.check_window(profile, [counter])
+        checks.check_window(profile, [counter])
 
 
 def test_an_interruption_before_the_first_case_leaves_no_run(tmp_path, monkeypatch):
@@ -192,8 +193,8 @@ def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
     header = read_run(folder).header
     case = header.suite.cases[0]
     seen = {d.name: Sample(np.arange(100.0, 104), np.arange(100.0, 104), np.full(4, 7.0)) for d in header.domains}
-    log = inflight.Log(folder, Task(case=case, repetition=1), "boot")
-    log.samples({f"{inflight.PHASE}load": Sample(*np.full((3, 1), 100.5))})
+    log = journal.Log(folder, Task(case=case, repetition=1), "boot")
+    log.samples({f"{journal.PHASE}load": Sample(*np.full((3, 1), 100.5))})
     log.samples(seen)
     with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
         running.run()
@@ -274,10 +275,10 @@ def test_a_task_whose_record_is_stored_was_not_lost(begun, monkeypatch):
     case = next(c for c in factories.digits().header.suite.cases if c.case_id == done.case_id)
     monkeypatch.setattr(campaign.plan, "next_block", lambda *_, **__: [])
     for attempt, told in ((done.attempt, 1), (done.attempt + 1, 2)):
-        inflight.Log(folder, Task(case=case, repetition=done.repetition, block=done.block, attempt=attempt), "boot")
+        journal.Log(folder, Task(case=case, repetition=done.repetition, block=done.block, attempt=attempt), "boot")
         resume(first).run()
         assert len(read_run(folder).records) == told
-        assert inflight.lost(folder) is None
+        assert journal.lost(folder) is None
     assert read_run(folder).records[0] == stored
     assert [path.suffixes[0] for path in (folder / "traces").iterdir()] == [".completions"]
 

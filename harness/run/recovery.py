@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 
 from harness.figures import Raw, Setting, figures
-from harness.inflight import Lost
 from harness.schema import Environment, Header, Record, Status, Task, Trace, WindowTimes
+from harness.store.journal import Lost
 
 
 def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Environment) -> Record:

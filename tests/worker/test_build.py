@@ -9,11 +9,11 @@ import numpy as np
 import onnx
 import pytest
 
-from harness.build import fingerprint
 from harness.channel import Request
-from harness.runner import Bench, run
+from harness.run.runner import Bench, run
 from harness.schema import PROFILES, ArrayRef, Build, DataRef, Limits, Model, Step, Task
 from harness.schema.worker import BuildTask
+from harness.worker.build import fingerprint
 from tests.models import models, rows, said
 from tests.onnx_models import save
 
@@ -29,7 +29,7 @@ def made(folder, model, recipe, format_, source=None, dataset=None, memory_bytes
         model=model.model_copy(update={"test": None}), build=build, source=source, dataset=dataset and {"path": str(dataset)},
         folder=str(folder), memory_bytes=memory_bytes,
     )  # fmt: skip
-    return run(Task(build=build), Request("harness.build", task, environment={"CUDA_VISIBLE_DEVICES": "-1"}), BENCH).record
+    return run(Task(build=build), Request("harness.worker.build", task, environment={"CUDA_VISIBLE_DEVICES": "-1"}), BENCH).record
 
 
 def own(path, format_, **more) -> Model:

@@ -10,10 +10,10 @@ import pytest
 from harness import validity
 from harness.engines.base import Tensor
 from harness.errors import EngineError
-from harness.measure.deciding import check, decide, judged
 from harness.schema import Quality
+from harness.worker.thresholds import check, decide, judged
 from harness.workloads.metrics import METRICS
-from tests.test_handshake import child_task
+from tests.tasks import child_task
 
 LABELS = np.array([0, 1, 1, 0])
 COLUMN = np.zeros((4, 1), np.float32)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness import aborted
-from harness.inflight import Announcement, Lost
+from harness.run import recovery
 from harness.schema import Build, Sample, Step, Task
+from harness.store.journal import Announcement, Lost
 from tests import factories
 
 HEADER = factories.digits().header
@@ -26,7 +26,7 @@ def lost(**until_s: float) -> Lost:
 
 def test_a_lost_task_is_told_as_far_as_every_sensor_was_read():
     """Of a phase that only one saw to its end the other's joules are not known."""
-    record, trace = aborted.killed(lost(package=105, dram=107), HEADER, simulated=False)
+    record, trace = recovery.killed(lost(package=105, dram=107), HEADER, simulated=False)
     assert (record.status, record.case_id, record.repetition, record.boot_id) == ("killed", CASE.case_id, 2, "boot")
     assert [(p.name, p.start_s, p.end_s) for p in record.phases] == [("load", 100, 102), ("idle", 102, 105)]
     assert {(m.domain, m.phase, m.gross_j) for m in record.measurements} == {
@@ -38,20 +38,20 @@ def test_a_lost_task_is_told_as_far_as_every_sensor_was_read():
 @pytest.mark.parametrize(("simulated", "kinds"), [(True, {"simulated"}), (False, {"modelled"})])
 def test_a_lost_test_double_is_still_one(simulated, kinds):
     """Its joules pass for no others."""
-    record, _ = aborted.killed(lost(package=105), HEADER, simulated=simulated)
+    record, _ = recovery.killed(lost(package=105), HEADER, simulated=simulated)
     assert {m.kind for m in record.measurements} == kinds
 
 
 def test_what_was_lost_before_its_first_reading_has_no_phase_and_no_energy():
     """Nor has a domain that the run does not know."""
-    assert aborted.killed(lost(), HEADER, simulated=False)[0].phases == ()
-    assert aborted.killed(lost(strange=105), HEADER, simulated=False)[0].measurements == ()
+    assert recovery.killed(lost(), HEADER, simulated=False)[0].phases == ()
+    assert recovery.killed(lost(strange=105), HEADER, simulated=False)[0].measurements == ()
 
 
 def test_a_task_that_never_began_says_whose_it_is_and_why():
     """A build is told by its id, a case also by the build whose artifact it would have run."""
     here = HEADER.environments[0]
     build = Build(build_id="b", model="m", step=Step(recipe="train"), format="keras")
-    told = [aborted.not_begun(task, "refused", "why", "run", here) for task in (Task(build=build, attempt=3), Task(case=CASE))]
+    told = [recovery.not_begun(task, "refused", "why", "run", here) for task in (Task(build=build, attempt=3), Task(case=CASE))]
     assert [(r.task, r.case_id, r.build_id, r.attempt) for r in told] == [("build", None, "b", 3), ("case", CASE.case_id, CASE.build_id, 1)]
     assert {(r.status, r.reason, r.environment_id, r.measurements) for r in told} == {("refused", "why", here.environment_id, ())}

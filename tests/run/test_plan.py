@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness import plan
 from harness.analysis.stopping import OPEN_PAIRS_CAP
+from harness.run import plan
 from harness.schema import PROFILES, Finding, Latency, Measurement, Profile, Quality, Record, Suite, Task
 from harness.suite import load_suite
 from tests.catalogue import CATALOGUE

@@ -10,8 +10,8 @@ import numpy as np
 
 from harness.engines.base import Array, Session, Tensor
 from harness.errors import EngineError
-from harness.measure.inputs import encode, is_real, noises
 from harness.schema.worker import MeasureTask
+from harness.worker.inputs import encode, is_real, noises
 from harness.workloads.data import batches
 from harness.workloads.metrics import Metric
 

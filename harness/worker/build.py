@@ -13,7 +13,6 @@ import numpy as np
 
 from harness import plugins
 from harness.channel import Parent
-from harness.child import outcome
 from harness.errors import EngineError
 from harness.formats import keras as keras_files
 from harness.formats import onnx as onnx_files
@@ -28,6 +27,7 @@ from harness.schema.worker import BuildTask
 from harness.schema.worker import Split as SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.variants.training import fit, seed_everything
+from harness.worker.outcome import outcome
 from harness.workloads.base import Split, Workload, arrays_of, described
 from harness.workloads.data import load_array
 from harness.workloads.functions import call

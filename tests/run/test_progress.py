@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.progress import Progress
+from harness.run.progress import Progress
 from harness.schema import Task
 from tests import factories
 

@@ -14,30 +14,32 @@ import numpy as np
 import psutil
 import pytest
 
-from harness import derived, measure, pace, runner
+from harness import derived
 from harness.channel import Request
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError, WorkerError
-from harness.measure import grown, scoring
-from harness.measure.inputs import fit, load_data, make_queries, sized
-from harness.measure.scoring import choose_output, decoded
-from harness.runner import Bench, Outcome, run
+from harness.run import runner, timing
+from harness.run.runner import Bench, Outcome, run
 from harness.schema import PROFILES, Limits, Record, Task
 from harness.schema.worker import ArrayFile, Close, Done, Go, Scores
 from harness.sensors.base import Sensor
+from harness.worker import measure, scoring
+from harness.worker.inputs import fit, load_data, make_queries, sized
+from harness.worker.measure import grown
+from harness.worker.scoring import choose_output, decoded
 from harness.workloads.metrics import METRICS
 from tests.models import models
 from tests.onnx_models import save
 from tests.rogue import install
-from tests.test_handshake import CASE, child_task
+from tests.tasks import CASE, child_task
 
 PROFILE = PROFILES["quick"].model_copy(update={"idle_s": 0.05, "window_s": 0.1})
 
 
 @pytest.fixture(autouse=True)
 def _short_lead_in(monkeypatch):
-    monkeypatch.setattr(pace, "LEAD_IN_S", 0.1)
+    monkeypatch.setattr(timing, "LEAD_IN_S", 0.1)
 
 
 class PidKeeper(Sensor):
@@ -64,14 +66,14 @@ def measured(
     """One repetition, and the process it ran in."""
     keeper = PidKeeper()
     bench = Bench([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
-    order = Request("harness.measure", child_task(**task, memory_bytes=memory_bytes), environment=environment or {})
+    order = Request("harness.worker.measure", child_task(**task, memory_bytes=memory_bytes), environment=environment or {})
     return run(Task(case=CASE, repetition=repetition), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
 
 
 def promised(precision, **task) -> Record:
     """One repetition of a case whose variant promises to run in a precision."""
     bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
-    order = Request("harness.measure", child_task(**task), precision=precision)
+    order = Request("harness.worker.measure", child_task(**task), precision=precision)
     return run(Task(case=CASE), order, bench).record
 
 
@@ -129,7 +131,7 @@ def test_a_child_that_cannot_be_started_is_told_and_nothing_is_left_open(tmp_pat
     bench = Bench([], PROFILE, Limits(), "run", "environment", None)
     before = psutil.Process().num_fds(), threading.active_count()
     with pytest.raises(WorkerError, match="could not be started: Permission denied"):
-        run(Task(case=CASE), Request("harness.measure", child_task(), python=(str(tmp_path / "python"),)), bench)
+        run(Task(case=CASE), Request("harness.worker.measure", child_task(), python=(str(tmp_path / "python"),)), bench)
     assert (psutil.Process().num_fds(), threading.active_count()) == before
 
 
@@ -137,7 +139,7 @@ def test_no_orphan_survives_its_parent(tmp_path):
     """SIGKILL of the parent inside the window, while the child is deaf to signals and pipes."""
     code = f"""
 import sys
-from tests.test_measure import measured
+from tests.worker.test_measure import measured
 options = {{"what": "interrupt_proof", "when": "query"}}
 measured({install(tmp_path)!r}, engine="rogue", engine_options=options, tell=lambda phase, pid: phase == "steady" and print(pid, flush=True))
 """
@@ -192,7 +194,7 @@ def test_a_profiler_that_fails_fails_no_case(tmp_path, what, reason):
 def test_a_profiler_that_hangs_is_given_up(tmp_path, monkeypatch):
     """After its own patience."""
     monkeypatch.setattr(runner, "PROFILE_PATIENCE_S", 0.2)
-    monkeypatch.setattr(pace, "QUERY_PATIENCE_S", 0.2)
+    monkeypatch.setattr(timing, "QUERY_PATIENCE_S", 0.2)
     record = rogue(tmp_path, "hang", "profile").record
     assert record.status == "ok" and "sent nothing" in record.engine_facts["profile_failed"]
 
@@ -224,7 +226,7 @@ def test_kernels_are_believed_as_far_as_the_artifact_goes(tmp_path, weights, tol
     )
     bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
     task = child_task(engine="rogue", engine_options={}, artifact={"path": str(path), "format": "onnx"})
-    record = run(Task(case=CASE), Request("harness.measure", task, environment=install(tmp_path), precision="int8"), bench).record
+    record = run(Task(case=CASE), Request("harness.worker.measure", task, environment=install(tmp_path), precision="int8"), bench).record
     assert record.precision_ran == "int8" and [f.code for f in record.warnings if f.code.startswith("optimisation")] == told
 
 
