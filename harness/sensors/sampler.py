@@ -30,6 +30,8 @@ FAST_POLL_S = 0.0004
 OVERDUE_S = 0.1
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
+SELDOM_S = 1.0
+"""What is read more seldom is read at the edges of a window: the shortest would hold none of its readings."""
 FAR_PERIOD_S, FAR_CONDITION_PERIOD_S = 1.0, 5.0
 """Of what is not near the case: it is recorded, and no figure of the case depends on it."""
 KEEP_PERIOD_S = 1.0
@@ -244,9 +246,10 @@ class Sampler:
             )
 
     def read_gauges(self) -> None:
-        """Read what has no ticks and adds up near the case, now: power, and for how long something held. Readings bracket its edges."""
+        """Read what has no ticks near the case, now: power and what counts time, whose edges are bracketed so, and what is else read too seldom for a window."""
         for stream in self._streams:
-            if stream.near and stream.domain.quantity != "energy" and (stream.domain.kind or stream.domain.quantity == "duration"):
+            domain = stream.domain
+            if stream.near and domain.quantity != "energy" and (domain.kind or domain.quantity == "duration" or stream.base_s > SELDOM_S):
                 self._read(stream)
 
     def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:

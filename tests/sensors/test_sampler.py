@@ -173,6 +173,22 @@ def test_a_counter_of_time_is_read_at_the_edges():
     assert (len(samples["near"].value), len(samples["far"].value)) == (1, 0)
 
 
+class Link(SimulatedCounter):
+    """Hardly changes."""
+
+    def open(self):
+        """One domain, read every 5 s."""
+        return [Domain(name="link", sensor="simulated", quantity="count", unit="1", poll_period_s=5)]
+
+
+def test_what_is_read_seldom_has_a_reading_in_the_shortest_window():
+    """The PCIe link, read every 5 s, was not known of a window of 1.5 s."""
+    link = Link(constant(1), 0.001)
+    sampler = Sampler([(link, link.open())])
+    sampler.read_gauges()
+    assert len(sampler.trace().samples["link"].value) == 1
+
+
 def test_between_the_ticks_of_a_regular_counter_nobody_polls_quickly():
     """Once its rhythm is known it is polled around the time at which the next tick is due, and the tick is bracketed as narrowly."""
     sensor = SimulatedCounter(constant(50), 0.1)
