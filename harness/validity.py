@@ -74,8 +74,8 @@ CODES: dict[str, Code] = {
         invalid=False,
     ),
     "no_device_sensor": Code(
-        "no sensor reads the energy of the device {device}, and that of the rest of the machine does not stand for it",
-        "see `harness doctor`: it names what is missing and how to get it",
+        "{why}, and that of the rest of the machine does not stand for it",
+        "see `harness doctor`: it names what is missing and how to get it; a suite that lists `domains` must list the device's too",
         invalid=True,
     ),
     "wrong_device": Code(
@@ -199,7 +199,7 @@ def examine(
     found = []
     steady = [m for m in measurements if m.phase == "steady" and (m.domain in scope or m.device in ("cpu", device))]
     if device != "cpu" and not any(holds_device(m.domain, m.device, device) for m in steady if m.domain in scope):
-        found.append(finding("no_device_sensor", device=device))
+        found.append(finding("no_device_sensor", why=cards.why_not_read(trace, device)))
     for m in steady:
         domain = trace.domains.get(m.domain)
         each = [*_of_domain(trace, domain, m), *_disagreement(trace, m, query_s)] if domain else []

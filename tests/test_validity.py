@@ -170,6 +170,23 @@ def test_warnings_about_the_machine():
     assert codes(trace(), measured("idle", 75, 0.3, 1.8), measured(), measured("idle", 30, 5.2, 5.7)) == {"unstable_idle": False}
 
 
+@pytest.mark.parametrize(
+    ("domain", "scope", "why"),
+    [
+        ({"device": "gpu:0"}, (), "no sensor reads the energy of the device gpu"),
+        ({"device": "gpu:0", "detail": {"unseen": "X='' shows no card"}}, (), "X='' shows no card, so that no sensor reads its energy"),
+        ({"device": "gpu"}, ("package",), "the suite's `domains` leave out the energy of the device gpu"),
+    ],
+)
+def test_a_case_without_the_energy_of_its_device_is_invalid_and_says_why(domain, scope, why):
+    """Nothing reads the card; or it is hidden from CUDA; or the suite left it out."""
+    seen = trace(GAUGE.model_copy(update=domain))
+    (found,) = [
+        f for f in validity.examine(seen, [measured(device=domain["device"])], {}, scope, device="gpu") if f.code == "no_device_sensor"
+    ]
+    assert found.invalid and found.sentence.startswith(f"{why}, and that of the rest")
+
+
 def test_idle_powers_that_differ_by_what_their_edges_leave_open_are_no_finding():
     """Half a second between ticks known to 15 ms each: 50 W and 52 W may be one power."""
     before = measured("idle", 75, 0.3, 1.8)
