@@ -336,8 +336,12 @@ def _of_edges(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]
 
 
 def _stuck_at_the_end(trace: Trace, domain: Domain, m: Measurement) -> Finding | None:
-    """A counter that ticked in the window and then did not for so long that it stopped."""
-    sample = trace.samples[domain.name].finite()
+    """A counter that ticked in the window and then did not for so long that it stopped, or could no longer be read."""
+    whole = trace.samples[domain.name]
+    newest = whole.value[(whole.t_s >= m.start_s) & (whole.t_s <= m.end_s)][-1:]
+    if domain.name in trace.failures and not np.isfinite(newest).all():
+        return finding("sensor_failed", domain=domain.name, why=trace.failures[domain.name].splitlines()[0])
+    sample = whole.finite()
     inside = (sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)
     steps = np.diff(sample.value[inside])
     still_s = m.end_s - float(sample.t_s[inside][1:][steps != 0][-1]) if np.any(steps) else 0.0

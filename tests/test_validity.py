@@ -84,6 +84,16 @@ def test_a_steady_gauge_under_a_steady_load_is_not_stuck():
     assert codes(trace(values=np.full(len(T_S), 46.19)), measured()) == {"sensor_stuck": True}
 
 
+def test_a_counter_that_could_not_be_read_any_more_did_not_stick():
+    """Its power stands in, and the driver's reason is given; one that failed for a moment and ticks again has not failed."""
+    values = np.where(T_S < 3.2, 100.0 * T_S, np.nan)
+    lost = trace(COUNTER, values, failures={"gpu:0": "the GPU has fallen off the bus"})
+    (found,) = validity.examine(lost, [measured(gauge="gpu:0 power", edge_j=1.0)], {}, ("gpu:0",), device="gpu")
+    assert (found.code, found.invalid) == ("sensor_failed", True) and "fallen off the bus" in found.sentence
+    back = trace(COUNTER, np.where((T_S > 3.0) & (T_S < 3.2), np.nan, 100.0 * T_S), failures={"gpu:0": "once"})
+    assert codes(back, measured(gauge="gpu:0 power", edge_j=1.0)) == {"counter_without_edge": False}
+
+
 def test_a_stuck_counter_is_told_from_one_that_merely_did_not_tick():
     """While the load came and went it showed one value."""
     assert codes(trace(COUNTER, np.full(len(T_S), 5.0)), measured(joules=None)) == {"sensor_stuck": True}

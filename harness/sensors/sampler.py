@@ -43,6 +43,9 @@ QUICK_READ_S = 0.0005
 """A gauge whose read takes no longer may be read while a counter is polled quickly."""
 WALL_SHARE, CORE_SHARE = 0.25, 0.015
 """Of the time and of a core: the most that slow polling takes; slower reads are made less often."""
+MEASURED = ("sampled", "simulated")
+STARVED_S = 0.3
+"""A measured power waits no longer for its turn than this, however slow it is to read."""
 LATENCY_S = 0.001
 """How late a sleep may end."""
 WIDE_TICKS = 3
@@ -351,10 +354,12 @@ class Sampler:
     def _poll_one_overdue(self, ahead_s: float) -> None:
         """While the counters are polled quickly the rest is read late and one at a time, so that no bracket grows much.
 
-        What is slow to read has its turn where no tick is due meanwhile.
+        What is slow to read has its turn where no tick is due meanwhile; a power reading also where it has waited long, since it may have to
+        stand in for a counter that does not tick.
         """
         with self._lock:
-            overdue_s, least_s = time.monotonic() - OVERDUE_S, max(QUICK_READ_S, ahead_s / 2)
-            late = [s for s in self._streams if s.near and s.domain.quantity != "energy" and s.due_s < overdue_s and s.cost_s <= least_s]
+            now_s, least_s = time.monotonic(), max(QUICK_READ_S, ahead_s / 2)
+            late = [s for s in self._streams if s.near and s.domain.quantity != "energy" and s.due_s < now_s - OVERDUE_S]
+            late = [s for s in late if s.cost_s <= least_s or (s.domain.kind in MEASURED and s.due_s < now_s - STARVED_S)]
             if late:
                 min(late, key=lambda s: s.due_s).read()

@@ -156,6 +156,26 @@ def test_a_last_edge_that_is_wider_than_allowed_goes_on_although_its_reads_allow
     assert edge.reached.is_set()
 
 
+class Gauge(Costly):
+    """A power reading that takes 10 ms."""
+
+    def open(self):
+        """One domain."""
+        return [Domain(name="gauge", sensor="simulated", quantity="power", unit="W", kind="sampled")]
+
+
+def test_a_slow_power_reading_is_not_starved_by_a_counter_that_does_not_tick():
+    """It is what stands in for the counter: read at least twice a second while an edge waits in vain."""
+    gauge, still = Gauge(constant(50), 0.05), SimulatedCounter(constant(0), 0.05)
+    sampler = Sampler([(sensor, sensor.open()) for sensor in (gauge, still)])
+    sampler.start()
+    try:
+        assert not sampler.edge().reached.wait(1.5)
+    finally:
+        t_s = sampler.stop().samples["gauge"].t_s
+    assert float(np.max(np.diff(t_s))) < 0.5
+
+
 class Held(SimulatedCounter):
     """Counts for how long a clock was held down."""
 
