@@ -247,6 +247,8 @@ def _doubt(domain: Domain, seen: dict[str, Any]) -> str | None:
         return "counter and integrated power differ by more than 5 %: treat both with care, or calibrate against a meter"
     if domain.quantity == "power" and domain.counter is None:
         return "power alone, no counter: the error is for a load that swings by its own mean; a load that beats with the sensor is worse"
+    if domain.detail.get("unseen") and domain.counter is None:
+        return str(domain.detail["unseen"])
     return None
 
 

@@ -77,8 +77,8 @@ CODES: dict[str, Code] = {
         invalid=False,
     ),
     "no_device_sensor": Code(
-        "no sensor reads the energy of the device {device}, and that of the rest of the machine does not stand for it",
-        "see `harness doctor`: it names what is missing and how to get it",
+        "{why}, and that of the rest of the machine does not stand for it",
+        "see `harness doctor`: it names what is missing and how to get it; a suite that lists `domains` must list the device's too",
         invalid=True,
     ),
     "wrong_device": Code(
@@ -229,7 +229,7 @@ def examine(
     found = []
     steady = [m for m in measurements if m.phase == "steady" and (m.domain in scope or m.device in ("cpu", device))]
     if device != "cpu" and not any(holds_device(m.domain, m.device, device) for m in steady if m.domain in scope):
-        found.append(finding("no_device_sensor", device=device))
+        found.append(finding("no_device_sensor", why=cards.why_not_read(trace, device)))
     for m in steady:
         domain = trace.domains.get(m.domain)
         each = [*_of_domain(trace, domain, m), *_disagreement(trace, m, query_s)] if domain else []
@@ -383,8 +383,12 @@ def _of_edges(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]
 
 
 def _stuck_at_the_end(trace: Trace, domain: Domain, m: Measurement) -> Finding | None:
-    """A counter that ticked in the window and then did not for so long that it stopped."""
-    sample = trace.samples[domain.name].finite()
+    """A counter that ticked in the window and then did not for so long that it stopped, or could no longer be read."""
+    whole = trace.samples[domain.name]
+    newest = whole.value[(whole.t_s >= m.start_s) & (whole.t_s <= m.end_s)][-1:]
+    if domain.name in trace.failures and not np.isfinite(newest).all():
+        return finding("sensor_failed", domain=domain.name, why=trace.failures[domain.name].splitlines()[0])
+    sample = whole.finite()
     inside = (sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)
     steps = np.diff(sample.value[inside])
     still_s = m.end_s - float(sample.t_s[inside][1:][steps != 0][-1]) if np.any(steps) else 0.0

@@ -84,6 +84,16 @@ def test_a_steady_gauge_under_a_steady_load_is_not_stuck():
     assert codes(trace(values=np.full(len(T_S), 46.19)), measured()) == {"sensor_stuck": True}
 
 
+def test_a_counter_that_could_not_be_read_any_more_did_not_stick():
+    """Its power stands in, and the driver's reason is given; one that failed for a moment and ticks again has not failed."""
+    values = np.where(T_S < 3.2, 100.0 * T_S, np.nan)
+    lost = trace(COUNTER, values, failures={"gpu:0": "the GPU has fallen off the bus"})
+    (found,) = validity.examine(lost, [measured(gauge="gpu:0 power", edge_j=1.0)], {}, ("gpu:0",), device="gpu")
+    assert (found.code, found.invalid) == ("sensor_failed", True) and "fallen off the bus" in found.sentence
+    back = trace(COUNTER, np.where((T_S > 3.0) & (T_S < 3.2), np.nan, 100.0 * T_S), failures={"gpu:0": "once"})
+    assert codes(back, measured(gauge="gpu:0 power", edge_j=1.0)) == {"counter_without_edge": False}
+
+
 def test_a_stuck_counter_is_told_from_one_that_merely_did_not_tick():
     """While the load came and went it showed one value."""
     assert codes(trace(COUNTER, np.full(len(T_S), 5.0)), measured(joules=None)) == {"sensor_stuck": True}
@@ -168,6 +178,23 @@ def test_warnings_about_the_machine():
     assert codes(trace(), clock_step_s=3600.0) == {"clock_stepped": False}
     assert codes(trace(), lags_s={"gpu:0": 0.1}) == {"counter_lags": False}
     assert codes(trace(), measured("idle", 75, 0.3, 1.8), measured(), measured("idle", 30, 5.2, 5.7)) == {"unstable_idle": False}
+
+
+@pytest.mark.parametrize(
+    ("domain", "scope", "why"),
+    [
+        ({"device": "gpu:0"}, (), "no sensor reads the energy of the device gpu"),
+        ({"device": "gpu:0", "detail": {"unseen": "X='' shows no card"}}, (), "X='' shows no card, so that no sensor reads its energy"),
+        ({"device": "gpu"}, ("package",), "the suite's `domains` leave out the energy of the device gpu"),
+    ],
+)
+def test_a_case_without_the_energy_of_its_device_is_invalid_and_says_why(domain, scope, why):
+    """Nothing reads the card; or it is hidden from CUDA; or the suite left it out."""
+    seen = trace(GAUGE.model_copy(update=domain))
+    (found,) = [
+        f for f in validity.examine(seen, [measured(device=domain["device"])], {}, scope, device="gpu") if f.code == "no_device_sensor"
+    ]
+    assert found.invalid and found.sentence.startswith(f"{why}, and that of the rest")
 
 
 def test_idle_powers_that_differ_by_what_their_edges_leave_open_are_no_finding():

@@ -109,6 +109,20 @@ def device_memory(trace: Trace, device: str, load_s: float | None) -> tuple[int 
     return None, None
 
 
+def why_not_read(trace: Trace, device: str) -> str:
+    """Why a case on an accelerator has no energy of it, as a clause.
+
+    Args:
+        trace: What the sensors reported.
+        device: Of the case.
+    """
+    energies = [domain for domain in trace.domains.values() if domain.kind]
+    if any(domain.device == device for domain in energies):
+        return f"the suite's `domains` leave out the energy of the device {device}"
+    unseen = next((domain.detail["unseen"] for domain in energies if domain.detail.get("unseen")), None)
+    return f"{unseen}, so that no sensor reads its energy" if unseen else f"no sensor reads the energy of the device {device}"
+
+
 def percent(share: float) -> str:
     """`12 %` of 0.12; three digits."""
     return f"{100 * share:.3g} %"

@@ -371,16 +371,15 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
         opened_sensors(catalogue, stored.header.suite) as (sensors, unavailable, _),
     ):
         observer.sensors([d for _, domains in sensors for d in domains], unavailable)
-        here = environment_here(catalogue, sensors)
+        here, here_now = environment_here(catalogue, sensors), [d for _, domains in sensors for d in domains]
+        check_card(stored.header, here_now)
         first = stored.header.environments[0]
         if here.environment_id != first.environment_id:
             raise SuiteError(
                 f"{folder.name} was begun on another machine or with other versions: {differences(first, here)}",
                 "resume it there, or start a new run here",
             )
-        here_now = [d for _, domains in sensors for d in domains]
         now, then = ({(d.name, d.kind) for d in domains} for domains in (here_now, stored.header.domains))
-        check_card(stored.header, here_now)
         if now != then:
             changed = ", ".join(sorted({name for name, _ in now ^ then}))
             raise SuiteError(

@@ -55,14 +55,15 @@ def check_card(header: Header, here: Sequence[Domain]) -> None:
         here: The domains now.
 
     Raises:
-        SuiteError: The card that cases run on now is another one.
+        SuiteError: The card that cases run on now is another one, or none.
     """
     for device in sorted({case.device for case in header.suite.cases} - {"cpu"}):
-        then, now = (device_detail(domains, device).get("uuid") for domains in (header.domains, here))
-        if then and now and then != now:
+        then, now = (device_detail(domains, device) for domains in (header.domains, here))
+        if then.get("uuid") and then["uuid"] != now.get("uuid"):
+            instead = f"cases on {device} would now run on {now['uuid']}" if now.get("uuid") else f"no card is read for {device} now"
+            own = "the CUDA_VISIBLE_DEVICES that it was begun with" if then.get("mig") else f"CUDA_VISIBLE_DEVICES={then['uuid']}"
             raise SuiteError(
-                f"{header.run_id} was begun on the card {then}, and cases on {device} would now run on {now}",
-                f"resume it with CUDA_VISIBLE_DEVICES={then}, or start a new run",
+                f"{header.run_id} was begun on the card {then['uuid']}, and {instead}", f"resume it with {own}, or start a new run"
             )
 
 

@@ -145,6 +145,8 @@ class Nvml(Sensor):
         if chosen and os.environ.get(VARIABLE, "").lstrip().startswith("MIG-"):
             facts |= {"mig": True, "scope": "whole GPU"}  # also where the driver does not report the mode
         facts["device"] = "gpu" if chosen else facts["domain"]
+        if self._chosen is None:
+            facts["unseen"] = f"{VARIABLE}={os.environ.get(VARIABLE, '')!r} shows CUDA programs no card: there is no device gpu"
         if chosen and not facts["mig"]:  # a MIG card's own UUID names no instance: the user's list is left as it is
             facts["visible"] = facts["uuid"]
         kind: Kind = "simulated" if "simulated" in driver.lower() else "counter"
@@ -188,7 +190,9 @@ class Nvml(Sensor):
         counter = self._maybe(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) is not None
         reading, gauge = self._gauge(handle, full_coverage=not counter)
         rail = {"sensor": "nvml", "device": facts["device"], "limit_w": facts["power_limit_w"], "gain": GAIN}
-        detail: dict[str, Any] = {key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig", "visible") if key in facts}
+        detail: dict[str, Any] = {
+            key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig", "visible", "unseen") if key in facts
+        }
         found = []
         if counter:
             self._readers[name] = lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3

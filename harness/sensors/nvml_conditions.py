@@ -13,7 +13,7 @@ from harness.errors import SensorError
 from harness.sensors.nvml_facts import MEMORY_TEMPERATURE, Ask, memory_reader
 
 SLOW_S, SLOWER_S, SELDOM_S = 0.5, 1.0, 5.0
-"""A call takes 0.2 to 12 ms, so what changes slowly is read seldom; what counts time is also read at each edge of a window."""
+"""A call takes 0.2 to 12 ms, so what changes slowly is read seldom; what counts time, or changes hardly, is also read at each edge of a window."""
 HOLD_S = 0.1
 """What one call gives for several domains is used for all of them for so long."""
 POWER_POLICY, THERMAL_POLICY = 0, 1

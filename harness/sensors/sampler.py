@@ -30,6 +30,8 @@ FAST_POLL_S = 0.0004
 OVERDUE_S = 0.1
 CONDITION_PERIOD_S = 0.25
 """Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
+SELDOM_S = 1.0
+"""What is read more seldom is read at the edges of a window: the shortest would hold none of its readings."""
 FAR_PERIOD_S, FAR_CONDITION_PERIOD_S = 1.0, 5.0
 """Of what is not near the case: it is recorded, and no figure of the case depends on it."""
 KEEP_PERIOD_S = 1.0
@@ -41,6 +43,9 @@ QUICK_READ_S = 0.0005
 """A gauge whose read takes no longer may be read while a counter is polled quickly."""
 WALL_SHARE, CORE_SHARE = 0.25, 0.015
 """Of the time and of a core: the most that slow polling takes; slower reads are made less often."""
+MEASURED = ("sampled", "simulated")
+STARVED_S = 0.3
+"""A measured power waits no longer for its turn than this, however slow it is to read."""
 LATENCY_S = 0.001
 """How late a sleep may end."""
 WIDE_TICKS = 3
@@ -244,9 +249,10 @@ class Sampler:
             )
 
     def read_gauges(self) -> None:
-        """Read what has no ticks and adds up near the case, now: power, and for how long something held. Readings bracket its edges."""
+        """Read what has no ticks near the case, now: power and what counts time, whose edges are bracketed so, and what is else read too seldom for a window."""
         for stream in self._streams:
-            if stream.near and stream.domain.quantity != "energy" and (stream.domain.kind or stream.domain.quantity == "duration"):
+            domain = stream.domain
+            if stream.near and domain.quantity != "energy" and (domain.kind or domain.quantity == "duration" or stream.base_s > SELDOM_S):
                 self._read(stream)
 
     def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:
@@ -348,10 +354,12 @@ class Sampler:
     def _poll_one_overdue(self, ahead_s: float) -> None:
         """While the counters are polled quickly the rest is read late and one at a time, so that no bracket grows much.
 
-        What is slow to read has its turn where no tick is due meanwhile.
+        What is slow to read has its turn where no tick is due meanwhile; a power reading also where it has waited long, since it may have to
+        stand in for a counter that does not tick.
         """
         with self._lock:
-            overdue_s, least_s = time.monotonic() - OVERDUE_S, max(QUICK_READ_S, ahead_s / 2)
-            late = [s for s in self._streams if s.near and s.domain.quantity != "energy" and s.due_s < overdue_s and s.cost_s <= least_s]
+            now_s, least_s = time.monotonic(), max(QUICK_READ_S, ahead_s / 2)
+            late = [s for s in self._streams if s.near and s.domain.quantity != "energy" and s.due_s < now_s - OVERDUE_S]
+            late = [s for s in late if s.cost_s <= least_s or (s.domain.kind in MEASURED and s.due_s < now_s - STARVED_S)]
             if late:
                 min(late, key=lambda s: s.due_s).read()

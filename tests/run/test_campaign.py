@@ -256,6 +256,17 @@ def test_other_sensors_cannot_go_on(begun):
         resume(first, [d.model_copy(update={"kind": "counter"}) if d.name == "dram" else d for d in read_run(begun[2]).header.domains])
 
 
+@pytest.mark.parametrize(("now", "said"), [("GPU-other", "would now run on GPU-other"), (None, "no card is read for gpu now")])
+def test_another_card_cannot_go_on_and_the_message_names_both(begun, now, said):
+    """Also where the environment differs because of that alone; the next step is the variable that brings the card back."""
+    resume, first, folder = begun
+    header = read_run(folder).header
+    Store(folder).write_header(header.model_copy(update={"domains": (*header.domains, *factories.CARD)}))
+    here = [factories.CARD[0].model_copy(update={"detail": {**factories.CARD[0].detail, "uuid": now}})] if now else []
+    with pytest.raises(SuiteError, match=f"begun on the card GPU-4090, and .*{said}\nresume it with CUDA_VISIBLE_DEVICES=GPU-4090"):
+        resume(first.model_copy(update={"environment_id": "other"}), (*header.domains, *here))
+
+
 def test_another_boot_of_the_machine_is_kept_beside_the_first(begun):
     """Its monotonic times are other times; the manifest knows the header as it is now, and blesses none that somebody changed."""
     resume, first, folder = begun

@@ -156,6 +156,26 @@ def test_a_last_edge_that_is_wider_than_allowed_goes_on_although_its_reads_allow
     assert edge.reached.is_set()
 
 
+class Gauge(Costly):
+    """A power reading that takes 10 ms."""
+
+    def open(self):
+        """One domain."""
+        return [Domain(name="gauge", sensor="simulated", quantity="power", unit="W", kind="sampled")]
+
+
+def test_a_slow_power_reading_is_not_starved_by_a_counter_that_does_not_tick():
+    """It is what stands in for the counter: read at least twice a second while an edge waits in vain."""
+    gauge, still = Gauge(constant(50), 0.05), SimulatedCounter(constant(0), 0.05)
+    sampler = Sampler([(sensor, sensor.open()) for sensor in (gauge, still)])
+    sampler.start()
+    try:
+        assert not sampler.edge().reached.wait(1.5)
+    finally:
+        t_s = sampler.stop().samples["gauge"].t_s
+    assert float(np.max(np.diff(t_s))) < 0.5
+
+
 class Held(SimulatedCounter):
     """Counts for how long a clock was held down."""
 
@@ -171,6 +191,22 @@ def test_a_counter_of_time_is_read_at_the_edges():
     sampler.read_gauges()
     samples = sampler.trace().samples
     assert (len(samples["near"].value), len(samples["far"].value)) == (1, 0)
+
+
+class Link(SimulatedCounter):
+    """Hardly changes."""
+
+    def open(self):
+        """One domain, read every 5 s."""
+        return [Domain(name="link", sensor="simulated", quantity="count", unit="1", poll_period_s=5)]
+
+
+def test_what_is_read_seldom_has_a_reading_in_the_shortest_window():
+    """The PCIe link, read every 5 s, was not known of a window of 1.5 s."""
+    link = Link(constant(1), 0.001)
+    sampler = Sampler([(link, link.open())])
+    sampler.read_gauges()
+    assert len(sampler.trace().samples["link"].value) == 1
 
 
 def test_between_the_ticks_of_a_regular_counter_nobody_polls_quickly():
