@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.cost import Row, row
 from harness.analysis.chance import p_front
-from harness.analysis.pareto import Objective, PairedObjective, dominated, dominates, front, groups
+from harness.analysis.pareto import Estimates, PairedObjective, dominated, dominates, front, groups
 
 CASES, LAUNCHES, SAMPLES = 100_000, 5, 100
 SPREAD, MARGIN = 0.01, float(np.log1p(0.01))
@@ -53,9 +53,9 @@ def _seconds(logs: np.ndarray) -> tuple[float, float]:
     energy, latency = (np.exp(logs[:, k, None] + rng.normal(0, SPREAD, (CASES, LAUNCHES))) for k in (0, 1))
     losses = list((rng.random((CASES, SAMPLES)) < rng.uniform(0.0, 0.3, (CASES, 1))).astype(np.float64))
     launches = [np.column_stack([energy[i], np.full(LAUNCHES, losses[i].mean()), latency[i]]) for i in range(CASES)]
-    dominates([Objective.of_launches([[1.0, 2.0]], 0.01)])  # SciPy is imported, which is no part of the work
+    dominates([Estimates.of_launches([[1.0, 2.0]], 0.01)])  # SciPy is imported, which is no part of the work
     began, spent = time.perf_counter(), time.process_time()
-    objectives = [Objective.of_launches(list(each), 0.01) for each in (energy, latency)] + [PairedObjective(losses, 0.01)]
+    objectives = [Estimates.of_launches(list(each), 0.01) for each in (energy, latency)] + [PairedObjective(losses, 0.01)]
     front(np.stack(launches).mean(axis=1))
     p_front(launches, paired=(1, losses))
     groups(objectives, np.flatnonzero(~dominated(objectives)))
@@ -68,7 +68,7 @@ def _wrong(seed: int, *, alike: bool) -> tuple[bool, bool, bool, bool, bool]:
     truth = np.zeros((8, 3)) if alike else rng.integers(0, 4, (8, 3)) * STEP
     values = truth[:, None, :] + rng.normal(0, SPREAD, (8, LAUNCHES, 3))
     true, named = front(truth), front(values.mean(axis=1))
-    kept = ~dominates([Objective.of_values(list(values[:, :, k]), MARGIN) for k in range(3)]).any(axis=0)
+    kept = ~dominates([Estimates.of_values(list(values[:, :, k]), MARGIN) for k in range(3)]).any(axis=0)
     return (
         bool((named != true).any()),
         bool((true & ~named).any()),

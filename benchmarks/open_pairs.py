@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.analysis.pareto import Objective, dominates, front
+from harness.analysis.pareto import Estimates, dominates, front
 from harness.analysis.stopping import FIXED, OPEN_PAIRS_CAP, STOPPED, OpenPairs
 
 CASES, SPREAD, MARGIN, FIRST = 8, 0.01, float(np.log1p(0.01)), 5
@@ -70,5 +70,5 @@ def _open_pairs(values: np.ndarray, on_front: np.ndarray) -> tuple[int, bool]:
 
 def _is_right(launches: list[np.ndarray], on_front: np.ndarray, q: float) -> bool:
     """Whether exactly the cases of the true front are not shown to be dominated."""
-    objectives = [Objective.of_values([each[:, k] for each in launches], MARGIN) for k in range(len(STEPS))]
+    objectives = [Estimates.of_values([each[:, k] for each in launches], MARGIN) for k in range(len(STEPS))]
     return bool((~dominates(objectives, q).any(axis=0) == on_front).all())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.energy import Progress, Window, measure
+from harness.energy import CompletionCurve, Window, measure
 from harness.schema import Domain, Sample, Trace
 from harness.worker.scenario import GROUP_S, wait_s
 
@@ -48,7 +48,7 @@ def error(period_s: float, window_s: float, repetition: int, phase_s: float, *, 
     shown = np.concatenate([[IDLE_W], (power.energy_j(updates_s[1:]) - power.energy_j(updates_s[1:] - SEEN_S)) / SEEN_S])
     polls_s = np.arange(0.2, end_s - 0.01, POLL_S)
     sample = Sample(polls_s, polls_s, shown[np.searchsorted(updates_s, polls_s, side="right") - 1])
-    progress = Progress.of(*(queries * 1e9).astype(np.int64), np.ones(queries.shape[1], np.int64), 1, shifted=shift)
+    progress = CompletionCurve.of(*(queries * 1e9).astype(np.int64), np.ones(queries.shape[1], np.int64), 1, shifted=shift)
     begin_s = IDLE_S + LEAD_S
     windows = [Window.loose("idle", 0.5, IDLE_S - 0.3), Window("steady", begin_s, begin_s, begin_s + window_s, begin_s + window_s)]
     found = measure(Trace({"gpu:0": DOMAIN}, {"gpu:0": sample}), windows, progress)[1]

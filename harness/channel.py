@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import WorkerError
 from harness.schema import Artifact
-from harness.schema.worker import BuildTask, Close, FromChild, Hello, Kernels, Mark, MeasureTask, Profile, ToChild, as_line
+from harness.schema.worker import AskKernels, BuildTask, Close, FromChild, Hello, Kernels, Mark, MeasureTask, ToChild, as_line
 
 MAX_LINE_BYTES = 4 * 2**20
 TAIL_BYTES = 8192
@@ -210,7 +210,7 @@ class Parent:
         Args:
             profile: Gives the kernels where the parent asks for them.
         """
-        while isinstance(self.receive(), Profile):
+        while isinstance(self.receive(), AskKernels):
             self.send(profile())
         sys.stdout.flush()
         sys.stderr.flush()

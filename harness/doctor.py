@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import environment
-from harness.report.text import guess_text
 from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
 from harness.sensors.probe import disagreement, open_sensors, probe
 from harness.sensors.sampler import FAST_POLL_S
+from harness.text import guess_text
 
 WINDOW_S = 1.5
 """Of the quick profile."""

@@ -63,7 +63,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Progress:
+class CompletionCurve:
     """How many inferences had been completed when: arrays of one length, non-decreasing."""
 
     t_s: Floats
@@ -74,7 +74,7 @@ class Progress:
     @classmethod
     def of(
         cls, start_ns: Sequence[int], end_ns: Sequence[int], count: Sequence[int], batch_size: int, *, shifted: bool = False
-    ) -> Progress:
+    ) -> CompletionCurve:
         """From the completion times of queries (or chunks of queries).
 
         Args:
@@ -133,7 +133,7 @@ def integrate_means(sample: Sample, start_s: float, end_s: float) -> float | Non
     return float(np.interp(end_s, t_s, cumulative) - np.interp(start_s, t_s, cumulative))
 
 
-def measure(trace: Trace, windows: Iterable[Window], progress: Progress, lags: Mapping[str, Lag] | None = None) -> list[Measurement]:
+def measure(trace: Trace, windows: Iterable[Window], progress: CompletionCurve, lags: Mapping[str, Lag] | None = None) -> list[Measurement]:
     """The energy of every domain in every window.
 
     Args:
@@ -153,7 +153,7 @@ def measure(trace: Trace, windows: Iterable[Window], progress: Progress, lags: M
     return found
 
 
-def again(trace: Trace, stored: Sequence[Measurement], progress: Progress, *, legacy: bool = False) -> list[Measurement | None]:
+def again(trace: Trace, stored: Sequence[Measurement], progress: CompletionCurve, *, legacy: bool = False) -> list[Measurement | None]:
     """The same measurements computed anew from the trace, between their own edges; a counter's lag is taken as stored.
 
     Args:
@@ -222,7 +222,7 @@ def is_level(trace: Trace, start_s: float, end_s: float) -> bool:
 
 
 def _one(
-    trace: Trace, domain: Domain, window: Window, progress: Progress, idle_w: float | None = None, lag: Lag | None = None
+    trace: Trace, domain: Domain, window: Window, progress: CompletionCurve, idle_w: float | None = None, lag: Lag | None = None
 ) -> Measurement:
     """One domain, one window."""
     start_s, end_s, gross_j, edge_j, gap_s = _energy(trace, domain, window, progress)
@@ -293,7 +293,7 @@ def gauge_u_j(sample: Sample, gauge: Domain, start_s: float, end_s: float) -> fl
 
 
 def _energy(
-    trace: Trace, domain: Domain, window: Window, progress: Progress
+    trace: Trace, domain: Domain, window: Window, progress: CompletionCurve
 ) -> tuple[float, float, float | None, float | None, float | None]:
     """(start, end, energy or None, standard uncertainty from the edges or None, width of the wider bracket or None)."""
     sample = trace.samples[domain.name]
@@ -314,7 +314,7 @@ def _energy(
     return t0, t1, e1 - e0, power * float(np.hypot(gap0, gap1)) / (2 * np.sqrt(3)), max(gap0, gap1)
 
 
-def _edge(steps: Ticks, from_s: float, until_s: float, progress: Progress) -> tuple[float, float, float] | None:
+def _edge(steps: Ticks, from_s: float, until_s: float, progress: CompletionCurve) -> tuple[float, float, float] | None:
     """The tick that opens or closes a window: (time, value, width of its bracket); None where there was none.
 
     The first of those whose brackets are narrow; where an inference takes longer than a tick, among the first `EDGE_TICKS` of them the

@@ -12,7 +12,7 @@ from harness import derived, energy, validity
 from harness.analysis.kernels import precision_of
 from harness.analysis.lag import Lag, lags_of
 from harness.analysis.scope import case_energy, device_detail, near_domains
-from harness.energy import Progress, Window
+from harness.energy import CompletionCurve, Window
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
 from harness.schema.worker import Scores
 
@@ -108,10 +108,10 @@ def figures(raw: Raw, setting: Setting, *, ended: bool = True) -> Figures:
     return figures_of(raw, setting, *measured(raw, setting), ended=ended)
 
 
-def progress_of(completions: np.ndarray, setting: Setting) -> Progress:
+def progress_of(completions: np.ndarray, setting: Setting) -> CompletionCurve:
     """How many inferences had been completed when."""
     start_ns, end_ns, count = completions
-    return Progress.of(start_ns, end_ns, count, setting.case.batch_size if setting.case else 1, shifted=setting.shift_s is not None)
+    return CompletionCurve.of(start_ns, end_ns, count, setting.case.batch_size if setting.case else 1, shifted=setting.shift_s is not None)
 
 
 def measured(raw: Raw, setting: Setting) -> tuple[list[Measurement], dict[str, Lag]]:

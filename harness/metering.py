@@ -10,7 +10,7 @@ import numpy as np
 
 from harness import energy
 from harness.analysis.pulse import Pulse, find_pulse
-from harness.energy import Progress
+from harness.energy import CompletionCurve
 from harness.errors import MeterError
 from harness.meters import Log
 from harness.meters.clock import QUARTER_S, offset_text, to_unix
@@ -296,14 +296,16 @@ def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, per
     )
 
 
-def _progress(run: StoredRun, record: Record) -> Progress:
+def _progress(run: StoredRun, record: Record) -> CompletionCurve:
     completions = read_completions(run, record)
     case = next((c for c in run.header.suite.cases if c.case_id == record.case_id), None)
-    return Progress.of(completions[0], completions[1], completions[2], case.batch_size if case else 1, shifted=record.shift_s is not None)
+    return CompletionCurve.of(
+        completions[0], completions[1], completions[2], case.batch_size if case else 1, shifted=record.shift_s is not None
+    )
 
 
 def _phase(
-    domain: Domain, sample: Sample, phase: Phase, progress: Progress, period_s: float, *, stuck: bool
+    domain: Domain, sample: Sample, phase: Phase, progress: CompletionCurve, period_s: float, *, stuck: bool
 ) -> tuple[Measurement, str | None]:
     """(its measurement, why it has no energy or null)."""
     why = "the meter showed one value all the while" if stuck else _why_not(sample, phase, period_s)

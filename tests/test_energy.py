@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import energy
-from harness.energy import Progress, Window
+from harness.energy import CompletionCurve, Window
 from harness.schema import Domain, Sample, Trace
 
 COUNTER = Domain(name="package", sensor="s", quantity="energy", unit="J", kind="counter", gain=0.05, update_period_s=0.1)
 GAUGE = Domain(name="gpu:0", sensor="s", quantity="power", unit="W", kind="sampled", gain=0.07, device="gpu")
 MEAN = Domain(name="package", sensor="s", quantity="mean_power", unit="W", kind="modelled")
-NOTHING = Progress(np.zeros(0), np.zeros(0), np.zeros((0, 2)))
+NOTHING = CompletionCurve(np.zeros(0), np.zeros(0), np.zeros((0, 2)))
 POLL_S = 0.0005
 
 
@@ -38,7 +38,7 @@ def step(idle_w: float, load_w: float, at_s: float):
     return lambda t: idle_w * t + (load_w - idle_w) * np.maximum(t - at_s, 0)
 
 
-def one(domain: Domain, sample: Sample, window: Window, progress: Progress = NOTHING, **more):
+def one(domain: Domain, sample: Sample, window: Window, progress: CompletionCurve = NOTHING, **more):
     """The measurement of one window."""
     return energy.measure(Trace({domain.name: domain}, {domain.name: sample}), [window], progress, **more)[0]
 
@@ -48,10 +48,10 @@ def steady(begin_s: float, end_s: float, open_s: float = 0.3) -> Window:
     return Window("steady", begin_s, begin_s + open_s, end_s, end_s + open_s)
 
 
-def evenly(rate_per_s: float = 1000.0, until_s: float = 4.0) -> Progress:
+def evenly(rate_per_s: float = 1000.0, until_s: float = 4.0) -> CompletionCurve:
     """Inferences that complete like a clock."""
     t_s = np.arange(0, until_s, 1 / rate_per_s)
-    return Progress(t_s, np.arange(len(t_s), dtype=float), np.zeros((0, 2)))
+    return CompletionCurve(t_s, np.arange(len(t_s), dtype=float), np.zeros((0, 2)))
 
 
 @given(st.floats(0.1, 500), st.floats(0.02, 0.25), st.floats(0.3, 1.0), st.floats(0.3, 2.0))
@@ -116,7 +116,7 @@ def test_a_phase_that_outlasts_the_readings_of_its_counter_has_no_energy():
 
 def test_where_inferences_are_long_a_window_begins_and_ends_at_ticks_near_a_completion():
     """An inference that is cut is counted by its share of the time, not of the energy: of the ticks to choose from the nearest to a whole one."""
-    done = Progress(np.arange(0, 4, 0.7), np.arange(6.0), np.zeros((0, 2)))
+    done = CompletionCurve(np.arange(0, 4, 0.7), np.arange(6.0), np.zeros((0, 2)))
     found = one(COUNTER, staircase(lambda t: 50 * t), steady(0.55, 2.75), done)
     assert (found.start_s, found.end_s) == (pytest.approx(0.7, abs=POLL_S), pytest.approx(2.8, abs=POLL_S))
     assert found.inferences == pytest.approx(3, abs=0.01)
@@ -258,7 +258,7 @@ def test_idle_is_subtracted_beside_the_gross_energy():
 def test_nothing_is_completed_in_a_wait():
     """Two queries of 1 s with a wait of 1 s between them: half of the second is done at 2.5 s, none of it at 2 s."""
     start_ns, end_ns = [0, 2_000_000_000], [1_000_000_000, 3_000_000_000]
-    progress = Progress.of(start_ns, end_ns, [1, 1], batch_size=4, shifted=True)
+    progress = CompletionCurve.of(start_ns, end_ns, [1, 1], batch_size=4, shifted=True)
     assert [progress.between(0.0, t) for t in (0.5, 1.0, 2.0, 2.5, 3.0)] == [2, 4, 4, 6, 8]
 
 
@@ -267,7 +267,7 @@ def test_the_waits_of_a_shifted_load_are_paid_at_idle():
     part_time = GAUGE.model_copy(update={"part_time": True})
     t_s = np.arange(0, 10, 0.01)
     busy = (t_s > 2) & ((t_s % 0.3) < 0.25)
-    progress = Progress.of(*_groups(), batch_size=1, shifted=True)
+    progress = CompletionCurve.of(*_groups(), batch_size=1, shifted=True)
     sample = sampled(t_s, np.where(busy, 200.0, 50.0))
     windows = [Window.loose("idle", 0.2, 1.8), Window("steady", 3.0, 3.0, 9.0, 9.0)]
     found = energy.measure(Trace({"gpu:0": part_time}, {"gpu:0": sample}), windows, progress)[1]

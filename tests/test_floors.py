@@ -15,7 +15,7 @@ import harness
 HOUSE = Path(harness.__file__).parent
 FLOORS: dict[str, float] = {
     **dict.fromkeys(["errors", "schema"], 0),  # the nouns of the ground, which the rest of the ground may use
-    **dict.fromkeys(["plugins", "venvs", "atomic", "userfiles", "virtual", "analysis", "formats"], 1),
+    **dict.fromkeys(["plugins", "venvs", "atomic", "text", "userfiles", "virtual", "analysis", "formats"], 1),
     **dict.fromkeys(
         [
             "suite",
@@ -32,14 +32,14 @@ FLOORS: dict[str, float] = {
             "engines",
             "sensors",
             "meters",
-            "report",
         ],
         2,
     ),
     "figures": 3,
     **dict.fromkeys(["worker", "run", "doctor", "metering", "calibrate", "decide"], 4),  # parent and child are neighbours
-    "verify": 5,
-    "cli": 6,
+    "report": 5,
+    "verify": 6,
+    "cli": 7,
 }
 HEAVY = ("tensorflow", "keras", "onnxruntime", "openvino", "nncf", "ai_edge_litert", "pynvml", "codecarbon", "psutil", "sklearn")
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from harness import frame
-from harness.report import rows_of, sentences
+from harness.frame.rows import rows_of
+from harness.report import sentences
 from harness.schema import Answers, Model, Quality
 from tests.factories import COUNTERS, case, record, stored
 

@@ -27,7 +27,7 @@ RIVALS = 150
 
 
 @dataclass(frozen=True)
-class Objective:
+class Estimates:
     """One objective of n cases, smaller is better; arrays of shape (n,).
 
     Energy and latency come as the mean of their logarithms, so that the margin is relative; a quality that should be large comes negated.
@@ -48,7 +48,7 @@ class Objective:
     common: Floats | None = None
 
     @classmethod
-    def of_launches(cls, launches: Sequence[Sequence[float]], margin: float) -> Objective:
+    def of_launches(cls, launches: Sequence[Sequence[float]], margin: float) -> Estimates:
         """From positive values, one list of launches a case.
 
         Args:
@@ -58,7 +58,7 @@ class Objective:
         return cls.of_values([np.log(np.asarray(each, dtype=np.float64)) for each in launches], float(np.log1p(margin)))
 
     @classmethod
-    def of_values(cls, launches: Sequence[Floats], margin: float) -> Objective:
+    def of_values(cls, launches: Sequence[Floats], margin: float) -> Estimates:
         """From values whose differences count, one array of launches a case.
 
         Args:
@@ -121,7 +121,7 @@ class PairedObjective:
         return as_good_and_better(self._stacked[rows], self._stacked[columns], self.margin, alpha_better)
 
 
-def dominates(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
+def dominates(objectives: Sequence[Estimates | PairedObjective], q: float = FIXED) -> Bools:
     """Which case is shown to dominate which.
 
     A dominates B when on every objective it is non-inferior within the margin (one-sided 95 %) and on at least one better
@@ -139,7 +139,7 @@ def dominates(objectives: Sequence[Objective | PairedObjective], q: float = FIXE
     return as_good & better
 
 
-def dominated(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
+def dominated(objectives: Sequence[Estimates | PairedObjective], q: float = FIXED) -> Bools:
     """Which cases are shown to be dominated by any other, without an array of all pairs where there are many.
 
     Up to `ALL_PAIRS` cases every pair is compared. Above, each case is compared only with those on the front of the estimates
@@ -169,7 +169,7 @@ def dominated(objectives: Sequence[Objective | PairedObjective], q: float = FIXE
     return found
 
 
-def _rivals(objectives: Sequence[Objective | PairedObjective]) -> Part:
+def _rivals(objectives: Sequence[Estimates | PairedObjective]) -> Part:
     """Who may dominate: the best by the estimates and by the upper bounds, those of the least rank sum where they are too many."""
     means = np.column_stack([each.mean for each in objectives])
     upper = means + 2 * np.column_stack([each.u for each in objectives])
@@ -180,7 +180,7 @@ def _rivals(objectives: Sequence[Objective | PairedObjective]) -> Part:
     return found[np.sort(np.argsort(ranks, kind="stable")[:RIVALS])]
 
 
-def groups(objectives: Sequence[Objective | PairedObjective], members: Part, q: float = FIXED) -> list[Part]:
+def groups(objectives: Sequence[Estimates | PairedObjective], members: Part, q: float = FIXED) -> list[Part]:
     """Cases that are not separated from each other: linked by pairs of which neither is shown better on any objective.
 
     Single linkage: the ends of a long chain may be separated though no link of it is.
@@ -203,7 +203,7 @@ def groups(objectives: Sequence[Objective | PairedObjective], members: Part, q: 
     return [each for each in found if len(each) > 1]
 
 
-def unsettled(objectives: Sequence[Objective | PairedObjective], q: float = FIXED) -> Bools:
+def unsettled(objectives: Sequence[Estimates | PairedObjective], q: float = FIXED) -> Bools:
     """Which pairs are open: where it is not yet told whether one case dominates the other.
 
     [i, j] is open where neither is shown to be dominated by any case, i is not shown to be better than j on some objective
@@ -270,7 +270,7 @@ def _staircase(points: Floats) -> Bools:
     return on
 
 
-def _shown(objectives: Sequence[Objective | PairedObjective], q: float) -> tuple[Bools, Bools]:
+def _shown(objectives: Sequence[Estimates | PairedObjective], q: float) -> tuple[Bools, Bools]:
     """(as good as the other within every margin, better than the other on some objective), each shape (n, n)."""
     n = len(objectives[0])
     every, size = np.arange(n), max(1, CHUNK // max(n, 1))
@@ -279,14 +279,14 @@ def _shown(objectives: Sequence[Objective | PairedObjective], q: float) -> tuple
     return np.concatenate([blank, *(each[0] for each in parts)]), np.concatenate([blank, *(each[1] for each in parts)])
 
 
-def _compared(objectives: Sequence[Objective | PairedObjective], rows: Part, columns: Part, q: float) -> tuple[Bools, Bools]:
+def _compared(objectives: Sequence[Estimates | PairedObjective], rows: Part, columns: Part, q: float) -> tuple[Bools, Bools]:
     """As `_shown`, of some cases against others, shape (rows, columns)."""
     alpha_better = (0.025 if q == FIXED else 0.01) / len(objectives)
     shown = [objective.shown(rows, columns, alpha_better) for objective in objectives]
     return np.logical_and.reduce([each[0] for each in shown]), np.logical_or.reduce([each[1] for each in shown])
 
 
-def _differences(objective: Objective, rows: Part, columns: Part) -> tuple[Floats, Floats, Floats]:
+def _differences(objective: Estimates, rows: Part, columns: Part) -> tuple[Floats, Floats, Floats]:
     """(a - b, its standard error, Welch's degrees of freedom), shape (rows, columns), of cases a against cases b."""
     mean, variance, nu = objective.mean, objective.u**2, objective.nu
     difference = mean[rows, None] - mean[None, columns]

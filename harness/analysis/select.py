@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Flip:
+class ChoiceChange:
     """A weight at which the choice changes.
 
     Attributes:
@@ -44,8 +44,8 @@ class Choice:
     best: int | None
     runner_up: int | None
     refused: tuple[int, ...]
-    below: Flip | None
-    above: Flip | None
+    below: ChoiceChange | None
+    above: ChoiceChange | None
 
 
 def choose(costs: Floats, allowed: Bools, share: float) -> Choice:
@@ -70,14 +70,14 @@ def choose(costs: Floats, allowed: Bools, share: float) -> Choice:
     return Choice(scores, best, good[1] if len(good) > 1 else None, refused, below, above)
 
 
-def _flips(costs: Floats, good: Sequence[int], best: int, share: float) -> tuple[Flip | None, Flip | None]:
+def _flips(costs: Floats, good: Sequence[int], best: int, share: float) -> tuple[ChoiceChange | None, ChoiceChange | None]:
     """The nearest weights on either side at which another case scores as well as the best, and scores better beyond."""
     lines = [(i, *(costs[i] - costs[best])) for i in good if i != best]
     # Lead of i at share s: second + s (first - second); it falls with s where first < second, and is 0 at the crossing.
     crossings = [(-second / (first - second), first - second, i) for i, first, second in lines if first != second]
     above = min(((at, slope, i) for at, slope, i in crossings if slope < 0 and share <= at < 1), default=None)
     below = max(((at, slope, i) for at, slope, i in crossings if slope > 0 and 0 < at <= share), default=None)
-    return below and Flip(float(below[0]), below[2]), above and Flip(float(above[0]), above[2])
+    return below and ChoiceChange(float(below[0]), below[2]), above and ChoiceChange(float(above[0]), above[2])
 
 
 def leads(scores: Sequence[Floats], best: int, shared: Floats, q: float = FIXED) -> list[Interval]:

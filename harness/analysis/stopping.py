@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from harness.analysis.interval import FIXED, STOPPED, Interval, mean_interval
-from harness.analysis.pareto import Objective, unsettled
+from harness.analysis.pareto import Estimates, unsettled
 
 __all__ = ["FIXED", "OPEN_PAIRS_CAP", "STOPPED", "HalfWidth", "OpenPairs", "quantile"]
 
@@ -86,7 +86,7 @@ class OpenPairs:
         """The cases of which a further launch is wanted."""
         judged = [case for case, launches in self._launches.items() if len(launches) >= self.first]
         values = [np.asarray(self._launches[case], dtype=np.float64) for case in judged]
-        objectives = [Objective.of_values([each[:, k] for each in values], margin) for k, margin in enumerate(self.margins)]
+        objectives = [Estimates.of_values([each[:, k] for each in values], margin) for k, margin in enumerate(self.margins)]
         pairs = unsettled(objectives, STOPPED)
         settled = {judged[k] for k in np.flatnonzero(~np.any(pairs | pairs.T, axis=1))}
         return {case for case, launches in self._launches.items() if case not in settled and len(launches) < self.cap}

@@ -149,6 +149,6 @@ def _folded(line: str, taken: int) -> list[str]:
 def _shown(line: str) -> str:
     if line.isascii() and line.isprintable():  # as almost always: without loading what escapes the rest
         return line
-    from harness.report.text import plain
+    from harness.text import plain
 
     return plain(line)

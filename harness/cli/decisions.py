@@ -44,13 +44,13 @@ def select(
     """Choose a case: least w1 n + w2 energy among those shown to keep every limit; exit 1 where there is none."""
     from harness import frame
     from harness.analysis.stopping import quantile
-    from harness.decide.limits import Limits
+    from harness.decide.limits import Constraints
     from harness.decide.mission import missed, power
     from harness.decide.select import select as selected
-    from harness.decide.told import lines
     from harness.frame.results import results as results_of
+    from harness.report.selection import lines
 
-    asked = Limits(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
+    asked = Constraints(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
     _check(asked, battery_wh)
     stored = read_stored(run, results, calibrated=calibrated)
     quantile_t = quantile(stored.header.profile.half_width)

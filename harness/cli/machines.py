@@ -22,9 +22,9 @@ def compare(
 ) -> int:
     """Say whether machines may be compared, how they compare, and what a million inferences cost on each."""
     from harness.cli.app import complain
-    from harness.decide.compared import MARK, told, told_differences
     from harness.decide.differences import differences
     from harness.decide.offers import read_offers
+    from harness.report.comparison import MARK, told, told_differences
 
     asked = read_offers(offers) if offers else None
     stored = [read_stored(name, results, calibrated=calibrated) for name in runs]

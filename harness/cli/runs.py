@@ -148,7 +148,8 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     from rich.console import Console
 
     from harness import frame
-    from harness.report import rows_of, sentences, terminal
+    from harness.frame.rows import rows_of
+    from harness.report import sentences, terminal
     from harness.schema import evidence
     from harness.store import read_run, with_answers, with_meters
 

@@ -37,8 +37,8 @@ def report(
 ) -> None:
     """Draw the report of a run again; needs no engine and no sensor. Says who is on the front, who is not separated, and its hypervolume."""
     from harness import frame
-    from harness.decide.fronts import lines
     from harness.frame.objectives import parse, separates
+    from harness.report.fronts import lines
 
     objectives = parse(objective or [])
     for each in objectives:
@@ -182,7 +182,8 @@ def _write(
     output: Path | None,
 ) -> None:
     """The table to the file or to stdout; where people read it and no columns are asked for, those of `READ` in the units that suit them."""
-    from harness.report import PUBLISHED, UNITS, as_read, export, notes, rows_of
+    from harness.frame.rows import rows_of
+    from harness.report import PUBLISHED, UNITS, as_read, export, notes
 
     chosen, wanted = ([name.strip() for name in said.split(",") if name.strip()] for said in (columns, units))
     _known(chosen, table.columns, "column")

@@ -58,7 +58,7 @@ class Bought:
 
 
 @dataclass(frozen=True)
-class Flip:
+class RankingChange:
     """An input varied alone, and where the ranking of a machine and the base turns.
 
     Attributes:
@@ -123,10 +123,10 @@ def even(base: Bought, other: Bought) -> tuple[int, BreakEven] | None:
     return dear.run, break_even(abs((capitals[0] or 0) - (capitals[1] or 0)), saving, bounds)
 
 
-def sensitivity(base: Bought, other: Bought) -> list[Flip]:
+def sensitivity(base: Bought, other: Bought) -> list[RankingChange]:
     """Each input varied alone, over its plausible range, for each ranking that both machines have."""
     return [
-        Flip(base.case_id, other.run, ranking, name, owner, now, low, high, at)
+        RankingChange(base.case_id, other.run, ranking, name, owner, now, low, high, at)
         for ranking, of in RANKINGS.items()
         if of(base.service) is not None and of(other.service) is not None
         for name, owner, now, low, high in _inputs(base, other, ranking)

@@ -10,8 +10,7 @@ import numpy as np
 
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
-from harness.report import rows_of
-from harness.report.text import engine_text, number
+from harness.frame.rows import rows_of
 from harness.schema import Objective, Reference, References, evidence
 
 if TYPE_CHECKING:
@@ -60,26 +59,8 @@ def fronts(cases: pd.DataFrame, objectives: Sequence[Objective], kept: Reference
     return found, References(groups={**kept.groups, **boxes})
 
 
-def lines(found: Front, objectives: Sequence[Objective]) -> list[str]:
-    """What a person reads of a front."""
-    lost = sum(bool(row["dominated"]) for row in found.rows)
-    volume = "not counted, too many points" if found.hypervolume is None else f"{number(found.hypervolume)} of the box to the reference"
-    said = [
-        f"front of {', '.join(each.name for each in objectives)}: {found.name}",
-        f"  {len(found.on)} of {len(found.rows)} cases on it by the estimates, {lost} shown to be dominated; hypervolume {volume}",
-    ]
-    said += [f"  {row['p_front']:.0%} {_case(row)}" for row in sorted(found.on, key=lambda row: -row["p_front"])]
-    said += [f"  not separated: {'; '.join(map(_case, members))}" for members in found.groups]
-    return said
-
-
 def _name(row: Row) -> str:
     return f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence(row['energy_kind'])}, environment {row['environment_id']}"
-
-
-def _case(row: Row) -> str:
-    threads = "" if row["threads"] == 1 else f" · {row['threads']} threads"
-    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}{threads}"
 
 
 def _boxes(rows: Sequence[Row], objectives: Sequence[Objective]) -> dict[str, Reference]:

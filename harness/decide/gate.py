@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from harness.analysis import gate as tests
 from harness.analysis.paired import as_good_and_better
 from harness.frame.results import Result, mean, results
-from harness.report.text import number
 from harness.schema import StoredRun
 from harness.suite.document import Kind, nearest, read, shown
+from harness.text import number
 
 ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 """One-sided error of a run's rows in energy, and of all other metrics together: with these at most 5 % of unchanged runs fail (design/0011)."""
@@ -51,7 +51,7 @@ class Thresholds(BaseModel):
     device_memory: Share = 0.05
 
 
-class Verdict(NamedTuple):
+class Check(NamedTuple):
     """One case, one metric.
 
     Attributes:
@@ -103,7 +103,7 @@ def _sentence(problem: Any) -> str:
     return f"{name!r} must be {wanted}, or null, not {'the text ' if isinstance(given, str) else ''}{shown(given)}"
 
 
-def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verdict]:
+def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Check]:
     """Judge every case of either run; fails: a change for the worse that is above its threshold and shown, and a case that was good before and is not now.
 
     Each metric's error is shared among its rows (Bonferroni). A case that is new, or was not good before, has nothing to be compared
@@ -120,7 +120,7 @@ def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Verd
         own = _on_an_accelerator(pairs) if metric == "device_memory" else pairs
         found += _metric(metric, own, getattr(thresholds, metric), alpha_of(metric, active) / max(len(own), 1))
     if not any(v.outcome == "pass" or v.p is not None for v in found):
-        found.append(Verdict("(all)", "case", "fail", "no case could be compared in any metric"))
+        found.append(Check("(all)", "case", "fail", "no case could be compared in any metric"))
     return found
 
 
@@ -141,7 +141,7 @@ def caveats(now: StoredRun, before: StoredRun) -> list[str]:
     return said + [f"energy is {kind} in some cases: nobody measured it" for kind in ("modelled", "simulated") if kind in kinds]
 
 
-def unseen(found: Sequence[Verdict]) -> list[str]:
+def unseen(found: Sequence[Check]) -> list[str]:
     """What passes by noise or by the thresholds, as a sentence: a run that passes is worth no more than that. None where nothing was tested."""
     least = {metric: [v.least for v in found if v.metric == metric and v.least is not None] for metric in METRICS}
     medians = {metric: float(np.median(values)) for metric, values in least.items() if values}
@@ -162,16 +162,16 @@ def alpha_of(metric: str, active: Sequence[str]) -> float:
     return ENERGY_ALPHA if metric == "energy" else REST_ALPHA / (len(active) - ("energy" in active))
 
 
-def _whole(name: str, old: Result | None, new: Result | None) -> Verdict | None:
+def _whole(name: str, old: Result | None, new: Result | None) -> Check | None:
     """The verdict on a case that cannot be compared at all; null where it can."""
     if old is None:
-        return Verdict(name, "case", "told", "is new: the base run does not hold it")
+        return Check(name, "case", "told", "is new: the base run does not hold it")
     if not old.ok:
-        return Verdict(name, "case", "told", f"was {old.chosen[-1].status} in the base run: there is nothing to compare with")
+        return Check(name, "case", "told", f"was {old.chosen[-1].status} in the base run: there is nothing to compare with")
     if new is None:
-        return Verdict(name, "case", "fail", "is missing: the base run holds it")
+        return Check(name, "case", "fail", "is missing: the base run holds it")
     if not new.ok:
-        return Verdict(name, "case", "fail", f"is {new.chosen[-1].status} now: {new.chosen[-1].reason or 'no reason was recorded'}")
+        return Check(name, "case", "fail", f"is {new.chosen[-1].status} now: {new.chosen[-1].reason or 'no reason was recorded'}")
     return None
 
 
@@ -185,7 +185,7 @@ def _on_an_accelerator(pairs: Sequence[tuple[Result, Result]]) -> list[tuple[Res
     return [pair for pair in pairs if pair[1].case.device != "cpu"]
 
 
-def _metric(metric: str, pairs: Sequence[tuple[Result, Result]], threshold: float, alpha: float) -> list[Verdict]:
+def _metric(metric: str, pairs: Sequence[tuple[Result, Result]], threshold: float, alpha: float) -> list[Check]:
     if metric == "quality":
         return [_quality(old, new, threshold, alpha) for old, new in pairs]
     found, tested = [], []
@@ -213,10 +213,10 @@ def _values(metric: str, result: Result) -> np.ndarray:
     return np.array([v for v in values if v > 0])
 
 
-def _absent(metric: str, name: str, old: np.ndarray, new: np.ndarray) -> Verdict:
+def _absent(metric: str, name: str, old: np.ndarray, new: np.ndarray) -> Check:
     if len(old):
-        return Verdict(name, metric, "fail", f"{_words(metric)} was measured before and is not now")
-    return Verdict(name, metric, "told", f"{_words(metric)} was not measured in the base run")
+        return Check(name, metric, "fail", f"{_words(metric)} was measured before and is not now")
+    return Check(name, metric, "told", f"{_words(metric)} was not measured in the base run")
 
 
 def _words(metric: str) -> str:
@@ -224,16 +224,16 @@ def _words(metric: str) -> str:
     return metric.replace("_", " ")
 
 
-def _energy_refused(old: Result, new: Result) -> Verdict | None:
+def _energy_refused(old: Result, new: Result) -> Check | None:
     """Joules of another kind, or of other domains, are not compared, and validity may not be lost."""
     name = new.case.case_id
     if not old.valid:
-        return Verdict(name, "energy", "told", "the base run's energy is invalid: there is nothing to compare with")
+        return Check(name, "energy", "told", "the base run's energy is invalid: there is nothing to compare with")
     if not new.valid:
         codes = dict.fromkeys(f.code for r in new.ok for f in r.warnings if f.invalid)
-        return Verdict(name, "energy", "fail", f"the energy is invalid now: {', '.join(codes)}")
+        return Check(name, "energy", "fail", f"the energy is invalid now: {', '.join(codes)}")
     if old.energies and new.energies and (old.kind, old.scope_label) != (new.kind, new.scope_label):
-        return Verdict(
+        return Check(
             name,
             "energy",
             "fail",
@@ -242,12 +242,12 @@ def _energy_refused(old: Result, new: Result) -> Verdict | None:
     return None
 
 
-def _device_memory_refused(old: Result, new: Result) -> Verdict | None:
+def _device_memory_refused(old: Result, new: Result) -> Check | None:
     """The memory of a process is not compared with the rise of a whole card's."""
     sources = [{r.peak_device_memory_source for r in result.ok} - {None} for result in (old, new)]
     if all(sources) and sources[0] != sources[1]:
         texts = [" and ".join(sorted(map(str, each))) for each in sources]
-        return Verdict(
+        return Check(
             new.case.case_id, "device_memory", "told", f"it is known by {texts[1]} now, and was by {texts[0]}: it cannot be compared"
         )
     return None
@@ -257,31 +257,31 @@ REFUSED = {"energy": _energy_refused, "device_memory": _device_memory_refused}
 """Of a metric, what cannot be compared although both runs have it."""
 
 
-def _judged(metric: str, name: str, change: tests.Change, threshold: float, alpha: float) -> Verdict:
+def _judged(metric: str, name: str, change: tests.Change, threshold: float, alpha: float) -> Check:
     text = f"{_words(metric)} {change.ratio - 1:+.1%}"
     if np.isnan(change.p):
-        return Verdict(name, metric, "told", f"{text}: too few launches to tell it from noise")
+        return Check(name, metric, "told", f"{text}: too few launches to tell it from noise")
     worse, sure = change.ratio - 1 > threshold, change.p < alpha
     said = f"{text} (p = {change.p:.2g}, needed {alpha:.2g}; {threshold:.0%} is let through)"
-    return Verdict(name, metric, "fail" if worse and sure else "pass", said, change.p, max(threshold, change.least(alpha) - 1))
+    return Check(name, metric, "fail" if worse and sure else "pass", said, change.p, max(threshold, change.least(alpha) - 1))
 
 
-def _quality(old: Result, new: Result, threshold: float, alpha: float) -> Verdict:
+def _quality(old: Result, new: Result, threshold: float, alpha: float) -> Check:
     """On the same samples where both runs kept them; else by the intervals."""
     name = new.case.case_id
     if not old.qualities or not new.qualities:
         return _absent("quality", name, np.array(old.qualities), np.array(new.qualities))
     before, now = old.qualities[-1], new.qualities[-1]
     if before.metric != now.metric:
-        return Verdict(name, "quality", "fail", f"the metric is {now.metric} now, and was {before.metric}: not comparable")
+        return Check(name, "quality", "fail", f"the metric is {now.metric} now, and was {before.metric}: not comparable")
     sign = -1.0 if now.direction == "higher" else 1.0
     values = mean(q.value for q in old.qualities), mean(q.value for q in new.qualities)
     loss = sign * ((values[1] or 0.0) - (values[0] or 0.0))
     p, how = _quality_p(old, new, sign, loss, alpha)
     if p is None:
-        return Verdict(name, "quality", "told" if loss <= threshold else "fail", f"quality {-loss:+.4g}: {how}")
+        return Check(name, "quality", "told" if loss <= threshold else "fail", f"quality {-loss:+.4g}: {how}")
     said = f"quality {values[0]:.4g} before, {values[1]:.4g} now ({how}; {threshold:.3g} is let through)"
-    return Verdict(name, "quality", "fail" if loss > threshold and p < alpha else "pass", said, p)
+    return Check(name, "quality", "fail" if loss > threshold and p < alpha else "pass", said, p)
 
 
 def _quality_p(old: Result, new: Result, sign: float, loss: float, alpha: float) -> tuple[float | None, str]:

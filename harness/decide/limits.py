@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from harness.report.text import Scale, number
+from harness.text import Scale, number
 
 Row = dict[str, Any]
 
 
-class Limits(NamedTuple):
+class Constraints(NamedTuple):
     """What a choice must keep; null: no such limit. Without a least quality a case must be shown as good as dense, on the same samples.
 
     Attributes:
@@ -41,7 +41,7 @@ class Miss(NamedTuple):
     shortfall: float
 
 
-def misses(row: Row, limits: Limits) -> list[Miss]:
+def misses(row: Row, limits: Constraints) -> list[Miss]:
     """The limits that a case is not shown to keep.
 
     Args:

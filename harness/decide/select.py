@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.analysis.interval import FIXED, Interval
 from harness.analysis.select import Choice, choose, leads, nearest_miss
-from harness.decide.limits import Limits, Miss, misses
+from harness.decide.limits import Constraints, Miss, misses
 from harness.errors import HarnessError
 from harness.schema import evidence
 
@@ -56,7 +56,7 @@ class Selection:
     dense: Row | None
     compute: Compute
     weights: Weights
-    limits: Limits
+    limits: Constraints
     choice: Choice | None
     missed: list[list[Miss]]
     leads: list[Interval]
@@ -75,7 +75,7 @@ class Selection:
 
 
 def select(
-    tables: dict[str, pd.DataFrame], limits: Limits, weights: Weights, compute: Compute = "latency", q: float = FIXED
+    tables: dict[str, pd.DataFrame], limits: Constraints, weights: Weights, compute: Compute = "latency", q: float = FIXED
 ) -> list[Selection]:
     """The constrained optimum: minimise w1 n + w2 E, both over dense, among the cases that keep every limit.
 
@@ -118,7 +118,7 @@ def select(
 
 
 def _rows(frame: pd.DataFrame) -> list[Row]:
-    from harness.report import rows_of
+    from harness.frame.rows import rows_of
 
     return rows_of(frame)
 
@@ -129,7 +129,7 @@ def _peers(row: Row) -> tuple[Any, ...]:
 
 
 def _selection(
-    rows: list[Row], out: list[Row], limits: Limits, weights: Weights, compute: Compute, tables: dict[str, pd.DataFrame], q: float
+    rows: list[Row], out: list[Row], limits: Constraints, weights: Weights, compute: Compute, tables: dict[str, pd.DataFrame], q: float
 ) -> Selection:
     column = COLUMNS[compute]
     dense = next((row for row in rows if row["case_id"] == row["baseline_case_id"] and row[column]), None)

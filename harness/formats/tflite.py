@@ -15,7 +15,7 @@ from harness.errors import EngineError
 from harness.formats.counting import Weight, count
 from harness.formats.precision import precision_text
 from harness.formats.reading import reading
-from harness.formats.tflite_graph import Operator, Tensor, import_interpreter, reachable_graphs, read_graph
+from harness.formats.tflite_graph import GraphTensor, Operator, import_interpreter, reachable_graphs, read_graph
 from harness.schema import ArtifactFacts
 
 KIND = ("a TFLite model", "convert it again; the file may be damaged or cut short")
@@ -124,7 +124,7 @@ def is_sparse(path: Path) -> bool:
         return any(tensor.sparse for tensor in _weights(path))
 
 
-def _weights(path: Path) -> Iterator[Tensor]:
+def _weights(path: Path) -> Iterator[GraphTensor]:
     """The constants that are computed with, of the main graph and of the branches and loops in it; what tensors share once."""
     seen = set()
     for graph in reachable_graphs(path):
@@ -134,12 +134,12 @@ def _weights(path: Path) -> Iterator[Tensor]:
                 yield tensor
 
 
-def _activations(tensors: Sequence[Tensor], computed: list[int]) -> Counter[str]:
+def _activations(tensors: Sequence[GraphTensor], computed: list[int]) -> Counter[str]:
     """How many tensors of each type the operators compute."""
     return Counter(tensors[i].type.lower() for i in computed if tensors[i].type in ARITHMETIC and not tensors[i].buffer.size)
 
 
-def _types(weights: Iterator[Tensor]) -> Counter[str]:
+def _types(weights: Iterator[GraphTensor]) -> Counter[str]:
     """How many bytes of weights there are of each type."""
     types: Counter[str] = Counter()
     for tensor in weights:
@@ -147,12 +147,12 @@ def _types(weights: Iterator[Tensor]) -> Counter[str]:
     return types
 
 
-def _is_weight(tensor: Tensor) -> bool:
+def _is_weight(tensor: GraphTensor) -> bool:
     """Whether it is a constant that is computed with: float or quantized, no shape or index."""
     return tensor.stored and (tensor.type.startswith(("FLOAT", "BFLOAT")) or tensor.scales > 0)
 
 
-def _values(tensor: Tensor) -> NDArray[Any] | None:
+def _values(tensor: GraphTensor) -> NDArray[Any] | None:
     """The constant with its zero point at 0, of a sparse one what is stored; None where it lies in another file, or is of a type that is not read."""
     types: dict[str, Any] = {
         "FLOAT32": "<f4",
@@ -184,7 +184,7 @@ def _nibbles(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
     return np.stack([np.left_shift(signed, 4) >> 4, signed >> 4], axis=-1).ravel()
 
 
-def _macs(path: Path, tensors: Sequence[Tensor], operators: Sequence[Operator]) -> int | None:
+def _macs(path: Path, tensors: Sequence[GraphTensor], operators: Sequence[Operator]) -> int | None:
     """Multiply-accumulates of one inference; None where an operator may compute something that is not counted here, or a size is open.
 
     Nor of sparse weights: whether their zeros are multiplied is the engine's choice.

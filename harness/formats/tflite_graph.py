@@ -14,7 +14,7 @@ from harness.errors import EngineError
 
 
 @dataclass(frozen=True)
-class Tensor:
+class GraphTensor:
     """A tensor of a graph.
 
     Attributes:
@@ -73,7 +73,7 @@ class Graph(NamedTuple):
         outputs: Likewise.
     """
 
-    tensors: Sequence[Tensor]
+    tensors: Sequence[GraphTensor]
     operators: Sequence[Operator]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
@@ -220,7 +220,7 @@ def _read(schema: Any, model: Any, content: NDArray[np.uint8], index: int) -> Gr
     )
 
 
-def _tensors(schema: Any, model: Any, content: NDArray[np.uint8], graph: Any) -> Iterator[Tensor]:
+def _tensors(schema: Any, model: Any, content: NDArray[np.uint8], graph: Any) -> Iterator[GraphTensor]:
     names = _names(schema.TensorType)
     for index in range(graph.TensorsLength()):
         tensor = graph.Tensors(index)
@@ -230,7 +230,7 @@ def _tensors(schema: Any, model: Any, content: NDArray[np.uint8], graph: Any) ->
         )
         shape = tuple(tensor.ShapeAsNumpy().tolist()) if tensor.ShapeLength() else ()
         buffer, place = _buffer(model, content, tensor)
-        yield Tensor(
+        yield GraphTensor(
             name=(tensor.Name() or b"").decode(errors="replace"),
             shape=shape,
             signature=tuple(tensor.ShapeSignatureAsNumpy().tolist()) if tensor.ShapeSignatureLength() else shape,

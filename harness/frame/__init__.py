@@ -11,11 +11,12 @@ from harness.analysis.scope import CaseEnergy, build_energy, family, per_inferen
 from harness.analysis.stopping import HalfWidth
 from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
 from harness.frame.columns import TABLES, describe_columns
-from harness.frame.compare import Row, against, fronts
+from harness.frame.compare import against, fronts
 from harness.frame.history import case_ids, history_rows
 from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
 from harness.frame.results import Result, calibrated, known, mean, rails, results
+from harness.frame.rows import Row
 from harness.frame.uncertainty import terms
 from harness.schema import OBJECTIVES, Build, Case, Domain, Finding, Measurement, Objective, Record, StoredRun
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from harness.analysis.chance import p_front
-from harness.analysis.pareto import Objective as Estimates
-from harness.analysis.pareto import PairedObjective, dominated, groups
+from harness.analysis.pareto import Estimates, PairedObjective, dominated, groups
 from harness.analysis.ratio import log_welch, offset_term
 from harness.frame.objectives import EXACT, margin, separates, values
 from harness.frame.results import AGREEMENT, Result, known
+from harness.frame.rows import Row
 from harness.frame.uncertainty import gain_moves, offset_w
 from harness.schema import OBJECTIVES, Objective
 
@@ -22,8 +21,6 @@ MARGIN = 0.01
 """How much more energy or time still counts as as good."""
 ALIKE = 1e-9
 """Relative: what rounding leaves of two equal shares."""
-
-Row = dict[str, Any]
 
 
 def against(result: Result, baseline: Result | None) -> Row:

@@ -14,10 +14,10 @@ from harness.analysis.ratio import log_ratio
 from harness.frame.columns import HISTORY
 from harness.frame.compare import MARGIN, p50s, shared_u
 from harness.frame.results import Result, known
+from harness.frame.rows import Row
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
 
-Row = dict[str, Any]
 Ratio = tuple[float, float, float]
 """(d, u, nu) of a logarithm: see `analysis.ratio.log_ratio`."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from harness.errors import HarnessError
 from harness.frame.columns import CASES
 from harness.frame.results import Result
+from harness.frame.rows import Row
 from harness.schema import DECLARED, OBJECTIVES, Objective
 
-Row = dict[str, Any]
 ENERGIES = {"energy_j": "energy_j", "carbon_g": "energy_j", "energy_net_j": "net_j", "energy_modelled_j": "modelled_j"}
 """Of these each launch has one; carbon is energy times a constant."""
 LATENCIES = {f"latency_{p}_s": f"{p}_s" for p in ("p50", "p90", "p99")}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from harness.analysis.paired import paired_difference, samples_needed, verdict
 from harness.frame.results import AGREEMENT, Result, mean
-
-Row = dict[str, Any]
+from harness.frame.rows import Row
 
 
 def quality(result: Result) -> Row:

@@ -11,7 +11,7 @@ from harness.errors import StoreError
 from harness.report.export import FORMATS, PUBLISHED, export, to_csv
 from harness.report.notes import notes
 from harness.report.sentences import sentences
-from harness.report.tables import as_read, rows_of, terminal, to_markdown
+from harness.report.tables import as_read, terminal, to_markdown
 from harness.report.units import UNITS
 from harness.schema import OBJECTIVES, Objective, StoredRun
 
@@ -29,7 +29,6 @@ __all__ = [
     "as_read",
     "export",
     "notes",
-    "rows_of",
     "sentences",
     "terminal",
     "texts",

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from harness.analysis.scope import build_energy
-from harness.report.text import NONE, number, plain
 from harness.schema import CacheEntry
+from harness.text import NONE, number, plain
 
 if TYPE_CHECKING:
     from rich.table import Table

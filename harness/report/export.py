@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness import text
 from harness.errors import HarnessError
-from harness.report import latex, text
-from harness.report.tables import as_it_is, left_of, readable, rows_of, tabulated
+from harness.frame.rows import rows_of
+from harness.report import latex
+from harness.report.tables import as_it_is, left_of, readable, tabulated
 from harness.report.units import in_units
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from harness.report.tables import left_of
-from harness.report.text import latex
+from harness.text import latex
 
 PORTRAIT, LANDSCAPE, TINY = 80.0, 130.0, 158.0
 """Characters that a line holds in 8 pt, on its side, and on its side in 5 pt: \\textwidth and \\textheight of the class `article`."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.report.tables import caption
-from harness.report.text import Scale, guess_text, number
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
+from harness.text import Scale, guess_text, number
 
 
 def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.uncertainty import EDGES_DOMINATE
+from harness.frame.rows import rows_of
 from harness.report import plots, tables
 from harness.report.notes import machine, method
 from harness.report.sentences import sentences
-from harness.report.text import NONE, number, plain
 from harness.schema import OBJECTIVES, Finding, Objective, Record, StoredRun
+from harness.text import NONE, number, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    rows = tables.rows_of(frames["cases"])
+    rows = rows_of(frames["cases"])
     headings, cells = tables.readable(rows)
     environment = Environment(
         loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -47,7 +48,7 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
         failures=[row for row in rows if row["status"] != "ok"],
         findings=findings(run.records, rows),
         sentences=sentences(rows),
-        builds=builds(tables.rows_of(frames["builds"])),
+        builds=builds(rows_of(frames["builds"])),
         paybacks=paybacks(rows),
         problems=run.problems,
         source=run.header.suite_source.splitlines(),

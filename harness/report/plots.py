@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.analysis.pareto import front
-from harness.report.tables import Row, provenance, remarks, rows_of
-from harness.report.text import Scale, engine_text, number, plain
+from harness.frame.rows import Row, rows_of
+from harness.report.tables import provenance, remarks
 from harness.schema import OBJECTIVES, Objective, evidence
+from harness.text import Scale, engine_text, number, plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.report.text import engine_text, number
+from harness.text import engine_text, number
 
 Row = Mapping[str, Any]
 

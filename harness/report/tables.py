@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.report.text import NONE, Scale, decimals_of, engine_text, markdown, number, plain, with_interval
+from harness.frame.rows import Row, rows_of
 from harness.report.units import scale, suited
+from harness.text import NONE, Scale, decimals_of, engine_text, markdown, number, plain, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-Row = dict[str, Any]
 HEADINGS = (
     "run",
     "host",
@@ -58,13 +58,6 @@ FOLDED = 16
 """How narrow the variant's column may become; it alone folds."""
 SURE = 0.95
 """Chance of being on the front from which a case is said to be there; below 1 - SURE it is said not to be."""
-
-
-def rows_of(frame: pd.DataFrame) -> list[Row]:
-    """A frame as plain Python rows: null is None, whatever pandas calls it."""
-    import pandas as pd
-
-    return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]
 
 
 def readable(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import HarnessError
-from harness.report.text import Scale
+from harness.text import Scale
 
 if TYPE_CHECKING:
     import pandas as pd

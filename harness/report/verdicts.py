@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Protocol
 from xml.etree import ElementTree
 
-from harness.report.text import markdown, plain
+from harness.text import markdown, plain
 
 
-class Verdict(Protocol):
+class VerdictRow(Protocol):
     """What is told of one case and one metric: see `decide.gate.Verdict`."""
 
     @property
@@ -29,7 +29,7 @@ class Verdict(Protocol):
         """What was found."""
 
 
-def junit(verdicts: Sequence[Verdict], caveats: Sequence[str], name: str) -> str:
+def junit(verdicts: Sequence[VerdictRow], caveats: Sequence[str], name: str) -> str:
     """JUnit's XML: a test a row and metric; what could only be told is skipped, with its reason."""
     suite = ElementTree.Element(
         "testsuite",
@@ -50,7 +50,7 @@ def junit(verdicts: Sequence[Verdict], caveats: Sequence[str], name: str) -> str
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def summary(verdicts: Sequence[Verdict], caveats: Sequence[str], name: str) -> str:
+def summary(verdicts: Sequence[VerdictRow], caveats: Sequence[str], name: str) -> str:
     """A Markdown page: the failing rows, then what could only be told."""
     from tabulate import tabulate
 
@@ -62,7 +62,7 @@ def summary(verdicts: Sequence[Verdict], caveats: Sequence[str], name: str) -> s
     return "\n".join(lines) + "\n"
 
 
-def headline(verdicts: Sequence[Verdict]) -> str:
+def headline(verdicts: Sequence[VerdictRow]) -> str:
     """`gate: failed, 1 of 48 checks; 2 not judged`."""
     failed, told = (sum(v.outcome == outcome for v in verdicts) for outcome in ("fail", "told"))
     return f"gate: {'failed' if failed else 'passed'}, {failed} of {len(verdicts)} checks failed, {told} could not be judged"

@@ -91,7 +91,7 @@ class Campaign:
         found = {build.build_id: self.cache.find(build.build_id) for build in header.suite.builds}
         self.originals = {build_id: record for build_id, (_, record) in ((b, f) for b, f in found.items() if f)}
         self.artifacts = {build_id: record.artifact for build_id, record in self.originals.items() if record.artifact}
-        self.log: journal.Log | None = None
+        self.log: journal.Journal | None = None
         self.durations_s: dict[str, list[float]] = {}
         self.memory_bytes = header.suite.limits.memory_bytes or int(MEMORY_SHARE * available_memory_bytes())
 
@@ -148,7 +148,7 @@ class Campaign:
 
     def _one(self, task: Task) -> None:
         """Run one task and store it; an interruption is passed on after that."""
-        self.log = journal.Log(self.store.folder, task, self.header.environments[-1].boot_id)
+        self.log = journal.Journal(self.store.folder, task, self.header.environments[-1].boot_id)
         if task.build:
             self._build(task, task.build)
         elif task.case:

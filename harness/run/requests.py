@@ -10,7 +10,7 @@ from harness import plugins, venvs
 from harness.channel import Request
 from harness.engines.base import Load
 from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Task
-from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SourceFile, Split
+from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SourceFile, SplitFile
 
 RUNS = {"engine", "device", "batch_size", "threads", "scenario"}
 """Fields of a case that its child is given as they are."""
@@ -127,7 +127,7 @@ def _test_data(model: Model, dataset: Artifact | None) -> tuple[tuple[ArrayFile,
     """Where the measuring child finds its inputs and labels."""
     if dataset:
         path = str(Path(dataset.path) / "test.npz")
-        split = Split(**dataset.notes.get("splits", {}).get("test", {}))
+        split = SplitFile(**dataset.notes.get("splits", {}).get("test", {}))
         inputs = tuple(ArrayFile(path=path, key=each.key, name=each.name) for each in split.inputs)
         return inputs, ArrayFile(path=path, key="labels") if split.labels else None
     if model.test is None:

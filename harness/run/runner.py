@@ -21,8 +21,21 @@ from harness.errors import WorkerError
 from harness.figures import Raw, Setting, figures
 from harness.run.timing import LEAD_IN_S, Pace
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace, WindowTimes
-from harness.schema.worker import GROUP_S, BuildTask, Close, Done, FromChild, Go, Kernels, Mark, MeasureTask, More, Ready, Result
-from harness.schema.worker import Profile as AskKernels
+from harness.schema.worker import (
+    GROUP_S,
+    AskKernels,
+    BuildTask,
+    Close,
+    Done,
+    FromChild,
+    Go,
+    Kernels,
+    Mark,
+    MeasureTask,
+    More,
+    Ready,
+    Result,
+)
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 

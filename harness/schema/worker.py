@@ -13,7 +13,7 @@
     Done                              ->
     Mark quality, Mark quality_end    ->
     Result                            ->      samples idle again, model still loaded
-                                      <-      Profile         in the first repetition alone, when all has been measured
+                                      <-      AskKernels         in the first repetition alone, when all has been measured
     Kernels                           ->
                                       <-      Close           or end of file: the child exits
 
@@ -66,7 +66,7 @@ class InputKey(Noun):
     name: str | None = None
 
 
-class Split(Noun):
+class SplitFile(Noun):
     """What is in the `.npz` file of one split of a built data set."""
 
     inputs: tuple[InputKey, ...] = (InputKey(key="inputs"),)
@@ -78,7 +78,7 @@ class Dataset(Noun):
     """A built data set: a folder with a file for each split."""
 
     path: str
-    splits: dict[str, Split] = {}
+    splits: dict[str, SplitFile] = {}
 
 
 class MeasureTask(Noun):
@@ -237,13 +237,13 @@ class Close(Noun):
     """One completion must be later than this, CLOCK_MONOTONIC."""
 
 
-class Profile(Noun):
+class AskKernels(Noun):
     """Report the kernels that run."""
 
     kind: Literal["profile"] = "profile"
 
 
-ToChild = Annotated[More | Go | Close | Profile, Field(discriminator="kind")]
+ToChild = Annotated[More | Go | Close | AskKernels, Field(discriminator="kind")]
 
 
 def as_line(message: Noun) -> bytes:

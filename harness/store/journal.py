@@ -46,7 +46,7 @@ class Lost:
     samples: Mapping[str, Sample]
 
 
-class Log:
+class Journal:
     """Written by the harness while a task runs: what the sensors say, about once a second, and each phase as it begins.
 
     Args:

@@ -121,7 +121,7 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
 # --- which channel meets which -------------------------------------------------------------------------------------------
 
 
-class Step(NamedTuple):
+class LayerStep(NamedTuple):
     """A layer that has weights for each channel, and the labels of what it takes and gives."""
 
     layer: Any
@@ -143,7 +143,7 @@ class Graph:
     """
 
     model: Any
-    steps: list[Step] = field(default_factory=list)
+    steps: list[LayerStep] = field(default_factory=list)
     joined: list[Labels] = field(default_factory=list)
     fixed: list[Labels] = field(default_factory=list)
     barriers: list[tuple[str, Labels]] = field(default_factory=list)
@@ -213,7 +213,7 @@ def _through(graph: Graph, node: Any, taken: list[Labels]) -> list[Labels] | Non
     if kind in VECTORS and any(weight.shape[-1] != given.size for weight in weights):
         return None
     if weights or kind == "Reshape":
-        graph.steps.append(Step(layer, taken[0], given))
+        graph.steps.append(LayerStep(layer, taken[0], given))
     return [given]
 
 
@@ -348,14 +348,14 @@ def _rebuild(keras: Any, graph: Graph, kept: NDArray[np.bool_]) -> Any:
     return model
 
 
-def _cut_weight(step: Step, name: str, value: Array, kept: NDArray[np.bool_]) -> Array:
+def _cut_weight(step: LayerStep, name: str, value: Array, kept: NDArray[np.bool_]) -> Array:
     """One weight without the channels that go."""
     for axis, labels in _axes(step, name):
         value = np.compress(kept[labels], value, axis=axis)
     return value
 
 
-def _axes(step: Step, name: str) -> Iterator[tuple[int, Labels]]:
+def _axes(step: LayerStep, name: str) -> Iterator[tuple[int, Labels]]:
     """The axes of a weight that hold channels, with their labels."""
     kind = type(step.layer).__name__
     if kind in VECTORS or name == "bias":

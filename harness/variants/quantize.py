@@ -80,14 +80,14 @@ class DynamicInt8(Recipe):
         return quantized_onnx(target)
 
 
-class Calibration(BaseModel):
+class CalibrationOptions(BaseModel):
     """What a suite may set for a recipe that calibrates."""
 
     model_config = ConfigDict(extra="forbid")
     samples: int = Field(256, ge=1, le=100_000, description="training samples whose activations set the ranges")
 
 
-class Int8Parameters(Calibration):
+class Int8Parameters(CalibrationOptions):
     """What a suite may set for `int8`."""
 
     reduce_range: bool = Field(
@@ -135,7 +135,7 @@ class Int16x8(Recipe):
         summary="int16 activations, int8 weights, calibrated on training data",
         packages=(*TENSORFLOW, "ai-edge-quantizer"),
         extra="tensorflow",
-        parameters=Calibration,
+        parameters=CalibrationOptions,
         conversions=(("keras", "tflite"), ("tflite", "tflite")),
         precision="int16x8",
         needs=("train",),

@@ -9,10 +9,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import frame
+from harness import frame, text
 from harness.environment import harness_here
 from harness.errors import MeterError
-from harness.report import FILES, rows_of, text, texts
+from harness.frame.rows import rows_of
+from harness.report import FILES, texts
 from harness.schema import Objective, StoredRun
 from harness.store import read_references
 from harness.verify.found import Verification

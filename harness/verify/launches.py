@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness import derived, energy, plugins, validity
-from harness.energy import Progress
+from harness.energy import CompletionCurve
 from harness.errors import HarnessError
 from harness.figures import Figures, Raw, Setting, figures, figures_of, progress_of
 from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Phase, Record, Sample, StoredRun, Trace, WindowTimes
@@ -212,7 +212,7 @@ def _every_window(trace: Trace, record: Record, where: str, found: Verification)
 def _measured(
     trace: Trace,
     stored: Sequence[Measurement],
-    progress: Progress,
+    progress: CompletionCurve,
     where: str,
     found: Verification,
     *,

@@ -23,8 +23,7 @@ from harness.formats.fingerprint import fingerprint
 from harness.formats.inputs import model_inputs, positions
 from harness.formats.reading import reading
 from harness.schema import Artifact, ArtifactFacts, Training
-from harness.schema.worker import BuildTask
-from harness.schema.worker import Split as SplitFile
+from harness.schema.worker import BuildTask, SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.variants.training import fit, seed_everything
 from harness.worker.outcome import outcome

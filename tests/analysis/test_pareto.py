@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.analysis.pareto import Objective, PairedObjective, dominated, dominates, front, groups
+from harness.analysis.pareto import Estimates, PairedObjective, dominated, dominates, front, groups
 from harness.analysis.stopping import STOPPED
 
 points = st.integers(1, 3).flatmap(
@@ -33,8 +33,8 @@ def test_a_case_with_an_unknown_objective_is_on_no_front():
     assert front(np.array([[np.nan, 0.0], [1.0, 1.0]])).tolist() == [False, True]
 
 
-def objective(*cases: list[float], margin: float = 0.01) -> Objective:
-    return Objective.of_launches(cases, margin)
+def objective(*cases: list[float], margin: float = 0.01) -> Estimates:
+    return Estimates.of_launches(cases, margin)
 
 
 def test_a_clear_winner_dominates():
@@ -76,14 +76,14 @@ def test_one_launch_separates_nobody():
 def test_two_identical_variants_hardly_ever_get_a_winner(q):
     """Point estimates name a winner half of the time; this rule in at most 5 % of 400 seeded pairs."""
     rng = np.random.default_rng(0)
-    won = sum(dominates([Objective.of_launches(np.exp(rng.normal(0, 0.01, (2, 5))), 0.01) for _ in range(2)], q).any() for _ in range(400))
+    won = sum(dominates([Estimates.of_launches(np.exp(rng.normal(0, 0.01, (2, 5))), 0.01) for _ in range(2)], q).any() for _ in range(400))
     assert won <= 20
 
 
 def test_many_cases_are_compared_in_chunks_alike(monkeypatch):
     """The result does not depend on how many pairs are held in memory at once."""
     rng = np.random.default_rng(1)
-    objectives = [Objective.of_launches(rng.uniform(1, 2, (40, 1)) * rng.normal(1, 0.01, (40, 4)), 0.01) for _ in range(2)]
+    objectives = [Estimates.of_launches(rng.uniform(1, 2, (40, 1)) * rng.normal(1, 0.01, (40, 4)), 0.01) for _ in range(2)]
     whole = dominates(objectives)
     monkeypatch.setattr("harness.analysis.pareto.CHUNK", 100)
     assert (dominates(objectives) == whole).all()
@@ -102,7 +102,7 @@ def test_the_staircase_is_the_front(cloud):
 def test_among_very_many_cases_the_rivals_show_who_is_dominated(monkeypatch):
     """With nearly equal scatter nobody is missed; whoever is named is also named by all pairs."""
     rng = np.random.default_rng(3)
-    objectives = [Objective.of_launches(rng.uniform(1, 2, (300, 1)) * rng.normal(1, 0.01, (300, 5)), 0.01) for _ in range(3)]
+    objectives = [Estimates.of_launches(rng.uniform(1, 2, (300, 1)) * rng.normal(1, 0.01, (300, 5)), 0.01) for _ in range(3)]
     objectives.append(PairedObjective(list((rng.random((300, 50)) < rng.uniform(0, 0.5, (300, 1))).astype(float)), 0.05))
     whole = dominated(objectives)
     monkeypatch.setattr("harness.analysis.pareto.ALL_PAIRS", 10)

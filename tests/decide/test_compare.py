@@ -10,9 +10,9 @@ import pytest
 
 from harness.decide.buyer import bought, even, sensitivity
 from harness.decide.compare import compare
-from harness.decide.compared import told, told_differences
 from harness.decide.differences import ROOT_ONLY, differences
 from harness.decide.offers import GridOffer, Offer, Offers
+from harness.report.comparison import told, told_differences
 from harness.sensors import rapl as rapl_module
 from tests import factories
 from tests.factories import CARD, COUNTERS, MODELLED

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness import frame
-from harness.decide.fronts import fronts, lines
+from harness.decide.fronts import fronts
 from harness.errors import HarnessError
 from harness.frame.objectives import parse
+from harness.report.fronts import lines
 from harness.schema import OBJECTIVES, References
 from harness.store import read_references, write_references
 from tests.factories import COUNTERS, case, digits, record, stored

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from harness.decide.gate import Thresholds, Verdict, caveats, gate, read_thresholds, unseen
+from harness.decide.gate import Check, Thresholds, caveats, gate, read_thresholds, unseen
 from harness.errors import SuiteError
 from harness.report.verdicts import junit, summary
 from harness.schema import Answers
@@ -43,7 +43,7 @@ def test_a_gate_says_what_it_would_not_have_seen():
     """The more the launches scatter, the more; never less than the threshold lets through."""
     (told,) = unseen(gate(run(1), run(2), Thresholds(energy=0.0, latency=0.3, quality=None, memory=None)))
     assert "% in energy, 30 % in latency passes" in told and 1 < float(told.split("up to ")[1].split(" %")[0]) < 4
-    noisy = [Verdict("a case", "energy", "pass", "", 0.5, share) for share in (0.1, 1e300, 1e300)]
+    noisy = [Check("a case", "energy", "pass", "", 0.5, share) for share in (0.1, 1e300, 1e300)]
     assert unseen(noisy) == ["in the median case a rise of up to over 1,000 % in energy passes"]
     assert unseen([]) == []
 

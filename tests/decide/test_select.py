@@ -9,15 +9,15 @@ import pytest
 
 from harness import frame
 from harness.analysis.interval import FIXED, Interval
-from harness.decide.limits import Limits
+from harness.decide.limits import Constraints
 from harness.decide.mission import missed, power
 from harness.decide.select import Weights, select
-from harness.decide.told import lines
 from harness.errors import HarnessError
 from harness.frame.results import results
+from harness.report.selection import lines
 from tests.factories import CARD, COUNTERS, INVALID, case, digits, record, stored
 
-ANY, EVEN = Limits(0.0), Weights()
+ANY, EVEN = Constraints(0.0), Weights()
 
 
 def found(run, limits=ANY, weights=EVEN, compute="latency"):
@@ -74,7 +74,7 @@ def test_the_memory_of_an_accelerator_is_a_limit_of_its_own():
             ],
             (*COUNTERS, CARD[0]),
         )
-        return found(run, Limits(0.0, device_memory_bytes=limit))[0]
+        return found(run, Constraints(0.0, device_memory_bytes=limit))[0]
 
     assert best("cpu", 1.0).best["variant"] == "int8"
     assert best("gpu", 6e8, peak_device_memory_bytes=500_000_000).best["device"] == "gpu"
@@ -85,8 +85,8 @@ def test_the_memory_of_an_accelerator_is_a_limit_of_its_own():
 
 def test_the_lower_bound_of_the_quality_decides():
     """0.97 of 360 samples has a lower bound of 0.947: 0.95 refuses it, 0.94 does not; the better score is told with the reason."""
-    assert found(pair(), Limits(0.94))[0].best["variant"] == "int8"
-    (selection,) = found(pair(), Limits(0.95))
+    assert found(pair(), Constraints(0.94))[0].best["variant"] == "int8"
+    (selection,) = found(pair(), Constraints(0.95))
     assert selection.best is None
     text = "\n".join(lines(selection))
     assert "no answer" in text and "nearest" in text and "lower 95 % bound 0.94" in text
@@ -95,10 +95,10 @@ def test_the_lower_bound_of_the_quality_decides():
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        (Limits(0.0, latency_p99_s=12e-6), "latency p99"),
-        (Limits(0.0, memory_bytes=1e6), "peak memory"),
-        (Limits(0.0, energy_j=1e-9), "energy"),
-        (Limits(0.0, rate_per_s=1e9), "inferences/s"),
+        (Constraints(0.0, latency_p99_s=12e-6), "latency p99"),
+        (Constraints(0.0, memory_bytes=1e6), "peak memory"),
+        (Constraints(0.0, energy_j=1e-9), "energy"),
+        (Constraints(0.0, rate_per_s=1e9), "inferences/s"),
     ],
 )
 def test_each_limit_refuses(limits, words):
@@ -112,8 +112,8 @@ def test_a_limit_within_the_interval_is_not_kept():
     """The estimate is below it, the upper bound above: refused."""
     row = found(pair())[0].best
     between = (row["energy_j"] + row["energy_abs_high_j"]) / 2
-    assert found(pair(), Limits(0.0, energy_j=between))[0].best is None
-    assert found(pair(), Limits(0.0, energy_j=row["energy_abs_high_j"] * 1.001))[0].best["variant"] == "int8"
+    assert found(pair(), Constraints(0.0, energy_j=between))[0].best is None
+    assert found(pair(), Constraints(0.0, energy_j=row["energy_abs_high_j"] * 1.001))[0].best["variant"] == "int8"
 
 
 def test_a_rate_within_the_interval_of_the_throughput_is_not_kept():
@@ -122,15 +122,15 @@ def test_a_rate_within_the_interval_of_the_throughput_is_not_kept():
     rates = 1e5 / (1 + 0.001 * np.arange(3))
     mean, half = rates.mean(), 4.3027 * rates.std(ddof=1) / 3**0.5
     assert (row["throughput_low_per_s"], row["throughput_high_per_s"]) == pytest.approx((mean - half, mean + half), rel=1e-6)
-    (selection,) = found(pair(), Limits(0.0, rate_per_s=mean - half / 2))
+    (selection,) = found(pair(), Constraints(0.0, rate_per_s=mean - half / 2))
     assert selection.best is None
     assert any("lower 95 % bound" in miss.sentence for each in selection.missed for miss in each)
-    assert found(pair(), Limits(0.0, rate_per_s=mean - half * 1.01))[0].best["variant"] == "int8"
+    assert found(pair(), Constraints(0.0, rate_per_s=mean - half * 1.01))[0].best["variant"] == "int8"
 
 
 def test_without_a_least_quality_it_must_be_shown_as_good_as_dense():
     """On 360 samples a case that differs is not shown to be; dense always is."""
-    (selection,) = found(digits(), Limits())
+    (selection,) = found(digits(), Constraints())
     assert selection.best["quality_verdict"] in (None, "non_inferior")
     assert any("not shown to be as good as dense" in line or "worse than dense" in line for line in lines(selection))
 
@@ -181,7 +181,7 @@ def test_a_lead_holds_the_gains_that_do_not_cancel():
 def test_battery_and_rate_are_told():
     """By hand: 4 W idle over two domains, 20 W at full rate; at a low rate the idle power is what a battery lasts by, its two gains of 5 % in it."""
     run = pair(found=COUNTERS[:2])
-    (selection,) = found(run, Limits(0.0, rate_per_s=1.0))
+    (selection,) = found(run, Constraints(0.0, rate_per_s=1.0))
     drawn_w = power(results(run)[1], 1.0)
     assert drawn_w.high / drawn_w.value == pytest.approx(np.exp(1.96 * 0.05 / 2**0.5), rel=1e-3)
     assert any("12.50 ± 0.87 h of 50 Wh" in line for line in lines(selection, 50, drawn_w))
@@ -199,7 +199,7 @@ def test_deadlines_are_those_of_whole_queries_between_the_edges_of_steady(monkey
 
 def test_a_rare_miss_is_not_told_as_none():
     """Four of half a million queries; one thread is no threads."""
-    (selection,) = found(pair(found=COUNTERS[:2]), Limits(0.0, rate_per_s=50.0))
+    (selection,) = found(pair(found=COUNTERS[:2]), Constraints(0.0, rate_per_s=50.0))
     text = "\n".join(lines(selection, missed=(Interval(8e-6, 0.0, 3.1e-5), 500_000)))
     assert "0.00080 % [0 %, 0.0031 %] over launches of 500,000 queries took longer than 20.0 ms" in text
     assert "· 1 thread:" in text and "1 threads" not in text

@@ -12,6 +12,7 @@ from harness.formats import tflite, tflite_graph
 from harness.formats.fingerprint import fingerprint
 from harness.formats.heads import of_tflite
 from harness.schema import Build, Model, Step
+from harness.schema.worker import BuildTask
 from harness.worker.build import build
 from tests.tflite_models import Graph, dense, write
 
@@ -40,9 +41,7 @@ def taken(path, folder, signature=None):
     folder.mkdir(exist_ok=True)
     model = Model(name="m", path=str(path), format="tflite", sha256=fingerprint(path)[0], signature=signature)
     asked = Build(build_id="b", model="m", step=Step(recipe="source"), format="tflite")
-    return build(
-        {"model": model.model_dump(), "build": asked.model_dump(), "source": None, "dataset": None, "data": None, "folder": str(folder)}
-    )
+    return build(BuildTask(model=model, build=asked, folder=str(folder)))
 
 
 def test_the_chosen_signature_is_the_one_that_runs(several, tmp_path):

@@ -14,7 +14,8 @@ import pytest
 
 from harness import frame
 from harness.errors import HarnessError
-from harness.report import UNITS, export, notes, rows_of
+from harness.frame.rows import rows_of
+from harness.report import UNITS, export, notes
 from harness.report.units import in_units, suited
 from tests.factories import COUNTERS, case, digits, record, stored
 

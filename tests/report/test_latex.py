@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from harness import frame
-from harness.report import as_read, export, notes, rows_of
+from harness.frame.rows import rows_of
+from harness.report import as_read, export, notes
 from harness.report.latex import LANDSCAPE, TINY
 from tests.factories import COUNTERS, digits
 from tests.report.test_export import HOSTILE, hostile_table

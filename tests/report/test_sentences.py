@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from harness import frame
-from harness.report import page, rows_of, sentences
+from harness.frame.rows import rows_of
+from harness.report import page, sentences
 from harness.schema import Model
 from tests.factories import case, digits, record, stored
 

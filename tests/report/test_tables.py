@@ -13,8 +13,9 @@ from rich.console import Console
 
 from harness import frame
 from harness.errors import HarnessError
+from harness.frame.rows import rows_of
 from harness.report import export, terminal
-from harness.report.tables import caption, readable, rows_of
+from harness.report.tables import caption, readable
 from tests.factories import COUNTERS, case, digits, record, stored
 
 HOSTILE = "x|y<script>`z`[red]\x1b[31m=\u202e"

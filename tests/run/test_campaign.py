@@ -193,7 +193,7 @@ def test_a_killed_harness_leaves_a_record_on_resume(tmp_path):
     header = read_run(folder).header
     case = header.suite.cases[0]
     seen = {d.name: Sample(np.arange(100.0, 104), np.arange(100.0, 104), np.full(4, 7.0)) for d in header.domains}
-    log = journal.Log(folder, Task(case=case, repetition=1), "boot")
+    log = journal.Journal(folder, Task(case=case, repetition=1), "boot")
     log.samples({f"{journal.PHASE}load": Sample(*np.full((3, 1), 100.5))})
     log.samples(seen)
     with campaign.resume(folder, plugins.catalogue(), Watcher()) as running:
@@ -286,7 +286,7 @@ def test_a_task_whose_record_is_stored_was_not_lost(begun, monkeypatch):
     case = next(c for c in factories.digits().header.suite.cases if c.case_id == done.case_id)
     monkeypatch.setattr(campaign.plan, "next_block", lambda *_, **__: [])
     for attempt, told in ((done.attempt, 1), (done.attempt + 1, 2)):
-        journal.Log(folder, Task(case=case, repetition=done.repetition, block=done.block, attempt=attempt), "boot")
+        journal.Journal(folder, Task(case=case, repetition=done.repetition, block=done.block, attempt=attempt), "boot")
         resume(first).run()
         assert len(read_run(folder).records) == told
         assert journal.lost(folder) is None

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from harness.errors import HarnessError
-from harness.report.text import guess_text
 from harness.sensors import codecarbon as module
 from harness.sensors.codecarbon import CodeCarbon, grid, load
 from harness.sensors.design_power import W_PER_THREAD, Cpus
+from harness.text import guess_text
 
 
 @pytest.fixture(scope="module")

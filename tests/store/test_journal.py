@@ -16,7 +16,7 @@ SAMPLE = Sample(np.array([1.0, 2.0]), np.array([1.1, 2.1]), np.array([5.0, np.na
 
 def test_nothing_is_lost_where_the_task_came_to_its_end(tmp_path):
     """Once its record is stored, nothing is left of it."""
-    log = journal.Log(tmp_path, Task(), "boot")
+    log = journal.Journal(tmp_path, Task(), "boot")
     log.samples({"package": SAMPLE})
     log.discard()
     assert journal.lost(tmp_path) is None
@@ -25,7 +25,7 @@ def test_nothing_is_lost_where_the_task_came_to_its_end(tmp_path):
 
 def test_what_was_seen_is_found_again(tmp_path):
     """Samples of several writes, failed reads among them, and each phase with its beginning."""
-    log = journal.Log(tmp_path, Task(repetition=3), "boot")
+    log = journal.Journal(tmp_path, Task(repetition=3), "boot")
     log.phase("load")
     log.samples({"package": SAMPLE, "dram": SAMPLE})
     log.phase("idle")
@@ -39,7 +39,7 @@ def test_what_was_seen_is_found_again(tmp_path):
 
 def test_a_torn_end_costs_only_itself(tmp_path):
     """Killed in the middle of a write: what was written before it is there."""
-    log = journal.Log(tmp_path, Task(), None)
+    log = journal.Journal(tmp_path, Task(), None)
     log.samples({"package": SAMPLE})
     whole = (tmp_path / journal.SEEN).stat().st_size
     log.samples({"package": SAMPLE})
@@ -51,7 +51,7 @@ def test_a_torn_end_costs_only_itself(tmp_path):
 
 def test_a_task_killed_before_its_first_reading_is_known_by_name(tmp_path):
     """No samples, no energy: but which task it was."""
-    journal.Log(tmp_path, Task(repetition=1), None)
+    journal.Journal(tmp_path, Task(repetition=1), None)
     found = journal.lost(tmp_path)
     assert (found.announced.task.repetition, found.phases, dict(found.samples)) == (1, (), {})
 
@@ -60,7 +60,7 @@ def test_it_outlives_its_process(tmp_path):
     """SIGKILL right after a write loses nothing of it."""
     code = (
         "import os, signal, sys, numpy as np; from pathlib import Path; from harness.store import journal; from harness.schema import Sample, Task\n"
-        "log = journal.Log(Path(sys.argv[1]), Task(), None); log.samples({'wall': Sample(*np.ones((3, 9)))}); os.kill(os.getpid(), signal.SIGKILL)"
+        "log = journal.Journal(Path(sys.argv[1]), Task(), None); log.samples({'wall': Sample(*np.ones((3, 9)))}); os.kill(os.getpid(), signal.SIGKILL)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)])
     assert done.returncode == -signal.SIGKILL

@@ -15,7 +15,7 @@ from harness.errors import EngineError
 from harness.schema import Training
 from harness.variants.base import Job, TrainData
 from harness.variants.ir import ToIr
-from harness.variants.quantize import Calibration, Int8
+from harness.variants.quantize import CalibrationOptions, Int8
 from harness.variants.weights import WeightInt4, WeightInt8
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -30,11 +30,11 @@ from pathlib import Path
 import numpy as np
 from harness.variants.base import Job, TrainData
 from harness.variants.ir import ToIr
-from harness.variants.quantize import Calibration, Int8
+from harness.variants.quantize import CalibrationOptions, Int8
 made, _ = ToIr().apply(Job(Path({str(path)!r}), "onnx", "ir", Path({str(tmp_path)!r})))
 folder = Path({str(tmp_path / "int8")!r})
 folder.mkdir()
-Int8().apply(Job(made, "ir", "ir", folder, Calibration(), TrainData([np.ones((9, 8), np.float32)])))
+Int8().apply(Job(made, "ir", "ir", folder, CalibrationOptions(), TrainData([np.ones((9, 8), np.float32)])))
 """
     environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
@@ -50,7 +50,7 @@ def test_what_cannot_be_converted_is_a_sentence(tmp_path):
         ToIr().apply(Job(nonsense, "onnx", "ir", tmp_path))
     data = TrainData([np.ones((9, 5), np.float32)])
     with pytest.raises(EngineError, match=r"wants samples of shape"):
-        Int8().apply(Job(models() / "small.ir", "ir", "ir", tmp_path, Calibration(), data, Training()))
+        Int8().apply(Job(models() / "small.ir", "ir", "ir", tmp_path, CalibrationOptions(), data, Training()))
 
 
 def test_inputs_keep_the_names_of_the_file(tmp_path):

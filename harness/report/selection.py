@@ -9,9 +9,9 @@ import numpy as np
 
 from harness.analysis.interval import Interval
 from harness.analysis.mission import hours
-from harness.decide.limits import Limits
+from harness.decide.limits import Constraints
 from harness.decide.select import COLUMNS, Selection
-from harness.report.text import Scale, engine_text, number, with_interval
+from harness.text import Scale, engine_text, number, with_interval
 
 Row = Mapping[str, Any]
 KINDS = {
@@ -59,7 +59,7 @@ def _asked(found: Selection) -> Iterator[str]:
     yield f"subject to {_limits(found.limits, first['quality_direction'])}"
 
 
-def _limits(limits: Limits, direction: str | None) -> str:
+def _limits(limits: Constraints, direction: str | None) -> str:
     said = ["quality shown as good as dense's within the suite's margin, on the same samples (one-sided 95 %)"]
     if limits.quality is not None:
         side, sign = ("upper", "<=") if direction == "lower" else ("lower", ">=")

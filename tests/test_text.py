@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.report import text
-from harness.report.text import NONE, Scale, number, with_interval
+from harness import text
+from harness.text import NONE, Scale, number, with_interval
 
 
 @pytest.mark.parametrize(

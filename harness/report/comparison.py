@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from harness.decide.buyer import FACTORS, RANKINGS, SITE_RANGES, Bought, Flip, bought, even, sensitivity
+from harness.decide.buyer import FACTORS, RANKINGS, SITE_RANGES, Bought, RankingChange, bought, even, sensitivity
 from harness.decide.compare import Compared, compare
 from harness.decide.differences import Difference, cards
 from harness.decide.offers import Offers
-from harness.decide.told import KINDS
 from harness.frame.compare import MARGIN
 from harness.frame.results import results
-from harness.report.text import NONE, Scale, number, with_interval
+from harness.report.selection import KINDS
 from harness.schema import StoredRun
+from harness.text import NONE, Scale, number, with_interval
 
 MARK = "[NOT COMPARABLE] "
 """Begins each line with a figure of machines that may not be compared."""
@@ -222,7 +222,7 @@ def _order(base: Bought, other: Bought, ranking: str) -> str:
     return f"{ahead}{'' if bounded else ' by the estimates'}: {told}"
 
 
-def _input(f: Flip, currency: str) -> str:
+def _input(f: RankingChange, currency: str) -> str:
     """`lifetime of A 1.87 years (now 4.00)`."""
     name, _, factor = INPUTS[f.name]
     owner = "" if f.owner is None else f" of {_letter(f.owner)}"
