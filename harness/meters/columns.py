@@ -12,7 +12,7 @@ import pandas as pd
 from harness.errors import MeterError
 from harness.meters.formats.base import MeterFormat
 from harness.meters.names import understood
-from harness.meters.numbers import Cells, Evidence, cells_of, evidence, factors, has_unit, numbers
+from harness.meters.numbers import Cells, Evidence, cells_of, evidence, factors, foreign, has_unit, numbers
 from harness.meters.options import UNITS_W, Options
 from harness.meters.table import Table, bare_name
 from harness.schema import Floats
@@ -158,7 +158,7 @@ def _asked(table: Table, form: MeterFormat, options: Options, source: str) -> _C
     if not cells.numeric.any():
         raise MeterError(f"no reading of {bare_name(table.names[index])} in {source} is a number", "choose another --power-column")
     other = factors(cells, 1.0)[1]
-    if other:
+    if other and not has_unit(cells):
         raise MeterError(f"{table.names[index]!r} is no power: its cells are in {other}", f"the columns are {listed(table)}")
     return _with_unit(table, index, cells, declared)
 
@@ -175,7 +175,7 @@ def _candidate(table: Table, index: int, form: MeterFormat, notes: list[str]) ->
     if not cells.numeric.any():
         notes.append(f"{full!r} holds no numbers" if not cells.blank.all() else f"{full!r} is empty")
         return None
-    if factors(cells, 1.0)[1]:
+    if factors(cells, 1.0)[1] and not has_unit(cells):
         return None
     return _with_unit(table, index, cells, declared)
 
@@ -233,7 +233,8 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
         raise MeterError(
             f"the column {name!r} of {source} {why}",
             options.advice(
-                (f"if it holds {'milliwatts' if mega else 'watts'}", ("--unit", "mW" if mega else "W")), after=f"columns found: {listed(table)}"
+                (f"if it holds {'milliwatts' if mega else 'watts'}", ("--unit", "mW" if mega else "W")),
+                after=f"columns found: {listed(table)}",
             ),
         )
     names = [table.names[each.index] for each in found]
@@ -260,7 +261,11 @@ def _may_be_asked_for(table: Table, index: int) -> bool:
 def _only_number(table: Table, taken: set[int]) -> list[_Candidate]:
     """The one column of numbers of a log without a header."""
     parts = [(i, cells_of(table.cells[i])) for i in range(len(table.names)) if i not in taken]
-    numeric = [_with_unit(table, i, cells, None) for i, cells in parts if cells.numeric.any() and not factors(cells, 1.0)[1]]
+    numeric = [
+        _with_unit(table, i, cells, None)
+        for i, cells in parts
+        if cells.numeric.any() and not (factors(cells, 1.0)[1] and not has_unit(cells))
+    ]
     return numeric if len(numeric) == 1 else []
 
 
@@ -288,11 +293,14 @@ def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Opt
     _check_declared(candidate, watts, form, options, source, name)
     blank = cells.blank
     sparse = float(np.mean(blank)) >= SPARSE if len(blank) else False
-    present = ~blank if sparse else np.ones(len(blank), dtype=bool)
+    others = foreign(cells)
+    present = (~blank if sparse else np.ones(len(blank), dtype=bool)) & ~others
     lost = np.flatnonzero(present & ~np.isfinite(watts))
     discarded = {int(i): "an empty cell" if blank[i] else repr(str(cells.raw.iloc[i])[:20]) for i in lost}
     asked = options.unit is not None and candidate.unit not in STATED
     unit = f"{options.unit} as given" if asked else candidate.unit
+    if others.any():
+        unit += f"; {int(others.sum())} rows in units of other quantities left out"
     if sparse:
         unit += f"; filled in {int(present.sum())} of {len(present)} rows"
     return PowerColumn(candidate.index, bare_name(name), watts, present, discarded, unit)

@@ -18,6 +18,8 @@ COMPACT = re.compile(
     rf"(?P<a>(?:19|20)\d{{2}})(?P<b>\d{{2}})(?P<c>\d{{2}})[ T_-]*(?:{CLOCK}|(?P<hms>\d{{6}})(?:[.,](?P<part>\d{{1,9}}))?){ZONE}"
 )
 TIME_OF_DAY = re.compile(rf"^{CLOCK}$")
+MINUTES = re.compile(r"^(\d{1,3}):(\d{2}[.,]\d+)$")
+"""Minutes and seconds with a fraction, as spreadsheets write times of day with one."""
 DATE_ONLY = re.compile(r"^(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|(?:19|20)\d{6}|(?:\d{1,2}[ -])?[A-Za-z]{3,9}[ -]\d{1,4},?(?:[ -]\d{4})?)$")
 NAMED_DAY = re.compile(r"^(?:[A-Za-z]{3,9}\.?,?\s+)?(\d{1,2})[ -]([A-Za-z]{3,9})\.?[ ,-]\s*(\d{4})")
 """16 Jun 2025, 16-Jun-2025, Mon, 16 Jun 2025."""

@@ -32,17 +32,18 @@ POWER_WORDS = words(
     "power pwr watt watts wattage leistung wirkleistung puissance potencia potência potenza vermogen effekt moc teho 功率 电力 電力 消費電力"
 )
 NEVER = words(
-    "energy joule joules percent percentage pct factor pf apparent reactive va var kva kvar wh kwh mwh scheinleistung blindleistung"
+    "energy joule joules percent percentage pct factor pf apparent reactive va var kva kvar wh kwh mwh scheinleistung blindleistung leistungsfaktor "
+    "apparente aparente schijnvermogen réactive reattiva reactiva blindvermogen facteur fattore cos phi cosphi"
 )
 """Words of another quantity: such a column is no power whatever is asked for."""
 NOT_DRAWN = words(
-    "limit limits limited cap capped capping budget target setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
+    "pl pmin pmax ppeak limit limits limited cap capped capping budget target setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
     "brake slowdown reason reasons default enforced supported available headroom std stddev deviation variance error uncertainty accuracy range delta"
 )
 """Words of a setting or a statistic: power, but not what was drawn."""
 BRACKETS = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 PER = re.compile(r"\bW(?:atts?)?\s*/\s*[A-Za-z]", re.IGNORECASE)
-TIMES = re.compile(r"\bW(?:atts?)?[\])]?\s*[x×*/]\s*10+\b", re.IGNORECASE)
+TIMES = re.compile(r"\bW(?:atts?)?[\])]?\s*[x\u00d7*/]\s*10+\b", re.IGNORECASE)
 """A multiple of watts, such as `W x10`: the unit is asked for."""
 NOT_BY_LETTER = words("voltage temperature temp frequency freq humidity speed")
 """Beside these words a bare W is a phase or a place, not a unit."""
@@ -116,7 +117,12 @@ def understood(name: str) -> Name:
         if is_other(group):
             return Name(None, power, group.strip() or "another unit", setting)
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare)
-    other = _never(lower) or next(iter(sorted(lower & NOT_BY_LETTER)), "") or ("W per another unit" if PER.search(name) else "") or ("an energy" if ENERGY.search(bare) or ENERGY.search(spaced) else "")
+    other = (
+        _never(lower)
+        or next(iter(sorted(lower & NOT_BY_LETTER)), "")
+        or ("W per another unit" if PER.search(name) else "")
+        or ("an energy" if ENERGY.search(bare) or ENERGY.search(spaced) else "")
+    )
     if not parts or other:
         return Name(None, power, other, setting)
     tokens = re.findall(r"[^\W_]+", bare)

@@ -17,11 +17,21 @@ from harness.meters.options import SUM, UNITS_W, Options
 from harness.meters.rows import Channel, Rows
 from harness.meters.table import Table
 from harness.meters.times import Clock, clock_of
+from harness.meters.unit_column import with_units
 from harness.schema import Floats
 
 OTHER_LABELS = words("voltage current temperature humidity battery frequency cost price signal rssi linkquality uptime")
 """Words of a device's label that name another quantity."""
 TOTAL = re.compile(r"(?i)total|sum\b|\ball\b|gesamt|wall|main|system|input|aggregate|Σ")
+WHOLE = re.compile(r"(?i)total|sum\b|\ball\b|gesamt|\bwall|system|aggregate|combined|platform|psys|ptot|Σ")
+"""Words of a channel that contains the others."""
+PACKAGE, PARTS = (
+    re.compile(r"(?i)package|pkg|processor"),
+    re.compile(r"(?:\b|_)(?:IA|GT|GFX|Cor|Cores?|Uncore|PP[01]|SoC)(?:\b|_|[ W]|Watt)"),
+)
+"""A processor's package, and its domains that the package contains."""
+QUANTITIES = words("quantity metric field parameter measurement variable signal unit type kind property")
+"""Names of a column of labels that are quantities, not devices."""
 TOTAL_WITHIN = 0.01
 """How closely a column must be the sum of all others to be their total."""
 
@@ -50,6 +60,7 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
         )
     if not len(table.cells):
         raise MeterError(f"{source} holds a header and no readings", "did the meter's program log anything?")
+    table = with_units(table)
     clock = clock_of(table, form, options, source)
     devices = devices_of(table, form, options, clock.t_s, clock.columns, source)
     taken = clock.columns | ({devices.column} if devices.column is not None else set())
@@ -71,6 +82,7 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
         _torn(table, clock),
         floating=clock.floating,
         summed=total,
+        overlapping=_overlapping(list(channels), devices),
         on_change=form.on_change or table.on_change,
         utc_offset_s=clock.utc_offset_s,
         timezone=clock.timezone,
@@ -168,6 +180,14 @@ def _preferred(
         return (next(iter(channels)) if len(channels) == 1 else total), ()
     of_total = tuple(name for name in channels if total is None or name == total or name.startswith(f"{total} of "))
     return (of_total[0] if len(of_total) == 1 else None), of_total
+
+
+def _overlapping(names: list[str], devices: Devices) -> bool:
+    """Whether one channel may contain others: a total beside its parts, a package beside its cores, rows of several quantities."""
+    if devices.label is not None:
+        return bool({part.lower() for part in re.findall(r"[A-Za-z]+", devices.word)} & QUANTITIES)
+    wholes = [name for name in names if WHOLE.search(name)]
+    return 0 < len(wholes) < len(names) or (any(map(PACKAGE.search, names)) and any(map(PARTS.search, names)))
 
 
 def _sum_of_others(columns: list[PowerColumn]) -> str | None:

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.errors import MeterError
 from harness.meters.clock import DAY_S, Times, is_zone, offset_text, read_times
 from harness.meters.columns import listed
-from harness.meters.dates import DATE_ONLY, TIME_OF_DAY, is_moment
+from harness.meters.dates import DATE_ONLY, MINUTES, TIME_OF_DAY, is_moment
 from harness.meters.formats.base import MeterFormat
 from harness.meters.names import understood, words
 from harness.meters.options import Options
@@ -134,7 +134,7 @@ def _wanted(table: Table, form: MeterFormat) -> list[int]:
         kind = _kind(table.cells[index])
         if words & NOT_TIMES or understood(name).factor is not None:
             continue
-        if kind in ("moment", "day") or (kind == "date" and words) or (kind == "number" and words & WORDS):
+        if kind in ("moment", "day", "minutes") or (kind == "date" and words) or (kind == "number" and words & WORDS):
             found.append(index)
         elif kind == "number":
             numeric.append(index)
@@ -148,7 +148,13 @@ def _wanted(table: Table, form: MeterFormat) -> list[int]:
 def _kind(column: pd.Series) -> str:
     """What a column holds: `moment` (date and time), `date`, `day` (time of day), `number`, or empty."""
     cells = [cell for cell in column.iloc[:SAMPLE] if cell] or [""]
-    for kind, test in (("moment", is_moment), ("date", DATE_ONLY.match), ("day", TIME_OF_DAY.match), ("number", _is_number)):
+    for kind, test in (
+        ("moment", is_moment),
+        ("date", DATE_ONLY.match),
+        ("day", TIME_OF_DAY.match),
+        ("minutes", MINUTES.match),
+        ("number", _is_number),
+    ):
         if sum(bool(test(cell)) for cell in cells) >= MOSTLY * len(cells):
             return kind
     return ""
@@ -219,7 +225,12 @@ def _best(found: list[_Column], table: Table, options: Options, source: str) -> 
         if abs(apart) > AGREE_S or float(np.max(np.abs(gap - middle))) > AGREE_S:
             raise MeterError(
                 f"{source} has two columns of times that differ: {first.name!r} and {other.name!r}",
-                options.advice(*(("choose one" if k == 0 else "or", ("--time-column", table.names[each.indices[0]])) for k, each in enumerate((first, other)))),
+                options.advice(
+                    *(
+                        ("choose one" if k == 0 else "or", ("--time-column", table.names[each.indices[0]]))
+                        for k, each in enumerate((first, other))
+                    )
+                ),
             )
     return first
 
