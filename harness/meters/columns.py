@@ -29,6 +29,8 @@ STATED = ("unit of its header", "unit of its cells")
 """Where the log itself states a unit."""
 NINES = 3.0
 """How far above all other readings 9999.9 is a mark, in multiples of the highest."""
+FULL = ("32767", "65535", "2147483647", "4294967295")
+"""Digits of the highest number of a register: what a meter shows where it has none."""
 LISTED = 30
 """Columns that a message names."""
 
@@ -239,6 +241,7 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
         )
     names = [table.names[each.index] for each in found]
     silent = names or [table.names[i] for i in range(len(table.names)) if i not in taken and _may_be_asked_for(table, i)]
+    silent.sort(key=lambda name: re.match(r"P(?![a-z])", name) is None)
     if not silent:
         raise MeterError(f"{source} holds no power", f"log power in watts; columns found: {listed(table)}")
     what = f"{len(names)} columns of {source} may hold power, and none names a unit: {', '.join(map(repr, names))}" if names else (
@@ -255,7 +258,8 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
 def _may_be_asked_for(table: Table, index: int) -> bool:
     """Whether a column that names neither power nor another quantity holds numbers that change."""
     head = cells_of(table.cells[index].iloc[:LOOK_ROWS])
-    return not understood(table.names[index]).other and not factors(head, 1.0)[1] and head.text[head.numeric].nunique() > 1
+    steps = pd.to_numeric(head.text, errors="coerce").diff().dropna()
+    return not understood(table.names[index]).other and not factors(head, 1.0)[1] and (steps.empty or steps.nunique() > 1)
 
 
 def _only_number(table: Table, taken: set[int]) -> list[_Candidate]:
@@ -307,8 +311,9 @@ def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Opt
 
 
 def _without_nines(cells: Cells, watts: Floats) -> Floats:
-    """Without numbers of nothing but nines far above all others: what a meter shows beyond its range."""
-    nines = np.asarray(cells.text.str.fullmatch(r"9{4,}(?:[.,]9+)?"), dtype=bool)
+    """Without numbers of nothing but nines, or of a full register, far above all others: what a meter shows beyond its range."""
+    digits = cells.text.str.replace(r"[.,]", "", regex=True)
+    nines = np.asarray(digits.str.fullmatch(r"9{4,}") | digits.isin(FULL), dtype=bool)
     rest = watts[~nines & np.isfinite(watts)]
     beyond = nines & (watts > NINES * np.max(rest)) if len(rest) else np.zeros(len(watts), dtype=bool)
     return np.where(beyond, np.nan, watts)

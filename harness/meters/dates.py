@@ -10,18 +10,20 @@ from harness.errors import MeterError
 
 MONTHS = {
     month: f"{n:02d}" for n, month in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)
-}
+} | {"mär": "03", "mrz": "03", "mai": "05", "okt": "10", "dez": "12"}
 CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,:](?P<fraction>\d{1,9}))?)?\s*(?P<half>[AaPp]\.?\s?[Mm]\.?)?"
 ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})?(?:\s*\(?[A-Z][A-Za-z]{1,4}\)?)?(?:\[[\w/+-]+\])?"
 PATTERN = re.compile(rf"(?P<a>\d{{1,4}})(?P<mark>[./-])(?P<b>\d{{1,2}})(?P=mark)(?P<c>\d{{1,4}})\.?(?:[ T,_-]+| at ){CLOCK}{ZONE}")
 COMPACT = re.compile(
     rf"(?P<a>(?:19|20)\d{{2}})(?P<b>\d{{2}})(?P<c>\d{{2}})[ T_-]*(?:{CLOCK}|(?P<hms>\d{{6}})(?:[.,](?P<part>\d{{1,9}}))?){ZONE}"
 )
+ISO = re.compile(r"^[\d-]+(?:W[\d-]+)?[ T][\d:.,]+\s*(?:Z|[+-][\d:.]+)?(?:\[[\w/+-]+\])?$", re.IGNORECASE)
+"""Only digits between the marks: Python reads the Z of a name such as MEZ as UTC."""
 TIME_OF_DAY = re.compile(rf"^{CLOCK}$")
 MINUTES = re.compile(r"^(\d{1,3}):(\d{2}[.,]\d+)$")
 """Minutes and seconds with a fraction, as spreadsheets write times of day with one."""
 DATE_ONLY = re.compile(r"^(?:\d{1,4}[./-]\d{1,2}[./-]\d{1,4}\.?|(?:19|20)\d{6}|(?:\d{1,2}[ -])?[A-Za-z]{3,9}[ -]\d{1,4},?(?:[ -]\d{4})?)$")
-NAMED_DAY = re.compile(r"^(?:[A-Za-z]{3,9}\.?,?\s+)?(\d{1,2})[ -]([A-Za-z]{3,9})\.?[ ,-]\s*(\d{4})")
+NAMED_DAY = re.compile(r"^(?:[A-Za-z]{2,10}\.?,?\s+)?(\d{1,2})(?:\.? |\.|-)([^\W\d_]{3,9})\.?[ ,-]\s*(\d{4})")
 """16 Jun 2025, 16-Jun-2025, Mon, 16 Jun 2025."""
 NAMED_MONTH = re.compile(r"^(?:[A-Za-z]{3,9}\.?,?\s+)?([A-Za-z]{3,9})\.?\s+(\d{1,2}),?\s+(\d{4})")
 """Jun 16, 2025."""
@@ -68,7 +70,7 @@ def time_of_day(text: str) -> float:
 
 
 def _iso(text: str) -> datetime | None:
-    if ":" not in text:
+    if ":" not in text or not ISO.match(text.strip()):
         return None
     try:
         return datetime.fromisoformat(re.sub(r"\[[\w/+-]+\]$", "", text.strip()).replace(",", "."))

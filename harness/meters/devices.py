@@ -21,6 +21,8 @@ WORDS = words(
     "phase rail domain topic room location label name mac address package chip module slot circuit"
 )
 """Words that name a column of device labels."""
+PARTS_OF_TIMES = words("millisecond milliseconds millis msec ms second seconds sec minute minutes hour subsecond fraction")
+"""Words of a column that belongs to the time."""
 MOST_DEVICES = 256
 SHARED = 0.3
 """Share of rows with an equal time stamp from which a column is that of several devices, or of stamps that are too coarse."""
@@ -118,7 +120,13 @@ def _named(table: Table, t_s: Floats, good: np.ndarray, taken: set[int]) -> int 
         name, label = understood(table.names[index]), table.cells[index][good]
         named = bool(_words(table.names[index]) & WORDS)
         count = label.nunique()
-        if name.usable or name.other or name.setting or not 2 <= count <= min(MOST_DEVICES, len(label) // 2):
+        if (
+            name.usable
+            or name.other
+            or name.setting
+            or _words(table.names[index]) & PARTS_OF_TIMES
+            or not 2 <= count <= min(MOST_DEVICES, len(label) // 2)
+        ):
             continue
         textual = not label[label != ""].str.fullmatch(MEASURED).any()
         if not textual and not label.str.fullmatch(r"\d{1,6}").all():

@@ -132,7 +132,8 @@ def read_log(
     if not np.isfinite(log.sample.value).any():
         raise MeterError(f"no reading of {name} in {path.name} is a number", "choose another --channel, or log again")
     if not options.one_device:
-        _check_one_device(log.sample.t_s, log.sample.value, path.name, options)
+        order = np.argsort(chosen.t_s, kind="stable")  # as logged: values that are held would look like two devices
+        _check_one_device(chosen.t_s[order], chosen.watts[order], path.name, options)
     watts = log.sample.value
     told = [*log.told, *_left_out(rows, chosen), f"powers from {np.nanmin(watts):.4g} to {np.nanmax(watts):.4g} W"]
     return Log(

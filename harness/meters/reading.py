@@ -32,6 +32,8 @@ PACKAGE, PARTS = (
 """A processor's package, and its domains that the package contains."""
 QUANTITIES = words("quantity metric field parameter measurement variable signal unit type kind property")
 """Names of a column of labels that are quantities, not devices."""
+DROPOUT_ROWS, DROPOUT_SHARE, LEAST_DROPOUT_W = 3, 0.3, 1.0
+"""Zeros in a row that are a meter that was not read, where all other readings reach this share of their median, and this power."""
 TOTAL_WITHIN = 0.01
 """How closely a column must be the sum of all others to be their total."""
 
@@ -82,7 +84,7 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
         _torn(table, clock),
         floating=clock.floating,
         summed=total,
-        overlapping=_overlapping(list(channels), devices),
+        overlapping=not table.headed or _overlapping(list(channels), devices),
         on_change=form.on_change or table.on_change,
         utc_offset_s=clock.utc_offset_s,
         timezone=clock.timezone,
@@ -156,7 +158,23 @@ def _device_word(devices: Devices) -> str:
 def _channel(column: PowerColumn, t_s: Floats, mask: np.ndarray) -> Channel:
     row = np.flatnonzero(mask)
     lost = {i: why for i, why in column.discarded.items() if mask[i]}
-    return Channel(t_s[row], column.watts[row], row, reasons(lost))
+    dropped = _dropouts(column.watts[row])
+    lost |= {int(i): "0 W between readings" for i in row[dropped]}
+    return Channel(t_s[row], np.where(dropped, np.nan, column.watts[row]), row, reasons(lost))
+
+
+def _dropouts(watts: Floats) -> np.ndarray:
+    """Where a few zeros stand between readings that are all far above: the meter was not read there, shape (n,)."""
+    drawn = watts[watts > 0]
+    zero = np.asarray(watts == 0, dtype=bool)
+    if not zero.any() or len(drawn) < len(watts) / 2 or np.quantile(drawn, 0.05) < max(DROPOUT_SHARE * np.median(drawn), LEAST_DROPOUT_W):
+        return np.zeros(len(watts), dtype=bool)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]]).astype(int)))
+    found = zero.copy()
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        if stop - start > DROPOUT_ROWS or start == 0 or stop == len(watts):
+            found[start:stop] = False
+    return found
 
 
 def _stack(column: PowerColumn, t_s: Floats, mask: np.ndarray, count: int) -> Channel:

@@ -30,6 +30,8 @@ SAMPLE = 60
 MOSTLY = 0.8
 AGREE_S = 1.5
 """Columns of times that differ by less, or by whole quarter hours, are the same clock."""
+LEAST_APART_S = 0.05
+"""Columns of times that are apart by as much in every row are two moments."""
 OFFSET = re.compile(r"(?:UTC|GMT)\s*([+-]\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 ZONE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b")
 
@@ -222,7 +224,11 @@ def _best(found: list[_Column], table: Table, options: Options, source: str) -> 
             continue
         middle = float(np.median(gap))
         apart = middle if other.times.clock == first.times.clock == "unix" else middle - round(middle / 900) * 900
-        if abs(apart) > AGREE_S or float(np.max(np.abs(gap - middle))) > AGREE_S:
+        varies = float(np.max(np.abs(gap - middle)))
+        interval = abs(apart) > LEAST_APART_S and varies < 0.1 * abs(
+            apart
+        )  # not one clock with and without fractions: start and end of a row
+        if abs(apart) > AGREE_S or varies > AGREE_S or interval:
             raise MeterError(
                 f"{source} has two columns of times that differ: {first.name!r} and {other.name!r}",
                 options.advice(
