@@ -38,11 +38,14 @@ NEVER = words(
 """Words of another quantity: such a column is no power whatever is asked for."""
 NOT_DRAWN = words(
     "pl pmin pmax ppeak limit limits limited cap capped capping budget target setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
-    "brake slowdown reason reasons default enforced supported available headroom std stddev deviation variance error uncertainty accuracy range delta"
+    "brake slowdown reason reasons default enforced supported available headroom remaining saved sigma tx rx std stddev deviation variance error uncertainty accuracy range delta"
 )
 """Words of a setting or a statistic: power, but not what was drawn."""
 BRACKETS = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 PER = re.compile(r"\bW(?:atts?)?\s*/\s*[A-Za-z]", re.IGNORECASE)
+PER_WATT = re.compile(r"(?:(?<![^\W_])per[ _-]?|(?P<what>[^/]*)/\s*)[mk]?w(?:atts?)?(?![^\W_])", re.IGNORECASE)
+"""Something per watt, such as `fps per W` or `GFLOPS/W`; not a quantity and its unit, such as `P / W`."""
+QUANTITY = re.compile(r"\s*P(?:[ _.-]?(?:\d+|tot(?:al)?|sum|avg|mean|act|in|out|el|ac|dc|l?[123abc]))?\s*", re.IGNORECASE)
 TIMES = re.compile(r"\bW(?:atts?)?[\])]?\s*[x\u00d7*/]\s*10+\b", re.IGNORECASE)
 """A multiple of watts, such as `W x10`: the unit is asked for."""
 NOT_BY_LETTER = words("voltage temperature temp frequency freq humidity speed")
@@ -106,8 +109,11 @@ def understood(name: str) -> Name:
     lower = {word.lower() for word in parts} | {word.lower() for group in BRACKETS.findall(name) for word in PARTS.findall(group)}
     power = bool(lower & POWER_WORDS) or any(word in bare.lower() for word in ("leistung", "功率", "电力", "電力"))
     setting = bool(lower & NOT_DRAWN)
-    if TIMES.search(name):
-        return Name(None, True, _never(lower), setting)
+    per = PER_WATT.search(bare)
+    what = "" if per is None else per["what"] or ""
+    ratio = per is not None and not (QUANTITY.fullmatch(what) or {word.lower() for word in PARTS.findall(what)} & POWER_WORDS)
+    if TIMES.search(name) or ratio:
+        return Name(None, power and not ratio, _never(lower), setting)
     for group in reversed(BRACKETS.findall(name)):
         if group.strip() == MEGA:
             return Name(None, power, setting=setting, mega=True)

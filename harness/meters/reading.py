@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.errors import MeterError
 from harness.meters.columns import PowerColumn, labelled_column, power_columns, reasons
-from harness.meters.devices import Devices, devices_of, spread
+from harness.meters.devices import Devices, coarse, devices_of, spread
 from harness.meters.formats.base import MeterFormat
 from harness.meters.names import understood, words
 from harness.meters.options import SUM, UNITS_W, Options
@@ -32,8 +32,8 @@ PACKAGE, PARTS = (
 """A processor's package, and its domains that the package contains."""
 QUANTITIES = words("quantity metric field parameter measurement variable signal unit type kind property")
 """Names of a column of labels that are quantities, not devices."""
-DROPOUT_ROWS, DROPOUT_SHARE, LEAST_DROPOUT_W = 3, 0.3, 1.0
-"""Zeros in a row that are a meter that was not read, where all other readings reach this share of their median, and this power."""
+DROPOUT_ROWS, DROPOUT_MOST, DROPOUT_SHARE, LEAST_DROPOUT_W = 3, 0.25, 0.05, 1.0
+"""Zeros are a meter that was not read: so many in a row at most, such a share of the readings, and none of those is below this share of the highest, or this power."""
 TOTAL_WITHIN = 0.01
 """How closely a column must be the sum of all others to be their total."""
 
@@ -71,6 +71,10 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
     else:
         columns, notes = power_columns(table, form, options, taken, source)
     if devices.spread:
+        if coarse(clock.t_s):
+            raise MeterError(
+                f"{source} holds several readings with each time stamp, and no seconds: their moments are not known", "log the seconds too"
+            )
         clock.t_s = _spread(clock.t_s)
     if devices.stacked > 1 and len(columns) > 1:
         columns = [_one_column(columns, form, options, source)]
@@ -165,9 +169,11 @@ def _channel(column: PowerColumn, t_s: Floats, mask: np.ndarray) -> Channel:
 
 def _dropouts(watts: Floats) -> np.ndarray:
     """Where a few zeros stand between readings that are all far above: the meter was not read there, shape (n,)."""
-    drawn = watts[watts > 0]
-    zero = np.asarray(watts == 0, dtype=bool)
-    if not zero.any() or len(drawn) < len(watts) / 2 or np.quantile(drawn, 0.05) < max(DROPOUT_SHARE * np.median(drawn), LEAST_DROPOUT_W):
+    drawn, zero = watts[watts > 0], np.asarray(watts == 0, dtype=bool)
+    if not zero.any() or zero.sum() > DROPOUT_MOST * len(drawn):
+        return np.zeros(len(watts), dtype=bool)
+    low_w, high_w = np.quantile(drawn, [0.01, 0.99])
+    if low_w < max(DROPOUT_SHARE * high_w, LEAST_DROPOUT_W):
         return np.zeros(len(watts), dtype=bool)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]]).astype(int)))
     found = zero.copy()
@@ -205,7 +211,8 @@ def _overlapping(names: list[str], devices: Devices) -> bool:
     if devices.label is not None:
         return bool({part.lower() for part in re.findall(r"[A-Za-z]+", devices.word)} & QUANTITIES)
     wholes = [name for name in names if WHOLE.search(name)]
-    return 0 < len(wholes) < len(names) or (any(map(PACKAGE.search, names)) and any(map(PARTS.search, names)))
+    numbered = any(re.search(r"\d", name) and re.sub(r"\d+", "", name) in names for name in names)  # CPU power beside CPU1 power
+    return numbered or 0 < len(wholes) < len(names) or (any(map(PACKAGE.search, names)) and any(map(PARTS.search, names)))
 
 
 def _sum_of_others(columns: list[PowerColumn]) -> str | None:
