@@ -18,9 +18,8 @@ COMMAND = "harness import-meter r log.csv"
 
 def lakh(milliwatts: float) -> str:
     """1,80,500 of 180500."""
-    text = f"{milliwatts:.0f}"
-    head, tail = text[:-3], text[-3:]
-    return ",".join([*re.findall(r"^\d(?=(?:\d\d)*$)|\d\d", head if len(head) % 2 == 0 else f"{head}"), tail])
+    head, tail = divmod(round(milliwatts), 1000)
+    return ",".join([*re.findall(r"^\d(?=(?:\d\d)*$)|\d\d", str(head)), f"{tail:03d}"])
 
 
 READ = {
@@ -48,8 +47,7 @@ READ = {
     ),
     "ipmitool in a loop, without a header": (table(None, lambda t, w: f"{t},Pwr Consumption,{w},Watts,ok"), {}),
     "lakhs": (table("timestamp,Power (mW)", lambda t, w: f'{t},"{lakh(w * 1000)}"'), {}),
-    "Date/Time is no zone": (table("Date/Time,P [W]", lambda t, w: f"{iso(t)},{w}"), LOCAL),
-    "MEZ is not UTC": (table("time,P [W]", lambda t, w: f"{iso(t + 3600)} MEZ,{w}"), {"utc_offset_s": 3600}),
+    "MEZ is not UTC": (table("time,P [W]", lambda t, w: f"{iso(t + 3600)}.000000 MEZ,{w}"), {"utc_offset_s": 3600}),
     "a German month": (table("Zeit;P [W]", lambda t, w: f"{iso(t, '%d. Jun. %Y %H:%M:%S')};{comma(w)}"), LOCAL),
     "minutes and seconds of a spreadsheet": (
         table("Time,P [W]", lambda t, w: f"{iso(t - NOON_S, '%M:%S')}.0,{w}"),
@@ -167,6 +165,13 @@ def test_zeros_that_a_rail_shows_are_readings(tmp_path):
     for watts in ([0.0, 0.02, 0.0, 3.0] * 10, [0.0] * 15 + [100.0] * 15, [100.0] * 10 + [0.0] * 20):
         log = read_log(written(tmp_path, table("timestamp,P [W]", lambda t, w: f"{t},{w}", watts=watts)), one_device=True)
         assert log.sample.value.tolist() == watts
+
+
+def test_a_column_of_dates_and_times_names_no_zone(tmp_path):
+    """`Date/Time` looks like `Europe/Berlin`."""
+    log = read_log(written(tmp_path, table("Date/Time,P [W]", lambda t, w: f"{iso(t)},{w}")))
+    assert log.local
+    assert not read_log(written(tmp_path, table("Time (America/New_York),P [W]", lambda t, w: f"{iso(t)},{w}"))).local
 
 
 def test_a_footer_is_counted_and_does_not_condemn_the_log(tmp_path):

@@ -161,7 +161,7 @@ def test_a_meter_that_shows_what_is_fed_in_too_gives_no_number(tmp_path, run):
     """A window above 0 W beside idle phases below it is a balance, not what the machine drew."""
     path = tmp_path / "wall.csv"
     path.write_text(metered.log_text(metered.starts(COUNT)).replace(f",{IDLE_W}", ",-50.0").replace(f",{LOAD_W}", ",30.0"))
-    with pytest.raises(MeterError, match="covers no phase .*below 0 W"):
+    with pytest.raises(MeterError, match=r"covers no phase .*below 0 W"):
         import_log(run, read_log(path))
 
 

@@ -126,7 +126,7 @@ def test_a_last_comma_is_no_cell(tmp_path):
 
 def test_a_file_that_is_not_there(tmp_path):
     """A sentence too."""
-    with pytest.raises(MeterError, match="there is no|no such|does not exist"):
+    with pytest.raises(MeterError, match=r"there is no|no such|does not exist"):
         read_log(tmp_path / "nothing.csv")
 
 
