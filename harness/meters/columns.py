@@ -259,7 +259,8 @@ def _may_be_asked_for(table: Table, index: int) -> bool:
     """Whether a column that names neither power nor another quantity holds numbers that change."""
     head = cells_of(table.cells[index].iloc[:LOOK_ROWS])
     steps = pd.to_numeric(head.text, errors="coerce").diff().dropna()
-    return not understood(table.names[index]).other and not factors(head, 1.0)[1] and (len(steps) == 1 or steps.nunique() > 1)
+    name = understood(table.names[index])
+    return not (name.other or name.setting) and not factors(head, 1.0)[1] and (len(steps) == 1 or steps.nunique() > 1)
 
 
 def _only_number(table: Table, taken: set[int]) -> list[_Candidate]:

@@ -37,7 +37,7 @@ NEVER = words(
 )
 """Words of another quantity: such a column is no power whatever is asked for."""
 NOT_DRAWN = words(
-    "pl pmin pmax ppeak limit limits limited cap capped capping budget target setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
+    "pl pmin pmax ppeak limit limits limited cap capped capping budget target set setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
     "brake slowdown reason reasons default enforced supported available headroom remaining saved sigma tx rx std stddev deviation variance error uncertainty accuracy range delta"
 )
 """Words of a setting or a statistic: power, but not what was drawn."""
@@ -61,7 +61,7 @@ class Name:
         factor: Its unit in W; None if it names none.
         power: Whether it names power.
         other: What it names instead; empty if nothing speaks against power.
-        setting: Whether it is a setting or a statistic rather than the power drawn.
+        setting: Whether it is a setting, a statistic or a ratio rather than the power drawn.
         mega: Whether its unit is written `MW`.
     """
 
@@ -109,11 +109,10 @@ def understood(name: str) -> Name:
     lower = {word.lower() for word in parts} | {word.lower() for group in BRACKETS.findall(name) for word in PARTS.findall(group)}
     power = bool(lower & POWER_WORDS) or any(word in bare.lower() for word in ("leistung", "功率", "电力", "電力"))
     setting = bool(lower & NOT_DRAWN)
-    per = PER_WATT.search(bare)
-    what = "" if per is None else per["what"] or ""
-    ratio = per is not None and not (QUANTITY.fullmatch(what) or {word.lower() for word in PARTS.findall(what)} & POWER_WORDS)
-    if TIMES.search(name) or ratio:
-        return Name(None, power and not ratio, _never(lower), setting)
+    if TIMES.search(name):
+        return Name(None, True, _never(lower), setting)
+    if any(map(_is_ratio, (bare, *BRACKETS.findall(name)))):
+        return Name(None, power=False, other=_never(lower), setting=True)
     for group in reversed(BRACKETS.findall(name)):
         if group.strip() == MEGA:
             return Name(None, power, setting=setting, mega=True)
@@ -125,6 +124,7 @@ def understood(name: str) -> Name:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare)
     other = (
         _never(lower)
+        or ("%" if "%" in bare else "")
         or next(iter(sorted(lower & NOT_BY_LETTER)), "")
         or ("W per another unit" if PER.search(name) else "")
         or ("an energy" if ENERGY.search(bare) or ENERGY.search(spaced) else "")
@@ -138,6 +138,13 @@ def understood(name: str) -> Name:
     if factor is None and (tokens[-1].lower() in LAST_OTHERS or (len(tokens[-1]) > 1 and OTHER_UNIT.fullmatch(tokens[-1]))):
         return Name(None, power, tokens[-1], setting)
     return Name(factor, power, setting=setting)
+
+
+def _is_ratio(text: str) -> bool:
+    """Whether a text means something per watt."""
+    per = PER_WATT.search(text)
+    what = "" if per is None else per["what"] or ""
+    return per is not None and not (QUANTITY.fullmatch(what) or {word.lower() for word in PARTS.findall(what)} & POWER_WORDS)
 
 
 def _never(words: set[str]) -> str:
