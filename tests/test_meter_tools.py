@@ -174,6 +174,48 @@ def test_a_column_of_dates_and_times_names_no_zone(tmp_path):
     assert not read_log(written(tmp_path, table("Time (America/New_York),P [W]", lambda t, w: f"{iso(t)},{w}"))).local
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2025-06-16 14:00:{s}.250000 GMT+0200",
+        "2025-06-16 14:00:{s}.25 UTC+2",
+        "2025-06-16 14:00:{s}.2500000+02:00[Europe/Berlin]",
+        "2025-06-16T12:00:{s}.250000z",
+        "2025-06-16 14:00:{s}.250000 +0200 CEST",
+        "Mon Jun 16 2025 14:00:{s}.25 GMT+0200 (Central European Summer Time)",
+    ],
+)
+def test_times_carry_their_zone(tmp_path, text):
+    """As JavaScript, Go, Java, .NET and spreadsheets write it."""
+    rows = [f"{text.format(s=f'{k:02d}')};{w}" for k, w in enumerate(WATTS)]
+    log = read_log(written(tmp_path, "\n".join(["time;P [W]", *rows]) + "\n"))
+    assert not log.local
+    assert log.sample.t_s.tolist() == pytest.approx([NOON_S + 0.25 + k for k in range(len(WATTS))])
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y %H.%M.%S", "%Y-%m-%d_%H-%M-%S", "%d-%b-%y %I:%M:%S %p"])
+def test_local_times_with_other_marks(tmp_path, form):
+    """Points or dashes in the time of day, two digits of the year."""
+    log = read_log(written(tmp_path, table("time;P [W]", lambda t, w: f"{iso(t, form)};{w}")), **LOCAL)
+    assert log.sample.t_s.tolist() == pytest.approx([NOON_S + k for k in range(len(WATTS))])
+
+
+def test_both_readings_of_a_date_are_proposed(tmp_path):
+    """With the dates that they give."""
+    text = table("time,P [W]", lambda t, w: f"{iso(t - 5 * 86400, '%y/%m/%d %H:%M:%S')},{w}")
+    with pytest.raises(MeterError, match="25/06/11 is 2011-06-25 or 2025-06-11") as caught:
+        read_log(written(tmp_path, text), command=COMMAND, **LOCAL)
+    assert [line.split()[-1] for line in caught.value.hint.split("\n") if "harness" in line] == ["dmy", "ymd"]
+    assert read_log(written(tmp_path, text), date_order="ymd", **LOCAL).sample.t_s[0] == NOON_S - 5 * 86400
+
+
+def test_a_rate_is_no_time(tmp_path):
+    """MangoHud's core clock stays the same; its elapsed time runs on."""
+    text = table("fps,gpu_core_clock,gpu_power,elapsed", lambda t, w: f"60,1500,{w},{(t - NOON_S) * 1_000_000_000}")
+    log = read_log(written(tmp_path, text), unit="W", time_unit="ns", start=str(NOON_S))
+    assert log.sample.t_s[[0, -1]].tolist() == [NOON_S, NOON_S + 19]
+
+
 def test_a_footer_is_counted_and_does_not_condemn_the_log(tmp_path):
     """More lines than a tenth of the readings."""
     text = table("timestamp,P [W]", lambda t, w: f"{t},{w}") + "\n" + "".join(f"Average {k} = 12\n" for k in range(10))

@@ -22,7 +22,9 @@ WORDS = words(
     "phase rail domain topic room location label name mac address package chip module slot circuit"
 )
 """Words that name a column of device labels."""
-PARTS_OF_TIMES = words("millisecond milliseconds millis msec ms second seconds sec minute minutes hour subsecond fraction")
+PARTS_OF_TIMES = words(
+    "usec us nsec ns microseconds millisecond milliseconds millis msec ms second seconds sec minute minutes hour subsecond fraction"
+)
 """Words of a column that belongs to the time."""
 MOST_DEVICES = 256
 SHARED = 0.3

@@ -28,6 +28,8 @@ NOT_TIMES = words("tsc rdtsc cycles ticks uptime duration delta delay boot exec 
 SAMPLE = 60
 """Cells that show what a column holds."""
 MOSTLY = 0.8
+LEAST_ROWS = 3
+"""Rows that show whether a number runs on."""
 AGREE_S = 1.5
 """Columns of times that differ by less, or by whole quarter hours, are the same clock."""
 LEAST_APART_S = 0.05
@@ -108,7 +110,7 @@ def _chosen(table: Table, form: MeterFormat, options: Options, source: str) -> _
             hints.append(
                 MeterError(
                     f"{source}: {error.what}",
-                    options.advice(("decide it", tuple(error.hint.split()))) if error.hint.startswith("--") else error.hint,
+                    _decision(error.hint, options),
                 )
             )
             continue
@@ -125,6 +127,13 @@ def _chosen(table: Table, form: MeterFormat, options: Options, source: str) -> _
     return _best(found, table, options, source)
 
 
+def _decision(hint: str, options: Options) -> str:
+    """The commands for a hint that lists options, one a line."""
+    if not hint.startswith("--"):
+        return hint
+    return options.advice(*(("or" if k else "decide it", tuple(line.split())) for k, line in enumerate(hint.split("\n"))))
+
+
 def _wanted(table: Table, form: MeterFormat) -> list[int]:
     """Columns that may hold the time: those that the format declares, or else by name and content."""
     declared = [i for pattern in form.time for i, name in enumerate(table.names) if re.fullmatch(pattern, name)]
@@ -136,7 +145,11 @@ def _wanted(table: Table, form: MeterFormat) -> list[int]:
         kind = _kind(table.cells[index])
         if words & NOT_TIMES or understood(name).factor is not None:
             continue
-        if kind in ("moment", "day", "minutes") or (kind == "date" and words) or (kind == "number" and words & WORDS):
+        if (
+            kind in ("moment", "day", "minutes")
+            or (kind == "date" and words)
+            or (kind == "number" and words & WORDS and _changes(table.cells[index]))
+        ):
             found.append(index)
         elif kind == "number":
             numeric.append(index)
@@ -164,6 +177,11 @@ def _kind(column: pd.Series) -> str:
 
 def _is_number(cell: str) -> bool:
     return re.fullmatch(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?", cell) is not None
+
+
+def _changes(column: pd.Series) -> bool:
+    """Whether numbers differ from first to last, unlike a clock rate."""
+    return len(column) < LEAST_ROWS or column.iloc[0] != column.iloc[-1]
 
 
 def _is_unix(column: pd.Series) -> bool:
