@@ -29,8 +29,11 @@ DISCARDED_SHARE = 0.01
 """Of the readings inside the run: more that were left out, and the rest is no mean."""
 SLOW_ERROR = 0.05
 """Of an energy: a larger error to expect from a slow meter is a warning."""
+FEW = "readings of the meter lie inside"
 LEAST_ROWS = 2
 """Inside a phase: with fewer its energy is that of the rows beside it."""
+BELOW_ZERO = 0.02
+"""Of the highest reading: a meter of consumption reads no lower below 0 W."""
 LOADS = {"idle": 0.0, "warmup": 1.0, "steady": 1.0}
 CLOCK_SLACK_S = 1.0
 """How far the load may be found from where the clocks put it."""
@@ -105,8 +108,9 @@ def import_log(
         discarded_in_run=lost,
     )
     found = tuple(_reading(run, record, meter.domain, shifted, log.period_s, doubts) for record in run.records)
-    slow = any(doubt.code == "meter_slow" for doubt in doubts) and readings > 0
-    if not slow and not any(m.gross_j is not None for reading in found for m in reading.measurements):
+    covers = any(m.gross_j is not None for reading in found for m in reading.measurements)
+    slow = readings > 0 and any(doubt.code == "meter_slow" for doubt in doubts) and FEW in _commonest_reason(found)
+    if not slow and not covers:
         raise MeterError(
             f"{log.source} covers no phase of the run whole ({_commonest_reason(found)}): {_spans_text(run, shifted)}",
             "check its values, the zone and the clock offset",
@@ -278,9 +282,10 @@ def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, per
         int(np.searchsorted(t_s, record.phases[-1].end_s + ahead_s)) + 2,
     )
     own = Sample(sample.start_s[near] - ahead_s, sample.end_s[near] - ahead_s, sample.value[near])
+    balance = bool(np.any(own.finite().value < -BELOW_ZERO * np.max(np.abs(own.finite().value), initial=0.0)))
     stuck = len(own.finite().value) >= 10 and np.ptp(own.finite().value) == 0
     progress = _progress(run, record)
-    found = [_phase(domain, own, phase, progress, period_s, stuck=bool(stuck)) for phase in record.phases]
+    found = [_phase(domain, own, phase, progress, period_s, stuck=bool(stuck), balance=balance) for phase in record.phases]
     idle_w = energy.mean_power(m for m, _ in found if m.phase == "idle")
     return MeterReading(
         task=record.task,
@@ -305,10 +310,13 @@ def _progress(run: StoredRun, record: Record) -> CompletionCurve:
 
 
 def _phase(
-    domain: Domain, sample: Sample, phase: Phase, progress: CompletionCurve, period_s: float, *, stuck: bool
+    domain: Domain, sample: Sample, phase: Phase, progress: CompletionCurve, period_s: float, *, stuck: bool, balance: bool
 ) -> tuple[Measurement, str | None]:
     """(its measurement, why it has no energy or null)."""
     why = "the meter showed one value all the while" if stuck else _why_not(sample, phase, period_s)
+    why = why or (
+        "the meter reads below 0 W beside it: is its clamp turned round, or does it show what is fed in too?" if balance else None
+    )
     integral = energy.integrate if domain.quantity == "power" else energy.integrate_means
     gross_j = None if why else integral(sample, phase.start_s, phase.end_s)
     measurement = Measurement(
@@ -335,7 +343,7 @@ def _why_not(sample: Sample, phase: Phase, period_s: float) -> str | None:
         return "no reading of the meter lies before its start, or none after its end"
     inside = (t_s > phase.start_s) & (t_s < phase.end_s)
     if np.sum(inside) < LEAST_ROWS:
-        return f"{np.sum(inside)} readings of the meter lie inside its {phase.duration_s:.3g} s, one comes every {period_s:.3g} s"
+        return f"{np.sum(inside)} {FEW} its {phase.duration_s:.3g} s, one comes every {period_s:.3g} s"
     missing_s = sum(_gaps(t_s, phase, period_s))
     if missing_s > GAP_SHARE * phase.duration_s:
         return f"the meter told nothing for {missing_s:.3g} s of its {phase.duration_s:.3g} s"

@@ -107,6 +107,16 @@ SAMPLES = {
         stamped('"{t}","5.1","{w}"', "%m/%d/%Y %H:%M:%S"),
         {"utc_offset_s": 0},
     ),
+    "afterburner": (
+        "00, 16-06-2025 11:59:59, Hardware monitoring log v1.6 \n01, 16-06-2025 11:59:59, Radeon RX 560 Series\n"
+        "02, 16-06-2025 11:59:59, GPU temperature     ,GPU usage           ,Power               ,Fan speed           \n"
+        "03, 16-06-2025 11:59:59, 0                   ,°C                  ,0.000               ,100.000             ,10                  ,\n"
+        "03, 16-06-2025 11:59:59, 1                   ,%                   ,0.000               ,100.000             ,10                  ,\n"
+        "03, 16-06-2025 11:59:59, 2                   ,W                   ,0.000               ,300.000             ,10                  ,\n"
+        "03, 16-06-2025 11:59:59, 3                   ,%                   ,0.000               ,100.000             ,10                  ,",
+        stamped("80, {t}, 43.000              ,0.000               ,{w}              ,21.000              ", "%d-%m-%Y %H:%M:%S"),
+        {"utc_offset_s": 0},
+    ),
     "json": (None, stamped('{{"timestamp": {u}, "power_w": {w}}}'), {}),
     "csv": ("timestamp,power_w", stamped("{u},{w}"), {}),
 }  # fmt: skip

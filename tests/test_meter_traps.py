@@ -223,7 +223,9 @@ def test_the_encodings_of_loggers(tmp_path, encoding):
     assert read_log(path, **LOCAL).sample.value.tolist() == WATTS
 
 
-@pytest.mark.parametrize("mark", ["-OL-", "OVER", "---", "****", "nan", "9.9E37", "99999.9", "INF", "[N/A]", "unavailable", ""])
+@pytest.mark.parametrize(
+    "mark", ["-OL-", "OVER", "---", "****", "nan", "9.9E37", "99999.9", "INF", "[N/A]", "unavailable", "", "65535", "0"]
+)
 def test_marks_are_counted_with_their_reason(tmp_path, mark):
     """Missing, never 0 and never a number."""
     text = table("timestamp,power_w", lambda t, w: f"{t},{mark if t == NOON_S + 4 else w}")

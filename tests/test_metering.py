@@ -12,6 +12,7 @@ import pytest
 from harness import frame
 from harness.analysis.pulse import find_pulse
 from harness.cli import app
+from harness.cli.app import complain
 from harness.energy import integrate
 from harness.errors import MeterError, StoreError
 from harness.metering import covered, energy_between, import_log, pulse_in
@@ -154,6 +155,14 @@ def test_readings_that_are_no_number_are_counted_and_refused_above_one_percent(t
     assert (meter.discarded_in_run, sum(meter.discarded.values()), meter.rows) == (1, 1, len(lines) - 1)
     assert meter.readings[0].findings[0].code == "meter_discarded"
     assert [m.gross_j for m in steady(meter)] == pytest.approx([LOAD_W * 6.0] * COUNT, rel=1e-6)
+
+
+def test_a_meter_that_shows_what_is_fed_in_too_gives_no_number(tmp_path, run):
+    """A window above 0 W beside idle phases below it is a balance, not what the machine drew."""
+    path = tmp_path / "wall.csv"
+    path.write_text(metered.log_text(metered.starts(COUNT)).replace(f",{IDLE_W}", ",-50.0").replace(f",{LOAD_W}", ",30.0"))
+    with pytest.raises(MeterError, match=r"covers no phase .*below 0 W"):
+        import_log(run, read_log(path))
 
 
 def test_a_log_of_another_day_is_refused(tmp_path, run):
@@ -306,6 +315,12 @@ def test_beside_a_simulated_sensor_a_meter_is_simulated(tmp_path):
 
 def command(*arguments):
     return app(args=[str(a) for a in arguments], prog_name="harness", standalone_mode=False)
+
+
+def test_each_line_of_a_hint_is_a_line_on_the_terminal(capsys):
+    """So that a command can be copied from it."""
+    complain("what", "choose one:\n  harness import-meter r log.csv --unit W")
+    assert capsys.readouterr().err == "error: what\n  choose one:\n    harness import-meter r log.csv --unit W\n"
 
 
 def test_a_zone_that_the_load_shows_is_stored_with_the_sample(tmp_path, run):

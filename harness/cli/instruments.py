@@ -46,7 +46,7 @@ def import_meter(
     ] = None,
     date_order: Annotated[str | None, typer.Option(metavar="ORDER", help="of dates: dmy, mdy or ymd", show_default=False)] = None,
     power_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="of power: its name or number", show_default=False)] = None,
-    unit: Annotated[str | None, typer.Option(help="of a power column that names none: W mW kW", show_default=False)] = None,
+    unit: Annotated[str | None, typer.Option(help="of a power column that names none: W mW kW uW", show_default=False)] = None,
     decimal: Annotated[str | None, typer.Option(metavar="MARK", help="decimal mark of numbers: . or ,", show_default=False)] = None,
     device_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="that distinguishes devices", show_default=False)] = None,
     one_device: Annotated[bool, typer.Option("--one-device", help="rows with one time stamp are one device's")] = False,

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from harness.errors import MeterError
-from harness.meters.dates import TIME_OF_DAY, dated, time_of_day
+from harness.meters.dates import MINUTES, TIME_OF_DAY, dated, time_of_day
 from harness.meters.options import TIME_UNITS_S
 from harness.schema import Floats
 
@@ -20,7 +20,7 @@ Clock = Literal["unix", "local", "elapsed", "day"]
 
 QUARTER_S = 900.0
 """Offsets of zones, and their changes, are whole quarter hours."""
-DAY_S = 86_400.0
+DAY_S, HOUR_S = 86_400.0, 3_600.0
 EPOCH = datetime(1970, 1, 1)
 UNITS = ((1e17, 1e-9, "ns"), (1e14, 1e-6, "us"), (1e11, 1e-3, "ms"), (1e8, 1.0, "s"))
 """Unix times show their unit by their size."""
@@ -70,11 +70,14 @@ def read_times(texts: Sequence[str], name: str = "time", *, unit: str | None = N
     numbers = _numbers(cells)
     if np.mean(np.isfinite(numbers)) > 0.5 and not _compact(cells):
         return _counted(numbers, name, unit)
+    minutes = [60 * float(match[1]) + float(match[2].replace(",", ".")) if (match := MINUTES.match(cell)) else np.nan for cell in cells]
+    if np.mean(np.isfinite(minutes)) > 0.5:
+        return Times(_over(np.array(minutes), HOUR_S), "elapsed", "times are minutes and seconds since a start, or within an hour")
     clock = [time_of_day(cell) if TIME_OF_DAY.match(cell) else np.nan for cell in cells]
     if np.mean(np.isfinite(clock)) > 0.5:
         if not any(cell.count(":") > 1 for cell in cells):
             raise MeterError(f"{name!r} holds hours and minutes, or minutes and seconds, and no date", "log the date and the seconds too")
-        return Times(_over_midnight(np.array(clock)), "day", "times of day without a date")
+        return Times(_over(np.array(clock), DAY_S), "day", "times of day without a date")
     parsed = dated(cells, order)
     zoned = {p.tzinfo is not None for p in parsed if p is not None}
     if len(zoned) == 2:
@@ -182,10 +185,10 @@ def _is_unix(seconds: float) -> bool:
     return UNIX_S[0] <= seconds <= UNIX_S[1]
 
 
-def _over_midnight(seconds: Floats) -> Floats:
-    """Times of day that run on: a step back by about a day is a midnight."""
+def _over(seconds: Floats, turn_s: float) -> Floats:
+    """Times within a day or an hour that run on: a step back by about as much is its end."""
     steps = np.diff(seconds, prepend=seconds[:1])
-    return seconds + DAY_S * np.cumsum(np.where(steps < -DAY_S / 2, 1, 0))
+    return seconds + turn_s * np.cumsum(np.where(steps < -turn_s / 2, 1, 0))
 
 
 def _seconds(moment: datetime | None) -> float:
@@ -211,6 +214,6 @@ def _offset_s(local_s: float, timezone: str, fold: int | None) -> float:
         what = "occurs twice: daylight saving ends" if first > second else "does not exist: daylight saving begins"
         raise MeterError(
             f"the local time {moment:%Y-%m-%d %H:%M} {what} in {timezone}",
-            "give --utc-offset with the offset that held, or cut the log there",
+            f"give the offset that held, --utc-offset {first.total_seconds():.0f} or --utc-offset {second.total_seconds():.0f}, or cut the log there",
         )
     return first.total_seconds()

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.errors import MeterError
 from harness.meters.formats.base import MeterFormat
 from harness.meters.names import understood
-from harness.meters.numbers import Cells, Evidence, cells_of, evidence, factors, has_unit, numbers
+from harness.meters.numbers import Cells, Evidence, cells_of, evidence, factors, foreign, has_unit, numbers
 from harness.meters.options import UNITS_W, Options
 from harness.meters.table import Table, bare_name
 from harness.schema import Floats
@@ -29,6 +29,8 @@ STATED = ("unit of its header", "unit of its cells")
 """Where the log itself states a unit."""
 NINES = 3.0
 """How far above all other readings 9999.9 is a mark, in multiples of the highest."""
+FULL = ("32767", "65535", "2147483647", "4294967295")
+"""Digits of the highest number of a register: what a meter shows where it has none."""
 LISTED = 30
 """Columns that a message names."""
 
@@ -158,7 +160,7 @@ def _asked(table: Table, form: MeterFormat, options: Options, source: str) -> _C
     if not cells.numeric.any():
         raise MeterError(f"no reading of {bare_name(table.names[index])} in {source} is a number", "choose another --power-column")
     other = factors(cells, 1.0)[1]
-    if other:
+    if other and not has_unit(cells):
         raise MeterError(f"{table.names[index]!r} is no power: its cells are in {other}", f"the columns are {listed(table)}")
     return _with_unit(table, index, cells, declared)
 
@@ -175,7 +177,7 @@ def _candidate(table: Table, index: int, form: MeterFormat, notes: list[str]) ->
     if not cells.numeric.any():
         notes.append(f"{full!r} holds no numbers" if not cells.blank.all() else f"{full!r} is empty")
         return None
-    if factors(cells, 1.0)[1]:
+    if factors(cells, 1.0)[1] and not has_unit(cells):
         return None
     return _with_unit(table, index, cells, declared)
 
@@ -239,6 +241,7 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
         )
     names = [table.names[each.index] for each in found]
     silent = names or [table.names[i] for i in range(len(table.names)) if i not in taken and _may_be_asked_for(table, i)]
+    silent.sort(key=lambda name: re.match(r"P(?![a-z])", name) is None)
     if not silent:
         raise MeterError(f"{source} holds no power", f"log power in watts; columns found: {listed(table)}")
     what = f"{len(names)} columns of {source} may hold power, and none names a unit: {', '.join(map(repr, names))}" if names else (
@@ -255,13 +258,19 @@ def _refuse(table: Table, found: list[_Candidate], options: Options, taken: set[
 def _may_be_asked_for(table: Table, index: int) -> bool:
     """Whether a column that names neither power nor another quantity holds numbers that change."""
     head = cells_of(table.cells[index].iloc[:LOOK_ROWS])
-    return not understood(table.names[index]).other and not factors(head, 1.0)[1] and head.text[head.numeric].nunique() > 1
+    steps = pd.to_numeric(head.text, errors="coerce").diff().dropna()
+    name = understood(table.names[index])
+    return not (name.other or name.setting) and not factors(head, 1.0)[1] and (len(steps) == 1 or steps.nunique() > 1)
 
 
 def _only_number(table: Table, taken: set[int]) -> list[_Candidate]:
     """The one column of numbers of a log without a header."""
     parts = [(i, cells_of(table.cells[i])) for i in range(len(table.names)) if i not in taken]
-    numeric = [_with_unit(table, i, cells, None) for i, cells in parts if cells.numeric.any() and not factors(cells, 1.0)[1]]
+    numeric = [
+        _with_unit(table, i, cells, None)
+        for i, cells in parts
+        if cells.numeric.any() and not (factors(cells, 1.0)[1] and not has_unit(cells))
+    ]
     return numeric if len(numeric) == 1 else []
 
 
@@ -289,19 +298,23 @@ def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Opt
     _check_declared(candidate, watts, form, options, source, name)
     blank = cells.blank
     sparse = float(np.mean(blank)) >= SPARSE if len(blank) else False
-    present = ~blank if sparse else np.ones(len(blank), dtype=bool)
+    others = foreign(cells)
+    present = (~blank if sparse else np.ones(len(blank), dtype=bool)) & ~others
     lost = np.flatnonzero(present & ~np.isfinite(watts))
     discarded = {int(i): "an empty cell" if blank[i] else repr(str(cells.raw.iloc[i])[:20]) for i in lost}
     asked = options.unit is not None and candidate.unit not in STATED
     unit = f"{options.unit} as given" if asked else candidate.unit
+    if others.any():
+        unit += f"; {int(others.sum())} rows in units of other quantities left out"
     if sparse:
         unit += f"; filled in {int(present.sum())} of {len(present)} rows"
     return PowerColumn(candidate.index, bare_name(name), watts, present, discarded, unit)
 
 
 def _without_nines(cells: Cells, watts: Floats) -> Floats:
-    """Without numbers of nothing but nines far above all others: what a meter shows beyond its range."""
-    nines = np.asarray(cells.text.str.fullmatch(r"9{4,}(?:[.,]9+)?"), dtype=bool)
+    """Without numbers of nothing but nines, or of a full register, far above all others: what a meter shows beyond its range."""
+    digits = cells.text.str.replace(r"[.,]", "", regex=True)
+    nines = np.asarray(digits.str.fullmatch(r"9{4,}") | digits.isin(FULL), dtype=bool)
     rest = watts[~nines & np.isfinite(watts)]
     beyond = nines & (watts > NINES * np.max(rest)) if len(rest) else np.zeros(len(watts), dtype=bool)
     return np.where(beyond, np.nan, watts)

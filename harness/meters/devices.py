@@ -12,6 +12,7 @@ from harness.errors import MeterError
 from harness.meters.columns import listed
 from harness.meters.formats.base import MeterFormat
 from harness.meters.names import understood, words
+from harness.meters.numbers import cells_of, has_unit
 from harness.meters.options import SUM, Options
 from harness.meters.table import Table
 from harness.schema import Floats
@@ -21,10 +22,16 @@ WORDS = words(
     "phase rail domain topic room location label name mac address package chip module slot circuit"
 )
 """Words that name a column of device labels."""
+PARTS_OF_TIMES = words(
+    "usec us nsec ns microseconds millisecond milliseconds millis msec ms second seconds sec minute minutes hour subsecond fraction"
+)
+"""Words of a column that belongs to the time."""
 MOST_DEVICES = 256
 SHARED = 0.3
 """Share of rows with an equal time stamp from which a column is that of several devices, or of stamps that are too coarse."""
 REGULAR = 0.9
+COARSE_S = 10.0
+"""Equal stamps that are further apart do not tell when their rows were read."""
 MIXED = 0.1
 """Share of rows that bring another label where rows of devices are mixed."""
 MEASURED = r"[+-]?[\d.,' ]*\d[\d.,]*(?:[eE][+-]?\d+)?\s*[^\d\s:-]{0,4}"
@@ -85,15 +92,27 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
     if options.channel == SUM:
         return Devices(stacked=stacked, notes=[f"{stacked} rows with one time stamp are {stacked} devices, as asked"])
     copies = int(table.cells.duplicated().sum()) >= REGULAR * len(table.cells) * (stacked - 1) / stacked
+    choices: list[tuple[str, tuple[str, ...]]] = [] if copies else [(f"if they are {stacked} devices", ("--channel", SUM))]
+    if not coarse(t_s):
+        choices.append(("if one device is read faster than its stamps show", ("--one-device",)))
     raise MeterError(
         f"{source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column distinguishes them",
         options.advice(
-            (f"if they are {stacked} devices", ("--channel", SUM)),
-            ("if one device is read faster than its stamps show", ("--one-device",)),
+            *choices,
             after=f"{'if the log was written twice: take the copies out; ' if copies else ''}"
             f"if a column names the device, give it with --device-column; columns found: {listed(table)}",
         ),
     )
+
+
+def coarse(t_s: Floats) -> bool:
+    """Whether several readings share stamps that are far apart, such as whole minutes: their moments are not known.
+
+    Args:
+        t_s: Times of the rows, shape (n,).
+    """
+    stamps, counts = np.unique(t_s[np.isfinite(t_s)], return_counts=True)
+    return len(stamps) > 1 and float(np.median(counts)) > 1 and float(np.median(np.diff(stamps))) > COARSE_S
 
 
 def _asked(table: Table, options: Options, source: str) -> int | None:
@@ -118,8 +137,16 @@ def _named(table: Table, t_s: Floats, good: np.ndarray, taken: set[int]) -> int 
         name, label = understood(table.names[index]), table.cells[index][good]
         named = bool(_words(table.names[index]) & WORDS)
         count = label.nunique()
-        if name.usable or name.other or name.setting or not 2 <= count <= min(MOST_DEVICES, len(label) // 2):
+        if (
+            name.usable
+            or name.other
+            or name.setting
+            or _words(table.names[index]) & PARTS_OF_TIMES
+            or not 2 <= count <= min(MOST_DEVICES, len(label) // 2)
+        ):
             continue
+        if has_unit(cells_of(label)):
+            continue  # powers, with their unit in each cell
         textual = not label[label != ""].str.fullmatch(MEASURED).any()
         if not textual and not label.str.fullmatch(r"\d{1,6}").all():
             continue  # numbers with decimals or units are measured, and name nothing

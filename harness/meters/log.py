@@ -30,6 +30,8 @@ LEAST_TURNS = 100
 """Rows: a slow meter beside a run may see high and low in turn for fewer."""
 LEAST_ROUNDS = 12
 """Rows: fewer show no rhythm."""
+FOOTER_LINES = 50
+"""Lines below the last reading that may be a summary."""
 UNREADABLE = 0.1
 """Share of rows that may be unreadable before the file is not believed."""
 
@@ -130,7 +132,8 @@ def read_log(
     if not np.isfinite(log.sample.value).any():
         raise MeterError(f"no reading of {name} in {path.name} is a number", "choose another --channel, or log again")
     if not options.one_device:
-        _check_one_device(log.sample.t_s, log.sample.value, path.name, options)
+        order = np.argsort(chosen.t_s, kind="stable")  # as logged: values that are held would look like two devices
+        _check_one_device(chosen.t_s[order], chosen.watts[order], path.name, options)
     watts = log.sample.value
     told = [*log.told, *_left_out(rows, chosen), f"powers from {np.nanmin(watts):.4g} to {np.nanmax(watts):.4g} W"]
     return Log(
@@ -145,7 +148,10 @@ def _rows(path: Path, text: str, options: Options) -> Rows:
         form.read(path, text, options) if form.read is not None else rows_of(form.table(path.name, text, options), form, options, path.name)
     )
     readable = rows.count - len(rows.torn)
-    if rows.torn and len(rows.torn) > UNREADABLE * rows.count:
+    last = max((int(channel.row[-1]) for channel in rows.channels.values() if len(channel.row)), default=-1)
+    footer = sum(at > last for _, at, _ in rows.torn)
+    torn = len(rows.torn) - (footer if footer <= FOOTER_LINES and footer < readable else 0)
+    if torn > UNREADABLE * rows.count:
         line, _, why = rows.torn[0]
         raise MeterError(
             f"{path.name}: {len(rows.torn)} of {rows.count} rows could not be read, the first is line {line} ({why})",
@@ -193,7 +199,9 @@ def _channel(rows: Rows, options: Options, source: str) -> tuple[str, Channel]:
         contain = "" if rows.summed else ", if none of them contains another"
         raise MeterError(
             f"{source} has several channels and none is the total: {names}",
-            options.advice(("choose one", ("--channel", first)), (f"or add up {len(parts)} of them{contain}", ("--channel", SUM))),
+            options.advice(("choose one", ("--channel", first)), after="one may contain others: their sum would count twice")
+            if rows.overlapping
+            else options.advice(("choose one", ("--channel", first)), (f"or add up {len(parts)} of them{contain}", ("--channel", SUM))),
         )
     chosen = (
         chosen

@@ -32,16 +32,20 @@ POWER_WORDS = words(
     "power pwr watt watts wattage leistung wirkleistung puissance potencia potência potenza vermogen effekt moc teho 功率 电力 電力 消費電力"
 )
 NEVER = words(
-    "energy joule joules percent percentage pct factor pf apparent reactive va var kva kvar wh kwh mwh scheinleistung blindleistung"
+    "energy joule joules percent percentage pct factor pf apparent reactive va var kva kvar wh kwh mwh scheinleistung blindleistung leistungsfaktor "
+    "apparente aparente schijnvermogen réactive reattiva reactiva blindvermogen facteur fattore cos phi cosphi"
 )
 """Words of another quantity: such a column is no power whatever is asked for."""
 NOT_DRAWN = words(
-    "limit limits limited cap capped capping budget target setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
-    "brake slowdown reason reasons default enforced supported available headroom std stddev deviation variance error uncertainty accuracy range delta"
+    "pl pmin pmax ppeak limit limits limited cap capped capping budget target set setpoint rated nominal tdp threshold max maximum min minimum peak state mode status management "
+    "brake slowdown reason reasons default enforced supported available headroom remaining saved sigma tx rx std stddev deviation variance error uncertainty accuracy range delta"
 )
 """Words of a setting or a statistic: power, but not what was drawn."""
 BRACKETS = re.compile(r"[\[(]([^\[\]()]*)[\])]")
 PER = re.compile(r"\bW(?:atts?)?\s*/\s*[A-Za-z]", re.IGNORECASE)
+PER_WATT = re.compile(r"(?:(?<![^\W_])per[ _-]?|(?P<what>[^/]*)/\s*)[mk]?w(?:atts?)?(?![^\W_])", re.IGNORECASE)
+"""Something per watt, such as `fps per W` or `GFLOPS/W`; not a quantity and its unit, such as `P / W`."""
+QUANTITY = re.compile(r"\s*P(?:[ _.-]?(?:\d+|tot(?:al)?|sum|avg|mean|act|in|out|el|ac|dc|l?[123abc]))?\s*", re.IGNORECASE)
 TIMES = re.compile(r"\bW(?:atts?)?[\])]?\s*[x\u00d7*/]\s*10+\b", re.IGNORECASE)
 """A multiple of watts, such as `W x10`: the unit is asked for."""
 NOT_BY_LETTER = words("voltage temperature temp frequency freq humidity speed")
@@ -57,7 +61,7 @@ class Name:
         factor: Its unit in W; None if it names none.
         power: Whether it names power.
         other: What it names instead; empty if nothing speaks against power.
-        setting: Whether it is a setting or a statistic rather than the power drawn.
+        setting: Whether it is a setting, a statistic or a ratio rather than the power drawn.
         mega: Whether its unit is written `MW`.
     """
 
@@ -107,6 +111,8 @@ def understood(name: str) -> Name:
     setting = bool(lower & NOT_DRAWN)
     if TIMES.search(name):
         return Name(None, True, _never(lower), setting)
+    if any(map(_is_ratio, (bare, *BRACKETS.findall(name)))):
+        return Name(None, power=False, other=_never(lower), setting=True)
     for group in reversed(BRACKETS.findall(name)):
         if group.strip() == MEGA:
             return Name(None, power, setting=setting, mega=True)
@@ -118,6 +124,7 @@ def understood(name: str) -> Name:
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare)
     other = (
         _never(lower)
+        or ("%" if "%" in bare else "")
         or next(iter(sorted(lower & NOT_BY_LETTER)), "")
         or ("W per another unit" if PER.search(name) else "")
         or ("an energy" if ENERGY.search(bare) or ENERGY.search(spaced) else "")
@@ -131,6 +138,13 @@ def understood(name: str) -> Name:
     if factor is None and (tokens[-1].lower() in LAST_OTHERS or (len(tokens[-1]) > 1 and OTHER_UNIT.fullmatch(tokens[-1]))):
         return Name(None, power, tokens[-1], setting)
     return Name(factor, power, setting=setting)
+
+
+def _is_ratio(text: str) -> bool:
+    """Whether a text means something per watt."""
+    per = PER_WATT.search(text)
+    what = "" if per is None else per["what"] or ""
+    return per is not None and not (QUANTITY.fullmatch(what) or {word.lower() for word in PARTS.findall(what)} & POWER_WORDS)
 
 
 def _never(words: set[str]) -> str:

@@ -15,8 +15,8 @@ from harness.schema import Floats
 
 NUMBER = r"^(?P<number>[+-]?(?:\d(?:[\d.,'\u2019 ]*\d)?[.,]?|[.,]\d+))(?P<exponent>[eE][+-]?\d+)?\s*(?P<unit>[^\d\s].*)?$"
 GROUPED = re.compile(r"(?<=\d)[ '\u2019](?=\d{3}(?!\d))")
-POINT = re.compile(r"[+-]?(?:(?:[1-9]\d{0,2}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)")
-"""A number whose decimal mark is a point; commas group thousands."""
+POINT = re.compile(r"[+-]?(?:(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3}|\d+)(?:\.\d*)?|\.\d+)")
+"""A number whose decimal mark is a point; commas group thousands, or lakhs as in 1,23,456."""
 COMMA = re.compile(r"[+-]?(?:(?:[1-9]\d{0,2}(?:\.\d{3})+|\d+)(?:,\d*)?|,\d+)")
 NOT_A_NUMBER = 1e30
 """Larger values stand for over-range or no data (SCPI: 9.9E37, 9.91E37)."""
@@ -130,6 +130,12 @@ def factors(cells: Cells, factor: float) -> tuple[Floats, str]:
 
 
 def has_unit(cells: Cells) -> bool:
-    """Whether every number of a column carries a unit of power."""
+    """Whether every number of a column carries a unit of power; rows in units of other quantities may stand between them."""
     units = cells.unit[cells.numeric].unique()
-    return len(units) > 0 and all(factor_of(unit) is not None for unit in units)
+    return any(factor_of(unit) is not None for unit in units) and all(factor_of(unit) is not None or is_other(unit) for unit in units)
+
+
+def foreign(cells: Cells) -> np.ndarray:
+    """Where a number carries a unit of another quantity, shape (n,)."""
+    others = [unit for unit in cells.unit.unique() if unit and factor_of(unit) is None and is_other(unit)]
+    return np.asarray(cells.numeric & cells.unit.isin(others).to_numpy(), dtype=bool)

@@ -82,5 +82,10 @@ class Options:
         return "\n".join([*lines, after] if after else lines)
 
     def line(self, *extra: str) -> str:
-        """The command line with more arguments, quoted for a shell."""
-        return " ".join([self.command, *map(shlex.quote, extra)])
+        """The command line with more arguments, quoted for a shell; an option that is given again replaces the one before."""
+        words = shlex.split(self.command)
+        for flag in (each for each in extra if each.startswith("--")):
+            at = words.index(flag) if flag in words else None
+            if at is not None:
+                del words[at : at + 2]
+        return shlex.join([*words, *extra])

@@ -10,18 +10,30 @@ import pandas as pd
 
 from harness.errors import MeterError
 from harness.meters.columns import PowerColumn, labelled_column, power_columns, reasons
-from harness.meters.devices import Devices, devices_of, spread
+from harness.meters.devices import Devices, coarse, devices_of, spread
 from harness.meters.formats.base import MeterFormat
 from harness.meters.names import understood, words
 from harness.meters.options import SUM, UNITS_W, Options
 from harness.meters.rows import Channel, Rows
 from harness.meters.table import Table
 from harness.meters.times import Clock, clock_of
+from harness.meters.unit_column import with_units
 from harness.schema import Floats
 
 OTHER_LABELS = words("voltage current temperature humidity battery frequency cost price signal rssi linkquality uptime")
 """Words of a device's label that name another quantity."""
 TOTAL = re.compile(r"(?i)total|sum\b|\ball\b|gesamt|wall|main|system|input|aggregate|Σ")
+WHOLE = re.compile(r"(?i)total|sum\b|\ball\b|gesamt|\bwall|system|aggregate|combined|platform|psys|ptot|Σ")
+"""Words of a channel that contains the others."""
+PACKAGE, PARTS = (
+    re.compile(r"(?i)package|pkg|processor"),
+    re.compile(r"(?:\b|_)(?:IA|GT|GFX|Cor|Cores?|Uncore|PP[01]|SoC)(?:\b|_|[ W]|Watt)"),
+)
+"""A processor's package, and its domains that the package contains."""
+QUANTITIES = words("quantity metric field parameter measurement variable signal unit type kind property")
+"""Names of a column of labels that are quantities, not devices."""
+DROPOUT_ROWS, DROPOUT_MOST, DROPOUT_SHARE, LEAST_DROPOUT_W = 3, 0.25, 0.05, 1.0
+"""Zeros are a meter that was not read: so many in a row at most, such a share of the readings, and none of those is below this share of the highest, or this power."""
 TOTAL_WITHIN = 0.01
 """How closely a column must be the sum of all others to be their total."""
 
@@ -50,6 +62,7 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
         )
     if not len(table.cells):
         raise MeterError(f"{source} holds a header and no readings", "did the meter's program log anything?")
+    table = with_units(table)
     clock = clock_of(table, form, options, source)
     devices = devices_of(table, form, options, clock.t_s, clock.columns, source)
     taken = clock.columns | ({devices.column} if devices.column is not None else set())
@@ -58,6 +71,10 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
     else:
         columns, notes = power_columns(table, form, options, taken, source)
     if devices.spread:
+        if coarse(clock.t_s):
+            raise MeterError(
+                f"{source} holds several readings with each time stamp, and no seconds: their moments are not known", "log the seconds too"
+            )
         clock.t_s = _spread(clock.t_s)
     if devices.stacked > 1 and len(columns) > 1:
         columns = [_one_column(columns, form, options, source)]
@@ -71,6 +88,7 @@ def rows_of(table: Table, form: MeterFormat, options: Options, source: str) -> R
         _torn(table, clock),
         floating=clock.floating,
         summed=total,
+        overlapping=not table.headed or _overlapping(list(channels), devices),
         on_change=form.on_change or table.on_change,
         utc_offset_s=clock.utc_offset_s,
         timezone=clock.timezone,
@@ -144,7 +162,25 @@ def _device_word(devices: Devices) -> str:
 def _channel(column: PowerColumn, t_s: Floats, mask: np.ndarray) -> Channel:
     row = np.flatnonzero(mask)
     lost = {i: why for i, why in column.discarded.items() if mask[i]}
-    return Channel(t_s[row], column.watts[row], row, reasons(lost))
+    dropped = _dropouts(column.watts[row])
+    lost |= {int(i): "0 W between readings" for i in row[dropped]}
+    return Channel(t_s[row], np.where(dropped, np.nan, column.watts[row]), row, reasons(lost))
+
+
+def _dropouts(watts: Floats) -> np.ndarray:
+    """Where a few zeros stand between readings that are all far above: the meter was not read there, shape (n,)."""
+    drawn, zero = watts[watts > 0], np.asarray(watts == 0, dtype=bool)
+    if not zero.any() or zero.sum() > DROPOUT_MOST * len(drawn):
+        return np.zeros(len(watts), dtype=bool)
+    low_w, high_w = np.quantile(drawn, [0.01, 0.99])
+    if low_w < max(DROPOUT_SHARE * high_w, LEAST_DROPOUT_W):
+        return np.zeros(len(watts), dtype=bool)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]]).astype(int)))
+    found = zero.copy()
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        if stop - start > DROPOUT_ROWS or start == 0 or stop == len(watts):
+            found[start:stop] = False
+    return found
 
 
 def _stack(column: PowerColumn, t_s: Floats, mask: np.ndarray, count: int) -> Channel:
@@ -168,6 +204,15 @@ def _preferred(
         return (next(iter(channels)) if len(channels) == 1 else total), ()
     of_total = tuple(name for name in channels if total is None or name == total or name.startswith(f"{total} of "))
     return (of_total[0] if len(of_total) == 1 else None), of_total
+
+
+def _overlapping(names: list[str], devices: Devices) -> bool:
+    """Whether one channel may contain others: a total beside its parts, a package beside its cores, rows of several quantities."""
+    if devices.label is not None:
+        return bool({part.lower() for part in re.findall(r"[A-Za-z]+", devices.word)} & QUANTITIES)
+    wholes = [name for name in names if WHOLE.search(name)]
+    numbered = any(re.search(r"\d", name) and re.sub(r"\d+", "", name) in names for name in names)  # CPU power beside CPU1 power
+    return numbered or 0 < len(wholes) < len(names) or (any(map(PACKAGE.search, names)) and any(map(PARTS.search, names)))
 
 
 def _sum_of_others(columns: list[PowerColumn]) -> str | None:

@@ -39,6 +39,7 @@ class Rows:
         torn: Rows left out because they could not be split or hold no time, as (line, row of the table that it follows, reason).
         floating: Whether the times count from a start, or a midnight, that the log does not hold.
         summed: The channels that `sum` adds; empty: all.
+        overlapping: Whether a channel may contain others, so that a sum is not proposed.
         on_change: Whether a row is written only when the value changes.
         marks: Named times on the same clock.
         utc_offset_s: Local time less UTC, where the log itself shows it.
@@ -54,6 +55,7 @@ class Rows:
     torn: list[tuple[int, int, str]] = field(default_factory=list)
     floating: bool = False
     summed: tuple[str, ...] = ()
+    overlapping: bool = False
     on_change: bool = False
     marks: dict[str, float] = field(default_factory=dict)
     utc_offset_s: float | None = None

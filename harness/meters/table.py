@@ -262,13 +262,13 @@ def _sorted(name: str, lines: Sequence[str], header: Header, *, comments: bool) 
             found.units = cells
         elif header.headed and _is_header_like(cells, header):
             changed = changed or number
-        elif why := "an open quote" if line.count('"') % 2 else _miscounted(cells, width, {usual, own, width}):
-            found.torn.append((number, len(found.good), why))
         elif changed and any(DATUM.match(cell) for cell in cells[:2]):
             raise MeterError(
                 f"the columns of {name} change at its line {changed}: the logger was started again",
                 "cut the log there, and import one part",
             )
+        elif why := "an open quote" if line.count('"') % 2 else _miscounted(cells, width, {usual, own, width}):
+            found.torn.append((number, len(found.good), why))
         elif changed:
             found.torn.append((number, len(found.good), "a row below a second header"))
         else:

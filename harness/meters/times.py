@@ -12,7 +12,7 @@ import pandas as pd
 from harness.errors import MeterError
 from harness.meters.clock import DAY_S, Times, is_zone, offset_text, read_times
 from harness.meters.columns import listed
-from harness.meters.dates import DATE_ONLY, TIME_OF_DAY, is_moment
+from harness.meters.dates import DATE_ONLY, MINUTES, TIME_OF_DAY, is_moment
 from harness.meters.formats.base import MeterFormat
 from harness.meters.names import understood, words
 from harness.meters.options import Options
@@ -28,8 +28,12 @@ NOT_TIMES = words("tsc rdtsc cycles ticks uptime duration delta delay boot exec 
 SAMPLE = 60
 """Cells that show what a column holds."""
 MOSTLY = 0.8
+LEAST_ROWS = 3
+"""Rows that show whether a number runs on."""
 AGREE_S = 1.5
 """Columns of times that differ by less, or by whole quarter hours, are the same clock."""
+LEAST_APART_S = 0.05
+"""Columns of times that are apart by as much in every row are two moments."""
 OFFSET = re.compile(r"(?:UTC|GMT)\s*([+-]\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 ZONE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b")
 
@@ -106,7 +110,7 @@ def _chosen(table: Table, form: MeterFormat, options: Options, source: str) -> _
             hints.append(
                 MeterError(
                     f"{source}: {error.what}",
-                    options.advice(("decide it", tuple(error.hint.split()))) if error.hint.startswith("--") else error.hint,
+                    _decision(error.hint, options),
                 )
             )
             continue
@@ -123,6 +127,13 @@ def _chosen(table: Table, form: MeterFormat, options: Options, source: str) -> _
     return _best(found, table, options, source)
 
 
+def _decision(hint: str, options: Options) -> str:
+    """The commands for a hint that lists options, one a line."""
+    if not hint.startswith("--"):
+        return hint
+    return options.advice(*(("or" if k else "decide it", tuple(line.split())) for k, line in enumerate(hint.split("\n"))))
+
+
 def _wanted(table: Table, form: MeterFormat) -> list[int]:
     """Columns that may hold the time: those that the format declares, or else by name and content."""
     declared = [i for pattern in form.time for i, name in enumerate(table.names) if re.fullmatch(pattern, name)]
@@ -134,7 +145,11 @@ def _wanted(table: Table, form: MeterFormat) -> list[int]:
         kind = _kind(table.cells[index])
         if words & NOT_TIMES or understood(name).factor is not None:
             continue
-        if kind in ("moment", "day") or (kind == "date" and words) or (kind == "number" and words & WORDS):
+        if (
+            kind in ("moment", "day", "minutes")
+            or (kind == "date" and words)
+            or (kind == "number" and words & WORDS and _changes(table.cells[index]))
+        ):
             found.append(index)
         elif kind == "number":
             numeric.append(index)
@@ -148,7 +163,13 @@ def _wanted(table: Table, form: MeterFormat) -> list[int]:
 def _kind(column: pd.Series) -> str:
     """What a column holds: `moment` (date and time), `date`, `day` (time of day), `number`, or empty."""
     cells = [cell for cell in column.iloc[:SAMPLE] if cell] or [""]
-    for kind, test in (("moment", is_moment), ("date", DATE_ONLY.match), ("day", TIME_OF_DAY.match), ("number", _is_number)):
+    for kind, test in (
+        ("moment", is_moment),
+        ("date", DATE_ONLY.match),
+        ("day", TIME_OF_DAY.match),
+        ("minutes", MINUTES.match),
+        ("number", _is_number),
+    ):
         if sum(bool(test(cell)) for cell in cells) >= MOSTLY * len(cells):
             return kind
     return ""
@@ -156,6 +177,11 @@ def _kind(column: pd.Series) -> str:
 
 def _is_number(cell: str) -> bool:
     return re.fullmatch(r"[+-]?\d+(?:[.,]\d+)?(?:[eE][+-]?\d+)?", cell) is not None
+
+
+def _changes(column: pd.Series) -> bool:
+    """Whether numbers differ from first to last, unlike a clock rate."""
+    return len(column) < LEAST_ROWS or column.iloc[0] != column.iloc[-1]
 
 
 def _is_unix(column: pd.Series) -> bool:
@@ -216,7 +242,11 @@ def _best(found: list[_Column], table: Table, options: Options, source: str) -> 
             continue
         middle = float(np.median(gap))
         apart = middle if other.times.clock == first.times.clock == "unix" else middle - round(middle / 900) * 900
-        if abs(apart) > AGREE_S or float(np.max(np.abs(gap - middle))) > AGREE_S:
+        varies = float(np.max(np.abs(gap - middle)))
+        interval = abs(apart) > LEAST_APART_S and varies < 0.1 * abs(
+            apart
+        )  # not one clock with and without fractions: start and end of a row
+        if abs(apart) > AGREE_S or varies > AGREE_S or interval:
             raise MeterError(
                 f"{source} has two columns of times that differ: {first.name!r} and {other.name!r}",
                 options.advice(

@@ -36,7 +36,8 @@ def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
         ),
         None,
     )
-    return {"time": stamp if stamp is not None else _moment(before), **power}
+    topic = next((word for word in before.split() if "/" in word and not is_moment(word)), "")
+    return {"time": stamp if stamp is not None else _moment(before), "src": values.get("src") or topic, **power}
 
 
 def _moment(before: str) -> str:
@@ -50,6 +51,7 @@ FORMAT = MeterFormat(
     summary="Shelly Gen2 status messages or CSV with apower",
     recognise=head_matches(r'"apower"|"(?:a_|total_)?act_power"|(?:^|[,;\t ])\W*apower\b'),
     table=table,
+    device=("src",),
     power=((POWER, "W"),),
     preferred=(r"(?:.*\.)?total_act_power",),
     how="`mosquitto_sub -t 'shelly/status/switch:0' -F '%I %p' > log.txt`, or poll `/rpc/Switch.GetStatus?id=0`; `em_data.csv` holds energies, no power",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from harness.meters.formats.base import MeterFormat, head_matches
@@ -9,13 +10,17 @@ from harness.meters.json_table import flat, json_lines
 from harness.meters.options import Options
 from harness.meters.table import Table
 
+TOPIC = re.compile(r"(?:tele|stat)/(\S+)/\w+|(?<!\S)(\S+)/(?:tele|stat)/\w+")
+"""The plug's own part of a topic."""
+
 
 def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
     inner = message.get("StatusSNS", message)
     energy = inner.get("ENERGY") if isinstance(inner, dict) else None
     if not isinstance(energy, dict) or "Power" not in energy:
         return None
-    return {"Time": inner.get("Time"), **flat({"Power": energy["Power"]})}
+    topic = TOPIC.search(before)
+    return {"Time": inner.get("Time"), "topic": (topic[1] or topic[2]) if topic else "", **flat({"Power": energy["Power"]})}
 
 
 def table(name: str, text: str, options: Options) -> Table:
@@ -29,6 +34,7 @@ FORMAT = MeterFormat(
     recognise=head_matches(r'"ENERGY"\s*:\s*\{'),
     table=table,
     time=("Time",),
+    device=("topic",),
     power=((r"Power(?:\.\d+)?", "W"),),
     how="`TelePeriod 10`, then `mosquitto_sub -v -t 'tele/+/SENSOR' > log.txt`; with `Time` local: `--timezone`",
     source="github.com/arendst/Tasmota, issue 2785",
