@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from harness.decide.buyer import FACTORS, RANKINGS, SITE_RANGES, Bought, RankingChange, bought, even, sensitivity
-from harness.decide.compare import Compared, compare
+from harness.decide.compare import Compared, aligned, compare
 from harness.decide.differences import Difference, cards
 from harness.decide.offers import Offers
 from harness.frame.compare import MARGIN
-from harness.frame.results import results
 from harness.report.selection import KINDS
 from harness.schema import StoredRun
 from harness.text import NONE, Scale, number, with_interval
@@ -45,7 +44,7 @@ def told_differences(runs: Sequence[StoredRun], found: Sequence[Difference]) -> 
         yield from ([heading] if chosen else [])
         for each in chosen:
             yield f"  {each.what}: {' | '.join(each.values)} ({each.why})"
-    kinds = {result.kind for run in runs for result in results(run)}
+    kinds = {result.kind for each in aligned(runs) for result in each.values()}
     yield from (f"energy is {said}" for kind, said in KINDS.items() if kind in kinds)
     yield "" if any(each.forbids for each in found) else "They may be compared."
 
