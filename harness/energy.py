@@ -235,8 +235,10 @@ def _one(
     start_s, end_s = start_s - (lag_s or 0.0), end_s - (lag_s or 0.0)
     integrated_j = integrate(trace.samples[gauge.name], start_s, end_s) if gauge else None
     stands_in = gross_j is None and _lacks_edges_alone(trace, domain, window)
-    if gauge and stands_in and integrated_j is not None:
-        gross_j, edge_j = integrated_j, gauge_u_j(trace.samples[gauge.name], gauge, start_s, end_s)
+    substitute = _substitute(trace, domain, start_s, end_s) if stands_in else None
+    if substitute:
+        gauge, gross_j, edge_j = substitute
+        integrated_j = gross_j
     busy_s = end_s - start_s - (progress.waited_s(start_s, end_s) if domain.part_time else 0.0)
     kind = (gauge.kind if gauge and stands_in else domain.kind) or "absent"
     return Measurement(
@@ -258,8 +260,26 @@ def _one(
         parent=domain.parent,
         counter=domain.counter,
         gain=domain.gain,
-        gauge=gauge.name if gauge and stands_in and integrated_j is not None else None,
+        gauge=gauge.name if gauge and substitute else None,
     )
+
+
+def _substitute(trace: Trace, domain: Domain, start_s: float, end_s: float) -> tuple[Domain, float, float | None] | None:
+    """The power reading beside a counter that stands in for it, its integral and the uncertainty of that in J; one that misses nothing goes first."""
+    beside = [d for d in trace.domains.values() if d.counter == domain.name]
+    swing_w = max((_swing_w(trace.samples[d.name], start_s, end_s) for d in beside), default=0.0)
+    for gauge in sorted(beside, key=lambda d: d.part_time):
+        joules = integrate(trace.samples[gauge.name], start_s, end_s)
+        if joules is not None:
+            return gauge, joules, gauge_u_j(trace.samples[gauge.name], gauge, start_s, end_s, swing_w)
+    return None
+
+
+def _swing_w(sample: Sample, start_s: float, end_s: float) -> float:
+    """Range of the readings in a window, W; 0 where there are none."""
+    sample = sample.finite()
+    watts = sample.value[(sample.t_s >= start_s) & (sample.t_s <= end_s)]
+    return float(np.ptp(watts)) if len(watts) else 0.0
 
 
 def _lacks_edges_alone(trace: Trace, domain: Domain, window: Window) -> bool:
@@ -271,7 +291,7 @@ def _lacks_edges_alone(trace: Trace, domain: Domain, window: Window) -> bool:
     return bool(np.any(inside)) and not np.any((resets > window.begin_s) & (resets <= window.close_s))
 
 
-def gauge_u_j(sample: Sample, gauge: Domain, start_s: float, end_s: float) -> float | None:
+def gauge_u_j(sample: Sample, gauge: Domain, start_s: float, end_s: float, swing_w: float = 0.0) -> float | None:
     """Standard uncertainty of an integral of power readings, J, without the gain of the sensor; None where no bound is known.
 
     Readings that are `dt` apart miss what happens between them: sigma_P sqrt(T dt) (measurement.md, section 5). At the edges a reading is
@@ -282,6 +302,7 @@ def gauge_u_j(sample: Sample, gauge: Domain, start_s: float, end_s: float) -> fl
         gauge: Their domain.
         start_s: Of the window.
         end_s: Of the window.
+        swing_w: Range of another reading of the same rail, W: a mean of a second hides what swings within it.
     """
     sample = sample.finite()
     watts = sample.value[(sample.t_s >= start_s) & (sample.t_s <= end_s)]
@@ -289,7 +310,9 @@ def gauge_u_j(sample: Sample, gauge: Domain, start_s: float, end_s: float) -> fl
         return None
     period_s = max(gauge.update_period_s or 0.0, (end_s - start_s) / len(watts))
     old_s = period_s + (gauge.average_s or 0.0)
-    return float(np.hypot(np.std(watts) * np.sqrt((end_s - start_s) * period_s), np.sqrt(2 / 3) * np.ptp(watts) * old_s))
+    return float(
+        np.hypot(np.std(watts) * np.sqrt((end_s - start_s) * period_s), np.sqrt(2 / 3) * max(float(np.ptp(watts)), swing_w) * old_s)
+    )
 
 
 def _energy(

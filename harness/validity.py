@@ -265,7 +265,11 @@ def _is_void(trace: Trace, m: Measurement) -> bool:
     domain = trace.domains.get(m.domain)
     if domain is None or m.gross_j is None:
         return False
-    return any(f.invalid for f in _of_domain(trace, domain, m)) if m.phase == "steady" else _stuck_while(trace, domain) is not None
+    return (
+        any(f.invalid for f in _of_domain(trace, domain, m))
+        if m.phase == "steady"
+        else not m.gauge and _stuck_while(trace, domain) is not None
+    )
 
 
 def examine_device(device: str, charged: str | None, facts: Mapping[str, Any], *, simulated: bool = False) -> list[Finding]:
@@ -349,7 +353,7 @@ def _share_told(kernels: Sequence[Kernel], asked: str) -> str:
 def _of_domain(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]:
     """What is wrong with one domain's window; the gravest alone where there is no number."""
     moved = _stuck_while(trace, domain)
-    if moved:
+    if moved and not m.gauge:  # a counter that ticks more seldom than a repetition is long shows one value too, and its power stands in
         yield finding("sensor_stuck", domain=domain.name, how=f"throughout while {moved} moved")
     elif m.gross_j is None:
         yield _why_missing(trace, domain, m)
@@ -375,9 +379,15 @@ def _of_edges(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]
         yield stuck
     elif m.gauge:
         bound = (
-            "for which no bound is known: it may see a part of the load" if m.edge_j is None else f"within {Z95 * m.edge_j / m.gross_j:.1%}"
+            "for which no bound is known: it may see a part of the load"
+            if m.edge_j is None
+            else f"within {cards.percent(Z95 * m.edge_j / m.gross_j)} beside its gain"
         )
-        yield finding("counter_without_edge", domain=domain.name, bound=bound.replace("%", " %"))
+        yield finding("counter_without_edge", domain=domain.name, bound=bound)
+        if gauge := trace.domains.get(m.gauge):
+            yield from _of_readings(trace, gauge, m)
+        if gauge and (moved := _stuck_while(trace, gauge)):
+            yield finding("sensor_stuck", domain=gauge.name, how=f"throughout while {moved} moved")
     elif m.poll_gap_s is not None and m.edge_j is not None and Z95 * m.edge_j > EDGE_LIMIT * m.gross_j:
         yield finding("edge_uncertainty", domain=domain.name, share=Z95 * m.edge_j / m.gross_j)
 
@@ -418,9 +428,10 @@ def _of_readings(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Findi
     t_s, value = sample.t_s[inside], sample.value[inside]
     if domain.quantity == "power":
         gaps = np.diff(np.concatenate([[m.start_s], t_s, [m.end_s]]))
-        if len(t_s) < FEWEST_SAMPLES:
+        covers_s = 0.0 if domain.part_time else domain.average_s or 0.0  # a mean of a second that is read twice a second misses nothing
+        if len(t_s) < FEWEST_SAMPLES and gaps.max() > covers_s:
             yield finding("too_few_samples", domain=domain.name, n=len(t_s))
-        elif gaps.max() > max(GAP_S, 5 * float(np.median(gaps))):
+        elif gaps.max() > max(GAP_S, covers_s, 5 * float(np.median(gaps))):
             yield finding("sensor_gap", domain=domain.name, gap_s=float(gaps.max()))
     watts = value if domain.quantity != "energy" else np.array([(m.gross_j or 0.0) / (m.end_s - m.start_s)])
     limit_w = domain.limit_w * LIMIT_MARGIN if domain.limit_w else ABSURD_W

@@ -196,6 +196,26 @@ def test_of_a_part_time_reading_that_stands_in_no_bound_is_known():
     assert found.edge_j is None
 
 
+def test_of_two_readings_the_one_that_misses_nothing_stands_in_and_the_other_tells_the_swing():
+    """A square wave of 0.5 s is level in means of a second: 100 W within a bound of 0 would be off by the wave at the edges."""
+    t_s = np.arange(0.01, 4.0, 0.02)
+    square_w = np.where(t_s % 0.5 < 0.25, 180.0, 20.0)
+    part, whole = (
+        GAUGE_BESIDE.model_copy(update={"name": n, "part_time": n == "part", "average_s": a}) for n, a in (("part", None), ("whole", 1.0))
+    )
+    trace = Trace(
+        {"package": COUNTER, "part": part, "whole": whole},
+        {
+            "package": staircase(lambda t: 100 * t, period_s=10.0),
+            "part": sampled(t_s, square_w),
+            "whole": sampled(t_s, np.full_like(t_s, 100.0)),
+        },
+    )
+    found = energy.measure(trace, [steady(0.5, 2.9)], evenly())[0]
+    assert (found.gauge, found.gross_j) == ("whole", found.integrated_j)
+    assert 1.96 * found.edge_j > 2 * 0.25 * 80, "as much as the wave may hold at both edges"
+
+
 def test_a_counter_that_was_not_waited_for_is_interpolated():
     """That of another card: polled slowly, with the uncertainty of that."""
     window = Window("steady", 0.5, 0.8, 3.0, 3.3, near=frozenset({"gpu:0"}))

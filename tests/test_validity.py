@@ -94,6 +94,28 @@ def test_a_counter_that_could_not_be_read_any_more_did_not_stick():
     assert codes(back, measured(gauge="gpu:0 power", edge_j=1.0)) == {"counter_without_edge": False}
 
 
+def test_a_counter_of_many_seconds_is_not_stuck_where_its_power_stands_in():
+    """One value throughout a repetition is its usual face; where the power that stands in stuck, or has a gap, the energy is not used."""
+    power = Domain(
+        name="gpu:0 power", sensor="nvml", quantity="power", unit="W", kind="sampled", device="gpu", counter="gpu:0", limit_w=300
+    )
+
+    def told(values, t_s=T_S):
+        seen = trace(COUNTER, np.full(len(T_S), 5.0), temperature=np.where(LOADED, 60.0, 40.0))
+        sample = Sample(t_s, t_s, values)
+        return codes(Trace(seen.domains | {power.name: power}, seen.samples | {power.name: sample}), measured(gauge=power.name, edge_j=1.0))
+
+    watts = np.where(LOADED, 200.0, 50.0)
+    gap = (T_S < 3.0) | (T_S > 4.0)
+    assert told(watts) == {"counter_without_edge": False}
+    few = T_S[::14]
+    assert told(watts[::14], few) == {"counter_without_edge": False, "too_few_samples": True}
+    power = power.model_copy(update={"average_s": 1.0})
+    assert told(watts[::14], few) == {"counter_without_edge": False}, "each reading is the mean of a second"
+    assert told(np.full(len(T_S), 200.0)) == {"counter_without_edge": False, "sensor_stuck": True}
+    assert told(watts[gap], T_S[gap]) == {"counter_without_edge": False, "sensor_gap": True}
+
+
 def test_a_stuck_counter_is_told_from_one_that_merely_did_not_tick():
     """While the load came and went it showed one value."""
     assert codes(trace(COUNTER, np.full(len(T_S), 5.0)), measured(joules=None)) == {"sensor_stuck": True}

@@ -59,16 +59,21 @@ class Pace:
     @property
     def shift_s(self) -> float | None:
         """Update period of a part-time sensor that counts, by which the load's phase is shifted; null: the load runs through."""
-        own = [d for d in self.domains if d.part_time and counts(d.name, d.device, self.device or "cpu", self.counted)]
+        alone = [d for d in self.domains if d.part_time and d.counter is None]
+        own = [d for d in alone if counts(d.name, d.device, self.device or "cpu", self.counted)]
         return max((d.update_period_s or UNSEEN_PERIOD_S for d in own), default=None)
 
     @property
     def settle_s(self) -> float:
-        """How long the sensors may still show the load before: a few update periods, and what their readings are the mean of."""
+        """How long the sensors may still show the load before: a few update periods, and what their readings are the mean of.
+
+        A reading beside a counter need not settle, unless the counter showed no tick, so that the reading may have to stand in for it.
+        """
+        still = {None, *(d.name for d in self._near if d.quantity == "energy" and d.update_period_s is None)}
         reaches = [
             SETTLE_TICKS * (d.update_period_s or UNSEEN_PERIOD_S) + (d.average_s or 0.0)
             for d in self._near
-            if d.quantity in ("energy", "power") and d.kind != "modelled" and d.counter is None
+            if d.quantity in ("energy", "power") and d.kind != "modelled" and d.counter in still
         ]
         return max(reaches, default=0.0)
 

@@ -19,6 +19,9 @@ POWER_AVERAGE, POWER_INSTANT = 185, 186
 AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
 """Of the readings that may be the mean of a second, as on most Ampere and newer: arXiv 2312.02741."""
 
+AVERAGE_PERIOD_S = 0.2
+"""How often a mean of a second is read beside another reading."""
+
 CUDA_PACKAGES = tuple(f"nvidia-{library}{suffix}" for library in ("cuda-runtime", "cudnn", "cublas") for suffix in ("-cu12", "-cu13", ""))
 """CUDA and cuDNN as Python packages bring them: their versions enter the record."""
 
@@ -210,12 +213,26 @@ class Nvml(Sensor):
                     kind=sampled,
                     counter=beside,
                     detail=detail,
-                    part_time=not counter and reading != "POWER_AVERAGE",
+                    part_time=reading != "POWER_AVERAGE",
                     average_s=AVERAGE_S.get(reading or ""),
                     **rail,
                 )
             )
+        if (
+            counter
+            and facts["device"] == "gpu"
+            and reading != "POWER_AVERAGE"
+            and self._maybe(self._field_w, handle, POWER_AVERAGE) is not None
+        ):
+            found.append(self._average(handle, facts["domain"], found[-1]))
         return found
+
+    def _average(self, handle: Any, name: str, beside: Domain) -> Domain:
+        """The mean of a second of the charged card: it misses no part of its period, so it may stand in for a counter with a bound."""
+        self._readers[f"{name} average power"] = lambda: self._field_w(handle, POWER_AVERAGE)
+        detail = {**beside.detail, "reading": "POWER_AVERAGE"}
+        changes = {"part_time": False, "average_s": AVERAGE_S["POWER_AVERAGE"], "poll_period_s": AVERAGE_PERIOD_S, "detail": detail}
+        return beside.model_copy(update={"name": f"{name} average power", **changes})
 
     def _gauge(self, handle: Any, full_coverage: bool) -> tuple[str | None, Callable[[], float] | None]:
         """The best power reading that answers: its name, and how to read it in W.

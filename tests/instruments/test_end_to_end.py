@@ -156,7 +156,7 @@ def test_a_counter_that_ticks_too_rarely_is_stood_in_for_by_its_power(tmp_path):
     """Every 20 s: the record says so, with the bound, and holds the truth within it."""
     told = repetition(tmp_path, HEALTHY, update_period_s=20, wave_period_s=0.7)
     found = told["steady"]["gpu:0"]
-    assert found["gauge"] == "gpu:0 power"
+    assert found["gauge"] == "gpu:0 average power"
     truth_j = nvml.truth_j(told["gpus"], 0, found["start_s"], found["end_s"])
     assert found["gross_j"] == pytest.approx(truth_j, abs=1.96 * found["edge_j"])
     assert "counter_without_edge" in {finding["code"] for finding in told["record"]["warnings"]}

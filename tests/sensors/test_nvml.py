@@ -8,9 +8,11 @@ import subprocess
 import time
 
 import pytest
+from harness.pace import Pace
 
 from harness.environment import environment
 from harness.errors import SensorError
+from harness.schema import PROFILES, Limits
 from harness.sensors.nvml import ERRORS
 from harness.sensors.nvml_conditions import is_ours
 
@@ -51,7 +53,17 @@ def test_without_a_counter_the_power_is_the_domain(driver):
 def test_a_reading_that_may_miss_a_part_of_the_load_says_so(driver, settings, part_time):
     """The load's phase is then shifted; beside a counter no power need be."""
     assert by_name(driver(counter=0, **settings))["gpu:0"].part_time is part_time
-    assert not any(domain.part_time for domain in by_name(driver(**settings)).values())
+
+
+def test_of_the_readings_beside_a_counter_that_which_misses_nothing_may_stand_in_for_it(driver):
+    """With a bound; the other one sees a part of its period, and shifts no load, since the counter needs none."""
+    domains = by_name(driver())
+    beside = {name: domain for name, domain in domains.items() if domain.counter == "gpu:0"}
+    assert {name: domain.part_time for name, domain in beside.items()} == {"gpu:0 power": True, "gpu:0 average power": False}
+    assert beside["gpu:0 average power"].average_s == 1.0
+    profile = PROFILES["quick"]
+    assert Pace(tuple(domains.values()), "gpu", None, profile, Limits()).shift_s is None
+    assert "gpu:0 average power" not in by_name(driver(field_average=0))
 
 
 @pytest.mark.parametrize(
@@ -190,7 +202,7 @@ def test_an_old_driver_lists_its_processes_by_the_older_call(driver):
 
 def test_conditions_that_are_not_supported_are_no_domains(driver):
     """Absent, not 0."""
-    assert set(by_name(driver(conditions=0))) == {"gpu:0", "gpu:0 power"}
+    assert set(by_name(driver(conditions=0))) == {"gpu:0", "gpu:0 power", "gpu:0 average power"}
 
 
 def test_several_gpus_are_told_apart_by_uuid(driver, monkeypatch):
