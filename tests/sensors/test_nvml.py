@@ -8,10 +8,10 @@ import subprocess
 import time
 
 import pytest
-from harness.pace import Pace
 
 from harness.environment import environment
 from harness.errors import SensorError
+from harness.run.timing import Pace
 from harness.schema import PROFILES, Limits
 from harness.sensors.nvml import ERRORS
 from harness.sensors.nvml_conditions import is_ours
