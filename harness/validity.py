@@ -423,6 +423,6 @@ def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:
         ]
         if len(found) == 2:
             before_w, after_w = (joules / seconds for joules, _, seconds in found)
-            open_w = Z95 * float(np.hypot(*(edge_j / seconds for _, edge_j, seconds in found)))
+            open_w = Z95 * float(np.linalg.norm([edge_j / seconds for _, edge_j, seconds in found]))
             if abs(after_w - before_w) > UNSTABLE_IDLE * before_w + open_w:
                 yield finding("unstable_idle", domain=name, before_w=before_w, after_w=after_w)
