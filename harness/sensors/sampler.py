@@ -257,7 +257,7 @@ class Sampler:
         """Read what has no ticks near the case, now: power and what counts time, whose edges are bracketed so, and what is else read too seldom for a window."""
         for stream in self._streams:
             domain = stream.domain
-            if stream.near and domain.quantity != "energy" and (domain.kind or domain.quantity == "duration" or stream.base_s > SELDOM_S):
+            if stream.near and domain.quantity != "energy" and (domain.kind or domain.quantity == "duration" or stream.period_s > SELDOM_S):
                 self._read(stream)
 
     def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:
