@@ -90,4 +90,5 @@ def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> 
     """
     if device in (None, "cpu"):
         return None, None
-    return cards.device_memory(trace, str(device), next((phase.start_s for phase in phases if phase.name == "load"), None))
+    steady = next(((phase.start_s, phase.end_s) for phase in phases if phase.name == "steady"), None)
+    return cards.device_memory(trace, str(device), next((phase.start_s for phase in phases if phase.name == "load"), None), steady)

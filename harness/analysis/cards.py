@@ -84,13 +84,16 @@ def remarks(trace: Trace, span: Span, devices: Collection[str], device: str | No
             yield from _heat_and_clocks(trace, name, domain, span)
 
 
-def device_memory(trace: Trace, device: str, load_s: float | None) -> tuple[int | None, Literal["process", "rise"] | None]:
+def device_memory(
+    trace: Trace, device: str, load_s: float | None, steady: tuple[float, float] | None = None
+) -> tuple[int | None, Literal["process", "rise"] | None]:
     """Most memory of an accelerator that the measured process held, bytes, and how that is known.
 
     Args:
         trace: What the sensors reported.
         device: Of the case.
         load_s: When the child was started; null: not known.
+        steady: The window: that nothing was held is known only where it was read in it; null: it is not asked for.
 
     Returns:
         `process`: as the driver reports it of the child's own processes. `rise`: where it does not name them, the most memory in use of the whole card
@@ -102,9 +105,9 @@ def device_memory(trace: Trace, device: str, load_s: float | None) -> tuple[int 
         if np.any(own > 0):
             return int(np.max(own)), "process"
         used, level = _values(trace, f"{card} memory_used", load_s, None), _before(trace, f"{card} memory_used", load_s)
-        if _absent(trace, card, load_s):
+        if _absent(trace, card, load_s) and _was_read(trace, f"{card} child_memory", steady):
             return 0, "process"
-        if level is not None and len(used):
+        if level is not None and len(used) and (np.max(used) > level or _was_read(trace, f"{card} memory_used", steady)):
             return max(0, int(np.max(used) - level)), "rise"
     return None, None
 
@@ -146,6 +149,11 @@ def _before(trace: Trace, name: str, load_s: float | None) -> float | None:
     """The least that was read before the case; null where nothing was."""
     values = _values(trace, name, None, load_s + STARTS_S) if load_s is not None else np.zeros(0)
     return float(np.min(values)) if len(values) else None
+
+
+def _was_read(trace: Trace, name: str, steady: tuple[float, float] | None) -> bool:
+    """Whether a domain has a reading in the window."""
+    return steady is None or len(_values(trace, name, *steady)) > 0
 
 
 def _absent(trace: Trace, card: str, load_s: float | None) -> bool:

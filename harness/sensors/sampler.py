@@ -11,6 +11,7 @@ stretched where reads are slow, so that it takes a bounded share of the time and
 
 from __future__ import annotations
 
+import math
 import statistics
 import threading
 import time
@@ -68,6 +69,10 @@ class Stream:
         least_s = (0.0, CONDITION_PERIOD_S) if near else (FAR_PERIOD_S, FAR_CONDITION_PERIOD_S)
         self.base_s = (near and domain.poll_period_s) or max(sensor.period_s, least_s[not domain.kind])
         self.period_s = self.base_s
+        gauge = near and domain.kind in MEASURED and domain.quantity != "energy"
+        covers_s = 0.0 if domain.part_time else domain.average_s or 0.0
+        self.most_s = max(STARVED_S, covers_s / 2) if gauge else math.inf
+        """The longest that its period is stretched to: the shortest window holds enough readings of a power."""
         self.due_s = 0.0
         self.failure: str | None = None
         self.still = False
@@ -252,7 +257,7 @@ class Sampler:
         """Read what has no ticks near the case, now: power and what counts time, whose edges are bracketed so, and what is else read too seldom for a window."""
         for stream in self._streams:
             domain = stream.domain
-            if stream.near and domain.quantity != "energy" and (domain.kind or domain.quantity == "duration" or stream.base_s > SELDOM_S):
+            if stream.near and domain.quantity != "energy" and (domain.kind or domain.quantity == "duration" or stream.period_s > SELDOM_S):
                 self._read(stream)
 
     def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:
@@ -323,7 +328,7 @@ class Sampler:
         )
         stretch = max(1.0, wall / WALL_SHARE, core / CORE_SHARE)
         for stream in self._streams:
-            stream.period_s = stream.base_s * stretch
+            stream.period_s = max(stream.base_s, min(stream.base_s * stretch, stream.most_s))
 
     def _poll_due(self) -> None:
         """Read what is due, the most overdue first, until an edge is asked for."""

@@ -137,6 +137,14 @@ def test_the_peak_memory_of_the_child():
     assert device_memory(trace(), "npu", 0.0) == (None, None)
 
 
+def test_memory_that_was_not_read_while_the_child_ran_is_not_known_to_be_0():
+    """Where calls are slow it may be read before the case and after it alone."""
+    around = np.where(LOADED, np.nan, 100.0 * MIB)
+    for child in (np.nan, np.where(LOADED, np.nan, 0.0)):
+        assert device_memory(trace(child_memory=child, memory_used=around), "gpu", 0.0, (2.0, 5.0)) == (None, None)
+    assert device_memory(trace(child_memory=np.nan, memory_used=100.0 * MIB), "gpu", 0.0, (2.0, 5.0)) == (0, "rise")
+
+
 def test_a_child_that_comes_to_be_hidden_does_not_hold_nothing():
     """Before it began a neighbour alone was listed, all named; then somebody is hidden: it may be the child."""
     early = np.where(T_S < 0.5, 0.0, np.nan)

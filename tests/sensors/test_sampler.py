@@ -176,6 +176,15 @@ def test_a_slow_power_reading_is_not_starved_by_a_counter_that_does_not_tick():
     assert float(np.max(np.diff(t_s))) < 0.5
 
 
+def test_however_costly_its_reads_are_a_power_has_enough_readings_in_a_window():
+    """Beside sixteen domains of 10 ms a read, whose periods are stretched eightfold."""
+    gauge = Gauge(constant(50), 0.05)
+    sampler = Sampler([(sensor, sensor.open()) for sensor in (gauge, *(Costly(constant(50), 0.05, name=f"gpu:{i}") for i in range(16)))])
+    sampler.start()
+    time.sleep(1.5)
+    assert len(sampler.stop().samples["gauge"].t_s) >= 5
+
+
 class Held(SimulatedCounter):
     """Counts for how long a clock was held down."""
 
