@@ -235,6 +235,8 @@ def examine(
         each = [*_of_domain(trace, domain, m), *_disagreement(trace, m, query_s)] if domain else []
         each += [finding("load_not_bracketed", domain=m.domain)] if m.gross_j is not None and m.inferences is None else []
         each += [finding("counter_lags", domain=m.domain, lag_s=lags_s[m.domain])] if m.domain in lags_s else []
+        # Few readings of a power beside a counter are a weaker witness, which it allows for itself.
+        each = [f for f in each if f.code != "too_few_samples" or not (domain and domain.counter)]
         found += [f.model_copy(update={"invalid": f.invalid and m.domain in scope}) for f in each]
     found += _idle([m for m in measurements if m.domain in scope or m.device in ("cpu", device)])
     foreign = conditions.get("foreign_load")

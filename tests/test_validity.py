@@ -116,6 +116,16 @@ def test_a_counter_of_many_seconds_is_not_stuck_where_its_power_stands_in():
     assert told(watts[gap], T_S[gap]) == {"counter_without_edge": False, "sensor_gap": True}
 
 
+def test_few_readings_of_a_second_witness_are_no_finding():
+    """Where calls are slow the power beside a counter is read seldom; of a power that is the energy it is one."""
+    few = T_S[::14]
+    beside = GAUGE.model_copy(update={"name": "gpu:0 power", "counter": "gpu:0"})
+    seen = trace(COUNTER, 100 * T_S)
+    both = Trace(seen.domains | {beside.name: beside}, seen.samples | {beside.name: Sample(few, few, np.full(len(few), 100.0))})
+    assert codes(both, measured(), measured(domain=beside.name, counter="gpu:0")) == {}
+    assert codes(trace(values=np.where(LOADED, 200.0, 50.0)[::14], t_s=few), measured()) == {"too_few_samples": True}
+
+
 def test_a_stuck_counter_is_told_from_one_that_merely_did_not_tick():
     """While the load came and went it showed one value."""
     assert codes(trace(COUNTER, np.full(len(T_S), 5.0)), measured(joules=None)) == {"sensor_stuck": True}

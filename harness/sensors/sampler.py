@@ -72,7 +72,7 @@ class Stream:
         gauge = near and domain.kind in MEASURED and domain.quantity != "energy"
         covers_s = 0.0 if domain.part_time else domain.average_s or 0.0
         self.most_s = max(STARVED_S, covers_s / 2) if gauge else math.inf
-        """The longest that its period is stretched to: the shortest window holds enough readings of a power."""
+        """The longest that its period is stretched to: the shortest window holds enough readings of a power that no counter stands before."""
         self.due_s = 0.0
         self.failure: str | None = None
         self.still = False
@@ -220,6 +220,10 @@ class Sampler:
     ) -> None:
         self._keep, self._kept_s = keep, time.monotonic()
         self._streams = [Stream(sensor, domain, near is None or domain.name in near) for sensor, domains in sensors for domain in domains]
+        ticking = {s.domain.name for s in self._streams if s.domain.quantity == "energy" and s.domain.update_period_s}
+        for stream in self._streams:
+            if stream.domain.counter in ticking:
+                stream.most_s = math.inf
         self._lock = threading.Lock()  # a sensor is read by one thread at a time
         self._wake = threading.Event()
         self._over = False
