@@ -8,20 +8,16 @@ from collections.abc import Collection, Sequence
 from harness.report.tables import left_of
 from harness.text import latex
 
-COLUMN, LINE, WIDEST = 26.0, 40.0, 55.0
-r"""Widths in em at `\footnotesize`: a column of two-column templates, the line of `article`, the line of two-column `article`."""
+COLUMN, LINE = 26.0, 55.0
+r"""Widths in em at `\footnotesize` of one column and of both in two-column templates; the narrowest, `article`, sets them."""
 LONG = 35
 """Lines beyond which a table is a `longtable`: with folded names, a float of more may not fit a page."""
-FOLDING, NARROWEST = 12, 4.0
-"""Characters beyond which a column of words may fold, and the width in em that is kept for it."""
+FOLDING, NARROWEST = 12, 5
+"""Characters beyond which a column of words folds where one column does not hold the table, and the width in em kept for it."""
 JOINTS = re.compile(r"(?<=[+/=,;:)(_-])(?=\S)|(?<=\.)(?=[^\W\d])|(?<=[^\W_]{16})(?=[^\W_])")
 """Where a long word may be broken: after what joins its parts, or after 16 characters without a joint."""
 METHOD_HEAD = "% Method of the tables, written by `harness export`"
 """First line of a method text, by which a file of the same name that somebody else wrote is recognised."""
-NEEDS = "% needs the width of a page in two columns; for a narrower one choose fewer with --columns"
-"""Comment in a table that is wider than the line of `article`."""
-_GAP = 0.71
-"""Space between two columns in em: twice a `\\tabcolsep` of 3 pt."""
 
 
 def table(
@@ -33,7 +29,7 @@ def table(
     label: str = "tab:cases",
     groups: Collection[str] = (),
 ) -> str:
-    r"""LaTeX of a table: `table` if it fits one column, else `table*`, or `longtable` if it is longer than a page.
+    r"""Format a table: `table` if it fits one column, else `table*`, or `longtable` if it is longer than a page.
 
     Names fold in what the numbers leave of `\linewidth`, so that TeX fits the table to the page of any template.
 
@@ -53,10 +49,12 @@ def table(
         sections.setdefault(title, []).append([line[i] for i in shown])
     rows = [row for section in sections.values() for row in section]
     columns, folds, width = _columns(head, rows)
-    width = max(width, *map(_em, sections), 0)
     top = [r"\toprule", " & ".join(map(_heading, head, left_of(head, rows))) + r" \\", *([] if any(sections) else [r"\midrule"])]
     body = [line for title, section in sections.items() for line in _section(title, section, folds)]
-    setup = [r"\footnotesize\setlength{\tabcolsep}{3pt}", *([NEEDS] if width > LINE else [])]
+    setup = [
+        r"\footnotesize\setlength{\tabcolsep}{3pt}",
+        *(["% wider than most pages: choose fewer with --columns"] if width > LINE else []),
+    ]
     titled = rf"\caption{{{latex(caption)}}}\label{{{label}}}"
     below = rf"\par\smallskip{{\raggedright\noindent {latex(' '.join(notes))}\par}}"
     if len(body) > LONG:
@@ -103,28 +101,26 @@ def _long(titled: str, columns: str, setup: Sequence[str], top: Sequence[str], b
 
 
 def _section(title: str, rows: Sequence[Sequence[str]], folds: Sequence[bool]) -> list[str]:
+    """Rows below the line with what they share."""
     cells = [[_breakable(cell) if fold else latex(cell) for cell, fold in zip(row, folds, strict=True)] for row in rows]
-    column = r"p{\linewidth}" if any(folds) or _em(title) > LINE else "l"
+    column = r"p{\linewidth}" if any(folds) or _em(title) > COLUMN else "l"
     above = [rf"\midrule\multicolumn{{{len(folds)}}}{{@{{}}{column}@{{}}}}{{\itshape {_breakable(title, FOLDING)}}} \\*"] if title else []
     return above + [" & ".join(row) + r" \\" for row in cells]
 
 
 def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, list[bool], float]:
-    """Column format of a tabular, which columns fold, and the width in em that it needs at least."""
+    """Column format of a tabular, which columns fold, and the least width in em."""
     left = left_of(head, rows)
-    widths = [max(map(_em, (*_two_lines(h), *(row[i] for row in rows)))) for i, h in enumerate(head)]
-    gaps = _GAP * (len(head) - 1)
-    folds = [each and max((len(row[i]) for row in rows), default=0) > FOLDING for i, each in enumerate(left)]
-    if sum(widths) + gaps <= LINE or not any(folds):
-        folds = [False] * len(head)
+    texts = [[*_two_lines(heading), *(row[i] for row in rows)] for i, heading in enumerate(head)]
+    widths = [max(map(_em, column)) + 0.71 for column in texts]  # with twice 3 pt between columns
+    wide = sum(widths) > COLUMN
+    folds = [wide and words and max(map(len, column)) > FOLDING for words, column in zip(left, texts, strict=True)]
     fixed = sum(width for width, fold in zip(widths, folds, strict=True) if not fold)
-    least = fixed + gaps + NARROWEST * sum(folds)
-    weights = [min(round(width), 12) * fold for width, fold in zip(widths, folds, strict=True)]
-    room = rf"\dimexpr(\linewidth-{fixed:.1f}em-{2 * (len(head) - 1)}\tabcolsep)"
-    names = [rf"{room}*{weight}/{sum(weights)}\relax" if least <= WIDEST else "6em" for weight in weights]
-    names = [rf">{{\raggedright\arraybackslash}}p{{{name}}}" for name in names]
-    kinds = [name if fold else "l" if each else "r" for name, fold, each in zip(names, folds, left, strict=True)]
-    return rf"@{{}}{''.join(kinds)}@{{}}", folds, least
+    least = fixed + NARROWEST * sum(folds)
+    room = rf"\dimexpr(\linewidth-{fixed:.1f}em)/{sum(folds)}-2\tabcolsep\relax" if least <= LINE else "6em"
+    name = rf">{{\raggedright\arraybackslash}}p{{{room}}}"
+    kinds = "".join(name if fold else "l" if words else "r" for words, fold in zip(left, folds, strict=True))
+    return f"@{{}}{kinds}@{{}}", folds, least
 
 
 def _em(text: str) -> float:
