@@ -89,7 +89,7 @@ def test_the_notes_below_are_short_and_the_method_has_all():
         assert part in method
 
 
-@pytest.mark.parametrize(("kind", "warning"), [("modelled", "not measured"), ("simulated", "test double")])
+@pytest.mark.parametrize(("kind", "warning"), [("modelled", "errors of up to 40"), ("simulated", "test double")])
 def test_energy_that_was_not_measured_says_so_below_the_table(kind, warning):
     """It is not left to the method."""
     run = digits(COUNTERS)
