@@ -165,7 +165,7 @@ def is_html(text: str) -> None:
 def is_latex(text: str) -> None:
     is_clean(text)
     assert text.isascii() and r"\input" not in text
-    assert len({len(re.findall(r"(?<!\\)&", line)) for line in text.splitlines() if line.endswith(r"\\")}) == 1
+    assert len({len(re.findall(r"(?<!\\)&", line)) for line in text.splitlines() if line.endswith(r" \\")}) == 1
 
 
 def is_json(text: str) -> None:
@@ -180,6 +180,9 @@ def test_every_export_holds_text(harness, runs, table):
         done = harness("export", "a", "b", "--table", table, "--format", format_, "--output", f"x.{format_}")
         assert done.returncode == 0, done.stderr
         check((runs / f"x.{format_}").read_text())
+    method = (runs / "method.tex").read_text()
+    is_clean(method)
+    assert method.isascii() and r"\input" not in method
 
 
 def test_the_report_holds_text(harness, runs):

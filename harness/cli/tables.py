@@ -22,6 +22,7 @@ Format = Annotated[str, typer.Option(help="md, tex or html (rounded, with notes)
 Columns = Annotated[str, typer.Option(help="the columns wanted, such as variant,energy_j; empty: all, or what a person reads")]
 Units = Annotated[str, typer.Option(help="in place of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)")]
 Output = Annotated[Path | None, typer.Option(help="write it to this file", show_default=False)]
+Method = Annotated[bool, typer.Option("--method", help="with --format tex: the text on method in place of the table")]
 AllowSimulated = Annotated[bool, typer.Option("--allow-simulated", help="publish what a test double measured")]
 
 
@@ -62,18 +63,19 @@ def export(
     columns: Columns = "",
     units: Units = "",
     output: Output = None,
+    method: Method = False,
     calibrated: Calibrated = False,
     allow_simulated: AllowSimulated = False,
 ) -> None:
     """Print a table of one run or of several: one row a case, a repetition, a domain or a build."""
     from harness import frame
 
-    _check_format(format, output)
+    _check_format(format, output, method=method)
     stored = _read(runs, results, calibrated=calibrated)
     tables = frame.tables(stored)
     _known([table], tables, "table")
     _check_simulated(tables, format, columns, allowed=allow_simulated)
-    _write(stored, table, tables[table], tables["cases"], format, columns, units, output)
+    _write(stored, table, tables[table], tables["cases"], format, columns, units, output, method=method)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -89,13 +91,14 @@ def history(
     columns: Columns = "",
     units: Units = "",
     output: Output = None,
+    method: Method = False,
     calibrated: Calibrated = False,
     allow_simulated: AllowSimulated = False,
 ) -> None:
     """Print one case over runs in the order of time: energy, latency, quality, machine, and what changed between them."""
     from harness import frame
 
-    _check_format(format, output)
+    _check_format(format, output, method=method)
     stored = _read(runs or sorted(str(path.parent) for path in results.glob("*/run.json")), results, calibrated=calibrated)
     chosen = _case(case, frame.case_ids(stored))
     without = [run.header.run_id for run in stored if chosen not in frame.case_ids([run])]
@@ -104,7 +107,7 @@ def history(
     stored = [run for run in stored if run.header.run_id not in without]
     table = frame.history(stored, chosen)
     _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
-    _write(stored, "history", table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output)
+    _write(stored, "history", table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output, method=method)
 
 
 def _read(runs: Iterable[str], results: Path, *, calibrated: bool) -> list[StoredRun]:
@@ -113,12 +116,14 @@ def _read(runs: Iterable[str], results: Path, *, calibrated: bool) -> list[Store
     return list(found.values())
 
 
-def _check_format(format: str, output: Path | None) -> None:
+def _check_format(format: str, output: Path | None, *, method: bool) -> None:
     """Before anything is read: there is such a format, and its output has somewhere to go."""
     from harness.errors import HarnessError
     from harness.report import FORMATS
 
     _known([format], FORMATS, "format")
+    if method and format != "tex":
+        raise HarnessError(f"--method is of --format tex, not {format}", "give --format tex; md and html have their notes below the table")
     if format == "parquet" and output is None and sys.stdout.isatty():
         raise HarnessError("parquet is not for a terminal", "give --output FILE, or a pipe")
 
@@ -180,17 +185,25 @@ def _write(
     columns: str,
     units: str,
     output: Path | None,
+    *,
+    method: bool,
 ) -> None:
     """The table to the file or to stdout; where people read it and no columns are asked for, those of `READ` in the units that suit them."""
     from harness.frame.rows import rows_of
-    from harness.report import PUBLISHED, UNITS, as_read, export, notes
+    from harness.report import PUBLISHED, UNITS, as_read, export, notes, paper
 
-    chosen, wanted = ([name.strip() for name in said.split(",") if name.strip()] for said in (columns, units))
+    chosen, wanted = ([name.strip() for name in names.split(",") if name.strip()] for names in (columns, units))
     _known(chosen, table.columns, "column")
     _known(wanted, UNITS, "unit")
-    if format in PUBLISHED and not chosen:
-        chosen, wanted = as_read(name, table, wanted)
-    data = export(table, format, columns=chosen, units=wanted, notes=notes(stored, rows_of(cases)))
+    if format == "tex":
+        tex, text = paper(stored, name, table, rows_of(cases), chosen, wanted)
+        if output and not method and (output.is_file() or not output.exists()):
+            _write_method(output, text)
+        data = text if method else tex
+    else:
+        if format in PUBLISHED and not chosen:
+            chosen, wanted = as_read(name, table, wanted)
+        data = export(table, format, columns=chosen, units=wanted, notes=notes(stored, rows_of(cases)))
     if output is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)
@@ -198,3 +211,24 @@ def _write(
     from harness.store import write_output
 
     write_output(output, data)
+
+
+def _write_method(output: Path, text: bytes) -> None:
+    """Write the text on method beside its table, unless a file of that name is somebody else's.
+
+    Raises:
+        HarnessError: It is, or the table itself is to have that name.
+    """
+    from harness.errors import HarnessError
+    from harness.report.latex import METHOD_HEAD
+    from harness.store import write_output
+
+    path = output.with_name("method.tex")
+    if path == output:
+        raise HarnessError("method.tex is the name of the text on method beside the table", "give --output another name, such as table.tex")
+    if path.is_file() and not path.read_bytes().startswith(METHOD_HEAD.encode()):
+        raise HarnessError(
+            f"{path} was not written by `harness export`, so it is not replaced",
+            "give --output in another folder; without --output the table is printed, with --method the text on method",
+        )
+    write_output(path, text)

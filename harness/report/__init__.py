@@ -10,6 +10,7 @@ from harness.atomic import replace_whole
 from harness.errors import StoreError
 from harness.report.export import FORMATS, PUBLISHED, export, to_csv
 from harness.report.notes import notes
+from harness.report.paper import paper
 from harness.report.sentences import sentences
 from harness.report.tables import as_read, terminal, to_markdown
 from harness.report.units import UNITS
@@ -29,6 +30,7 @@ __all__ = [
     "as_read",
     "export",
     "notes",
+    "paper",
     "sentences",
     "terminal",
     "texts",

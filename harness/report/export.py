@@ -22,11 +22,21 @@ PUBLISHED = ("md", "tex", "html")
 RAW = ("csv", "json", "parquet")
 """Formats for programs: full precision, the kind of the energy in a column."""
 FORMATS = (*PUBLISHED, *RAW)
+GROUPS = ("run", "host", "model", "engine", "device", "threads", "scenario")
+"""What cases share; in LaTeX it stands above the rows that share it, and leaves the line to the figures."""
 Cells = tuple[list[str], list[list[str]]]
 
 
 def export(
-    table: pd.DataFrame, format: str = "md", *, columns: Sequence[str] = (), units: Collection[str] = (), notes: Sequence[str] = ()
+    table: pd.DataFrame,
+    format: str = "md",
+    *,
+    columns: Sequence[str] = (),
+    units: Collection[str] = (),
+    notes: Sequence[str] = (),
+    caption: str = "",
+    label: str = "tab:cases",
+    groups: Collection[str] = (),
 ) -> bytes:
     """A public table in a format.
 
@@ -37,6 +47,9 @@ def export(
         columns: The names of those wanted, in this order, in SI; none: as the format has it.
         units: Names out of `units.UNITS`.
         notes: How the figures were taken, for all formats but csv, which has no place for them.
+        caption: Caption, in LaTeX.
+        label: Label, in LaTeX.
+        groups: Names of columns that LaTeX has as lines above the rows that share their values.
 
     Raises:
         HarnessError: No such format, or a unit that no column is in.
@@ -48,8 +61,10 @@ def export(
     if format in PUBLISHED:
         # What a person reads of the cases is a selection with headings of its own.
         read = "baseline_case_id" in table and not columns
-        cells = readable(rows_of(table), units=units) if read else as_it_is(converted, chosen)
-        return {"md": _markdown, "tex": _latex, "html": _html}[format](cells, notes).encode()
+        cells = readable(rows_of(table), marks=format == "tex", units=units) if read else as_it_is(converted, chosen)
+        if format == "tex":
+            return latex.table(*cells, notes, caption=caption, label=label, groups=GROUPS if read else groups).encode()
+        return {"md": _markdown, "html": _html}[format](cells, notes).encode()
     raw = converted[chosen] if columns else converted
     return {"csv": _csv, "json": _json, "parquet": _parquet}[format](raw, notes)
 
@@ -87,10 +102,6 @@ def _parquet(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
 def _markdown(cells: Cells, notes: Sequence[str]) -> str:
     below = "".join(f"- {text.markdown(note)}\n" for note in notes)
     return f"{tabulated(*cells, text.markdown, 'pipe')}\n" + (f"\n{below}" if notes else "")
-
-
-def _latex(cells: Cells, notes: Sequence[str]) -> str:
-    return latex.table(*cells, notes)
 
 
 def _html(cells: Cells, notes: Sequence[str]) -> str:

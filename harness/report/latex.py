@@ -1,134 +1,148 @@
-r"""Cells -> LaTeX to be `\input`: a float where it fits a page, else a table over pages in landscape whose words fold; the notes in small print below."""
+r"""LaTeX of a table and of the text on method, to be `\input`: booktabs in one column, across two, or over several pages."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from harness.report.tables import left_of
 from harness.text import latex
 
-PORTRAIT, LANDSCAPE, TINY = 80.0, 130.0, 158.0
-"""Characters that a line holds in 8 pt, on its side, and on its side in 5 pt: \\textwidth and \\textheight of the class `article`."""
-GAP = 1.5
-"""Characters between two columns of 3 pt on each side."""
-FLOAT_LINES = 55
-"""Lines up to which a float fits a page."""
-NARROWEST, LONGEST = 8, 16
-"""Characters to which a column of words may fold, and those after which a part without a break is broken."""
-JOINTS = re.compile(r"(?<=[+/=,)(_-])(?=\S)")
-"""Where a name may end a line: after what joins its parts."""
+COLUMN, LINE = 26.0, 55.0
+r"""Widths in em at `\footnotesize` of one column and of both in two-column templates; the narrowest, `article`, sets them."""
+LONG = 35
+"""Lines beyond which a table is a `longtable`: with folded names, a float of more may not fit a page."""
+FOLDING, NARROWEST = 12, 5
+"""Characters beyond which a column of words folds where one column does not hold the table, and the width in em kept for it."""
+JOINTS = re.compile(r"(?<=[+/=,;:)(_-])(?=\S)|(?<=\.)(?=[^\W\d])|(?<=[^\W_]{16})(?=[^\W_])")
+"""Where a long word may be broken: after what joins its parts, or after 16 characters without a joint."""
+METHOD_HEAD = "% Method of the tables, written by `harness export`"
+"""First line of a method text, by which a file of the same name that somebody else wrote is recognised."""
 
 
-def table(headings: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
-    """A table of package booktabs; what else it needs stands in its first line.
+def table(
+    headings: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    notes: Sequence[str] = (),
+    *,
+    caption: str = "",
+    label: str = "tab:cases",
+    groups: Collection[str] = (),
+) -> str:
+    r"""Format a table: `table` if it fits one column, else `table*`, or `longtable` if it is longer than a page.
+
+    Names fold in what the numbers leave of `\linewidth`, so that TeX fits the table to the page of any template.
 
     Args:
-        headings: Of the columns, not escaped.
-        lines: Rows of cells, likewise.
-        notes: Sentences for below the table, likewise.
+        headings: Headings of the columns, not escaped.
+        lines: Rows of cells, not escaped.
+        notes: Sentences below the table, not escaped.
+        caption: Caption, not escaped.
+        label: Label for `\ref`.
+        groups: Headings whose columns become lines above the rows that share their values.
     """
-    left = left_of(headings, lines)
-    two = [_two_lines(heading) for heading in headings]
-    natural = [max(len(text) for text in (*head, *(line[i] for line in lines))) for i, head in enumerate(two)]
-    heads = " & ".join(_heading(head, left=words) for head, words in zip(two, left, strict=True)) + r" \\"
-    height = len(lines) + sum(1 + len(note) // int(PORTRAIT) for note in notes)
-    if _width(natural) <= PORTRAIT and height <= FLOAT_LINES:
-        columns = "".join("l" if each else "r" for each in left)
-        body = [" & ".join(map(latex, line)) + r" \\" for line in lines]
-        return "\n".join(
-            [*_FLOAT[0], _begin("tabular", columns), r"\toprule", heads, r"\midrule", *body, *_FLOAT[1], *_below(notes), *_FLOAT[2]]
-        )
-    least = [_least([*head, *(line[i] for line in lines)]) if left[i] else natural[i] for i, head in enumerate(two)]
-    room = LANDSCAPE if _width(least) <= LANDSCAPE else TINY
-    widths = _folded(natural, least, room)
-    folds = [each and width < full for each, width, full in zip(left, widths, natural, strict=True)]
-    columns = "".join(
-        rf">{{\raggedright\arraybackslash}}p{{{width / 2:g}em}}" if fold else "l" if each else "r"
-        for each, width, fold in zip(left, widths, folds, strict=True)
-    )
-    body = [" & ".join(_cell(cell, fold=fold) for cell, fold in zip(line, folds, strict=True)) + r" \\" for line in lines]
-    wide = [] if _width(widths) <= room else ["% wider than the page all the same: choose columns with --columns"]
-    size = r"\footnotesize" if room == LANDSCAPE else r"\tiny"
-    return "\n".join(
-        [
-            r"% \usepackage{array,booktabs,longtable,pdflscape}; of a page in two columns \onecolumn before it",
-            *wide,
-            r"\begin{landscape}",
-            rf"{size}\setlength{{\tabcolsep}}{{3pt}}",
-            _begin("longtable", columns),
-            *(r"\toprule", heads, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot"),
-            *body,
-            r"\end{longtable}",
-            r"\footnotesize",
-            *_below(notes),
-            r"\end{landscape}",
-            "",
-        ]
-    )
+    shown = [i for i, heading in enumerate(headings) if heading not in groups]
+    head = [headings[i] for i in shown]
+    sections: dict[str, list[list[str]]] = {}
+    for line in lines:
+        title = ", ".join(f"{heading} {line[i]}" for i, heading in enumerate(headings) if i not in shown)
+        sections.setdefault(title, []).append([line[i] for i in shown])
+    rows = [row for section in sections.values() for row in section]
+    columns, folds, width = _columns(head, rows)
+    top = [r"\toprule", " & ".join(map(_heading, head, left_of(head, rows))) + r" \\", *([] if any(sections) else [r"\midrule"])]
+    body = [line for title, section in sections.items() for line in _section(title, section, folds)]
+    setup = [
+        r"\footnotesize\setlength{\tabcolsep}{3pt}",
+        *(["% wider than most pages: choose fewer with --columns"] if width > LINE else []),
+    ]
+    titled = rf"\caption{{{latex(caption)}}}\label{{{label}}}"
+    below = rf"\par\smallskip{{\raggedright\noindent {latex(' '.join(notes))}\par}}"
+    if len(body) > LONG:
+        parts = _long(titled, columns, setup, top, body, below)
+    else:
+        float_ = "table" if width <= COLUMN else "table*"
+        begin = [rf"\begin{{{float_}}}[tbp]", r"\centering", titled, *setup, rf"\begin{{tabular}}{{{columns}}}"]
+        parts = [*begin, *top, *body, r"\bottomrule", r"\end{tabular}", below, rf"\end{{{float_}}}"]
+    return "\n".join([r"% \usepackage{array,booktabs,longtable}", *parts, ""])
 
 
-_FLOAT = (
-    [r"% \usepackage{booktabs}", r"\begin{table}", r"\centering", r"\footnotesize\setlength{\tabcolsep}{3pt}"],
-    [r"\bottomrule", r"\end{tabular}"],
-    [r"\end{table}", ""],
-)
+def method(sentences: Sequence[str]) -> str:
+    """Method text for the paper or its appendix: a list with an item per sentence.
+
+    Args:
+        sentences: Not escaped.
+    """
+    items = [rf"\item {_breakable(sentence, FOLDING)}" for sentence in sentences]
+    return "\n".join([METHOD_HEAD, *([r"\begin{itemize}\raggedright", *items, r"\end{itemize}"] if items else []), ""])
 
 
-def _begin(environment: str, columns: str) -> str:
-    return rf"\begin{{{environment}}}{{{columns}}}"
+def _long(titled: str, columns: str, setup: Sequence[str], top: Sequence[str], body: Sequence[str], below: str) -> list[str]:
+    """A `longtable`, which LaTeX refuses in two columns: pages of one column are begun for it where needed."""
+    return [
+        r"\makeatletter\let\ifbacktotwocolumn\if@twocolumn\makeatother",
+        r"\ifbacktotwocolumn\onecolumn\fi",
+        r"\begingroup",
+        *setup,
+        r"\setlength{\LTcapwidth}{\linewidth}",
+        rf"\begin{{longtable}}{{{columns}}}",
+        rf"{titled}\\",
+        *top,
+        r"\endfirsthead",
+        *top,
+        r"\endhead",
+        r"\bottomrule",
+        r"\endfoot",
+        *body,
+        r"\end{longtable}",
+        below,
+        r"\endgroup",
+        r"\ifbacktotwocolumn\twocolumn\fi",
+    ]
 
 
-def _below(notes: Sequence[str]) -> list[str]:
-    return [rf"\par\smallskip\noindent{{\raggedright {latex(note)}\par}}" for note in notes]
+def _section(title: str, rows: Sequence[Sequence[str]], folds: Sequence[bool]) -> list[str]:
+    """Rows below the line with what they share."""
+    cells = [[_breakable(cell) if fold else latex(cell) for cell, fold in zip(row, folds, strict=True)] for row in rows]
+    column = r"p{\linewidth}" if any(folds) or _em(title) > COLUMN else "l"
+    above = [rf"\midrule\multicolumn{{{len(folds)}}}{{@{{}}{column}@{{}}}}{{\itshape {_breakable(title, FOLDING)}}} \\*"] if title else []
+    return above + [" & ".join(row) + r" \\" for row in cells]
 
 
-def _cell(text: str, *, fold: bool) -> str:
-    if not fold:
-        return latex(text)
-    return " ".join(r"\allowbreak{}".join(map(latex, _parts(word))) for word in text.split())
+def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, list[bool], float]:
+    """Column format of a tabular, which columns fold, and the least width in em."""
+    left = left_of(head, rows)
+    texts = [[*_two_lines(heading), *(row[i] for row in rows)] for i, heading in enumerate(head)]
+    widths = [max(map(_em, column)) + 0.71 for column in texts]  # with twice 3 pt between columns
+    wide = sum(widths) > COLUMN
+    folds = [wide and words and max(map(len, column)) > FOLDING for words, column in zip(left, texts, strict=True)]
+    fixed = sum(width for width, fold in zip(widths, folds, strict=True) if not fold)
+    least = fixed + NARROWEST * sum(folds)
+    room = rf"\dimexpr(\linewidth-{fixed:.1f}em)/{sum(folds)}-2\tabcolsep\relax" if least <= LINE else "6em"
+    name = rf">{{\raggedright\arraybackslash}}p{{{room}}}"
+    kinds = "".join(name if fold else "l" if words else "r" for words, fold in zip(left, folds, strict=True))
+    return f"@{{}}{kinds}@{{}}", folds, least
 
 
-def _parts(word: str) -> list[str]:
-    """What a line may end after."""
-    return [part[i : i + LONGEST] for part in JOINTS.split(word) for i in range(0, len(part), LONGEST)]
+def _em(text: str) -> float:
+    """Width of a text in em, from above, as Computer Modern sets it."""
+    return sum(0.33 if c in " .,:;|[]()'ijl-" else 0.8 if c.isupper() or c in "±µ—%mw" else 0.5 for c in text)
+
+
+def _breakable(text: str, beyond: int = 0) -> str:
+    r"""Escaped text with `\allowbreak` at the joints of words of more characters than that."""
+    return " ".join(r"\allowbreak{}".join(map(latex, JOINTS.split(word))) if len(word) > beyond else latex(word) for word in text.split())
 
 
 def _two_lines(heading: str) -> list[str]:
     """A long heading in two lines, parted nearest to its middle."""
     ends = [i + 1 for i, c in enumerate(heading[:-1]) if c in " _"]
-    if len(heading) <= NARROWEST or not ends:
+    if len(heading) <= 8 or not ends:
         return [heading]
     at = min(ends, key=lambda i: abs(i - len(heading) / 2))
     return [heading[:at].rstrip(" "), heading[at:]]
 
 
-def _heading(lines: Sequence[str], *, left: bool) -> str:
+def _heading(heading: str, left: bool) -> str:
     """Over the bottom line of the others."""
-    if len(lines) == 1:
-        return latex(lines[0])
-    return rf"\shortstack[{'l' if left else 'r'}]{{{latex(lines[0])}\\{latex(lines[1])}}}"
-
-
-def _width(columns: Sequence[float]) -> float:
-    return sum(columns) + GAP * (len(columns) - 1)
-
-
-def _least(texts: Sequence[str]) -> int:
-    """How narrow a column of words may become: as wide as its longest part."""
-    longest = max((_breadth(part) for text in texts for word in text.split() for part in _parts(word)), default=0)
-    return max(longest, min(NARROWEST, max(map(len, texts), default=0)))
-
-
-def _breadth(text: str) -> int:
-    """Characters that it takes; a capital of Computer Modern is half as wide again as a digit."""
-    return len(text) + sum(map(str.isupper, text)) // 2
-
-
-def _folded(natural: Sequence[int], least: Sequence[int], room: float) -> list[int]:
-    """The characters of each column, the widest cut down to one width so that all fit; as far as that goes."""
-    for most in range(max(natural, default=0), 0, -1):
-        widths = [max(min(n, most), fewest) for n, fewest in zip(natural, least, strict=True)]
-        if _width(widths) <= room:
-            return widths
-    return list(least)
+    lines = list(map(latex, _two_lines(heading)))
+    return lines[0] if len(lines) == 1 else rf"\shortstack[{'l' if left else 'r'}]{{{lines[0]}\\{lines[1]}}}"

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.report.tables import caption
+from harness.report.tables import caption, remarks
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
 from harness.text import Scale, guess_text, number
+
+MODELLED = "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
+SIMULATED = "Simulated energy comes from a test double: it says nothing of any real machine."
 
 
 def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -25,6 +28,39 @@ def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[s
     named = {name: [said for said in each if said not in shared] for name, each in told.items()}
     own = [said if said.startswith(f"Run {name},") else f"{name}: {said}" for name, each in named.items() for said in each]
     return [caption(rows), *shared, *own]
+
+
+def short_notes(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Notes for below a table in a paper, at most six lines across two columns; the rest is `notes`, as a text of its own.
+
+    Args:
+        rows: Rows of the table `cases` of the same runs.
+    """
+    counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
+    launches = f", {'-'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} launches each" if counts else ""
+    kinds = {row["energy_kind"] for row in rows}
+    return [
+        caption(rows),
+        f"n = {len(rows)} cases{launches}.",
+        *([MODELLED] if "modelled" in kinds else []),
+        *([SIMULATED] if "simulated" in kinds else []),
+    ]
+
+
+MARKS = "front: Pareto-optimal in at least 95 % of bootstrap resamples; front?: in 5 to 95 %; !: with warnings."
+"""Words that stand as remarks in a table for a paper."""
+
+
+def remarked(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Failures, reasons and warnings of the cases, a sentence each: what a table has no room for.
+
+    Args:
+        rows: Rows of the table `cases`.
+    """
+    several = len({row["run_id"] for row in rows}) > 1
+    return [
+        f"{row['run_id'] + ': ' if several else ''}{row['case_id']}: {said}." for row in rows if (said := remarks(row)) not in ("", "front")
+    ]
 
 
 def _of_run(run: StoredRun, rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -104,9 +140,7 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
     said += _about_quality(header, rows)
     kinds = {row["energy_kind"] for row in rows}
     if "modelled" in kinds:
-        said.append(
-            "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
-        )
+        said.append(MODELLED)
         said += [
             f"The power of {domain.name} is modelled, {guess}; its energy scales with it."
             for domain in header.domains
@@ -119,7 +153,7 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
         if (c := domain.detail.get("calibration"))
     ]
     if "simulated" in kinds:
-        said.append("Simulated energy comes from a test double: it says nothing of any real machine.")
+        said.append(SIMULATED)
     if grid:
         said.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year not told'}, from {grid.source}.")
     return said

@@ -61,19 +61,20 @@ SURE = 0.95
 
 
 def readable(
-    rows: Sequence[Row], *, brief: bool = False, without: Collection[str] = (), units: Collection[str] = ()
+    rows: Sequence[Row], *, brief: bool = False, marks: bool = False, without: Collection[str] = (), units: Collection[str] = ()
 ) -> tuple[list[str], list[list[str]]]:
     """Headings with units, and cells as text, not escaped; what all cases share (run, host, model, device, threads, scenario) has no column.
 
     Args:
         rows: Of the table `cases`.
-        brief: For a terminal: remarks without their reasons, and the kind in a heading where there is one kind only.
+        brief: For a terminal: as `marks`, with short figures and the kind in a heading.
+        marks: Remarks as one word, and no column of kinds where there is one kind, for a table whose notes say the rest.
         without: Columns left out for want of room; `interval` leaves out that of the quality.
         units: Of `UNITS`, in place of the SI unit with the prefix that suits the figures.
     """
     energy = scale((row["energy_j"] for row in rows), "J", units)
     time = scale((row["latency_p50_s"] for row in rows), "s", units)
-    cells = [_cells(row, energy, time, brief=brief) for row in rows]
+    cells = [_cells(row, energy, time, brief=brief, marks=brief or marks) for row in rows]
     kinds = {row["energy_kind"] for row in rows if row["energy_j"] is not None}
     metrics = {row["quality_metric"] for row in rows if row["quality_metric"]}
     if len(metrics) > 1 and not brief:
@@ -89,7 +90,8 @@ def readable(
         cells = [{**cell, "engine": f"{cell['engine']} {cell['device']}".removesuffix(" cpu")} for cell in cells]
         constant.append("device")
     kind = f"{next(iter(kinds))}\n" if brief and len(kinds) == 1 else ""
-    shown = [name for name in HEADINGS if name not in (*constant, *without) and not (kind and name == "kind")]
+    constant += ["kind"] if (brief or marks) and len(kinds) == 1 else []
+    shown = [name for name in HEADINGS if name not in (*constant, *without)]
     headings = {
         "quality": next(iter(metrics)) if len(metrics) == 1 else "quality",
         "latency p50": f"p50, {time.unit}" if brief else f"latency p50, {time.unit}",
@@ -103,7 +105,7 @@ def readable(
     return [headings.get(name, name) for name in shown], [[cell[name] for name in shown] for cell in cells]
 
 
-def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, str]:
+def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool, marks: bool) -> dict[str, str]:
     return {
         "run": row["run_id"],
         "host": row["host"] or NONE,
@@ -115,7 +117,7 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool) -> dict[str, st
         "energy": energy.text(row["energy_j"], row["energy_low_j"], row["energy_high_j"]),
         "vs dense": _ratio(row, 3 if brief else None),
         "kind": kind_of(row),
-        "remarks": _mark(row) if brief else remarks(row),
+        "remarks": _mark(row) if marks else remarks(row),
     }
 
 

@@ -160,7 +160,7 @@ def test_a_hostile_name_stays_a_cell_of_latex():
     """No command of its own, as many columns as the heading, nothing that LaTeX cannot set."""
     text = export(hostile_table(), "tex", notes=[HOSTILE]).decode()
     assert r"\input" not in text and text.isascii()
-    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    body = [line for line in text.splitlines() if line.endswith(r" \\")]
     assert len({len(re.findall(r"(?<!\\)&", line)) for line in body}) == 1
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
     assert "{[}U+540D]" in text
