@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.decide.fronts import Front
     from harness.schema import Objective, StoredRun
 
 app = typer.Typer(
@@ -40,7 +39,6 @@ LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
     "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
 )
-FRONTS = "fronts.json"
 TOLD = "told"
 """Noted on an interruption that the user has been told of."""
 
@@ -59,35 +57,24 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
     return run
 
 
-def keep_report(
-    run: StoredRun, tables: Mapping[str, pd.DataFrame], objectives: Sequence[Objective] = (), *, ended: bool = False
-) -> tuple[Path, list[Front]]:
-    """Draw a report, keep what its fronts are of and counted from, and enter both in the manifest.
+def keep_report(run: StoredRun, tables: Mapping[str, pd.DataFrame], objectives: Sequence[Objective] = (), *, ended: bool = False) -> Path:
+    """Draw a report and enter it in the manifest.
 
     Args:
-        run: Read back from its folder.
-        tables: What `frame.tables` gives of it with these objectives.
-        objectives: What the fronts are of; none: the usual ones.
+        run: A run read back from its folder.
+        tables: Result of `frame.tables` for this run and these objectives.
+        objectives: Objectives of the fronts; none: the usual three.
         ended: Whether the run has just ended, so that all of its evidence is entered.
 
     Returns:
-        The report's folder, and its fronts.
+        The report's folder.
     """
-    from harness.decide.fronts import fronts
-    from harness.environment import harness_here
     from harness.report import write
     from harness.schema import OBJECTIVES
-    from harness.store import manifest, read_references, write_references
 
-    folder, objectives = Path(run.folder), tuple(objectives or OBJECTIVES)
-    intact, kept = manifest.intact(folder, FRONTS), read_references(folder)
-    found, references = fronts(tables["cases"], objectives, kept)
-    references = references.model_copy(update={"objectives": objectives, "drawn_by": harness_here()})
-    if references != kept or not (folder / FRONTS).exists():
-        write_references(folder, references)
-    target = write(run, tables, objectives=objectives)
-    keep_manifest(folder, *([FRONTS] if intact else []), ended=ended)
-    return target, found
+    target = write(run, tables, objectives=tuple(objectives) or OBJECTIVES)
+    keep_manifest(Path(run.folder), ended=ended)
+    return target
 
 
 def keep_manifest(folder: Path, *written: str, ended: bool = False) -> None:

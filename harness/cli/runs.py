@@ -163,7 +163,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     running.observer.done()
     stored = with_answers(with_meters(read_run(folder)))
     tables = frame.tables([stored])
-    target, _ = keep_report(stored, tables, ended=True)
+    target = keep_report(stored, tables, ended=True)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
     console.print(terminal(tables["cases"], console.width))
     for line in (*_brief(sentences(rows_of(tables["cases"]))), *_remarks(stored, tables["cases"])):

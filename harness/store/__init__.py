@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from harness import userfiles
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Header, Record, References, StoredRun, Trace
+from harness.schema import SCHEMA_VERSION, Header, Record, StoredRun, Trace
 from harness.store.arrays import (
     files_of,
     read_completions,
@@ -29,7 +29,7 @@ from harness.store.arrays import (
     write_outputs,
     write_table,
 )
-from harness.store.files import migrate, trouble, write_atomically, write_output
+from harness.store.files import migrate, read_objectives, trouble, write_atomically, write_output
 from harness.store.meters import read_meter_sample, read_meters, with_meters, write_meter
 
 __all__ = [
@@ -41,8 +41,8 @@ __all__ = [
     "read_completions",
     "read_meter_sample",
     "read_meters",
+    "read_objectives",
     "read_per_sample",
-    "read_references",
     "read_run",
     "read_trace",
     "stem_of",
@@ -51,7 +51,6 @@ __all__ = [
     "write_atomically",
     "write_meter",
     "write_output",
-    "write_references",
 ]
 
 CURRENT = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
@@ -248,28 +247,3 @@ def _no_collection() -> Iterator[None]:
         gc.freeze()
         if on:
             gc.enable()
-
-
-# --- its fronts: beside what was recorded; a reference is written by the first drawing and never changed by a later one ---
-
-
-def read_references(folder: Path) -> References:
-    """What the hypervolumes of a run are counted from; empty where none was drawn yet.
-
-    Raises:
-        StoreError: The file is damaged.
-    """
-    path = folder / "fronts.json"
-    try:
-        return References.model_validate_json(json.dumps(migrate(json.loads(_content(path))))) if path.exists() else References()
-    except ValueError as error:
-        raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}", "remove it: the references are then chosen anew") from None
-
-
-def write_references(folder: Path, references: References) -> None:
-    """Keep them for the next drawing.
-
-    Raises:
-        StoreError: They cannot be written.
-    """
-    write_atomically(folder / "fronts.json", references.model_dump_json(indent=1) + "\n")

@@ -1,6 +1,6 @@
 """A run's folder -> `manifest.json`: the checksum of every file, entered by whoever wrote it; and what is no longer as it was entered.
 
-`evidence` (run.json, records.jsonl line by line, traces, meters, fronts.json) is entered once: to enter it again would bless what
+`evidence` (run.json, records.jsonl line by line, traces, meters, `fronts.json` of older runs) is entered once: to enter it again would bless what
 somebody changed; whoever rightly writes one of them anew looks first whether the old one was `intact`. `report` is drawn from the
 evidence and may be drawn again, so it is listed apart and replaced whole.
 """

@@ -113,7 +113,9 @@ def _csv(files: Files, place: Place, samples: Samples) -> DataRef | None:
         return None
     features = inputs if samples.features else {"": [name for name in header if name != samples.label]}
     names = names or (_words(path, header.index(samples.label)) if samples.label else [])
-    return _source("csv", str(path), files.sha256(path), labelled=bool(samples.label), label=samples.label, features=features, classes=names)
+    return _source(
+        "csv", str(path), files.sha256(path), labelled=bool(samples.label), label=samples.label, features=features, classes=names
+    )
 
 
 def _header(files: Files, place: Place, path: Path) -> list[str] | None:
