@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
+    from rich.table import Table
 
     from harness.schema import Objective, StoredRun
 
@@ -30,11 +29,11 @@ Calibrated = Annotated[bool, typer.Option("--calibrated", help="correct sensors 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
 
 PIPE_COLUMNS = 140
-"""How wide a table is that goes into a pipe or a file."""
+"""Width of a table in a pipe or a file."""
 NARROWEST = 20
-"""How many columns a line that is folded has at least."""
+"""Least width of wrapped text, in columns."""
 LABEL = re.compile(r"( *)(\S+ {2,})?")
-"""How a line begins: blanks, and perhaps a label with two blanks or more behind it."""
+"""Start of a line: blanks, and a label if two blanks or more follow it."""
 LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
     "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
@@ -100,16 +99,30 @@ def checked_window(window_s: float) -> float:
 
 
 def tell(line: str, *, mark: str = "") -> None:
-    """A line of the answer; whatever stranger's text is in it, a terminal shows it and obeys nothing.
+    """Print a line of a result, with the control characters of strangers' text replaced by blanks.
 
-    A terminal that is narrower gets it in several, between words and below where its text begins; a pipe gets it whole.
+    A terminal gets a long line wrapped between words, indented to where its text begins; a pipe gets it whole.
 
     Args:
-        line: A label and two blanks may begin it.
-        mark: Begins each line that is printed.
+        line: Text; a label and two blanks may precede it.
+        mark: Prefix of each printed line.
     """
-    for part in _folded(_shown(line), len(mark)):
-        print(f"{mark}{part}")
+    lines = _wrapped(_shown(line), len(mark)) if sys.stdout.isatty() else [_shown(line)]
+    print("\n".join(f"{mark}{each}" for each in lines))
+
+
+def print_table(table: Callable[[int], Table]) -> None:
+    """Print a table as wide as the terminal; `PIPE_COLUMNS` wide into a pipe or a file.
+
+    Args:
+        table: Makes it for a width in columns.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    with console.capture() as captured:  # printed by `print`: Rich would exit with 1 where stdout was closed
+        console.print(table(console.width))
+    print(captured.get(), end="")
 
 
 def warn(sentence: str) -> None:
@@ -122,15 +135,16 @@ def complain(what: str, hint: str = "") -> None:
     print("\n".join(map(_shown, f"error: {what}".split("\n") + [f"  {line}" for line in hint.split("\n") if line])), file=sys.stderr)
 
 
-def _folded(line: str, taken: int) -> list[str]:
-    columns = shutil.get_terminal_size().columns - taken if sys.stdout.isatty() else len(line)
-    begin = LABEL.match(line)
-    if len(line) <= columns or begin is None:
-        return [line]
-    indent = begin.end() if begin[2] else len(begin[1]) + 2 * bool(begin[1])
-    columns = max(columns, indent + NARROWEST)
-    parts = textwrap.wrap(line, columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
-    return parts if len(parts[0]) > indent else [line]  # a word that is too long stays beside its label
+def _wrapped(line: str, taken: int) -> list[str]:
+    """Lines that fit the terminal beside a mark of so many columns; a word that is too long, such as a path, stays whole."""
+    from rich.console import Console
+    from rich.text import Text
+
+    label = LABEL.match(line)[0]  # type: ignore[index]  # it matches any line
+    console = Console()
+    width = max(console.width - taken - len(label), NARROWEST)
+    first, *others = Text(line[len(label) :], overflow="ignore").wrap(console, width) or [""]
+    return [f"{label}{first}", *(f"{' ' * len(label)}{other}" for other in others)]
 
 
 def _shown(line: str) -> str:
