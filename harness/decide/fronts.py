@@ -81,10 +81,10 @@ def _scaled(values: np.ndarray) -> np.ndarray:
         values: Shape (cases, objectives), less is better.
     """
     ideal, worst = values.min(axis=0), values.max(axis=0)
-    room = worst - ideal
-    room = np.where(room > 0, room, np.abs(values[0]))
+    room = np.where(worst > ideal, worst - ideal, np.abs(values[0]))
     reference = worst + ROOM * np.where(room > 0, room, 1.0)
-    return (values - ideal) / (reference - ideal)
+    scaled: np.ndarray = (values - ideal) / (reference - ideal)
+    return scaled
 
 
 def _sign(objective: Objective, row: Row) -> float:

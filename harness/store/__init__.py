@@ -56,7 +56,7 @@ __all__ = [
 CURRENT = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
 """How the line of a record begins that needs no migration."""
 WHOLE: set[str] = set()
-"""Shared by the nouns that were read; see `_lean`."""
+"""Set of given fields that all models that were read share."""
 
 
 def new_run_id(suite_name: str, profile: str) -> str:
@@ -225,7 +225,7 @@ def _record(line: bytes) -> Record:
 
 
 def _lean(record: Record) -> Record:
-    """Without each noun's own set of the fields that were given, which nobody asks a record for: half of its memory."""
+    """The record without each model's own set of given fields: half of its memory; see design/0018."""
     single = (record.latency, record.quality, record.artifact, record.artifact.facts if record.artifact else None)
     for noun in (record, *record.phases, *record.measurements, *record.kernels, *record.warnings, *single):
         if noun:

@@ -40,8 +40,8 @@ def check_report(run: StoredRun, found: Verification, corrected: Callable[[Store
     missing = [column.name for column in CASES if column.name not in columns]
     if missing:  # its words may be others, too
         found.told.append(
-            f"{TABLE} lacks {len(missing)} of today's columns, such as {missing[0]}: an earlier harness drew the report, so that its checksum "
-            "was compared and its cells were not; `harness report` draws it again"
+            f"{TABLE} lacks {len(missing)} of today's columns, such as {missing[0]}: an earlier harness drew the report, so that "
+            "its cells are not compared, only its checksum in the manifest; `harness report` draws it again"
         )
         return
     if used := _with_calibration(run, stored, found, corrected):
