@@ -80,7 +80,7 @@ def keep_manifest(folder: Path, *written: str, ended: bool = False) -> None:
     """Enter what was rightly written: the report, these files, and where the run has ended all of its evidence."""
     from harness.store import manifest, write_atomically
 
-    text = (manifest.seal if ended else manifest.redrawn)(folder, *written)
+    text = manifest.seal(folder) if ended else manifest.redrawn(folder, *written)
     if text is not None:
         write_atomically(folder / manifest.NAME, text)
 
@@ -144,7 +144,7 @@ def _wrapped(line: str, taken: int) -> list[str]:
     console = Console()
     width = max(console.width - taken - len(label), NARROWEST)
     first, *others = Text(line[len(label) :], overflow="ignore").wrap(console, width) or [""]
-    return [f"{label}{first}", *(f"{' ' * len(label)}{other}" for other in others)]
+    return [f"{label}{first}".rstrip(), *(f"{' ' * len(label)}{other}".rstrip() for other in others)]
 
 
 def _shown(line: str) -> str:

@@ -28,18 +28,10 @@ DRAWN_FROM = ("run.json", RECORDS, "fronts.json", "traces/", "meters/", "report/
 Entries = dict[str, Any]
 
 
-def seal(folder: Path, *written: str) -> str:
-    """The manifest as it should be now: what was entered stays, new files and further records are added.
-
-    Args:
-        folder: Of the run.
-        written: Files that were rightly written anew, of those that were entered before.
-
-    Returns:
-        The text of `manifest.json`, for the store to write.
-    """
+def seal(folder: Path) -> str:
+    """Text of the manifest as it should be now: what was entered stays, new files and further records are added."""
     known = _read(folder)
-    evidence = (known["evidence"] if known else {}) | {name: entry(folder / name) for name in written}
+    evidence = dict(known["evidence"]) if known else {}
     for name in _files(folder):
         if name == RECORDS:
             evidence[name] = _grown(folder / name, evidence.get(name))
