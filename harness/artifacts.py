@@ -51,11 +51,6 @@ def default_limit_bytes() -> int:
     return int(written)
 
 
-def sha256_of(path: Path) -> str:
-    """Hash of the content of a file or a folder."""
-    return fingerprint(path)[0]
-
-
 class Cache:
     """Artifacts in folders named by build id; one appears in a single rename, so that a half-built one is never found.
 
@@ -88,7 +83,7 @@ class Cache:
             return None
         artifact = record.artifact.model_copy(update={"path": str(home / record.artifact.path)})
         path = Path(artifact.path)
-        if not path.exists() or sha256_of(path) != artifact.sha256:
+        if not path.exists() or fingerprint(path).sha256 != artifact.sha256:
             return None
         with contextlib.suppress(OSError):
             os.utime(home)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -127,12 +126,6 @@ def virtual(flags: Sequence[str]) -> str | None:
     if container := _container():
         found.append(container)
     return ", ".join(found) or None
-
-
-@functools.cache
-def harness_here() -> str:
-    """Version and commit of the harness that runs, as `0.1.0 1b2c3d`."""
-    return " ".join(filter(None, (__version__, commit())))
 
 
 def commit() -> str | None:

@@ -10,8 +10,9 @@ import platformdirs
 import pytest
 
 from harness import artifacts, calibrate
-from harness.artifacts import Cache, sha256_of
+from harness.artifacts import Cache
 from harness.errors import StoreError
+from harness.formats.fingerprint import fingerprint
 from tests import factories
 
 
@@ -22,7 +23,7 @@ def keep(cache: Cache, build_id: str, content: bytes = b"model"):
         path.write_bytes(content)
         record = factories.build_record()
         artifact = record.artifact.model_copy(
-            update={"build_id": build_id, "path": str(path), "sha256": sha256_of(path), "bytes": len(content)}
+            update={"build_id": build_id, "path": str(path), "sha256": fingerprint(path).sha256, "bytes": len(content)}
         )
         return cache.keep(folder, record.model_copy(update={"artifact": artifact, "build_id": build_id}))
 
@@ -47,7 +48,7 @@ def test_a_folder_is_found_again(tmp_path):
         path.mkdir()
         (path / "test.npz").write_bytes(b"arrays")
         record = factories.build_record()
-        artifact = record.artifact.model_copy(update={"build_id": "a", "path": str(path), "sha256": sha256_of(path)})
+        artifact = record.artifact.model_copy(update={"build_id": "a", "path": str(path), "sha256": fingerprint(path).sha256})
         cache.keep(folder, record.model_copy(update={"artifact": artifact, "build_id": "a"}))
     assert cache.find("a")
     (tmp_path / "a" / "data" / "test.npz").rename(tmp_path / "a" / "data" / "train.npz")

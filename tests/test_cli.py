@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
+from rich.table import Table
 
-from harness.cli.app import tell
+from harness.cli.app import print_table, tell
 from tests import factories, tiny
 
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
@@ -43,6 +45,13 @@ def test_an_answer_goes_on_below_where_its_text_begins(monkeypatch, capsys):
     for line in ("/a/path/" + "that/is/longer/" * 5, "  case   " + "a/long/name/" * 5):
         tell(line)
         assert capsys.readouterr().out == f"{line}\n"
+    tell("note   [bold]1,2[/] :smile: " + "模型" * 3 + " 模型" * 30)  # no markup, no emoji; two columns a character
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first.startswith("note   [bold]1,2[/] :smile: ") and len(others) > 2
+    assert all(cell_len(each) <= 40 and each.startswith(" " * 7 + "模") for each in others)
+    for line in ("", "  ", "label  ", "word", " " * 60):
+        tell(line, mark="[X] ")
+        assert capsys.readouterr().out.rstrip() == f"[X] {line}".rstrip()
 
 
 @pytest.mark.parametrize(
@@ -96,6 +105,27 @@ def test_a_reader_that_has_had_enough_is_no_error_and_no_pass(environment):
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_a_table_into_a_pipe_that_was_closed_is_no_pass_either(monkeypatch):
+    """`print_table` raises BrokenPipeError, which the command turns into SIGPIPE's exit code; Rich by itself would exit with 1."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with pytest.raises(BrokenPipeError), os.fdopen(writer, "w") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        print_table(lambda width: Table(title="x" * width))
+        stdout.flush()
+
+
+def test_a_table_is_as_wide_as_its_reader(monkeypatch, capsys):
+    """140 columns in a pipe, those of the terminal otherwise."""
+    widths = []
+    monkeypatch.setenv("COLUMNS", "40")
+    for terminal in (False, True):
+        monkeypatch.setattr("sys.stdout.isatty", lambda terminal=terminal: terminal)
+        print_table(lambda width: widths.append(width) or Table("heading"))
+        assert "heading" in capsys.readouterr().out
+    assert widths == [140, 40]
 
 
 def test_streams_that_are_closed_or_lack_a_letter_end_nothing(monkeypatch):
@@ -227,7 +257,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_resumed(tmp_path, environment, harness)
     keys = [(r["case_id"], r["repetition"]) for r in good if r["status"] == "ok" and r["case_id"]]
     assert sorted(keys) == sorted(set(keys))
     assert len(keys) == 3
-    assert (records.parent / "fronts.json").is_file()
+    assert not (records.parent / "fronts.json").exists()
     done = harness("verify", records.parent)
     assert done.returncode == 0, done.stdout
     assert "all as it was written and measured" in done.stdout.splitlines()[-1]

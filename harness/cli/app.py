@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
+    from rich.table import Table
 
-    from harness.decide.fronts import Front
     from harness.schema import Objective, StoredRun
 
 app = typer.Typer(
@@ -31,16 +29,15 @@ Calibrated = Annotated[bool, typer.Option("--calibrated", help="correct sensors 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
 
 PIPE_COLUMNS = 140
-"""How wide a table is that goes into a pipe or a file."""
+"""Width of a table in a pipe or a file."""
 NARROWEST = 20
-"""How many columns a line that is folded has at least."""
+"""Least width of wrapped text, in columns."""
 LABEL = re.compile(r"( *)(\S+ {2,})?")
-"""How a line begins: blanks, and perhaps a label with two blanks or more behind it."""
+"""Start of a line: blanks, and a label if two blanks or more follow it."""
 LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
     "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
 )
-FRONTS = "fronts.json"
 TOLD = "told"
 """Noted on an interruption that the user has been told of."""
 
@@ -59,42 +56,31 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
     return run
 
 
-def keep_report(
-    run: StoredRun, tables: Mapping[str, pd.DataFrame], objectives: Sequence[Objective] = (), *, ended: bool = False
-) -> tuple[Path, list[Front]]:
-    """Draw a report, keep what its fronts are of and counted from, and enter both in the manifest.
+def keep_report(run: StoredRun, tables: Mapping[str, pd.DataFrame], objectives: Sequence[Objective] = (), *, ended: bool = False) -> Path:
+    """Draw a report and enter it in the manifest.
 
     Args:
-        run: Read back from its folder.
-        tables: What `frame.tables` gives of it with these objectives.
-        objectives: What the fronts are of; none: the usual ones.
+        run: A run read back from its folder.
+        tables: Result of `frame.tables` for this run and these objectives.
+        objectives: Objectives of the fronts; none: the usual three.
         ended: Whether the run has just ended, so that all of its evidence is entered.
 
     Returns:
-        The report's folder, and its fronts.
+        The report's folder.
     """
-    from harness.decide.fronts import fronts
-    from harness.environment import harness_here
     from harness.report import write
     from harness.schema import OBJECTIVES
-    from harness.store import manifest, read_references, write_references
 
-    folder, objectives = Path(run.folder), tuple(objectives or OBJECTIVES)
-    intact, kept = manifest.intact(folder, FRONTS), read_references(folder)
-    found, references = fronts(tables["cases"], objectives, kept)
-    references = references.model_copy(update={"objectives": objectives, "drawn_by": harness_here()})
-    if references != kept or not (folder / FRONTS).exists():
-        write_references(folder, references)
-    target = write(run, tables, objectives=objectives)
-    keep_manifest(folder, *([FRONTS] if intact else []), ended=ended)
-    return target, found
+    target = write(run, tables, objectives=tuple(objectives) or OBJECTIVES)
+    keep_manifest(Path(run.folder), ended=ended)
+    return target
 
 
 def keep_manifest(folder: Path, *written: str, ended: bool = False) -> None:
     """Enter what was rightly written: the report, these files, and where the run has ended all of its evidence."""
     from harness.store import manifest, write_atomically
 
-    text = (manifest.seal if ended else manifest.redrawn)(folder, *written)
+    text = manifest.seal(folder) if ended else manifest.redrawn(folder, *written)
     if text is not None:
         write_atomically(folder / manifest.NAME, text)
 
@@ -113,16 +99,30 @@ def checked_window(window_s: float) -> float:
 
 
 def tell(line: str, *, mark: str = "") -> None:
-    """A line of the answer; whatever stranger's text is in it, a terminal shows it and obeys nothing.
+    """Print a line of a result, with the control characters of strangers' text replaced by blanks.
 
-    A terminal that is narrower gets it in several, between words and below where its text begins; a pipe gets it whole.
+    A terminal gets a long line wrapped between words, indented to where its text begins; a pipe gets it whole.
 
     Args:
-        line: A label and two blanks may begin it.
-        mark: Begins each line that is printed.
+        line: Text; a label and two blanks may precede it.
+        mark: Prefix of each printed line.
     """
-    for part in _folded(_shown(line), len(mark)):
-        print(f"{mark}{part}")
+    lines = _wrapped(_shown(line), len(mark)) if sys.stdout.isatty() else [_shown(line)]
+    print("\n".join(f"{mark}{each}" for each in lines))
+
+
+def print_table(table: Callable[[int], Table]) -> None:
+    """Print a table as wide as the terminal; `PIPE_COLUMNS` wide into a pipe or a file.
+
+    Args:
+        table: Makes it for a width in columns.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+    with console.capture() as captured:  # printed by `print`: Rich would exit with 1 where stdout was closed
+        console.print(table(console.width))
+    print(captured.get(), end="")
 
 
 def warn(sentence: str) -> None:
@@ -135,15 +135,16 @@ def complain(what: str, hint: str = "") -> None:
     print("\n".join(map(_shown, f"error: {what}".split("\n") + [f"  {line}" for line in hint.split("\n") if line])), file=sys.stderr)
 
 
-def _folded(line: str, taken: int) -> list[str]:
-    columns = shutil.get_terminal_size().columns - taken if sys.stdout.isatty() else len(line)
-    begin = LABEL.match(line)
-    if len(line) <= columns or begin is None:
-        return [line]
-    indent = begin.end() if begin[2] else len(begin[1]) + 2 * bool(begin[1])
-    columns = max(columns, indent + NARROWEST)
-    parts = textwrap.wrap(line, columns, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
-    return parts if len(parts[0]) > indent else [line]  # a word that is too long stays beside its label
+def _wrapped(line: str, taken: int) -> list[str]:
+    """Lines that fit the terminal beside a mark of so many columns; a word that is too long, such as a path, stays whole."""
+    from rich.console import Console
+    from rich.text import Text
+
+    label = LABEL.match(line)[0]  # type: ignore[index]  # it matches any line
+    console = Console()
+    width = max(console.width - taken - len(label), NARROWEST)
+    first, *others = Text(line[len(label) :], overflow="ignore").wrap(console, width) or [""]
+    return [f"{label}{first}".rstrip(), *(f"{' ' * len(label)}{other}".rstrip() for other in others)]
 
 
 def _shown(line: str) -> str:

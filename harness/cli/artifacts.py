@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, app
+from harness.cli.app import EXIT_CODES, app, print_table
 
 
 @app.command(epilog=EXIT_CODES)
@@ -30,9 +30,7 @@ def cache(
         print(f"freed {size(kept.clear() if clear else kept.trim())}")
     entries = kept.entries()
     if entries and not (clear or trim):
-        from rich.console import Console
-
-        Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS).print(cached(entries))
+        print_table(lambda width: cached(entries))
     used = sum(entry.in_use for entry in entries)
     print(f"{kept.folder}: {len(entries)} artifacts, {size(sum(e.bytes for e in entries))} of at most {size(kept.limit_bytes)}", end="")
     print(f", {used} in use" if used else "")

@@ -103,10 +103,10 @@ def _discarded_text(meter: Meter) -> str:
 def _redraw(folder: Path) -> None:
     """The report with what the meter adds, where one is drawn: else it would no longer be what the run gives."""
     from harness import frame
-    from harness.store import read_references
+    from harness.report.stored import TABLE, drawn_objectives
 
-    if (folder / "report").is_dir():
-        run, objectives = read_stored(str(folder), folder.parent), read_references(folder).objectives
+    if (folder / TABLE).is_file():
+        run, objectives = read_stored(str(folder), folder.parent), drawn_objectives(folder)
         keep_report(run, frame.tables([run], objectives), objectives)
 
 

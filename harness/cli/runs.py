@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, PIPE_COLUMNS, TOLD, Results, app, checked_window, complain, keep_report, tell
+from harness.cli.app import EXIT_CODES, TOLD, Results, app, checked_window, complain, keep_report, print_table, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,8 +145,6 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
 
 def _finish(running: Campaign, *, require_measured: bool) -> int:
     """Run the campaign to its end and show what came out."""
-    from rich.console import Console
-
     from harness import frame
     from harness.frame.rows import rows_of
     from harness.report import sentences, terminal
@@ -163,9 +161,8 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     running.observer.done()
     stored = with_answers(with_meters(read_run(folder)))
     tables = frame.tables([stored])
-    target, _ = keep_report(stored, tables, ended=True)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
-    console.print(terminal(tables["cases"], console.width))
+    target = keep_report(stored, tables, ended=True)
+    print_table(lambda width: terminal(tables["cases"], width))
     for line in (*_brief(sentences(rows_of(tables["cases"]))), *_remarks(stored, tables["cases"])):
         tell(line)
     print(_widths(stored, tables["cases"], running.catalogue))

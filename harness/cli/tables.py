@@ -38,6 +38,7 @@ def report(
 ) -> None:
     """Draw the report of a run again; needs no engine and no sensor. Says who is on the front, who is not separated, and its hypervolume."""
     from harness import frame
+    from harness.decide.fronts import fronts
     from harness.frame.objectives import parse, separates
     from harness.report.fronts import lines
 
@@ -47,9 +48,9 @@ def report(
             warn(f"the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates")
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
-        target, found = keep_report(run, frame.tables([run], objectives), objectives)
-        tell(str(target))
-        for each_front in found:
+        tables = frame.tables([run], objectives)
+        tell(str(keep_report(run, tables, objectives)))
+        for each_front in fronts(tables["cases"], objectives):
             for line in lines(each_front, objectives):
                 tell(line)
 

@@ -1,4 +1,4 @@
-"""The table of cases, objectives and the kept references -> of each front: who is on it, who is not separated, its hypervolume."""
+"""Pareto fronts of a table of cases: the cases on each, the groups that are not separated, and its hypervolume."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
 from harness.frame.rows import rows_of
-from harness.schema import Objective, Reference, References, evidence
+from harness.schema import Objective, evidence
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
 ROOM = 0.1
-"""How far the reference lies beyond the worst case of the first drawing, as a share of the range."""
+"""Distance of the reference point beyond the worst case, as a share of the range."""
 MOST_POINTS = 1_000
 """Points of the front up to which the hypervolume is counted."""
 
@@ -32,7 +32,7 @@ class Front:
         rows: Those that have every objective.
         on: Those of them on the front of the estimates.
         groups: Those not separated from each other.
-        hypervolume: Of the estimates, as a share of the box from ideal to reference, above 1 where later cases beat the ideal; null: too many points.
+        hypervolume: Of the estimates, as a share of the box from ideal to reference; None: too many points.
     """
 
     name: str
@@ -42,43 +42,27 @@ class Front:
     hypervolume: float | None
 
 
-def fronts(cases: pd.DataFrame, objectives: Sequence[Objective], kept: References) -> tuple[list[Front], References]:
-    """The fronts of a run, and the references with those that were missing.
+def fronts(cases: pd.DataFrame, objectives: Sequence[Objective]) -> list[Front]:
+    """The fronts of a run; a pure function of its table, so that a redraw gives the same hypervolume.
 
     Args:
-        cases: The table, of these objectives.
-        objectives: What the fronts are of.
-        kept: From an earlier drawing: never changed.
+        cases: Table `cases`, made with these objectives.
+        objectives: Objectives of each front.
     """
     rows = [row for row in rows_of(cases) if row["p_front"] is not None and all(row[each.column] is not None for each in objectives)]
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(_name(row), []).append(row)
-    boxes = {name: {**_boxes(members, objectives), **kept.groups.get(name, {})} for name, members in groups.items()}
-    found = [_front(name, members, objectives, boxes[name]) for name, members in groups.items()]
-    return found, References(groups={**kept.groups, **boxes})
+    return [_front(name, members, objectives) for name, members in groups.items()]
 
 
 def _name(row: Row) -> str:
     return f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence(row['energy_kind'])}, environment {row['environment_id']}"
 
 
-def _boxes(rows: Sequence[Row], objectives: Sequence[Objective]) -> dict[str, Reference]:
-    """From the best to a tenth of the range beyond the worst; where all are alike a tenth of the value."""
-    found = {}
-    for objective in objectives:
-        signs = _sign(objective, rows[0])
-        values = signs * np.array([row[objective.column] for row in rows], dtype=np.float64)
-        room = float(np.ptp(values)) or abs(float(values[0])) or 1.0
-        found[objective.column] = Reference(ideal=signs * float(values.min()), reference=signs * float(values.max() + ROOM * room))
-    return found
-
-
-def _front(name: str, rows: list[Row], objectives: Sequence[Objective], boxes: dict[str, Reference]) -> Front:
-    values = np.array([[row[each.column] for each in objectives] for row in rows], dtype=np.float64)
-    ideal, reference = (np.array([getattr(boxes[each.column], end) for each in objectives]) for end in ("ideal", "reference"))
-    # In units of the box less is better for every objective, whatever its direction.
-    scaled = (values - ideal) / (reference - ideal)
+def _front(name: str, rows: list[Row], objectives: Sequence[Objective]) -> Front:
+    values = np.array([[_sign(each, rows[0]) * row[each.column] for each in objectives] for row in rows], dtype=np.float64)
+    scaled = _scaled(values)
     on = np.flatnonzero(front(scaled))
     members: dict[int, list[Row]] = {}
     for row in rows:
@@ -86,6 +70,21 @@ def _front(name: str, rows: list[Row], objectives: Sequence[Objective], boxes: d
             members.setdefault(row["front_group"], []).append(row)
     volume = hypervolume(scaled[on], np.ones(len(objectives))) if len(on) <= MOST_POINTS else None
     return Front(name, rows, [rows[i] for i in on], list(members.values()), volume)
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    """Values in units of the run's own box: 0 at the best case, 1 a tenth of the range beyond the worst.
+
+    Where all cases are equal the tenth is of the value; see design/0017.
+
+    Args:
+        values: Shape (cases, objectives), less is better.
+    """
+    ideal, worst = values.min(axis=0), values.max(axis=0)
+    room = np.where(worst > ideal, worst - ideal, np.abs(values[0]))
+    reference = worst + ROOM * np.where(room > 0, room, 1.0)
+    scaled: np.ndarray = (values - ideal) / (reference - ideal)
+    return scaled
 
 
 def _sign(objective: Objective, row: Row) -> float:

@@ -13,6 +13,7 @@ from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import against, fronts
 from harness.frame.history import case_ids, history_rows
+from harness.frame.objectives import written
 from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
 from harness.frame.results import Result, calibrated, known, mean, rails, results
@@ -97,8 +98,8 @@ def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
 
 def _case_rows(found: Sequence[Result], objectives: Sequence[Objective]) -> list[Row]:
     rows = [_case_row(result) for result in found]
-    places = fronts(found, rows, objectives)
-    return [row | places[row["case_id"]] for row in rows]
+    places, of = fronts(found, rows, objectives), {"front_objectives": written(objectives)}
+    return [row | of | places[row["case_id"]] for row in rows]
 
 
 def _case_row(result: Result) -> Row:

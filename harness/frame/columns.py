@@ -176,6 +176,7 @@ CASES = (
         "number of a group of cases, none dominated, that are not separated: linked by pairs that are shown to differ in no objective",
         "dominated, alone, or as p_front",
     ),
+    Column("front_objectives", "str", "objectives of p_front, dominated and front_group, as --objective takes them, joined by ;"),
     Column("u_a_j", "float", "standard uncertainty of energy_j from run to run, J: s / sqrt(R)", _ONE),
     Column("u_edge_j", "float", "standard uncertainty from the poll gaps at the ticks, J; already in u_a_j", "no counter is in the scope"),
     Column(

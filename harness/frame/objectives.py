@@ -21,6 +21,7 @@ OF_A_LAUNCH = ("throughput_per_s", "peak_memory_bytes", "peak_device_memory_byte
 EXACT = ("artifact_bytes", "parameters", "nonzero_parameters", "macs", "batch_size", "threads", "device_count")
 """Counted, not measured: they have no scatter."""
 MOST = 6
+SEPARATOR = ";"
 
 
 def parse(texts: Sequence[str]) -> tuple[Objective, ...]:
@@ -39,6 +40,20 @@ def parse(texts: Sequence[str]) -> tuple[Objective, ...]:
             f"a front is of two to {MOST} different objectives, not of {', '.join(columns)}", "name each once with --objective"
         )
     return found
+
+
+def written(objectives: Sequence[Objective]) -> str:
+    """Objectives as text that `read` takes: `energy;quality;peak_memory_bytes:max`."""
+    return SEPARATOR.join(each.name if each in DECLARED else f"{each.column}:{each.direction}" for each in objectives)
+
+
+def read(text: str) -> tuple[Objective, ...]:
+    """Objectives of a cell of `front_objectives`.
+
+    Raises:
+        HarnessError: As `parse`.
+    """
+    return parse(text.split(SEPARATOR))
 
 
 def separates(objective: Objective) -> bool:

@@ -33,7 +33,6 @@ __all__ = [
     "paper",
     "sentences",
     "terminal",
-    "texts",
     "write",
 ]
 
@@ -55,11 +54,15 @@ def write(
     Raises:
         StoreError: It cannot be written.
     """
-    from harness.report import plots
+    from harness.report import page, plots
 
     folder = Path(run.folder) / "report" if folder is None else folder
     pictures = plots.draw(tables["cases"], objectives)
-    contents = {**texts(run, tables, pictures["svg"].decode(), objectives), "table.csv": to_csv(tables["cases"])}
+    contents = {
+        "table.md": to_markdown(tables["cases"]),
+        "index.html": page.render(run, tables, pictures["svg"].decode(), objectives),
+        "table.csv": to_csv(tables["cases"]),
+    }
     files = {name: content.encode() for name, content in contents.items()} | {f"pareto.{form}": drawn for form, drawn in pictures.items()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,17 +73,3 @@ def write(
             f"the report cannot be written to {folder}: {error.strerror}", "free some space or mend the rights, then `harness report RUN`"
         ) from error
     return folder
-
-
-def texts(run: StoredRun, tables: Mapping[str, pd.DataFrame], svg: str, objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, str]:
-    """What people read of a run, by the file's name in its report.
-
-    Args:
-        run: Read back from its folder.
-        tables: What `frame.tables([run])` gives.
-        svg: The figure.
-        objectives: What the fronts of these tables are of.
-    """
-    from harness.report import page
-
-    return {"table.md": to_markdown(tables["cases"]), "index.html": page.render(run, tables, svg, objectives)}

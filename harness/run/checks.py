@@ -73,11 +73,11 @@ def check_files(stored: StoredRun) -> None:
     Raises:
         SuiteError: One has changed or gone.
     """
-    from harness.artifacts import sha256_of
+    from harness.formats.fingerprint import fingerprint
 
     for model in stored.header.suite.models:
         for path, sha256 in _files_of(model).items():
-            if not Path(path).exists() or sha256_of(Path(path)) != sha256:
+            if not Path(path).exists() or fingerprint(Path(path)).sha256 != sha256:
                 raise SuiteError(f"{path} has changed or gone since the run began", "put it back, or start a new run")
 
 

@@ -17,7 +17,7 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 from __future__ import annotations
 
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status, evidence
-from harness.schema.fronts import DECLARED, OBJECTIVES, Objective, Reference, References
+from harness.schema.fronts import DECLARED, OBJECTIVES, Objective
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace, WindowTimes
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import (
@@ -89,8 +89,6 @@ __all__ = [
     "Profile",
     "Quality",
     "Record",
-    "Reference",
-    "References",
     "Sample",
     "SensorSpec",
     "Status",

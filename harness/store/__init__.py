@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from harness import userfiles
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Header, Record, References, StoredRun, Trace
+from harness.schema import SCHEMA_VERSION, Header, Record, StoredRun, Trace
 from harness.store.arrays import (
     files_of,
     read_completions,
@@ -29,7 +29,7 @@ from harness.store.arrays import (
     write_outputs,
     write_table,
 )
-from harness.store.files import migrate, trouble, write_atomically, write_output
+from harness.store.files import migrate, read_objectives, trouble, write_atomically, write_output
 from harness.store.meters import read_meter_sample, read_meters, with_meters, write_meter
 
 __all__ = [
@@ -41,8 +41,8 @@ __all__ = [
     "read_completions",
     "read_meter_sample",
     "read_meters",
+    "read_objectives",
     "read_per_sample",
-    "read_references",
     "read_run",
     "read_trace",
     "stem_of",
@@ -51,13 +51,12 @@ __all__ = [
     "write_atomically",
     "write_meter",
     "write_output",
-    "write_references",
 ]
 
 CURRENT = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
 """How the line of a record begins that needs no migration."""
 WHOLE: set[str] = set()
-"""Shared by the nouns that were read; see `_lean`."""
+"""Set of given fields that all models that were read share."""
 
 
 def new_run_id(suite_name: str, profile: str) -> str:
@@ -226,7 +225,7 @@ def _record(line: bytes) -> Record:
 
 
 def _lean(record: Record) -> Record:
-    """Without each noun's own set of the fields that were given, which nobody asks a record for: half of its memory."""
+    """The record without each model's own set of given fields: half of its memory; see design/0018."""
     single = (record.latency, record.quality, record.artifact, record.artifact.facts if record.artifact else None)
     for noun in (record, *record.phases, *record.measurements, *record.kernels, *record.warnings, *single):
         if noun:
@@ -248,28 +247,3 @@ def _no_collection() -> Iterator[None]:
         gc.freeze()
         if on:
             gc.enable()
-
-
-# --- its fronts: beside what was recorded; a reference is written by the first drawing and never changed by a later one ---
-
-
-def read_references(folder: Path) -> References:
-    """What the hypervolumes of a run are counted from; empty where none was drawn yet.
-
-    Raises:
-        StoreError: The file is damaged.
-    """
-    path = folder / "fronts.json"
-    try:
-        return References.model_validate_json(json.dumps(migrate(json.loads(_content(path))))) if path.exists() else References()
-    except ValueError as error:
-        raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}", "remove it: the references are then chosen anew") from None
-
-
-def write_references(folder: Path, references: References) -> None:
-    """Keep them for the next drawing.
-
-    Raises:
-        StoreError: They cannot be written.
-    """
-    write_atomically(folder / "fronts.json", references.model_dump_json(indent=1) + "\n")

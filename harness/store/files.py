@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from harness import userfiles
 from harness.atomic import replace_whole
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION
+from harness.schema import OBJECTIVES, SCHEMA_VERSION, Objective
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -52,6 +56,27 @@ def migrate(raw: Any) -> Any:
             f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness"
         )
     return raw
+
+
+def read_objectives(folder: Path) -> tuple[Objective, ...]:
+    """Objectives in the `fronts.json` that runs had up to schema 3; the usual three where there is none.
+
+    Its reference points are not read: see design/0017.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    path = folder / "fronts.json"
+    if not path.exists():
+        return OBJECTIVES
+    content = userfiles.read_bytes(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
+    try:
+        return TypeAdapter(tuple[Objective, ...]).validate_python(json.loads(content)["objectives"])
+    except (ValueError, TypeError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(
+            f"{path} holds no objectives: {reason}", "`harness report RUN --objective ...` draws the report without it"
+        ) from None
 
 
 def trouble(path: Path, error: OSError) -> StoreError:

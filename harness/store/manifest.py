@@ -1,6 +1,6 @@
 """A run's folder -> `manifest.json`: the checksum of every file, entered by whoever wrote it; and what is no longer as it was entered.
 
-`evidence` (run.json, records.jsonl line by line, traces, meters, fronts.json) is entered once: to enter it again would bless what
+`evidence` (run.json, records.jsonl line by line, traces, meters, `fronts.json` of older runs) is entered once: to enter it again would bless what
 somebody changed; whoever rightly writes one of them anew looks first whether the old one was `intact`. `report` is drawn from the
 evidence and may be drawn again, so it is listed apart and replaced whole.
 """
@@ -28,18 +28,10 @@ DRAWN_FROM = ("run.json", RECORDS, "fronts.json", "traces/", "meters/", "report/
 Entries = dict[str, Any]
 
 
-def seal(folder: Path, *written: str) -> str:
-    """The manifest as it should be now: what was entered stays, new files and further records are added.
-
-    Args:
-        folder: Of the run.
-        written: Files that were rightly written anew, of those that were entered before.
-
-    Returns:
-        The text of `manifest.json`, for the store to write.
-    """
+def seal(folder: Path) -> str:
+    """Text of the manifest as it should be now: what was entered stays, new files and further records are added."""
     known = _read(folder)
-    evidence = (known["evidence"] if known else {}) | {name: entry(folder / name) for name in written}
+    evidence = dict(known["evidence"]) if known else {}
     for name in _files(folder):
         if name == RECORDS:
             evidence[name] = _grown(folder / name, evidence.get(name))

@@ -13,7 +13,7 @@ from harness import userfiles
 from harness.errors import HarnessError
 from harness.schema import ArrayRef, DataRef, DataSource
 from harness.suite.document import Place, nearest
-from harness.suite.files import Files, sha256_of
+from harness.suite.files import Files
 from harness.suite.grammar import Samples
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -77,7 +77,7 @@ def _array(files: Files, place: Place, written: str, name: str | None) -> ArrayR
     if key not in keys:
         files.document.blame(place, f"{file!r} holds no array {key!r}{nearest(key, keys)}")
         return None
-    return ArrayRef(path=str(path), key=key, sha256=sha256_of(path), name=name)
+    return ArrayRef(path=str(path), key=key, sha256=files.sha256(path), name=name)
 
 
 # --- what becomes arrays in a build ---------------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ def _images(files: Files, place: Place, samples: Samples) -> DataRef | None:
         return None
     options = {name: getattr(samples, name) for name in ("size", "scale", "mean", "std", "samples")}
     options |= {"classes": names or found}
-    return _source("images", str(folder), sha256_of(folder), labelled=bool(found), **options)
+    return _source("images", str(folder), files.sha256(folder), labelled=bool(found), **options)
 
 
 def _csv(files: Files, place: Place, samples: Samples) -> DataRef | None:
@@ -113,7 +113,9 @@ def _csv(files: Files, place: Place, samples: Samples) -> DataRef | None:
         return None
     features = inputs if samples.features else {"": [name for name in header if name != samples.label]}
     names = names or (_words(path, header.index(samples.label)) if samples.label else [])
-    return _source("csv", str(path), sha256_of(path), labelled=bool(samples.label), label=samples.label, features=features, classes=names)
+    return _source(
+        "csv", str(path), files.sha256(path), labelled=bool(samples.label), label=samples.label, features=features, classes=names
+    )
 
 
 def _header(files: Files, place: Place, path: Path) -> list[str] | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from functools import cache
 from pathlib import Path
 
 from harness.formats.fingerprint import fingerprint
@@ -26,6 +25,7 @@ class Files:
     def __init__(self, document: Document, *, trusted: bool) -> None:
         self.document, self.trusted = document, trusted
         self.folder = document.path.resolve().parent
+        self._sha256: dict[Path, str] = {}
         if not _is_text(str(self.folder)):
             document.blame((), "the name of the suite's folder is no text in UTF-8, and no record could hold it: rename the folder")
 
@@ -89,6 +89,12 @@ class Files:
             self.document.blame(place, f"{written!r} cannot be read: {error.strerror or error}")
         return None
 
+    def sha256(self, path: Path) -> str:
+        """Hash of the content of a file or a folder, computed once per suite: one archive may hold several arrays."""
+        if path not in self._sha256:
+            self._sha256[path] = fingerprint(path).sha256
+        return self._sha256[path]
+
     def is_function(self, written: str) -> bool:
         """Whether this is `package.module:function` and no file."""
         return bool(FUNCTION.match(written)) and not (self.folder / written).exists()
@@ -108,8 +114,8 @@ class Files:
         top = written.partition(":")[0].split(".")[0]
         package, module = self.folder / top, self.folder / f"{top}.py"
         if module.is_file():
-            return sha256_of(module)
-        listing = [f"{file.relative_to(package)} {sha256_of(file)}" for file in sorted(package.rglob("*.py"))]
+            return self.sha256(module)
+        listing = [f"{file.relative_to(package)} {self.sha256(file)}" for file in sorted(package.rglob("*.py"))]
         return hashlib.sha256("\n".join(listing).encode()).hexdigest() if listing else ""
 
 
@@ -125,9 +131,3 @@ def _is_text(name: str) -> bool:
 def _can_be_copied(item: Path) -> bool:
     """Whether it is no pipe, no link to nothing, and no link to a folder that it lies in."""
     return item.is_file() or (item.is_dir() and not (item.is_symlink() and item.parent.resolve().is_relative_to(item.resolve())))
-
-
-@cache
-def sha256_of(path: Path) -> str:
-    """Hash of the content of a file or a folder, looked at once."""
-    return fingerprint(path)[0]

@@ -11,7 +11,7 @@ from harness.schema import Catalogue, Model, WorkloadSpec
 from harness.suite.content import check_file
 from harness.suite.data import resolve_data
 from harness.suite.document import Document, Place, nearest
-from harness.suite.files import Files, sha256_of
+from harness.suite.files import Files
 from harness.suite.grammar import MetricItem, OwnModel, SuiteFile, built_in_names, validate_parameters
 
 FORMATS: Mapping[str, str] = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".tflite": "tflite", ".onnx": "onnx"}
@@ -182,9 +182,9 @@ class _Own(_Item):
             if not (path / SAVEDMODEL).is_file():
                 self.document.blame(place, f"{written!r} is a folder without {SAVEDMODEL}, so no SavedModel")
                 return None
-            return (str(path), "savedmodel", sha256_of(path)) if self.files.tree(place, written) else None
+            return (str(path), "savedmodel", self.files.sha256(path)) if self.files.tree(place, written) else None
         format_ = FORMATS.get(path.suffix.lower())
         if format_ is None:
             self.document.blame(place, f"{written!r} has no suffix of a model file: {', '.join(FORMATS)}, and is no SavedModel folder")
             return None
-        return str(path), format_, sha256_of(path)
+        return str(path), format_, self.files.sha256(path)

@@ -64,7 +64,7 @@ def _tell(run: StoredRun, found: Verification) -> None:
     }
     found.told += [sentence for sentence, holds in said.items() if holds]
     found.told.append(
-        "status, memory, kernels, parameters, multiply-accumulates, what an engine says of itself and where hypervolumes are counted from "
+        "status, memory, kernels, parameters, multiply-accumulates and what an engine reports of itself "
         "are taken as stored: nothing raw is kept of them, and no model file"
     )
 

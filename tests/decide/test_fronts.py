@@ -1,4 +1,4 @@
-"""Fronts of what is asked for, with a hypervolume whose reference stays."""
+"""Fronts of the objectives asked for, with a hypervolume that follows from the run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import pytest
 from harness import frame
 from harness.decide.fronts import fronts
 from harness.errors import HarnessError
-from harness.frame.objectives import parse
+from harness.frame.objectives import parse, read, written
 from harness.report.fronts import lines
-from harness.schema import OBJECTIVES, References
-from harness.store import read_references, write_references
+from harness.schema import OBJECTIVES, Objective
 from tests.factories import COUNTERS, case, digits, record, stored
 
 
@@ -51,15 +50,37 @@ def test_another_column_changes_who_is_dominated():
         assert bool(frame.cases([run], parse(texts))["dominated"][0]) is lost
 
 
-def test_the_reference_stays(tmp_path):
-    """Kept beside the run, a second drawing counts from the same point; a new column is added, an old one not moved."""
+def test_the_hypervolume_follows_from_the_table_alone():
+    """A redraw gives the same number; so does a run in other units, for the box is the run's own; another case moves it."""
     table = frame.cases([digits()])
-    first, kept = fronts(table, OBJECTIVES, References())
-    write_references(tmp_path, kept)
-    again, same = fronts(table, OBJECTIVES, read_references(tmp_path))
-    assert same == kept and [f.hypervolume for f in again] == [f.hypervolume for f in first]
+    (first,) = fronts(table, OBJECTIVES)
+    assert fronts(table, OBJECTIVES) == [first]
+    scaled = table.copy()
+    scaled["energy_j"] *= 0.5
+    assert fronts(scaled, OBJECTIVES)[0].hypervolume == pytest.approx(first.hypervolume)
     worse = table.copy()
-    worse["energy_j"] *= 0.9
-    better, still = fronts(worse, OBJECTIVES, kept)
-    assert still == kept and better[0].hypervolume > first[0].hypervolume
-    assert any("hypervolume" in line for line in lines(first[0], OBJECTIVES))
+    worse.loc[worse["energy_j"].idxmax(), "energy_j"] *= 3
+    assert fronts(worse, OBJECTIVES)[0].hypervolume > first.hypervolume
+    assert any("hypervolume" in line for line in lines(first, OBJECTIVES))
+
+
+def test_the_box_reaches_from_the_best_case_to_a_tenth_beyond_the_worst():
+    """Two cases, each best in one objective: 1 less the corner that neither covers; all alike: the whole box."""
+    table = frame.cases([digits()]).iloc[:2].copy()
+    table["p_front"] = 0.5
+    objectives = (OBJECTIVES[0], OBJECTIVES[1])
+    table["energy_j"], table["quality"] = [1.0, 2.0], [0.8, 0.9]
+    assert fronts(table, objectives)[0].hypervolume == pytest.approx((1.1 * 0.1 + 0.1 * 1.0) / 1.1**2)
+    table["energy_j"], table["quality"] = [1.0, 1.0], [0.8, 0.8]
+    assert fronts(table, objectives)[0].hypervolume == pytest.approx(1)
+
+
+def test_the_table_names_the_objectives_of_its_front():
+    """As text that the command takes, from which the report can be drawn again."""
+    assert written(OBJECTIVES) == "energy;quality;latency"
+    for texts in ([], ["memory", "throughput_per_s:max"], ["energy", "macs:min", "quality"]):
+        table = frame.cases([digits()], parse(texts))
+        assert read(table["front_objectives"].iloc[0]) == parse(texts)
+    assert written([Objective(name="macs", column="macs", direction="min")]) == "macs:min"
+    with pytest.raises(HarnessError, match="no column"):
+        read("")

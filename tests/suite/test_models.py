@@ -122,9 +122,6 @@ def test_a_saved_model_is_known_by_all_its_files(folder):
     assert suite.models[0].format == "savedmodel"
     assert sorted(recipes(suite)) == ["onnx", "source", "tflite"]
     (folder / "saved" / "variables").write_bytes(b"other")
-    from harness.suite.files import sha256_of
-
-    sha256_of.cache_clear()
     assert load(folder, text).models[0].sha256 != suite.models[0].sha256
 
 
@@ -267,9 +264,6 @@ def test_a_function_is_known_by_its_code(folder):
     (folder / "mod.py").write_text("def f(): return 1\n")
     first = load(folder, own("test: {function: 'mod:f'}"), trusted=True)
     (folder / "mod.py").write_text("def f(): return 2\n")
-    from harness.suite.files import sha256_of
-
-    sha256_of.cache_clear()
     assert first.sha256 != load(folder, own("test: {function: 'mod:f'}"), trusted=True).sha256
     assert first.models[0].folder == str(folder)
     metric = "metric: {function: 'mod:f', direction: lower}, path:"
