@@ -236,6 +236,8 @@ class Sampler:
         for stream in self._streams:
             self._read(stream)
         self._pace()
+        for stream in self._streams:
+            stream.due_s += stream.period_s - stream.base_s
         self._thread.start()
 
     def stop(self) -> Trace:
