@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.analysis.counter import ticks
-from harness.calibrate import fit, levels
-from harness.metering import energy_between
+from harness.energy.ticks import ticks
 from harness.meters import read_log
+from harness.meters.calibrate import fit, levels
+from harness.meters.importing import energy_between
 from harness.schema import Sample
 
 DATA = Path(os.environ.get("HARNESS_DATA") or Path(__file__).parents[2] / "shared" / "data")

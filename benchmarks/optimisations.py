@@ -11,9 +11,9 @@ import pandas as pd
 
 from benchmarks.cost import Quiet, Row, row
 from harness import environment, plugins
-from harness.doctor import INT8_FLAGS
 from harness.run import campaign
 from harness.schema import PROFILES
+from harness.sensors.doctor import INT8_FLAGS
 from harness.store import read_run
 from harness.suite import load_suite
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.energy import CompletionCurve, Window, measure
+from harness.energy.joules import CompletionCurve, Window, measure
 from harness.schema import Domain, Sample, Trace
 from harness.worker.scenario import GROUP_S, wait_s
 

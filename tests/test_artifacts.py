@@ -9,10 +9,11 @@ import sys
 import platformdirs
 import pytest
 
-from harness import artifacts, calibrate
+from harness import artifacts
 from harness.artifacts import Cache
 from harness.errors import StoreError
 from harness.formats.fingerprint import fingerprint
+from harness.meters import calibrate
 from tests import factories
 
 

@@ -16,27 +16,23 @@ HOUSE = Path(harness.__file__).parent
 FLOORS: dict[str, float] = {
     **dict.fromkeys(["errors", "schema"], 0),  # the nouns of the ground, which the rest of the ground may use
     **dict.fromkeys(["plugins", "venvs", "atomic", "text", "userfiles", "virtual", "analysis", "formats"], 1),
+    "energy": 1.5,
     **dict.fromkeys(
         [
             "suite",
             "environment",
             "artifacts",
             "channel",
-            "energy",
-            "derived",
-            "validity",
             "store",
             "frame",
             "workloads",
             "variants",
             "engines",
-            "sensors",
-            "meters",
         ],
         2,
     ),
-    "figures": 3,
-    **dict.fromkeys(["worker", "run", "doctor", "metering", "calibrate", "decide"], 4),  # parent and child are neighbours
+    **dict.fromkeys(["sensors", "meters"], 3),
+    **dict.fromkeys(["worker", "run", "decide"], 4),  # parent and child are neighbours
     "report": 5,
     "verify": 6,
     "cli": 7,
@@ -45,7 +41,7 @@ HEAVY = ("tensorflow", "keras", "onnxruntime", "openvino", "nncf", "ai_edge_lite
 
 
 def room(module: str) -> str:
-    """`energy` of `harness.energy`, `engines` of `harness.engines.base`."""
+    """`energy` of `harness.energy.joules`, `engines` of `harness.engines.base`."""
     return module.split(".")[1] if "." in module else ""
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import calibrate
 from harness.decide.gate import read_thresholds
 from harness.decide.offers import read_offers
 from harness.errors import HarnessError, SensorError, StoreError, SuiteError
+from harness.meters import calibrate
 from harness.sensors.replay import VARIABLE, Replay
 from harness.store import manifest, read_run
 from harness.store.arrays import read_table

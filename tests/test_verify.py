@@ -17,16 +17,16 @@ from harness.analysis.interval import wilson
 from harness.artifacts import Cache
 from harness.cli import _guarded
 from harness.cli.app import keep_report
+from harness.energy.figures import Raw, Setting, figures
+from harness.energy.validity import finding
 from harness.environment import identity
 from harness.errors import StoreError
-from harness.figures import Raw, Setting, figures
 from harness.report import plots
 from harness.report.stored import drawn_objectives
 from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Objective, Sample, Trace, WindowTimes
 from harness.schema.worker import Scores
 from harness.store import Store, manifest, read_objectives, read_run, with_answers, write_atomically
 from harness.suite import as_written
-from harness.validity import finding
 from harness.verify import Verification, verify
 from harness.verify.files import check_files
 from tests.factories import COUNTERS, build_record, case, model, record, stored

@@ -50,7 +50,7 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
     for problem in run.problems:
         warn(problem)
     if calibrated:
-        from harness.calibrate import apply, kept
+        from harness.meters.calibrate import apply, kept
 
         run = apply(run, kept())
     return run

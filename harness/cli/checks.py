@@ -50,7 +50,7 @@ def gate(
 def verify(run: RunName, results: Results = Path("results")) -> int:
     """Check a run's files against its manifest, and every figure against the raw data; exit 1 with what differs."""
     from harness.artifacts import Cache, default_folder
-    from harness.calibrate import apply, kept
+    from harness.meters.calibrate import apply, kept
     from harness.store import find_run
     from harness.verify import verify as verified
 

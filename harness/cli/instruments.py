@@ -21,7 +21,7 @@ def doctor(
 ) -> int:
     """Say what can be measured on this machine, how well, and what would mend the rest."""
     from harness import plugins
-    from harness.doctor import examine, to_json, to_text
+    from harness.sensors.doctor import examine, to_json, to_text
 
     examination = examine(plugins.catalogue(), window_s=checked_window(window))
     print(to_json(examination) if json else to_text(examination))
@@ -55,8 +55,8 @@ def import_meter(
 ) -> None:
     """Import an external power-meter log as a domain of a run."""
     from harness.errors import MeterError
-    from harness.metering import covered, import_log, on_unix_time
     from harness.meters import read_log
+    from harness.meters.importing import covered, import_log, on_unix_time
     from harness.store import find_run, read_run, write_meter
 
     if find_pulse and clock_offset:
@@ -118,7 +118,7 @@ def calibrate(
     meter: Annotated[str, typer.Option(help="the imported log, of a meter that feeds this rail alone")] = "wall",
 ) -> None:
     """Fit an on-board sensor's gain and offset against a meter's log, and keep them for this machine; used only where --calibrated is given."""
-    from harness import calibrate as calibration
+    from harness.meters import calibrate as calibration
     from harness.store import find_run, read_run
 
     found = calibration.calibrate(read_run(find_run(results, run)), domain, meter)

@@ -11,7 +11,7 @@ import numpy as np
 from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple import Verdict, verdicts
 from harness.analysis.ratio import log_ratio
-from harness.analysis.scope import holds_device
+from harness.energy.scope import holds_device
 from harness.frame.compare import MARGIN, p50s
 from harness.frame.results import Result, known, results
 from harness.frame.uncertainty import gain

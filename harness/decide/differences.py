@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.analysis.held import card_of
-from harness.analysis.scope import host_first
 from harness.decide.compare import aligned
+from harness.energy.held import card_of
+from harness.energy.scope import host_first
 from harness.errors import HarnessError
 from harness.frame.results import Result, known, mean
 from harness.schema import Domain, Environment, StoredRun

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.interval import Interval, absolute_interval, positive_interval
 from harness.analysis.kernels import kernels_text, share_of
-from harness.analysis.scope import CaseEnergy, build_energy, family, per_inference, weakest
 from harness.analysis.stopping import HalfWidth
 from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
+from harness.energy.scope import CaseEnergy, build_energy, family, per_inference, weakest
 from harness.frame.columns import TABLES, describe_columns
 from harness.frame.compare import against, fronts
 from harness.frame.history import case_ids, history_rows

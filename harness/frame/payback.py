@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.analysis.payback import Saving
 from harness.analysis.payback import payback as fieller
-from harness.analysis.scope import CaseEnergy, build_energy
+from harness.energy.scope import CaseEnergy, build_energy
 from harness.frame.results import Result, known
 from harness.frame.uncertainty import offset_w, per_inference_s
 from harness.schema import Build, Record, StoredRun, evidence

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from harness.analysis.agreement import close, max_difference, same_class
 from harness.analysis.interval import wilson
-from harness.analysis.scope import CaseEnergy, case_energy, device_detail, family, label, per_inference, weakest
 from harness.analysis.stopping import quantile
+from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, label, per_inference, weakest
 from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence
 
 T = TypeVar("T")

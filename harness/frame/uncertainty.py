@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.analysis import uncertainty
-from harness.analysis.scope import CaseEnergy
 from harness.analysis.uncertainty import Terms
+from harness.energy.scope import CaseEnergy
 from harness.frame.results import Result, known
 from harness.schema import Domain, Measurement, Record
 

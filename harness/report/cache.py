@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.analysis.scope import build_energy
+from harness.energy.scope import build_energy
 from harness.schema import CacheEntry
 from harness.text import NONE, number, plain
 

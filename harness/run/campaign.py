@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 
 from harness import __version__
-from harness.analysis.scope import device_detail
 from harness.artifacts import Cache
 from harness.channel import Request
+from harness.energy.scope import device_detail
 from harness.errors import EngineError, SuiteError, WorkerError
 from harness.run import plan, recovery
 from harness.run.checks import check_card, check_files, check_window, check_writable, differences, unused

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.analysis.scope import device_detail
+from harness.energy.scope import device_detail
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Environment, Header, Model, Profile, StoredRun
 from harness.store.files import trouble

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.analysis.scope import near_domains
+from harness.energy.scope import near_domains
 from harness.environment import control_groups, environment
 from harness.errors import StoreError
 from harness.schema import Catalogue, Domain, Environment, Suite

@@ -10,8 +10,8 @@ import random
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from harness.analysis.scope import case_energy
 from harness.analysis.stopping import OPEN_PAIRS_CAP, HalfWidth, OpenPairs
+from harness.energy.scope import case_energy
 from harness.schema import Build, Case, Catalogue, Profile, Record, Suite, Task, evidence
 
 GIVE_UP_AFTER = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from harness.figures import Raw, Setting, figures
+from harness.energy.figures import Raw, Setting, figures
 from harness.schema import Environment, Header, Record, Status, Task, Trace, WindowTimes
 from harness.store.journal import Lost
 

@@ -14,11 +14,11 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from harness import energy, validity
-from harness.analysis.counter import similar_s, widest_last_s
 from harness.channel import Child, Request
+from harness.energy import joules, validity
+from harness.energy.figures import Raw, Setting, figures
+from harness.energy.ticks import similar_s, widest_last_s
 from harness.errors import WorkerError
-from harness.figures import Raw, Setting, figures
 from harness.run.timing import LEAD_IN_S, Pace
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace, WindowTimes
 from harness.schema.worker import (
@@ -349,7 +349,7 @@ class _Repetition:
     def _is_level(self, began_s: float) -> bool:
         """Whether temperature and power have been level for as long as the profile asks."""
         now_s, slope_s = time.monotonic(), self.bench.profile.slope_s
-        return not slope_s or (now_s - began_s >= slope_s and energy.is_level(self.sampler.trace(), now_s - slope_s, now_s))
+        return not slope_s or (now_s - began_s >= slope_s and joules.is_level(self.sampler.trace(), now_s - slope_s, now_s))
 
     # --- the record ---
 

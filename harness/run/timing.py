@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.analysis.counter import EDGE_TICKS, window_for
-from harness.analysis.lag import LAG_TICKS, LAG_WATCH_S
-from harness.analysis.scope import counts, near_domains
+from harness.energy.lag import LAG_TICKS, LAG_WATCH_S
+from harness.energy.scope import counts, near_domains
+from harness.energy.ticks import EDGE_TICKS, window_for
 from harness.schema import Domain, Limits, Profile
 
 LEAD_IN_S = 1.0

@@ -21,8 +21,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.analysis.counter import bracket_s, narrow_s, similar_s
-from harness.analysis.rhythm import Rhythm
+from harness.energy.rhythm import Rhythm
+from harness.energy.ticks import bracket_s, narrow_s, similar_s
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
 from harness.sensors.base import PATIENCE_S, Sensor

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from harness import derived, energy, plugins, validity
-from harness.energy import CompletionCurve
+from harness import plugins
+from harness.energy import derived, joules, validity
+from harness.energy.figures import Figures, Raw, Setting, figures, figures_of, progress_of
+from harness.energy.joules import CompletionCurve
 from harness.errors import HarnessError
-from harness.figures import Figures, Raw, Setting, figures, figures_of, progress_of
 from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Phase, Record, Sample, StoredRun, Trace, WindowTimes
 from harness.schema.worker import Scores
 from harness.store import (
@@ -220,7 +221,7 @@ def _measured(
     legacy: bool = False,
 ) -> Iterator[Measurement]:
     """Each measurement made anew from the trace between its own edges, its kind and its origin from the header's domain."""
-    for was, now in zip(stored, energy.again(trace, stored, progress, legacy=legacy), strict=True):
+    for was, now in zip(stored, joules.again(trace, stored, progress, legacy=legacy), strict=True):
         if now is None:
             yield was
             continue
@@ -242,7 +243,7 @@ def _window(run: StoredRun, record: Record, measurements: Sequence[Measurement],
     found.compare("energy", where, "the start of steady", phase.start_s, span[0])
     found.compare("energy", where, "the end of steady", phase.end_s, span[1])
     least_s = run.header.profile.window_s
-    if record.status == "ok" and phase.duration_s < least_s - energy.SAME_S:
+    if record.status == "ok" and phase.duration_s < least_s - joules.SAME_S:
         found.wrong.append(f"{where}: steady is {phase.duration_s:.4g} s long, the profile {run.header.profile.name} takes {least_s:g} s")
 
 

@@ -166,7 +166,7 @@ def test_a_counter_that_ticks_too_rarely_is_stood_in_for_by_its_power(tmp_path):
 FOLLOWING = """
 import os, pathlib, time
 import pynvml
-from harness.analysis import lag
+from harness.energy import lag
 
 conf = pathlib.Path(os.environ["SIMULATED_NVML"])
 lag_of = lag.lag_of

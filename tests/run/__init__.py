@@ -1,1 +1,1 @@
-"""Tests of the parent."""
+"""Mirrors harness/run."""

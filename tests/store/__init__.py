@@ -1,1 +1,1 @@
-"""Tests of a run's folder."""
+"""Mirrors harness/store."""

@@ -1,1 +1,1 @@
-"""Tests of the child."""
+"""Mirrors harness/worker."""

@@ -14,8 +14,8 @@ import numpy as np
 import psutil
 import pytest
 
-from harness import derived
 from harness.channel import Request
+from harness.energy import derived
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError, WorkerError

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness import validity
+from harness.energy import validity
 from harness.engines.base import Tensor
 from harness.errors import EngineError
 from harness.schema import Quality

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import energy
-from harness.energy import CompletionCurve, Window
+from harness.energy import joules
+from harness.energy.joules import CompletionCurve, Window
 from harness.schema import Domain, Sample, Trace
 
 COUNTER = Domain(name="package", sensor="s", quantity="energy", unit="J", kind="counter", gain=0.05, update_period_s=0.1)
@@ -40,7 +40,7 @@ def step(idle_w: float, load_w: float, at_s: float):
 
 def one(domain: Domain, sample: Sample, window: Window, progress: CompletionCurve = NOTHING, **more):
     """The measurement of one window."""
-    return energy.measure(Trace({domain.name: domain}, {domain.name: sample}), [window], progress, **more)[0]
+    return joules.measure(Trace({domain.name: domain}, {domain.name: sample}), [window], progress, **more)[0]
 
 
 def steady(begin_s: float, end_s: float, open_s: float = 0.3) -> Window:
@@ -129,7 +129,7 @@ def test_a_counter_has_its_power_as_a_second_witness():
         {"package": COUNTER, "package power": power},
         {"package": staircase(lambda t: 50 * t), "package power": sampled(np.arange(0, 4, 0.05), np.full(80, 40.0))},
     )
-    counter, gauge = energy.measure(trace, [steady(0.5, 3.0)], evenly())
+    counter, gauge = joules.measure(trace, [steady(0.5, 3.0)], evenly())
     assert counter.integrated_j == pytest.approx(40 * (counter.end_s - counter.start_s))
     assert gauge.counter == "package"
     assert gauge.integrated_j is None
@@ -178,7 +178,7 @@ def beside(counter_s: float = 9.0, **gauge):
         {"package": COUNTER, "package power": GAUGE_BESIDE.model_copy(update=gauge)},
         {"package": staircase(lambda t: 100 * t, period_s=counter_s), "package power": sampled(t_s, watts)},
     )
-    return energy.measure(trace, [steady(0.5, 2.9)], evenly())[0]
+    return joules.measure(trace, [steady(0.5, 2.9)], evenly())[0]
 
 
 def test_a_counter_without_a_tick_at_an_edge_is_stood_in_for_by_its_power_reading():
@@ -211,7 +211,7 @@ def test_of_two_readings_the_one_that_misses_nothing_stands_in_and_the_other_tel
             "whole": sampled(t_s, np.full_like(t_s, 100.0)),
         },
     )
-    found = energy.measure(trace, [steady(0.5, 2.9)], evenly())[0]
+    found = joules.measure(trace, [steady(0.5, 2.9)], evenly())[0]
     assert (found.gauge, found.gross_j) == ("whole", found.integrated_j)
     assert 1.96 * found.edge_j > 2 * 0.25 * 80, "as much as the wave may hold at both edges"
 
@@ -269,7 +269,7 @@ def test_idle_is_subtracted_beside_the_gross_energy():
     """Net = gross - idle x time; without an idle phase there is no net."""
     sample = staircase(step(20, 100, 1.5))
     windows = [Window("idle", 0.1, 0.4, 1.1, 1.4), steady(2.0, 3.5)]
-    found = energy.measure(Trace({"package": COUNTER}, {"package": sample}), windows, evenly())[1]
+    found = joules.measure(Trace({"package": COUNTER}, {"package": sample}), windows, evenly())[1]
     assert found.idle_w == pytest.approx(20, rel=0.01)
     assert found.net_j == pytest.approx(80 * (found.end_s - found.start_s), rel=0.01)
     assert one(COUNTER, sample, steady(2.0, 3.5), evenly()).net_j is None
@@ -290,7 +290,7 @@ def test_the_waits_of_a_shifted_load_are_paid_at_idle():
     progress = CompletionCurve.of(*_groups(), batch_size=1, shifted=True)
     sample = sampled(t_s, np.where(busy, 200.0, 50.0))
     windows = [Window.loose("idle", 0.2, 1.8), Window("steady", 3.0, 3.0, 9.0, 9.0)]
-    found = energy.measure(Trace({"gpu:0": part_time}, {"gpu:0": sample}), windows, progress)[1]
+    found = joules.measure(Trace({"gpu:0": part_time}, {"gpu:0": sample}), windows, progress)[1]
     assert found.gross_j == pytest.approx(200 * 6 * 0.25 / 0.3, rel=0.01)
     assert progress.waited_s(3.0, 9.0) == pytest.approx(6 * 0.05 / 0.3, rel=0.01)
 
@@ -308,7 +308,7 @@ def test_a_steady_machine_is_level_and_a_warming_one_is_not():
     noise = np.random.default_rng(0).normal(0, 0.05, len(t_s))
 
     def level(domain, values):
-        return energy.is_level(Trace({domain.name: domain}, {domain.name: sampled(t_s, values)}), 0, 30)
+        return joules.is_level(Trace({domain.name: domain}, {domain.name: sampled(t_s, values)}), 0, 30)
 
     assert level(warm, 60 + noise)
     assert not level(warm, 60 + 2 * t_s / 60 + noise)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.rhythm import Rhythm
+from harness.energy.rhythm import Rhythm
 
 
 def heard(ticks_s, period_s=0.1, width_s=0.001) -> Rhythm:

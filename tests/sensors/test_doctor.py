@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from harness import doctor, plugins
+from harness import plugins
 from harness.errors import SensorError
 from harness.schema import Catalogue, Domain, SensorSpec
+from harness.sensors import doctor
 from harness.sensors.base import Sensor
 from tests.simulated import SimulatedCounter, constant
 

@@ -7,7 +7,7 @@ import string
 import numpy as np
 import pytest
 
-from harness import validity
+from harness.energy import validity
 from harness.schema import Domain, Kernel, Measurement, Sample, Trace
 
 T_S = np.arange(0, 6, 0.05)

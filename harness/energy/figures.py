@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness import derived, energy, validity
 from harness.analysis.kernels import precision_of
-from harness.analysis.lag import Lag, lags_of
-from harness.analysis.scope import case_energy, device_detail, near_domains
-from harness.energy import CompletionCurve, Window
+from harness.energy import derived, joules, validity
+from harness.energy.joules import CompletionCurve, Window
+from harness.energy.lag import Lag, lags_of
+from harness.energy.scope import case_energy, device_detail, near_domains
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
 from harness.schema.worker import Scores
 
@@ -119,7 +119,7 @@ def measured(raw: Raw, setting: Setting) -> tuple[list[Measurement], dict[str, L
     near = near_domains(tuple(raw.trace.domains.values()), setting.case.device if setting.case else "cpu", setting.domains)
     windows = [Window(**times.model_dump(), near=near) for times in raw.windows]
     lags = lags_of(raw.trace, raw.load_s, next((w.end_s for w in windows if w.phase == "steady"), None))
-    return energy.measure(raw.trace, windows, progress_of(raw.completions, setting), lags), lags
+    return joules.measure(raw.trace, windows, progress_of(raw.completions, setting), lags), lags
 
 
 def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], lags: Mapping[str, Lag], *, ended: bool = True) -> Figures:

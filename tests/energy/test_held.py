@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.held import gained, held
+from harness.energy.held import gained, held
 from harness.schema import Domain, Sample, Trace
 
 T_S = np.arange(0, 4, 0.25)

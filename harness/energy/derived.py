@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from harness.analysis import cards
-from harness.analysis.held import held
 from harness.analysis.interval import percentile, wilson
+from harness.energy import cards
+from harness.energy.held import held
 from harness.schema import Latency, Measurement, Phase, Quality, Trace
 from harness.schema.worker import Scores
 

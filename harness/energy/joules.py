@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.analysis.counter import EDGE_TICKS, Ticks, similar_s, ticks, ticks_between_middles, unwrap
-from harness.analysis.lag import Lag
+from harness.energy.lag import Lag
+from harness.energy.ticks import EDGE_TICKS, Ticks, similar_s, ticks, ticks_between_middles, unwrap
 from harness.schema import Domain, Floats, Measurement, Sample, Trace
 
 WAIT_S = 0.0005

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.witness import in_step, witness
-from harness.energy import integrate
+from harness.energy.joules import integrate
+from harness.energy.witness import in_step, witness
 from harness.schema import Domain, Measurement, Sample, Trace
 
 POLL_S = 0.05

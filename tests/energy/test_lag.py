@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.lag import lag_of
-from tests.test_energy import COUNTER, evenly, one, staircase, steady, step
+from harness.energy.lag import lag_of
+from tests.energy.test_joules import COUNTER, evenly, one, staircase, steady, step
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 0.03, 0.1, 0.25])

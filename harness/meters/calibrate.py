@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import energy, userfiles
+from harness import userfiles
+from harness.energy import joules
 from harness.errors import MeterError, StoreError
 from harness.schema import Domain, Environment, Floats, Measurement, Meter, Noun, Record, Sample, StoredRun
 from harness.store import read_meter_sample, read_meters, write_atomically
@@ -96,7 +97,7 @@ def levels(sensor: Sample, meter: Sample, spans: Sequence[tuple[float, float]]) 
         meter: Power readings on the same clock.
         spans: (start, end) within which the load was level.
     """
-    found = [(energy.integrate(sensor, *span), energy.integrate(meter, *span), span[1] - span[0]) for span in spans]
+    found = [(joules.integrate(sensor, *span), joules.integrate(meter, *span), span[1] - span[0]) for span in spans]
     pairs = [(a / s, b / s) for a, b, s in found if a is not None and b is not None]
     return np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
 
@@ -255,7 +256,7 @@ def _meter(run: StoredRun, name: str) -> Meter:
 
 def _pairs(records: Sequence[Record], domain: str, sample: Sample, log: Meter) -> tuple[Floats, Floats]:
     """Mean powers (sensor's, meter's) of each phase that is level and that both saw, over the sensor's own edges."""
-    integral = energy.integrate if log.domain.quantity == "power" else energy.integrate_means
+    integral = joules.integrate if log.domain.quantity == "power" else joules.integrate_means
     seen = {(r.task, r.case_id, r.repetition, r.attempt): {m.phase for m in r.measurements if m.gross_j is not None} for r in log.readings}
     pairs = []
     for record in records:

@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness import energy
-from harness.analysis.pulse import Pulse, find_pulse
-from harness.energy import CompletionCurve
+from harness.energy import joules
+from harness.energy.joules import CompletionCurve
+from harness.energy.validity import ABSURD_W, finding
 from harness.errors import MeterError
 from harness.meters import Log
 from harness.meters.clock import QUARTER_S, offset_text, to_unix
+from harness.meters.pulse import Pulse, find_pulse
 from harness.schema import Domain, Finding, Floats, Measurement, Meter, MeterReading, Phase, Record, Sample, StoredRun
 from harness.store import read_completions
-from harness.validity import ABSURD_W, finding
 
 RULES = ("trapezoid", "rectangle")
 GAIN = 0.01
@@ -50,7 +50,7 @@ def energy_between(log: Log, start_s: float, end_s: float, rule: str = "trapezoi
         end_s: Last mark.
         rule: `rectangle` for rows that carry the mean of the interval that ends there.
     """
-    integral = energy.integrate if rule == "trapezoid" else energy.integrate_means
+    integral = joules.integrate if rule == "trapezoid" else joules.integrate_means
     return integral(log.sample, start_s, end_s)
 
 
@@ -286,7 +286,7 @@ def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, per
     stuck = len(own.finite().value) >= 10 and np.ptp(own.finite().value) == 0
     progress = _progress(run, record)
     found = [_phase(domain, own, phase, progress, period_s, stuck=bool(stuck), balance=balance) for phase in record.phases]
-    idle_w = energy.mean_power(m for m, _ in found if m.phase == "idle")
+    idle_w = joules.mean_power(m for m, _ in found if m.phase == "idle")
     return MeterReading(
         task=record.task,
         case_id=record.case_id,
@@ -317,7 +317,7 @@ def _phase(
     why = why or (
         "the meter reads below 0 W beside it: is its clamp turned round, or does it show what is fed in too?" if balance else None
     )
-    integral = energy.integrate if domain.quantity == "power" else energy.integrate_means
+    integral = joules.integrate if domain.quantity == "power" else joules.integrate_means
     gross_j = None if why else integral(sample, phase.start_s, phase.end_s)
     measurement = Measurement(
         domain=domain.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.analysis.scope import case_energy
+from harness.energy.scope import case_energy
 from harness.schema import Domain
 from tests.factories import measurement
 

@@ -11,7 +11,7 @@ from harness.errors import MeterError
 from harness.meters import read_log
 from harness.meters.names import understood
 from harness.meters.options import Options
-from tests.test_meter_traps import LOCAL, NOON_S, WATTS, comma, iso, table, written
+from tests.meters.test_traps import LOCAL, NOON_S, WATTS, comma, iso, table, written
 
 COMMAND = "harness import-meter r log.csv"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.cards import Span, device_memory, remarks
+from harness.energy.cards import Span, device_memory, remarks
 from harness.schema import Domain, Sample, Trace
 
 T_S = np.arange(-0.25, 6, 0.25)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness.analysis import cards
-from harness.analysis.counter import Z95
 from harness.analysis.kernels import precision_of, share_of
-from harness.analysis.scope import holds_device
-from harness.analysis.witness import witness
+from harness.energy import cards
+from harness.energy.scope import holds_device
+from harness.energy.ticks import Z95
+from harness.energy.witness import witness
 from harness.schema import Domain, Finding, Kernel, Measurement, Quality, Trace
 
 EDGE_LIMIT = 0.01

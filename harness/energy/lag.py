@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analysis.counter import CLEAN_GAP_S, Ticks, ticks, unwrap
+from harness.energy.ticks import CLEAN_GAP_S, Ticks, ticks, unwrap
 from harness.schema import Domain, Floats, Sample, Trace
 
 LAG_WATCH_S = 1.0

@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from harness.analysis.held import UNSEEN, card_of, held
+from harness.energy.held import UNSEEN, card_of, held
 from harness.schema import Domain, Floats, Measurement, Trace
 
 Remark = tuple[str, dict[str, object]]
-"""A code of `harness.validity.CODES` with the values of its sentence."""
+"""A code of `harness.energy.validity.CODES` with the values of its sentence."""
 STARTS_S = 0.15
 """A child's interpreter starts for at least so long before anything can be on the card."""
 BUSY = 0.05

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import calibrate
 from harness.cli import app
 from harness.errors import MeterError, StoreError
 from harness.frame.columns import TABLES
-from harness.metering import import_log
-from harness.meters import read_log
+from harness.meters import calibrate, read_log
+from harness.meters.importing import import_log
 from harness.schema import Sample
 from harness.store import read_run, write_meter
 from tests import metered

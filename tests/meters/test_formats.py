@@ -144,7 +144,7 @@ def test_a_declared_format_is_recognised_and_gives_watts(tmp_path, name):
 
 def test_every_declared_format_has_a_sample_and_a_line_in_the_documentation():
     """With its source, or marked as unverified."""
-    text = (Path(__file__).parents[1] / "docs" / "meters.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "meters.md").read_text(encoding="utf-8")
     for name, form in formats.formats().items():
         assert name in SAMPLES or name == "mlperf"
         line = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
@@ -155,7 +155,7 @@ def test_every_declared_format_has_a_sample_and_a_line_in_the_documentation():
 def test_a_package_brings_a_format_by_an_entry_point(tmp_path, monkeypatch):
     """One object of `MeterFormat`; what is none is a sentence where it is named, and disturbs no other."""
     own = MeterFormat("my-pdu", "my PDU", lambda text: text.startswith("PDU"), power=(("load", "kW"),), time=("at",))
-    point = EntryPoint("my-pdu", "tests.test_meter_formats:own", formats.GROUP)
+    point = EntryPoint("my-pdu", "tests.meters.test_formats:own", formats.GROUP)
     monkeypatch.setattr(formats, "entry_points", lambda group: [point])
     monkeypatch.setattr(EntryPoint, "load", lambda self: own)
     formats._found.cache_clear()

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from harness import frame
-from harness.analysis.pulse import find_pulse
 from harness.cli import app
 from harness.cli.app import complain
-from harness.energy import integrate
+from harness.energy.joules import integrate
 from harness.errors import MeterError, StoreError
-from harness.metering import covered, energy_between, import_log, pulse_in
 from harness.meters import read_log
+from harness.meters.importing import covered, energy_between, import_log, pulse_in
+from harness.meters.pulse import find_pulse
 from harness.store import read_meter_sample, read_meters, read_run, with_meters, write_meter
 from tests import metered
 from tests.metered import IDLE_W, LOAD_W, RATE_PER_S

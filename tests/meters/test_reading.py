@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.analysis.counter import ticks
-from harness.energy import integrate, integrate_means
+from harness.energy.joules import integrate, integrate_means
+from harness.energy.ticks import ticks
 from harness.errors import MeterError
 from harness.meters import read_log
 from harness.meters.mlperf import uncertain_rows
 
-DATA = Path(os.environ.get("HARNESS_DATA") or Path(__file__).parents[2] / "shared" / "data")
+DATA = Path(os.environ.get("HARNESS_DATA") or Path(__file__).parents[3] / "shared" / "data")
 NOON_S = 1_750_075_200.0
 """2025-06-16 12:00 UTC."""
 

@@ -1,0 +1,1 @@
+"""Traces and windows -> joules and every other figure of a record, and what may be wrong with them. Pure."""
