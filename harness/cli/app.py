@@ -26,9 +26,9 @@ app = typer.Typer(
     help="Energy-aware benchmarking of machine-learning models.",
 )
 
-Results = Annotated[Path, typer.Option(help="the results folder", envvar="HARNESS_RESULTS")]
-Calibrated = Annotated[bool, typer.Option("--calibrated", help="correct sensors by what `harness calibrate` kept for this machine")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
+Results = Annotated[Path, typer.Option(help="folder of stored runs", envvar="HARNESS_RESULTS")]
+Calibrated = Annotated[bool, typer.Option("--calibrated", help="apply the sensor calibrations stored by `harness calibrate`")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="name of a run in the results folder, or its path", show_default=False)]
 
 PIPE_COLUMNS = 140
 """How wide a table is that goes into a pipe or a file."""
@@ -38,15 +38,15 @@ LABEL = re.compile(r"( *)(\S+ {2,})?")
 """How a line begins: blanks, and perhaps a label with two blanks or more behind it."""
 LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
-    "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
+    "exit codes: 0 success; 1 a check failed; 2 invalid input; 3 some cases failed, the others are stored; 130 interrupted, resumable"
 )
 FRONTS = "fronts.json"
-TOLD = "told"
-"""Noted on an interruption that the user has been told of."""
+REPORTED = "reported"
+"""Note on an interruption whose message was printed already."""
 
 
 def read_stored(name: str, results: Path, *, calibrated: bool = False) -> StoredRun:
-    """A stored run with its meters; with its sensors corrected where that is asked for."""
+    """A stored run with its meters; with calibrated sensors if requested."""
     from harness.store import find_run, read_run, with_answers, with_meters
 
     run = with_answers(with_meters(read_run(find_run(results, name))))
