@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     add_completion=False,
+    subcommand_metavar="COMMAND [ARGS]",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Energy-aware benchmarking of machine-learning models.",
