@@ -244,7 +244,7 @@ def step(
     task = BuildTask(
         model=model,
         build=asked,
-        source=source and {name: source[name] for name in ("path", "format", "facts")},
+        source=source and {name: source[name] for name in ("path", "format", "facts") if name in source},
         dataset=dataset and {"path": dataset["path"], "splits": dataset["notes"].get("splits", {})},
         data=data,
         folder=str(folder),

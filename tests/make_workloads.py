@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -17,7 +18,8 @@ from harness.engines.base import Load
 from harness.formats.fingerprint import fingerprint
 from harness.formats.inputs import model_inputs
 from harness.formats.keras import import_keras, load_keras
-from harness.formats.savedmodel import load_savedmodel
+from harness.formats.savedmodel import _unknown, load_savedmodel
+from harness.formats.savedmodel_ops import CHECKPOINT, COMPUTATION
 from harness.plugins import load as load_plugin
 from harness.schema import DataSource, Model
 from tests.make_models import refusal, step
@@ -42,6 +44,7 @@ def main() -> None:
     said["keras_2"] = keras_2(keras, folder)
     said["saved"] = saved(tf, folder)
     said["refused"] = hostile(tf, folder)
+    said["operators"] = operators(tf, keras, folder)
     (folder / "workloads.json").write_text(json.dumps(said))
 
 
@@ -52,12 +55,7 @@ def trained(folder: Path, name: str) -> dict[str, Any]:
     model = Model(name=name, workload=name, brings="labelled", trains=True, format="workload", sha256="-")
     data = step(folder / f"{name}-data", model, "dataset", "npz")
     (Path(data["path"]) / "test.npz").unlink()
-    return {"splits": data["notes"]["splits"], **step(folder / name, model, "train", "keras", source=data, dataset=handed_on(data))}
-
-
-def handed_on(data: dict[str, Any]) -> dict[str, Any]:
-    """What an order says of a data set."""
-    return {"path": data["path"], "splits": data["notes"]["splits"]}
+    return {"splits": data["notes"]["splits"], **step(folder / name, model, "train", "keras", source=data, dataset=data)}
 
 
 def application(folder: Path) -> dict[str, Any]:
@@ -269,16 +267,100 @@ def hostile(tf: Any, folder: Path) -> dict[str, Any]:
         "saves",
         lambda x: (tf.raw_ops.SaveV2(prefix=str(folder / "saved"), tensor_names=["x"], shape_and_slices=[""], tensors=[x]), {"y": x})[1],
     )
+    outside = str(secret)
+
+    def fill(name: Any) -> Any:
+        table = tf.raw_ops.HashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
+        tf.raw_ops.InitializeTableFromTextFileV2(table_handle=table, filename=name, key_index=-2, value_index=-1)
+        return table
+
+    passed = tf.function(lambda name, x: (fill(name), x)[1])
+    lines = tf.raw_ops.DatasetToGraphV2
+    reaching = {
+        "maps": lambda x: {"y": x + tf.raw_ops.ImmutableConst(dtype=tf.float32, shape=[], memory_region_name=outside)},
+        "hides": lambda x: (tf.raw_ops.DatasetFromGraph(graph_def=lines(input_dataset=tf.data.Dataset.range(3)._variant_tensor)), {"y": x})[
+            1
+        ],
+        "samples": lambda x: (tf.random.fixed_unigram_candidate_sampler([[0]], 1, 1, True, 3, vocab_file=outside), {"y": x})[1],
+        "fills": lambda x: (fill(tf.constant(outside)), {"y": x})[1],
+        "fills_passed": lambda x: {"y": passed(tf.constant(outside), x)},
+        "fills_joined": lambda x: (fill(tf.strings.join([outside, ""])), {"y": x})[1],
+    }
+    reached = [write(name, function) for name, function in reaching.items()]
+    later = shutil.copytree(reached[0], folder / "later")
+    (later / "saved_model.pb").write_bytes((later / "saved_model.pb").read_bytes().replace(b"ImmutableConst", b"OperatorOf2030"))
     none = write("none", lambda x: {"y": x}, signatures={})
     initial = {name: initialised(tf, folder / name, make) for name, make in INITIAL.items()}
     (folder / "cut").mkdir()
     (folder / "cut" / "saved_model.pb").write_bytes((reads / "saved_model.pb").read_bytes()[:300])
     said = {
         path.name: refusal(lambda path=path: load_savedmodel(path))
-        for path in (reads, runs, listens, prints, saves, none, *initial.values(), folder / "cut", folder / "pictures")
+        for path in (reads, runs, listens, prints, saves, none, *reached, later, *initial.values(), folder / "cut", folder / "pictures")
     }
     assert not list(folder.glob("printed*")) + list(folder.glob("saved*"))
     return {**said, "trusted": load_savedmodel(reads, trusted=True).key}
+
+
+def operators(tf: Any, keras: Any, folder: Path) -> dict[str, Any]:
+    """Of Keras models the operators that are not allowed, of the allowed ones those that TensorFlow lacks, and what a table from an asset answers."""
+    from tensorflow.python.framework import op_def_registry
+
+    layers, models = keras.layers, {"MobileNetV2": load_keras(Path(step_path(folder)))}
+    image, series, tokens, text = (
+        keras.Input((16, 16, 3)),
+        keras.Input((8, 4)),
+        keras.Input((5,), dtype="int32"),
+        keras.Input((1,), dtype="string"),
+    )
+    x = layers.RandomFlip()(layers.Resizing(16, 16)(image))
+    for layer in (
+        layers.Conv2D(4, 3),
+        layers.BatchNormalization(),
+        layers.SeparableConv2D(4, 3),
+        layers.Conv2DTranspose(3, 3),
+        layers.PReLU(),
+        layers.GroupNormalization(3),
+        layers.UpSampling2D(interpolation="bilinear"),
+        layers.MaxPooling2D(),
+        layers.ZeroPadding2D(),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(4, activation="gelu"),
+    ):
+        x = layer(x)
+    models["image"] = keras.Model(image, x)
+    recurrent = [
+        layers.LSTM(4, return_sequences=True),
+        layers.Bidirectional(layers.GRU(4)),
+        layers.Dropout(0.5),
+        layers.LayerNormalization(),
+    ]
+    models["series"] = keras.Sequential([series, layers.Conv1D(4, 3, padding="causal"), *recurrent])
+    embedded = layers.Embedding(10, 4)(tokens)
+    models["tokens"] = keras.Model(tokens, layers.MultiHeadAttention(2, 2)(embedded, embedded))
+    words = layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=4)
+    models["text"] = keras.Model(text, layers.Embedding(10, 4)(words(text)))
+    (folder / "vocabulary.txt").write_text("a\nb\n")
+    module = tf.Module()
+    module.table = tf.lookup.StaticHashTable(tf.lookup.TextFileInitializer(str(folder / "vocabulary.txt"), tf.string, -2, tf.int64, -1), -1)
+    module.serve = tf.function(lambda x: {"y": module.table.lookup(x)}, input_signature=[tf.TensorSpec([None], tf.string, name="x")])
+    tf.saved_model.save(module, str(folder / "vocabulary"), signatures=module.serve)
+    return {
+        "refused": {name: refused_operators(tf, model) for name, model in models.items()},
+        "missing": sorted(name for name in COMPUTATION | CHECKPOINT if op_def_registry.get(name) is None),
+        "asset": load_savedmodel(folder / "vocabulary")(tf.constant(["b", "c"]))[0].numpy().tolist(),
+    }
+
+
+def step_path(folder: Path) -> str:
+    """The `.keras` file of the application."""
+    return str(next((folder / "application-0").glob("*.keras")))
+
+
+def refused_operators(tf: Any, model: Any) -> list[str]:
+    """Those of a model's graph and of its functions, in training as well."""
+    specs = [tf.TensorSpec([2, *tensor.shape[1:]], tensor.dtype) for tensor in model.inputs]
+    graphs = [tf.function(model).get_concrete_function(*specs, training=training).graph.as_graph_def() for training in (False, True)]
+    return sorted({op for graph in graphs for op in _unknown(SimpleNamespace(graph_def=graph))})
 
 
 if __name__ == "__main__":

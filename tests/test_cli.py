@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,11 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from rich.cells import cell_len
 from rich.table import Table
 
-from harness.cli.app import print_table, tell
+from harness.cli.app import app, print_table, tell
 from tests import factories, tiny
 
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
@@ -58,7 +60,7 @@ def test_an_answer_goes_on_below_where_its_text_begins(monkeypatch, capsys):
     ("arguments", "words"),
     [
         (["run", "none.yaml"], ["no suite none.yaml"]),
-        (["run"], ["no suite was named"]),
+        (["run"], ["no suite given"]),
         (["run", "suite.yaml", "--profile", "quik"], ["did you mean 'quick'"]),
         (["run", "suite.yaml", "--window", "0"], ["0 s cannot be measured"]),
         (["run", "suite.yaml", "--window", "nan"], ["nan s cannot be measured"]),
@@ -96,7 +98,7 @@ def test_an_interruption_while_nothing_is_measured_is_told(harness, monkeypatch)
     monkeypatch.setattr("harness.plugins.catalogue", stop)
     done = harness("schema")
     assert done.returncode == 130
-    assert done.stderr.startswith("interrupted: what is stored is intact")
+    assert done.stderr.startswith("interrupted: stored data are intact")
 
 
 def test_a_reader_that_has_had_enough_is_no_error_and_no_pass(environment):
@@ -130,12 +132,12 @@ def test_a_table_is_as_wide_as_its_reader(monkeypatch, capsys):
 
 def test_streams_that_are_closed_or_lack_a_letter_end_nothing(monkeypatch):
     """What was measured for hours is still told, as far as it can be."""
-    from harness.cli import _mend_streams
+    from harness.cli import _prepare_streams
 
     written = io.BytesIO()
     monkeypatch.setattr("sys.stderr", None)
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
-    _mend_streams()
+    _prepare_streams()
     print("20 µJ", flush=True)
     print("lost", file=sys.stderr)
     sys.stderr.close()
@@ -212,7 +214,7 @@ def test_the_cache_is_shown_trimmed_and_cleared(harness, environment):
     shown = harness("cache").stdout
     assert str(folder) in shown and "2 artifacts" in shown and "of at most 21.5 GB" in shown
     assert "400 J, modelled" in shown
-    is_a_sentence(harness("cache", "--clear"), 2, "nobody can be asked", "--yes")
+    is_a_sentence(harness("cache", "--clear"), 2, "needs a confirmation", "--yes")
     with cache.use(["a"]):
         done = harness("cache", "--clear", "--yes")
     assert done.returncode == 0 and "freed" in done.stdout and "1 artifacts" in done.stdout and "1 in use" in done.stdout
@@ -277,7 +279,7 @@ def test_what_a_simulator_measured_is_not_published_by_mistake(harness, tmp_path
     for format_ in ("md", "tex", "html"):
         is_a_sentence(harness("export", store.folder, "--format", format_), 2, "simulator", "--allow-simulated")
     is_a_sentence(harness("export", store.folder, "--format", "csv", "--columns", "case_id,energy_j"), 2, "energy_kind")
-    is_a_sentence(harness("history", "dense", store.folder), 2, "in their names")
+    is_a_sentence(harness("history", "dense", store.folder), 2, "contain 'dense'")
     is_a_sentence(harness("history", run.records[0].case_id, store.folder), 2, "simulator")
     assert "simulated" in harness("export", store.folder, "--allow-simulated").stdout
     assert "simulated" in harness("export", store.folder, "--format", "csv").stdout
@@ -299,7 +301,7 @@ def test_the_history_of_a_case_over_runs(harness, tmp_path):
     assert "onnxruntime 1.23.0 -&gt; 1.22.0" in rows[3] and "onnxruntime" not in rows[2]
     lost = Store.create(tmp_path / "results", run.header.model_copy(update={"run_id": "empty"}))
     done = harness("history", run.records[0].case_id, "run-0", lost.folder)
-    assert done.returncode == 0 and "did not run in empty" in done.stderr
+    assert done.returncode == 0 and "is not in empty" in done.stderr
     is_a_sentence(harness("history", "dens/litert", "run-0"), 2, "no case")
 
 
@@ -313,5 +315,21 @@ def test_a_run_may_require_a_measurement(harness, tmp_path):
         "--require-measured",
     )
     assert done.returncode == 3
-    assert "no sensor measured" in done.stderr
+    assert "not measured by a sensor" in done.stderr
     assert "report:" in done.stdout
+
+
+def test_the_help_shows_each_line_whole(harness, monkeypatch):
+    """In 80 columns, the description of a command under 60 characters, and no option or description in the words that the glossary bans."""
+    monkeypatch.setenv("COLUMNS", "80")
+    done = harness("--help")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0 and len(lines) > 20 and max(map(len, lines)) <= 80
+    assert not [line for line in lines if line.endswith("...")]
+    commands = typer.main.get_command(app).commands
+    assert not [name for name, command in commands.items() if len((command.help or "").split("\n")[0]) >= 60]
+    texts = [
+        text for command in commands.values() for text in (command.help, command.epilog, *(getattr(p, "help", "") for p in command.params))
+    ]
+    banned = re.compile(r"\b(told|tells?|said|says?|anew|mends?|flips?|forbids?|redraws)\b")
+    assert not [text for text in texts if text and banned.search(text)]

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     add_completion=False,
+    subcommand_metavar="COMMAND [ARGS]",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Energy-aware benchmarking of machine-learning models.",
 )
 
-Results = Annotated[Path, typer.Option(help="the results folder", envvar="HARNESS_RESULTS")]
-Calibrated = Annotated[bool, typer.Option("--calibrated", help="correct sensors by what `harness calibrate` kept for this machine")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="a run's name under the results folder, or its path", show_default=False)]
+Results = Annotated[Path, typer.Option(help="folder of stored runs", envvar="HARNESS_RESULTS")]
+Calibrated = Annotated[bool, typer.Option("--calibrated", help="apply the sensor calibrations stored by `harness calibrate`")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="name of a run in the results folder, or its path", show_default=False)]
 
 PIPE_COLUMNS = 140
 """Width of a table in a pipe or a file."""
@@ -36,14 +37,14 @@ LABEL = re.compile(r"( *)(\S+ {2,})?")
 """Start of a line: blanks, and a label if two blanks or more follow it."""
 LONGEST_WINDOW_S = 86_400
 EXIT_CODES = (
-    "exit codes: 0 done; 1 a check said no; 2 the input is wrong; 3 some cases failed, the rest are stored; 130 interrupted, resumable"
+    "exit codes: 0 success; 1 a check failed; 2 invalid input; 3 some cases failed, the others are stored; 130 interrupted, resumable"
 )
-TOLD = "told"
-"""Noted on an interruption that the user has been told of."""
+REPORTED = "reported"
+"""Note on an interruption whose message was printed already."""
 
 
 def read_stored(name: str, results: Path, *, calibrated: bool = False) -> StoredRun:
-    """A stored run with its meters; with its sensors corrected where that is asked for."""
+    """A stored run with its meters; with calibrated sensors if requested."""
     from harness.store import find_run, read_run, with_answers, with_meters
 
     run = with_answers(with_meters(read_run(find_run(results, name))))

@@ -1,4 +1,4 @@
-"""`harness cache`: what was built and kept."""
+"""`harness cache`: list and remove cached build artifacts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from harness.cli.app import EXIT_CODES, app, print_table
 
 @app.command(epilog=EXIT_CODES)
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="remove every artifact that no run uses")] = False,
-    trim: Annotated[bool, typer.Option("--trim", help="remove the least recently used until the limit holds")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="clear without asking")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="remove all artifacts that no run uses")] = False,
+    trim: Annotated[bool, typer.Option("--trim", help="remove the least recently used artifacts until the size limit is met")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask for confirmation")] = False,
 ) -> None:
-    """Show what was built and kept, and remove it; $HARNESS_CACHE says where it lies, $HARNESS_CACHE_LIMIT_BYTES how large it may be."""
+    """List or remove cached build artifacts.
+
+    $HARNESS_CACHE sets the folder of the cache, $HARNESS_CACHE_LIMIT_BYTES its maximum size.
+    """
     from harness.artifacts import Cache
     from harness.errors import HarnessError
     from harness.report.cache import cached, size
@@ -25,7 +28,7 @@ def cache(
     if clear or trim:
         if clear and not yes:
             if not sys.stdin.isatty():
-                raise HarnessError("nobody can be asked whether to clear the cache", "say --clear --yes")
+                raise HarnessError("clearing the cache needs a confirmation, and stdin is not a terminal", "use --clear --yes")
             typer.confirm(f"remove everything from {kept.folder} that no run uses?", abort=True, err=True)
         print(f"freed {size(kept.clear() if clear else kept.trim())}")
     entries = kept.entries()

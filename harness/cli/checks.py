@@ -13,29 +13,33 @@ from harness.cli.app import EXIT_CODES, Results, RunName, app, read_stored, tell
 @app.command(epilog=EXIT_CODES)
 def gate(
     run: RunName,
-    against: Annotated[str, typer.Option(metavar="BASE", help="the run it is compared with", show_default=False)],
+    against: Annotated[str, typer.Option(metavar="BASE", help="run to compare with", show_default=False)],
     results: Results = Path("results"),
     thresholds: Annotated[
-        Path | None, typer.Option(help="YAML: energy, latency, quality, memory, each how much worse is let through", show_default=False)
+        Path | None,
+        typer.Option(help="YAML file with the allowed increase of energy, latency, memory and decrease of quality", show_default=False),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="write JUnit XML", show_default=False)] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="write a Markdown summary", show_default=False)] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="write JUnit XML to this file", show_default=False)] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="write a Markdown summary to this file", show_default=False)] = None,
 ) -> int:
-    """Say whether a run became worse than another beyond noise; exit 1 with the failing rows."""
+    """Fail if a run is worse than another beyond noise.
+
+    Prints every case that does not pass; exits with 1 if one fails.
+    """
     from harness.decide import gate as gating
     from harness.report import verdicts
     from harness.store import write_output
 
     limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
     now, before = read_stored(run, results), read_stored(against, results)
-    found, said = gating.gate(now, before, limits), gating.caveats(now, before)
+    found, caveats = gating.gate(now, before, limits), gating.caveats(now, before)
     unseen = gating.unseen(found)
     name = f"{now.header.run_id} against {before.header.run_id}"
     if junit:
-        write_output(junit, verdicts.junit(found, [*said, *unseen], name))
+        write_output(junit, verdicts.junit(found, [*caveats, *unseen], name))
     if markdown:
-        write_output(markdown, verdicts.summary(found, [*said, *unseen], name))
-    for sentence in said:
+        write_output(markdown, verdicts.summary(found, [*caveats, *unseen], name))
+    for sentence in caveats:
         warn(sentence)
     for verdict in found:
         if verdict.outcome != "pass":
@@ -48,7 +52,10 @@ def gate(
 
 @app.command(epilog=EXIT_CODES)
 def verify(run: RunName, results: Results = Path("results")) -> int:
-    """Check a run's files against its manifest, and every figure against the raw data; exit 1 with what differs."""
+    """Verify the files of a run and recompute its figures.
+
+    Checks the files against the manifest and every figure against the raw data; exits with 1 and prints the differences.
+    """
     from harness.artifacts import Cache, default_folder
     from harness.meters.calibrate import apply, kept
     from harness.store import find_run

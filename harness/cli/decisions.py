@@ -16,32 +16,37 @@ def select(
     results: Results = Path("results"),
     min_quality: Annotated[
         float | None,
-        typer.Option(
-            help="least quality, by its lower 95 % bound; without: shown as good as dense, on the same samples", show_default=False
-        ),
+        typer.Option(help="minimum quality (lower 95 % bound); default: non-inferior to dense on the same samples", show_default=False),
     ] = None,
-    max_latency_p99: Annotated[float | None, typer.Option(metavar="SECONDS", help="by its upper 95 % bound", show_default=False)] = None,
-    max_memory: Annotated[float | None, typer.Option(metavar="BYTES", help="peak of any launch", show_default=False)] = None,
+    max_latency_p99: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="maximum latency p99 (upper 95 % bound)", show_default=False)
+    ] = None,
+    max_memory: Annotated[float | None, typer.Option(metavar="BYTES", help="maximum peak memory of any launch", show_default=False)] = None,
     max_device_memory: Annotated[
-        float | None, typer.Option(metavar="BYTES", help="peak on the accelerator, of any launch", show_default=False)
+        float | None, typer.Option(metavar="BYTES", help="maximum peak memory on the accelerator of any launch", show_default=False)
     ] = None,
     max_energy: Annotated[
-        float | None, typer.Option(metavar="JOULES", help="per inference, by its upper 95 % bound", show_default=False)
+        float | None, typer.Option(metavar="JOULES", help="maximum energy per inference (upper 95 % bound)", show_default=False)
     ] = None,
-    weights: Annotated[str, typer.Option(metavar="W1,W2", help="of n and of energy, each relative to dense")] = "1,1",
-    compute: Annotated[str, typer.Option(help="what n is: latency or macs")] = "latency",
-    battery_wh: Annotated[float | None, typer.Option(metavar="WH", help="say how long a battery lasts", show_default=False)] = None,
+    weights: Annotated[str, typer.Option(metavar="W1,W2", help="weights of cost and energy, each relative to dense")] = "1,1",
+    compute: Annotated[str, typer.Option(help="cost to minimise: latency or macs")] = "latency",
+    battery_wh: Annotated[
+        float | None, typer.Option(metavar="WH", help="capacity of a battery: print how long it lasts", show_default=False)
+    ] = None,
     rate: Annotated[
         float | None,
         typer.Option(
             metavar="PER_SECOND",
-            help="inferences a second that must be kept, by its lower 95 % bound; says the share of deadlines missed",
+            help="minimum inferences per second (lower 95 % bound): print the share of missed deadlines",
             show_default=False,
         ),
     ] = None,
     calibrated: Calibrated = False,
 ) -> int:
-    """Choose a case: least w1 n + w2 energy among those shown to keep every limit; exit 1 where there is none."""
+    """Select the best case of a run under constraints.
+
+    Minimises w1*cost + w2*energy among the cases that satisfy all constraints at 95 % confidence; exits with 1 if there is none.
+    """
     from harness import frame
     from harness.analysis.stopping import quantile
     from harness.decide.limits import Constraints
@@ -66,7 +71,7 @@ def select(
 
 
 def _check(limits: Any, battery_wh: float | None) -> None:
-    """Raises HarnessError where a limit is none."""
+    """Raises HarnessError for a limit that is not a positive number."""
     import math
 
     from harness.errors import HarnessError
@@ -80,7 +85,9 @@ def _check(limits: Any, battery_wh: float | None) -> None:
     }
     for name, value in given.items():
         if value is not None and (not math.isfinite(value) or (value <= 0 and name != "--min-quality")):
-            raise HarnessError(f"{name} {value:g} can be kept by nothing, or says nothing", "give a number above 0")
+            raise HarnessError(
+                f"{name} {value:g} is not a valid limit", f"give a finite number{'' if name == '--min-quality' else ' above 0'}"
+            )
 
 
 def _weights(text: str) -> Any:
@@ -91,7 +98,7 @@ def _weights(text: str) -> Any:
         first, second = (float(part) for part in text.split(","))
     except ValueError:
         raise HarnessError(
-            f"--weights {text!r} is not two numbers", "such as --weights 1,1 or --weights 0.2,0.8: of n, then of energy"
+            f"--weights {text!r} is not two numbers", "give the weight of cost and of energy, such as --weights 1,1 or --weights 0.2,0.8"
         ) from None
     return Weights(first, second)
 
@@ -102,5 +109,5 @@ def _compute(text: str) -> Any:
     from harness.suite.document import nearest
 
     if text not in COLUMNS:
-        raise HarnessError(f"n cannot be {text!r}{nearest(text, COLUMNS)}", f"choose one of {', '.join(COLUMNS)}")
+        raise HarnessError(f"unknown cost {text!r} of --compute{nearest(text, COLUMNS)}", f"choose one of {', '.join(COLUMNS)}")
     return text

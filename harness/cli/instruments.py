@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 @app.command(epilog=EXIT_CODES)
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="as JSON")] = False,
-    window: Annotated[float, typer.Option(metavar="SECONDS", help="of which window the expected error is told")] = 1.5,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    window: Annotated[float, typer.Option(metavar="SECONDS", help="window length for which the expected error is computed")] = 1.5,
 ) -> int:
-    """Say what can be measured on this machine, how well, and what would mend the rest."""
+    """Check which sensors work here and how to fix the others.
+
+    Prints what can be measured on this machine, with its expected error.
+    """
     from harness import plugins
     from harness.sensors.doctor import examine, to_json, to_text
 
@@ -31,27 +34,39 @@ def doctor(
 @app.command(name="import-meter", epilog=EXIT_CODES)
 def import_meter(
     run: RunName,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="the meter's log; of MLPerf its spl.txt", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="log file of the meter; for MLPerf its spl.txt", show_default=False)],
     results: Results = Path("results"),
-    format: Annotated[str, typer.Option(help="auto, or a format that docs/meters.md lists")] = "auto",
-    timezone: Annotated[str | None, typer.Option(metavar="ZONE", help="of local times, such as Europe/Berlin", show_default=False)] = None,
-    utc_offset: Annotated[float | None, typer.Option(metavar="SECONDS", help="of local times: local less UTC", show_default=False)] = None,
-    clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="how far the meter's clock is ahead")] = 0.0,
-    find_pulse: Annotated[bool, typer.Option("--find-pulse", help="find that from the run's own load")] = False,
-    start: Annotated[str | None, typer.Option(metavar="TIME", help="second 0 of a log of seconds, or its date", show_default=False)] = None,
-    channel: Annotated[str | None, typer.Option(help="column, card or channel of the log, or sum", show_default=False)] = None,
-    time_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="of times: its name or number", show_default=False)] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(metavar="UNIT", help="of times since a start: s ms us ns min h", show_default=False)
+    format: Annotated[str, typer.Option(help="format of the log (docs/meters.md), or auto")] = "auto",
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="time zone of local times, such as Europe/Berlin", show_default=False)
     ] = None,
-    date_order: Annotated[str | None, typer.Option(metavar="ORDER", help="of dates: dmy, mdy or ymd", show_default=False)] = None,
-    power_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="of power: its name or number", show_default=False)] = None,
-    unit: Annotated[str | None, typer.Option(help="of a power column that names none: W mW kW uW", show_default=False)] = None,
+    utc_offset: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="offset of local times: local minus UTC", show_default=False)
+    ] = None,
+    clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="how far the clock of the meter is ahead")] = 0.0,
+    find_pulse: Annotated[bool, typer.Option("--find-pulse", help="find the clock offset from the load of the run")] = False,
+    start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="start of the log: time of its second 0, or its date", show_default=False)
+    ] = None,
+    channel: Annotated[str | None, typer.Option(help="column, card or channel of the log, or sum", show_default=False)] = None,
+    time_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="name or number of the time column", show_default=False)] = None,
+    time_unit: Annotated[
+        str | None, typer.Option(metavar="UNIT", help="unit of times since the start: s, ms, us, ns, min or h", show_default=False)
+    ] = None,
+    date_order: Annotated[str | None, typer.Option(metavar="ORDER", help="order of dates: dmy, mdy or ymd", show_default=False)] = None,
+    power_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="name or number of the power column", show_default=False)
+    ] = None,
+    unit: Annotated[str | None, typer.Option(help="unit of a power column without one: W, mW or kW", show_default=False)] = None,
     decimal: Annotated[str | None, typer.Option(metavar="MARK", help="decimal mark of numbers: . or ,", show_default=False)] = None,
-    device_column: Annotated[str | None, typer.Option(metavar="COLUMN", help="that distinguishes devices", show_default=False)] = None,
-    one_device: Annotated[bool, typer.Option("--one-device", help="rows with one time stamp are one device's")] = False,
-    name: Annotated[str, typer.Option(help="of the new domain: wall, system, ...")] = "wall",
-    rule: Annotated[str, typer.Option(help="trapezoid; rectangle where a row is the mean since the row before")] = "trapezoid",
+    device_column: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="name or number of the column that identifies the device", show_default=False)
+    ] = None,
+    one_device: Annotated[bool, typer.Option("--one-device", help="treat rows with the same time stamp as one device")] = False,
+    name: Annotated[str, typer.Option(help="name of the new domain, such as wall or system")] = "wall",
+    rule: Annotated[
+        str, typer.Option(help="integration rule: trapezoid, or rectangle if each row is the mean since the previous row")
+    ] = "trapezoid",
 ) -> None:
     """Import an external power-meter log as a domain of a run."""
     from harness.errors import MeterError
@@ -60,7 +75,7 @@ def import_meter(
     from harness.store import find_run, read_run, write_meter
 
     if find_pulse and clock_offset:
-        raise MeterError("a clock offset was given, and is to be found too", "give --clock-offset or --find-pulse")
+        raise MeterError("--clock-offset and --find-pulse exclude each other", "use one of them")
     stored = read_run(find_run(results, run))
     choices = {
         "timezone": timezone, "utc_offset_s": utc_offset, "channel": channel, "time_column": time_column, "time_unit": time_unit,
@@ -95,9 +110,9 @@ def _command_line(run: str, file: Path) -> str:
 
 
 def _discarded_text(meter: Meter) -> str:
-    """How many rows and values were left out, for the last line."""
+    """Number of rows and values discarded, for the last line."""
     count = sum(meter.discarded.values())
-    return f", {count} rows or values left out, {meter.discarded_in_run} of them inside the run" if count else ""
+    return f", {count} rows or values discarded, {meter.discarded_in_run} of them inside the run" if count else ""
 
 
 def _redraw(folder: Path) -> None:
@@ -113,11 +128,14 @@ def _redraw(folder: Path) -> None:
 @app.command(epilog=EXIT_CODES)
 def calibrate(
     run: RunName,
-    domain: Annotated[str, typer.Argument(help="whose sensor is calibrated, such as gpu:0", show_default=False)],
+    domain: Annotated[str, typer.Argument(help="domain whose sensor is calibrated, such as gpu:0", show_default=False)],
     results: Results = Path("results"),
-    meter: Annotated[str, typer.Option(help="the imported log, of a meter that feeds this rail alone")] = "wall",
+    meter: Annotated[str, typer.Option(help="domain of the imported log; its meter must supply this rail alone")] = "wall",
 ) -> None:
-    """Fit an on-board sensor's gain and offset against a meter's log, and keep them for this machine; used only where --calibrated is given."""
+    """Calibrate an on-board sensor against an imported log.
+
+    Fits gain and offset and stores them for this machine; they are applied only with --calibrated.
+    """
     from harness.meters import calibrate as calibration
     from harness.store import find_run, read_run
 
@@ -126,4 +144,4 @@ def calibrate(
         f"{domain} of {found.sensor} on {found.host} reads {found.gain:.4f} (+- {found.gain_u:.4f}) x P "
         f"{found.offset_w:+.2f} W (+- {found.offset_u_w:.2f} W), fitted on {found.pairs} phases from {found.low_w:.4g} to {found.high_w:.4g} W"
     )
-    print(f"kept in {calibration.keep(found)}")
+    print(f"stored in {calibration.keep(found)}")

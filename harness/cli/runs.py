@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, TOLD, Results, app, checked_window, complain, keep_report, print_table, tell
+from harness.cli.app import EXIT_CODES, REPORTED, Results, app, checked_window, complain, keep_report, print_table, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from harness.schema import Profile, StoredRun, Suite
 
 SuitePath = Annotated[Path, typer.Argument(metavar="SUITE", help="a suite file", show_default=False)]
-Device = Annotated[str, typer.Option(help="keep only the cases of this device: cpu, gpu, ...; auto keeps all that this machine has")]
-Trust = Annotated[bool, typer.Option("--trust", help="let models run code of their own, and paths leave the suite's folder")]
+Device = Annotated[str, typer.Option(help="run only the cases of this device, such as cpu or gpu; auto: all available devices")]
+Trust = Annotated[bool, typer.Option("--trust", help="allow models to run their own code and paths outside the suite's folder")]
 
 MOST_SENTENCES = 12
-"""How many are printed below the table; the page has all."""
+"""Sentences printed below the table; the page has all of them."""
 
 
 @app.command(epilog=EXIT_CODES)
@@ -30,20 +30,23 @@ def run(
     profile: Annotated[str, typer.Option(help="quick, standard or publish")] = "quick",
     results: Results = Path("results"),
     device: Device = "auto",
-    resume: Annotated[str | None, typer.Option(metavar="RUN", help="finish an interrupted run", show_default=False)] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="complete an interrupted run", show_default=False)] = None,
     country: Annotated[
-        str | None, typer.Option(help="ISO code of the grid that carbon figures are computed with, such as DEU", show_default=False)
+        str | None, typer.Option(help="ISO code of the electricity grid for carbon figures, such as DEU", show_default=False)
     ] = None,
     trust: Trust = False,
     window: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="length of the measured window, in place of the profile's least", show_default=False),
+        typer.Option(metavar="SECONDS", help="minimum length of the measured window; default: that of the profile", show_default=False),
     ] = None,
     require_measured: Annotated[
-        bool, typer.Option("--require-measured", help="exit 3 unless a sensor measured the energy of every case")
+        bool, typer.Option("--require-measured", help="exit with 3 unless the energy of every case was measured by a sensor")
     ] = False,
 ) -> int:
-    """Measure every case of a suite, and leave the run and its report in the results folder."""
+    """Measure every case of a suite and write a report.
+
+    The run and its report are stored in the results folder.
+    """
     from harness import plugins
     from harness.run import campaign
     from harness.run.progress import Progress
@@ -62,7 +65,10 @@ def run(
 
 @app.command(epilog=EXIT_CODES)
 def plan(suite: SuitePath, device: Device = "auto", trust: Trust = False) -> None:
-    """List the tasks of a suite, the pairs that cannot be with their reason, and how long each profile takes."""
+    """List the tasks of a suite and the expected duration.
+
+    Unsupported combinations are listed with the reason; the duration is estimated for each profile.
+    """
     from harness import plugins
     from harness.artifacts import Cache
     from harness.run.plan import BUILD_S, expected_s, needed_builds
@@ -78,7 +84,7 @@ def plan(suite: SuitePath, device: Device = "auto", trust: Trust = False) -> Non
     for case in resolved.cases:
         tell(f"  case   {case.case_id}")
     for pair in resolved.impossible:
-        tell(f"  never  {pair.case_id}: {pair.reason}")
+        tell(f"  unsupported  {pair.case_id}: {pair.reason}")
     for profile in PROFILES.values():
         first_s, cap_s = expected_s(resolved, profile, catalogue)
         builds_s = f", and {_minutes(len(missing) * BUILD_S)} for the builds" if missing else ""
@@ -87,7 +93,7 @@ def plan(suite: SuitePath, device: Device = "auto", trust: Trust = False) -> Non
 
 @app.command()
 def schema() -> None:
-    """Print the JSON schema of a suite file, for editors."""
+    """Print the JSON schema of suite files, for editors."""
     import json
 
     from harness import plugins
@@ -97,13 +103,13 @@ def schema() -> None:
 
 
 def _profile(name: str, window_s: float | None) -> Profile:
-    """A profile by its name, with another window where one is asked for."""
+    """A profile by its name, with the requested window length, if any."""
     from harness.errors import SuiteError
     from harness.schema import PROFILES
     from harness.suite.document import nearest
 
     if name not in PROFILES:
-        raise SuiteError(f"no profile is named {name!r}{nearest(name, PROFILES)}")
+        raise SuiteError(f"unknown profile {name!r}{nearest(name, PROFILES)}")
     return PROFILES[name] if window_s is None else PROFILES[name].model_copy(update={"window_s": checked_window(window_s)})
 
 
@@ -113,9 +119,11 @@ def _wish(suite: Path | None, profile: Profile, results: Path, device: str, coun
     from harness.run.campaign import Wish
 
     if suite is None:
-        raise SuiteError("no suite was named", "harness run SUITE, or harness run --resume RUN")
+        raise SuiteError("no suite given", "run `harness run SUITE` or `harness run --resume RUN`")
     if suite.is_fifo():
-        raise SuiteError(f"{suite} is a pipe", "save the suite in a file: the run keeps its text, and its paths are relative to it")
+        raise SuiteError(
+            f"{suite} is a pipe", "save the suite to a file: the run stores its text, and paths in it are relative to the file"
+        )
     grid = None
     if country:
         from harness.sensors.codecarbon import grid as grid_of
@@ -136,7 +144,7 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     catalogue = plugins.catalogue()
     known = ["auto", *sorted({d for spec in catalogue.engines.values() for d in spec.devices})]
     if device not in known:
-        raise SuiteError(f"no device is named {device!r}{nearest(device, known)}")
+        raise SuiteError(f"unknown device {device!r}{nearest(device, known)}")
     present = devices_present(catalogue)
     if device == "auto" and (why := gpu_left_out(present)):
         print(f"! {why}", file=sys.stderr)
@@ -144,7 +152,7 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
 
 
 def _finish(running: Campaign, *, require_measured: bool) -> int:
-    """Run the campaign to its end and show what came out."""
+    """Run the campaign to its end and print the results."""
     from harness import frame
     from harness.frame.rows import rows_of
     from harness.report import sentences, terminal
@@ -155,8 +163,8 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     try:
         running.run()
     except KeyboardInterrupt as stop:
-        print(f"interrupted: every finished repetition is stored; go on with `harness run --resume {folder}`", file=sys.stderr)
-        stop.add_note(TOLD)
+        print(f"interrupted: every completed repetition is stored; continue with `harness run --resume {folder}`", file=sys.stderr)
+        stop.add_note(REPORTED)
         raise
     running.observer.done()
     stored = with_answers(with_meters(read_run(folder)))
@@ -172,17 +180,17 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     ]
     if require_measured and unmeasured:
         complain(
-            f"no sensor measured the energy of {len(unmeasured)} cases, {unmeasured[0]} among them",
-            "`harness doctor` says what would mend it",
+            f"the energy of {len(unmeasured)} cases was not measured by a sensor, such as {unmeasured[0]}",
+            "run `harness doctor` to see how to fix it",
         )
         return 3
     return 3 if any(r.status != "ok" for r in _newest(stored)) else 0
 
 
-def _brief(said: Sequence[str]) -> list[str]:
-    """The first sentences, and where the rest is."""
-    rest = len(said) - MOST_SENTENCES
-    return [*said[:MOST_SENTENCES], *([f"... and {rest} more such sentences on the page"] if rest > 0 else [])]
+def _brief(lines: Sequence[str]) -> list[str]:
+    """The first sentences, and where the others are."""
+    rest = len(lines) - MOST_SENTENCES
+    return [*lines[:MOST_SENTENCES], *([f"... and {rest} more sentences in the report"] if rest > 0 else [])]
 
 
 def _remarks(run: StoredRun, cases: Any) -> list[str]:
@@ -211,15 +219,15 @@ def _widths(run: StoredRun, cases: Any, catalogue: Any) -> str:
     header = run.header
     half = ((cases["energy_high_j"] - cases["energy_low_j"]) / 2 / cases["energy_j"]).dropna()
     if half.empty:
-        said = "no case has an interval on its energy"
+        widths = "no case has an interval on its energy"
     else:
-        said = f"95 % intervals on energy: half-width {half.median():.1%} in the median, {half.max():.1%} at worst, over {header.profile.first} launches or more"
+        widths = f"95 % intervals on energy: median half-width {half.median():.1%}, largest {half.max():.1%}, from at least {header.profile.first} launches"
     names = list(PROFILES)
     later = names[names.index(header.profile.name) + 1 :]
     if not later:
-        return said
+        return widths
     first_s, cap_s = expected_s(header.suite, PROFILES[later[0]], catalogue)
-    return f"{said}; narrower: PROFILE={later[0]}, about {_minutes(first_s, cap_s)} minutes"
+    return f"{widths}; for narrower intervals: PROFILE={later[0]}, about {_minutes(first_s, cap_s)} minutes"
 
 
 def _newest(run: StoredRun) -> list[Any]:

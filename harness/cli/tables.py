@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 
     from harness.schema import StoredRun
 
-Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names under the results folder, or paths", show_default=False)]
-Format = Annotated[str, typer.Option(help="md, tex or html (rounded, with notes); csv, json or parquet (unrounded)")]
-Columns = Annotated[str, typer.Option(help="the columns wanted, such as variant,energy_j; empty: all, or what a person reads")]
-Units = Annotated[str, typer.Option(help="in place of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)")]
-Output = Annotated[Path | None, typer.Option(help="write it to this file", show_default=False)]
-Method = Annotated[bool, typer.Option("--method", help="with --format tex: the text on method in place of the table")]
-AllowSimulated = Annotated[bool, typer.Option("--allow-simulated", help="publish what a test double measured")]
+Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names of runs in the results folder, or paths", show_default=False)]
+Format = Annotated[str, typer.Option(help="md, tex or html (rounded, with notes); csv, json or parquet (full precision)")]
+Columns = Annotated[
+    str,
+    typer.Option(
+        help="comma-separated columns, such as variant,energy_j; empty: a selection for md, tex and html, all for csv, json and parquet"
+    ),
+]
+Units = Annotated[str, typer.Option(help="comma-separated units instead of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)")]
+Output = Annotated[Path | None, typer.Option(help="file to write to; default: stdout", show_default=False)]
+AllowSimulated = Annotated[bool, typer.Option("--allow-simulated", help="allow the export of simulated measurements")]
+Method = Annotated[bool, typer.Option("--method", help="with --format tex: print the method instead of the table")]
 
 
 @app.command(epilog=EXIT_CODES)
@@ -33,10 +38,15 @@ def report(
     calibrated: Calibrated = False,
     objective: Annotated[
         list[str] | None,
-        typer.Option(help="of the front, once each: energy, latency, quality, memory, or COLUMN:min, COLUMN:max", show_default=False),
+        typer.Option(
+            help="objective of the Pareto front, repeatable: energy, latency, quality, memory, COLUMN:min or COLUMN:max", show_default=False
+        ),
     ] = None,
 ) -> None:
-    """Draw the report of a run again; needs no engine and no sensor. Says who is on the front, who is not separated, and its hypervolume."""
+    """Redraw the report of stored runs.
+
+    Needs no engine and no sensor. Prints the cases on the Pareto front, those that are not separated from it, and its hypervolume.
+    """
     from harness import frame
     from harness.decide.fronts import fronts
     from harness.frame.objectives import parse, separates
@@ -45,7 +55,7 @@ def report(
     objectives = parse(objective or [])
     for each in objectives:
         if not separates(each):
-            warn(f"the scatter of {each.column} is not known: it separates no two cases, so that nothing dominates")
+            warn(f"the spread of {each.column} is unknown: no two cases are separated in it, so no case dominates another")
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
         tables = frame.tables([run], objectives)
@@ -60,7 +70,7 @@ def export(
     runs: Runs,
     results: Results = Path("results"),
     format: Format = "md",
-    table: Annotated[str, typer.Option(help="cases, runs, domains or builds")] = "cases",
+    table: Annotated[str, typer.Option(help="table to export: cases, runs, domains or builds")] = "cases",
     columns: Columns = "",
     units: Units = "",
     output: Output = None,
@@ -68,7 +78,10 @@ def export(
     calibrated: Calibrated = False,
     allow_simulated: AllowSimulated = False,
 ) -> None:
-    """Print a table of one run or of several: one row a case, a repetition, a domain or a build."""
+    """Export a table of one or more runs.
+
+    One row per case, repetition, domain or build.
+    """
     from harness import frame
 
     _check_format(format, output, method=method)
@@ -81,11 +94,10 @@ def export(
 
 @app.command(epilog=EXIT_CODES)
 def history(
-    case: Annotated[
-        str, typer.Argument(metavar="CASE", help="a case's id, as export prints it, or a part that only it has", show_default=False)
-    ],
+    case: Annotated[str, typer.Argument(metavar="CASE", help="case_id as printed by export, or a unique part of it", show_default=False)],
     runs: Annotated[
-        list[str] | None, typer.Argument(metavar="[RUN...]", help="none: every run in the results folder", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[RUN...]", help="names of runs, or paths; default: all runs in the results folder", show_default=False),
     ] = None,
     results: Results = Path("results"),
     format: Format = "md",
@@ -96,7 +108,10 @@ def history(
     calibrated: Calibrated = False,
     allow_simulated: AllowSimulated = False,
 ) -> None:
-    """Print one case over runs in the order of time: energy, latency, quality, machine, and what changed between them."""
+    """Print the history of one case over runs.
+
+    Energy, latency, quality and machine of each run in order of time, and what changed between runs.
+    """
     from harness import frame
 
     _check_format(format, output, method=method)
@@ -104,7 +119,7 @@ def history(
     chosen = _case(case, frame.case_ids(stored))
     without = [run.header.run_id for run in stored if chosen not in frame.case_ids([run])]
     if without and runs:
-        warn(f"{chosen} did not run in {', '.join(without)}")
+        warn(f"{chosen} is not in {', '.join(without)}")
     stored = [run for run in stored if run.header.run_id not in without]
     table = frame.history(stored, chosen)
     _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
@@ -126,7 +141,7 @@ def _check_format(format: str, output: Path | None, *, method: bool) -> None:
     if method and format != "tex":
         raise HarnessError(f"--method is of --format tex, not {format}", "give --format tex; md and html have their notes below the table")
     if format == "parquet" and output is None and sys.stdout.isatty():
-        raise HarnessError("parquet is not for a terminal", "give --output FILE, or a pipe")
+        raise HarnessError("parquet output cannot be printed to a terminal", "use --output FILE or a pipe")
 
 
 def _known(names: Iterable[str], there: Iterable[str], what: str) -> None:
@@ -137,7 +152,7 @@ def _known(names: Iterable[str], there: Iterable[str], what: str) -> None:
     for name in names:
         if name not in there:
             alike = [each for each in there if each.lower() == name.lower()]
-            raise HarnessError(f"there is no {what} {name!r}{nearest(name, alike or there)}")
+            raise HarnessError(f"unknown {what} {name!r}{nearest(name, alike or there)}")
 
 
 def _case(part: str, known: Sequence[str]) -> str:
@@ -150,12 +165,14 @@ def _case(part: str, known: Sequence[str]) -> str:
 
     found = [part] if part in known else [case for case in known if part in case]
     if not known:
-        raise HarnessError("there is no run that holds a case", "`harness run SUITE` makes one; --results names another results folder")
+        raise HarnessError(
+            "no stored run has a case", "create one with `harness run SUITE`, or select another results folder with --results"
+        )
     if not found:
         some = "; ".join(known[:2])
-        raise HarnessError(f"no case has {part!r} in its name", f"`harness export RUN --columns case_id` prints the names: {some}; ...")
+        raise HarnessError(f"no case_id contains {part!r}", f"list them with `harness export RUN --columns case_id`: {some}; ...")
     if len(found) > 1:
-        raise HarnessError(f"{len(found)} cases have {part!r} in their names", f"say more: {', '.join(found[:3])}, ...")
+        raise HarnessError(f"{len(found)} case_ids contain {part!r}", f"give a longer part of one of: {', '.join(found[:3])}, ...")
     return found[0]
 
 
@@ -172,8 +189,8 @@ def _check_simulated(tables: Mapping[str, pd.DataFrame], format: str, columns: s
     hidden = bool(columns) and not {"energy_kind", "kind"} & set(columns.split(","))
     if "simulated" in kinds and not allowed and (format in PUBLISHED or hidden):
         raise HarnessError(
-            "this was measured on a simulator: its energies are no measurement",
-            "export csv, json or parquet with the column energy_kind, or say --allow-simulated",
+            "this run was measured on a simulator: its energies are not real measurements",
+            "export csv, json or parquet with the column energy_kind, or use --allow-simulated",
         )
 
 
@@ -189,11 +206,11 @@ def _write(
     *,
     method: bool,
 ) -> None:
-    """The table to the file or to stdout; where people read it and no columns are asked for, those of `READ` in the units that suit them."""
+    """Write the table to the file or to stdout; published formats without requested columns get those of `READ` in suitable units."""
     from harness.frame.rows import rows_of
     from harness.report import PUBLISHED, UNITS, as_read, export, notes, paper
 
-    chosen, wanted = ([name.strip() for name in names.split(",") if name.strip()] for names in (columns, units))
+    chosen, wanted = ([name.strip() for name in text.split(",") if name.strip()] for text in (columns, units))
     _known(chosen, table.columns, "column")
     _known(wanted, UNITS, "unit")
     if format == "tex":

@@ -33,7 +33,7 @@ class Miss(NamedTuple):
     """A limit that a case does not keep.
 
     Attributes:
-        sentence: What was found, and what is asked.
+        sentence: Measured value and constraint.
         shortfall: By what share of the limit; infinite where it is not known.
     """
 
@@ -66,14 +66,14 @@ def _quality(row: Row, wanted: float) -> Miss | None:
     own = row["quality_metric"] == "agreement" and row["case_id"] == row["baseline_case_id"]
     bound = row["quality"] if own else row[column]
     if bound is None:
-        known = "is not known" if row["quality"] is None else f"{number(row['quality'], 4)} has no {side} bound"
+        known = "is unknown" if row["quality"] is None else f"{number(row['quality'], 4)} has no {side} bound"
         return Miss(f"its {row['quality_metric'] or 'quality'} {known}", float("inf"))
     short = wanted - bound if higher else bound - wanted
     if short <= 0:
         return None
     word = "at least" if higher else "at most"
     return Miss(
-        f"{row['quality_metric']} {number(row['quality'], 4)}, {side} 95 % bound {number(bound, 5)}: {word} {number(wanted, 4)} is asked",
+        f"{row['quality_metric']} {number(row['quality'], 4)}, {side} 95 % bound {number(bound, 5)}: {word} {number(wanted, 4)} required",
         short / max(abs(wanted), 1e-12),
     )
 
@@ -83,13 +83,15 @@ def _as_good(row: Row) -> Miss | None:
     if row["quality"] is not None and (row["case_id"] == row["baseline_case_id"] or row["quality_verdict"] == "non_inferior"):
         return None
     if row["quality_verdict"] is None:
-        return Miss("it is not known whether its quality is as good as dense's: not measured, or not on the same samples", float("inf"))
+        return Miss("its quality is not compared with dense: not measured, or not on the same samples", float("inf"))
     low, high = row["quality_diff_low"], row["quality_diff_high"]
     shown = (
-        "is worse than dense's by more than the margin" if row["quality_verdict"] == "inferior" else "is not shown to be as good as dense's"
+        "is worse than dense by more than the margin"
+        if row["quality_verdict"] == "inferior"
+        else "is not shown to be non-inferior to dense"
     )
     needed = row["quality_samples_needed"]
-    more = f"; about {needed:,} test samples would show it of an equal" if needed else ""
+    more = f"; about {needed:,} test samples would decide it for two equal models" if needed else ""
     worst = low if row["quality_direction"] != "lower" else -high
     return Miss(f"{row['quality_metric']} {shown} ({row['quality_diff']:+.3g} [{low:+.3g}, {high:+.3g}], 90 %{more})", max(0.0, -worst))
 
@@ -99,16 +101,16 @@ def _most(row: Row, name: str, column: str, bounds: tuple[str, ...], wanted: flo
         return None
     if row[column] is None:
         few = " (a launch had fewer than 368 queries)" if column == "latency_p99_s" else ""
-        return Miss(f"its {name} is not known{few}", float("inf"))
+        return Miss(f"its {name} is unknown{few}", float("inf"))
     bound = next((row[each] for each in bounds if row[each] is not None), None)
     if bound is None:
-        return Miss(f"its {name} has no upper bound: one launch says nothing of the spread", float("inf"))
+        return Miss(f"its {name} has no upper bound: a single launch has no measured spread", float("inf"))
     if bound <= wanted:
         return None
     scale = Scale([row[column], wanted], unit)
     upper = "" if bound == row[column] else f", upper 95 % bound {number(scale(bound))} {scale.unit}"
     found = f"{name} {number(scale(row[column]))} {scale.unit}{upper}"
-    return Miss(f"{found}: at most {number(scale(wanted))} {scale.unit} is asked", bound / wanted - 1 if wanted else float("inf"))
+    return Miss(f"{found}: at most {number(scale(wanted))} {scale.unit} required", bound / wanted - 1 if wanted else float("inf"))
 
 
 def _device_memory(row: Row, wanted: float | None) -> Miss | None:
@@ -123,9 +125,9 @@ def _rate(row: Row, wanted: float | None) -> Miss | None:
         return None
     rate, low = row["throughput_per_s"], row["throughput_low_per_s"]
     if rate is None:
-        return Miss("its throughput is not known", float("inf"))
+        return Miss("its throughput is unknown", float("inf"))
     if low is None:
-        return Miss("its throughput has no lower bound: one launch says nothing of the spread", float("inf"))
+        return Miss("its throughput has no lower bound: a single launch has no measured spread", float("inf"))
     if low >= wanted:
         return None
-    return Miss(f"it does {number(rate)} inferences/s, lower 95 % bound {number(low)}: {number(wanted)} are asked", 1 - low / wanted)
+    return Miss(f"it does {number(rate)} inferences/s, lower 95 % bound {number(low)}: {number(wanted)} required", 1 - low / wanted)

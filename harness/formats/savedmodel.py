@@ -15,24 +15,18 @@ import numpy as np
 from harness.errors import EngineError
 from harness.formats.keras import TRUST
 from harness.formats.reading import reading
+from harness.formats.savedmodel_ops import CHECKPOINT, COMPUTATION
 from harness.schema import ArtifactFacts
 
 KIND = ("a SavedModel", "export it again with model.export() or tf.saved_model.save()")
 GRAPH_FILE = "saved_model.pb"
 SERVING = "serving_default"
-CODE = re.compile(
-    r"(Eager)?PyFunc|ReadFile|WriteFile|MatchingFiles|LoadLibrary|LoadAndRemapMatrix|GenerateVocabRemapping|.*SummaryWriter|CreateSummary\w*Writer"
-    r"|(Whole|TextLine|TFRecord|FixedLengthRecord|LMDB|Identity)\w*Reader|\w*(TextLine|TFRecord|FixedLengthRecord|LMDB|Sql|Csv|CSV|MatchingFiles|Snapshot|Save|Load"
-    r"|DataService)Dataset|\w*Rpc\w*|RegisterDataset|Debug\w*|DistributedSave|DeleteOldCheckpoints"
-    r"|(Experimental)?DatasetToTFRecord|RecordInput|DumpTensor|CacheDataset|\w*SnapshotChunks?Dataset|SnapshotNestedDatasetReader"
-    r"|FileSystemSetConfiguration|CalibrationStatisticsSaver"
-)
-"""How the names of operators begin with which a graph would run Python, read and write files of its own choice, or talk to others."""
-CHECKPOINT = re.compile(r"Save|Restore|MergeV2Checkpoints")
-"""Those of the functions that save and restore, which every file has; not to be reached from what is loaded or served."""
 REFERENCES = ("Variable", "VariableV2")
 """Operators of variables that are no resources, as TensorFlow 1 made them."""
 ASSETS = "saved_model_assets"
+FROM_FILE = "InitializeTableFromTextFile"
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+"""Operators whose inputs are the arguments of the function that they call."""
 INITIAL = ("saved_model_main_op", "legacy_init_op")
 """Where TensorFlow 1 names the operators that run on loading; TensorFlow 2 names them as the signature `__saved_model_init_op`."""
 
@@ -83,7 +77,7 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
 
     Args:
         path: Its folder.
-        trusted: Whether its graph may run Python and touch files.
+        trusted: Whether its graph may run Python and access files.
 
     Raises:
         EngineError: No SavedModel, a damaged one, none or several signatures without a serving one, or a graph that reaches out.
@@ -200,27 +194,40 @@ def _names(saved: Any, key: str) -> dict[str, str]:
 
 
 def _refuse_code(path: Path, saved: Any) -> None:
-    nodes = [node for graph in saved.meta_graphs for scope in _scopes(graph) for node in scope]
-    found = {
-        node.op for node in nodes if CODE.match(node.op) or (node.op == "PrintV2" and node.attr["output_stream"].s.startswith(b"file:"))
-    }
-    found |= {node.op for graph in saved.meta_graphs for node in _used(graph) if CHECKPOINT.match(node.op)}
+    """Refuse a graph with an operator that is not known to compute only, and one that reads files outside its folder.
+
+    Raises:
+        EngineError: It does.
+    """
+    found = {op for graph in saved.meta_graphs for op in _unknown(graph)}
+    found |= {node.op for graph in saved.meta_graphs for node in _used(graph) if node.op in CHECKPOINT}
     restoring = [node for graph in saved.meta_graphs for node in _reached(graph, [graph.saver_def.restore_op_name], [])]
     found |= {node.op for node in restoring if node.op.startswith("Save")}
     if found:
-        raise EngineError(f"{path.name} has operators that run code or touch files ({', '.join(sorted(found))})", TRUST)
+        operators = f"operator{'s' if len(found) > 1 else ''} {', '.join(sorted(found))}"
+        raise EngineError(f"{path.name} uses the {operators}, which may run code or access files, devices or the network", TRUST)
     assets = [asset.filename for graph in saved.meta_graphs for asset in _assets(graph)]
-    outside = [name for name in assets if Path(name).is_absolute() or ".." in Path(name).parts]
-    outside += [name for graph in saved.meta_graphs for name in _vocabularies(graph)]
+    outside: list[str | None] = [name for name in assets if Path(name).is_absolute() or ".." in Path(name).parts]
+    outside += [name for graph in saved.meta_graphs for name in _vocabularies(graph, by_objects=_by_objects(saved))]
+    if None in outside:
+        raise EngineError(f"{path.name} fills a lookup table from a file whose name is computed by its graph", TRUST)
     if outside:
-        raise EngineError(f"{path.name} draws data from {outside[0]!r}, outside its folder", "get the file from its author again")
+        raise EngineError(f"{path.name} reads {outside[0]!r}, outside its folder", "get the file from its author again")
 
 
-def _scopes(graph: Any) -> Iterator[Sequence[Any]]:
-    """The nodes of a graph, and those of each of its functions."""
-    yield graph.graph_def.node
-    for function in graph.graph_def.library.function:
-        yield function.node_def
+def _by_objects(saved: Any) -> bool:
+    """Whether TensorFlow 2 loads it by its objects, as those that it saved itself."""
+    return len(saved.meta_graphs) == 1 and saved.meta_graphs[0].HasField("object_graph_def")
+
+
+def _unknown(graph: Any) -> Iterator[str]:
+    """Operators that are neither allowed nor a call of one of the graph's own functions."""
+    from tensorflow.python.framework import op_def_registry
+
+    functions = {function.signature.name for function in graph.graph_def.library.function}
+    for op in {node.op for _, content in _named_scopes(graph) for node in content} - COMPUTATION - CHECKPOINT:
+        if op not in functions or op_def_registry.get(op) is not None:  # a function cannot pass for an operator by its name
+            yield op
 
 
 def _used(graph: Any) -> Iterator[Any]:
@@ -260,12 +267,61 @@ def _assets(graph: Any) -> list[Any]:
     return [*graph.asset_file_def, *(meta_graph_pb2.AssetFileDef.FromString(each.value) for each in packed)]
 
 
-def _vocabularies(graph: Any) -> Iterator[str]:
-    """The text files that tables are filled from by a name in the graph, which are no assets of the file."""
+def _vocabularies(graph: Any, *, by_objects: bool) -> Iterator[str | None]:
+    """Names of the files, other than the assets, that tables are filled from; None for a name that only running the graph would give.
+
+    Args:
+        graph: One of the graphs of the file.
+        by_objects: Whether TensorFlow 2 loads its functions by its objects, so that nothing outside of a function is run.
+    """
     assets = {_operator(asset.tensor_info.name) for asset in _assets(graph)}
-    for scope in _scopes(graph):
-        constants = {node.name: node for node in scope if node.op == "Const"}
-        for node in scope:
-            name = _operator(node.input[1]) if node.op.startswith("InitializeTableFromTextFile") else ""
-            if name in constants and not (scope is graph.graph_def.node and name in assets):
-                yield b"".join(constants[name].attr["value"].tensor.string_val).decode(errors="replace")
+    arguments = {each.signature.name: [one.name for one in each.signature.input_arg] for each in graph.graph_def.library.function}
+    nodes = {scope: {node.name: node for node in content} for scope, content in _named_scopes(graph)}
+    run = [scope for scope in nodes if scope or not by_objects]
+    waiting = [(scope, node.input[1]) for scope in run for node in nodes[scope].values() if node.op.startswith(FROM_FILE)]
+    seen = set()
+    while waiting:
+        scope, tensor = waiting.pop()
+        name = _operator(tensor)
+        if (scope, name) in seen:
+            continue
+        seen.add((scope, name))
+        node = nodes[scope].get(name)
+        if name in arguments.get(scope, ()):
+            index = arguments[scope].index(name)
+            waiting += [origin for caller in run for origin in _passed(caller, nodes[caller].values(), scope, index)]
+            waiting += _bound(graph.object_graph_def, scope, index - len(arguments[scope]))
+        elif not scope and name in assets:
+            continue
+        elif node is not None and node.op == "Identity":
+            waiting.append((scope, node.input[0]))
+        elif node is None or node.op != "Const":
+            yield None
+        else:
+            yield b"".join(node.attr["value"].tensor.string_val).decode(errors="replace")
+
+
+def _named_scopes(graph: Any) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The nodes of each function by its name, and those of the graph by an empty one."""
+    yield "", graph.graph_def.node
+    for function in graph.graph_def.library.function:
+        yield function.signature.name, function.node_def
+
+
+def _passed(scope: str, content: Iterable[Any], called: str, index: int) -> Iterator[tuple[str, str]]:
+    """The tensors of a scope that are passed as an argument of a function; an empty one where a call cannot be followed."""
+    for node in content:
+        if node.op == called or (node.op in CALLS and node.attr["f"].func.name == called):
+            yield scope, node.input[index]
+        elif any(each.name == called for value in node.attr.values() for each in (value.func, *value.list.func)):
+            yield scope, ""
+
+
+def _bound(objects: Any, called: str, index: int) -> Iterator[tuple[str, str]]:
+    """The constant that is bound to an argument, counted from the last, of a function that objects call; an empty tensor for a user's argument."""
+    if called not in objects.concrete_functions:
+        return
+    bound = objects.concrete_functions[called].bound_inputs
+    source = objects.nodes[bound[index]] if -index <= len(bound) else None
+    if source is None or not source.HasField("asset"):
+        yield "", source.constant.operation if source is not None else ""

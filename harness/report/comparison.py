@@ -1,4 +1,4 @@
-"""A comparison of machines -> the lines that a person reads of it."""
+"""A comparison of machines as lines of text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.schema import StoredRun
 from harness.text import NONE, Scale, number, with_interval
 
 MARK = "[NOT COMPARABLE] "
-"""Begins each line with a figure of machines that may not be compared."""
+"""Prefix of each line with a figure of machines that are not comparable."""
 INPUTS = {
     "pue": ("PUE", "", 1.0),
     "duty_cycle": ("duty cycle", "", 1.0),
@@ -29,32 +29,32 @@ INPUTS = {
     "idle_w": ("idle power", "W", 1.0),
     "energy_j": ("energy", "J", 1.0),
 }
-"""What people call an input, its unit, and how many of that one of its field is."""
+"""Label of an input, its unit, and the factor from the field to that unit."""
 
 
-def told_differences(runs: Sequence[StoredRun], found: Sequence[Difference]) -> Iterator[str]:
-    """The machines, what is not the same on them, and whether anybody measured."""
+def difference_lines(runs: Sequence[StoredRun], found: Sequence[Difference]) -> Iterator[str]:
+    """The machines, their differences, and whether the energies were measured."""
     for k, run in enumerate(runs):
         e = run.header.environments[-1]
         names = "".join(f", {card['name']}" for card in cards(e).values())
         yield f"{_letter(k)}  {run.header.run_id}: {e.host}, {e.cpu}, {e.cpu_count} CPUs{names}"
     yield ""
-    for forbids, heading in ((True, "forbids the comparison:"), (False, "is named, and forbids nothing:")):
+    for forbids, heading in ((True, "not comparable because:"), (False, "differences that do not prevent comparison:")):
         chosen = [each for each in found if each.forbids == forbids]
         yield from ([heading] if chosen else [])
         for each in chosen:
             yield f"  {each.what}: {' | '.join(each.values)} ({each.why})"
     kinds = {result.kind for each in aligned(runs) for result in each.values()}
-    yield from (f"energy is {said}" for kind, said in KINDS.items() if kind in kinds)
-    yield "" if any(each.forbids for each in found) else "They may be compared."
+    yield from (f"energy is {text}" for kind, text in KINDS.items() if kind in kinds)
+    yield "" if any(each.forbids for each in found) else "The runs are comparable."
 
 
-def told(runs: Sequence[StoredRun], offers: Offers | None) -> Iterator[str]:
-    """Ratios with verdicts, and with offers the buyer's table, break-even and sensitivity.
+def lines(runs: Sequence[StoredRun], offers: Offers | None) -> Iterator[str]:
+    """Ratios with verdicts; with hardware offers also costs, break-even and sensitivity.
 
     Args:
         runs: The base, then the others.
-        offers: What they cost; null: no table.
+        offers: Hardware offers; None: no table of costs.
 
     Raises:
         HarnessError: A run has no offer.
@@ -66,7 +66,7 @@ def told(runs: Sequence[StoredRun], offers: Offers | None) -> Iterator[str]:
 def _ratios(runs: Sequence[StoredRun]) -> Iterator[str]:
     found = compare(runs)
     if not found:
-        yield "no case was measured on the base and on another machine: there is nothing to compare"
+        yield "no case was measured on the base and on another machine"
         return
     stopped = any(run.header.profile.half_width is not None for run in runs)
     cells = [
@@ -76,14 +76,14 @@ def _ratios(runs: Sequence[StoredRun]) -> Iterator[str]:
     yield from _table(("machine", "quantity", "ratio", "95 % interval", "verdict", "kind"), cells)
     yield ""
     yield (
-        f"better = less energy, shorter latency (median); same = within {MARGIN:.0%}. Each interval stands alone; the verdicts hold "
-        f"together: Holm's correction over all of them, {0.01 if stopped else 0.05:g} in all{' (after a stopping rule)' if stopped else ''}. "
-        "Energy ratios hold the gains of both machines' sensors: two machines have two sensors, and their gains do not cancel."
+        f"better = less energy, shorter latency (median); same = within {MARGIN:.0%}. Intervals are individual; the verdicts hold "
+        f"jointly: Holm's correction over all of them at {0.01 if stopped else 0.05:g}{' (after a stopping rule)' if stopped else ''}. "
+        "Energy ratios include the gain uncertainty of both machines' sensors, which does not cancel."
     )
     if any(c.verdict is None for c in found):
         yield (
-            "none = no verdict: a modelled energy, or one of a sensor whose gain is not known, has no absolute interval; "
-            "launches that do not scatter, or a single one, say nothing of the spread."
+            "none = no verdict: a modelled energy, or one of a sensor with unknown gain, has no absolute interval; "
+            "identical launches, or a single one, have no measured spread."
         )
 
 
@@ -102,11 +102,11 @@ def _buyer(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     yield from _assumed(runs, offers, rows)
     if not pairs:
         return
-    yield from ["", "Break-even of the one that costs more to buy: what it costs more over what it saves in running, each bought once:"]
+    yield from ["", "Break-even of the more expensive machine: its extra capital cost over its savings in operation, one machine each:"]
     yield from _under(pairs, _even)
     yield ""
     yield (
-        "What would turn the ranking, each input varied alone; what is not named turns nothing between "
+        "Inputs that would change the ranking, each varied alone; other inputs do not change it between "
         + ", ".join(
             f"{INPUTS[name][0]} {low:g} and {high:g} {_unit(name, offers.currency)}".strip() for name, (low, high) in SITE_RANGES.items()
         )
@@ -148,8 +148,8 @@ def _service(rows: Sequence[Bought], offers: Offers) -> Iterator[str]:
 def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) -> Iterator[str]:
     yield (
         f"Energy is that of the sensors' scope ({', '.join(dict.fromkeys(each.scope for each in rows))}), not of the whole machine. The "
-        "bounds are those of energy and idle power (absolute, 95 %) and of throughput, all at their worst together; what the offers say is "
-        "taken as exact. Modelled energies have none. Throughput per watt is that of the busy hours."
+        "bounds are those of energy and idle power (absolute, 95 %) and of throughput, all at their worst together; the values of the offers are "
+        "taken as exact. Modelled energies have no bounds. Throughput per watt is that of the busy hours."
     )
     yield (
         f"Busy {offers.duty_cycle:.0%} of the hours, idle and on in the rest; these idle hours are in joules, {offers.currency} and grams. "
@@ -157,13 +157,15 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) 
     )
     grid = offers.grid or runs[0].header.grid
     yield (
-        f"Grid: {grid.country}, {grid.year or 'year not told'}, {grid.g_per_kwh:g} g CO2e/kWh." if grid else "No grid was given: no carbon."
+        f"Grid: {grid.country}, {grid.year or 'year unknown'}, {grid.g_per_kwh:g} g CO2e/kWh."
+        if grid
+        else "No grid given: carbon is not available."
     )
     for k, run in enumerate(runs):
         service = next((each.service for each in rows if each.run == k), None)
         if service:
             embodied = (
-                "embodied carbon not given for every machine, so counted for none"
+                "embodied carbon not given for every machine, so not counted"
                 if service.embodied_g is None
                 else f"embodied {service.embodied_g / 1e3:g} kg CO2e"
             )
@@ -171,7 +173,7 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[Bought]) 
                 f"{_letter(k)} ({run.header.run_id}): {service.capital:g} {offers.currency} over {service.lifetime_years:g} years, {embodied}."
             )
     if any(each.service.total_j is None for each in rows):
-        yield f"{NONE}: the idle power was not measured, and counts at this duty cycle."
+        yield f"{NONE}: not available, since idle power was not measured and is needed at this duty cycle."
 
 
 def _even(base: Bought, other: Bought) -> Iterator[str]:
@@ -181,44 +183,44 @@ def _even(base: Bought, other: Bought) -> Iterator[str]:
     dear, point = found
     first = base if dear == base.run else other
     if point.inferences is None and point.low is None:
-        said = "saves nothing in running: never"
+        text = "saves nothing in operation: never pays back"
     elif point.inferences is None:
-        said = f"saves nothing by the estimates; not before {point.low:.3g} inferences, and the saving is not separated from 0"
+        text = f"saves nothing (point estimates); pays back not before {point.low:.3g} inferences, and the saving is not separated from 0"
     else:
         life = first.service.lifetime_inferences
-        said = f"pays from {point.inferences:.3g} inferences on"
+        text = f"pays back after {point.inferences:.3g} inferences"
         if point.high is not None:
-            said += f" [{point.low:.3g} {point.high:.3g}]"
+            text += f" [{point.low:.3g} {point.high:.3g}]"
         elif point.low is not None:
-            said += f" by the estimates; not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
-        said += f"; in its life it makes {life:.3g}" + ("" if life >= point.inferences else ", too few")
-    yield f"  {_letter(other.run)}/A: {_letter(dear)} {said} ({_kinds(base, other)})"
+            text += f" (point estimates); not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
+        text += f"; its lifetime has {life:.3g}" + ("" if life >= point.inferences else ", too few")
+    yield f"  {_letter(other.run)}/A: {_letter(dear)} {text} ({_kinds(base, other)})"
 
 
 def _sensitivity(base: Bought, other: Bought, offers: Offers) -> Iterator[str]:
-    """A sentence for each ranking, with the inputs that turn it."""
+    """A sentence for each ranking, with the inputs that change it."""
     found = sensitivity(base, other)
     for ranking, unit in (("money", offers.currency), ("carbon", "g CO2e")):
         chosen = [f for f in found if f.ranking == ranking]
         if not chosen:
             continue
-        turned = ", ".join(_input(f, offers.currency) for f in chosen if f.at is not None)
+        changed = ", ".join(_input(f, offers.currency) for f in chosen if f.at is not None)
         kinds = _kinds(base, other)
-        yield f"  {_letter(other.run)}/A by {unit}: {_order(base, other, ranking)} ({kinds}); turns at {turned or 'none'}"
+        yield f"  {_letter(other.run)}/A by {unit}: {_order(base, other, ranking)} ({kinds}); changes at {changed or 'none'}"
 
 
 def _order(base: Bought, other: Bought, ranking: str) -> str:
-    """Who is ahead, and whether the energies, the idle powers and the throughputs at their worst leave it so."""
+    """The better machine, and whether it stays so with energies, idle powers and throughputs at their worst."""
     of = RANKINGS[ranking]
     costs = [of(each.service) or 0.0 for each in (base, other)]
-    told = f"A {number(costs[0])}, {_letter(other.run)} {number(costs[1])}"
+    costs_text = f"A {number(costs[0])}, {_letter(other.run)} {number(costs[1])}"
     bounded = base.low and base.high and other.low and other.high
     if bounded:
         a, b = ([of(each) or 0.0 for each in (s.low, s.high) if each] for s in (base, other))
         if a[1] >= b[0] and b[1] >= a[0]:
-            return f"not separated: {told}"
-    ahead = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run) if costs[1] < costs[0] else 'A'} is ahead"
-    return f"{ahead}{'' if bounded else ' by the estimates'}: {told}"
+            return f"not separated: {costs_text}"
+    ahead = "the same on both" if costs[0] == costs[1] else f"{_letter(other.run) if costs[1] < costs[0] else 'A'} is better"
+    return f"{ahead}{'' if bounded else ' (point estimates)'}: {costs_text}"
 
 
 def _input(f: RankingChange, currency: str) -> str:
@@ -253,13 +255,13 @@ def _table(headings: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -
     yield from _named((case_id, [f"  {line}"]) for (case_id, _), line in zip(rows, lines[2:], strict=True))
 
 
-def _under(pairs: Sequence[tuple[Bought, Bought]], tell: Callable[[Bought, Bought], Iterable[str]]) -> Iterator[str]:
-    """What is told of each pair, under the name of its case."""
-    yield from _named((base.case_id, list(tell(base, other))) for base, other in pairs)
+def _under(pairs: Sequence[tuple[Bought, Bought]], text: Callable[[Bought, Bought], Iterable[str]]) -> Iterator[str]:
+    """The lines of each pair, under the name of its case."""
+    yield from _named((base.case_id, list(text(base, other))) for base, other in pairs)
 
 
 def _named(parts: Iterable[tuple[str, Sequence[str]]]) -> Iterator[str]:
-    """The lines of each case below its name, which stands once."""
+    """The lines of each case below its name, which is printed once."""
     above = None
     for case_id, lines in parts:
         if lines and case_id != above:

@@ -1,4 +1,4 @@
-"""Runs and the rows of their cases -> how the figures were taken, in sentences: what a table needs below it before a reviewer sees it."""
+"""Method notes of a table: how its figures were measured, in sentences."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from harness.schema import OBJECTIVES, Header, Objective, StoredRun
 from harness.text import Scale, guess_text, number
 
 MODELLED = "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
-SIMULATED = "Simulated energy comes from a test double: it says nothing of any real machine."
+SIMULATED = "Simulated energy comes from a test double: it is not valid for any real machine."
 
 
 def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Method notes of a table: n, scope, interval, sensors, caps, versions, and what was modelled, simulated or calibrated.
+    """Method notes of a table: n, scope, interval, sensors, caps, versions, and modelled, simulated or calibrated energies.
 
     Args:
-        stored: The runs that the table is of.
-        rows: Of the table `cases` of the same runs.
+        stored: Runs of the table.
+        rows: Rows of the table `cases` of the same runs.
 
     Returns:
-        The sentences that all runs share once; with several runs, what differs is told of each by its name.
+        The sentences shared by all runs once, then those of single runs with the name of the run.
     """
-    told = {run.header.run_id: _of_run(run, [row for row in rows if row["run_id"] == run.header.run_id]) for run in stored}
-    shared = [said for said in dict.fromkeys(s for each in told.values() for s in each) if all(said in each for each in told.values())]
-    named = {name: [said for said in each if said not in shared] for name, each in told.items()}
-    own = [said if said.startswith(f"Run {name},") else f"{name}: {said}" for name, each in named.items() for said in each]
+    texts = {run.header.run_id: _of_run(run, [row for row in rows if row["run_id"] == run.header.run_id]) for run in stored}
+    shared = [text for text in dict.fromkeys(s for each in texts.values() for s in each) if all(text in each for each in texts.values())]
+    named = {name: [text for text in each if text not in shared] for name, each in texts.items()}
+    own = [text if text.startswith(f"Run {name},") else f"{name}: {text}" for name, each in named.items() for text in each]
     return [caption(rows), *shared, *own]
 
 
@@ -67,10 +67,10 @@ def _of_run(run: StoredRun, rows: Sequence[dict[str, Any]]) -> list[str]:
     header = run.header
     failed = sum(row["status"] != "ok" for row in rows)
     spoilt = sum(row["valid"] is False for row in rows)
-    missing = [f"{failed} did not run to their end"] if failed else []
+    missing = [f"{failed} did not complete"] if failed else []
     missing += [f"{spoilt} have no valid energy"] if spoilt else []
     return [
-        f"Run {header.run_id}, begun {header.started_utc}, suite {header.suite.name} ({header.suite.sha256[:12]}), n = {len(rows)} cases"
+        f"Run {header.run_id}, started {header.started_utc}, suite {header.suite.name} ({header.suite.sha256[:12]}), n = {len(rows)} cases"
         + (f", of which {' and '.join(missing)}" if missing else "")
         + ".",
         *method(header, rows),
@@ -80,97 +80,97 @@ def _of_run(run: StoredRun, rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def machine(header: Header) -> list[tuple[str, str]]:
-    """What the figures were taken on, as (name, value)."""
+    """Machine, sensors and software of the run, as (name, value)."""
     facts: list[tuple[str, str]] = []
     for box in header.environments:
         cores = f"{box.cpu_count} CPUs" + (f" on {box.cpu_count_physical} cores" if box.cpu_count_physical else "")
-        cores += f", of which {box.cpu_limit:g} may be used" if box.cpu_limit else ""
+        cores += f", of which {box.cpu_limit:g} are available" if box.cpu_limit else ""
         facts += [
             ("host", box.host),
             ("processor", f"{box.cpu}, {cores}, {box.memory_bytes / 2**30:.1f} GiB"),
             ("system", ", ".join(filter(None, [box.os, box.kernel, f"virtual: {box.virtual}" if box.virtual else None]))),
-            ("governor, turbo", f"{box.governor or 'not told'}, {'not told' if box.turbo is None else 'on' if box.turbo else 'off'}"),
+            ("governor, turbo", f"{box.governor or 'unknown'}, {'unknown' if box.turbo is None else 'on' if box.turbo else 'off'}"),
             ("versions", ", ".join([f"Python {box.python}", *(f"{name} {version}" for name, version in sorted(box.versions.items()))])),
         ]
     facts.append(("harness", f"{header.harness_version}, commit {header.commit or 'unknown'}"))
     facts += [(d.name, _domain(d.sensor, d.kind, d.update_period_s, d.limit_w, d.gain)) for d in header.domains if d.kind]
-    facts += [("cost of measuring", _cost(header.probe["sampler"]))] if header.probe.get("sampler") else []
+    facts += [("measuring overhead", _cost(header.probe["sampler"]))] if header.probe.get("sampler") else []
     return facts + [(f"{sensor} (not read)", reason.partition("\n")[0]) for sensor, reason in header.unavailable.items()]
 
 
 def _domain(sensor: str, kind: str | None, period_s: float | None, limit_w: float | None, gain: float | None) -> str:
     cap = f", capped at {number(limit_w)} W" if limit_w else ""
-    period = f", changes every {Scale([period_s], 's').text(period_s)} {Scale([period_s], 's').unit}" if period_s else ""
-    return f"{kind}, read by {sensor}{period}{cap}" + (f", gain known to {gain:.1%}" if gain is not None else ", gain not known")
+    period = f", updated every {Scale([period_s], 's').text(period_s)} {Scale([period_s], 's').unit}" if period_s else ""
+    return f"{kind}, read by {sensor}{period}{cap}" + (f", gain uncertainty {gain:.1%}" if gain is not None else ", gain unknown")
 
 
 def _cost(shares: Mapping[str, float | None]) -> str:
-    """What the harness itself took of the machine, before the first case."""
-    told = [
+    """CPU time used by the sampler itself, as measured before the first case."""
+    places = [
         ("slow_share", "between the edges of a window"),
         ("edge_share", "at an edge"),
         ("window_share", "in a whole window of the null engine"),
     ]
-    parts = [f"{share:.2%} {where}" for name, where in told if (share := shares.get(name)) is not None]
+    parts = [f"{share:.2%} {where}" for name, where in places if (share := shares.get(name)) is not None]
     return f"the sampler's share of one core: {', '.join(parts)}"
 
 
 def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[Objective] = OBJECTIVES) -> list[str]:
-    """How the figures were taken and what the intervals are, one sentence each."""
+    """How the figures were measured and what the intervals mean, one sentence each."""
     profile, grid = header.profile, header.grid
     counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
-    launches = "none that ended well" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    launches = "none completed" if not counts else str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     if not profile.half_width:
         target = "a fixed number"
     elif header.suite.stopping == "open_pairs":
-        target = "repeated while their place on the front was open"
+        target = "repeated until their place on the front was decided"
     else:
         target = f"until the half-width of the interval is {profile.half_width:.0%}, at most {profile.cap}"
-    quantile = "t(.9825), since a stopping rule ended them" if profile.half_width else "t(.975)"
-    said = [
-        f"Profile {profile.name}: independent launches of a process per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
-        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, the load running through both edges; nothing is subtracted.",
+    quantile = "t(.9825), since a stopping rule was used" if profile.half_width else "t(.975)"
+    sentences = [
+        f"Profile {profile.name}: launches (independent processes) per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
+        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, with the load running through both edges; nothing is subtracted.",
         "Energy is gross, per inference, summed over the domains named as scope. Latency is per query (a batch is one query), closed loop.",
-        f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. One wider than half "
-        "of its figure is in log form and told by its bounds. "
-        "energy_abs_low_j and energy_abs_high_j in the data also hold the sensor's gain, for comparing with other machines; a model has none.",
-        "The interval of a quality is over test samples. vs dense is the ratio to the dense case of the same engine, device, batch, threads and scenario "
-        f"(log-Welch). front: on the front of {', '.join(each.name for each in objectives)} in 95 % of redraws of the launches and the test samples; a percentage where that is not sure.",
+        f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. An interval wider than half "
+        "of its value is computed on the log scale and given by its bounds. "
+        "energy_abs_low_j and energy_abs_high_j in the data include the gain uncertainty of the sensor, for comparison with other machines; modelled energies have none.",
+        'The interval of a quality is over test samples. "vs dense" is the ratio to the dense case of the same engine, device, batch, threads and scenario '
+        f'(log-Welch). "front": on the front of {", ".join(each.name for each in objectives)} in 95 % of bootstrap resamples of launches and test samples; otherwise the percentage.',
     ]
-    said += _about_quality(header, rows)
+    sentences += _about_quality(header, rows)
     kinds = {row["energy_kind"] for row in rows}
     if "modelled" in kinds:
-        said.append(MODELLED)
-        said += [
+        sentences.append(MODELLED)
+        sentences += [
             f"The power of {domain.name} is modelled, {guess}; its energy scales with it."
             for domain in header.domains
             if domain.kind == "modelled" and (guess := guess_text(domain.detail))
         ]
-    said += [
+    sentences += [
         f"The energy of {domain.name} is corrected by a calibration against a meter (reading = {c['gain']:.4g} P {c['offset_w']:+.3g} W, "
-        f"from {c['pairs']} phases of {c['source']}); what the sensor said lies in the traces as it was."
+        f"from {c['pairs']} phases of {c['source']}); the traces hold the uncorrected readings."
         for domain in header.domains
         if (c := domain.detail.get("calibration"))
     ]
     if "simulated" in kinds:
-        said.append(SIMULATED)
+        sentences.append(SIMULATED)
     if grid:
-        said.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year not told'}, from {grid.source}.")
-    return said
+        sentences.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year unknown'}, from {grid.source}.")
+    return sentences
 
 
 def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """What agreement and the verdict on quality are, where the table has them."""
-    said = []
+    """Definitions of agreement and of the verdict on quality, if the table has them."""
+    sentences = []
     if any(row["quality_verdict"] for row in rows):
-        said.append(
+        sentences.append(
             f"Quality is compared with dense on the same samples: non-inferior within {header.suite.quality_margin:g} of the metric, one-sided 5 % "
-            "(Tango's score interval for right and wrong, else a paired bootstrap)."
+            "(Tango's score interval for correct and wrong answers, otherwise a paired bootstrap)."
         )
     agreed = {row["model"] for row in rows if row["quality_metric"] == "agreement"}
     if agreed:
-        said.append(
-            "Agreement is the share of samples on which a case gives dense's top-1 class; of outputs without classes, those within 1 % of dense's range."
+        sentences.append(
+            "Agreement is the share of samples with the same top-1 class as dense; for outputs without classes, those within 1 % of the range of dense."
         )
     noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.workload)
-    return [*said, f"No test inputs were given for {noise}: its agreement is on seeded noise."] if noise else said
+    return [*sentences, f"No test inputs were given for {noise}: agreement is measured on seeded noise."] if noise else sentences

@@ -1,4 +1,4 @@
-"""A selection -> the lines that a person reads of it."""
+"""A selection as lines of text."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from harness.text import Scale, engine_text, number, with_interval
 
 Row = Mapping[str, Any]
 KINDS = {
-    "modelled": "MODELLED: computed from a model of the machine, nobody measured it",
-    "simulated": "SIMULATED: it comes from a test double and says nothing of any real machine",
+    "modelled": "MODELLED: computed from a model of the machine, not measured",
+    "simulated": "SIMULATED: from a test double, not valid for any real machine",
 }
 MOST = 12
-"""Cases of one sort that are told."""
+"""Maximum number of cases printed in a list."""
 
 
 def lines(
     found: Selection, battery_wh: float | None = None, drawn_w: Interval | None = None, missed: tuple[Interval, int] | None = None
 ) -> list[str]:
-    """What was asked, the choice, the runner-up, the lead, the flips, who was refused; then battery and deadlines.
+    """Request, choice, runner-up, lead, sensitivity to the weight and rejected cases; then battery and deadlines.
 
     Args:
         found: The selection.
-        battery_wh: Energy of a battery; null: none.
-        drawn_w: Mean power of the choice at the rate asked for, without one at its throughput; null: not known.
-        missed: Of the choice the share of deadlines missed, and of how many queries.
+        battery_wh: Energy of a battery in watt-hours; None: no battery.
+        drawn_w: Mean power of the choice in watts at the requested rate, without one at its throughput; None if unknown.
+        missed: Share of deadlines that the choice missed, and the number of queries.
     """
-    said = [*_asked(found), *(_answer(found) if found.best else _no_answer(found)), *_refused(found), *_out(found)]
+    text = [*_asked(found), *(_answer(found) if found.best else _no_answer(found)), *_refused(found), *_out(found)]
     if found.best and battery_wh is not None:
-        said.append(f"battery    {_battery(found.best, battery_wh, found.limits.rate_per_s, drawn_w)}")
+        text.append(f"battery    {_battery(found.best, battery_wh, found.limits.rate_per_s, drawn_w)}")
     if found.best and found.limits.rate_per_s and missed:
-        said.append(f"deadlines  {_deadlines(found.best, found.limits.rate_per_s, missed)}")
-    return said
+        text.append(f"deadlines  {_deadlines(found.best, found.limits.rate_per_s, missed)}")
+    return text
 
 
 def _name(row: Row) -> str:
@@ -48,7 +48,7 @@ def _name(row: Row) -> str:
 
 def _asked(found: Selection) -> Iterator[str]:
     first = (found.rows or found.out)[0]
-    yield f"{first['model']} on {first['host'] or 'a machine that is not told'}"
+    yield f"{first['model']} on {first['host'] or 'an unknown machine'}"
     if found.rows and (kind := KINDS.get(first["energy_kind"])):
         yield f"energy is {kind}"
     n = "latency p50" if found.compute == "latency" else "MACs"
@@ -60,16 +60,16 @@ def _asked(found: Selection) -> Iterator[str]:
 
 
 def _limits(limits: Constraints, direction: str | None) -> str:
-    said = ["quality shown as good as dense's within the suite's margin, on the same samples (one-sided 95 %)"]
+    parts = ["quality non-inferior to dense within the suite's margin, on the same samples (one-sided 95 %)"]
     if limits.quality is not None:
         side, sign = ("upper", "<=") if direction == "lower" else ("lower", ">=")
-        said = [f"quality ({side} 95 % bound) {sign} {limits.quality:g}"]
-    parts = ((limits.latency_p99_s, "latency p99", "s"), (limits.memory_bytes, "peak memory", "B"), (limits.energy_j, "energy", "J"))
-    for value, name, unit in parts:
+        parts = [f"quality ({side} 95 % bound) {sign} {limits.quality:g}"]
+    bounds = ((limits.latency_p99_s, "latency p99", "s"), (limits.memory_bytes, "peak memory", "B"), (limits.energy_j, "energy", "J"))
+    for value, name, unit in bounds:
         if value is not None:
             scale = Scale([value], unit)
-            said.append(f"{name}{'' if unit == 'B' else ' (upper 95 % bound)'} <= {number(scale(value))} {scale.unit}")
-    return ", ".join([*said, *([f"throughput (lower 95 % bound) >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])
+            parts.append(f"{name}{'' if unit == 'B' else ' (upper 95 % bound)'} <= {number(scale(value))} {scale.unit}")
+    return ", ".join([*parts, *([f"throughput (lower 95 % bound) >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])
 
 
 def _answer(found: Selection) -> Iterator[str]:
@@ -78,19 +78,19 @@ def _answer(found: Selection) -> Iterator[str]:
     yield f"choice     {_scored(found, choice.best)}"
     yield f"           {_figures(found.rows[choice.best])}"
     if choice.runner_up is None:
-        yield "runner-up  none: no other case keeps every limit"
+        yield "runner-up  none: no other case satisfies all constraints"
         return
     yield f"runner-up  {_scored(found, choice.runner_up)}"
     yield f"           {_figures(found.rows[choice.runner_up])}"
     lead = found.leads[choice.runner_up]
-    told = f"{number(lead.value)}" + ("" if np.isnan(lead.low) else f" [{number(lead.low)}, {number(lead.high)}]")
+    ratio = f"{number(lead.value)}" + ("" if np.isnan(lead.low) else f" [{number(lead.low)}, {number(lead.high)}]")
     rest = found.unseparated
     if not rest and not np.isnan(lead.low):
-        yield f"lead       {told}: separated from every other case that keeps the limits"
+        yield f"lead       {ratio}: separated from every other case that satisfies the constraints"
     else:
         names = "; ".join(_name(found.rows[i]) for i in rest[:MOST]) + (f" and {len(rest) - MOST} more" if len(rest) > MOST else "")
-        yield f"lead       {told}: NOT SEPARATED from {names or 'the others: a single launch says nothing of the spread'}"
-    yield f"flips      {_flips(found)}"
+        yield f"lead       {ratio}: NOT SEPARATED from {names or 'the others: a single launch has no measured spread'}"
+    yield f"changes    {_changes(found)}"
 
 
 def _scored(found: Selection, i: int) -> str:
@@ -127,24 +127,24 @@ def _figures(row: Row) -> str:
     )
 
 
-def _flips(found: Selection) -> str:
+def _changes(found: Selection) -> str:
     assert found.choice
     n = "latency" if found.compute == "latency" else "MACs"
     parts = [
-        f"{word} {flip.share:.2g} of the weight on {n}: {_name(found.rows[flip.index])}"
-        for word, flip in (("below", found.choice.below), ("above", found.choice.above))
-        if flip
+        f"{word} {change.share:.2g} of the weight on {n}: {_name(found.rows[change.index])}"
+        for word, change in (("below", found.choice.below), ("above", found.choice.above))
+        if change
     ]
-    return "; ".join(parts) or "at no weight: it is best at every one"
+    return "; ".join(parts) or "at no weight: best at every weight"
 
 
 def _no_answer(found: Selection) -> Iterator[str]:
     if not found.rows:
         yield "no answer  no case has a valid energy"
     elif found.dense is None:
-        yield f"no answer  no dense case has both its energy and its {found.compute}: there is nothing to be relative to"
+        yield f"no answer  no dense case has both its energy and its {found.compute}: scores need it as reference"
     else:
-        yield "no answer  no case is shown to keep every limit"
+        yield "no answer  no case satisfies all constraints at 95 % confidence"
     if found.nearest is not None and found.missed[found.nearest]:
         row = found.rows[found.nearest]
         yield f"nearest    {_name(row)}: {'; '.join(miss.sentence for miss in found.missed[found.nearest])}"
@@ -154,7 +154,7 @@ def _no_answer(found: Selection) -> Iterator[str]:
 def _refused(found: Selection) -> Iterator[str]:
     refused = found.choice.refused if found.choice else ()
     if refused:
-        yield "refused, though better by the score:" if found.best else "refused, the best score first:"
+        yield "rejected, with a better score:" if found.best else "rejected, best score first:"
     for i in refused[:MOST]:
         assert found.choice
         yield f"  {number(found.choice.scores[i])}  {_name(found.rows[i])}: {'; '.join(miss.sentence for miss in found.missed[i])}"
@@ -164,7 +164,7 @@ def _refused(found: Selection) -> Iterator[str]:
 
 def _out(found: Selection) -> Iterator[str]:
     if found.out:
-        yield "never chosen:"
+        yield "excluded:"
     for row in found.out[:MOST]:
         yield f"  {_name(row)}: {_why_out(row)}"
     if len(found.out) > MOST:
@@ -174,21 +174,21 @@ def _out(found: Selection) -> Iterator[str]:
 def _why_out(row: Row) -> str:
     if row["status"] != "ok":
         return f"{row['status']}: {row['reason'] or 'no reason was recorded'}"
-    return f"invalid: {(row['invalid_reasons'] or 'not told').replace(';', ', ')}" if not row["valid"] else "no energy"
+    return f"invalid: {(row['invalid_reasons'] or 'reason not recorded').replace(';', ', ')}" if not row["valid"] else "no energy"
 
 
 def _battery(row: Row, battery_wh: float, rate_per_s: float | None, drawn_w: Interval | None) -> str:
     if drawn_w is None:
-        return "its throughput is not known"
+        return "its throughput is unknown"
     watts, low_w, high_w = (None if np.isnan(w) else w for w in drawn_w)
     span, shortest, longest = (None if w is None else hours(battery_wh, w) for w in (watts, high_w, low_w))
     kind = f", {row['energy_kind']}" if row["energy_kind"] in KINDS else ""
     rate = number(rate_per_s or row["throughput_per_s"])
     if row["idle_w"] is None and rate_per_s:  # what is not idle draws at least so much
         most = number(longest or span)
-        return f"at most {most} h of {battery_wh:g} Wh at {rate} inferences/s: its idle power was not measured{kind}"
+        return f"at most {most} h of {battery_wh:g} Wh at {rate} inferences/s: idle power not measured{kind}"
     return (
-        f"{with_interval(span, shortest, longest)} h of {battery_wh:g} Wh at {rate} inferences/s: {with_interval(watts, low_w, high_w)} W of {row['energy_scope']} alone{kind}"
+        f"{with_interval(span, shortest, longest)} h of {battery_wh:g} Wh at {rate} inferences/s: {with_interval(watts, low_w, high_w)} W of {row['energy_scope']} only{kind}"
         + ("" if row["energy_abs_low_j"] is not None or shortest is None else "; its interval is repeatability only")
     )
 
@@ -199,7 +199,7 @@ def _deadlines(row: Row, rate_per_s: float, missed: tuple[Interval, int]) -> str
     scale = Scale([deadline_s], "s")
     every = f"{number(scale(deadline_s))} {scale.unit}"
     if not queries:
-        return f"the completion times of its queries were not kept: the share that misses {every} is not known"
+        return f"the completion times of its queries were not stored: the share above {every} is unknown"
     if share.value == 0:
         return f"none of {queries:,} queries took longer than {every}: under {number(100 * share.high, 2)} % of them if they are independent (95 %)"
     value, low, high = (f"{number(100 * each, 2)} %" for each in share)

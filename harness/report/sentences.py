@@ -1,4 +1,4 @@
-"""Rows of the table of cases -> what happened, in sentences with their numbers: what ran, what it saved, how good it is. Nothing that is not separated is claimed."""
+"""Findings about the cases of a run as sentences with numbers: precision, time and quality relative to dense; no claim without separation."""
 
 from __future__ import annotations
 
@@ -11,70 +11,70 @@ from harness.text import engine_text, number
 Row = Mapping[str, Any]
 
 ASKED = re.compile(r"weight_int8|weight_int4|quantization_aware|bfloat16|float16|int16x8|int8|int4")
-"""The precisions that the name of a recipe may ask for, for weights alone or for all."""
+"""Precisions that the name of a recipe may request, for weights alone or for all."""
 WEIGHTS = "weight_"
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; a trained network has next to none."""
 NO_SAVING = 0.95
-"""A lower bound of the ratio above it excludes a saving worth the name: then, and only then, no time was saved."""
+"""Lower bound of the ratio above which a relevant saving is excluded: only then is no time saved."""
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
-    """One sentence for each case and each thing that can be said of it, in the table's order.
+    """One sentence per case and finding, in the order of the table.
 
     Args:
-        rows: Of the table `cases`. `kernels` and `int8_share` are used where the table has them.
+        rows: Rows of the table `cases`; `kernels` and `int8_share` are used if the table has them.
 
     Returns:
-        Empty where nothing was optimized, or nothing is known of it.
+        The sentences; empty if nothing was optimised or nothing is known about it.
     """
     by_id = {row["case_id"]: row for row in rows}
-    said = []
+    lines = []
     for row in rows:
         if row["status"] != "ok":
             continue
         baseline = by_id.get(row["baseline_case_id"])
-        told = [_not_finite(row)]
+        findings = [_not_finite(row)]
         if baseline and baseline is not row and baseline["status"] == "ok":
-            told += [_precision(row, baseline) or _pruning(row, baseline), _quality(row)]
+            findings += [_precision(row, baseline) or _pruning(row, baseline), _quality(row)]
         name = _name(row, rows)
-        said += [f"{name}: {each}" for each in told if each]
-    return said
+        lines += [f"{name}: {each}" for each in findings if each]
+    return lines
 
 
 def _name(row: Row, rows: Sequence[Row]) -> str:
-    """Variant and engine, and what else tells it from the other rows."""
+    """Variant and engine, and the other columns in which the rows differ."""
     varying = [column for column in ("model", "device", "batch_size", "threads", "scenario") if len({r[column] for r in rows}) > 1]
     words = {"model": "{}", "device": "{}", "batch_size": "batch {}", "threads": "{} threads", "scenario": "{}"}
     return ", ".join([f"{row['variant']} on {engine_text(row)}", *(words[column].format(row[column]) for column in varying)])
 
 
 def _not_finite(row: Row) -> str | None:
-    """Whether it answers at all: a class is read out of NaN as well."""
+    """Share of outputs that are not finite: a class is read from NaN as well."""
     share = row["not_finite_share"]
     return (
-        f"{number(100 * share, 2)} % of its answers are not finite: does the model overflow on this engine, in this precision?"
+        f"{number(100 * share, 2)} % of its outputs are not finite: check whether the model overflows in this precision on this engine"
         if share
         else None
     )
 
 
 def _precision(row: Row, baseline: Row) -> str | None:
-    """Whether the precision that was asked for ran, and what it did to the time."""
+    """Whether the requested precision ran, and its effect on the time."""
     asked = _asked(row["variant"])
     ran, before = row["precision_ran"], baseline["precision_ran"]
     if asked and "optimisation_not_shown" in (row["warnings"] or "").split(";"):
-        said = f", the engine only says {ran}" if ran else ""
-        return f"{asked} was asked for, nothing shows that it ran{said}{_time(row, 'dense', ', and ')}"
+        reported = f" (the engine reports {ran})" if ran else ""
+        return f"{asked} was requested, but nothing confirms that it ran{reported}{_time(row, 'dense', ', and ')}"
     if not asked or not ran:
         return None
     if asked.startswith(WEIGHTS):
         return f"weights in {asked.removeprefix(WEIGHTS)}, {ran} ran{_time(row, 'dense', ', and ')}"
     if asked.removesuffix("x8") not in ran:
-        return f"{asked} was asked for, {ran} ran{_time(row, 'dense', ', and ')}"
+        return f"{asked} was requested, but {ran} ran{_time(row, 'dense', ', and ')}"
     share = row.get("int8_share")
     if share == 0 and asked == "int8":
-        return f"int8 was asked for, no int8 kernel ran{_time(row, 'dense', ', and ')}"
+        return f"int8 was requested, but no int8 kernel ran{_time(row, 'dense', ', and ')}"
     basis = "multiply-accumulates" if "multiply-accumulates" in str(row.get("kernels")) else "time"
     kernels = f", {100 * share:.0f} % of the {basis} in int8 kernels" if share and asked == "int8" else ""
     return f"{ran} ran{kernels}{_time(row, before if before and before != ran else 'dense', ', and ')}"
@@ -87,12 +87,12 @@ def _asked(variant: str) -> str | None:
 
 
 def _pruning(row: Row, baseline: Row) -> str | None:
-    """What zeros among the weights did to the time; not of a chain that changes the precision too: which of the two did it is not known."""
+    """Effect of zero weights on the time; None for a chain that also changes the precision, since the two effects cannot be separated."""
     zeros, before = _zeros(row), _zeros(baseline) or 0.0
     if zeros is None or zeros < ZEROS or zeros <= before + ZEROS / 2 or _asked(row["variant"]):
         return None
     low, high = row["latency_vs_baseline_low"], row["latency_vs_baseline_high"]
-    unused = ", no kernel used it" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
+    unused = ", no kernel used them" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
     pruned = f"pruned to {100 * zeros:.0f} % zeros"
     if low is None or high is None:
         return None
@@ -102,7 +102,7 @@ def _pruning(row: Row, baseline: Row) -> str | None:
 
 
 def _zeros(row: Row) -> float | None:
-    """Share of the weights that are exactly 0; null where the format does not tell."""
+    """Share of the weights that are exactly 0; None if the format does not store it."""
     if not row["parameters"] or row["nonzero_parameters"] is None:
         return None
     return 1 - float(row["nonzero_parameters"]) / float(row["parameters"])
@@ -124,14 +124,14 @@ def _ratio(row: Row, unit: str = "") -> str:
 
 
 def _quality(row: Row) -> str | None:
-    """What the paired comparison shows where it does not show that the case is as good."""
+    """Result of the paired comparison of quality; None if the case is non-inferior."""
     shown, metric = row["quality_verdict"], row["quality_metric"]
     if shown not in ("inferior", "not_shown"):
         return None
     numbers = f"{row['quality_diff']:+.3g} [{row['quality_diff_low']:+.3g}, {row['quality_diff_high']:+.3g}], 90 %"
     if shown == "inferior":
-        return f"{metric} is worse than dense's by more than the margin ({numbers})"
+        return f"{metric} is worse than dense by more than the margin ({numbers})"
     needed = row["quality_samples_needed"]
-    return f"{metric} is not shown to be as good as dense's within the margin ({numbers})" + (
-        f"; about {needed:,} test samples would settle it for two equals" if needed else ""
+    return f"{metric} is not shown to be non-inferior to dense within the margin ({numbers})" + (
+        f"; about {needed:,} test samples would decide it for two equal models" if needed else ""
     )

@@ -1,4 +1,4 @@
-"""The catalogue's sensors, probed -> per domain whether it can be read, how well, and what to do about it; and the machine."""
+"""Probe the sensors of the catalogue: whether each domain is readable, its expected error, the fix; and the machine."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from harness.sensors.sampler import FAST_POLL_S
 from harness.text import guess_text
 
 WINDOW_S = 1.5
-"""Of the quick profile."""
+"""Window length of the quick profile, in seconds."""
 INT8_FLAGS = ("avx2", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
-"""What makes int8 pay on a CPU; the last two are Arm's."""
+"""CPU flags of instructions that speed up int8; the last two are Arm's."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the doctor says of one domain, or of a sensor that could not be opened.
+    """Result for one domain, or for a sensor that could not be opened.
 
     Attributes:
-        sensor: Its name.
-        domain: Null for a sensor that has none here.
-        readable: Whether a value came.
-        why_not: Null where it is readable.
-        fix: The next step, of least privilege; null where there is none to take.
-        kind: Null for conditions.
-        update_period_s: As probed; null for models and conditions, and where no tick was seen.
-        expected_error: Relative standard uncertainty of the window asked about, from its edges; null where there is no honest figure.
-        counter_vs_power: Integrated power over the counter, less 1; null where one of the two is missing.
-        note: A warning, or where the figures hold; null where there is nothing to say.
+        sensor: Name of the sensor.
+        domain: Name of the domain; None for a sensor without one here.
+        readable: Whether a value could be read.
+        why_not: Reason; None if readable.
+        fix: Next step with the least privilege; None if there is none.
+        kind: Kind of the energy; None for conditions.
+        update_period_s: Probed update period; None for models and conditions, and if no tick was seen.
+        expected_error: Relative standard uncertainty of the requested window, from its edges; None if unknown.
+        counter_vs_power: Integrated power over the counter, minus 1; None if one of the two is missing.
+        note: Warning or restriction; None if there is none.
     """
 
     sensor: str
@@ -52,14 +52,14 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Machine:
-    """What of the machine, apart from its sensors, decides whether figures can be compared.
+    """Properties of the machine, apart from its sensors, that affect comparability.
 
     Attributes:
-        governor: The clock policy; null where the system shows none.
-        turbo: Null where the system does not tell.
-        virtual: Hypervisor and container; null on bare metal.
-        int8_flags: Of the CPU flags that make int8 pay, those it has.
-        advice: What would make figures steadier, as sentences.
+        governor: Clock governor; None if unknown.
+        turbo: Whether turbo is on; None if unknown.
+        virtual: Hypervisor and container; None on bare metal.
+        int8_flags: CPU flags of instructions for int8.
+        advice: Sentences on how to get more stable figures.
     """
 
     governor: str | None
@@ -71,7 +71,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Examination:
-    """What the doctor found: the machine, every domain and sensor, and the length of the window that its errors are of."""
+    """Result of the doctor: the machine, every domain and sensor, and the window length of the errors."""
 
     machine: Machine
     findings: tuple[Diagnosis, ...]
@@ -82,9 +82,9 @@ def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW
     """Open, probe and close every sensor, and look at the machine.
 
     Args:
-        catalogue: The plug-ins.
-        seconds: The longest the probe may take.
-        window_s: Of which window the error is told.
+        catalogue: Available plug-ins.
+        seconds: Maximum duration of the probe.
+        window_s: Window length in seconds for which the error is computed.
     """
     opened, unavailable = open_sensors(catalogue)
     try:
@@ -103,25 +103,25 @@ def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW
 
 
 def to_json(examination: Examination) -> str:
-    """Everything, for programs; absent is null."""
+    """The examination as JSON; absent values are null."""
     return json.dumps(asdict(examination), indent=2)
 
 
 def to_text(examination: Examination) -> str:
-    """For people: a table of energies, the conditions, what cannot be read with its next step, and the machine."""
+    """The examination as text: energies, conditions, unreadable domains with the next step, and the machine."""
     energies = [f for f in examination.findings if f.domain and f.kind]
     conditions = [f.domain for f in examination.findings if f.domain and not f.kind]
-    lines = [_table(energies, examination.window_s) if energies else "No energy can be read here."]
+    lines = [_table(energies, examination.window_s) if energies else "No energy sensor is readable on this machine."]
     lines += ["", f"Conditions: {', '.join(filter(None, conditions)) or 'none'}", ""]
     lines += [f"{f.domain}: {f.note}" for f in energies if f.note]
     for finding in examination.findings:
         if not finding.readable:
             lines += ["", f"{finding.domain or finding.sensor}: {finding.why_not}", *_next_step(finding.fix)]
     here = examination.machine
-    turbo = {True: "on", False: "off", None: "not told"}[here.turbo]
+    turbo = {True: "on", False: "off", None: "unknown"}[here.turbo]
     lines += [
         "",
-        f"Clock governor: {here.governor or 'not told'}; turbo: {turbo}; virtual: {here.virtual or 'no sign of it'}; "
+        f"Clock governor: {here.governor or 'unknown'}; turbo: {turbo}; virtual: {here.virtual or 'no'}; "
         f"int8 instructions: {', '.join(here.int8_flags) or 'none'}",
         *(f"    -> {advice}" for advice in here.advice),
     ]
@@ -138,14 +138,14 @@ def machine() -> Machine:
     here = environment.environment()
     advice = []
     if here.governor not in (None, "performance"):
-        advice.append(f"the clock governor is {here.governor}: clocks follow the load, so compare only runs under the same governor")
+        advice.append(f"the clock governor is {here.governor}: clocks follow the load; compare only runs with the same governor")
     if here.virtual:
-        advice.append(f"this is {here.virtual}: neighbours share the hardware, and the CPU's energy counters are usually hidden")
+        advice.append(f"this is {here.virtual}: other guests share the hardware, and the energy counters of the CPU are usually hidden")
     if here.cpu_limit:
-        advice.append(f"the harness may use {here.cpu_limit:g} of {here.cpu_count} CPUs: compare only runs that may use as many")
+        advice.append(f"the harness may use {here.cpu_limit:g} of {here.cpu_count} CPUs: compare only runs with the same limit")
     flags = tuple(flag for flag in INT8_FLAGS if flag in here.cpu_flags)
     if not set(flags) - {"avx2"}:
-        advice.append("the CPU has no instructions for int8 dot products: int8 may save no time here")
+        advice.append("the CPU has no instructions for int8 dot products: int8 may not be faster here")
     return Machine(here.governor, here.turbo, here.virtual, flags, tuple(advice))
 
 
@@ -186,7 +186,7 @@ def _table(findings: Sequence[Diagnosis], window_s: float) -> str:
             "readable": "yes" if f.readable else "no",
             "update period": None if f.update_period_s is None else f"{f.update_period_s * 1e3:.3g} ms",
             f"error of {window_s:g} s": None if f.expected_error is None else f"{f.expected_error:.2%}",
-            "power against counter": None if f.counter_vs_power is None else f"{f.counter_vs_power:+.1%}",
+            "power vs counter": None if f.counter_vs_power is None else f"{f.counter_vs_power:+.1%}",
         }
         for f in findings
     ]
@@ -200,7 +200,7 @@ def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any], window_s: f
         domain=domain.name,
         readable=error is None,
         why_not=error,
-        fix="run the doctor again; if it stays, see `dmesg`" if error else None,
+        fix="run `harness doctor` again; if the error persists, see `dmesg`" if error else None,
         kind=domain.kind,
         update_period_s=domain.update_period_s,
         expected_error=_expected_error(domain, seen, window_s),
@@ -210,7 +210,7 @@ def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any], window_s: f
 
 
 def _expected_error(domain: Domain, seen: dict[str, Any], window_s: float) -> float | None:
-    """Of the edges alone; the gain is a matter of its own."""
+    """Uncertainty from the edges alone, without the gain of the sensor."""
     if domain.update_period_s is None or domain.kind == "modelled":
         return None
     if domain.quantity == "energy":
@@ -219,7 +219,7 @@ def _expected_error(domain: Domain, seen: dict[str, Any], window_s: float) -> fl
 
 
 def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
-    """What a person should know of a domain."""
+    """Warnings and restrictions of a domain."""
     notes = [_doubt(domain, seen), _card_note(domain)]
     return "; ".join(filter(None, notes)) or None
 
@@ -232,27 +232,29 @@ def _card_note(domain: Domain) -> str | None:
     if domain.device == "gpu":
         runs = f"cases on the device gpu run on this card, {domain.detail['uuid']}"
     else:
-        runs = f"no case runs on this card: CUDA_VISIBLE_DEVICES={domain.detail['uuid']} would choose it"
+        runs = f"no case runs on this card: set CUDA_VISIBLE_DEVICES={domain.detail['uuid']} to select it"
     return "; ".join(filter(None, (runs, covers)))
 
 
 def _doubt(domain: Domain, seen: dict[str, Any]) -> str | None:
-    """What keeps a reading from being taken at its word."""
+    """Reason to doubt a reading; None if there is none."""
     if domain.kind == "modelled":
         guess = guess_text(domain.detail)
         return "modelled from the whole machine's load, not measured" + (f"; {guess}" if guess else "")
     if domain.quantity == "energy" and not seen.get("error") and domain.update_period_s is None:
-        return "no tick was seen: the counter may be stuck, so its energy cannot be trusted"
+        return "no tick was seen: the counter may be stuck, so its energy is not reliable"
     if seen.get("disagree"):
-        return "counter and integrated power differ by more than 5 %: treat both with care, or calibrate against a meter"
+        return "counter and integrated power differ by more than 5 %: use both with care, or calibrate against a meter"
     if domain.quantity == "power" and domain.counter is None:
-        return "power alone, no counter: the error is for a load that swings by its own mean; a load that beats with the sensor is worse"
+        return (
+            "power only, no counter: the error assumes a load that varies by its own mean; it is larger for a load periodic with the sensor"
+        )
     if domain.detail.get("unseen") and domain.counter is None:
         return str(domain.detail["unseen"])
     return None
 
 
 def _left_out(sensor: str, why: str, domain: str | None = None) -> Diagnosis:
-    """What cannot be read: an error's text is what happened, and on a line of its own the next step."""
+    """An unreadable domain or sensor, from the text of an error whose next line is the next step."""
     what, _, hint = why.partition("\n")
     return Diagnosis(sensor, domain, readable=False, why_not=what, fix=hint or None)

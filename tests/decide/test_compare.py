@@ -12,7 +12,7 @@ from harness.decide.buyer import bought, even, sensitivity
 from harness.decide.compare import compare
 from harness.decide.differences import ROOT_ONLY, differences
 from harness.decide.offers import GridOffer, Offer, Offers
-from harness.report.comparison import told, told_differences
+from harness.report.comparison import difference_lines, lines
 from harness.sensors import rapl as rapl_module
 from tests import factories
 from tests.factories import CARD, COUNTERS, MODELLED
@@ -96,7 +96,7 @@ def test_counters_that_only_root_may_read_are_named_as_the_cause():
     refusal = rapl_module._read_error(rapl_module.Zone("intel-rapl:0", "package-0", Path()), PermissionError())
     root, user = machine(found=COUNTERS[:2]), machine("box-2", found=MODELLED)
     user = replace(user, header=user.header.model_copy(update={"unavailable": {"rapl": str(refusal)}}))
-    (line,) = [each for each in told_differences([root, user], differences([root, user])) if "RAPL" in each]
+    (line,) = [each for each in difference_lines([root, user], differences([root, user])) if "RAPL" in each]
     assert "readable | root-only" in line and "a run as root and a run as a user get different scopes" in line and "udev rule" in line
     assert next(each for each in differences([root, user]) if each.what == "RAPL counters").forbids
     for alike in ([user, user], [root, machine("box-2", found=MODELLED)]):
@@ -174,7 +174,7 @@ def test_cases_that_one_run_lacks_are_named_and_not_endlessly():
     found = {each.what: each for each in differences([machine(), other])}
     (lacking,) = [each for each in differences([machine(), other]) if "not measured in run-box-1" in each.why]
     assert lacking.values[0].count(";") == 4 and lacking.values[0].endswith(" and 2 more")
-    assert list(told([machine(), other], None)) == ["no case was measured on the base and on another machine: there is nothing to compare"]
+    assert list(lines([machine(), other], None)) == ["no case was measured on the base and on another machine"]
     assert found["profile: half_width"].forbids and found["profile: half_width"].values == ("none", "0.02")
 
 
@@ -199,7 +199,7 @@ def test_embodied_carbon_counts_for_every_machine_or_for_none():
     assert {each.service.embodied_g for each in rows} == {None}
     both = bought(runs, OFFERS.model_copy(update={"offers": [silent.model_copy(update={"embodied_kg_co2e": 500.0}), telling]}))
     assert {each.service.embodied_g for each in both} == {500e3, 1000e3}
-    assert "not given for every machine" in "\n".join(told(runs, OFFERS.model_copy(update={"offers": [silent, telling]})))
+    assert "not given for every machine" in "\n".join(lines(runs, OFFERS.model_copy(update={"offers": [silent, telling]})))
 
 
 def test_caps_of_the_card_that_ran_are_read_as_a_share():
@@ -307,9 +307,9 @@ def test_a_price_of_nothing_may_turn_the_ranking_too():
 
 def test_what_is_told_of_a_comparison():
     """The grid with its country and year; why there is no verdict in a word, and in a sentence below."""
-    text = "\n".join(told([machine(), machine("box-2")], OFFERS))
+    text = "\n".join(lines([machine(), machine("box-2")], OFFERS))
     assert "FRA, 2022, 56 g" in text and "none = no verdict" not in text
-    modelled = list(told([machine(found=MODELLED), machine("box-2", found=MODELLED)], None))
+    modelled = list(lines([machine(found=MODELLED), machine("box-2", found=MODELLED)], None))
     assert any("none: modelled" in line for line in modelled) and any(line.startswith("none = no verdict") for line in modelled)
 
 
@@ -328,11 +328,10 @@ def test_who_is_ahead_holds_idle_power_and_throughput():
     )
 
     def by_carbon(other):
-        lines = list(told([machine(), other], offers))
-        return next(line for line in lines if "by g CO2e" in line)
+        return next(line for line in lines([machine(), other], offers) if "by g CO2e" in line)
 
     assert "not separated" in by_carbon(idling(machine("box-2", seed=1), 2.06))
-    assert "A is ahead" in by_carbon(idling(machine("box-2", seed=1), 3.0))
+    assert "A is better" in by_carbon(idling(machine("box-2", seed=1), 3.0))
     slow = machine("box-2", seed=1)
     rates = [r.model_copy(update={"throughput_per_s": 30_000.0 * (1 + 0.3 * (k % 5 - 2))}) for k, r in enumerate(slow.records)]
     assert "not separated" in by_carbon(replace(slow, records=tuple(rates)))
@@ -359,7 +358,7 @@ def test_no_row_is_wider_than_a_terminal():
     rows = [
         line
         for runs in (found, modelled)
-        for line in told(runs, offers)
+        for line in lines(runs, offers)
         if line.startswith("  ") and ": " not in line.replace("none: ", "")
     ]
     assert len(rows) > 20 and max(map(len, rows)) <= 80, max(rows, key=len)
@@ -376,4 +375,4 @@ def test_a_test_double_is_told():
     assert {each.kind for each in compare([machine(), machine("box-2")]) if each.quantity == "latency"} == {"measured"}
     fake = [d.model_copy(update={"kind": "simulated"}) for d in COUNTERS[:1]]
     found = [machine(found=fake), machine("box-2", found=fake)]
-    assert "energy is SIMULATED" in "\n".join(told_differences(found, differences(found)))
+    assert "energy is SIMULATED" in "\n".join(difference_lines(found, differences(found)))

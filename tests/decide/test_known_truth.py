@@ -117,7 +117,7 @@ def test_a_stranger_is_told_that_they_are_simulated_and_may_be_compared(machines
     folders = [str(machines[name].run.folder) for name in FACTORS]
     assert _guarded(["compare", *folders], debug=False) == 0
     said = capsys.readouterr().out
-    assert all(word in said for word in ("alpha", "beta", "gamma", "They may be compared", "energy is SIMULATED"))
+    assert all(word in said for word in ("alpha", "beta", "gamma", "The runs are comparable", "energy is SIMULATED"))
     assert [line.split()[0] for line in said.splitlines() if "worse" in line and "energy" in line and "/A" in line] == ["C/A"]
 
 

@@ -345,8 +345,8 @@ def test_the_command_imports_and_the_tables_show_it(tmp_path, run, capsys):
     (tmp_path / "wall.csv").write_text(text)
     command("import-meter", run.folder, tmp_path / "wall.csv", "--clock-offset", "5", "--name", "pdu")
     said = capsys.readouterr()
-    assert "1 rows or values left out, 0 of them inside the run" in said.out
+    assert "1 rows or values discarded, 0 of them inside the run" in said.out
     assert "1 of 1064 rows could not be read" in said.err
     assert read_meters(Path(run.folder))[0].rows == 1064
-    with pytest.raises(MeterError, match="to be found too"):
+    with pytest.raises(MeterError, match="exclude each other"):
         command("import-meter", run.folder, tmp_path / "wall.csv", "--clock-offset", "5", "--find-pulse")

@@ -122,7 +122,7 @@ def test_the_notes_say_how_it_was_measured():
         "95 %",
         "here 3",
         "read by rapl",
-        "gain known to 5.0%",
+        "gain uncertainty 5.0%",
         "onnxruntime 1.32.0",
         "commit abcdef0",
     )

@@ -37,7 +37,7 @@ def zeros(share):
 @pytest.mark.parametrize(
     ("times", "columns", "said"),
     [
-        (NEAR, {"kernels": "Conv2D float32"}, ["pruned to 90 % zeros, no kernel used it: no time saved (p50 ratio 1.01 [0.98"]),
+        (NEAR, {"kernels": "Conv2D float32"}, ["pruned to 90 % zeros, no kernel used them: no time saved (p50 ratio 1.01 [0.98"]),
         (NEAR, {"kernels": "sparse_fully_connected"}, ["pruned to 90 % zeros: no time saved"]),
         (NEAR, None, ["pruned to 90 % zeros: no time saved (p50 ratio 1.01 [0.98"]),
         (WIDE, None, ["pruned to 90 % zeros; its time is not separated from dense's (p50 ratio"]),
@@ -73,22 +73,28 @@ def test_few_zeros_are_not_pruning():
             {"int8_share": 0.62},
             "int8 ran, 62 % of the time in int8 kernels, and was faster than float32",
         ),
-        ("int8", "int8", NEAR, {"int8_share": 0.0}, "int8 was asked for, no int8 kernel ran"),
-        ("int8", "float32", NEAR, None, "int8 was asked for, float32 ran"),
-        ("prune(final_sparsity=0.9)+int8", "float32", NEAR, None, "int8 was asked for, float32 ran"),
+        ("int8", "int8", NEAR, {"int8_share": 0.0}, "int8 was requested, but no int8 kernel ran"),
+        ("int8", "float32", NEAR, None, "int8 was requested, but float32 ran"),
+        ("prune(final_sparsity=0.9)+int8", "float32", NEAR, None, "int8 was requested, but float32 ran"),
         ("dynamic_int8", "int8 weights", (1.5, 1.51, 1.49), None, "int8 weights ran, and was slower than float32"),
         ("int16x8", "int16x8", (9.0, 9.1, 9.2), None, "int16x8 ran, and was slower"),
-        ("float16", "float32", NEAR, None, "float16 was asked for, float32 ran"),
+        ("float16", "float32", NEAR, None, "float16 was requested, but float32 ran"),
         ("weight_int8", "float32", (1.5, 1.51, 1.49), None, "weights in int8, float32 ran, and was slower than dense"),
-        ("quantization_aware", "float32", NEAR, None, "int8 was asked for, float32 ran"),
+        ("quantization_aware", "float32", NEAR, None, "int8 was requested, but float32 ran"),
         (
             "int8",
             "int8 weights",
             (0.5, 0.51, 0.49),
             {"warnings": "foreign_load;optimisation_not_shown"},
-            "int8 was asked for, nothing shows that it ran, the engine only says int8 weights, and was faster than dense",
+            "int8 was requested, but nothing confirms that it ran (the engine reports int8 weights), and was faster than dense",
         ),
-        ("int8", None, WIDE, {"warnings": "optimisation_not_shown"}, "int8 was asked for, nothing shows that it ran; its time is not"),
+        (
+            "int8",
+            None,
+            WIDE,
+            {"warnings": "optimisation_not_shown"},
+            "int8 was requested, but nothing confirms that it ran; its time is not",
+        ),
     ],
 )
 def test_what_ran_is_said_beside_what_was_asked_for(variant, ran, times, columns, said):
@@ -109,8 +115,8 @@ def test_quality_that_is_not_shown_tells_the_samples_it_takes():
     rows = rows_of(frame.cases([digits()]))
     said = sentences(rows)
     assert any("int8 on litert, batch 1" in each or "int8 on litert, cpu, batch 1" in each for each in said)
-    short = [each for each in said if "not shown to be as good as dense's" in each]
-    assert short and all("test samples would settle it" in each for each in short)
+    short = [each for each in said if "not shown to be non-inferior to dense" in each]
+    assert short and all("test samples would decide it" in each for each in short)
 
 
 def test_the_method_says_what_agreement_is_and_where_it_is_on_noise():
@@ -130,7 +136,7 @@ def test_the_page_has_them(tmp_path):
     run = digits()
     frames = frame.tables([run])
     html = page.render(run, frames, "<svg></svg>")
-    assert "What happened" in html and "not shown to be as good" in html
+    assert "Findings" in html and "not shown to be non-inferior" in html
     assert "non-inferior within 0.01" in html
     assert not np.any([sentence not in html.replace("&#39;", "'").replace("&gt;", ">") for sentence in sentences(rows_of(frames["cases"]))])
 
