@@ -51,7 +51,7 @@ def test_answers_that_are_not_finite_are_counted_and_told():
     assert (dense.not_finite_share, int8.not_finite_share) == (0.5, 0)
     assert pd.isna(pair(None, None)[0].not_finite_share)
     told = sentences(rows_of(pd.DataFrame([dense, int8])))
-    assert any(each.startswith("dense on litert: 50 % of its answers are not finite") for each in told)
+    assert any(each.startswith("dense on litert: 50 % of its outputs are not finite") for each in told)
     assert not any(each.startswith("int8") and "not finite" in each for each in told)
 
 
