@@ -245,7 +245,7 @@ def step(
         model=model,
         build=asked,
         source=source and {name: source[name] for name in ("path", "format", "facts") if name in source},
-        dataset=dataset and {"path": dataset["path"], "splits": dataset["notes"].get("splits", {})},
+        dataset=dataset and {"path": dataset["path"], "splits": dataset.get("notes", {}).get("splits", {})},
         data=data,
         folder=str(folder),
     )
