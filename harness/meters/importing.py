@@ -70,18 +70,9 @@ def import_log(
     Raises:
         MeterError: The run has this domain, the zone is not known and cannot be found, or the log covers no phase.
     """
-    if name in {d.name for d in run.header.domains} or not name.replace(":", "").replace("-", "").replace("_", "").isalnum():
-        raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
-    if rule not in RULES:
-        raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that carry the mean since the row before")
+    _check_request(run, log, name, rule, by_pulse=by_pulse)
     run = _own_records(run)
     u_s, doubts = None, []
-    if log.floating and not by_pulse:
-        raise MeterError(
-            f"{log.source} holds times since a start, or times of day, and not when that was",
-            f"find it from the run's own load:\n  {log.command} --find-pulse\nor give the moment of second 0, or the date of times of day, such as:\n"
-            f"  {log.command} --start 2025-06-16T12:00:00+02:00",
-        )
     if by_pulse:
         pulse = _sure_pulse(run, log, rule)
         clock_offset_s, u_s = pulse.offset_s, pulse.u_s
@@ -116,6 +107,20 @@ def import_log(
             "check its values, the zone and the clock offset",
         )
     return meter.model_copy(update={"readings": found})
+
+
+def _check_request(run: StoredRun, log: Log, name: str, rule: str, *, by_pulse: bool) -> None:
+    """Refuse a name that is taken, a rule that does not exist, and times of which nobody knows when they began."""
+    if name in {d.name for d in run.header.domains} or not name.replace(":", "").replace("-", "").replace("_", "").isalnum():
+        raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
+    if rule not in RULES:
+        raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that carry the mean since the row before")
+    if log.floating and not by_pulse:
+        raise MeterError(
+            f"{log.source} holds times since a start, or times of day, and not when that was",
+            f"find it from the run's own load:\n  {log.command} --find-pulse\nor give the moment of second 0, or the date of times of day, such as:\n"
+            f"  {log.command} --start 2025-06-16T12:00:00+02:00",
+        )
 
 
 def _checked_discards(run: StoredRun, log: Log, shifted: Sample, clock_offset_s: float) -> tuple[int, int]:

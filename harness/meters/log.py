@@ -129,12 +129,12 @@ def read_log(
     if len(chosen.t_s) < 2:
         raise MeterError(f"{path.name} holds {len(chosen.t_s)} readings of {name}", "a log needs two at least")
     log = _placed(rows, name, chosen, options, path.name)
-    if not np.isfinite(log.sample.value).any():
+    watts = log.sample.value
+    if not np.isfinite(watts).any():
         raise MeterError(f"no reading of {name} in {path.name} is a number", "choose another --channel, or log again")
     if not options.one_device:
         order = np.argsort(chosen.t_s, kind="stable")  # as logged: values that are held would look like two devices
         _check_one_device(chosen.t_s[order], chosen.watts[order], path.name, options)
-    watts = log.sample.value
     told = [*log.told, *_left_out(rows, chosen), f"powers from {np.nanmin(watts):.4g} to {np.nanmax(watts):.4g} W"]
     return Log(
         log.sample, log.local, name, log.marks, tuple(told), path.name, hashlib.sha256(data).hexdigest(), rows.floating, rows.on_change,
