@@ -17,8 +17,8 @@ from harness.analysis.interval import wilson
 from harness.artifacts import Cache
 from harness.cli import _guarded
 from harness.cli.app import keep_report
+from harness.energy.codes import finding
 from harness.energy.figures import Raw, Setting, figures
-from harness.energy.validity import finding
 from harness.environment import identity
 from harness.errors import StoreError
 from harness.report import plots

@@ -14,7 +14,7 @@ from harness.energy.held import UNSEEN, card_of, held
 from harness.schema import Domain, Floats, Measurement, Trace
 
 Remark = tuple[str, dict[str, object]]
-"""A code of `harness.energy.validity.CODES` with the values of its sentence."""
+"""A code of `harness.energy.codes.CODES` with the values of its sentence."""
 STARTS_S = 0.15
 """A child's interpreter starts for at least so long before anything can be on the card."""
 BUSY = 0.05

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 
 from harness.energy import joules
+from harness.energy.codes import finding
 from harness.energy.joules import CompletionCurve
-from harness.energy.validity import ABSURD_W, finding
+from harness.energy.validity import ABSURD_W
 from harness.errors import MeterError
 from harness.meters import Log
 from harness.meters.clock import QUARTER_S, offset_text, to_unix

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from harness.channel import Child, Request
-from harness.energy import joules, validity
+from harness.energy import codes, joules
 from harness.energy.figures import Raw, Setting, figures
 from harness.energy.ticks import similar_s, widest_last_s
 from harness.errors import WorkerError
@@ -343,7 +343,7 @@ class _Repetition:
             if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and self._is_level(began_s):
                 return time.monotonic() - began_s
         if rates:
-            self.findings.append(validity.finding("steady_state_not_reached", seconds=self.bench.profile.warmup_s))
+            self.findings.append(codes.finding("steady_state_not_reached", seconds=self.bench.profile.warmup_s))
         return time.monotonic() - began_s
 
     def _is_level(self, began_s: float) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness.energy import validity
+from harness.energy.codes import CODES, finding
 from harness.schema import Domain, Kernel, Measurement, Sample, Trace
 
 T_S = np.arange(0, 6, 0.05)
@@ -57,12 +58,12 @@ def codes(
     return {f.code: f.invalid for f in found}
 
 
-@pytest.mark.parametrize("code", validity.CODES)
+@pytest.mark.parametrize("code", CODES)
 def test_each_code_has_a_sentence_and_a_remedy(code):
     """A finding without a next step helps nobody."""
-    entry = validity.CODES[code]
+    entry = CODES[code]
     fields = [name for _, name, _, _ in string.Formatter().parse(entry.sentence) if name]
-    found = validity.finding(code, **{name: 4 if name in ("reasons", "n") else 1.0 for name in fields})
+    found = finding(code, **{name: 4 if name in ("reasons", "n") else 1.0 for name in fields})
     assert found.sentence
     assert found.remedy
 
