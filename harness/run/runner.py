@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from harness.energy import codes, joules
 from harness.energy.figures import Raw, Setting, figures
 from harness.energy.ticks import similar_s, widest_last_s
 from harness.errors import WorkerError
+from harness.run.endings import oom_kills, why_ended
 from harness.run.timing import LEAD_IN_S, Pace
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace, WindowTimes
 from harness.schema.worker import (
@@ -146,7 +146,7 @@ class _Repetition:
 
     def run(self) -> Outcome:
         """The whole of it; the child is gone afterwards."""
-        oom_kills = _oom_kills()
+        kills = oom_kills()
         self.sampler.start()
         try:
             self.child = Child(replace(self.request, task=self._with_paths(self.request.task)))
@@ -165,7 +165,7 @@ class _Repetition:
         except LostError as lost:
             status, reason = lost.status, lost.reason
         except EOFError:
-            status, reason = self._why_dead(oom_kills)
+            status, reason = why_ended(self.child, kills)
         except WorkerError as error:
             status, reason = "failed", str(error)
         except KeyboardInterrupt:
@@ -353,19 +353,6 @@ class _Repetition:
 
     # --- the record ---
 
-    def _why_dead(self, oom_kills: int) -> tuple[Status, str]:
-        """What a child that closed its pipe without a result died of."""
-        code = self.child.exit_code(5.0)
-        tail = self.child.tail
-        if "bad_alloc" in tail or _oom_kills() > oom_kills:
-            return "oom", "the process ran out of memory and died"
-        if code is not None and code < 0:
-            name = signal.Signals(-code).name
-            if -code in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                return "killed", f"the process was ended from outside by {name}"
-            return "failed", f"the process crashed with {name}"
-        return "failed", f"the process left with exit code {code} and no result"
-
     def _outcome(self, status: Status, reason: str | None, trace: Trace, interrupted: bool) -> Outcome:
         case, ended = self.task.case, status == "ok"
         raw = Raw(
@@ -421,12 +408,3 @@ def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError):
         return np.zeros(empty, dtype=np.int64)
-
-
-def _oom_kills() -> int:
-    """How many processes Linux has killed for memory since boot."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
