@@ -42,7 +42,7 @@ BATCH_S = 0.01
 """What is due so soon is read at once: waking up costs more than reading."""
 QUICK_READ_S = 0.0005
 """A gauge whose read takes no longer may be read while a counter is polled quickly."""
-WALL_SHARE, CORE_SHARE = 0.25, 0.015
+WALL_SHARE, CORE_SHARE = 0.25, 0.01
 """Of the time and of a core: the most that slow polling takes; slower reads are made less often."""
 MEASURED = ("sampled", "simulated")
 STARVED_S = 0.3
