@@ -177,7 +177,7 @@ class Edge:
     """
 
     def __init__(self, streams: Iterable[Stream], ticks: int, allowed: Callable[[str], float] | None = None) -> None:
-        self.pending = {stream: [] for stream in streams}  # type: dict[Stream, list[float]]
+        self.pending: dict[Stream, list[float]] = {stream: [] for stream in streams}
         self.brackets_s: dict[str, list[float]] = {stream.domain.name: seen for stream, seen in self.pending.items()}
         """Widths of the brackets around the ticks so far, s, by counter."""
         self.reached = threading.Event()
