@@ -134,7 +134,7 @@ def _named(text: str, metric: str | None) -> str:
 def remarks(row: Row) -> str:
     """What a reader must know of a case: its failure, why its energy is not told, its place on the front, its warnings."""
     if row["status"] != "ok":
-        return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
+        return f"{row['status']}: {'; '.join(row['reason'].splitlines())}" if row["reason"] else str(row["status"])
     said = [f"invalid: {row['invalid_reasons'].replace(';', ', ')}"] if row["valid"] is False else []
     if row["p_front"] is not None and row["p_front"] > 1 - SURE:
         said.append("front" if row["p_front"] >= SURE else f"front {row['p_front']:.0%}")

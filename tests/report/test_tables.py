@@ -15,7 +15,7 @@ from harness import frame
 from harness.errors import HarnessError
 from harness.frame.rows import rows_of
 from harness.report import export, terminal
-from harness.report.tables import caption, readable
+from harness.report.tables import caption, readable, remarks
 from tests.factories import COUNTERS, case, digits, record, stored
 
 HOSTILE = "x|y<script>`z`[red]\x1b[31m=\u202e"
@@ -162,3 +162,10 @@ def test_null_is_a_dash_in_every_table(table, form, dash):
     text = export(frames[table], form).decode()
     assert dash in text
     assert "nan" not in text.lower() and "<NA>" not in text
+
+
+def test_the_lines_of_a_reason_are_parted_by_semicolons():
+    """What happened, and the next step: run together they read as one sentence."""
+    assert (
+        tables.remarks({"status": "refused", "reason": "no head is known\nadd a threshold"}) == "refused: no head is known; add a threshold"
+    )
