@@ -166,6 +166,4 @@ def test_null_is_a_dash_in_every_table(table, form, dash):
 
 def test_the_lines_of_a_reason_are_parted_by_semicolons():
     """What happened, and the next step: run together they read as one sentence."""
-    assert (
-        tables.remarks({"status": "refused", "reason": "no head is known\nadd a threshold"}) == "refused: no head is known; add a threshold"
-    )
+    assert remarks({"status": "refused", "reason": "no head is known\nadd a threshold"}) == "refused: no head is known; add a threshold"
