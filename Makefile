@@ -43,10 +43,11 @@ test-slow: $(STAMP) $(TFMOT_STAMP) ## the rest of them: models trained and conve
 
 tfmot: $(TFMOT_STAMP) ## the environment in which prune_low_magnitude, cluster_weights and quantization_aware are built
 
-lint: $(STAMP) ## ruff (with docstrings) and mypy (strict)
+lint: $(STAMP) ## ruff (with docstrings), mypy (strict), codespell (with the glossary)
 	@$(BIN)/ruff format --check harness tests benchmarks
 	@$(BIN)/ruff check harness tests benchmarks
 	@$(BIN)/mypy
+	@$(BIN)/codespell harness tests benchmarks suites docs design README.md CONTRIBUTING.md CHANGELOG.md Makefile pyproject.toml
 
 format: $(STAMP) ## let ruff lay out the code
 	@$(BIN)/ruff format harness tests benchmarks
