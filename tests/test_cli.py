@@ -18,7 +18,8 @@ import typer
 from rich.cells import cell_len
 from rich.table import Table
 
-from harness.cli.app import app, print_table, tell
+from harness.cli.app import app
+from harness.cli.console import print_line, print_table
 from tests import factories, tiny
 
 HARNESS = [sys.executable, "-c", "from harness.cli import main; main()"]
@@ -36,23 +37,23 @@ def is_a_sentence(done: subprocess.CompletedProcess[str], code: int, *words: str
 def test_an_answer_goes_on_below_where_its_text_begins(monkeypatch, capsys):
     """On a terminal no word is torn, a mark begins each line, and control characters are gone; a pipe gets the line whole."""
     line = "choice     dense \x1b[31m is better than " + "others " * 10
-    tell(line)
+    print_line(line)
     assert capsys.readouterr().out == line.replace("\x1b", " ") + "\n"
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    tell(line, mark="[X] ")
+    print_line(line, prefix="[X] ")
     first, *others = capsys.readouterr().out.splitlines()
     assert first.startswith("[X] choice     dense") and len(others) > 2
     assert all(len(each) <= 40 and each.startswith("[X]" + " " * 12) and each[15] != " " for each in others)
     for line in ("/a/path/" + "that/is/longer/" * 5, "  case   " + "a/long/name/" * 5):
-        tell(line)
+        print_line(line)
         assert capsys.readouterr().out == f"{line}\n"
-    tell("note   [bold]1,2[/] :smile: " + "模型" * 3 + " 模型" * 30)  # no markup, no emoji; two columns a character
+    print_line("note   [bold]1,2[/] :smile: " + "模型" * 3 + " 模型" * 30)  # no markup, no emoji; two columns a character
     first, *others = capsys.readouterr().out.splitlines()
     assert first.startswith("note   [bold]1,2[/] :smile: ") and len(others) > 2
     assert all(cell_len(each) <= 40 and each.startswith(" " * 7 + "模") for each in others)
     for line in ("", "  ", "label  ", "word", " " * 60):
-        tell(line, mark="[X] ")
+        print_line(line, prefix="[X] ")
         assert capsys.readouterr().out.rstrip() == f"[X] {line}".rstrip()
 
 
@@ -62,8 +63,8 @@ def test_an_answer_goes_on_below_where_its_text_begins(monkeypatch, capsys):
         (["run", "none.yaml"], ["no suite none.yaml"]),
         (["run"], ["no suite given"]),
         (["run", "suite.yaml", "--profile", "quik"], ["did you mean 'quick'"]),
-        (["run", "suite.yaml", "--window", "0"], ["0 s cannot be measured"]),
-        (["run", "suite.yaml", "--window", "nan"], ["nan s cannot be measured"]),
+        (["run", "suite.yaml", "--window", "0"], ["--window 0 is out of range"]),
+        (["run", "suite.yaml", "--window", "nan"], ["--window nan is out of range"]),
         (["run", "suite.yaml", "--device", "gpuu"], ["did you mean 'gpu'"]),
         (["run", "suite.yaml", "--results", "suite.yaml/x"], ["cannot be written", "--results"]),
         (["run", "suite.yaml", "--country", "Atlantis"], ["ATLANTIS", "ISO 3166"]),
@@ -132,12 +133,12 @@ def test_a_table_is_as_wide_as_its_reader(monkeypatch, capsys):
 
 def test_streams_that_are_closed_or_lack_a_letter_end_nothing(monkeypatch):
     """What was measured for hours is still told, as far as it can be."""
-    from harness.cli import _prepare_streams
+    from harness.cli.entry import prepare_streams
 
     written = io.BytesIO()
     monkeypatch.setattr("sys.stderr", None)
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
-    _prepare_streams()
+    prepare_streams()
     print("20 µJ", flush=True)
     print("lost", file=sys.stderr)
     sys.stderr.close()

@@ -15,8 +15,8 @@ import pytest
 from harness import frame
 from harness.analysis.interval import wilson
 from harness.artifacts import Cache
-from harness.cli import _guarded
-from harness.cli.app import keep_report
+from harness.cli.app import write_report
+from harness.cli.entry import run_command
 from harness.energy.codes import finding
 from harness.energy.figures import Raw, Setting, figures
 from harness.environment import identity
@@ -123,7 +123,7 @@ def folder(sealed, tmp_path):
 
 def draw(folder, objectives=OBJECTIVES, **ended):
     run = with_answers(read_run(folder))
-    return keep_report(run, frame.tables([run], objectives), objectives, **ended)
+    return write_report(run, frame.tables([run], objectives), objectives, **ended)
 
 
 def reseal(folder):
@@ -669,7 +669,7 @@ def metered(request, folder, tmp_path):
     t_s = np.arange(-1.0, 60.0, request.param)
     rows = "".join(f"{ahead_s + t:.3f},{100 + (t % 10 > 1):.1f}\n" for t in t_s)
     (tmp_path / "wall.csv").write_text("timestamp,power_w\n" + rows)
-    assert _guarded(["import-meter", str(folder), str(tmp_path / "wall.csv")], debug=True) == 0
+    assert run_command(["import-meter", str(folder), str(tmp_path / "wall.csv")], debug=True) == 0
     return folder
 
 

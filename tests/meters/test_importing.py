@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from harness import frame
-from harness.cli import app
-from harness.cli.app import complain
+from harness.cli.app import app
+from harness.cli.console import print_error
 from harness.energy.joules import integrate
 from harness.errors import MeterError, StoreError
 from harness.meters import read_log
@@ -319,7 +319,7 @@ def command(*arguments):
 
 def test_each_line_of_a_hint_is_a_line_on_the_terminal(capsys):
     """So that a command can be copied from it."""
-    complain("what", "choose one:\n  harness import-meter r log.csv --unit W")
+    print_error("what", "choose one:\n  harness import-meter r log.csv --unit W")
     assert capsys.readouterr().err == "error: what\n  choose one:\n    harness import-meter r log.csv --unit W\n"
 
 
