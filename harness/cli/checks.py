@@ -63,4 +63,4 @@ def verify(run: RunName, results: Results = Path("results")) -> int:
     verification = verification_of(find_run(results, run), lambda stored: apply(stored, kept()), cache)
     for line in verification.lines():
         print_line(line)
-    return 1 if verification.wrong else 0
+    return 1 if verification.problems else 0
