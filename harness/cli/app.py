@@ -10,7 +10,7 @@ import typer
 from harness.cli.console import warn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -83,6 +83,21 @@ def update_manifest(folder: Path, *written: str, ended: bool = False) -> None:
     text = manifest.seal(folder) if ended else manifest.redrawn(folder, *written)
     if text is not None:
         write_atomically(folder / manifest.NAME, text)
+
+
+def check_names(names: Iterable[str], available: Collection[str], noun: str, option: str) -> None:
+    """Check the values of an option that takes names.
+
+    Raises:
+        HarnessError: One is not available; with the nearest name.
+    """
+    for name in names:
+        if name not in available:
+            from harness.errors import HarnessError
+            from harness.suite.document import nearest
+
+            alike = [each for each in available if each.lower() == name.lower()]
+            raise HarnessError(f"unknown {noun} {name!r} ({option})", nearest(name, alike or available).removeprefix("; "))
 
 
 def checked_window(window_s: float) -> float:

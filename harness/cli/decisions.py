@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, optional, read_stored
+from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, check_names, optional, read_stored
 from harness.cli.console import print_error, print_line
 
 if TYPE_CHECKING:
@@ -44,16 +44,18 @@ def select(
     from harness.analysis.stopping import quantile
     from harness.decide.limits import Constraints
     from harness.decide.mission import missed, power
+    from harness.decide.select import COLUMNS
     from harness.decide.select import select as selections_of
     from harness.frame.results import results as results_of
     from harness.report.selection import lines
 
     positive = {"--max-latency-p99": max_latency_p99, "--max-memory": max_memory, "--max-device-memory": max_device_memory}
     _check_limits(positive | {"--max-energy": max_energy, "--rate": rate, "--battery-wh": battery_wh}, {"--min-quality": min_quality})
+    check_names([compute], COLUMNS, "cost", "--compute")
     constraints = Constraints(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
     stored = read_stored(run, results, calibrated=calibrated)
     quantile_t = quantile(stored.header.profile.half_width)
-    selections = selections_of(frame.tables([stored]), constraints, _weights(weights), _compute(compute), quantile_t)
+    selections = selections_of(frame.tables([stored]), constraints, _weights(weights), compute, quantile_t)  # type: ignore[arg-type]
     for k, selection in enumerate(selections):
         best = next((r for r in results_of(stored) if selection.best and r.case.case_id == selection.best["case_id"]), None)
         rate_per_s = (rate or best.throughput_per_s) if best and best.throughput_per_s else None
@@ -125,13 +127,3 @@ def _weights(text: str) -> Weights:
             f"--weights {text!r} is not two numbers", "use the weights of cost and of energy, such as --weights 1,1 or --weights 0.2,0.8"
         ) from None
     return Weights(first, second)
-
-
-def _compute(text: str) -> Any:
-    from harness.decide.select import COLUMNS
-    from harness.errors import HarnessError
-    from harness.suite.document import nearest
-
-    if text not in COLUMNS:
-        raise HarnessError(f"unknown cost {text!r} (--compute){nearest(text, COLUMNS)}", f"use --compute {' or '.join(COLUMNS)}")
-    return text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, REPORTED, Results, app, checked_window, optional, write_report
+from harness.cli.app import EXIT_CODES, REPORTED, Results, app, check_names, checked_window, optional, write_report
 from harness.cli.console import print_error, print_line, warn
 
 if TYPE_CHECKING:
@@ -98,12 +98,9 @@ def schema() -> None:
 
 def _profile(name: str, window_s: float | None) -> Profile:
     """A profile by its name, with the requested window length, if any."""
-    from harness.errors import SuiteError
     from harness.schema import PROFILES
-    from harness.suite.document import nearest
 
-    if name not in PROFILES:
-        raise SuiteError(f"unknown profile {name!r} (--profile){nearest(name, PROFILES)}", f"use --profile {', '.join(PROFILES)}")
+    check_names([name], PROFILES, "profile", "--profile")
     return PROFILES[name] if window_s is None else PROFILES[name].model_copy(update={"window_s": checked_window(window_s)})
 
 
@@ -112,35 +109,24 @@ def _request(suite: Path | None, profile: Profile, results: Path, device: str, c
     from harness import userfiles
     from harness.errors import SuiteError
     from harness.run.campaign import Wish
+    from harness.sensors.codecarbon import grid
 
     if suite is None:
         raise SuiteError("no suite given", "run `harness run SUITE` or `harness run --resume RUN`")
-    if suite.is_fifo():
-        raise SuiteError(
-            f"{suite} is a pipe", "save the suite to a file: the run stores its text, and paths in it are relative to the file"
-        )
-    grid = None
-    if country:
-        from harness.sensors.codecarbon import grid as grid_of
-
-        grid = grid_of(country)
+    carbon = grid(country) if country else None
     resolved = _load(suite, device, trust=trust)
     source = userfiles.read_text(suite, "suite", limit_bytes=userfiles.DOCUMENT_BYTES, error=SuiteError)
-    return Wish(resolved, source, profile, results, grid)
+    return Wish(resolved, source, profile, results, carbon)
 
 
 def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     """The suite of a file, resolved for the devices of this machine."""
     from harness import plugins
-    from harness.errors import SuiteError
     from harness.sensors.probe import devices_present, gpu_left_out
     from harness.suite import load_suite
-    from harness.suite.document import nearest
 
     catalogue = plugins.catalogue()
-    devices = ["auto", *sorted({d for spec in catalogue.engines.values() for d in spec.devices})]
-    if device not in devices:
-        raise SuiteError(f"unknown device {device!r} (--device){nearest(device, devices)}", f"use --device {', '.join(devices)}")
+    check_names([device], {"auto"}.union(*(spec.devices for spec in catalogue.engines.values())), "device", "--device")
     present = devices_present(catalogue)
     if device == "auto" and (reason := gpu_left_out(present)):
         warn(reason)

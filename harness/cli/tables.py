@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, app, optional, read_stored, write_report
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, check_names, optional, read_stored, write_report
 from harness.cli.console import print_line, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -34,17 +34,8 @@ Method = Annotated[bool, typer.Option("--method", help="with --format tex: print
 
 
 @dataclass(frozen=True)
-class Output:
-    """How and where a table is written: the options of `export` and `history`.
-
-    Attributes:
-        format: Name of the format.
-        columns: Comma-separated columns; empty for the default ones of the format.
-        units: Comma-separated units; empty for the default ones of the format.
-        file: Path of the file; None for stdout.
-        method: Whether the text on method replaces the table.
-        allow_simulated: Whether simulated energies may be published.
-    """
+class _Output:
+    """How and where a table is written: the options of `export` and `history`."""
 
     format: str
     columns: str
@@ -58,7 +49,7 @@ class Output:
         from harness.errors import HarnessError
         from harness.report import FORMATS
 
-        _check_names([self.format], FORMATS, "format", "--format")
+        check_names([self.format], FORMATS, "format", "--format")
         if self.method and self.format != "tex":
             raise HarnessError(
                 f"--method needs --format tex, not {self.format}", "use --format tex; md and html have their notes below the table"
@@ -115,10 +106,10 @@ def export(
     """
     from harness import frame
 
-    target = Output(format, columns, units, output, method, allow_simulated)
+    target = _Output(format, columns, units, output, method, allow_simulated)
     stored = _read(runs, results, calibrated=calibrated)
     tables = frame.tables(stored)
-    _check_names([table], tables, "table", "--table")
+    check_names([table], tables, "table", "--table")
     _check_simulated(tables, target)
     _write(stored, table, tables[table], tables["cases"], target)
 
@@ -145,7 +136,7 @@ def history(
     """
     from harness import frame
 
-    target = Output(format, columns, units, output, method, allow_simulated)
+    target = _Output(format, columns, units, output, method, allow_simulated)
     stored = _read(runs or sorted(str(path.parent) for path in results.glob("*/run.json")), results, calibrated=calibrated)
     case_id = _case_id(case, frame.case_ids(stored))
     without = [run.header.run_id for run in stored if case_id not in frame.case_ids([run])]
@@ -161,21 +152,6 @@ def _read(names: Iterable[str], results: Path, *, calibrated: bool) -> list[Stor
     """The runs, each once."""
     stored = [read_stored(name, results, calibrated=calibrated) for name in dict.fromkeys(names)]
     return list({run.header.run_id: run for run in stored}.values())
-
-
-def _check_names(names: Iterable[str], available: Collection[str], noun: str, option: str) -> None:
-    """Check the values of an option.
-
-    Raises:
-        HarnessError: One is not available; with the nearest name.
-    """
-    from harness.errors import HarnessError
-    from harness.suite.document import nearest
-
-    for name in names:
-        if name not in available:
-            alike = [each for each in available if each.lower() == name.lower()]
-            raise HarnessError(f"unknown {noun} {name!r} ({option}){nearest(name, alike or available)}")
 
 
 def _case_id(part: str, case_ids: Sequence[str]) -> str:
@@ -199,7 +175,7 @@ def _case_id(part: str, case_ids: Sequence[str]) -> str:
     return matches[0]
 
 
-def _check_simulated(tables: Mapping[str, pd.DataFrame], output: Output) -> None:
+def _check_simulated(tables: Mapping[str, pd.DataFrame], output: _Output) -> None:
     """Check that simulated energies are not published by mistake, or without the column that identifies them.
 
     Raises:
@@ -217,15 +193,15 @@ def _check_simulated(tables: Mapping[str, pd.DataFrame], output: Output) -> None
         )
 
 
-def _write(stored: Sequence[StoredRun], name: str, table: pd.DataFrame, cases: pd.DataFrame, output: Output) -> None:
+def _write(stored: Sequence[StoredRun], name: str, table: pd.DataFrame, cases: pd.DataFrame, output: _Output) -> None:
     """Write a table to the file or to stdout; without requested columns, published formats have a selection in suitable units."""
     from harness.frame.rows import rows_of
     from harness.report import PUBLISHED, UNITS, as_read, export, notes, paper
     from harness.store import write_output
 
     columns, units = ([name.strip() for name in text.split(",") if name.strip()] for text in (output.columns, output.units))
-    _check_names(columns, list(table.columns), "column", "--columns")
-    _check_names(units, UNITS, "unit", "--units")
+    check_names(columns, list(table.columns), "column", "--columns")
+    check_names(units, UNITS, "unit", "--units")
     if output.format == "tex":
         data, text = paper(stored, name, table, rows_of(cases), columns, units)
         if output.method:

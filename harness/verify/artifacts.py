@@ -17,13 +17,7 @@ OWN = {"schema_version", "run_id", "block", "repetition", "attempt", "cached", "
 
 
 def check_artifacts(run: StoredRun, cache: Cache | None, result: Verification) -> None:
-    """Compare the artifact of each case with that of its build, and that with the cache.
-
-    Args:
-        run: The stored run.
-        cache: Cache of the artifacts; None to skip it.
-        result: Result of the verification, which is extended.
-    """
+    """Compare the artifact of each case with that of its build, and that with the cache, if there is one."""
     builds: dict[str, list[Record]] = {}
     for record in run.records:
         if record.task == "build" and record.artifact:

@@ -20,13 +20,7 @@ REPORT = "report"
 
 
 def check_report(run: StoredRun, result: Verification, calibrated: Callable[[StoredRun], StoredRun] | None) -> None:
-    """Compare the table of the report with the recomputed records, for the objectives and the calibration that it was drawn with.
-
-    Args:
-        run: The recomputed run.
-        result: Result of the verification, which is extended.
-        calibrated: Function that applies this machine's calibrations; None if there are none.
-    """
+    """Compare the report's table with the recomputed records, for the objectives and the calibration that it was drawn with."""
     folder = Path(run.folder)
     names = {path.name for path in (folder / REPORT).glob("*") if path.is_file()}
     if not names:
