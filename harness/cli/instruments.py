@@ -82,7 +82,7 @@ def import_meter(
         "date_order": date_order, "power_column": power_column, "unit": unit, "decimal": decimal, "device_column": device_column,
         "one_device": one_device, "start": start,
     }  # fmt: skip
-    log = read_log(file, format, command=_command_line(run, file), **choices)  # type: ignore[arg-type]
+    log = read_log(file, format, command=_command_line(run, file), **choices)
     log = log if find_pulse else on_unix_time(stored, log, rule)
     meter = import_log(stored, log, name=name, rule=rule, clock_offset_s=clock_offset, by_pulse=find_pulse)
     path = write_meter(Path(stored.folder), meter, log.sample)

@@ -14,7 +14,7 @@ from harness.energy.joules import CompletionCurve
 from harness.energy.validity import ABSURD_W
 from harness.errors import MeterError
 from harness.meters import Log
-from harness.meters.clock import QUARTER_S, offset_text, to_unix
+from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, offset_text, to_unix
 from harness.meters.pulse import Pulse, find_pulse
 from harness.schema import Domain, Finding, Floats, Measurement, Meter, MeterReading, Phase, Record, Sample, StoredRun
 from harness.store import read_completions
@@ -78,7 +78,7 @@ def import_log(
         pulse = _sure_pulse(run, log, rule)
         clock_offset_s, u_s = pulse.offset_s, pulse.u_s
         said = f"the meter's clock{' with its zone' if log.local else ''} is ahead of the run's by {_pulse_text(pulse)}"
-        log = replace(log, told=(*log.told, said))
+        log = replace(log, notes=(*log.notes, said))
     else:
         log = on_unix_time(run, log, rule)
         doubts = _clock_doubts(run, log, rule, clock_offset_s)
@@ -93,7 +93,7 @@ def import_log(
         sha256=log.sha256,
         clock_offset_s=clock_offset_s,
         clock_u_s=u_s,
-        told=(*log.told, *(doubt.sentence for doubt in doubts)),
+        told=(*log.notes, *(doubt.sentence for doubt in doubts)),
         rows=log.rows,
         discarded=dict(log.discarded),
         readings_in_run=readings,
@@ -211,7 +211,7 @@ def in_zone(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     marks = {mark: t - zone_s for mark, t in log.marks.items()}
     told = f"local time is {offset_text(zone_s)}: there the run's load is found (correlation {pulse.correlation:.2f})"
     sample = Sample(t_s, t_s, log.sample.value)
-    return replace(log, sample=sample, local=False, marks=marks, told=(*log.told, told), discarded_s=log.discarded_s - zone_s)
+    return replace(log, sample=sample, local=False, marks=marks, notes=(*log.notes, told), discarded_s=log.discarded_s - zone_s)
 
 
 def _sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
