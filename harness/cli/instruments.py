@@ -92,7 +92,7 @@ def import_meter(
         f.code: f for reading in meter.readings for f in reading.findings if f.code in ("meter_slow", "meter_discarded", "meter_clock")
     }
     sentences = {f.sentence for f in findings.values()}
-    for sentence in meter.told:
+    for sentence in meter.notes:
         if sentence not in sentences:
             print(sentence, file=sys.stderr)
     for found in findings.values():

@@ -144,7 +144,7 @@ CODES: dict[str, Code] = {
         "its time and energy are those of {ran}: try another recipe or engine, or look at the kernels in the record",
         invalid=False,
     ),
-    "optimisation_not_shown": Code(
+    "optimisation_not_confirmed": Code(
         "the variant asks for {asked}, and nothing shows that it ran: {why}",
         "do not publish it as {asked}: use an engine that tells the kernels it ran, or an artifact that stores {asked}",
         invalid=False,

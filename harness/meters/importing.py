@@ -93,7 +93,7 @@ def import_log(
         sha256=log.sha256,
         clock_offset_s=clock_offset_s,
         clock_u_s=u_s,
-        told=(*log.told, *(doubt.sentence for doubt in doubts)),
+        notes=(*log.told, *(doubt.sentence for doubt in doubts)),
         rows=log.rows,
         discarded=dict(log.discarded),
         readings_in_run=readings,

@@ -233,7 +233,7 @@ class _Repetition:
             self.facts["profile_failed"] = str(error) or "the process died in its profiler"
             return
         self.kernels = reply.kernels
-        self.facts |= {"precision_told": self._precision} if self.kernels else {}
+        self.facts |= {"precision_reported": self._precision} if self.kernels else {}
         self.facts |= {"stored_types": list(reply.stored)} if reply.stored is not None else {}
         self.facts |= {"profile_failed": reply.reason} if reply.reason else {}
 

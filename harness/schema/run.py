@@ -175,8 +175,8 @@ class Meter(FrozenModel):
     """How far the meter's clock is ahead of the run's: subtract it from the sample's times."""
     clock_u_s: float | None = None
     """Standard uncertainty of that; null where it was not found but given."""
-    told: tuple[str, ...] = ()
-    """What was read of columns, units, zone and clock, and what was left out, as sentences."""
+    notes: tuple[str, ...] = ()
+    """Sentences on the columns, units, time zone and clock that were read, and on what was left out."""
     rows: int | None = None
     """Rows in the log; None in an import of an older version."""
     discarded: dict[str, int] = {}

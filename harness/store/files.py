@@ -13,6 +13,7 @@ from harness import userfiles
 from harness.atomic import replace_file
 from harness.errors import StoreError
 from harness.schema import OBJECTIVES, SCHEMA_VERSION, Objective
+from harness.schema.migration import upgrade
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -45,7 +46,7 @@ def write_output(path: Path, content: str | bytes) -> None:
 
 
 def migrate(raw: Any) -> Any:
-    """An older header or record in today's shape: what version 1 lacks has a default, so that it is read as it is.
+    """A header, record or meter with the names of today's schema.
 
     Raises:
         StoreError: It was written by a newer harness.
@@ -55,7 +56,7 @@ def migrate(raw: Any) -> Any:
         raise StoreError(
             f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness"
         )
-    return raw
+    return upgrade(raw)
 
 
 def read_objectives(folder: Path) -> tuple[Objective, ...]:

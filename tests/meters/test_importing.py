@@ -225,7 +225,7 @@ def test_the_clock_is_found_in_the_load(tmp_path, run, period_s, ahead_s):
     meter = import_log(run, read_log(log(tmp_path, period_s=period_s, ahead_s=ahead_s)), by_pulse=True)
     assert abs(meter.clock_offset_s - ahead_s) <= 1.5 * meter.clock_u_s
     assert period_s <= meter.clock_u_s * np.sqrt(12) * 1.01 <= 1.1 * np.hypot(period_s, 1.0)
-    assert any("ahead of the run's by" in s and "+-" in s and "correlation" in s for s in meter.told)
+    assert any("ahead of the run's by" in s and "+-" in s and "correlation" in s for s in meter.notes)
     assert all(m.gross_j == pytest.approx(LOAD_W * 6.0, rel=0.03) for m in steady(meter))
 
 
@@ -242,7 +242,7 @@ def test_a_clock_that_the_load_contradicts_is_a_warning(tmp_path, run):
     """Nobody said that the meter is 4 s ahead: the energy is that of other seconds, and says so in each record."""
     meter = import_log(run, read_log(log(tmp_path, ahead_s=4.0)))
     assert all(reading.findings[0].code == "meter_clock" for reading in meter.readings)
-    assert any("but the run's load is found" in s for s in meter.told)
+    assert any("but the run's load is found" in s for s in meter.notes)
 
 
 def test_a_build_quoted_from_another_run_has_no_reading(tmp_path, run):
@@ -271,7 +271,7 @@ def test_evenly_spaced_loads_are_ambiguous(tmp_path):
 def test_local_times_take_their_zone_from_the_load_alone(tmp_path, run):
     """In whole quarter hours, and told; where the load does not show, the zone is asked for."""
     meter = import_log(run, read_log(log(tmp_path, write=local)))
-    assert any("local time is UTC+02:00" in s for s in meter.told)
+    assert any("local time is UTC+02:00" in s for s in meter.notes)
     assert all(m.gross_j == pytest.approx(LOAD_W * 6.0) for m in steady(meter))
     with pytest.raises(MeterError, match="does not stand out") as caught:
         import_log(run, read_log(log(tmp_path, write=local, load_w=IDLE_W)))
