@@ -74,7 +74,7 @@ def measured(cell, repetition, watts):
     ran = "int8" if cell.variant == "int8" else "float32"
     kernels = (Kernel(op="Conv", kernel="CPU", precision=ran, share=1.0),) if repetition == 0 else ()
     raw = Raw(trace, windows, completions, per_sample, Scores(metric="accuracy", direction="higher"), precision=ran, kernels=kernels)
-    setting = Setting(case=cell, promised="int8" if cell.variant == "int8" else None, profiled=repetition == 0)
+    setting = Setting(case=cell, requested_precision="int8" if cell.variant == "int8" else None, profiled=repetition == 0)
     found = figures(raw, setting)
     one = record(cell, {}, repetition=repetition, environment_id=header().environments[0].environment_id)
     one = one.model_copy(update={"windows": tuple(windows), "kernels": kernels, "warnings": found.findings, **found.of_record(trace)})
@@ -282,7 +282,7 @@ def old_report(folder):
     groups = {"digits-cnn": {"energy_j": {"ideal": 0.0, "reference": 1.0}}}
     (folder / "fronts.json").write_text(json.dumps({"schema_version": 2, "objectives": objectives, "drawn_by": "0.0.9", "groups": groups}))
     path = folder / "report" / "table.csv"
-    path.write_text(path.read_text().replace("front_objectives", "other").replace("not_shown", "open").replace("0.5,", "0.6,"))
+    path.write_text(path.read_text().replace("front_objectives", "other").replace("inconclusive", "open").replace("0.5,", "0.6,"))
     reseal(folder)
 
 
@@ -591,7 +591,7 @@ def cached(folder, tmp_path):
 
 
 def keep(cache, variant, content, started_utc):
-    with cache.workshop() as workshop:
+    with cache.build_folder() as workshop:
         (workshop / "model").write_bytes(content)
         made = Artifact(
             build_id=f"build-{variant}", format="tflite", path=str(workshop / "model"),

@@ -71,7 +71,8 @@ def import_meter(
     """Import an external power-meter log as a domain of a run."""
     from harness.errors import MeterError
     from harness.meters import read_log
-    from harness.meters.importing import covered, import_log, on_unix_time
+    from harness.meters.clock import on_unix_time
+    from harness.meters.importing import covered, import_log
     from harness.store import find_run, read_run, write_meter
 
     if find_pulse and clock_offset:
@@ -92,7 +93,7 @@ def import_meter(
         f.code: f for reading in meter.readings for f in reading.findings if f.code in ("meter_slow", "meter_discarded", "meter_clock")
     }
     sentences = {f.sentence for f in findings.values()}
-    for sentence in meter.told:
+    for sentence in meter.notes:
         if sentence not in sentences:
             print(sentence, file=sys.stderr)
     for found in findings.values():

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from harness import plugins
-from harness.energy import derived, joules, validity
+from harness.energy import joules, performance, validity
 from harness.energy.figures import Figures, Raw, Setting, figures, figures_of, progress_of
 from harness.energy.joules import CompletionCurve
 from harness.errors import HarnessError
-from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Phase, Record, Sample, StoredRun, Trace, WindowTimes
+from harness.schema import Case, Finding, Measurement, Phase, Record, Sample, StoredRun, Trace, WindowTimes
 from harness.schema.worker import Scores
 from harness.store import (
     read_completions,
@@ -32,8 +32,8 @@ from harness.verify.found import Verification, place
 AS_STORED = ("steady_state_not_reached",)
 """Findings of what no trace holds: the rounds of warm-up."""
 NOTHING = Trace({}, {})
-WINDOWS_SINCE = 3
-"""The version of the schema from which on a record has its windows, and a tick lies in the middle of its bracket."""
+WINDOWS_SINCE, SENTENCES_SINCE = 3, 4
+"""Schema versions since which a record has its windows (and a tick is the middle of its bracket), and since which findings have today's sentences."""
 
 
 def recomputed(run: StoredRun, found: Verification) -> StoredRun:
@@ -52,7 +52,7 @@ def _tell(run: StoredRun, found: Verification) -> None:
     lagged = sum(m.lag_s is not None for r in run.records if not r.windows for m in r.measurements)
     lost = sum(m.gross_j is None for m in every)
     noted = sorted({f.code for r in run.records for f in r.warnings} & set(AS_STORED))
-    old = sum(r.schema_version < SCHEMA_VERSION for r in run.records if not r.cached)
+    old = sum(r.schema_version < WINDOWS_SINCE for r in run.records if not r.cached)
     said = {
         f"{sum(r.cached for r in run.records)} builds were in the cache: their figures are quoted from another run, whose traces are not here": any(
             r.cached for r in run.records
@@ -117,7 +117,7 @@ def _raw(record: Record, trace: Trace, completions: np.ndarray, per_sample: np.n
         scores=Scores(**record.quality.model_dump(include=set(Scores.model_fields))) if record.quality else None,
         load_s=record.load_s,
         clock_step_s=record.clock_step_s,
-        precision=facts.get("precision_told", record.precision_ran),
+        precision=facts.get("precision_reported", record.precision_ran),
         kernels=record.kernels,
         facts=facts,
     )
@@ -131,7 +131,7 @@ def _setting(run: StoredRun, record: Record, case: Case | None) -> Setting:
         allow=suite.allow,
         simulated=_simulated(case),
         shift_s=record.shift_s,
-        promised=plugins.catalogue().promised(case) if case else None,
+        requested_precision=plugins.catalogue().requested_precision(case) if case else None,
         profiled=not record.repetition,
     )
 
@@ -175,7 +175,7 @@ def _rest(record: Record, now: Figures, raw: Raw, found: Verification) -> None:
         found.wrong.append(f"{where}: it has no quality, though what each sample was given is kept")
     if not record.trace:
         return
-    older = record.schema_version < SCHEMA_VERSION
+    older = record.schema_version < WINDOWS_SINCE
     if record.conditions or ended:
         for name in record.conditions if older else {**record.conditions, **now.conditions}:  # an older one holds fewer of them
             found.compare("conditions", where, name, record.conditions.get(name), now.conditions.get(name))
@@ -221,7 +221,7 @@ def _measured(
     legacy: bool = False,
 ) -> Iterator[Measurement]:
     """Each measurement made anew from the trace between its own edges, its kind and its origin from the header's domain."""
-    for was, now in zip(stored, joules.again(trace, stored, progress, legacy=legacy), strict=True):
+    for was, now in zip(stored, joules.recompute(trace, stored, progress, legacy=legacy), strict=True):
         if now is None:
             yield was
             continue
@@ -237,7 +237,7 @@ def _measured(
 
 def _window(run: StoredRun, record: Record, measurements: Sequence[Measurement], where: str, found: Verification) -> None:
     """`steady` reaches over all its measurements, and is as long as the profile asks."""
-    phase, span = next((p for p in record.phases if p.name == "steady"), None), derived.steady_span(measurements)
+    phase, span = next((p for p in record.phases if p.name == "steady"), None), performance.steady_span(measurements)
     if phase is None or span is None:
         return
     found.compare("energy", where, "the start of steady", phase.start_s, span[0])
@@ -251,15 +251,24 @@ def _findings(record: Record, now: Figures, found: Verification) -> None:
     """What may be wrong with the energy, and whether the device and the precision that were asked for ran."""
     where, given = place(record), now.findings
     stored = [f for f in record.warnings if f.code not in AS_STORED]
+    worded = record.schema_version >= SENTENCES_SINCE
     found.again["findings"] += max(len(stored), len(given), 1)
-    found.wrong += [f"{where}: the finding {f.code} is stored ({f.sentence}), the raw data do not give it" for f in _without(stored, given)]
-    found.wrong += [f"{where}: the raw data give the finding {f.code} ({f.sentence}), which is not stored" for f in _without(given, stored)]
+    found.wrong += [
+        f"{where}: the finding {f.code} is stored ({f.sentence}), the raw data do not give it" for f in _without(stored, given, worded)
+    ]
+    found.wrong += [
+        f"{where}: the raw data give the finding {f.code} ({f.sentence}), which is not stored" for f in _without(given, stored, worded)
+    ]
 
 
-def _without(some: Sequence[Finding], others: Sequence[Finding]) -> list[Finding]:
-    """Those of some that are not among the others, by what a person reads of them."""
-    read = [(f.code, f.sentence, f.remedy, f.invalid) for f in others]
-    return [f for f in some if (f.code, f.sentence, f.remedy, f.invalid) not in read]
+def _without(some: Sequence[Finding], others: Sequence[Finding], worded: bool) -> list[Finding]:
+    """The findings of some that are not among the others, by code, validity and (if they are of today's wording) sentence and remedy."""
+
+    def key(finding: Finding) -> tuple[object, ...]:
+        return (finding.code, finding.invalid, *((finding.sentence, finding.remedy) if worded else ()))
+
+    keys = [key(f) for f in others]
+    return [f for f in some if key(f) not in keys]
 
 
 def _compare_fields(of: str, where: str, what: str, was: Any, now: Any, found: Verification) -> None:

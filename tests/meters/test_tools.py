@@ -9,8 +9,8 @@ import pytest
 
 from harness.errors import MeterError
 from harness.meters import read_log
-from harness.meters.units import parse_name
 from harness.meters.options import Options
+from harness.meters.units import parse_name
 from tests.meters.test_traps import LOCAL, NOON_S, WATTS, comma, iso, table, written
 
 COMMAND = "harness import-meter r log.csv"

@@ -11,8 +11,8 @@ import pytest
 
 from harness.errors import MeterError
 from harness.meters import read_log
-from harness.meters.units import parse_name
 from harness.meters.cells import cells_of
+from harness.meters.units import parse_name
 
 NOON_S = 1_750_075_200
 """2025-06-16 12:00 UTC."""

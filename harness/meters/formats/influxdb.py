@@ -8,9 +8,9 @@ import pandas as pd
 
 from harness.errors import MeterError
 from harness.meters.formats.base import MeterFormat, head_matches
-from harness.meters.units import factor_of
 from harness.meters.options import Options
 from harness.meters.table import Table, delimited
+from harness.meters.units import factor_of
 
 BOOKKEEPING = ("", "result", "table", "_start", "_stop", "_time", "_value")
 

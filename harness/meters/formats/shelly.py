@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.meters.timestamps import is_moment
 from harness.meters.formats.base import MeterFormat, head_matches
 from harness.meters.json_table import flat, json_lines
 from harness.meters.options import Options
 from harness.meters.table import Table, delimited
+from harness.meters.timestamps import is_moment
 
 TIMES = ("params.ts", "ts", "timestamp", "time", "unixtime", "sys.unixtime", "result.sys.unixtime")
 """Keys of a message's time, the best first."""
