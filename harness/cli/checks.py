@@ -57,12 +57,12 @@ def verify(run: RunName, results: Results = Path("results")) -> int:
     Checks the files against the manifest and every figure against the raw data; exits with 1 and prints the differences.
     """
     from harness.artifacts import Cache, default_folder
-    from harness.meters.calibrate import apply, kept
+    from harness.meters.calibrate import apply, read_all
     from harness.store import find_run
     from harness.verify import verify as verified
 
     cache = Cache() if default_folder().is_dir() else None
-    found = verified(find_run(results, run), lambda stored: apply(stored, kept()), cache)
+    found = verified(find_run(results, run), lambda stored: apply(stored, read_all()), cache)
     for sentence in found.lines():
         tell(sentence)
     return 1 if found.wrong else 0

@@ -145,4 +145,4 @@ def calibrate(
         f"{domain} of {found.sensor} on {found.host} reads {found.gain:.4f} (+- {found.gain_u:.4f}) x P "
         f"{found.offset_w:+.2f} W (+- {found.offset_u_w:.2f} W), fitted on {found.pairs} phases from {found.low_w:.4g} to {found.high_w:.4g} W"
     )
-    print(f"stored in {calibration.keep(found)}")
+    print(f"stored in {calibration.save(found)}")
