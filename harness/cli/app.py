@@ -50,9 +50,9 @@ def read_stored(name: str, results: Path, *, calibrated: bool = False) -> Stored
     for problem in run.problems:
         warn(problem)
     if calibrated:
-        from harness.meters.calibrate import apply, kept
+        from harness.meters.calibrate import apply, read_all
 
-        run = apply(run, kept())
+        run = apply(run, read_all())
     return run
 
 

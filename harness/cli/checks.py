@@ -55,12 +55,12 @@ def verify(run: RunName, results: Results = Path("results")) -> int:
     Checks every file against the manifest and every figure against the raw data; prints each difference and exits with 1 if there is one.
     """
     from harness.artifacts import Cache, default_folder
-    from harness.meters.calibrate import apply, kept
+    from harness.meters.calibrate import apply, read_all
     from harness.store import find_run
     from harness.verify import verify as verification_of
 
     cache = Cache() if default_folder().is_dir() else None
-    verification = verification_of(find_run(results, run), lambda stored: apply(stored, kept()), cache)
+    verification = verification_of(find_run(results, run), lambda stored: apply(stored, read_all()), cache)
     for line in verification.lines():
         print_line(line)
     return 1 if verification.problems else 0

@@ -69,7 +69,8 @@ def import_meter(
     """
     from harness.errors import MeterError
     from harness.meters import read_log
-    from harness.meters.importing import import_log, on_unix_time
+    from harness.meters.clock import on_unix_time
+    from harness.meters.importing import import_log
     from harness.store import find_run, read_run
 
     if find_pulse and clock_offset:
@@ -80,7 +81,7 @@ def import_meter(
         "date_order": date_order, "power_column": power_column, "unit": unit, "decimal": decimal, "device_column": device_column,
         "one_device": one_device, "start": start,
     }  # fmt: skip
-    log = read_log(file, format, command=_command_line(run, file), **choices)  # type: ignore[arg-type]
+    log = read_log(file, format, command=_command_line(run, file), **choices)
     log = log if find_pulse else on_unix_time(stored, log, rule)
     meter = import_log(stored, log, name=name, rule=rule, clock_offset_s=clock_offset, by_pulse=find_pulse)
     _store_meter(stored, meter, log.sample)
@@ -105,7 +106,7 @@ def calibrate(
         f"{domain} of {fit.sensor} on {fit.host} reads {fit.gain:.4f} (+- {fit.gain_u:.4f}) x P "
         f"{fit.offset_w:+.2f} W (+- {fit.offset_u_w:.2f} W), fitted on {fit.pairs} phases from {fit.low_w:.4g} to {fit.high_w:.4g} W"
     )
-    print(f"stored in {calibrating.keep(fit)}")
+    print(f"stored in {calibrating.save(fit)}")
 
 
 def _command_line(run: str, file: Path) -> str:
@@ -127,7 +128,7 @@ def _store_meter(run: StoredRun, meter: Meter, sample: Sample) -> None:
     _redraw(folder)
     findings = {f.code: f for reading in meter.readings for f in reading.findings if f.code in METER_CODES}
     warned = {finding.sentence for finding in findings.values()}
-    for sentence in meter.told:
+    for sentence in meter.notes:
         if sentence not in warned:
             print(sentence, file=sys.stderr)
     for finding in findings.values():

@@ -233,7 +233,7 @@ class _Repetition:
             self.facts["profile_failed"] = str(error) or "the process died in its profiler"
             return
         self.kernels = reply.kernels
-        self.facts |= {"precision_told": self._precision} if self.kernels else {}
+        self.facts |= {"precision_reported": self._precision} if self.kernels else {}
         self.facts |= {"stored_types": list(reply.stored)} if reply.stored is not None else {}
         self.facts |= {"profile_failed": reply.reason} if reply.reason else {}
 
@@ -373,7 +373,7 @@ class _Repetition:
             allow=self.bench.allow,
             simulated=self.request.simulated,
             shift_s=self.pace.shift_s if case else None,
-            promised=self.request.precision,
+            requested_precision=self.request.precision,
             profiled=not self.task.repetition,
         )
         found = figures(raw, setting, ended=ended)

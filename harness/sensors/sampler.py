@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.energy.rhythm import Rhythm
+from harness.energy.tick_prediction import TickPredictor
 from harness.energy.ticks import bracket_s, narrow_s, similar_s
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
@@ -77,7 +77,7 @@ class Stream:
         self.failure: str | None = None
         self.still = False
         """Whether an edge waited for it in vain, and it has not moved since."""
-        self.rhythm = Rhythm(domain.update_period_s)
+        self.rhythm = TickPredictor(domain.update_period_s)
         self.expected_s: tuple[float, float] | None = None
         """Between when an edge expects its next tick; None: it is polled for all the time."""
         self.step_s: float | None = None

@@ -10,9 +10,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from harness import userfiles
-from harness.atomic import replace_whole
+from harness.atomic import replace_file
 from harness.errors import StoreError
 from harness.schema import OBJECTIVES, SCHEMA_VERSION, Objective
+from harness.schema.migration import upgrade
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -22,7 +23,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         StoreError: The folder cannot be written, or the disk is full.
     """
     try:
-        replace_whole(path, content)
+        replace_file(path, content)
     except OSError as error:
         raise trouble(path, error) from None
 
@@ -38,14 +39,14 @@ def write_output(path: Path, content: str | bytes) -> None:
         if target.exists() and not target.is_file():
             target.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
-            replace_whole(target, content)
+            replace_file(target, content)
     except (OSError, RuntimeError) as error:  # a link that goes in a circle
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"{path} cannot be written: {reason}", "give another path, in a folder that exists and may be written") from None
 
 
 def migrate(raw: Any) -> Any:
-    """An older header or record in today's shape: what version 1 lacks has a default, so that it is read as it is.
+    """A header, record or meter with the names of today's schema.
 
     Raises:
         StoreError: It was written by a newer harness.
@@ -55,7 +56,7 @@ def migrate(raw: Any) -> Any:
         raise StoreError(
             f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness"
         )
-    return raw
+    return upgrade(raw)
 
 
 def read_objectives(folder: Path) -> tuple[Objective, ...]:

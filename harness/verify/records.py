@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from harness import plugins
-from harness.energy import derived, joules, validity
+from harness.energy import joules, performance, validity
 from harness.energy.figures import Figures, Raw, Setting, figures, figures_of, progress_of
 from harness.energy.joules import CompletionCurve
 from harness.errors import HarnessError
-from harness.schema import SCHEMA_VERSION, Case, Finding, Measurement, Record, Sample, StoredRun, Trace, WindowTimes
+from harness.schema import Case, Finding, Measurement, Record, Sample, StoredRun, Trace, WindowTimes
 from harness.schema.worker import Scores
 from harness.store import (
     read_completions,
@@ -32,8 +32,8 @@ from harness.verify.result import Verification, place
 AS_STORED = ("steady_state_not_reached",)
 """Findings that follow from the warm-up rounds, which no trace holds."""
 EMPTY = Trace({}, {})
-WINDOWS_SINCE = 3
-"""First schema version whose records hold their windows, and whose ticks are in the middle of their brackets."""
+WINDOWS_SINCE, SENTENCES_SINCE = 3, 4
+"""First schema versions whose records hold their windows (and ticks in the middle of their brackets), and whose findings have today's sentences."""
 
 
 def recompute(run: StoredRun, result: Verification) -> StoredRun:
@@ -58,7 +58,7 @@ def _unchecked(run: StoredRun) -> Iterator[str]:
         yield f"{absent} measurements have no energy; if a counter had no tick, it has no window to check"
     if codes := sorted({f.code for r in run.records for f in r.warnings} & set(AS_STORED)):
         yield f"the findings {', '.join(codes)} were not checked: they do not follow from the traces"
-    if older := sum(r.schema_version < SCHEMA_VERSION for r in measured):
+    if older := sum(r.schema_version < WINDOWS_SINCE for r in measured):
         yield f"{older} records have an older schema: their findings follow from other rules and were not compared"
     yield (
         "status, memory, kernels, parameters, multiply-accumulates and what an engine reports about itself were not checked: "
@@ -107,7 +107,7 @@ def _raw(record: Record, trace: Trace, completions: np.ndarray, per_sample: np.n
         scores=Scores(**record.quality.model_dump(include=set(Scores.model_fields))) if record.quality else None,
         load_s=record.load_s,
         clock_step_s=record.clock_step_s,
-        precision=facts.get("precision_told", record.precision_ran),
+        precision=facts.get("precision_reported", record.precision_ran),
         kernels=record.kernels,
         facts=facts,
     )
@@ -122,7 +122,7 @@ def _setting(run: StoredRun, record: Record, case: Case | None) -> Setting:
         allow=suite.allow,
         simulated=engine is not None and engine.simulated,
         shift_s=record.shift_s,
-        promised=catalogue.promised(case) if case else None,
+        requested_precision=catalogue.requested_precision(case) if case else None,
         profiled=not record.repetition,
     )
 
@@ -167,7 +167,7 @@ def _recomputed(
     legacy: bool = False,
 ) -> Iterator[Measurement]:
     """Each measurement recomputed between its stored edges, with kind and origin from the header's domain."""
-    for was, now in zip(stored, joules.again(trace, stored, progress, legacy=legacy), strict=True):
+    for was, now in zip(stored, joules.recompute(trace, stored, progress, legacy=legacy), strict=True):
         if now is None:
             yield was
             continue
@@ -196,7 +196,7 @@ def _check_phases(trace: Trace, record: Record, where: str, result: Verification
 
 def _check_window(run: StoredRun, record: Record, measurements: Sequence[Measurement], where: str, result: Verification) -> None:
     """Check that `steady` spans all its measurements and is as long as the profile requires."""
-    steady, span = next((p for p in record.phases if p.name == "steady"), None), derived.steady_span(measurements)
+    steady, span = next((p for p in record.phases if p.name == "steady"), None), performance.steady_span(measurements)
     if steady is None or span is None:
         return
     result.compare("energy", where, "the start of steady", steady.start_s, span[0])
@@ -213,7 +213,7 @@ def _check_window(run: StoredRun, record: Record, measurements: Sequence[Measure
 
 def _compare_figures(record: Record, now: Figures, raw: Raw, where: str, result: Verification) -> None:
     """Compare the figures of a record that are not energies."""
-    ended, older = record.status == "ok", record.schema_version < SCHEMA_VERSION
+    ended, older = record.status == "ok", record.schema_version < WINDOWS_SINCE
     if record.task == "case":
         kind = "throughput and latency"
         for name in ("inferences", "throughput_per_s"):
@@ -240,16 +240,21 @@ def _compare_findings(record: Record, now: Figures, where: str, result: Verifica
     """Compare the findings by what a reader sees of them."""
     stored = [f for f in record.warnings if f.code not in AS_STORED]
     result.recomputed["findings"] += max(len(stored), len(now.findings), 1)
-    for finding in _without(stored, now.findings):
+    worded = record.schema_version >= SENTENCES_SINCE
+    for finding in _without(stored, now.findings, worded=worded):
         result.problems.append(f"{where}: the finding {finding.code} is stored ({finding.sentence}), but does not follow from the raw data")
-    for finding in _without(now.findings, stored):
+    for finding in _without(now.findings, stored, worded=worded):
         result.problems.append(f"{where}: the finding {finding.code} ({finding.sentence}) follows from the raw data, but is not stored")
 
 
-def _without(findings: Sequence[Finding], others: Sequence[Finding]) -> list[Finding]:
-    """The findings that are not among the others."""
-    read = [(f.code, f.sentence, f.remedy, f.invalid) for f in others]
-    return [f for f in findings if (f.code, f.sentence, f.remedy, f.invalid) not in read]
+def _without(findings: Sequence[Finding], others: Sequence[Finding], *, worded: bool) -> list[Finding]:
+    """The findings that are not among the others, compared by their sentences too if these have today's words."""
+    keys = [_key_of_finding(f, worded) for f in others]
+    return [f for f in findings if _key_of_finding(f, worded) not in keys]
+
+
+def _key_of_finding(finding: Finding, worded: bool) -> tuple[object, ...]:
+    return finding.code, finding.invalid, *((finding.sentence, finding.remedy) if worded else ())
 
 
 def _check_meters(run: StoredRun, cases: Mapping[str, Case], result: Verification) -> None:

@@ -62,7 +62,7 @@ def launch(cell, repetition, watts):
     ran = "int8" if cell.variant == "int8" else "float32"
     kernels = (Kernel(op="Conv", kernel="CPU", precision=ran, share=1.0),) if repetition == 0 else ()
     raw = Raw(trace, windows, completions, per_sample, Scores(metric="accuracy", direction="higher"), precision=ran, kernels=kernels)
-    setting = Setting(case=cell, promised="int8" if cell.variant == "int8" else None, profiled=repetition == 0)
+    setting = Setting(case=cell, requested_precision="int8" if cell.variant == "int8" else None, profiled=repetition == 0)
     now = figures(raw, setting)
     one = record(cell, {}, repetition=repetition, environment_id=header().environments[0].environment_id)
     one = one.model_copy(update={"windows": tuple(windows), "kernels": kernels, "warnings": now.findings, **now.of_record(trace)})
@@ -155,10 +155,10 @@ def assert_problem(problems, words):
 
 def cache_artifact(cache, variant, content, started_utc):
     """Put an artifact into the cache."""
-    with cache.workshop() as workshop:
-        (workshop / "model").write_bytes(content)
+    with cache.build_folder() as folder:
+        (folder / "model").write_bytes(content)
         made = Artifact(
-            build_id=f"build-{variant}", format="tflite", path=str(workshop / "model"),
+            build_id=f"build-{variant}", format="tflite", path=str(folder / "model"),
             sha256=hashlib.sha256(content).hexdigest(), bytes=len(content),
         )  # fmt: skip
-        cache.keep(workshop, built(variant).model_copy(update={"artifact": made, "started_utc": started_utc}))
+        cache.keep(folder, built(variant).model_copy(update={"artifact": made, "started_utc": started_utc}))

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from harness.channel import Request
-from harness.energy import derived
+from harness.energy import performance
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError, WorkerError
@@ -218,7 +218,7 @@ def test_an_int8_that_runs_in_float_is_told(tmp_path):
     assert not promised(None, **task).warnings
 
 
-@pytest.mark.parametrize(("weights", "told"), [(np.int8, []), (np.float32, ["optimisation_not_shown"])])
+@pytest.mark.parametrize(("weights", "told"), [(np.int8, []), (np.float32, ["optimisation_not_confirmed"])])
 def test_kernels_are_believed_as_far_as_the_artifact_goes(tmp_path, weights, told):
     """An engine that says int8 of a file that stores float32 alone has shown nothing."""
     path = save(
@@ -494,8 +494,8 @@ def test_shares_of_a_sample_have_no_interval_of_a_proportion():
     """Not even where every one of them is 1."""
     right = np.ones(30)
     scored = Scores(metric="pixel_accuracy", direction="higher")
-    assert derived.quality(scored, right).low is None
-    assert derived.quality(scored.model_copy(update={"metric": "accuracy"}), right).low is not None
+    assert performance.quality(scored, right).low is None
+    assert performance.quality(scored.model_copy(update={"metric": "accuracy"}), right).low is not None
 
 
 def test_outputs_are_copied_and_have_a_row_for_each_sample():
@@ -529,7 +529,7 @@ class Talk:
         self.until_s = time.monotonic()
         return Close(until_s=self.until_s)
 
-    def mark(self, name):
+    def send_mark(self, name):
         """Note it."""
         self.said.append(name)
 

@@ -1,4 +1,4 @@
-"""`nvidia-smi dmon -o DT`: columns of blanks, one row a card and second."""
+"""`nvidia-smi dmon -o DT`: columns separated by blanks, one row per card and second."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ HEADER = r"^#\s*(?:Date[\s,]+)?(?:Time[\s,]+)?gpu[\s,].*\bpwr\b"
 
 
 def table(name: str, text: str, options: Options) -> Table:
-    """Its rows; the two lines of its header come again every page.
+    """Its rows; the two lines of its header are repeated on every page.
 
     Raises:
-        MeterError: No header, or rows without a time.
+        MeterError: It has no header, or no column of times.
     """
     lines = text.splitlines()
     first = next((i for i, line in enumerate(lines) if re.search(HEADER, line)), None)

@@ -1,4 +1,4 @@
-"""`nvidia-smi --query-gpu=... --format=csv`: one row a card and moment."""
+"""`nvidia-smi --query-gpu=... --format=csv`: one row per card and time stamp."""
 
 from __future__ import annotations
 

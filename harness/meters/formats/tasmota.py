@@ -14,7 +14,7 @@ TOPIC = re.compile(r"(?:tele|stat)/(\S+)/\w+|(?<!\S)(\S+)/(?:tele|stat)/\w+")
 """The plug's own part of a topic."""
 
 
-def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
+def _row(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
     inner = message.get("StatusSNS", message)
     energy = inner.get("ENERGY") if isinstance(inner, dict) else None
     if not isinstance(energy, dict) or "Power" not in energy:
@@ -25,7 +25,7 @@ def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
 
 def table(name: str, text: str, options: Options) -> Table:
     """Rows of its SENSOR messages; other messages are no readings."""
-    return json_lines(name, text, _reading)
+    return json_lines(name, text, _row)
 
 
 FORMAT = MeterFormat(

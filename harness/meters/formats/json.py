@@ -1,4 +1,4 @@
-"""JSON: one object a line, or one array of objects, with a time and a power that names its unit."""
+"""JSON: one object per line, or one array of objects, with a time and a power that states its unit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.meters.table import Table
 
 
 def table(name: str, text: str, options: Options) -> Table:
-    """One row an object, nested names joined by points."""
+    """One row per object, nested names joined by points."""
     return json_lines(name, text, lambda _, message: flat(message))
 
 
