@@ -13,7 +13,7 @@ from harness.cli.app import EXIT_CODES, Calibrated, Results, app, check_names, o
 from harness.cli.console import print_line, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
@@ -110,7 +110,7 @@ def export(
     stored = _read(runs, results, calibrated=calibrated)
     tables = frame.tables(stored)
     check_names([table], tables, "table", "--table")
-    _check_simulated(tables, target)
+    _check_simulated(tables[table], target)
     _write(stored, table, tables[table], tables["cases"], target)
 
 
@@ -144,7 +144,7 @@ def history(
         warn(f"{case_id} is not in {', '.join(without)}")
     stored = [run for run in stored if run.header.run_id not in without]
     table = frame.history(stored, case_id)
-    _check_simulated({"history": table}, target)
+    _check_simulated(table, target)
     _write(stored, "history", table, frame.cases(stored).query("case_id == @case_id"), target)
 
 
@@ -175,8 +175,8 @@ def _case_id(part: str, case_ids: Sequence[str]) -> str:
     return matches[0]
 
 
-def _check_simulated(tables: Mapping[str, pd.DataFrame], output: _Output) -> None:
-    """Check that simulated energies are not published by mistake, or without the column that identifies them.
+def _check_simulated(table: pd.DataFrame, output: _Output) -> None:
+    """Check that the simulated energies of a table are not published by mistake, or without the column that identifies them.
 
     Raises:
         HarnessError: They would be.
@@ -184,8 +184,9 @@ def _check_simulated(tables: Mapping[str, pd.DataFrame], output: _Output) -> Non
     from harness.errors import HarnessError
     from harness.report import PUBLISHED
 
-    kinds = {kind for table in tables.values() for name in ("energy_kind", "kind") if name in table for kind in table[name]}
-    hidden = bool(output.columns) and not {"energy_kind", "kind"} & set(output.columns.split(","))
+    columns = {"energy_kind", "kind"}
+    kinds = {kind for name in columns.intersection(table.columns) for kind in table[name]}
+    hidden = bool(output.columns) and not columns & set(output.columns.split(","))
     if "simulated" in kinds and not output.allow_simulated and (output.format in PUBLISHED or hidden):
         raise HarnessError(
             "this run was measured on a simulator: its energies are not real measurements",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.schema import StoredRun
+from harness.schema import Domain, StoredRun
 from tests import factories
 from tests.cli.helpers import CELLS, assert_error, keep, measured
 from tests.factories import COUNTERS, MODELLED, case
@@ -66,6 +66,15 @@ def test_simulated_energies_are_not_published_by_mistake(harness, tmp_path):
     assert_error(harness("history", run.records[0].case_id, store.folder), 2, "simulator")
     assert "simulated" in harness("export", store.folder, "--allow-simulated").stdout
     assert "simulated" in harness("export", store.folder, "--format", "csv").stdout
+
+
+def test_a_simulated_build_does_not_prevent_the_export_of_measured_cases(harness, results):
+    """The build was in the cache: only the table of builds contains its energy."""
+    base = measured()
+    simulated = Domain(name="package", sensor="replay", quantity="energy", unit="J", kind="simulated")
+    keep(replace(base, records=(*base.records, factories.build_record("build-int8", (simulated,)))), results, "run-a")
+    assert harness("export", "run-a").returncode == 0
+    assert_error(harness("export", "run-a", "--table", "builds"), 2, "simulator")
 
 
 def test_the_history_of_a_case_over_runs(harness, tmp_path):
