@@ -30,7 +30,7 @@ def optional(help: str, metavar: str | None = None) -> Any:
     return typer.Option(help=help, metavar=metavar, show_default=False)
 
 
-Results = Annotated[Path, typer.Option(help="folder of stored runs", envvar="HARNESS_RESULTS")]
+Results = Annotated[Path, typer.Option(metavar="FOLDER", help="folder of stored runs", envvar="HARNESS_RESULTS")]
 Calibrated = Annotated[bool, typer.Option("--calibrated", help="apply the sensor calibrations stored by `harness calibrate`")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="name of a run in the results folder, or its path", show_default=False)]
 

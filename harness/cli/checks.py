@@ -9,7 +9,7 @@ from harness.cli.app import EXIT_CODES, Results, RunName, app, optional, read_st
 from harness.cli.console import print_line, warn
 
 THRESHOLDS = (
-    "YAML file with the allowed increase of energy, latency and memory (as shares) and decrease of quality; default: 2 %, 5 %, 5 %, .01"
+    "YAML file with the allowed relative increase of energy (default: .02), latency (.05), memory (.05) and decrease of quality (.01)"
 )
 
 

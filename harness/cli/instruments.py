@@ -45,7 +45,7 @@ def import_meter(
     run: RunName,
     file: LogFile,
     results: Results = Path("results"),
-    format: Annotated[str, typer.Option(help="format of the log (docs/meters.md), or auto")] = "auto",
+    format: Annotated[str, typer.Option(metavar="NAME", help="format of the log (docs/meters.md), or auto")] = "auto",
     timezone: Annotated[str | None, optional("time zone of local times, such as Europe/Berlin", "ZONE")] = None,
     utc_offset: Annotated[float | None, optional("offset of local times: local minus UTC", "SECONDS")] = None,
     clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="how far the clock of the meter is ahead")] = 0.0,
@@ -60,8 +60,8 @@ def import_meter(
     decimal: Annotated[str | None, optional("decimal mark of numbers: . or ,", "MARK")] = None,
     device_column: Annotated[str | None, optional("name or number of the column that identifies the device", "COLUMN")] = None,
     one_device: Annotated[bool, typer.Option("--one-device", help="treat rows with the same time stamp as one device")] = False,
-    name: Annotated[str, typer.Option(help="name of the new domain, such as wall or system")] = "wall",
-    rule: Annotated[str, typer.Option(help=RULE)] = "trapezoid",
+    name: Annotated[str, typer.Option(metavar="DOMAIN", help="name of the new domain, such as wall or system")] = "wall",
+    rule: Annotated[str, typer.Option(metavar="NAME", help=RULE)] = "trapezoid",
 ) -> None:
     """Import an external power-meter log as a domain of a run.
 
@@ -92,7 +92,9 @@ def calibrate(
     run: RunName,
     domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="domain of the sensor, such as gpu:0", show_default=False)],
     results: Results = Path("results"),
-    meter: Annotated[str, typer.Option(help="domain of the imported log; its meter must supply this rail alone")] = "wall",
+    meter: Annotated[
+        str, typer.Option(metavar="DOMAIN", help="domain of the imported log; its meter must supply this rail alone")
+    ] = "wall",
 ) -> None:
     """Calibrate an on-board sensor against an imported log.
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from harness.run.campaign import Campaign
     from harness.schema import Profile, Suite
 
-Device = Annotated[str, typer.Option(help="run only the cases of this device, such as cpu or gpu; auto: all available devices")]
+Device = Annotated[
+    str, typer.Option(metavar="NAME", help="run only the cases of this device, such as cpu or gpu; auto: all available devices")
+]
 Trust = Annotated[bool, typer.Option("--trust", help="allow models to run their own code and paths outside the suite's folder")]
 SUITE = typer.Argument(metavar="SUITE", help="suite file (YAML)", show_default=False)
 PROFILE = "repetitions and window length: quick, standard or publish"
@@ -28,7 +30,7 @@ MEASURED = "exit with 3 unless the energy of every case was measured by a sensor
 @app.command(epilog=EXIT_CODES)
 def run(
     suite: Annotated[Path | None, SUITE] = None,
-    profile: Annotated[str, typer.Option(help=PROFILE)] = "quick",
+    profile: Annotated[str, typer.Option(metavar="NAME", help=PROFILE)] = "quick",
     results: Results = Path("results"),
     device: Device = "auto",
     resume: Annotated[str | None, optional(RESUME, "RUN")] = None,

@@ -25,9 +25,9 @@ COLUMNS = "comma-separated columns, such as variant,energy_j; empty: a selection
 UNITS = "comma-separated units instead of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)"
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names of runs in the results folder, or paths", show_default=False)]
-Format = Annotated[str, typer.Option(help=FORMAT)]
-Columns = Annotated[str, typer.Option(help=COLUMNS)]
-Units = Annotated[str, typer.Option(help=UNITS)]
+Format = Annotated[str, typer.Option(metavar="NAME", help=FORMAT)]
+Columns = Annotated[str, typer.Option(metavar="NAMES", help=COLUMNS)]
+Units = Annotated[str, typer.Option(metavar="NAMES", help=UNITS)]
 File = Annotated[Path | None, optional("file to write to; default: stdout", "FILE")]
 AllowSimulated = Annotated[bool, typer.Option("--allow-simulated", help="allow the export of simulated measurements")]
 Method = Annotated[bool, typer.Option("--method", help="with --format tex: print the text on method instead of the table")]
@@ -63,7 +63,7 @@ def report(
     runs: Runs,
     results: Results = Path("results"),
     calibrated: Calibrated = False,
-    objective: Annotated[list[str] | None, optional(OBJECTIVE)] = None,
+    objective: Annotated[list[str] | None, optional(OBJECTIVE, "NAME")] = None,
 ) -> None:
     """Redraw the report of stored runs.
 
@@ -92,7 +92,7 @@ def export(
     runs: Runs,
     results: Results = Path("results"),
     format: Format = "md",
-    table: Annotated[str, typer.Option(help="table to export: cases, runs, domains or builds")] = "cases",
+    table: Annotated[str, typer.Option(metavar="NAME", help="table to export: cases, runs, domains or builds")] = "cases",
     columns: Columns = "",
     units: Units = "",
     output: File = None,
