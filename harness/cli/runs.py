@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.app import EXIT_CODES, REPORTED, Results, app, check_names, checked_window, optional, write_report
+from harness.cli.app import EXIT_CODES, REPORTED, Results, app, check_names, checked_window, optional, read_stored, write_report
 from harness.cli.console import print_error, print_line, warn
 
 if TYPE_CHECKING:
@@ -139,7 +139,6 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     """Run the campaign to its end, write the report and print the results."""
     from harness import frame
     from harness.cli.summary import failed, print_summary, unmeasured
-    from harness.store import read_run, with_answers, with_meters
 
     folder = running.store.folder
     try:
@@ -149,7 +148,7 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
         stop.add_note(REPORTED)
         raise
     running.observer.done()
-    stored = with_answers(with_meters(read_run(folder)))
+    stored = read_stored(str(folder), folder.parent)
     tables = frame.tables([stored])
     target = write_report(stored, tables, ended=True)
     print_summary(stored, tables["cases"], running.catalogue)

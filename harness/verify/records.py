@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,24 +237,18 @@ def _compare_figures(record: Record, now: Figures, raw: Raw, where: str, result:
 
 
 def _compare_findings(record: Record, now: Figures, where: str, result: Verification) -> None:
-    """Compare the findings by what a reader sees of them."""
-    stored = [f for f in record.warnings if f.code not in AS_STORED]
-    result.recomputed["findings"] += max(len(stored), len(now.findings), 1)
+    """Compare the findings, with their sentences if these have today's words."""
     worded = record.schema_version >= SENTENCES_SINCE
-    for finding in _without(stored, now.findings, worded=worded):
+
+    def by_content(findings: Iterable[Finding]) -> dict[tuple[object, ...], Finding]:
+        return {(f.code, f.invalid, *((f.sentence, f.remedy) if worded else ())): f for f in findings}
+
+    stored, computed = by_content(f for f in record.warnings if f.code not in AS_STORED), by_content(now.findings)
+    result.recomputed["findings"] += max(len(stored), len(computed), 1)
+    for finding in (stored[key] for key in stored if key not in computed):
         result.problems.append(f"{where}: the finding {finding.code} is stored ({finding.sentence}), but does not follow from the raw data")
-    for finding in _without(now.findings, stored, worded=worded):
+    for finding in (computed[key] for key in computed if key not in stored):
         result.problems.append(f"{where}: the finding {finding.code} ({finding.sentence}) follows from the raw data, but is not stored")
-
-
-def _without(findings: Sequence[Finding], others: Sequence[Finding], *, worded: bool) -> list[Finding]:
-    """The findings that are not among the others, compared by their sentences too if these have today's words."""
-    keys = [_key_of_finding(f, worded) for f in others]
-    return [f for f in findings if _key_of_finding(f, worded) not in keys]
-
-
-def _key_of_finding(finding: Finding, worded: bool) -> tuple[object, ...]:
-    return finding.code, finding.invalid, *((finding.sentence, finding.remedy) if worded else ())
 
 
 def _check_meters(run: StoredRun, cases: Mapping[str, Case], result: Verification) -> None:
