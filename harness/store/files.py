@@ -25,7 +25,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         replace_file(path, content)
     except OSError as error:
-        raise trouble(path, error) from None
+        raise write_error(path, error) from None
 
 
 def write_output(path: Path, content: str | bytes) -> None:
@@ -80,7 +80,7 @@ def read_objectives(folder: Path) -> tuple[Objective, ...]:
         ) from None
 
 
-def trouble(path: Path, error: OSError) -> StoreError:
+def write_error(path: Path, error: OSError) -> StoreError:
     """An operating-system error as a sentence."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         full = StoreError(

@@ -12,7 +12,7 @@ from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import Meter, MeterReading, Record, Sample, StoredRun
 from harness.store.arrays import numbers, read_table, write_table
-from harness.store.files import migrate, trouble, write_atomically
+from harness.store.files import migrate, write_error, write_atomically
 
 
 def write_meter(folder: Path, meter: Meter, sample: Sample) -> Path:
@@ -42,7 +42,7 @@ def write_meter(folder: Path, meter: Meter, sample: Sample) -> Path:
             },
         )
     except OSError as error:
-        raise trouble(folder, error) from None
+        raise write_error(folder, error) from None
     write_atomically(path, meter.model_dump_json(indent=1) + "\n")
     return path
 

@@ -25,7 +25,7 @@ from harness.store.arrays import (
     write_outputs,
     write_table,
 )
-from harness.store.files import migrate, trouble, write_atomically
+from harness.store.files import migrate, write_error, write_atomically
 
 CURRENT = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
 """How the line of a record begins that needs no migration."""
@@ -74,7 +74,7 @@ class Store:
         try:
             (folder / "traces").mkdir(parents=True)
         except OSError as error:
-            raise trouble(results, error) from None
+            raise write_error(results, error) from None
         store = cls(folder)
         store.write_header(header)
         return store
@@ -118,7 +118,7 @@ class Store:
             stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
             self._append_line(stored.model_dump_json().encode() + b"\n")
         except OSError as error:
-            raise trouble(self.folder, error) from None
+            raise write_error(self.folder, error) from None
         return stored
 
     def _append_line(self, line: bytes) -> None:
