@@ -258,11 +258,7 @@ def _gain(calibration: Calibration) -> float:
 
 
 def _named(domains: Sequence[Domain], name: str) -> Domain:
-    """The domain whose sensor is calibrated.
-
-    Raises:
-        MeterError: It does not exist, or is a model.
-    """
+    """The domain whose sensor is calibrated; refuses a model."""
     domain = next((d for d in domains if d.name == name and d.quantity in ("energy", "power", "mean_power")), None)
     if domain is None:
         known = ", ".join(d.name for d in domains if d.kind)

@@ -132,11 +132,7 @@ def _domain(log: Log, name: str, rule: str, *, simulated: bool) -> Domain:
 
 
 def _check_request(run: StoredRun, log: Log, name: str, rule: str, *, by_pulse: bool) -> None:
-    """Refuse a name that is taken, an unknown rule, and times since an unknown start.
-
-    Raises:
-        MeterError: One of these.
-    """
+    """Refuse a name that is taken, an unknown rule, and times since an unknown start."""
     if name in {d.name for d in run.header.domains} or not name.replace(":", "").replace("-", "").replace("_", "").isalnum():
         raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
     if rule not in INTEGRALS:
@@ -155,11 +151,7 @@ def _phase_times(run: StoredRun) -> list[float]:
 
 
 def _checked_discards(run: StoredRun, log: Log, sample: Sample, clock_offset_s: float) -> tuple[int, int]:
-    """(readings, rows and values left out) between the run's first and last phase.
-
-    Raises:
-        MeterError: More than 1 % were left out.
-    """
+    """(readings, rows and values left out) between the run's first and last phase; refuses more than 1 % left out."""
     t_s = _phase_times(run)
     if not t_s:
         return 0, 0
@@ -179,11 +171,7 @@ def _checked_discards(run: StoredRun, log: Log, sample: Sample, clock_offset_s: 
 
 
 def _check_coverage(run: StoredRun, log: Log, sample: Sample, readings: Sequence[MeterReading], *, slow: bool) -> None:
-    """Refuse a log that covers no phase, unless it is only too slow, which is a warning.
-
-    Raises:
-        MeterError: No phase has an energy.
-    """
+    """Refuse a log that covers no phase, unless it is only too slow, which is a warning."""
     reasons = Counter(str(f.values["why"]) for reading in readings for f in reading.findings if f.code == "meter_gap")
     why = reasons.most_common(1)[0][0] if reasons else "the run has no phases"
     if any(m.gross_j is not None for reading in readings for m in reading.measurements) or (slow and FEW in why):

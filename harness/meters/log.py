@@ -113,11 +113,7 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
 
 
 def _content(path: Path) -> bytes:
-    """The bytes of a log.
-
-    Raises:
-        MeterError: It is no regular file, empty, too large, not text, or cannot be read.
-    """
+    """The bytes of a log; refuses empty, binary and very large files."""
     data = userfiles.read_bytes(path, "meter log", limit_bytes=MOST_BYTES, error=MeterError)
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
         raise MeterError(f"{path} is empty", "did the meter's program log anything?")
@@ -128,11 +124,7 @@ def _content(path: Path) -> bytes:
 
 
 def _decoded(data: bytes, source: str) -> str:
-    """Text of a log by its byte order mark, as UTF-16 if every other byte is zero, as UTF-8, else as Windows-1252.
-
-    Raises:
-        MeterError: The data are binary.
-    """
+    """Text of a log by its byte order mark, as UTF-16 if every other byte is zero, as UTF-8, else as Windows-1252."""
     for mark, encoding in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
@@ -150,11 +142,7 @@ def _decoded(data: bytes, source: str) -> str:
 
 
 def _channels(path: Path, text: str, options: Options) -> Channels:
-    """All channels of a log.
-
-    Raises:
-        MeterError: Too many rows cannot be read.
-    """
+    """All channels of a log; refuses one in which too many rows cannot be read."""
     form = format_of(text, options.format)
     if form.read is not None:
         channels = form.read(path, text, options)
@@ -196,11 +184,7 @@ def _counts_text(counts: Counter[str]) -> str:
 
 
 def _chosen(channels: Channels, options: Options, source: str) -> tuple[str, Channel]:
-    """The channel to take.
-
-    Raises:
-        MeterError: There is none of that name, or there are several.
-    """
+    """The channel to take, with its name; refuses several without a total."""
     by_name, asked = channels.by_name, options.channel
     names = ", ".join(map(repr, by_name))
     if asked == SUM and SUM not in by_name:
@@ -274,11 +258,7 @@ def _times_of_rows(rows: np.ndarray, channel: Channel) -> Floats:
 
 
 def _forwards(channel: Channel, source: str, *, zoned: bool = False) -> Channel:
-    """The channel in time order, reversed if its newest row comes first.
-
-    Raises:
-        MeterError: Its times go back in between.
-    """
+    """The channel in time order, reversed if its newest row comes first; refuses one that goes back in time."""
     channel = channel.ascending()
     steps = np.diff(channel.t_s)
     back = np.flatnonzero(steps < 0)

@@ -161,11 +161,7 @@ def labelled_column(
 
 
 def _asked(table: Table, form: MeterFormat, power_column: str, source: str) -> _Candidate:
-    """The column that the user names.
-
-    Raises:
-        MeterError: It does not exist, holds no number, or states another quantity.
-    """
+    """The column that the user names; refuses one without numbers or of another quantity."""
     index = table.asked(power_column, source)
     full, cells = table.names[index], cells_of(table.cells[index])
     name, declared = parse_name(full), _declared(full, form)
@@ -220,11 +216,7 @@ def _only_number(table: Table, others: Sequence[int]) -> list[_Candidate]:
 
 
 def _check_unit(proven: Sequence[_Candidate], options: Options) -> None:
-    """Refuse `--unit` where every column states its unit.
-
-    Raises:
-        MeterError: The header of one states another unit.
-    """
+    """Refuse a `--unit` that contradicts the header, if every column states its unit."""
     if options.unit is None or not all(each.stated for each in proven):
         return
     other = next((each for each in proven if each.unit == CELL_UNIT or each.factor != UNITS_W[options.unit]), None)
@@ -233,11 +225,7 @@ def _check_unit(proven: Sequence[_Candidate], options: Options) -> None:
 
 
 def _refuse(table: Table, candidates: list[_Candidate], options: Options, others: Sequence[int], source: str) -> NoReturn:
-    """Report why no column proves to hold power, with the command that decides it.
-
-    Raises:
-        MeterError: Always.
-    """
+    """Report why no column proves to hold power, with the command that decides it."""
     found = f"columns found: {table.listed()}"
     empty = [name for name in (table.names[i] for i in others) if parse_name(name).factor and parse_name(name).may_be_power]
     if empty and not candidates:
@@ -298,11 +286,7 @@ def _without_over_range(cells: Cells, watts: Floats) -> Floats:
 
 
 def _check_declared(candidate: _Candidate, watts: Floats, form: MeterFormat, options: Options, source: str) -> None:
-    """Refuse the unit of a format if the readings are too low for it: some versions or scripts write another one.
-
-    Raises:
-        MeterError: No reading reaches the least power of such a machine.
-    """
+    """Refuse the unit of a format if the readings are too low for it: some versions or scripts write another one."""
     if options.unit is None and not candidate.stated and np.isfinite(watts).any() and float(np.nanmax(watts)) < form.least_w:
         raise MeterError(
             f"{candidate.name!r} of {source} is in mW by its format, and then never reaches {form.least_w:g} W",
@@ -329,11 +313,7 @@ def _evidence(table: Table, columns: Sequence[int] | None = None) -> Evidence:
 
 
 def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, options: Options, source: str, name: str) -> str:
-    """The decimal mark of a column.
-
-    Raises:
-        MeterError: Its cells can be read with both marks, or need both.
-    """
+    """The decimal mark of a column; refuses one whose cells can be read with both marks, or need both."""
     own, count = cells.evidence, int(cells.numeric.sum())
     if own.point and own.comma and min(own.point, own.comma) > 0.01 * max(count, 1):
         raise MeterError(f"{name!r} of {source} holds decimal points and decimal commas", "write all of its numbers with one mark")

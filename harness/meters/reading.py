@@ -95,11 +95,7 @@ def channels_of(table: Table, form: MeterFormat, options: Options, source: str) 
 
 
 def _check_content(table: Table, source: str) -> None:
-    """Refuse a table that holds no readings of a meter.
-
-    Raises:
-        MeterError: It is codecarbon's report, or none of its rows could be read.
-    """
+    """Refuse codecarbon's report, and a table without readings."""
     if "codecarbon_version" in table.names:
         raise MeterError(
             f"{source} is codecarbon's own report: a model, or the last sample of each task, not a meter's readings", "give a meter's log"
@@ -149,11 +145,7 @@ def _are_numbers(column: pd.Series) -> bool:
 
 
 def _labelled(table: Table, form: MeterFormat, label: pd.Series, options: Options, source: str) -> tuple[list[PowerColumn], list[str]]:
-    """The column of values of a log whose labels state quantity and unit: rows of other quantities are left out.
-
-    Raises:
-        MeterError: No label states a unit of power, and the user gives none.
-    """
+    """The column of values of a log whose labels state quantity and unit: rows of other quantities are left out."""
     units: dict[str, float] = {}
     silent: list[str] = []
     for each in map(str, label.unique()):
@@ -233,11 +225,7 @@ def _stack(column: PowerColumn, t_s: Floats, mask: np.ndarray, count: int) -> Ch
 
 
 def _one_column(columns: Sequence[PowerColumn], form: MeterFormat, options: Options, source: str) -> PowerColumn:
-    """The column that is added over rows with equal time stamps.
-
-    Raises:
-        MeterError: There are several, and none is the total.
-    """
+    """The column that is added over rows with equal time stamps; refuses several without a total."""
     total = _total(columns, form)
     if total is None:
         raise MeterError(

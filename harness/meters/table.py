@@ -269,11 +269,7 @@ def _body(name: str, lines: Sequence[str], header: Header, *, ended: bool, comme
 
 
 def _classified(name: str, lines: Sequence[str], header: Header, *, comments: bool) -> _Lines:
-    """Rows, torn rows, units, comments and repeated headers.
-
-    Raises:
-        MeterError: Rows follow a second header with other columns.
-    """
+    """Rows, torn rows, units, comments and repeated headers; refuses rows below a second header with other columns."""
     found, width, headed = _Lines(), len(header.names), header.line >= 0
     for number, line in enumerate(lines[: max(header.line, 0)], 1):
         cells = _trimmed(split(line, header.delimiter))

@@ -103,11 +103,7 @@ def times_of(table: Table, form: MeterFormat, options: Options, source: str) -> 
 
 
 def _column(table: Table, form: MeterFormat, options: Options, source: str) -> _Column:
-    """The column of times.
-
-    Raises:
-        MeterError: There is none, or several disagree.
-    """
+    """The column of times; refuses several that disagree."""
     if options.time_column is not None:
         indices = [table.asked(options.time_column, source)]
     else:
@@ -209,11 +205,7 @@ def _runs(t_s: Floats) -> bool:
 
 
 def _best(columns: Sequence[_Column], table: Table, options: Options, source: str) -> _Column:
-    """The column with the most certain clock.
-
-    Raises:
-        MeterError: Two columns disagree.
-    """
+    """The column with the most certain clock; refuses columns that disagree."""
     dated = [each for each in columns if each.times.origin in ("unix", "local")]
     if not dated:
         origin = "day" if options.start is not None and DATE_ONLY.match(options.start) else "elapsed"
@@ -242,11 +234,7 @@ def _disagree(first: Times, second: Times) -> bool:
 
 
 def _anchor(rows: RowTimes, times: Times, options: Options) -> None:
-    """Put times since a start, or times of day, on the calendar.
-
-    Raises:
-        MeterError: `--start` is not a time, or only a date where a time is needed.
-    """
+    """Put times since a start, or times of day, on the calendar by `--start`."""
     if options.start is None:
         rows.local, rows.floating = True, True
         return
