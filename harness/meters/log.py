@@ -109,9 +109,6 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
     return replace(log, notes=notes, sha256=hashlib.sha256(data).hexdigest())
 
 
-# --- the file ---
-
-
 def _content(path: Path) -> bytes:
     """The bytes of a log; refuses empty, binary and very large files."""
     data = userfiles.read_bytes(path, "meter log", limit_bytes=MOST_BYTES, error=MeterError)
@@ -144,10 +141,7 @@ def _decoded(data: bytes, source: str) -> str:
 def _channels(path: Path, text: str, options: Options) -> Channels:
     """All channels of a log; refuses one in which too many rows cannot be read."""
     form = format_of(text, options.format)
-    if form.read is not None:
-        channels = form.read(path, text, options)
-    else:
-        channels = channels_of(form.table(path.name, text, options), form, options, path.name)
+    channels = form.read(path, text, options) if form.read is not None else channels_of(form.table(path.name, text, options), form, options)
     readable = channels.count - len(channels.torn)
     last = max((int(channel.row[-1]) for channel in channels.by_name.values() if len(channel.row)), default=-1)
     footer = sum(at > last for _, at, _ in channels.torn)
@@ -178,9 +172,6 @@ def _discard_notes(channels: Channels, channel: Channel) -> list[str]:
 def _counts_text(counts: Counter[str]) -> str:
     """The three most common reasons with their counts."""
     return ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(3))
-
-
-# --- the channel ---
 
 
 def _chosen(channels: Channels, options: Options, source: str) -> tuple[str, Channel]:
@@ -215,9 +206,6 @@ def _channel_advice(channels: Channels, options: Options) -> str:
     contain = "" if channels.summed else ", if none of them contains another"
     count = len(channels.summed or channels.by_name)
     return options.advice(choice, (f"or add {count} of them{contain}", ("--channel", SUM)))
-
-
-# --- its time ---
 
 
 def _on_unix_time(channels: Channels, name: str, channel: Channel, options: Options, source: str) -> Log:

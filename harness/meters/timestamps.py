@@ -175,9 +175,6 @@ def _hour(match: re.Match[str]) -> int:
     return int(match["hour"]) % 12 + 12 * half.startswith("p") if half else int(match["hour"])
 
 
-# --- dates ---
-
-
 def is_moment(text: str) -> bool:
     """Whether a cell holds a date and a time of day."""
     return _iso(text) is not None or _match(text) is not None
