@@ -100,23 +100,6 @@ def fit(reading_w: Floats, true_w: Floats) -> Line:
     return Line(float(gain), gain_u, float(middle - gain * middle_w), offset_u_w, residual_w)
 
 
-def levels(sensor: Sample, meter: Sample, spans: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
-    """Mean powers of a sensor and a meter in W, of the spans that both cover, shape (n,) each.
-
-    Args:
-        sensor: Power readings of the sensor.
-        meter: Power readings of the meter on the same clock.
-        spans: (start, end) of times of constant load.
-    """
-    energies = [(joules.integrate(sensor, *span), joules.integrate(meter, *span), span[1] - span[0]) for span in spans]
-    return _columns([(a / s, b / s) for a, b, s in energies if a is not None and b is not None])
-
-
-def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
-    array = np.array(pairs, dtype=float).reshape(-1, 2)
-    return array[:, 0], array[:, 1]
-
-
 def calibrate(run: StoredRun, domain: str, meter: str = "wall") -> Calibration:
     """Fit a sensor of a run against its meter, over the idle and steady phases that both measured.
 
@@ -229,7 +212,12 @@ def apply(run: StoredRun, calibrations: Sequence[Calibration]) -> StoredRun:
     return replace(
         run,
         header=run.header.model_copy(update={"domains": domains}),
-        records=tuple(_corrected_record(record, fitting) for record in run.records),
+        records=tuple(
+            record.model_copy(
+                update={"measurements": tuple(corrected(m, fitting[m.domain]) if m.domain in fitting else m for m in record.measurements)}
+            )
+            for record in run.records
+        ),
     )
 
 
@@ -258,11 +246,7 @@ def _gain(calibration: Calibration) -> float:
 
 
 def _named(domains: Sequence[Domain], name: str) -> Domain:
-    """The domain whose sensor is calibrated.
-
-    Raises:
-        MeterError: It does not exist, or is a model.
-    """
+    """The domain whose sensor is calibrated; refuses a model."""
     domain = next((d for d in domains if d.name == name and d.quantity in ("energy", "power", "mean_power")), None)
     if domain is None:
         known = ", ".join(d.name for d in domains if d.kind)
@@ -294,7 +278,8 @@ def _pairs(records: Sequence[Record], domain: str, sample: Sample, log: Meter) -
                 true_j = integral(sample, m.start_s + ahead_s, m.end_s + ahead_s)
                 if true_j is not None:
                     pairs.append((m.gross_j / seconds, true_j / seconds))
-    return _columns(pairs)
+    array = np.array(pairs, dtype=float).reshape(-1, 2)
+    return array[:, 0], array[:, 1]
 
 
 def _device(domain: Domain) -> str | None:
@@ -319,10 +304,4 @@ def _calibrated(domain: Domain, calibration: Calibration) -> Domain:
             "gain": _gain(calibration),
             "detail": {**domain.detail, "calibration": calibration.model_dump(mode="json")},
         }
-    )
-
-
-def _corrected_record(record: Record, fitting: dict[str, Calibration]) -> Record:
-    return record.model_copy(
-        update={"measurements": tuple(corrected(m, fitting[m.domain]) if m.domain in fitting else m for m in record.measurements)}
     )

@@ -39,11 +39,6 @@ class Evidence:
     either: int = 0
     sample: str = ""
 
-    def add(self, other: Evidence) -> None:
-        """Add the counts of another column."""
-        self.point, self.comma, self.either = self.point + other.point, self.comma + other.comma, self.either + other.either
-        self.sample = self.sample or other.sample
-
 
 @dataclass
 class Cells:

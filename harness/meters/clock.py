@@ -26,7 +26,7 @@ def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
     Args:
         run: The run.
         log: The log of the meter.
-        rule: As for `energy_between`.
+        rule: As for `import_log`.
     """
     spans = [
         (p.start_s + r.utc_minus_monotonic_s, p.end_s + r.utc_minus_monotonic_s, LOADS[p.name])
@@ -46,7 +46,7 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     Args:
         run: The run.
         log: The log of the meter.
-        rule: As for `energy_between`.
+        rule: As for `import_log`.
 
     Raises:
         MeterError: The load does not show the zone.

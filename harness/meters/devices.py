@@ -66,7 +66,7 @@ class Devices:
     notes: list[str] = field(default_factory=list)
 
 
-def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, taken: set[int], source: str) -> Devices:
+def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, taken: set[int]) -> Devices:
     """Assign the rows of a log to devices.
 
     Args:
@@ -75,7 +75,6 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
         options: Choices of the user.
         t_s: Times of the rows, shape (n,).
         taken: Columns of times and power.
-        source: Name of the file, for messages.
 
     Raises:
         MeterError: Time stamps are equal, and nothing shows whether the rows are devices.
@@ -83,7 +82,7 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
     if options.one_device or (form.one_device and options.device_column is None):
         return Devices(spread=True)
     good = np.isfinite(t_s)
-    column = _label_column(table, form, options, t_s, taken, source)
+    column = _label_column(table, form, options, t_s, taken)
     if column is not None:
         label = table.cells[column]
         count = label[good].nunique()
@@ -99,7 +98,7 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
     if not coarse(t_s):
         choices.append(("if one device is read faster than its stamps show", ("--one-device",)))
     raise MeterError(
-        f"{source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column distinguishes them",
+        f"{table.source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column distinguishes them",
         options.advice(
             *choices,
             after=f"{'if the log was written twice, remove the copies; ' if copies else ''}"
@@ -108,10 +107,10 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
     )
 
 
-def _label_column(table: Table, form: MeterFormat, options: Options, t_s: Floats, taken: set[int], source: str) -> int | None:
+def _label_column(table: Table, form: MeterFormat, options: Options, t_s: Floats, taken: set[int]) -> int | None:
     """The column of labels that the user names, the format declares, or the labels show; None if there is none."""
     if options.device_column is not None:
-        return table.asked(options.device_column, source)
+        return table.asked(options.device_column)
     good = np.isfinite(t_s)
     if form.device:
         declared = table.matching(form.device)
@@ -169,9 +168,6 @@ def _explain_order(label: pd.Series, t_s: Floats) -> bool:
     return all(np.all(np.diff(t_s[(label == each).to_numpy()]) >= 0) for each in label.unique())
 
 
-# --- equal time stamps ---
-
-
 def _stacked(t_s: Floats) -> int:
     """Rows per time stamp; 1 if equal stamps are the exception."""
     counts = np.unique(t_s, return_counts=True)[1]
@@ -181,11 +177,7 @@ def _stacked(t_s: Floats) -> int:
 
 
 def coarse(t_s: Floats) -> bool:
-    """Whether several readings share stamps that are far apart, such as whole minutes, so that their times are not known.
-
-    Args:
-        t_s: Times of the rows, shape (n,).
-    """
+    """Whether several readings share stamps that are far apart, such as whole minutes, so that their times are not known."""
     stamps, counts = np.unique(t_s[np.isfinite(t_s)], return_counts=True)
     return len(stamps) > 1 and float(np.median(counts)) > 1 and float(np.median(np.diff(stamps))) > COARSE_S
 
@@ -210,9 +202,6 @@ def spread(t_s: Floats) -> Floats:
     ahead = np.where(ahead > 0, np.minimum(ahead, np.median(np.abs(ahead))), 0.0)
     within = np.arange(len(t_s)) - np.repeat(starts, counts)
     return t_s + np.repeat(ahead / counts, counts) * within
-
-
-# --- devices in one channel ---
 
 
 def check_one_device(t_s: Floats, watts: Floats, source: str, options: Options) -> None:

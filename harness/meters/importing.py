@@ -18,8 +18,8 @@ from harness.meters.log import Log
 from harness.schema import Domain, Finding, Floats, Measurement, Meter, MeterReading, Phase, Record, Sample, StoredRun, Trace, WindowTimes
 from harness.store import read_completions
 
-INTEGRALS = {"trapezoid": joules.integrate, "rectangle": joules.integrate_means}
-"""How rows become energy: readings of the moment, or the mean since the row before."""
+RULES = {"trapezoid": "power", "rectangle": "mean_power"}
+"""How rows become energy, and the quantity that they then hold: the power at the time, or its mean since the row before."""
 GAIN = 0.01
 """Relative standard uncertainty of the gain of a smart plug (measurement.md, section 5); that of a laboratory meter is smaller."""
 GAP_PERIODS = 3.0
@@ -37,18 +37,6 @@ BELOW_ZERO = 0.02
 """Share of the highest reading: a meter of consumption reads no further below 0 W."""
 
 
-def energy_between(log: Log, start_s: float, end_s: float, rule: str = "trapezoid") -> float | None:
-    """Energy between two Unix times, J; None if no reading brackets one of them.
-
-    Args:
-        log: A log whose zone is known.
-        start_s: First time.
-        end_s: Last time.
-        rule: `trapezoid`, or `rectangle` for rows that hold the mean since the row before.
-    """
-    return INTEGRALS[rule](log.sample, start_s, end_s)
-
-
 def import_log(
     run: StoredRun, log: Log, *, name: str = "wall", rule: str = "trapezoid", clock_offset_s: float = 0.0, by_pulse: bool = False
 ) -> Meter:
@@ -58,7 +46,7 @@ def import_log(
         run: The run as recorded, without its meters.
         log: The log of the meter.
         name: Name of the new domain, such as `wall` or `system`.
-        rule: How rows become energy, as for `energy_between`.
+        rule: `trapezoid`, or `rectangle` for rows that hold the mean since the row before.
         clock_offset_s: Time by which the meter's clock is ahead of the run's, in seconds.
         by_pulse: Whether to find that offset, with an unknown zone, from the load of the run.
 
@@ -118,7 +106,7 @@ def _domain(log: Log, name: str, rule: str, *, simulated: bool) -> Domain:
     return Domain(
         name=name,
         sensor="meter",
-        quantity="power" if rule == "trapezoid" else "mean_power",
+        quantity=RULES[rule],
         unit="W",
         kind="simulated" if simulated else "sampled",
         device="wall",
@@ -128,18 +116,11 @@ def _domain(log: Log, name: str, rule: str, *, simulated: bool) -> Domain:
     )
 
 
-# --- checks ---
-
-
 def _check_request(run: StoredRun, log: Log, name: str, rule: str, *, by_pulse: bool) -> None:
-    """Refuse a name that is taken, an unknown rule, and times since an unknown start.
-
-    Raises:
-        MeterError: One of these.
-    """
+    """Refuse a name that is taken, an unknown rule, and times since an unknown start."""
     if name in {d.name for d in run.header.domains} or not name.replace(":", "").replace("-", "").replace("_", "").isalnum():
         raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
-    if rule not in INTEGRALS:
+    if rule not in RULES:
         raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that hold the mean since the row before")
     if log.floating and not by_pulse:
         raise MeterError(
@@ -155,11 +136,7 @@ def _phase_times(run: StoredRun) -> list[float]:
 
 
 def _checked_discards(run: StoredRun, log: Log, sample: Sample, clock_offset_s: float) -> tuple[int, int]:
-    """(readings, rows and values left out) between the run's first and last phase.
-
-    Raises:
-        MeterError: More than 1 % were left out.
-    """
+    """(readings, rows and values left out) between the run's first and last phase; refuses more than 1 % left out."""
     t_s = _phase_times(run)
     if not t_s:
         return 0, 0
@@ -179,11 +156,7 @@ def _checked_discards(run: StoredRun, log: Log, sample: Sample, clock_offset_s: 
 
 
 def _check_coverage(run: StoredRun, log: Log, sample: Sample, readings: Sequence[MeterReading], *, slow: bool) -> None:
-    """Refuse a log that covers no phase, unless it is only too slow, which is a warning.
-
-    Raises:
-        MeterError: No phase has an energy.
-    """
+    """Refuse a log that covers no phase, unless it is only too slow, which is a warning."""
     reasons = Counter(str(f.values["why"]) for reading in readings for f in reading.findings if f.code == "meter_gap")
     why = reasons.most_common(1)[0][0] if reasons else "the run has no phases"
     if any(m.gross_j is not None for reading in readings for m in reading.measurements) or (slow and FEW in why):
@@ -210,9 +183,6 @@ def _slow_findings(run: StoredRun, log: Log, sample: Sample, name: str) -> list[
     if error < SLOW_ERROR and log.period_s < window_s / LEAST_ROWS:
         return []
     return [finding("meter_slow", domain=name, period_s=log.period_s, window_s=window_s, error=error)]
-
-
-# --- one record ---
 
 
 def _reading(run: StoredRun, record: Record, domain: Domain, sample: Sample, period_s: float, findings: Sequence[Finding]) -> MeterReading:

@@ -109,15 +109,8 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
     return replace(log, notes=notes, sha256=hashlib.sha256(data).hexdigest())
 
 
-# --- the file ---
-
-
 def _content(path: Path) -> bytes:
-    """The bytes of a log.
-
-    Raises:
-        MeterError: It is no regular file, empty, too large, not text, or cannot be read.
-    """
+    """The bytes of a log; refuses empty, binary and very large files."""
     data = userfiles.read_bytes(path, "meter log", limit_bytes=MOST_BYTES, error=MeterError)
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
         raise MeterError(f"{path} is empty", "did the meter's program log anything?")
@@ -128,11 +121,7 @@ def _content(path: Path) -> bytes:
 
 
 def _decoded(data: bytes, source: str) -> str:
-    """Text of a log by its byte order mark, as UTF-16 if every other byte is zero, as UTF-8, else as Windows-1252.
-
-    Raises:
-        MeterError: The data are binary.
-    """
+    """Text of a log by its byte order mark, as UTF-16 if every other byte is zero, as UTF-8, else as Windows-1252."""
     for mark, encoding in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
@@ -150,16 +139,9 @@ def _decoded(data: bytes, source: str) -> str:
 
 
 def _channels(path: Path, text: str, options: Options) -> Channels:
-    """All channels of a log.
-
-    Raises:
-        MeterError: Too many rows cannot be read.
-    """
+    """All channels of a log; refuses one in which too many rows cannot be read."""
     form = format_of(text, options.format)
-    if form.read is not None:
-        channels = form.read(path, text, options)
-    else:
-        channels = channels_of(form.table(path.name, text, options), form, options, path.name)
+    channels = form.read(path, text, options) if form.read is not None else channels_of(form.table(path.name, text, options), form, options)
     readable = channels.count - len(channels.torn)
     last = max((int(channel.row[-1]) for channel in channels.by_name.values() if len(channel.row)), default=-1)
     footer = sum(at > last for _, at, _ in channels.torn)
@@ -192,15 +174,8 @@ def _counts_text(counts: Counter[str]) -> str:
     return ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(3))
 
 
-# --- the channel ---
-
-
 def _chosen(channels: Channels, options: Options, source: str) -> tuple[str, Channel]:
-    """The channel to take.
-
-    Raises:
-        MeterError: There is none of that name, or there are several.
-    """
+    """The channel to take, with its name; refuses several without a total."""
     by_name, asked = channels.by_name, options.channel
     names = ", ".join(map(repr, by_name))
     if asked == SUM and SUM not in by_name:
@@ -231,9 +206,6 @@ def _channel_advice(channels: Channels, options: Options) -> str:
     contain = "" if channels.summed else ", if none of them contains another"
     count = len(channels.summed or channels.by_name)
     return options.advice(choice, (f"or add {count} of them{contain}", ("--channel", SUM)))
-
-
-# --- its time ---
 
 
 def _on_unix_time(channels: Channels, name: str, channel: Channel, options: Options, source: str) -> Log:
@@ -274,11 +246,7 @@ def _times_of_rows(rows: np.ndarray, channel: Channel) -> Floats:
 
 
 def _forwards(channel: Channel, source: str, *, zoned: bool = False) -> Channel:
-    """The channel in time order, reversed if its newest row comes first.
-
-    Raises:
-        MeterError: Its times go back in between.
-    """
+    """The channel in time order, reversed if its newest row comes first; refuses one that goes back in time."""
     channel = channel.ascending()
     steps = np.diff(channel.t_s)
     back = np.flatnonzero(steps < 0)

@@ -16,7 +16,7 @@ from harness.meters.cells import Cells, Evidence, cells_of, evidence_of
 from harness.meters.formats.base import MeterFormat
 from harness.meters.options import UNITS_W, Options
 from harness.meters.table import Table, bare_name
-from harness.meters.units import parse_name
+from harness.meters.units import parse_name, words
 from harness.schema import Floats
 
 SPARSE = 0.5
@@ -33,6 +33,8 @@ NINES = 3.0
 """A number of nines above this multiple of all other readings marks over-range."""
 FULL = ("32767", "65535", "2147483647", "4294967295")
 """Digits of a full register, which a meter shows if it has no value."""
+OTHER_LABELS = words("voltage current temperature humidity battery frequency cost price signal rssi linkquality uptime")
+"""Words of a device's label that name another quantity."""
 LISTED = 30
 """Labels that a message lists."""
 
@@ -60,15 +62,7 @@ class PowerColumn:
 
 @dataclass
 class _Candidate:
-    """A column that may hold power.
-
-    Attributes:
-        index: Index in the table.
-        name: Name with the unit.
-        cells: Its cells.
-        factor: Unit in W by the log or the format; None if both are silent.
-        unit: Source of the unit.
-    """
+    """A column that may hold power: its full name, its unit in W (None if log and format are silent) and the source of the unit."""
 
     index: int
     name: str
@@ -86,7 +80,7 @@ class _Candidate:
         return self.unit in (HEADER_UNIT, CELL_UNIT)
 
 
-def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[int], source: str) -> tuple[list[PowerColumn], list[str]]:
+def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[int]) -> tuple[list[PowerColumn], list[str]]:
     """Columns that prove to hold power, and sentences on the others.
 
     Args:
@@ -94,7 +88,6 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
         form: Its format.
         options: Choices of the user.
         taken: Columns of times and of device labels.
-        source: Name of the file, for messages.
 
     Raises:
         MeterError: No column proves to hold power, or one has two readings.
@@ -102,7 +95,7 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
     notes: list[str] = []
     others = [i for i in range(len(table.names)) if i not in taken]
     if options.power_column is not None:
-        candidates = [_asked(table, form, options.power_column, source)]
+        candidates = [_asked(table, form, options.power_column)]
     else:
         candidates = [each for i in others if (each := _candidate(table, i, form, notes)) is not None]
     if not candidates and not table.headed and options.unit is not None:
@@ -110,46 +103,41 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
     proven = [each for each in candidates if each.factor_as(options.unit) is not None]
     _check_unit(proven, options)
     if not proven:
-        _refuse(table, candidates, options, others, source)
+        _refuse(table, candidates, options, others)
     if len(proven) < len(candidates):
         notes.append(f"{', '.join(repr(each.name) for each in candidates if each not in proven)}: no unit, left out")
     evidence = _evidence(table, others)
-    columns = [_column(table, each, form, options, evidence, source) for each in proven]
+    columns = [_column(table, each, form, options, evidence) for each in proven]
     counts = Counter(column.name for column in columns)
     for column in columns:
         column.name = table.names[column.index] if counts[column.name] > 1 else column.name
     return columns, notes
 
 
-def labelled_column(
-    table: Table, form: MeterFormat, label: pd.Series, units: dict[str, float], silent: list[str], options: Options, source: str
-) -> tuple[list[PowerColumn], list[str]]:
-    """The column of values of a log whose labels state quantity and unit.
+def labelled_column(table: Table, form: MeterFormat, label: pd.Series, options: Options) -> tuple[list[PowerColumn], list[str]]:
+    """The column of values of a log whose labels state quantity and unit; rows of other quantities are left out.
 
     Args:
         table: The log.
         form: Its format.
         label: Label of each row, shape (n,).
-        units: Unit in W of the labels that hold power.
-        silent: Labels that may hold power and state no unit.
         options: Choices of the user.
-        source: Name of the file, for messages.
 
     Raises:
-        MeterError: No label states a unit of power.
+        MeterError: No label states a unit of power, and the user gives none.
     """
     index = next(i for i, name in enumerate(table.names) if _declared(name, form) is not None)
     cells = cells_of(table.cells[index])
-    silent = [each for each in silent if cells.numeric[(label == each).to_numpy()].any()]
+    units, silent = _label_units(label, cells, options)
     if not units:
         known = ", ".join(map(repr, silent or list(dict.fromkeys(label))[:LISTED]))
         if not silent:
-            raise MeterError(f"{source} holds no power: {known}", "log a sensor of power")
+            raise MeterError(f"{table.source} holds no power: {known}", "log a sensor of power")
         pick = ("--channel", silent[0]) if len(silent) > 1 else ()
-        raise MeterError(f"{source} names no unit of power: {known}", options.advice(("if it holds watts", (*pick, "--unit", "W"))))
+        raise MeterError(f"{table.source} names no unit of power: {known}", options.advice(("if it holds watts", (*pick, "--unit", "W"))))
     here = label.isin(units.keys()).to_numpy()
     factors = label.map(units).to_numpy(dtype=float, na_value=np.nan)
-    decimal = options.decimal or _decimal(cells, max(units.values()), table, _evidence(table), options, source, table.names[index])
+    decimal = options.decimal or _decimal(cells, max(units.values()), table, _evidence(table), options, table.names[index])
     watts = np.where(here, cells.numbers(decimal) * factors, np.nan)
     discarded = {int(i): repr(str(cells.raw.iloc[i])[:20]) for i in np.flatnonzero(here & ~np.isfinite(watts))}
     unit = f"{options.unit} as given" if options.unit else "unit of its label"
@@ -157,22 +145,31 @@ def labelled_column(
     return [PowerColumn(index, bare_name(table.names[index]), watts, here, discarded, unit)], notes
 
 
-# --- candidates ---
+def _label_units(label: pd.Series, cells: Cells, options: Options) -> tuple[dict[str, float], list[str]]:
+    """(unit in W of each label that holds power, labels with numbers that may hold power and state no unit)."""
+    units: dict[str, float] = {}
+    silent: list[str] = []
+    for each in map(str, label.unique()):
+        name = parse_name(re.sub(r"[^\w\[\]()%/ -]", " ", each))
+        other = name.other or name.setting or set(re.findall(r"[a-z]+", each.lower())) & OTHER_LABELS
+        if options.unit is not None and (not other or each == options.channel):
+            units[each] = UNITS_W[options.unit]
+        elif not other and name.factor is not None:
+            units[each] = name.factor
+        elif not other and cells.numeric[(label == each).to_numpy()].any():
+            silent.append(each)
+    return units, silent
 
 
-def _asked(table: Table, form: MeterFormat, power_column: str, source: str) -> _Candidate:
-    """The column that the user names.
-
-    Raises:
-        MeterError: It does not exist, holds no number, or states another quantity.
-    """
-    index = table.asked(power_column, source)
+def _asked(table: Table, form: MeterFormat, power_column: str) -> _Candidate:
+    """The column that the user names; refuses one without numbers or of another quantity."""
+    index = table.asked(power_column)
     full, cells = table.names[index], cells_of(table.cells[index])
     name, declared = parse_name(full), _declared(full, form)
     if name.other and declared is None:
         raise MeterError(f"{full!r} is no power: its name means {name.other}", f"the columns are {table.listed()}")
     if not cells.numeric.any():
-        raise MeterError(f"no reading of {bare_name(full)} in {source} is a number", "choose another --power-column")
+        raise MeterError(f"no reading of {bare_name(full)} in {table.source} is a number", "choose another --power-column")
     if cells.other_unit and not cells.in_watts:
         raise MeterError(f"{full!r} is no power: its cells are in {cells.other_unit}", f"the columns are {table.listed()}")
     return _with_unit(table, index, cells, declared)
@@ -220,11 +217,7 @@ def _only_number(table: Table, others: Sequence[int]) -> list[_Candidate]:
 
 
 def _check_unit(proven: Sequence[_Candidate], options: Options) -> None:
-    """Refuse `--unit` where every column states its unit.
-
-    Raises:
-        MeterError: The header of one states another unit.
-    """
+    """Refuse a `--unit` that contradicts the header, if every column states its unit."""
     if options.unit is None or not all(each.stated for each in proven):
         return
     other = next((each for each in proven if each.unit == CELL_UNIT or each.factor != UNITS_W[options.unit]), None)
@@ -232,16 +225,12 @@ def _check_unit(proven: Sequence[_Candidate], options: Options) -> None:
         raise MeterError(f"{other.name!r} names its unit, and --unit {options.unit} contradicts it", "leave --unit out")
 
 
-def _refuse(table: Table, candidates: list[_Candidate], options: Options, others: Sequence[int], source: str) -> NoReturn:
-    """Report why no column proves to hold power, with the command that decides it.
-
-    Raises:
-        MeterError: Always.
-    """
+def _refuse(table: Table, candidates: list[_Candidate], options: Options, others: Sequence[int]) -> NoReturn:
+    """Report why no column proves to hold power, with the command that decides it."""
     found = f"columns found: {table.listed()}"
     empty = [name for name in (table.names[i] for i in others) if parse_name(name).factor and parse_name(name).may_be_power]
     if empty and not candidates:
-        raise MeterError(f"no reading of {bare_name(empty[0])} in {source} is a number", found)
+        raise MeterError(f"no reading of {bare_name(empty[0])} in {table.source} is a number", found)
     if not candidates and not table.headed:
         candidates = _only_number(table, others)
     names = [each.name for each in candidates]
@@ -249,14 +238,14 @@ def _refuse(table: Table, candidates: list[_Candidate], options: Options, others
         mega = parse_name(names[0]).mega
         why = "names its unit as MW: megawatts, or milliwatts in capitals" if mega else "names no unit of power"
         choice = ("if it holds milliwatts", ("--unit", "mW")) if mega else ("if it holds watts", ("--unit", "W"))
-        raise MeterError(f"the column {names[0]!r} of {source} {why}", options.advice(choice, after=found))
+        raise MeterError(f"the column {names[0]!r} of {table.source} {why}", options.advice(choice, after=found))
     silent = names or [table.names[i] for i in others if _varies(table, i)]
     silent.sort(key=lambda name: re.match(r"P(?![a-z])", name) is None)
     if not silent:
-        raise MeterError(f"{source} holds no power", f"log power in watts; {found}")
-    what = f"{source}: no column names a unit of power"
+        raise MeterError(f"{table.source} holds no power", f"log power in watts; {found}")
+    what = f"{table.source}: no column names a unit of power"
     if names:
-        what = f"{len(names)} columns of {source} may hold power, and none names a unit: {', '.join(map(repr, names))}"
+        what = f"{len(names)} columns of {table.source} may hold power, and none names a unit: {', '.join(map(repr, names))}"
     raise MeterError(what, options.advice(("name the one that holds watts", ("--power-column", silent[0], "--unit", "W")), after=found))
 
 
@@ -268,16 +257,13 @@ def _varies(table: Table, index: int) -> bool:
     return not (name.other or name.setting or head.other_unit) and (len(steps) == 1 or steps.nunique() > 1)
 
 
-# --- values ---
-
-
-def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Options, evidence: Evidence, source: str) -> PowerColumn:
+def _column(table: Table, candidate: _Candidate, form: MeterFormat, options: Options, evidence: Evidence) -> PowerColumn:
     """The values of a column in W, and why the others are missing."""
     cells, name, factor = candidate.cells, candidate.name, candidate.factor_as(options.unit)
     assert factor is not None
-    decimal = options.decimal or _decimal(cells, factor, table, evidence, options, source, name)
+    decimal = options.decimal or _decimal(cells, factor, table, evidence, options, name)
     watts = _without_over_range(cells, cells.numbers(decimal) * cells.factors(factor))
-    _check_declared(candidate, watts, form, options, source)
+    _check_declared(candidate, watts, table, form, options)
     blank, foreign = cells.blank, cells.foreign
     sparse = len(blank) > 0 and float(np.mean(blank)) >= SPARSE
     present = ~(blank & sparse) & ~foreign
@@ -297,46 +283,27 @@ def _without_over_range(cells: Cells, watts: Floats) -> Floats:
     return np.where(marks & (watts > NINES * np.max(rest)), np.nan, watts) if len(rest) else watts
 
 
-def _check_declared(candidate: _Candidate, watts: Floats, form: MeterFormat, options: Options, source: str) -> None:
-    """Refuse the unit of a format if the readings are too low for it: some versions or scripts write another one.
-
-    Raises:
-        MeterError: No reading reaches the least power of such a machine.
-    """
+def _check_declared(candidate: _Candidate, watts: Floats, table: Table, form: MeterFormat, options: Options) -> None:
+    """Refuse the unit of a format if the readings are too low for it: some versions or scripts write another one."""
     if options.unit is None and not candidate.stated and np.isfinite(watts).any() and float(np.nanmax(watts)) < form.least_w:
         raise MeterError(
-            f"{candidate.name!r} of {source} is in mW by its format, and then never reaches {form.least_w:g} W",
+            f"{candidate.name!r} of {table.source} is in mW by its format, and then never reaches {form.least_w:g} W",
             options.advice(("if it holds watts", ("--unit", "W")), ("if it holds milliwatts", ("--unit", "mW"))),
         )
 
 
-# --- the decimal mark ---
-
-
 def _evidence(table: Table, columns: Sequence[int] | None = None) -> Evidence:
-    """What columns show of the decimal mark; those of times are left out, since loggers often write them with another one.
-
-    Args:
-        table: The log.
-        columns: Their indices; None for all.
-    """
-    total = Evidence()
-    for index in range(len(table.names)) if columns is None else columns:
-        head = table.cells[index].iloc[:LOOK_ROWS]
-        if head.str.contains(r"\d[.,]\d", regex=True).any():
-            total.add(evidence_of(cells_of(head).text))
-    return total
+    """What columns (None: all) show of the decimal mark; loggers often write times with another one."""
+    heads = [table.cells[i].iloc[:LOOK_ROWS] for i in (range(len(table.names)) if columns is None else columns)]
+    marked = [head for head in heads if head.str.contains(r"\d[.,]\d", regex=True).any()]
+    return evidence_of(text for head in marked for text in cells_of(head).text)
 
 
-def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, options: Options, source: str, name: str) -> str:
-    """The decimal mark of a column.
-
-    Raises:
-        MeterError: Its cells can be read with both marks, or need both.
-    """
+def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, options: Options, name: str) -> str:
+    """The decimal mark of a column; refuses one whose cells can be read with both marks, or need both."""
     own, count = cells.evidence, int(cells.numeric.sum())
     if own.point and own.comma and min(own.point, own.comma) > 0.01 * max(count, 1):
-        raise MeterError(f"{name!r} of {source} holds decimal points and decimal commas", "write all of its numbers with one mark")
+        raise MeterError(f"{name!r} of {table.source} holds decimal points and decimal commas", "write all of its numbers with one mark")
     if own.point or own.comma or not own.either:
         return "." if own.point >= own.comma else ","
     mark, other = (",", ".") if "," in own.sample else (".", ",")
@@ -349,7 +316,7 @@ def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, option
     if mark == "." and (around.point or impossible or (table.delimiter in POINT_DELIMITERS and all_marked)):
         return "."
     raise MeterError(
-        f"{name!r} of {source}: {own.sample!r} is {own.sample.replace(',', '.')} or {own.sample.replace(mark, '')}, and no other value decides it",
+        f"{name!r} of {table.source}: {own.sample!r} is {own.sample.replace(',', '.')} or {own.sample.replace(mark, '')}, and no other value decides it",
         options.advice(
             (f"if the {'comma' if mark == ',' else 'point'} is the decimal mark", ("--decimal", mark)),
             ("if it groups thousands", ("--decimal", other)),

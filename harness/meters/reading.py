@@ -15,15 +15,13 @@ from harness.meters.cells import cells_of
 from harness.meters.channels import Channel, Channels
 from harness.meters.devices import Devices, coarse, devices_of, spread
 from harness.meters.formats.base import MeterFormat
-from harness.meters.options import SUM, UNITS_W, Options
+from harness.meters.options import SUM, Options
 from harness.meters.power import PowerColumn, labelled_column, power_columns
 from harness.meters.table import Table
 from harness.meters.time_column import RowTimes, times_of
-from harness.meters.units import factor_of, is_other, parse_name, words
+from harness.meters.units import factor_of, is_other, words
 from harness.schema import Floats
 
-OTHER_LABELS = words("voltage current temperature humidity battery frequency cost price signal rssi linkquality uptime")
-"""Words of a device's label that name another quantity."""
 TOTAL = re.compile(r"(?i)total|sum\b|\ball\b|gesamt|wall|main|system|input|aggregate|Σ")
 """Words of a column that may be the sum of all others."""
 CONTAINS = re.compile(r"(?i)total|sum\b|\ball\b|gesamt|\bwall|system|aggregate|combined|platform|psys|ptot|Σ")
@@ -44,35 +42,35 @@ TOTAL_WITHIN = 0.01
 """Relative difference of a total from the sum of all other columns."""
 
 
-def channels_of(table: Table, form: MeterFormat, options: Options, source: str) -> Channels:
+def channels_of(table: Table, form: MeterFormat, options: Options) -> Channels:
     """The channels of a table.
 
     Args:
         table: The log.
         form: Its format.
         options: Choices of the user.
-        source: Name of the file, for messages.
 
     Raises:
         MeterError: There is no time or no power, or something has two readings.
     """
-    _check_content(table, source)
+    _check_content(table)
     table = join_units(table)
-    times = times_of(table, form, options, source)
-    devices = devices_of(table, form, options, times.t_s, times.columns, source)
+    times = times_of(table, form, options)
+    devices = devices_of(table, form, options, times.t_s, times.columns)
     if form.labelled and devices.label is not None:
-        columns, notes = _labelled(table, form, devices.label, options, source)
+        columns, notes = labelled_column(table, form, devices.label, options)
     else:
         taken = times.columns | ({devices.column} if devices.column is not None else set())
-        columns, notes = power_columns(table, form, options, taken, source)
+        columns, notes = power_columns(table, form, options, taken)
     if devices.spread:
         if coarse(times.t_s):
             raise MeterError(
-                f"{source} holds several readings with each time stamp, and no seconds: their times are not known", "log the seconds too"
+                f"{table.source} holds several readings with each time stamp, and no seconds: their times are not known",
+                "log the seconds too",
             )
         times.t_s = spread(times.t_s)
     if devices.stacked > 1 and len(columns) > 1:
-        columns = [_one_column(columns, form, options, source)]
+        columns = [_one_column(columns, table, form, options)]
     by_name = _by_name(columns, times, devices, form)
     preferred, summed = _preferred(columns, by_name, devices, form)
     power = ", ".join(f"{column.name!r} ({column.unit})" for column in columns)
@@ -94,27 +92,21 @@ def channels_of(table: Table, form: MeterFormat, options: Options, source: str) 
     )
 
 
-def _check_content(table: Table, source: str) -> None:
-    """Refuse a table that holds no readings of a meter.
-
-    Raises:
-        MeterError: It is codecarbon's report, or none of its rows could be read.
-    """
+def _check_content(table: Table) -> None:
+    """Refuse codecarbon's report, and a table without readings."""
     if "codecarbon_version" in table.names:
         raise MeterError(
-            f"{source} is codecarbon's own report: a model, or the last sample of each task, not a meter's readings", "give a meter's log"
+            f"{table.source} is codecarbon's own report: a model, or the last sample of each task, not a meter's readings",
+            "give a meter's log",
         )
     if not len(table.cells) and table.torn:
         line, _, why = table.torn[0]
         raise MeterError(
-            f"{source}: none of the {len(table.torn)} rows below its header could be read, the first is line {line} ({why})",
+            f"{table.source}: none of the {len(table.torn)} rows below its header could be read, the first is line {line} ({why})",
             "a row needs as many cells as the header has names; a comma inside a number needs quotes",
         )
     if not len(table.cells):
-        raise MeterError(f"{source} holds a header and no readings", "did the meter's program log anything?")
-
-
-# --- units and labels ---
+        raise MeterError(f"{table.source} holds a header and no readings", "did the meter's program log anything?")
 
 
 def join_units(table: Table) -> Table:
@@ -146,29 +138,6 @@ def _are_numbers(column: pd.Series) -> bool:
     """Whether most cells are numbers, all of them without a unit."""
     cells = cells_of(column)
     return bool(cells.numeric.mean() > 0.5) and not (cells.unit != "").any()
-
-
-def _labelled(table: Table, form: MeterFormat, label: pd.Series, options: Options, source: str) -> tuple[list[PowerColumn], list[str]]:
-    """The column of values of a log whose labels state quantity and unit: rows of other quantities are left out.
-
-    Raises:
-        MeterError: No label states a unit of power, and the user gives none.
-    """
-    units: dict[str, float] = {}
-    silent: list[str] = []
-    for each in map(str, label.unique()):
-        name = parse_name(re.sub(r"[^\w\[\]()%/ -]", " ", each))
-        other = name.other or name.setting or set(re.findall(r"[a-z]+", each.lower())) & OTHER_LABELS
-        if options.unit is not None and (not other or each == options.channel):
-            units[each] = UNITS_W[options.unit]
-        elif not other and name.factor is not None:
-            units[each] = name.factor
-        elif not other:
-            silent.append(each)
-    return labelled_column(table, form, label, units, silent, options, source)
-
-
-# --- channels ---
 
 
 def _by_name(columns: Sequence[PowerColumn], times: RowTimes, devices: Devices, form: MeterFormat) -> dict[str, Channel]:
@@ -229,19 +198,12 @@ def _stack(column: PowerColumn, t_s: Floats, mask: np.ndarray, count: int) -> Ch
     return Channel(sums.index.to_numpy(dtype=float), watts, sums["row"].to_numpy(), +discarded)
 
 
-# --- the total ---
-
-
-def _one_column(columns: Sequence[PowerColumn], form: MeterFormat, options: Options, source: str) -> PowerColumn:
-    """The column that is added over rows with equal time stamps.
-
-    Raises:
-        MeterError: There are several, and none is the total.
-    """
+def _one_column(columns: Sequence[PowerColumn], table: Table, form: MeterFormat, options: Options) -> PowerColumn:
+    """The column that is added over rows with equal time stamps; refuses several without a total."""
     total = _total(columns, form)
     if total is None:
         raise MeterError(
-            f"{source} holds several columns of power, and several rows with each time stamp: {', '.join(repr(c.name) for c in columns)}",
+            f"{table.source} holds several columns of power, and several rows with each time stamp: {', '.join(repr(c.name) for c in columns)}",
             options.advice(("choose the column that is added", ("--power-column", columns[0].name))),
         )
     return next(column for column in columns if column.name == total)

@@ -1,4 +1,4 @@
-"""A log's text as a table of cells: text with delimiters, or in columns separated by blanks."""
+"""The text of a log as a table of cells."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,7 @@ class Table:
     """A log as rows of cells.
 
     Attributes:
+        source: Name of the file, for messages.
         names: Column names; equal ones are numbered, those of a log without a header are `column 1`, `column 2`, ...
         cells: Text with one row per reading and one column (0, 1, ...) per name, shape (n, len(names)).
         lines: Line number of each row, shape (n,).
@@ -47,6 +48,7 @@ class Table:
         notes: What was skipped, as sentences.
     """
 
+    source: str
     names: list[str]
     cells: pd.DataFrame
     lines: np.ndarray
@@ -57,10 +59,11 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of_rows(cls, rows: Sequence[dict[str, str]], lines: Sequence[int], torn: Torn, delimiter: str = "") -> Table:
+    def of_rows(cls, source: str, rows: Sequence[dict[str, str]], lines: Sequence[int], torn: Torn, delimiter: str = "") -> Table:
         """A table of rows by column name; a column that a row lacks is empty there.
 
         Args:
+            source: Name of the file.
             rows: The rows.
             lines: Line number of each row.
             torn: Rows that could not be split.
@@ -68,7 +71,7 @@ class Table:
         """
         names = list(dict.fromkeys(key for row in rows for key in row))
         cells = pd.DataFrame({i: [row.get(key, "") for row in rows] for i, key in enumerate(names)}, dtype=str)
-        return cls(names, cells, np.array(lines, dtype=int), torn, delimiter)
+        return cls(source, names, cells, np.array(lines, dtype=int), torn, delimiter)
 
     def column(self, name: str) -> int | None:
         """Index of a column by its name, its bare name or its number from 1; None if there is none."""
@@ -78,24 +81,29 @@ class Table:
                 return matches[0]
         return int(name) - 1 if name.isdecimal() and 0 < int(name) <= len(self.names) else None
 
-    def asked(self, name: str, source: str) -> int:
-        """Index of a column that the user names.
-
-        Args:
-            name: Its name, its bare name or its number from 1.
-            source: Name of the file, for messages.
-
-        Raises:
-            MeterError: There is no such column.
-        """
+    def asked(self, name: str) -> int:
+        """Index of a column that the user names; raises MeterError if there is none."""
         index = self.column(name)
         if index is None:
-            raise MeterError(f"{source} has no column {name!r}", f"its columns are {self.listed()}")
+            raise MeterError(f"{self.source} has no column {name!r}", f"its columns are {self.listed()}")
         return index
 
     def matching(self, patterns: Sequence[str]) -> list[int]:
         """Indices of the columns whose whole name matches a pattern, in the order of the patterns."""
         return [i for pattern in patterns for i, name in enumerate(self.names) if re.fullmatch(pattern, name)]
+
+    def without_cut_row(self) -> Table:
+        """The table of a file without a line end: its last row is dropped if its last cell is shorter than those above, as its number may be cut."""
+        last = self.cells.iloc[:, -1].tolist()
+        if len(last) < 3 or not last[-1]:
+            return self
+        above = [cell for cell in last[-51:-1] if cell]
+        *decimals, own = [len(re.split(r"[.,]", cell)[-1]) if re.search(r"[.,]", cell) else 0 for cell in [*above, last[-1]]]
+        rare = len(above) // 20  # a footer may stand among them
+        if not above or (len(last[-1]) >= sorted(map(len, above))[rare] and own >= sorted(decimals)[rare]):
+            return self
+        torn = [*self.torn, (int(self.lines[-1]), len(last) - 1, "the last line was cut")]
+        return replace(self, cells=self.cells.iloc[:-1], lines=self.lines[:-1], torn=torn)
 
     def listed(self, most: int = 30) -> str:
         """The columns by number and name, for messages."""
@@ -131,9 +139,6 @@ def _trimmed(cells: Sequence[str]) -> list[str]:
     return list(cells[: max((i + 1 for i, cell in enumerate(cells) if cell), default=0)])
 
 
-# --- the header ---
-
-
 @dataclass(frozen=True)
 class Header:
     """Index of the header's line (-1: none), delimiter and column names."""
@@ -143,14 +148,13 @@ class Header:
     names: tuple[str, ...]
 
 
-def delimited(name: str, text: str, options: Options, *, comments: bool = True) -> Table:
+def delimited(name: str, text: str, options: Options) -> Table:
     """Split text with delimiters.
 
     Args:
         name: Name of the file, for messages.
         text: Content of the file.
         options: Choices of the user; columns that they name identify the header.
-        comments: Whether lines below the header that begin with `#` are comments.
 
     Raises:
         MeterError: The text is no table of two or more columns.
@@ -161,21 +165,7 @@ def delimited(name: str, text: str, options: Options, *, comments: bool = True) 
         raise MeterError(
             f"{name} holds no table of times and numbers", "log as CSV, one line per reading: docs/meters.md lists the formats"
         )
-    return _body(name, lines, header, ended=text.endswith(("\n", "\r")), comments=comments)
-
-
-def blank_separated(name: str, text: str, names: Sequence[str], first: int, is_data: Callable[[str], bool]) -> Table:
-    """Split text whose columns are separated by blanks.
-
-    Args:
-        name: Name of the file, for messages.
-        text: Content of the file.
-        names: Names of the columns.
-        first: Index of the first line to read.
-        is_data: Whether a line holds a reading; the others are repeated headers.
-    """
-    lines = [line if i >= first and is_data(line) else "" for i, line in enumerate(text.splitlines())]
-    return _body(name, lines, Header(first - 1, " ", tuple(names)), ended=text.endswith("\n"), comments=False)
+    return _body(name, lines, header, ended=text.endswith(("\n", "\r")))
 
 
 def _header(lines: Sequence[str], options: Options, *, near: bool) -> Header | None:
@@ -238,9 +228,6 @@ def _headless(lines: Sequence[str]) -> Header | None:
     return None
 
 
-# --- the rows below it ---
-
-
 @dataclass
 class _Lines:
     """The lines below a header by kind."""
@@ -253,27 +240,21 @@ class _Lines:
     comments: int = 0
 
 
-def _body(name: str, lines: Sequence[str], header: Header, *, ended: bool, comments: bool) -> Table:
+def _body(name: str, lines: Sequence[str], header: Header, *, ended: bool) -> Table:
     """The table below a header."""
     width = len(header.names)
-    below = _classified(name, lines, header, comments=comments)
+    below = _classified(name, lines, header)
     units = [unit.strip("[]() ") for unit in below.units] + [""] * width
     names = numbered([f"{each} [{unit}]" if unit else each for each, unit in zip(header.names, units, strict=False)])
     cells = _frame(below.good, header.delimiter, width)
-    table = Table(names, cells, np.array(below.numbers, dtype=int), below.torn, header.delimiter, header.line >= 0)
+    table = Table(name, names, cells, np.array(below.numbers, dtype=int), below.torn, header.delimiter, header.line >= 0)
     table.notes += [f"the header is repeated {below.headers} times: the logger was restarted"] if below.headers else []
     table.notes += [f"{below.comments} lines are comments"] if below.comments else []
-    if not ended:
-        _drop_cut_row(table)
-    return table
+    return table if ended else table.without_cut_row()
 
 
-def _classified(name: str, lines: Sequence[str], header: Header, *, comments: bool) -> _Lines:
-    """Rows, torn rows, units, comments and repeated headers.
-
-    Raises:
-        MeterError: Rows follow a second header with other columns.
-    """
+def _classified(name: str, lines: Sequence[str], header: Header) -> _Lines:
+    """Rows, torn rows, units, comments and repeated headers; refuses rows below a second header with other columns."""
     found, width, headed = _Lines(), len(header.names), header.line >= 0
     for number, line in enumerate(lines[: max(header.line, 0)], 1):
         cells = _trimmed(split(line, header.delimiter))
@@ -290,7 +271,7 @@ def _classified(name: str, lines: Sequence[str], header: Header, *, comments: bo
     for number, line, cells in below:
         if headed and [each.lstrip("#").strip() for each in _trimmed(cells)][-width:] == list(header.names):
             found.headers += 1
-        elif comments and line.lstrip().startswith("#"):
+        elif line.lstrip().startswith("#"):
             found.comments += 1
         elif headed and not found.good and not found.units and _are_units(cells):
             found.units = cells
@@ -351,16 +332,3 @@ def _frame(lines: Sequence[str], delimiter: str, width: int) -> pd.DataFrame:
         skip_blank_lines=False,
     ).iloc[:, :width]
     return pd.DataFrame({i: frame[i].str.strip() for i in range(width)})
-
-
-def _drop_cut_row(table: Table) -> None:
-    """Drop a last row without a line end if its last cell is shorter than those above it: its number may be cut."""
-    last = table.cells.iloc[:, -1].tolist()
-    if len(last) < 3 or not last[-1]:
-        return
-    above = [cell for cell in last[-51:-1] if cell]
-    *decimals, own = [len(re.split(r"[.,]", cell)[-1]) if re.search(r"[.,]", cell) else 0 for cell in [*above, last[-1]]]
-    rare = len(above) // 20  # a footer may stand among them
-    if above and (len(last[-1]) < sorted(map(len, above))[rare] or own < sorted(decimals)[rare]):
-        table.torn.append((int(table.lines[-1]), len(last) - 1, "the last line was cut"))
-        table.cells, table.lines = table.cells.iloc[:-1], table.lines[:-1]

@@ -80,19 +80,18 @@ class _Column:
     times: Times
 
 
-def times_of(table: Table, form: MeterFormat, options: Options, source: str) -> RowTimes:
+def times_of(table: Table, form: MeterFormat, options: Options) -> RowTimes:
     """The times of a table's rows.
 
     Args:
         table: The log.
         form: Its format.
         options: Choices of the user.
-        source: Name of the file, for messages.
 
     Raises:
         MeterError: No column holds times, several disagree, or the times have two readings.
     """
-    column = _column(table, form, options, source)
+    column = _column(table, form, options)
     times = column.times
     rows = RowTimes(times.t_s, times.origin == "local", columns=set(column.indices), notes=[f"{column.name!r}: {times.note}"])
     if times.origin in ("elapsed", "day"):
@@ -102,16 +101,9 @@ def times_of(table: Table, form: MeterFormat, options: Options, source: str) -> 
     return rows
 
 
-def _column(table: Table, form: MeterFormat, options: Options, source: str) -> _Column:
-    """The column of times.
-
-    Raises:
-        MeterError: There is none, or several disagree.
-    """
-    if options.time_column is not None:
-        indices = [table.asked(options.time_column, source)]
-    else:
-        indices = table.matching(form.time) or _candidates(table)
+def _column(table: Table, form: MeterFormat, options: Options) -> _Column:
+    """The column of times; refuses several that disagree."""
+    indices = [table.asked(options.time_column)] if options.time_column is not None else table.matching(form.time) or _candidates(table)
     kinds = [_kind(table.cells[i]) for i in range(len(table.names))]
     columns: list[_Column] = []
     errors: list[MeterError] = []
@@ -119,18 +111,18 @@ def _column(table: Table, form: MeterFormat, options: Options, source: str) -> _
         try:
             column = _read(table, index, kinds, options, options.date_order or form.date_order)
         except MeterError as error:
-            errors.append(MeterError(f"{source}: {error.what}", _advice(error.hint, options)))
+            errors.append(MeterError(f"{table.source}: {error.what}", _advice(error.hint, options)))
             continue
         if column is not None:
             columns.append(column)
     if columns:
-        return _best(columns, table, options, source)
+        return _best(columns, table, options)
     if errors:
         raise errors[0]
     raise MeterError(
-        f"{source}: no column holds times"
+        f"{table.source}: no column holds times"
         if options.time_column is None
-        else f"the column {options.time_column!r} of {source} holds no times",
+        else f"the column {options.time_column!r} of {table.source} holds no times",
         f"a log needs a time in each row; columns found: {table.listed()}",
     )
 
@@ -208,12 +200,8 @@ def _runs(t_s: Floats) -> bool:
     return len(good) > 1 and good[-1] > good[0] and float(np.mean(np.diff(good) >= 0)) >= 0.9
 
 
-def _best(columns: Sequence[_Column], table: Table, options: Options, source: str) -> _Column:
-    """The column with the most certain clock.
-
-    Raises:
-        MeterError: Two columns disagree.
-    """
+def _best(columns: Sequence[_Column], table: Table, options: Options) -> _Column:
+    """The column with the most certain clock; refuses columns that disagree."""
     dated = [each for each in columns if each.times.origin in ("unix", "local")]
     if not dated:
         origin = "day" if options.start is not None and DATE_ONLY.match(options.start) else "elapsed"
@@ -223,7 +211,7 @@ def _best(columns: Sequence[_Column], table: Table, options: Options, source: st
         if other.indices != best.indices and _disagree(best.times, other.times):
             choices = [("--time-column", table.names[each.indices[0]]) for each in (best, other)]
             raise MeterError(
-                f"{source} has two columns of times that differ: {best.name!r} and {other.name!r}",
+                f"{table.source} has two columns of times that differ: {best.name!r} and {other.name!r}",
                 options.advice(("choose one", choices[0]), ("or", choices[1])),
             )
     return best
@@ -242,11 +230,7 @@ def _disagree(first: Times, second: Times) -> bool:
 
 
 def _anchor(rows: RowTimes, times: Times, options: Options) -> None:
-    """Put times since a start, or times of day, on the calendar.
-
-    Raises:
-        MeterError: `--start` is not a time, or only a date where a time is needed.
-    """
+    """Put times since a start, or times of day, on the calendar by `--start`."""
     if options.start is None:
         rows.local, rows.floating = True, True
         return

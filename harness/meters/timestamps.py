@@ -127,11 +127,7 @@ def _numbers(texts: Sequence[str]) -> Floats:
 
 
 def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
-    """Unix times, or times since a start.
-
-    Raises:
-        MeterError: The unit is not known, contradicts the size of the numbers, or they are day numbers of a spreadsheet.
-    """
+    """Unix times, or times since a start; refuses an unknown or contradictory unit, and day numbers of a spreadsheet."""
     size = float(np.nanmedian(np.abs(numbers)))
     stated = unit or next(
         (each for each, words in UNIT_WORDS.items() if re.search(rf"(?:\b|_)(?:{words})(?:\b|_|$)", name, re.IGNORECASE)), None
@@ -177,9 +173,6 @@ def _hour(match: re.Match[str]) -> int:
     """Hour of 24, for AM and PM too."""
     half = (match["half"] or "").lower()
     return int(match["hour"]) % 12 + 12 * half.startswith("p") if half else int(match["hour"])
-
-
-# --- dates ---
 
 
 def is_moment(text: str) -> bool:
@@ -240,11 +233,7 @@ Date = tuple[str, str, str, str]
 
 
 def _order(dates: Sequence[Date]) -> str:
-    """The only order of year, month and day in which every date exists.
-
-    Raises:
-        MeterError: Two orders remain, and give different dates.
-    """
+    """The only order of year, month and day in which every date exists; refuses two that give different dates."""
     if any(len(a) == 4 for a, *_ in dates):
         return "ymd"
     points = any(mark == "." for _, mark, *_ in dates)

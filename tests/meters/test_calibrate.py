@@ -57,7 +57,7 @@ def test_a_meters_file_that_is_damaged_is_a_sentence(tmp_path, columns):
     """A column that has gone, or holds no numbers."""
     run = metered_run(tmp_path, wrong())
     pd.DataFrame(columns).to_parquet(Path(run.folder) / "meters" / "wall.parquet")
-    with pytest.raises(StoreError, match=r"wall\.parquet cannot be read: its column \w+ holds no numbers, or is not there"):
+    with pytest.raises(StoreError, match=r"wall\.parquet cannot be read: its column \w+ is missing, or does not hold numbers"):
         calibrate.calibrate(run, "gpu:0")
 
 

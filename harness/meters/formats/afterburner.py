@@ -42,7 +42,7 @@ def table(name: str, text: str, options: Options) -> Table:
     if not rows:
         raise MeterError(f"{name} holds no readings of Afterburner", "log with `Log history to file` in its monitoring settings")
     names = [f"{each} [{units[i]}]" if units.get(i) else each for i, each in enumerate(header)]
-    return Table(["time", *numbered(names)], pd.DataFrame(rows, dtype=str), np.array(lines, dtype=int), torn)
+    return Table(name, ["time", *numbered(names)], pd.DataFrame(rows, dtype=str), np.array(lines, dtype=int), torn)
 
 
 FORMAT = MeterFormat(

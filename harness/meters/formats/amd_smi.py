@@ -1,7 +1,5 @@
 """`amd-smi metric --csv -w`: Unix seconds, one row per card, `socket_power` in watts."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

@@ -1,7 +1,5 @@
 """Plain CSV: a header with a time and a power that states its unit, and any of the usual delimiters."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat
 
 FORMAT = MeterFormat(

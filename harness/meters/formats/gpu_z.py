@@ -1,7 +1,5 @@
 """GPU-Z's sensor log: cells padded with blanks, a comma at the end of each row."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

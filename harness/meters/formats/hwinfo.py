@@ -1,7 +1,5 @@
 """HWiNFO's sensor log: CSV in Windows-1252, dates with the day first, the header repeated at its end."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

@@ -35,7 +35,7 @@ def read(path: Path, text: str, options: Options) -> Channels:
     A row is `Time,<local>,Watts,<w>,Volts,...,Mark,<name>`; with several channels the keys are repeated, the total first.
 
     Args:
-        path: The file; `mlperf_log_detail.txt` next to it and `../power/client.json` give the marks.
+        path: The file; `mlperf_log_detail.txt` and `../power/client.json` give the marks.
         text: Its content.
         options: Choices of the user.
 
@@ -92,10 +92,7 @@ def _channel(t_s: Floats, watts: Floats, row: np.ndarray) -> Channel:
     return Channel(t_s[row], watts[row], row, Counter({"'-1', no value": missing} if missing else {}))
 
 
-# --- the other files of the session ---
-
-
-def _text_beside(path: Path) -> str | None:
+def _session_text(path: Path) -> str | None:
     """Content of a file of the session; None if it is missing or cannot be read."""
     try:
         return userfiles.read_bytes(path, "file of the session", limit_bytes=userfiles.GIB, error=MeterError).decode(errors="replace")
@@ -105,32 +102,18 @@ def _text_beside(path: Path) -> str | None:
 
 def _marks(path: Path) -> dict[str, float]:
     """`power_begin` and `power_end` on the local clock; empty without the log of the run."""
-    marks = dict(MARK.findall(_text_beside(path.parent / "mlperf_log_detail.txt") or ""))
+    marks = dict(MARK.findall(_session_text(path.parent / "mlperf_log_detail.txt") or ""))
     return {name: float(_local_s([text])[0]) for name, text in marks.items()}
 
 
 def _uncertainty_note(path: Path, marks: dict[str, float]) -> list[str]:
     """A sentence if the meter's own program warned about readings between the marks."""
-    log = _text_beside(path.parent.parent / "power" / "ptd_logs.txt")
-    if log is None or set(marks) != {"power_begin", "power_end"}:
+    stamps = UNCERTAIN.findall(_session_text(path.parent.parent / "power" / "ptd_logs.txt") or "")
+    if not stamps or set(marks) != {"power_begin", "power_end"}:
         return []
-    count = uncertain_rows(log, marks["power_begin"], marks["power_end"])
-    return [f"the meter reported no uncertainty for {count} readings between the marks"] if count else []
-
-
-def uncertain_rows(ptd_log: str, begin_local_s: float, end_local_s: float) -> int:
-    """Number of readings between two marks for which the meter reported no uncertainty.
-
-    Args:
-        ptd_log: Content of `ptd_logs.txt`.
-        begin_local_s: First mark, on the log's local clock counted as UTC, in seconds.
-        end_local_s: Last mark.
-    """
-    stamps = UNCERTAIN.findall(ptd_log)
-    if not stamps:
-        return 0
     t_s = _local_s(stamps)
-    return int(np.sum((t_s >= begin_local_s) & (t_s <= end_local_s)))
+    count = int(np.sum((t_s >= marks["power_begin"]) & (t_s <= marks["power_end"])))
+    return [f"the meter reported no uncertainty for {count} readings between the marks"] if count else []
 
 
 def _set_zone(channels: Channels, path: Path, first_s: float) -> None:
@@ -152,7 +135,7 @@ def _set_zone(channels: Channels, path: Path, first_s: float) -> None:
 def _session(path: Path) -> tuple[float, float | None] | None:
     """(Unix time when the client started the phase, declared local time minus UTC) of the session of this log; None without it."""
     try:
-        client = json.loads(_text_beside(path.parent.parent / "power" / "client.json") or "")
+        client = json.loads(_session_text(path.parent.parent / "power" / "client.json") or "")
         declared = client.get("timezone")
         return float(client["phases"][PHASES.get(path.parent.name)][1][0]), None if declared is None else -float(declared)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):

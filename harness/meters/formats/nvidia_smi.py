@@ -1,7 +1,5 @@
 """`nvidia-smi --query-gpu=... --format=csv`: one row per card and time stamp."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from harness.meters.formats.base import MeterFormat, head_matches
-from harness.meters.json_table import flat, json_lines
+from harness.meters.formats.json import flat, json_lines
 from harness.meters.options import Options
 from harness.meters.table import Table, delimited
 from harness.meters.timestamps import is_moment

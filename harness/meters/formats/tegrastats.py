@@ -38,7 +38,7 @@ def table(name: str, text: str, options: Options) -> Table:
     if not text.endswith("\n") and len(rows) > 1 and set(rows[-1]) != set(rows[-2]):
         torn.append((lines.pop(), len(rows) - 1, "the last line was cut"))
         rows.pop()
-    return Table.of_rows(rows, lines, torn, " ")
+    return Table.of_rows(name, rows, lines, torn, " ")
 
 
 FORMAT = MeterFormat(
