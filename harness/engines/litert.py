@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, kernels_of
 from harness.errors import EngineError
 from harness.formats.heads import Head, of_tflite
-from harness.formats.reading import first_line, reading
+from harness.formats.libraries import first_line, reading
 from harness.formats.savedmodel import natural
 from harness.formats.tflite import KIND, has_open_sizes, precision
 from harness.formats.tflite_graph import import_interpreter

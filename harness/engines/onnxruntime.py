@@ -29,8 +29,8 @@ from harness.engines.base import (
 )
 from harness.errors import EngineError
 from harness.formats.heads import Head, of_onnx
+from harness.formats.libraries import reading
 from harness.formats.onnx import load_onnx, precision
-from harness.formats.reading import reading
 from harness.schema import EngineSpec, Kernel
 
 KIND = ("a model for ONNX Runtime", "it may be damaged, or hold operators newer than this version has")

@@ -14,7 +14,7 @@ from harness.errors import EngineError
 from harness.formats import ir
 from harness.formats.heads import Head, of_ir
 from harness.formats.ir import KIND, import_openvino, read_ir
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.schema import EngineSpec, Kernel
 
 TYPES = ir.TYPES | {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}

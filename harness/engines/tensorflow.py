@@ -16,7 +16,7 @@ from harness.engines.base import Array, Engine, Load, Session, Tensor, check_bat
 from harness.errors import EngineError
 from harness.formats.heads import Head, of_graph, of_keras
 from harness.formats.keras import import_keras, load_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.formats.savedmodel import load_savedmodel
 from harness.schema import EngineSpec
 

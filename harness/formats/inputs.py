@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import EngineError
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 
 
 class Input(NamedTuple):

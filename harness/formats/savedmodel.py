@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.keras import TRUST
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.formats.savedmodel_ops import CHECKPOINT, COMPUTATION
 from harness.schema import ArtifactFacts
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from harness.errors import EngineError
 from harness.formats.counting import Weight, count
+from harness.formats.libraries import reading
 from harness.formats.precision import precision_text
-from harness.formats.reading import reading
 from harness.formats.tflite_graph import GraphTensor, Operator, import_interpreter, reachable_graphs, read_graph
 from harness.schema import ArtifactFacts
 

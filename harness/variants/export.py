@@ -12,7 +12,7 @@ from harness.errors import EngineError
 from harness.formats import onnx, tflite
 from harness.formats.inputs import plain
 from harness.formats.keras import SCOPE, count_macs, load_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.formats.savedmodel import Signature, load_savedmodel, with_constants
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe

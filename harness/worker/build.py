@@ -21,7 +21,7 @@ from harness.formats import tflite as tflite_files
 from harness.formats import tflite_graph
 from harness.formats.fingerprint import fingerprint
 from harness.formats.inputs import model_inputs, positions
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.schema import Artifact, ArtifactFacts, Training
 from harness.schema.worker import BuildTask, SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData

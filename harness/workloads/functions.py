@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineError
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 
 
 def call(written: str, folder: str | None, *arguments: Any) -> Any:

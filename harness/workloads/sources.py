@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import DataSource
 from harness.workloads.base import Split
 from harness.workloads.functions import call
