@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, kernels_of
 from harness.errors import EngineError
-from harness.formats.heads import Head, of_tflite
+from harness.formats.heads import Head, tflite_head
 from harness.formats.libraries import first_line, reading
 from harness.formats.savedmodel import natural
 from harness.formats.tflite import KIND, has_open_sizes, precision
@@ -106,7 +106,7 @@ class LiteRTSession(Session):
 
     def head(self, output: int) -> Head | None:
         """From the operators in the file."""
-        return of_tflite(self._load.path, self.outputs[output].name)
+        return tflite_head(self._load.path, self.outputs[output].name)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """Who computes each operator, and its share of the multiply-accumulates: LiteRT tells Python no times.
