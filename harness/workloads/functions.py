@@ -11,7 +11,7 @@ from harness.errors import EngineError
 from harness.formats.libraries import first_line
 
 
-def call(written: str, folder: str | None, *arguments: Any) -> Any:
+def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
     """Call a function of the user's.
 
     Args:

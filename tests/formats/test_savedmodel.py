@@ -9,7 +9,7 @@ from harness import plugins
 from harness.engines.base import Load
 from harness.errors import EngineError
 from harness.formats.inputs import positions
-from harness.formats.savedmodel import natural
+from harness.formats.savedmodel import natural_key
 from harness.formats.savedmodel_ops import COMPUTATION
 from tests.models import models, workloads
 
@@ -138,4 +138,4 @@ def test_the_names_of_a_signature_have_one_order():
     """Whatever order a process reads them in; numbers by their size."""
     read = ["output_10", "classes", "output_2", "x1y", "output_1", "2"]
     wanted = ["2", "classes", "output_1", "output_2", "output_10", "x1y"]
-    assert sorted(read, key=natural) == wanted
+    assert sorted(read, key=natural_key) == wanted
