@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.formats.heads import graph_head, head_of, onnx_head, plain, tflite_head
-from tests.models import models, said
+from tests.models import model_facts, models
 from tests.onnx_models import save
 
 INPUT = [("x", "FLOAT", ["n", 3])]
@@ -73,7 +73,7 @@ def test_of_tflite(name):
 
 def test_of_every_engine():
     """Each session tells the same of one model, whatever its format."""
-    assert said()["heads"] == {
+    assert model_facts()["heads"] == {
         "softmax": ["probability"] * 4,
         "linear": ["logit"] * 4,
         "sigmoid": ["probability"] * 4,
