@@ -110,12 +110,12 @@ def check_operators(path: Path) -> None:
     """Refuse operators that ONNX does not define: converters copy operators that they do not know into the file.
 
     Raises:
-        EngineError: The file has some.
+        ValueError: The file has some.
     """
     has = import_onnx().defs.has
     unknown = sorted({node.op_type for node in load_onnx(path, weights=False).graph.node if not node.domain and not has(node.op_type)})
     if unknown:
-        raise EngineError(f"ONNX has no operator {', '.join(unknown)}", "export the model without it", refused=True)
+        raise ValueError(f"ONNX has no operator {', '.join(unknown)}")
 
 
 def check_loads(path: Path) -> None:
