@@ -28,9 +28,9 @@ from harness.engines.base import (
     undisturbed,
 )
 from harness.errors import EngineError
-from harness.formats.heads import Head, of_onnx
+from harness.formats.heads import Head, onnx_head
+from harness.formats.libraries import reading
 from harness.formats.onnx import load_onnx, precision
-from harness.formats.reading import reading
 from harness.schema import EngineSpec, Kernel
 
 KIND = ("a model for ONNX Runtime", "it may be damaged, or hold operators newer than this version has")
@@ -129,7 +129,7 @@ class OnnxRuntimeSession(Session):
 
     def head(self, output: int) -> Head | None:
         """From the operators in the file."""
-        return of_onnx(self._load.path, self.outputs[output].name)
+        return onnx_head(self._load.path, self.outputs[output].name)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """A second session with ONNX Runtime's own profiler: the time of each node, some microseconds of the profiler in each."""

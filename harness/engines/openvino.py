@@ -12,9 +12,9 @@ from harness.analysis.kernels import arithmetic
 from harness.engines.base import Array, Engine, Load, Profiled, Session, Tensor, check_batch, in_time, kernels_of, undisturbed
 from harness.errors import EngineError
 from harness.formats import ir
-from harness.formats.heads import Head, of_ir
+from harness.formats.heads import Head, ir_head
 from harness.formats.ir import KIND, import_openvino, read_ir
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.schema import EngineSpec, Kernel
 
 TYPES = ir.TYPES | {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}
@@ -122,7 +122,7 @@ class OpenVinoSession(Session):
 
     def head(self, output: int) -> Head | None:
         """From the operators in the file."""
-        return of_ir(read_ir(self._load.path), output)
+        return ir_head(read_ir(self._load.path), output)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """The model compiled again with performance counters: the time of each primitive, whole microseconds."""

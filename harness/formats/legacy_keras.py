@@ -1,4 +1,4 @@
-"""A Keras 3 model -> the same model in legacy Keras 2, which TensorFlow's Model Optimization Toolkit works on, and its weights back again."""
+"""Translation of a Keras 3 model to legacy Keras 2, which TensorFlow's Model Optimization Toolkit needs, and of its weights back."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line, import_library
 
 Array = NDArray[Any]
 MODELS = ("Functional", "Sequential", "Model")
 SAME = 1e-4
-"""Largest difference of two frameworks' answers, relative to the largest answer, at which they compute the same."""
+"""Largest difference between the answers of both frameworks, relative to the largest answer, that counts as equal."""
 HINT = "leave this variant out for this model, or build the model from standard layers"
 
 
@@ -26,11 +26,7 @@ def import_legacy() -> Any:
     Raises:
         EngineError: It is not installed.
     """
-    try:
-        import tf_keras
-    except ImportError as error:
-        raise EngineError(f"legacy Keras cannot be imported: {error}", "make tfmot", refused=True) from error
-    return tf_keras
+    return import_library("tf_keras", "legacy Keras", "make tfmot")
 
 
 def to_legacy(model: Any, samples: Sequence[Array]) -> Any:
@@ -38,10 +34,10 @@ def to_legacy(model: Any, samples: Sequence[Array]) -> Any:
 
     Args:
         model: A functional or sequential Keras 3 model.
-        samples: One array for each input, on which both must give the same answers.
+        samples: One array for each input, on which both models must agree.
 
     Raises:
-        EngineError: A layer that legacy Keras does not have, a model of another kind, or answers that differ.
+        EngineError: Legacy Keras lacks a layer, the model is of another kind, or the answers differ.
     """
     config = json.loads(model.to_json())
     if config["class_name"] not in MODELS:
@@ -53,11 +49,11 @@ def to_legacy(model: Any, samples: Sequence[Array]) -> Any:
 
 
 def copy_weights(source: Any, target: Any) -> None:
-    """Give each layer of a model the weights of the layer of that name in the other, models inside models too.
+    """Copy the weights of each layer to the layer of the same name, in nested models too.
 
     Args:
         source: A model of either framework.
-        target: A model of the other with the same layers.
+        target: A model of the other framework with the same layers.
     """
     ours = {layer.name: layer for layer in target.layers}
     for layer in source.layers:
@@ -73,7 +69,7 @@ def _compare(model: Any, legacy: Any, samples: Sequence[Array]) -> None:
     largest = max(float(np.max(np.abs(answer))) for answer in answers[0])
     apart = max(float(np.max(np.abs(a - b))) for a, b in zip(*answers, strict=True))
     if not apart <= SAME * max(largest, 1e-6):
-        raise EngineError(f"the model answers otherwise in legacy Keras (difference {apart:.3g} at answers up to {largest:.3g})", HINT)
+        raise EngineError(f"the model gives other answers in legacy Keras (difference {apart:.3g} at answers up to {largest:.3g})", HINT)
 
 
 def _flat(answers: Any) -> list[Array]:
@@ -82,13 +78,13 @@ def _flat(answers: Any) -> list[Array]:
 
 
 class _Translation:
-    """From the configuration of a model to its layers in legacy Keras."""
+    """Builds layers of legacy Keras from the configuration of a model."""
 
     def __init__(self, tf_keras: Any) -> None:
         self.keras = tf_keras
 
     def model(self, config: Mapping[str, Any], shapes: Sequence[tuple[int | None, ...]] = ()) -> Any:
-        """A model from its serialised form."""
+        """The model of a configuration."""
         inner = config["config"]
         if config["class_name"] == "Sequential":
             return self._sequential(inner, shapes[0] if shapes else None)
@@ -101,7 +97,7 @@ class _Translation:
         elif shape:
             first = self.keras.Input(shape=shape[1:], batch_size=shape[0])
         else:
-            raise EngineError(f"the model {config['name']!r} inside the model has no input of its own", HINT)
+            raise EngineError(f"the nested model {config['name']!r} has no input of its own", HINT)
         tensor = first
         for layer in layers:
             tensor = self._layer(layer)(tensor)
@@ -120,7 +116,7 @@ class _Translation:
         while waiting:
             ready = [call for call in waiting if all(key in tensors for key in _inputs_of(call[3]))]
             if not ready:
-                raise EngineError(f"the layer {waiting[0][0]!r} is called in a way that legacy Keras cannot follow", HINT)
+                raise EngineError(f"the layer {waiting[0][0]!r} is called in a way that legacy Keras does not support", HINT)
             for name, index, made, node in ready:
                 given = _replaced(node, lambda key: tensors[key])
                 kwargs = {key: value for key, value in given["kwargs"].items() if value is not None}
@@ -137,7 +133,7 @@ class _Translation:
         return self.keras.Input(shape=tuple(shape), batch_size=batch, dtype=config["dtype"], name=config["name"])
 
     def _layer(self, config: Mapping[str, Any]) -> Any:
-        """One layer with what legacy Keras knows of its settings; initializers are left out, for the weights are copied."""
+        """One layer, with the settings that legacy Keras knows; without initializers, for weights are copied."""
         name, kind, inner = config["config"].get("name"), config["class_name"], config["config"]
         if kind in MODELS:
             return self.model(config)
@@ -152,7 +148,7 @@ class _Translation:
             raise EngineError(f"the layer {name!r} ({kind}) cannot be made in legacy Keras: {first_line(error)}", HINT) from error
 
     def _setting(self, value: Any) -> Any:
-        """A serialised layer, policy, function or object as legacy Keras writes it."""
+        """A serialised layer, policy, function or object as legacy Keras expects it."""
         if not isinstance(value, dict) or "class_name" not in value:
             return tuple(value) if isinstance(value, list) else value
         if value["class_name"] == "function":
@@ -163,7 +159,7 @@ class _Translation:
 
 
 def _inputs_of(node: Any) -> Iterator[tuple[str, int, int]]:
-    """The tensors that a call takes, each as (layer, node, position)."""
+    """The input tensors of a call, each as (layer, node, position)."""
     if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
         yield tuple(node["config"]["keras_history"])
     elif isinstance(node, dict | list):
@@ -172,7 +168,7 @@ def _inputs_of(node: Any) -> Iterator[tuple[str, int, int]]:
 
 
 def _replaced(node: Any, tensor: Callable[[tuple[str, int, int]], Any]) -> Any:
-    """The arguments of a call with its tensors in their places."""
+    """The arguments of a call with its tensors filled in."""
     if isinstance(node, dict) and node.get("class_name") == "__keras_tensor__":
         return tensor(tuple(node["config"]["keras_history"]))
     if isinstance(node, dict):
@@ -181,7 +177,7 @@ def _replaced(node: Any, tensor: Callable[[tuple[str, int, int]], Any]) -> Any:
 
 
 def _triples(ends: Any) -> list[tuple[str, int, int]]:
-    """`["x", 0, 0]` or `[["x", 0, 0], ...]` or a mapping of those."""
+    """The references in `["x", 0, 0]`, in `[["x", 0, 0], ...]`, or in a mapping of those."""
     if isinstance(ends, dict):
         return [triple for part in ends.values() for triple in _triples(part)]
     return [tuple(ends)] if isinstance(ends[0], str) else [triple for part in ends for triple in _triples(part)]
