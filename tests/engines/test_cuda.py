@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness.engines import nvidia
+from harness.engines import cuda
 from harness.engines.onnxruntime import tf32
 
 
@@ -18,15 +18,15 @@ from harness.engines.onnxruntime import tf32
 )
 def test_the_override_has_the_last_word(monkeypatch, override, engine, expected):
     """NVIDIA_TF32_OVERRIDE=0 turns it off in every library; nothing turns it on for an engine that does not allow it."""
-    monkeypatch.delenv(nvidia.OVERRIDE, raising=False)
+    monkeypatch.delenv(cuda.TF32_OVERRIDE, raising=False)
     if override is not None:
-        monkeypatch.setenv(nvidia.OVERRIDE, override)
-    assert nvidia.facts(engine)["tf32"] is expected
+        monkeypatch.setenv(cuda.TF32_OVERRIDE, override)
+    assert cuda.facts(engine)["tf32"] is expected
 
 
 def test_nothing_is_loaded_to_find_a_version():
     """On a machine without a GPU both are null."""
-    assert (nvidia.facts(True)["cuda"], nvidia.facts(True)["cudnn"]) == (None, None)
+    assert (cuda.facts(True)["cuda"], cuda.facts(True)["cudnn"]) == (None, None)
 
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="makes two small libraries")
@@ -40,10 +40,10 @@ def test_versions_are_those_of_the_loaded_libraries(tmp_path, monkeypatch):
         (tmp_path / "made.c").write_text(code)
         subprocess.run(["gcc", "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", str(tmp_path / name), str(tmp_path / "made.c")], check=True)
         ctypes.CDLL(str(tmp_path / name))
-    monkeypatch.setattr(nvidia, "CUDART", ("libharness-cudart.so",))
+    monkeypatch.setattr(cuda, "CUDART", ("libharness-cudart.so",))
     for name, version in (("libharness-cudnn9.so", "9.1.0"), ("libharness-cudnn8.so", "8.9.5")):
-        monkeypatch.setattr(nvidia, "CUDNN", (name,))
-        found = nvidia.facts(True)
+        monkeypatch.setattr(cuda, "CUDNN", (name,))
+        found = cuda.facts(True)
         assert (found["cuda"], found["cudnn"]) == ("12.8", version)
 
 
