@@ -131,7 +131,7 @@ class OpenVinoSession(Session):
     def facts(self) -> dict[str, Any]:
         """Options, and the numbers of threads and streams that OpenVINO reports."""
         properties = {"threads": "INFERENCE_NUM_THREADS", "streams": "NUM_STREAMS"}
-        return self._load.options.model_dump() | {name: int(self._model.get_property(key)) for name, key in properties.items()}
+        return {**self._load.options.model_dump(), **{name: int(self._model.get_property(key)) for name, key in properties.items()}}
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the operators in the file."""

@@ -13,8 +13,8 @@ from harness.environment import environment
 from harness.errors import SensorError
 from harness.run.timing import Pace
 from harness.schema import PROFILES, Limits
-from harness.sensors.nvml import ERRORS
-from harness.sensors.nvml_conditions import is_ours
+from harness.sensors.nvml_driver import ERRORS
+from harness.sensors.nvml_processes import is_ours
 
 
 def by_name(sensor):
@@ -187,7 +187,7 @@ def test_the_memory_of_a_process_that_the_driver_does_not_name_is_missing(driver
     sensor = driver(process_pids=pids, process_memory_bytes=memory)
     assert "gpu:0 child_memory" in by_name(sensor)
     if expected is None:
-        with pytest.raises(SensorError, match="names no process"):
+        with pytest.raises(SensorError, match="does not name the measured process"):
             sensor.read("gpu:0 child_memory")
     else:
         assert sensor.read("gpu:0 child_memory") == expected
