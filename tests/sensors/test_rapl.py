@@ -174,7 +174,7 @@ def test_the_mirrors_of_a_multi_die_part_are_one_counter(tmp_path, monkeypatch):
         sensor = Rapl()
         domains = sensor.open()
     assert [domain.name for domain in domains] == ["package"]
-    assert sensor.dropped == {die.id: "shows the same counter as intel-rapl:0" for die in dies[1:]}
+    assert sensor.dropped == {die.id: "the same counter as intel-rapl:0" for die in dies[1:]}
 
 
 def test_two_dies_with_counters_of_their_own_are_both_read(tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_the_second_road_to_a_package_is_left_out(opened):
     sensor, domains = opened(PACKAGE, DRAM, mmio, inside)
     assert {domain.detail["zone"] for domain in domains.values()} == {"intel-rapl:0", "intel-rapl:0:2"}
     assert set(sensor.dropped) == {"intel-rapl-mmio:0", "intel-rapl-mmio:0:0"}
-    assert "another road" in sensor.describe()[-2]["left_out"]
+    assert "another interface" in sensor.describe()[-2]["left_out"]
 
 
 def test_a_cap_is_told_where_there_is_one(opened):
@@ -213,7 +213,7 @@ def test_no_tree_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "nothing"))
     with pytest.raises(SensorError, match="no RAPL counters") as caught:
         Rapl().open()
-    assert "modprobe intel_rapl_msr" in caught.value.hint and "nothing, which HARNESS_POWERCAP names" in caught.value.what
+    assert "modprobe intel_rapl_msr" in caught.value.hint and "nothing (HARNESS_POWERCAP)" in caught.value.what
 
 
 @contextmanager
@@ -266,14 +266,14 @@ def test_a_read_that_fails_is_missing(opened, tmp_path):
     sensor, _ = opened(PACKAGE, DRAM)
     counter = tmp_path / "powercap" / "intel-rapl:0" / "energy_uj"
     counter.write_text("none\n")
-    with pytest.raises(SensorError, match="failed: it shows no number"):
+    with pytest.raises(SensorError, match="failed: it contains no number"):
         sensor.read("package")
     counter.unlink()
     counter.symlink_to("/proc/self/mem")
     with pytest.raises(SensorError, match="Input/output error"):
         sensor.read("package")
     shutil.rmtree(counter.parent)
-    with pytest.raises(SensorError, match="has gone"):
+    with pytest.raises(SensorError, match="has disappeared"):
         sensor.read("package")
     assert sensor.read("dram") >= 3.0
 
