@@ -150,5 +150,5 @@ def _package_folder() -> Path:
     """Folder of CodeCarbon's package, found without importing it."""
     spec = find_spec("codecarbon")
     if spec is None or not spec.submodule_search_locations:
-        raise HarnessError("CodeCarbon is not installed, which has the table of carbon intensities", "pip install codecarbon")
+        raise HarnessError("the table of carbon intensities is part of CodeCarbon, which is not installed", "pip install codecarbon")
     return Path(spec.submodule_search_locations[0])

@@ -27,7 +27,7 @@ def stored(tmp_path, rows, domains):
 def test_it_is_not_opened_unless_asked_for(monkeypatch):
     """Nobody gets simulated figures by accident."""
     monkeypatch.delenv(VARIABLE, raising=False)
-    with pytest.raises(SensorError, match="no replay was asked for"):
+    with pytest.raises(SensorError, match="HARNESS_REPLAY is not set"):
         Replay().open()
 
 
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_trace_says_so(tmp_path, monkeypatch, text):
     path = tmp_path / "trace.csv"
     path.write_text(text)
     monkeypatch.setenv(VARIABLE, str(path))
-    with pytest.raises(SensorError, match="cannot be played"):
+    with pytest.raises(SensorError, match="cannot be replayed"):
         Replay().open()
 
 
@@ -94,5 +94,5 @@ def test_a_parquet_file_outside_a_run_is_refused(tmp_path, monkeypatch):
     path = stored(tmp_path, [("package", 0.0, 0.0, 1.0), ("package", 1.0, 1.0, 2.0)], [])
     (tmp_path / "run" / "run.json").unlink()
     monkeypatch.setenv(VARIABLE, str(path))
-    with pytest.raises(SensorError, match="cannot be played"):
+    with pytest.raises(SensorError, match="cannot be replayed"):
         Replay().open()
