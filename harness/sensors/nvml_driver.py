@@ -7,15 +7,15 @@ from typing import Any
 
 from harness.errors import SensorError
 
-CONTAINER = "start a container with `docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ...`"
+CONTAINER = "docker run --gpus all -e NVIDIA_DRIVER_CAPABILITIES=compute,utility ..."
 # nvmlReturn_t (NVIDIA's nvml.h) -> (what is wrong, how to fix it).
 ERRORS: dict[int, tuple[str, str]] = {
     1: ("NVML is not initialized", "this is a bug of the harness: please report it"),
     2: ("the driver does not know this query for this device", "update the NVIDIA driver"),
     3: ("this GPU does not support the reading", "the GPU's other readings are used; if it has none, import the log of a power meter: harness import-meter"),
-    4: ("the driver does not permit this user the reading", f"give your user access to /dev/nvidiactl, /dev/nvidia0, ... (see `ls -l /dev/nvidia*`); {CONTAINER}"),
-    9: ("the NVIDIA driver is not loaded", f"load it (sudo modprobe nvidia) and check that `nvidia-smi` works; {CONTAINER}"),
-    12: ("the NVIDIA management library (libnvidia-ml) is not installed", f"on a machine with an NVIDIA GPU install the driver; {CONTAINER}; without a GPU nothing is missing"),
+    4: ("the driver does not permit this user the reading", f"give your user access to /dev/nvidiactl, /dev/nvidia0, ... (see `ls -l /dev/nvidia*`); in a container: {CONTAINER}"),
+    9: ("the NVIDIA driver is not loaded", f"load it with `sudo modprobe nvidia` and check that `nvidia-smi` works; in a container: {CONTAINER}"),
+    12: ("the NVIDIA management library (libnvidia-ml) is not installed", f"without an NVIDIA GPU nothing is missing; with one install the driver, or in a container: {CONTAINER}"),
     13: ("the driver is too old for this reading", "update the NVIDIA driver"),
     15: ("the GPU has fallen off the bus or is not reachable", "see `dmesg` for Xid errors; usually the machine has to be restarted"),
     18: ("the NVIDIA driver and its library have different versions, as after an update", "restart the machine, or reload the driver's modules"),

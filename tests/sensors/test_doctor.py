@@ -154,7 +154,7 @@ def test_it_is_told_to_people_and_to_programs():
         "0.03%",
         "-2.1%",
         "package: not measured",
-        "Conditions: cpu_load",
+        "Conditions\n  cpu_load",
         "rapl: only root",
         "-> add a udev rule",
         "-> set it",

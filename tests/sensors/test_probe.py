@@ -148,7 +148,7 @@ def test_a_sensor_that_breaks_while_it_is_probed_is_told():
 
     sensor = Broken(constant(1), 0.01)
     _, seen = probe([(sensor, sensor.open())], seconds=5)
-    assert seen["package"]["error"] == "it failed with RuntimeError: oops"
+    assert seen["package"]["error"] == "the sensor failed with RuntimeError: oops"
 
 
 def test_models_and_conditions_are_not_probed():
