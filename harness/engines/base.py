@@ -92,8 +92,6 @@ class Session(ABC):
 
     inputs: Sequence[Tensor]
     outputs: Sequence[Tensor]
-    concurrent: bool = False
-    """Whether several threads may call `run` at the same time."""
 
     @abstractmethod
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
@@ -136,9 +134,6 @@ class Session(ABC):
             Kernels with the largest share first (see `kernels_of`), empty if the engine has no profiler. Times are never estimated.
         """
         return ()
-
-    def close(self) -> None:
-        """Release the model."""
 
 
 class Engine(ABC):

@@ -61,7 +61,7 @@ class LiteRT(Engine):
             details = interpreter.get_input_details()
             check_batch([_tensor(detail) for detail in details], load.batch_size)
             if not has_open_sizes(details):
-                resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
+                _resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
             single = len(details) == 1 and len(interpreter.get_output_details()) == 1
             return (SingleSession if single else LiteRTSession)(interpreter, load)
 
@@ -126,7 +126,7 @@ class LiteRTSession(Session):
 
     def _reshape(self, inputs: Sequence[Array]) -> None:
         """Resize the dynamic dimensions to those of these inputs, and set them."""
-        resize(self._interpreter, [array.shape for array in inputs])
+        _resize(self._interpreter, [array.shape for array in inputs])
         for index, array in zip(self._in, inputs, strict=True):
             self._interpreter.set_tensor(index, array)
 
@@ -151,12 +151,8 @@ class SingleSession(LiteRTSession):
         return (self._get(self._first_out),)
 
 
-def resize(interpreter: Any, shapes: Sequence[Sequence[int]]) -> None:
-    """Resize the inputs and allocate the tensors.
-
-    Raises:
-        EngineError: The interpreter cannot prepare the model.
-    """
+def _resize(interpreter: Any, shapes: Sequence[Sequence[int]]) -> None:
+    """Resize the inputs and allocate the tensors; EngineError if the interpreter cannot prepare the model."""
     try:
         for detail, shape in zip(interpreter.get_input_details(), shapes, strict=True):
             if tuple(detail["shape"]) != tuple(shape):

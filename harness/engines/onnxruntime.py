@@ -96,15 +96,13 @@ class OnnxRuntime(Engine):
         with reading(load.path, *KIND):
             computes_in = precision(load_onnx(load.path, weights=False), fused=load.options.graph_optimization in ("extended", "all"))
             session = onnxruntime.InferenceSession(str(load.path), _settings(onnxruntime, load), providers=[provider])
-            check_provider(session.get_providers(), provider)
+            _check_provider(session.get_providers(), provider)
             check_batch([_tensor(value) for value in session.get_inputs()], load.batch_size)
             return OnnxRuntimeSession(session, load, provider, computes_in)
 
 
 class OnnxRuntimeSession(Session):
     """A session on an `InferenceSession`."""
-
-    concurrent = True
 
     def __init__(self, session: Any, load: Load, provider: str, computes_in: str | None) -> None:
         self._run, self._load, self._provider, self._precision = session.run, load, provider, computes_in
@@ -125,7 +123,7 @@ class OnnxRuntimeSession(Session):
     def facts(self) -> dict[str, Any]:
         """Options, provider and threads; on a GPU also the versions of CUDA and cuDNN, and TensorFloat-32."""
         facts = {**self._load.options.model_dump(), "provider": self._provider, "threads": self._load.threads}
-        return facts if self._load.device == "cpu" else facts | cuda.facts(tf32(self._provider_options.get(self._provider, {})))
+        return facts if self._load.device == "cpu" else facts | cuda.facts(_tf32(self._provider_options.get(self._provider, {})))
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the operators in the file."""
@@ -146,26 +144,14 @@ class OnnxRuntimeSession(Session):
         return kernels_of(undisturbed(_calls(events)))
 
 
-def tf32(options: Mapping[str, str]) -> bool | None:
-    """Whether a provider may compute float32 products in TensorFloat-32; None if not reported (TensorRT).
-
-    Args:
-        options: Options of the provider, as the session reports them.
-    """
+def _tf32(options: Mapping[str, str]) -> bool | None:
+    """Whether a provider with these options may compute float32 products in TensorFloat-32; None if not reported (TensorRT)."""
     allowed = options.get("use_tf32")
     return None if allowed is None else allowed == "1"
 
 
-def check_provider(providers: Sequence[str], requested: str) -> None:
-    """Check that a session has not fallen back to another provider, which ONNX Runtime only logs.
-
-    Args:
-        providers: Providers of the session in order of preference.
-        requested: Requested provider.
-
-    Raises:
-        EngineError: The session uses another provider first.
-    """
+def _check_provider(providers: Sequence[str], requested: str) -> None:
+    """Raise EngineError if a session has fallen back to another provider, which ONNX Runtime only logs."""
     if not providers or providers[0] != requested:
         raise EngineError(
             f"ONNX Runtime fell back to {', '.join(providers)} instead of {requested}",
@@ -174,11 +160,7 @@ def check_provider(providers: Sequence[str], requested: str) -> None:
 
 
 def _provider(load: Load, available: Sequence[str]) -> str:
-    """Full name of the provider for the case.
-
-    Raises:
-        EngineError: The provider does not fit the device, or this build does not have it.
-    """
+    """Full name of the provider; EngineError if it does not fit the device or this build does not have it."""
     name = {"auto": "cpu" if load.device == "cpu" else "cuda"}.get(load.options.provider, load.options.provider)
     if (name == "cpu") != (load.device == "cpu"):
         raise EngineError(

@@ -57,23 +57,15 @@ class OpenVino(Engine):
 
     def open(self, load: Load) -> Session:
         """Read the model, set its batch and compile it."""
-        model = compiled(load)
+        model = _compiled(load)
         fixed = all(
             port.partial_shape.is_static and port.element_type.get_type_name() != "string" for port in (*model.inputs, *model.outputs)
         )
         return (FixedSession if fixed else OpenVinoSession)(load, model)
 
 
-def compiled(load: Load, **more: Any) -> Any:
-    """Model compiled for the threads, the batch and the precision of the case, with one stream.
-
-    Args:
-        load: How to open the artifact.
-        more: Further OpenVINO properties.
-
-    Raises:
-        EngineError: The model cannot be read or compiled, or OpenVINO chose another precision.
-    """
+def _compiled(load: Load, **more: Any) -> Any:
+    """Model compiled for the threads, the batch and the precision of the case, with one stream and further OpenVINO properties."""
     core, model, options = import_openvino().Core(), read_ir(load.path), load.options
     settings = {
         "INFERENCE_NUM_THREADS": load.threads,
@@ -85,21 +77,13 @@ def compiled(load: Load, **more: Any) -> Any:
     check_batch(_tensors(model.inputs, "input"), load.batch_size)
     with reading(load.path, *KIND):
         model.reshape({port: _batched(port, load.batch_size) for port in model.inputs})
-        model_compiled = core.compile_model(model, "CPU", settings)
-    check_precision(model_compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name(), options.inference_precision)
-    return model_compiled
+        compiled = core.compile_model(model, "CPU", settings)
+    _check_precision(compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name(), options.inference_precision)
+    return compiled
 
 
-def check_precision(chosen: str, requested: str) -> None:
-    """Check the precision of float arithmetic, which OpenVINO changes silently if the CPU lacks the instructions.
-
-    Args:
-        chosen: Precision that OpenVINO reports for the compiled model.
-        requested: Value of the option `inference_precision`.
-
-    Raises:
-        EngineError: OpenVINO chose another precision.
-    """
+def _check_precision(chosen: str, requested: str) -> None:
+    """Raise EngineError if OpenVINO chose another precision, as it silently does if the CPU lacks the instructions."""
     if requested not in ("auto", chosen):
         raise EngineError(
             f"OpenVINO computes in {TYPES.get(chosen, chosen)}, but the case requests {TYPES[requested]}",
@@ -139,7 +123,7 @@ class OpenVinoSession(Session):
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """Times of the primitives in whole microseconds, from the model compiled again with performance counters."""
-        request = compiled(self._load, PERF_COUNT=True).create_infer_request()
+        request = _compiled(self._load, PERF_COUNT=True).create_infer_request()
         calls: list[list[Call]] = []
         for number, query in enumerate(in_time(queries, seconds)):
             request.infer(query, share_inputs=True)

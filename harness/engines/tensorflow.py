@@ -131,7 +131,7 @@ class TensorFlowSession(Session):
         """Copy the inputs to the device, compute, copy the outputs back."""
         answers = self._answer(*[self._convert(array) for array in inputs])
         if not self._on:
-            self._on = checked_device(answers[0].device, self._load.device)
+            self._on = _checked_device(answers[0].device, self._load.device)
         return [answer.numpy() for answer in answers]
 
     def precision(self) -> str | None:
@@ -174,11 +174,7 @@ def _multiplies_in(graph: Any) -> str | None:
 
 
 def _limit_threads(tf: Any, intra_op: int, inter_op: int) -> None:
-    """Set the sizes of TensorFlow's thread pools.
-
-    Raises:
-        EngineError: TensorFlow has already started with other sizes.
-    """
+    """Set the sizes of TensorFlow's thread pools; EngineError if it has already started with other sizes."""
     pools = tf.config.threading
     try:
         for threads, get, set_ in (
@@ -192,11 +188,7 @@ def _limit_threads(tf: Any, intra_op: int, inter_op: int) -> None:
 
 
 def _choose_device(tf: Any, device: str) -> None:
-    """Make only the device of the case visible to TensorFlow.
-
-    Raises:
-        EngineError: The case is for a GPU, and TensorFlow sees none.
-    """
+    """Make only the device of the case visible to TensorFlow; EngineError if it is a GPU and TensorFlow sees none."""
     gpus = tf.config.list_physical_devices("GPU")
     if device != "cpu" and not gpus:
         raise EngineError(
@@ -211,16 +203,8 @@ def _choose_device(tf: Any, device: str) -> None:
         tf.config.experimental.set_memory_growth(gpus[0], True)
 
 
-def checked_device(name: str, device: str) -> str:
-    """Name of the device that an output is on.
-
-    Args:
-        name: Name of the device, as TensorFlow reports it.
-        device: Device of the case.
-
-    Raises:
-        EngineError: The output is on another device.
-    """
+def _checked_device(name: str, device: str) -> str:
+    """Name of the device that an output is on; EngineError if it is not the device of the case."""
     if ("CPU" if device == "cpu" else "GPU") not in name:
         raise EngineError(
             f"TensorFlow computed on {name}, but the case is for {device}", "see the log for the operator without a GPU kernel"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import environment
+from harness.energy.ticks import Z95, edge_share
 from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
 from harness.sensors.probe import disagreement, open_sensors, probe
@@ -176,31 +177,6 @@ def machine() -> Machine:
     return Machine(here.governor, here.turbo, here.virtual, flags, tuple(advice))
 
 
-def edge_error(poll_gap_s: float, window_s: float) -> float:
-    """Relative standard uncertainty of the energy of a window from tick to tick.
-
-    A tick is in a bracket of half width d, from the start of one poll to the end of the next: u = sqrt(2) (d / sqrt 3) P for the energy,
-    divided by P T (rectangular distribution, GUM 4.3.7; assumes the mean power at the edges).
-
-    Args:
-        poll_gap_s: Width of the bracket around a tick in seconds.
-        window_s: Window length in seconds.
-    """
-    return math.sqrt(2) * (poll_gap_s / 2) / math.sqrt(3) / window_s
-
-
-def sampling_error(period_s: float, window_s: float) -> float:
-    """Relative standard uncertainty of integrated power samples, for a load whose standard deviation is its mean.
-
-    u = sigma sqrt(T dt) over P T, with sigma = P: pessimistic, since the load is not known before it runs.
-
-    Args:
-        period_s: Update period dt of the sensor in seconds.
-        window_s: Window length T in seconds.
-    """
-    return math.sqrt(period_s / window_s)
-
-
 def _of_domain(sensor: Sensor, domain: Domain, probed: dict[str, Any], window_s: float) -> Diagnosis:
     error = probed.get("error")
     return Diagnosis(
@@ -224,12 +200,17 @@ def _unavailable(sensor: str, why: str, domain: str | None = None) -> Diagnosis:
 
 
 def _expected_error(domain: Domain, probed: dict[str, Any], window_s: float) -> float | None:
-    """Uncertainty from the edges alone, without the gain of the sensor."""
+    """Relative standard uncertainty of a window's energy from its edges alone, without the gain of the sensor.
+
+    Counters: `edge_share` of two brackets, each from the start of a poll to the end of the next. Power samples: u = sigma sqrt(T dt) over P T,
+    pessimistically with sigma = P, since the load is not known before it runs.
+    """
     if domain.update_period_s is None or domain.kind == "modelled":
         return None
     if domain.quantity == "energy":
-        return edge_error(FAST_POLL_S + 2 * float(probed.get("poll_s") or 0.0), window_s)
-    return sampling_error(domain.update_period_s, window_s) if domain.quantity == "power" else None
+        bracket_s = FAST_POLL_S + 2 * float(probed.get("poll_s") or 0.0)
+        return edge_share(bracket_s, bracket_s, window_s) / Z95
+    return math.sqrt(domain.update_period_s / window_s) if domain.quantity == "power" else None
 
 
 def _warning(domain: Domain, probed: dict[str, Any]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def open_sensors(catalogue: Catalogue) -> tuple[Opened, dict[str, str]]:
         The working sensors with the domains to read from them, and for each other sensor the reason, with the next step on its second line.
     """
     opened: Opened = []
-    unavailable = {name: why for name, why in catalogue.broken.items() if name in _declared()}
+    declared = {point.name for point in entry_points(group="harness.sensors")}
+    unavailable = {name: why for name, why in catalogue.broken.items() if name in declared}
     for spec in sorted(catalogue.sensors.values(), key=lambda spec: (spec.rank, spec.name)):
         try:
             sensor: Sensor = plugins.load("sensors", spec.name)()
@@ -99,7 +101,12 @@ def probe(sensors: Opened, seconds: float = LIMIT_S, near: Collection[str] | Non
         The sensors with `update_period_s` filled in, and the results by domain: `update_period_s`, `ticks`, `poll_s` (median duration of a
         read), `counter_j`, `integrated_j`, `disagree` (True above 5 %), `error`; each None if unknown.
     """
-    watched = {domain.name: _Watched(sensor, domain) for sensor, domains in sensors for domain in domains if _is_measured(domain)}
+    watched = {
+        domain.name: _Watched(sensor, domain)
+        for sensor, domains in sensors
+        for domain in domains
+        if domain.quantity in ("energy", "power") and domain.kind != "modelled"
+    }
     for device in dict.fromkeys(each.domain.device for each in watched.values()):
         own = [each for name, each in watched.items() if each.domain.device == device and (near is None or name in near)]
         if device not in ("cpu", "gpu"):  # only the period: comparing counter and power takes too long
@@ -108,7 +115,8 @@ def probe(sensors: Opened, seconds: float = LIMIT_S, near: Collection[str] | Non
     for each in watched.values():
         if not each.t_s and not each.failed:
             each.poll()
-    results = {name: each.result(_gauge_of(name, watched)) for name, each in watched.items()}
+    gauges = {each.domain.counter: each for each in reversed(watched.values())}
+    results = {name: each.result(gauges.get(name)) for name, each in watched.items()}
     periods = {name: result["update_period_s"] for name, result in results.items() if near is None or name in near}
     filled = [
         (sensor, [domain.model_copy(update={"update_period_s": periods.get(domain.name, domain.update_period_s)}) for domain in domains])
@@ -155,26 +163,11 @@ def disagreement(result: dict[str, Any]) -> float | None:
     return integrated_j / counter_j - 1 if counter_j and integrated_j is not None else None
 
 
-def _declared() -> set[str]:
-    """Names of the sensors' entry points, including broken ones."""
-    from importlib.metadata import entry_points
-
-    return {point.name for point in entry_points(group="harness.sensors")}
-
-
 def _new(available: Sequence[Domain], taken: Sequence[Domain]) -> list[Domain]:
     """Domains that are not read yet: not by name, and not as a model of what is measured in parts (`package` and `package:0`)."""
     names = {domain.name for domain in taken}
     rails = {domain.name.partition(":")[0] for domain in taken}
     return [d for d in available if d.name not in names and not (d.kind == "modelled" and d.name in rails)]
-
-
-def _is_measured(domain: Domain) -> bool:
-    return domain.quantity in ("energy", "power") and domain.kind != "modelled"
-
-
-def _gauge_of(name: str, watched: dict[str, _Watched]) -> _Watched | None:
-    return next((each for each in watched.values() if each.domain.counter == name), None)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from harness.engines import cuda
-from harness.engines.onnxruntime import tf32
+from harness.engines.onnxruntime import _tf32
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_versions_are_those_of_the_loaded_libraries(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("options", "expected"), [({"use_tf32": "1"}, True), ({"use_tf32": "0"}, False), ({}, None)])
 def test_onnx_runtime_reports_it_of_its_provider(options, expected):
     """CUDA's provider has the option, TensorRT's has not."""
-    assert tf32(options) is expected
+    assert _tf32(options) is expected

@@ -10,7 +10,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from harness.engines.base import Load
-from harness.engines.litert import UNCOUNTED, LiteRT, Options, resize
+from harness.engines.litert import UNCOUNTED, LiteRT, Options, _resize
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -129,4 +129,4 @@ def test_operators_of_tensorflow_are_told_with_the_way_around_them():
             raise RuntimeError("Select TensorFlow op(s), included in the given model, is(are) not supported by this interpreter.")
 
     with pytest.raises(EngineError, match=r"Select TensorFlow op.*\n.*without SELECT_TF_OPS"):
-        resize(Flex(), [])
+        _resize(Flex(), [])

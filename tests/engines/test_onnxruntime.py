@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from harness.engines.base import Load, kernels_of, undisturbed
-from harness.engines.onnxruntime import PROVIDERS, OnnxRuntime, Options, _calls, _provider, _settings, check_provider
+from harness.engines.onnxruntime import PROVIDERS, OnnxRuntime, Options, _calls, _check_provider, _provider, _settings
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -107,9 +107,9 @@ def test_a_provider_is_chosen_by_the_device():
 
 def test_a_silent_fall_back_is_an_error():
     """ONNX Runtime puts the CPU where CUDA cannot be loaded, and says so in its log alone."""
-    check_provider(["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider")
+    _check_provider(["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider")
     with pytest.raises(EngineError, match="fell back to CPUExecutionProvider instead of CUDA"):
-        check_provider(["CPUExecutionProvider"], "CUDAExecutionProvider")
+        _check_provider(["CPUExecutionProvider"], "CUDAExecutionProvider")
 
 
 def test_operators_at_once_stay_within_the_threads():

@@ -11,7 +11,7 @@ import pytest
 
 from harness.analysis.kernels import precision_of, share_of
 from harness.engines.base import Load
-from harness.engines.openvino import OpenVino, Options, check_precision
+from harness.engines.openvino import OpenVino, Options, _check_precision
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models, said
@@ -70,9 +70,9 @@ def test_a_precision_runs_or_is_refused(wanted):
     with contextlib.suppress(EngineError):  # not every CPU has it
         assert opened("small.ir", inference_precision=wanted).precision() == {"bf16": "bfloat16", "f16": "float16"}[wanted]
     with pytest.raises(EngineError, match="computes in float32, but the case requests") as caught:
-        check_precision("f32", wanted)
+        _check_precision("f32", wanted)
     assert caught.value.refused
-    check_precision(wanted, "auto")
+    _check_precision(wanted, "auto")
 
 
 def test_products_of_two_precisions_are_left_to_the_profile(monkeypatch):

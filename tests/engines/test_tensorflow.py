@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.engines.base import Load
-from harness.engines.tensorflow import Options, TensorFlow, checked_device
+from harness.engines.tensorflow import Options, TensorFlow, _checked_device
 from harness.errors import EngineError
 from tests.models import models, said
 
@@ -42,9 +42,9 @@ def test_what_cannot_be_is_refused(name, words):
 
 def test_a_silent_fall_back_is_an_error():
     """An output that lies on the CPU though the case is for the GPU."""
-    assert "GPU:0" in checked_device("/job:localhost/replica:0/task:0/device:GPU:0", "gpu")
+    assert "GPU:0" in _checked_device("/job:localhost/replica:0/task:0/device:GPU:0", "gpu")
     with pytest.raises(EngineError, match=r"computed on .*CPU"):
-        checked_device("/job:localhost/replica:0/task:0/device:CPU:0", "gpu")
+        _checked_device("/job:localhost/replica:0/task:0/device:CPU:0", "gpu")
 
 
 @pytest.mark.parametrize(("device", "hidden"), [("cpu", "-1"), ("gpu", None)])

@@ -117,12 +117,6 @@ def test_a_model_says_so_and_has_no_error(examine):
     assert found.expected_error is None and "not measured" in found.note
 
 
-def test_the_error_of_the_edges():
-    """sqrt(2) (d / sqrt 3) / T with d half the poll gap: 1 ms on 1.5 s."""
-    assert doctor.edge_error(0.001, 1.5) == pytest.approx(2**0.5 * 0.0005 / 3**0.5 / 1.5)
-    assert doctor.edge_error(0.001, 15) == pytest.approx(doctor.edge_error(0.001, 1.5) / 10)
-
-
 def test_the_machine_is_told_with_advice(monkeypatch):
     """The governor, virtualisation and what int8 needs."""
     here = doctor.environment.environment()
@@ -165,7 +159,9 @@ def test_it_is_told_to_people_and_to_programs():
     assert told["findings"][0]["update_period_s"] == 0.1
 
 
-def test_a_read_that_takes_long_counts_twice_in_the_error_of_the_edges():
-    """A bracket reaches from the start of one poll to the end of the next: two reads of 3 ms and the pause between them."""
+@pytest.mark.parametrize(("poll_s", "bracket_s"), [(0.0, 0.0004), (0.003, 0.0064)])
+def test_expected_error_of_a_counter(poll_s, bracket_s):
+    """sqrt(2) (d / sqrt 3) / T with d half the bracket: from the start of one poll to the end of the next, so a slow read counts twice."""
     domain = SimulatedCounter(constant(50), update_period_s=0.1).open()[0]
-    assert doctor._expected_error(domain, {"poll_s": 0.003}, 1.5) == pytest.approx(doctor.edge_error(0.0064, 1.5))
+    expected = 2**0.5 * (bracket_s / 2) / 3**0.5 / 1.5
+    assert doctor._expected_error(domain, {"poll_s": poll_s}, 1.5) == pytest.approx(expected)
