@@ -25,16 +25,7 @@ THERMAL = (75,)
 
 
 class Condition(NamedTuple):
-    """One condition of a card.
-
-    Attributes:
-        name: Name after the card's, as `utilization` in `gpu:0 utilization`.
-        quantity: Quantity of the domain.
-        unit: Unit of the domain.
-        read: Function that returns the value now, or raises an error of pynvml or a SensorError.
-        poll_period_s: Polling period; None for that of other conditions.
-        detail: Details of the domain.
-    """
+    """One condition of a card: fields of its domain (`name` without the card's) and a function that reads it."""
 
     name: str
     quantity: str
@@ -45,14 +36,7 @@ class Condition(NamedTuple):
 
 
 def conditions(driver: Driver, handle: Any, child: Child, *, charged: bool) -> list[Condition]:
-    """Conditions that are readable now.
-
-    Args:
-        driver: The driver.
-        handle: Handle of the card.
-        child: The measured process.
-        charged: Whether cases run on this card; for other cards a few conditions are enough.
-    """
+    """Conditions that are readable now; a few are enough for a card on which no case runs (`charged` is False)."""
     candidates = [*_basic(driver, handle)]
     if charged:
         fields = Fields(driver, handle, (MEMORY_TEMPERATURE, *POWER_CAPPED, *SLOWED, *THERMAL))
@@ -119,13 +103,7 @@ def _processes(driver: Driver, handle: Any, child: Child) -> Iterator[Condition]
 
 
 class Fields:
-    """Field values of a card, read in one call for several domains.
-
-    Args:
-        driver: The driver.
-        handle: Handle of the card.
-        numbers: Numbers of the fields; those that the driver does not have are left out.
-    """
+    """Field values of a card, read in one call for several domains; fields that the driver does not have are left out."""
 
     def __init__(self, driver: Driver, handle: Any, numbers: tuple[int, ...]) -> None:
         self._driver, self._handle = driver, handle
@@ -137,11 +115,7 @@ class Fields:
         return tuple(number for number in numbers if number in self.numbers)
 
     def sum(self, numbers: tuple[int, ...]) -> float:
-        """Sum of known fields.
-
-        Raises:
-            SensorError: One of them failed.
-        """
+        """Sum of known fields; SensorError if one of them failed."""
         if time.monotonic() - self._at_s > HOLD_S:
             self._values, self._at_s = self._driver.fields(self._handle, self.numbers), time.monotonic()
         if any(number not in self._values for number in numbers):

@@ -17,16 +17,9 @@ HOLD_S = 0.1
 class UnnamedError(SensorError):
     """The driver does not list the measured process on the card: it has not started there, or the driver cannot name it."""
 
-    def __init__(self) -> None:
-        super().__init__("the driver does not name the measured process on the card", "the memory of the whole card is used instead")
-
 
 class Child:
-    """The measured process.
-
-    Attributes:
-        pid: Its process id; None between tasks.
-    """
+    """The measured process; `pid` is None between tasks."""
 
     pid: int | None = None
 
@@ -48,20 +41,14 @@ class Owners(NamedTuple):
 
 
 class Processes:
-    """Processes that compute on a card.
-
-    Args:
-        driver: The driver.
-        handle: Handle of the card.
-        child: The measured process.
-    """
+    """Processes that compute on a card, for several domains."""
 
     def __init__(self, driver: Driver, handle: Any, child: Child) -> None:
         self._driver, self._handle, self._child = driver, handle, child
         self._owners, self._at_s = Owners(None, [], [], []), float("-inf")
 
     def now(self) -> Owners:
-        """Processes on the card; one call serves several domains."""
+        """Processes on the card, at most `HOLD_S` old."""
         if time.monotonic() - self._at_s > HOLD_S:
             self._owners = owners(running(self._driver, self._handle), self._child.pid)
             self._at_s = time.monotonic()
@@ -78,7 +65,7 @@ class Processes:
             return float(on_card.own_bytes)
         if not on_card.own and on_card.foreign and not on_card.hidden:
             return 0.0
-        raise UnnamedError
+        raise UnnamedError("the driver does not name the measured process on the card", "the memory of the whole card is used instead")
 
 
 def running(driver: Driver, handle: Any) -> list[Any]:
@@ -104,12 +91,7 @@ def pids(driver: Driver, handle: Any) -> dict[str, list[int] | None]:
 
 
 def owners(processes: list[Any], child_pid: int | None) -> Owners:
-    """Group processes by owner.
-
-    Args:
-        processes: Result of `running`.
-        child_pid: Process id of the measured process; None if there is none.
-    """
+    """Processes (result of `running`) by owner; `child_pid` is None if no process is measured."""
     own: list[int] = []
     foreign: list[int] = []
     hidden: list[int] = []

@@ -64,17 +64,17 @@ class Zone:
         return self.id.rpartition(":")[0]
 
     @property
+    def is_package(self) -> bool:
+        """Whether it measures a whole package."""
+        return self.family == "package"
+
+    @property
     def family(self) -> str:
         """Name without a number: `package` for `package-1`."""
         return "package" if self.name.startswith("package") else self.name
 
     def read_uj(self) -> int:
-        """Counter in microjoules.
-
-        Raises:
-            OSError: The file cannot be read.
-            ValueError: The file does not contain a number.
-        """
+        """Counter in microjoules; OSError if the file cannot be read, ValueError if it contains no number."""
         return int((self.path / "energy_uj").read_bytes())
 
     def failure(self) -> OSError | ValueError | None:
@@ -155,7 +155,7 @@ class Rapl(Sensor):
         for zone in sorted((z for z in zones if ":" not in z.parent_id), key=lambda z: z.parent_id):  # intel-rapl before intel-rapl-mmio
             if first.setdefault(zone.name, zone).parent_id != zone.parent_id:
                 copies[zone.id] = f"the same counter as {first[zone.name].id}, through another interface"
-        outer = [zone for zone in zones if _is_package(zone) and zone.id not in copies]
+        outer = [zone for zone in zones if zone.is_package and zone.id not in copies]
         copies.update({mirror.id: f"the same counter as {first.id}" for first, mirror in _mirrors(outer)})
         for zone in zones:
             if zone.parent_id in copies:
@@ -173,7 +173,7 @@ class Rapl(Sensor):
             quantity="energy",
             unit="J",
             kind=kind,
-            parent=psys if _is_package(zone) or zone.name == "dram" else names.get(zone.parent_id),
+            parent=psys if zone.is_package or zone.name == "dram" else names.get(zone.parent_id),
             wrap_j=_millionth(zone.path / "max_energy_range_uj"),
             gain=GAIN,
             detail={"zone": zone.id, "name": zone.name, "path": str(zone.path)},
@@ -194,12 +194,7 @@ def mounted_types() -> dict[int, str]:
 
 
 def zone_kind(zone: Zone, types: Mapping[int, str]) -> Kind:
-    """Kind of a zone by the type of the file system of its counter; links are followed.
-
-    Args:
-        zone: The zone.
-        types: Result of `mounted_types`.
-    """
+    """Kind of a zone by the type of the file system (`mounted_types`) of its counter; links are followed."""
     try:
         device = (zone.path / "energy_uj").stat().st_dev
     except OSError:
@@ -212,14 +207,9 @@ def _no_zones(root: Path) -> SensorError:
     links = [path for folder in FOLDERS for path in sorted((root / folder).glob("*:*")) if path.is_symlink() and not path.exists()]
     if links:
         target = Path(os.path.normpath(links[0].parent / links[0].readlink())).parent
-        return SensorError(
-            f"the RAPL zones in {links[0].parent} are links to {target}, which is not visible here",
-            f"mount the target: {CONTAINER}",
-        )
-    if not root.is_dir():
-        where = f"there is no folder {root}" + (f" ({ROOT_VARIABLE})" if str(root) != ROOT else "")
-    else:
-        where = f"there is no zone in {root}"
+        what = f"the RAPL zones in {links[0].parent} are links to {target}, which is not visible here"
+        return SensorError(what, f"mount the target: {CONTAINER}")
+    where = f"there is no {'zone in' if root.is_dir() else 'folder'} {root}" + ("" if str(root) == ROOT else f" ({ROOT_VARIABLE})")
     return SensorError(
         f"this machine has no RAPL counters, like most virtual machines and containers ({where})",
         f"on bare metal load the module with `sudo modprobe intel_rapl_msr`; in a container on bare metal: {CONTAINER}",
@@ -232,13 +222,9 @@ def _millionth(path: Path) -> float | None:
     return int(text) / 1e6 if text and text.isdigit() and int(text) else None
 
 
-def _is_package(zone: Zone) -> bool:
-    return zone.family == "package"
-
-
 def _domain_names(zones: Sequence[Zone]) -> dict[str, str]:
     """Domain by zone id: `package`, or `package:N` if there are several, with the same number for the zones inside."""
-    packages = sorted((z for z in zones if _is_package(z)), key=lambda z: [int(n) for n in re.findall(r"\d+", z.name)] or [0])
+    packages = sorted((z for z in zones if z.is_package), key=lambda z: [int(n) for n in re.findall(r"\d+", z.name)] or [0])
     suffix = {zone.id: f":{index}" if len(packages) > 1 else "" for index, zone in enumerate(packages)}
     names: dict[str, str] = {}
     for zone in zones:
