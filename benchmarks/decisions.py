@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.analysis.chance import p_front
+from harness.analysis.front_probability import p_front
 from harness.analysis.pareto import Estimates, PairedObjective, dominated, dominates, front, groups
 
 CASES, LAUNCHES, SAMPLES = 100_000, 5, 100

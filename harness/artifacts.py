@@ -90,7 +90,7 @@ class Cache:
         return artifact, record.model_copy(update={"artifact": artifact})
 
     @contextlib.contextmanager
-    def workshop(self) -> Iterator[Path]:
+    def build_folder(self) -> Iterator[Path]:
         """An empty folder to build in, on the cache's own file system; gone afterwards unless it was kept."""
         try:
             folder = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=self.folder))

@@ -7,7 +7,7 @@ import uuid
 from pathlib import Path
 
 
-def replace_whole(path: Path, content: str | bytes) -> None:
+def replace_file(path: Path, content: str | bytes) -> None:
     """Write beside a file, then take its place; its rights are what the user's umask says.
 
     Args:

@@ -200,7 +200,7 @@ class Parent:
         """Send one message."""
         os.write(self._write_fd, as_line(message))
 
-    def mark(self, name: str) -> None:
+    def send_mark(self, name: str) -> None:
         """Report that a phase begins now."""
         self.send(Mark(name=name, t_s=time.monotonic()))
 

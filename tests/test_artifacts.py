@@ -19,7 +19,7 @@ from tests import factories
 
 def keep(cache: Cache, build_id: str, content: bytes = b"model"):
     """Build a file and keep it."""
-    with cache.workshop() as folder:
+    with cache.build_folder() as folder:
         path = folder / "model.tflite"
         path.write_bytes(content)
         record = factories.build_record()
@@ -44,7 +44,7 @@ def test_what_is_kept_is_found_with_its_record(tmp_path):
 def test_a_folder_is_found_again(tmp_path):
     """Until a file in it has changed, or has another name."""
     cache = Cache(tmp_path)
-    with cache.workshop() as folder:
+    with cache.build_folder() as folder:
         path = folder / "data"
         path.mkdir()
         (path / "test.npz").write_bytes(b"arrays")
@@ -69,7 +69,7 @@ def test_a_changed_artifact_is_not_found(tmp_path):
 def test_a_build_that_dies_leaves_nothing(tmp_path):
     """Not even when it has written something."""
     cache = Cache(tmp_path)
-    with pytest.raises(RuntimeError), cache.workshop() as folder:
+    with pytest.raises(RuntimeError), cache.build_folder() as folder:
         (folder / "half").write_text("")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
@@ -103,7 +103,7 @@ def test_what_a_run_uses_is_neither_trimmed_nor_cleared(tmp_path):
     cache, other = Cache(tmp_path, limit_bytes=0), Cache(tmp_path)
     for name in "ab":
         keep(cache, name)
-    with other.use({"a", "c"}), other.workshop() as folder:
+    with other.use({"a", "c"}), other.build_folder() as folder:
         assert {entry.record.build_id: entry.in_use for entry in cache.entries()} == {"a": True, "b": False}
         assert cache.clear() > 0
         cache.trim()
@@ -117,7 +117,7 @@ def test_the_claims_of_a_killed_process_end_with_it(tmp_path):
     keep(Cache(tmp_path), "a")
     code = f"""
 import time; from pathlib import Path; from harness.artifacts import Cache
-with Cache(Path({str(tmp_path)!r})).use(["a"]), Cache(Path({str(tmp_path)!r})).workshop() as folder:
+with Cache(Path({str(tmp_path)!r})).use(["a"]), Cache(Path({str(tmp_path)!r})).build_folder() as folder:
     (folder / "half").write_text("half")
     print(flush=True)
     time.sleep(60)

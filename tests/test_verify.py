@@ -74,7 +74,7 @@ def measured(cell, repetition, watts):
     ran = "int8" if cell.variant == "int8" else "float32"
     kernels = (Kernel(op="Conv", kernel="CPU", precision=ran, share=1.0),) if repetition == 0 else ()
     raw = Raw(trace, windows, completions, per_sample, Scores(metric="accuracy", direction="higher"), precision=ran, kernels=kernels)
-    setting = Setting(case=cell, promised="int8" if cell.variant == "int8" else None, profiled=repetition == 0)
+    setting = Setting(case=cell, requested_precision="int8" if cell.variant == "int8" else None, profiled=repetition == 0)
     found = figures(raw, setting)
     one = record(cell, {}, repetition=repetition, environment_id=header().environments[0].environment_id)
     one = one.model_copy(update={"windows": tuple(windows), "kernels": kernels, "warnings": found.findings, **found.of_record(trace)})
@@ -591,7 +591,7 @@ def cached(folder, tmp_path):
 
 
 def keep(cache, variant, content, started_utc):
-    with cache.workshop() as workshop:
+    with cache.build_folder() as workshop:
         (workshop / "model").write_bytes(content)
         made = Artifact(
             build_id=f"build-{variant}", format="tflite", path=str(workshop / "model"),

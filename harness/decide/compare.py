@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.analysis.interval import FIXED, Interval
-from harness.analysis.multiple import Verdict, verdicts
+from harness.analysis.multiple_testing import Verdict, verdicts
 from harness.analysis.ratio import log_ratio
 from harness.energy.scope import holds_device
 from harness.frame.compare import MARGIN, p50s

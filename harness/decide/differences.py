@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.decide.compare import aligned
-from harness.energy.held import card_of
+from harness.energy.clock_limits import card_of
 from harness.energy.scope import host_first
 from harness.errors import HarnessError
 from harness.frame.results import Result, known, mean

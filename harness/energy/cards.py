@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from harness.energy.held import UNSEEN, card_of, held
+from harness.energy.clock_limits import UNSEEN, card_of, clock_limits
 from harness.schema import Domain, Floats, Measurement, Trace
 
 Remark = tuple[str, dict[str, object]]
@@ -66,7 +66,7 @@ def remarks(trace: Trace, span: Span, devices: Collection[str], device: str | No
         devices: Whose energy counts.
         device: Of the case; null: not known.
     """
-    shares = held(trace, span.start_s, span.end_s)
+    shares = clock_limits(trace, span.start_s, span.end_s)
     cards = dict.fromkeys(card_of(name) for name, d in trace.domains.items() if d.device in devices and d.device != "cpu")
     for card in cards:
         slowed, capped = shares.get(f"{card} slowed"), shares.get(f"{card} power_capped")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.kernels import precision_of
-from harness.energy import derived, joules, validity
+from harness.energy import joules, performance, validity
 from harness.energy.joules import CompletionCurve, Window
 from harness.energy.lag import Lag, lags_of
 from harness.energy.scope import case_energy, device_detail, near_domains
@@ -56,7 +56,7 @@ class Setting:
         allow: Codes of findings that the suite accepts.
         simulated: Whether the engine is a test double.
         shift_s: Update period by which the phase of the load was shifted; None: it ran through.
-        promised: Precision that the variant promises; None: it promises nothing.
+        requested_precision: Precision that the variant promises; None: it promises nothing.
         profiled: Whether the engine was asked for its kernels in this repetition.
     """
 
@@ -65,7 +65,7 @@ class Setting:
     allow: Collection[str] = ()
     simulated: bool = False
     shift_s: float | None = None
-    promised: str | None = None
+    requested_precision: str | None = None
     profiled: bool = False
 
 
@@ -134,20 +134,20 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     """
     if setting.simulated:
         measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
-    phases = _phases(raw.windows, derived.steady_span(measurements))
+    phases = _phases(raw.windows, performance.steady_span(measurements))
     window = next((phase for phase in phases if phase.name == "steady"), None)
     progress = progress_of(raw.completions, setting)
     inferences = progress.between(window.start_s, window.end_s) if window else None
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
-    conditions, latency = derived.conditions(raw.trace, window), derived.latency(raw.completions, window)
-    quality = derived.quality(raw.scores, raw.per_sample)
-    peak_bytes, source = derived.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
+    conditions, latency = performance.conditions(raw.trace, window), performance.latency(raw.completions, window)
+    quality = performance.quality(raw.scores, raw.per_sample)
+    peak_bytes, source = performance.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
     found = _findings(raw, setting, measurements, lags, conditions, latency) if ended else []
     return Figures(
         measurements=tuple(measurements),
         phases=phases,
         inferences=inferences,
-        throughput_per_s=derived.throughput_per_s(inferences, window, waited_s),
+        throughput_per_s=performance.throughput_per_s(inferences, window, waited_s),
         conditions=conditions,
         latency=latency,
         quality=quality,
@@ -192,6 +192,6 @@ def _findings(
         charged = device_detail(raw.trace.domains.values(), case.device).get("uuid")
         found += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
     found += validity.examine_precision(
-        setting.promised, raw.precision, raw.kernels, raw.facts.get("stored_types"), profiled=setting.profiled
+        setting.requested_precision, raw.precision, raw.kernels, raw.facts.get("stored_types"), profiled=setting.profiled
     )
     return found

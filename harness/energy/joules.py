@@ -153,7 +153,7 @@ def measure(trace: Trace, windows: Iterable[Window], progress: CompletionCurve, 
     return found
 
 
-def again(trace: Trace, stored: Sequence[Measurement], progress: CompletionCurve, *, legacy: bool = False) -> list[Measurement | None]:
+def recompute(trace: Trace, stored: Sequence[Measurement], progress: CompletionCurve, *, legacy: bool = False) -> list[Measurement | None]:
     """The same measurements computed anew from the trace, between their own edges; a counter's lag is taken as stored.
 
     Args:

@@ -11,9 +11,9 @@ import numpy as np
 from harness.analysis.kernels import precision_of, share_of
 from harness.energy import cards
 from harness.energy.codes import finding
+from harness.energy.cross_check import cross_check
 from harness.energy.scope import holds_device
 from harness.energy.ticks import Z95
-from harness.energy.witness import witness
 from harness.schema import Domain, Finding, Kernel, Measurement, Quality, Trace
 
 EDGE_LIMIT = 0.01
@@ -201,7 +201,7 @@ def _of_domain(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding
 
 def _disagreement(trace: Trace, m: Measurement, query_s: float | None) -> Iterator[Finding]:
     """A counter and its power reading that are too far apart. Which of them is wrong is not known, so the energy is kept in the record, and not used."""
-    seen = witness(trace, m, query_s)
+    seen = cross_check(trace, m, query_s)
     if seen and seen.warns:
         doubt = "; the reading may miss a part of queries that repeat in step with it" if seen.in_step else ""
         found = finding("counter_power_disagree", domain=m.domain, counter_j=m.gross_j, power_j=m.integrated_j, doubt=doubt)

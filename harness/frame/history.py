@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.interval import FIXED
-from harness.analysis.multiple import verdicts
+from harness.analysis.multiple_testing import verdicts
 from harness.analysis.ratio import log_ratio
 from harness.frame.columns import HISTORY
 from harness.frame.compare import MARGIN, p50s, shared_u

@@ -14,7 +14,7 @@ import numpy as np
 from harness import userfiles
 from harness.energy import joules
 from harness.errors import MeterError, StoreError
-from harness.schema import Domain, Environment, Floats, Measurement, Meter, Noun, Record, Sample, StoredRun
+from harness.schema import Domain, Environment, Floats, FrozenModel, Measurement, Meter, Record, Sample, StoredRun
 from harness.store import read_meter_sample, read_meters, write_atomically
 
 LEAST_GAIN = 0.005
@@ -29,7 +29,7 @@ PLAUSIBLE_OFFSET_W = 50.0
 """An RTX 4090 reads 22.6 W too little: much more than that is another load on the meter, not the sensor's error."""
 
 
-class Calibration(Noun):
+class Calibration(FrozenModel):
     """What a sensor reads, as a line over the true power: reading = gain P + offset."""
 
     host: str

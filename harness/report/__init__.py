@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.atomic import replace_whole
+from harness.atomic import replace_file
 from harness.errors import StoreError
 from harness.report.export import FORMATS, PUBLISHED, export, to_csv
 from harness.report.notes import notes
@@ -67,7 +67,7 @@ def write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            replace_whole(folder / name, content)
+            replace_file(folder / name, content)
     except OSError as error:
         raise StoreError(
             f"the report cannot be written to {folder}: {error.strerror}", "free some space or mend the rights, then `harness report RUN`"

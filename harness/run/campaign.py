@@ -181,7 +181,7 @@ class Campaign:
         if missing:
             self._store(self._not_begun(task, self._status(missing), f"the step before it was not built: {self._why(missing)}"))
             return
-        with self.cache.workshop() as folder:
+        with self.cache.build_folder() as folder:
             try:
                 order = build_request(build, self.header.suite, self.artifacts, folder, self.memory_bytes)
             except EngineError as error:

@@ -88,7 +88,7 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
         environment={**engine.environment(load), **_shown(case.device, visible)},
         simulated=engine.spec.simulated,
         artifact=artifact,
-        precision=plugins.catalogue().promised(case),
+        precision=plugins.catalogue().requested_precision(case),
     )
 
 

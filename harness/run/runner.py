@@ -373,7 +373,7 @@ class _Repetition:
             allow=self.bench.allow,
             simulated=self.request.simulated,
             shift_s=self.pace.shift_s if case else None,
-            promised=self.request.precision,
+            requested_precision=self.request.precision,
             profiled=not self.task.repetition,
         )
         found = figures(raw, setting, ended=ended)

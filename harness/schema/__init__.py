@@ -16,9 +16,9 @@ History of the record's schema (`schema_version`); `store` migrates older ones o
 
 from __future__ import annotations
 
-from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, Kind, Noun, Status, evidence
-from harness.schema.fronts import DECLARED, OBJECTIVES, Objective
+from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, FrozenModel, Kind, Status, evidence
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace, WindowTimes
+from harness.schema.objectives import DECLARED, OBJECTIVES, Objective
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import (
     Answers,
@@ -71,6 +71,7 @@ __all__ = [
     "Environment",
     "Finding",
     "Floats",
+    "FrozenModel",
     "Grid",
     "Header",
     "Impossible",
@@ -82,7 +83,6 @@ __all__ = [
     "Meter",
     "MeterReading",
     "Model",
-    "Noun",
     "Objective",
     "Phase",
     "PluginSpec",

@@ -23,7 +23,7 @@ def evidence(kind: Kind) -> str:
     return "measured" if kind in ("counter", "sampled") else kind
 
 
-class Noun(BaseModel):
+class FrozenModel(BaseModel):
     """A frozen value, validated once where it enters the program."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

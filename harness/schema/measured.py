@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.schema.base import Floats, Kind, Noun
+from harness.schema.base import Floats, FrozenModel, Kind
 
 
-class Domain(Noun):
+class Domain(FrozenModel):
     """One quantity that a sensor reads, and where it stands among the others."""
 
     name: str
@@ -46,7 +46,7 @@ class Domain(Noun):
     """Device name, uuid, path: what `describe` said."""
 
 
-class Phase(Noun):
+class Phase(FrozenModel):
     """A named stretch of time on CLOCK_MONOTONIC."""
 
     name: Literal["load", "idle", "warmup", "steady", "quality", "build"]
@@ -59,7 +59,7 @@ class Phase(Noun):
         return self.end_s - self.start_s
 
 
-class WindowTimes(Noun):
+class WindowTimes(FrozenModel):
     """When a phase was asked to begin and end, and when every sensor had been read for it, CLOCK_MONOTONIC."""
 
     phase: Literal["load", "idle", "warmup", "steady", "quality", "build"]
@@ -114,7 +114,7 @@ class Trace:
     failures: Mapping[str, str] = field(default_factory=dict)
 
 
-class Measurement(Noun):
+class Measurement(FrozenModel):
     """The energy of one domain over one phase, between its own edges."""
 
     domain: str
@@ -148,7 +148,7 @@ class Measurement(Noun):
     """Of a counter that showed no tick at an edge: the power reading whose integral stands in for it; null: the counter's own difference."""
 
 
-class Finding(Noun):
+class Finding(FrozenModel):
     """A remark on a record: a code from a closed set, a sentence, and the remedy."""
 
     code: str
@@ -160,7 +160,7 @@ class Finding(Noun):
     """What the sentence was made of, by name."""
 
 
-class Quality(Noun):
+class Quality(FrozenModel):
     """How good the outputs were, on the test data, in the same process."""
 
     metric: str
@@ -180,7 +180,7 @@ class Quality(Noun):
     """Decisions between classes with exactly the same score, which the first class gets; None where the metric decides nothing."""
 
 
-class Kernel(Noun):
+class Kernel(FrozenModel):
     """One kind of kernel that an engine really ran, all its calls together."""
 
     op: str
@@ -195,7 +195,7 @@ class Kernel(Noun):
     """What it is a share of: measured time, with the profiler's own cost in it; or multiply-accumulates, where the engine tells no times."""
 
 
-class Latency(Noun):
+class Latency(FrozenModel):
     """Per query, of this launch, inside `steady`; a percentile is null where n is too small to bound it (36 / 72 / 368 for p90 / p95 / p99)."""
 
     queries: int

@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from harness.schema.base import Noun
+from harness.schema.base import FrozenModel
 from harness.schema.suite import Case
 
 
-class PluginSpec(Noun):
+class PluginSpec(FrozenModel):
     """What is known of a plug-in without importing its library."""
 
     name: str
@@ -88,7 +88,7 @@ class Catalogue:
     workloads: Mapping[str, WorkloadSpec]
     broken: Mapping[str, str] = field(default_factory=dict)
 
-    def promised(self, case: Case) -> str | None:
+    def requested_precision(self, case: Case) -> str | None:
         """What a case's arithmetic must run in, as the last of its steps that promises a precision says; null where none does.
 
         A test double keeps no promise and breaks none.

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.schema.base import SCHEMA_VERSION, Floats, Noun, Status
+from harness.schema.base import SCHEMA_VERSION, Floats, FrozenModel, Status
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, WindowTimes
 from harness.schema.suite import Profile, Suite
 
 
-class ArtifactFacts(Noun):
+class ArtifactFacts(FrozenModel):
     """What the builder counted in the model; null where the format does not tell."""
 
     parameters: int | None = None
@@ -25,7 +25,7 @@ class ArtifactFacts(Noun):
     """Share of exact zeros in each weight tensor, by its name in the file, 0..1: the 500 largest, biases left out."""
 
 
-class Artifact(Noun):
+class Artifact(FrozenModel):
     """A file or folder that a build made."""
 
     build_id: str
@@ -41,7 +41,7 @@ class Artifact(Noun):
     """What the recipe has to say: sparsity per layer, validation accuracy, epochs."""
 
 
-class Environment(Noun):
+class Environment(FrozenModel):
     """The machine and the software, as far as they can change a result."""
 
     environment_id: str
@@ -70,7 +70,7 @@ class Environment(Noun):
     timezone: str | None = None
 
 
-class Record(Noun):
+class Record(FrozenModel):
     """One task, one attempt: a line of `records.jsonl`."""
 
     schema_version: int = SCHEMA_VERSION
@@ -149,7 +149,7 @@ class CacheEntry:
     in_use: bool
 
 
-class MeterReading(Noun):
+class MeterReading(FrozenModel):
     """What a meter saw of one record, which it names."""
 
     task: Literal["build", "case"]
@@ -163,7 +163,7 @@ class MeterReading(Noun):
     """Why a phase has no energy."""
 
 
-class Meter(Noun):
+class Meter(FrozenModel):
     """An imported log: `meters/<name>.json`, beside it the samples on Unix time as `meters/<name>.parquet`."""
 
     schema_version: int = SCHEMA_VERSION
@@ -188,7 +188,7 @@ class Meter(Noun):
     readings: tuple[MeterReading, ...] = ()
 
 
-class Grid(Noun):
+class Grid(FrozenModel):
     """Carbon intensity of the grid that carbon figures are computed with."""
 
     country: str
@@ -199,7 +199,7 @@ class Grid(Noun):
     source: str
 
 
-class Header(Noun):
+class Header(FrozenModel):
     """What `run.json` holds: everything about a run that is not a record."""
 
     schema_version: int = SCHEMA_VERSION

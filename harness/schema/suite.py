@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from harness.schema.base import Noun
+from harness.schema.base import FrozenModel
 
 
-class Profile(Noun):
+class Profile(FrozenModel):
     """How much a run spends: measurement.md, section 4."""
 
     name: Literal["quick", "standard", "publish"]
@@ -55,14 +55,14 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-class Step(Noun):
+class Step(FrozenModel):
     """One recipe of a variant's chain with its parameters, defaults filled in."""
 
     recipe: str
     parameters: dict[str, Any] = {}
 
 
-class ArrayRef(Noun):
+class ArrayRef(FrozenModel):
     """One array in one `.npz` file."""
 
     path: str
@@ -72,7 +72,7 @@ class ArrayRef(Noun):
     """The model input it feeds; null: by position."""
 
 
-class DataSource(Noun):
+class DataSource(FrozenModel):
     """Samples that are no arrays yet: a build of their own writes them as `.npz`, once."""
 
     kind: Literal["images", "csv", "function"]
@@ -86,7 +86,7 @@ class DataSource(Noun):
     """As the suite says: columns, scale, size."""
 
 
-class DataRef(Noun):
+class DataRef(FrozenModel):
     """The user's samples: arrays in `.npz` files (absolute path, key and content hash for each input in the model's order, and for the labels), or a source."""
 
     inputs: tuple[ArrayRef, ...] = ()
@@ -104,7 +104,7 @@ class DataRef(Noun):
         return {name: value for name, value in content.items() if (name, value) != ("source", None)}
 
 
-class Training(Noun):
+class Training(FrozenModel):
     """How a user's model is fine-tuned, as the suite says."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -116,7 +116,7 @@ class Training(Noun):
     learning_rate: float | None = Field(None, gt=0)
 
 
-class Model(Noun):
+class Model(FrozenModel):
     """A model of the suite: built in (`workload`) or the user's own (`path`)."""
 
     name: str
@@ -156,7 +156,7 @@ class Model(Noun):
     """Where the user's functions are looked for: the suite's folder."""
 
 
-class Build(Noun):
+class Build(FrozenModel):
     """One step of making an artifact; `build_id` is the hash of everything that determines the result."""
 
     build_id: str
@@ -173,7 +173,7 @@ class Build(Noun):
     """The steps so far, as text."""
 
 
-class Case(Noun):
+class Case(FrozenModel):
     """One cell of the matrix; `case_id` is its canonical text."""
 
     case_id: str
@@ -194,14 +194,14 @@ class Case(Noun):
     """Dense on the same engine, device, batch, threads and scenario; null where the suite has none."""
 
 
-class Impossible(Noun):
+class Impossible(FrozenModel):
     """A cell of the matrix that cannot be, and why."""
 
     case_id: str
     reason: str
 
 
-class Limits(Noun):
+class Limits(FrozenModel):
     """Bounds on one task."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -213,7 +213,7 @@ class Limits(Noun):
     """Ceiling of the child's private memory; null: nine tenths of what is available when the run starts."""
 
 
-class Suite(Noun):
+class Suite(FrozenModel):
     """A suite with every name resolved: what `run.json` keeps."""
 
     name: str
@@ -242,7 +242,7 @@ class Suite(Noun):
         return next(build for build in self.builds if build.build_id == build_id)
 
 
-class Task(Noun):
+class Task(FrozenModel):
     """What the runner is given: a build, or one repetition of a case."""
 
     build: Build | None = None

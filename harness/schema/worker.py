@@ -26,7 +26,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
-from harness.schema.base import Noun, Status
+from harness.schema.base import FrozenModel, Status
 from harness.schema.measured import Kernel
 from harness.schema.run import Artifact, ArtifactFacts
 from harness.schema.suite import Build, DataSource, Model
@@ -37,7 +37,7 @@ GROUP_S = 0.25
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
 
-class ArrayFile(Noun):
+class ArrayFile(FrozenModel):
     """One array in an `.npz` file."""
 
     path: str
@@ -46,7 +46,7 @@ class ArrayFile(Noun):
     """The input of the model that it feeds; None: by position."""
 
 
-class ModelFile(Noun):
+class ModelFile(FrozenModel):
     """A model on disk."""
 
     path: str
@@ -59,14 +59,14 @@ class SourceFile(ModelFile):
     facts: ArtifactFacts = ArtifactFacts()
 
 
-class InputKey(Noun):
+class InputKey(FrozenModel):
     """An input inside a split's file."""
 
     key: str
     name: str | None = None
 
 
-class SplitFile(Noun):
+class SplitFile(FrozenModel):
     """What is in the `.npz` file of one split of a built data set."""
 
     inputs: tuple[InputKey, ...] = (InputKey(key="inputs"),)
@@ -74,14 +74,14 @@ class SplitFile(Noun):
     samples: int | None = None
 
 
-class Dataset(Noun):
+class Dataset(FrozenModel):
     """A built data set: a folder with a file for each split."""
 
     path: str
     splits: dict[str, SplitFile] = {}
 
 
-class MeasureTask(Noun):
+class MeasureTask(FrozenModel):
     """One repetition of a case, as its child is given it."""
 
     engine: str
@@ -115,7 +115,7 @@ class MeasureTask(Noun):
     """How long inputs without labels may be answered for, s."""
 
 
-class BuildTask(Noun):
+class BuildTask(FrozenModel):
     """One step of making a model, as its child is given it."""
 
     model: Model
@@ -141,14 +141,14 @@ class BuildTask(Noun):
 # --- messages of the child -----------------------------------------------------------------------------------------------
 
 
-class Hello(Noun):
+class Hello(FrozenModel):
     """The child has started."""
 
     kind: Literal["hello"] = "hello"
     pid: int
 
 
-class Mark(Noun):
+class Mark(FrozenModel):
     """A phase begins."""
 
     kind: Literal["mark"] = "mark"
@@ -156,7 +156,7 @@ class Mark(Noun):
     t_s: float
 
 
-class Ready(Noun):
+class Ready(FrozenModel):
     """The model is loaded and has answered its first query."""
 
     kind: Literal["ready"] = "ready"
@@ -167,14 +167,14 @@ class Ready(Noun):
     """What the engine reports of itself."""
 
 
-class Done(Noun):
+class Done(FrozenModel):
     """A round of queries has ended."""
 
     kind: Literal["done"] = "done"
     n: int
 
 
-class Scores(Noun):
+class Scores(FrozenModel):
     """How the test samples were scored; their scores are in the file of the task."""
 
     metric: str
@@ -185,7 +185,7 @@ class Scores(Noun):
     ties: int | None = None
 
 
-class Result(Noun):
+class Result(FrozenModel):
     """How the work went: the fields that a repetition has, or a build, or the reason of its failure."""
 
     kind: Literal["result"] = "result"
@@ -197,7 +197,7 @@ class Result(Noun):
     artifact: Artifact | None = None
 
 
-class Kernels(Noun):
+class Kernels(FrozenModel):
     """The kernels that ran, and the types of the numbers that the artifact stores."""
 
     kind: Literal["kernels"] = "kernels"
@@ -212,14 +212,14 @@ FromChild = Annotated[Hello | Mark | Ready | Done | Result | Kernels, Field(disc
 # --- messages of the parent -----------------------------------------------------------------------------------------------
 
 
-class More(Noun):
+class More(FrozenModel):
     """Run one more round of warm-up."""
 
     kind: Literal["more"] = "more"
     seconds: float
 
 
-class Go(Noun):
+class Go(FrozenModel):
     """Run queries and keep each completion until `Close`."""
 
     kind: Literal["go"] = "go"
@@ -229,7 +229,7 @@ class Go(Noun):
     """Number of the first group of queries, counted through all repetitions."""
 
 
-class Close(Noun):
+class Close(FrozenModel):
     """End what is under way."""
 
     kind: Literal["close"] = "close"
@@ -237,7 +237,7 @@ class Close(Noun):
     """One completion must be later than this, CLOCK_MONOTONIC."""
 
 
-class AskKernels(Noun):
+class AskKernels(FrozenModel):
     """Report the kernels that run."""
 
     kind: Literal["profile"] = "profile"
@@ -246,6 +246,6 @@ class AskKernels(Noun):
 ToChild = Annotated[More | Go | Close | AskKernels, Field(discriminator="kind")]
 
 
-def as_line(message: Noun) -> bytes:
+def as_line(message: FrozenModel) -> bytes:
     """A message as a line of JSON."""
     return message.model_dump_json().encode() + b"\n"

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from harness.energy.rhythm import Rhythm
+from harness.energy.tick_prediction import TickPredictor
 from harness.energy.ticks import bracket_s, narrow_s, similar_s
 from harness.errors import SensorError
 from harness.schema import Domain, Sample, Trace
@@ -77,7 +77,7 @@ class Stream:
         self.failure: str | None = None
         self.still = False
         """Whether an edge waited for it in vain and it has not changed since."""
-        self.rhythm = Rhythm(domain.update_period_s)
+        self.predictor = TickPredictor(domain.update_period_s)
         self.expected_s: tuple[float, float] | None = None
         """Interval in which an edge expects the next tick; None: it is polled all the time."""
         self.step_s: float | None = None
@@ -111,7 +111,7 @@ class Stream:
             if value != before and np.isfinite(before):
                 self.step_s = float(bracket_s(before_s, start, end, self.domain.update_period_s))
                 if self.step_s <= self.narrow_s:
-                    self.rhythm.add(end - self.step_s / 2, self.step_s)
+                    self.predictor.add(end - self.step_s / 2, self.step_s)
             self.still = self.still and value == before
             self._last = (start, value)
         self.due_s = start + self.period_s
@@ -134,12 +134,12 @@ class Stream:
 
     def expect(self) -> None:
         """Predict the next tick."""
-        self.expected_s = self.rhythm.next_s(time.monotonic())
+        self.expected_s = self.predictor.next_s(time.monotonic())
 
     def ahead_s(self, now_s: float) -> float:
         """Time in s until polling for the expected tick begins; 0 if it has begun or no tick is expected."""
         if self.expected_s and now_s > self.expected_s[1]:  # there was no tick
-            self.rhythm.forget()
+            self.predictor.forget()
             self.expected_s = None
         return max(0.0, self.expected_s[0] - now_s) if self.expected_s else 0.0
 
@@ -201,7 +201,7 @@ class Edge:
             return
         widths.append(stream.step_s)
         if stream.expected_s and stream.step_s > stream.narrow_s:  # the tick was outside the expected interval
-            stream.rhythm.forget()
+            stream.predictor.forget()
         stream.expect()
         enough = sum(width <= stream.narrow_s for width in widths) >= self._ticks or len(widths) >= self._ticks + WIDE_TICKS
         if enough and (self._allowed is None or similar_s(widths) <= self._allowed(stream.domain.name)):

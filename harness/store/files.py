@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from harness import userfiles
-from harness.atomic import replace_whole
+from harness.atomic import replace_file
 from harness.errors import StoreError
 from harness.schema import OBJECTIVES, SCHEMA_VERSION, Objective
 
@@ -22,7 +22,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         StoreError: The folder cannot be written, or the disk is full.
     """
     try:
-        replace_whole(path, content)
+        replace_file(path, content)
     except OSError as error:
         raise trouble(path, error) from None
 
@@ -38,7 +38,7 @@ def write_output(path: Path, content: str | bytes) -> None:
         if target.exists() and not target.is_file():
             target.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
-            replace_whole(target, content)
+            replace_file(target, content)
     except (OSError, RuntimeError) as error:  # a link that goes in a circle
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"{path} cannot be written: {reason}", "give another path, in a folder that exists and may be written") from None

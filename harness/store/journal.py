@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from harness.atomic import replace_whole
-from harness.schema import Noun, Sample, Task
+from harness.atomic import replace_file
+from harness.schema import FrozenModel, Sample, Task
 
 ANNOUNCED, SEEN = "inflight.json", "inflight.arrow"
 PHASE = "phase "
 """Before the name of a phase, where a row tells that it began rather than what a sensor said."""
 
 
-class Announcement(Noun):
+class Announcement(FrozenModel):
     """What is known of a task as it begins."""
 
     task: Task
@@ -64,7 +64,7 @@ class Journal:
         announced = Announcement(task=task, boot_id=boot_id, started_utc=now, utc_minus_monotonic_s=time.time() - time.monotonic())
         with contextlib.suppress(OSError):
             discard(folder)
-            replace_whole(folder / ANNOUNCED, announced.model_dump_json())
+            replace_file(folder / ANNOUNCED, announced.model_dump_json())
 
     def phase(self, name: str) -> None:
         """A phase begins now."""

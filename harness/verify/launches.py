@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from harness import plugins
-from harness.energy import derived, joules, validity
+from harness.energy import joules, performance, validity
 from harness.energy.figures import Figures, Raw, Setting, figures, figures_of, progress_of
 from harness.energy.joules import CompletionCurve
 from harness.errors import HarnessError
@@ -131,7 +131,7 @@ def _setting(run: StoredRun, record: Record, case: Case | None) -> Setting:
         allow=suite.allow,
         simulated=_simulated(case),
         shift_s=record.shift_s,
-        promised=plugins.catalogue().promised(case) if case else None,
+        requested_precision=plugins.catalogue().requested_precision(case) if case else None,
         profiled=not record.repetition,
     )
 
@@ -221,7 +221,7 @@ def _measured(
     legacy: bool = False,
 ) -> Iterator[Measurement]:
     """Each measurement made anew from the trace between its own edges, its kind and its origin from the header's domain."""
-    for was, now in zip(stored, joules.again(trace, stored, progress, legacy=legacy), strict=True):
+    for was, now in zip(stored, joules.recompute(trace, stored, progress, legacy=legacy), strict=True):
         if now is None:
             yield was
             continue
@@ -237,7 +237,7 @@ def _measured(
 
 def _window(run: StoredRun, record: Record, measurements: Sequence[Measurement], where: str, found: Verification) -> None:
     """`steady` reaches over all its measurements, and is as long as the profile asks."""
-    phase, span = next((p for p in record.phases if p.name == "steady"), None), derived.steady_span(measurements)
+    phase, span = next((p for p in record.phases if p.name == "steady"), None), performance.steady_span(measurements)
     if phase is None or span is None:
         return
     found.compare("energy", where, "the start of steady", phase.start_s, span[0])

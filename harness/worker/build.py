@@ -43,7 +43,7 @@ Made = tuple[Path, ArtifactFacts, dict[str, Any]]
 def main() -> None:
     """Do the task on standard input, and say how it went."""
     channel, task = Parent.from_argv(BuildTask)
-    channel.mark("build")
+    channel.send_mark("build")
     channel.send(outcome(lambda: {"artifact": build(task)}, task.memory_bytes))
     channel.leave()
 

@@ -61,7 +61,7 @@ def measure(channel: Parent, task: MeasureTask, offer: Callable[[Profiler], None
     Returns:
         The fields of the result: `quality`, `peak_memory_bytes`, `resident_bytes`.
     """
-    channel.mark("load")
+    channel.send_mark("load")
     before_bytes = rss_bytes()
     session = open_session(task)
     opened_bytes = rss_bytes()
@@ -89,18 +89,18 @@ def measure(channel: Parent, task: MeasureTask, offer: Callable[[Profiler], None
     np.save(task.completions_path, np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
     if labels is not None and decision is not None and task.metric:
-        channel.mark("quality")
+        channel.send_mark("quality")
         given = answers_to(session, batches(data, task.batch_size), task.batch_size, scored)[: len(labels)]
         check(given, decision, session.outputs[scored].name, task)
         per_sample = scores(decision.metric, given, data, labels)
         np.save(task.per_sample_path, per_sample)
         keep_outputs(given, task)
         quality = Scores(metric=task.metric, direction=decision.metric.direction, **judged(decision, given, wanted, labels))
-        channel.mark("quality_end")
+        channel.send_mark("quality_end")
     elif task.outputs_path:
-        channel.mark("quality")
+        channel.send_mark("quality")
         answer_unlabelled(session, inputs, data, answers, task)
-        channel.mark("quality_end")
+        channel.send_mark("quality_end")
     return {"quality": quality, "peak_memory_bytes": peak_memory_bytes(), "resident_bytes": resident_bytes}
 
 
@@ -156,7 +156,7 @@ def answer(channel: Parent, session: Session, queries: list[list[Array]], scenar
     play, source, marked = SCENARIOS[scenario], itertools.cycle(queries), False
     while isinstance(message := channel.receive(), More):
         if not marked:
-            channel.mark("warmup")
+            channel.send_mark("warmup")
             marked = True
         until = time.monotonic() + message.seconds
         round_ = Completions()
@@ -165,9 +165,9 @@ def answer(channel: Parent, session: Session, queries: list[list[Array]], scenar
     completions = Completions()
     if isinstance(message, Go):
         if not marked:
-            channel.mark("warmup")
+            channel.send_mark("warmup")
         play(session, source, _at_once, completions)
-        channel.mark("go")
+        channel.send_mark("go")
         steady = shifted(play, message.shift_s, message.group) if message.shift_s else play
         steady(session, source, channel.closing.is_set, completions)
         ended = channel.receive()

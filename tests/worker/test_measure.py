@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from harness.channel import Request
-from harness.energy import derived
+from harness.energy import performance
 from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError, WorkerError
@@ -494,8 +494,8 @@ def test_shares_of_a_sample_have_no_interval_of_a_proportion():
     """Not even where every one of them is 1."""
     right = np.ones(30)
     scored = Scores(metric="pixel_accuracy", direction="higher")
-    assert derived.quality(scored, right).low is None
-    assert derived.quality(scored.model_copy(update={"metric": "accuracy"}), right).low is not None
+    assert performance.quality(scored, right).low is None
+    assert performance.quality(scored.model_copy(update={"metric": "accuracy"}), right).low is not None
 
 
 def test_outputs_are_copied_and_have_a_row_for_each_sample():
@@ -529,7 +529,7 @@ class Talk:
         self.until_s = time.monotonic()
         return Close(until_s=self.until_s)
 
-    def mark(self, name):
+    def send_mark(self, name):
         """Note it."""
         self.said.append(name)
 

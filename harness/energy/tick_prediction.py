@@ -16,7 +16,7 @@ MOST_GAP, MOST_OFF = 12, 0.2
 """Over more periods than this it is not known how many passed between two ticks, nor where a tick lies this far from a whole number of them."""
 
 
-class Rhythm:
+class TickPredictor:
     """Predicts the ticks of a counter that updates at a fixed period, from a line through its latest ticks.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from harness.schema.base import Noun
+from harness.schema.base import FrozenModel
 
 
-class Objective(Noun):
+class Objective(FrozenModel):
     """A column of `cases` with its direction."""
 
     name: str

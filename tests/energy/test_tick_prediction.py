@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.rhythm import Rhythm
+from harness.energy.tick_prediction import TickPredictor
 
 
-def heard(ticks_s, period_s=0.1, width_s=0.001) -> Rhythm:
+def heard(ticks_s, period_s=0.1, width_s=0.001) -> TickPredictor:
     """A rhythm that has these ticks."""
-    rhythm = Rhythm(period_s)
+    rhythm = TickPredictor(period_s)
     for tick_s in ticks_s:
         rhythm.add(tick_s, width_s)
     return rhythm

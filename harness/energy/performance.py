@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.analysis.interval import percentile, wilson
 from harness.energy import cards
-from harness.energy.held import held
+from harness.energy.clock_limits import clock_limits
 from harness.schema import Latency, Measurement, Phase, Quality, Trace
 from harness.schema.worker import Scores
 
@@ -77,7 +77,7 @@ def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
             sample = trace.samples[name].finite()
             inside = sample.value[(sample.t_s >= window.start_s) & (sample.t_s <= window.end_s)]
             means[name] = float(np.mean(inside)) if len(inside) else None
-    return means | {name: each.share for name, each in held(trace, window.start_s, window.end_s).items()}
+    return means | {name: each.share for name, each in clock_limits(trace, window.start_s, window.end_s).items()}
 
 
 def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> tuple[int | None, Literal["process", "rise"] | None]:

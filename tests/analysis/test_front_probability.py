@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness.analysis import chance
-from harness.analysis.chance import p_front
+from harness.analysis import front_probability
+from harness.analysis.front_probability import p_front
 from harness.analysis.pareto import front
 
 
@@ -71,7 +71,7 @@ def test_two_that_lose_as_many_of_the_samples_drawn_are_alike():
 @given(arrays(np.float64, st.tuples(st.integers(1, 4), st.integers(1, 20), st.integers(1, 4)), elements=st.integers(0, 4).map(float)))
 def test_fronts_of_many_small_sets_are_what_each_has_alone(sets):
     """Ties and equals included."""
-    assert (chance._by_pairs(sets) == [front(each) for each in sets]).all()
+    assert (front_probability._by_pairs(sets) == [front(each) for each in sets]).all()
 
 
 @pytest.mark.parametrize(("limit", "value"), [("AT_ONCE", 1), ("FEW", 1)])
@@ -81,5 +81,5 @@ def test_the_chances_do_not_depend_on_how_many_draws_are_compared_at_once(monkey
     losses = list((rng.random((8, 50)) < 0.2).astype(float))
     launches = [np.column_stack([rng.normal(1, 0.1, 4), np.full(4, each.mean())]) for each in losses]
     whole = p_front(launches, np.full((1, 8, 2), 0.05), draws=50, paired=(1, losses))
-    monkeypatch.setattr(chance, limit, value)
+    monkeypatch.setattr(front_probability, limit, value)
     assert p_front(launches, np.full((1, 8, 2), 0.05), draws=50, paired=(1, losses)).tolist() == whole.tolist()

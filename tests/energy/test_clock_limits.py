@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.held import gained, held
+from harness.energy.clock_limits import clock_limits, gained
 from harness.schema import Domain, Sample, Trace
 
 T_S = np.arange(0, 4, 0.25)
@@ -25,14 +25,14 @@ def trace(flags=None, **times: np.ndarray) -> Trace:
 def test_a_counter_gives_the_share_of_the_window():
     """0.3 s in 2 s, also between two readings, where no flag was seen."""
     counter = np.interp(T_S, [1.5, 1.8], [7.0, 7.3])
-    found = held(trace(0 * T_S, slowed_time=counter), 1.0, 3.0)["gpu:0 slowed"]
+    found = clock_limits(trace(0 * T_S, slowed_time=counter), 1.0, 3.0)["gpu:0 slowed"]
     assert found.share == pytest.approx(0.15) and found.counted and found.reasons == 0
 
 
 def test_without_a_counter_it_is_the_share_of_the_readings():
     """With the reasons that they showed; set clocks and the power cap apart."""
     flags = np.where((T_S >= 1) & (T_S < 2), 0x44, 0x2)
-    found = held(trace(flags), 1.0, 2.9)
+    found = clock_limits(trace(flags), 1.0, 2.9)
     assert found["gpu:0 slowed"] == (0.5, False, 0x40)
     assert found["gpu:0 power_capped"] == (0.5, False, 0x4)
     assert found["gpu:0 clocks_set"] == (0.5, False, 0x2)
@@ -45,14 +45,14 @@ def test_without_a_counter_it_is_the_share_of_the_readings():
 )
 def test_a_counter_that_contradicts_its_flags_is_not_believed(counter):
     """Thermal slowdown in every reading is one, whatever a counter gives that does not count it."""
-    found = held(trace(np.full(len(T_S), 0x40), slowed_time=counter), 1.0, 3.0)["gpu:0 slowed"]
+    found = clock_limits(trace(np.full(len(T_S), 0x40), slowed_time=counter), 1.0, 3.0)["gpu:0 slowed"]
     assert found == (1.0, False, 0x40)
 
 
 def test_one_reading_of_a_flag_is_outvoted_by_a_counter():
     """A moment between two readings is no tenth of the window."""
     flags = np.where(T_S == 2.0, 0x20, 0)
-    found = held(trace(flags, slowed_time=np.where(T_S >= 2.0, 0.002, 0.0)), 1.0, 3.0)["gpu:0 slowed"]
+    found = clock_limits(trace(flags, slowed_time=np.where(T_S >= 2.0, 0.002, 0.0)), 1.0, 3.0)["gpu:0 slowed"]
     assert found.counted and found.share == pytest.approx(0.001)
 
 
@@ -60,4 +60,4 @@ def test_nothing_is_told_of_a_window_that_is_not_bracketed():
     """That would be extrapolation."""
     sample = Sample(T_S, T_S, T_S)
     assert gained(sample, -1.0, 2.0) is None and gained(sample, 1.0, 9.0) is None and gained(sample, 2.0, 2.0) is None
-    assert held(trace(slowed_time=T_S), 1.0, 9.0) == {}
+    assert clock_limits(trace(slowed_time=T_S), 1.0, 9.0) == {}

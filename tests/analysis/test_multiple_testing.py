@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.multiple import holm, verdicts
+from harness.analysis.multiple_testing import holm, verdicts
 
 
 def test_holm_by_hand():

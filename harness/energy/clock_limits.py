@@ -20,7 +20,7 @@ SEEN, UNSEEN = 2, 0.01
 """Where so many readings of the flags show a reason, a counter that gives less than this share of the window does not count it."""
 
 
-class Held(NamedTuple):
+class ClockLimit(NamedTuple):
     """In which share of a window a reason held a card's clock down.
 
     Attributes:
@@ -34,13 +34,13 @@ class Held(NamedTuple):
     reasons: int
 
 
-def held(trace: Trace, start_s: float, end_s: float) -> dict[str, Held]:
+def clock_limits(trace: Trace, start_s: float, end_s: float) -> dict[str, ClockLimit]:
     """What held each card's clock down in a window, by `<card> power_capped`, `<card> slowed` and `<card> clocks_set`; left out where nothing reports it.
 
     Readings of the flags at 4 Hz miss what lasts for less, so a counter of the driver goes first: its gain over the window is the time that the
     reason held. It is not believed where it gains more than the window is long, or nothing of what the flags show again and again.
     """
-    found: dict[str, Held] = {}
+    found: dict[str, ClockLimit] = {}
     for name, domain in trace.domains.items():
         if domain.quantity == "flags":
             sample = trace.samples[name].finite()
@@ -48,15 +48,15 @@ def held(trace: Trace, start_s: float, end_s: float) -> dict[str, Held]:
             for reason, bits in REASONS.items():
                 if len(flags):
                     shown = flags & bits
-                    found[f"{card_of(name)} {reason}"] = Held(float(np.mean(shown != 0)), False, int(np.bitwise_or.reduce(shown)))
+                    found[f"{card_of(name)} {reason}"] = ClockLimit(float(np.mean(shown != 0)), False, int(np.bitwise_or.reduce(shown)))
     for name, domain in trace.domains.items():
         reason_of = COUNTERS.get(name.removeprefix(f"{card_of(name)} "))
         if domain.quantity == "duration" and reason_of:
             key = f"{card_of(name)} {reason_of}"
-            share, flagged = gained(trace.samples[name], start_s, end_s), found.get(key, Held(0.0, False, 0))
+            share, flagged = gained(trace.samples[name], start_s, end_s), found.get(key, ClockLimit(0.0, False, 0))
             flagged_often = flagged.share * _readings(trace, card_of(name), start_s, end_s) >= SEEN
             if share is not None and 0 <= share <= MOST and not (share < UNSEEN and flagged_often):
-                found[key] = Held(min(share, 1.0), True, flagged.reasons)
+                found[key] = ClockLimit(min(share, 1.0), True, flagged.reasons)
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from harness.energy.cross_check import cross_check, in_step
 from harness.energy.joules import integrate
-from harness.energy.witness import in_step, witness
 from harness.schema import Domain, Measurement, Sample, Trace
 
 POLL_S = 0.05
@@ -26,7 +26,7 @@ def seen(power, seconds, gain=1.0, query_s=None, average_s=None, sees_s=0.025, p
         domain="gpu:0", sensor="nvml", kind="counter", phase="steady", start_s=2.0, end_s=2 + seconds, inferences=1.0, gross_j=joules,
         integrated_j=integrate(sample, 2.0, 2 + seconds),
     )  # fmt: skip
-    found = witness(Trace({gauge.name: gauge}, {gauge.name: sample}), window, query_s)
+    found = cross_check(Trace({gauge.name: gauge}, {gauge.name: sample}), window, query_s)
     assert found
     return found
 
@@ -110,5 +110,5 @@ def test_power_that_was_hardly_read_convicts_nobody():
         gross_j=600.0,
         integrated_j=450.0,
     )
-    found = witness(Trace({gauge.name: gauge}, {gauge.name: Sample(t_s, t_s, np.full(5, 150.0))}), window, None)
+    found = cross_check(Trace({gauge.name: gauge}, {gauge.name: Sample(t_s, t_s, np.full(5, 150.0))}), window, None)
     assert found and found.warns and not found.rejects

@@ -33,7 +33,7 @@ IN_STEP = 0.1
 HARMONICS = (1, 2, 3)
 
 
-class Witness(NamedTuple):
+class CrossCheck(NamedTuple):
     """What the integrated power says of the counter.
 
     Attributes:
@@ -57,7 +57,7 @@ class Witness(NamedTuple):
         return abs(self.apart) - self.leeway > REJECT and not self.in_step
 
 
-def witness(trace: Trace, m: Measurement, query_s: float | None) -> Witness | None:
+def cross_check(trace: Trace, m: Measurement, query_s: float | None) -> CrossCheck | None:
     """The second witness of one window of a counter.
 
     Args:
@@ -73,9 +73,9 @@ def witness(trace: Trace, m: Measurement, query_s: float | None) -> Witness | No
     apart, window_s = m.gross_j / m.integrated_j - 1, m.end_s - m.start_s
     gauge = next((d for d in trace.domains.values() if d.counter == m.domain), None)
     if gauge is None:
-        return Witness(apart, math.inf, False)
+        return CrossCheck(apart, math.inf, False)
     whole = _full_coverage(gauge)
-    return Witness(
+    return CrossCheck(
         apart,
         _leeway(trace, gauge, m, whole=whole),
         not whole and query_s is not None and in_step(query_s, gauge.update_period_s or CHANGES_S, window_s),
