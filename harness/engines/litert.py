@@ -12,10 +12,10 @@ from pydantic import Field
 
 from harness.engines.base import Array, Call, Engine, EngineOptions, Load, Session, Tensor, check_batch, kernels_of
 from harness.errors import EngineError
-from harness.formats.heads import Head, of_tflite
-from harness.formats.reading import first_line, reading
-from harness.formats.savedmodel import natural
-from harness.formats.tflite import KIND, has_open_sizes, precision
+from harness.formats.heads import Head, tflite_head
+from harness.formats.libraries import first_line, reading
+from harness.formats.savedmodel import natural_key
+from harness.formats.tflite import KIND, has_dynamic_axes, precision
 from harness.formats.tflite_graph import import_interpreter
 from harness.schema import EngineSpec, Kernel
 
@@ -60,7 +60,7 @@ class LiteRT(Engine):
             )
             details = interpreter.get_input_details()
             check_batch([_tensor(detail) for detail in details], load.batch_size)
-            if not has_open_sizes(details):
+            if not has_dynamic_axes(details):
                 _resize(interpreter, [_batched(detail, load.batch_size) for detail in details])
             single = len(details) == 1 and len(interpreter.get_output_details()) == 1
             return (SingleSession if single else LiteRTSession)(interpreter, load)
@@ -102,7 +102,7 @@ class LiteRTSession(Session):
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the operators in the file."""
-        return of_tflite(self._load.path, self.outputs[output].name)
+        return tflite_head(self._load.path, self.outputs[output].name)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """Kernels by share of the multiply-accumulates, since LiteRT's Python interface reports no times.
@@ -219,7 +219,11 @@ def _in_order(interpreter: Any) -> list[dict[str, Any]]:
     if len(details) < 2 or len(interpreter.get_signature_list()) != 1:
         return details
     names = {detail["index"]: name for name, detail in interpreter.get_signature_runner().get_output_details().items()}
-    return sorted(details, key=lambda detail: natural(names[detail["index"]])) if names.keys() == {d["index"] for d in details} else details
+    return (
+        sorted(details, key=lambda detail: natural_key(names[detail["index"]]))
+        if names.keys() == {d["index"] for d in details}
+        else details
+    )
 
 
 def _tensor(detail: dict[str, Any]) -> Tensor:

@@ -30,9 +30,9 @@ from harness.engines.base import (
     unsupported_type,
 )
 from harness.errors import EngineError
-from harness.formats.heads import Head, of_onnx
+from harness.formats.heads import Head, onnx_head
+from harness.formats.libraries import reading
 from harness.formats.onnx import load_onnx, precision
-from harness.formats.reading import reading
 from harness.schema import EngineSpec, Kernel
 
 KIND = ("a model for ONNX Runtime", "the file may be damaged, or need a newer version of ONNX Runtime")
@@ -127,7 +127,7 @@ class OnnxRuntimeSession(Session):
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the operators in the file."""
-        return of_onnx(self._load.path, self.outputs[output].name)
+        return onnx_head(self._load.path, self.outputs[output].name)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """Times of the nodes by ONNX Runtime's profiler in a second session; each includes some microseconds of the profiler."""

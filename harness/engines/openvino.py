@@ -25,9 +25,9 @@ from harness.engines.base import (
 )
 from harness.errors import EngineError
 from harness.formats import ir
-from harness.formats.heads import Head, of_ir
+from harness.formats.heads import Head, ir_head
 from harness.formats.ir import KIND, import_openvino, read_ir
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.schema import EngineSpec, Kernel
 
 TYPES = ir.TYPES | {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}
@@ -119,7 +119,7 @@ class OpenVinoSession(Session):
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the operators in the file."""
-        return of_ir(read_ir(self._load.path), output)
+        return ir_head(read_ir(self._load.path), output)
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """Times of the primitives in whole microseconds, from the model compiled again with performance counters."""

@@ -14,9 +14,9 @@ from harness.analysis.kernels import MULTIPLIES
 from harness.engines import cuda
 from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch, intra_op_threads
 from harness.errors import EngineError
-from harness.formats.heads import Head, of_graph, of_keras
+from harness.formats.heads import Head, graph_head, keras_head
 from harness.formats.keras import import_keras, load_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.formats.savedmodel import load_savedmodel
 from harness.schema import EngineSpec
 
@@ -99,7 +99,7 @@ def _program(load: Load) -> Program:
             signature.outputs,
             signature,
             signature.weights_type,
-            lambda output: of_graph(graph, tensors[signature.results[output]].name),
+            lambda output: graph_head(graph, tensors[signature.results[output]].name),
         )
     model = load_keras(load.path, trusted=load.trusted)
     single = len(model.inputs) == 1
@@ -110,7 +110,7 @@ def _program(load: Load) -> Program:
         return list(tf.nest.flatten(model(inputs[0] if single else list(inputs), training=False)))
 
     computes_in = str(model.dtype_policy.compute_dtype) if model.weights else None
-    return Program(model.inputs, model.outputs, call, computes_in, lambda output: of_keras(model.outputs[output]))
+    return Program(model.inputs, model.outputs, call, computes_in, lambda output: keras_head(model.outputs[output]))
 
 
 class TensorFlowSession(Session):

@@ -83,7 +83,7 @@ def head_of(node: Any, look: Callable[[Any], tuple[str, Sequence[Any]]], depth: 
 # --- the formats -------------------------------------------------------------------------------------------------------
 
 
-def of_onnx(path: Path, output: str) -> Head | None:
+def onnx_head(path: Path, output: str) -> Head | None:
     """Of the output of that name in an `.onnx` file."""
     from harness.formats.onnx import load_onnx
 
@@ -106,7 +106,7 @@ def of_onnx(path: Path, output: str) -> Head | None:
     return head_of(made[output], look) if output in made else None
 
 
-def of_tflite(path: Path, output: str) -> Head | None:
+def tflite_head(path: Path, output: str) -> Head | None:
     """Of the output of that name in a `.tflite` file; a fused activation is one behind its operator."""
     from harness.formats.tflite_graph import read_graph
 
@@ -124,7 +124,7 @@ def of_tflite(path: Path, output: str) -> Head | None:
     return head_of(made[at], look) if at in made else None
 
 
-def of_ir(model: Any, place: int) -> Head | None:
+def ir_head(model: Any, place: int) -> Head | None:
     """Of an output of OpenVINO's model, by its place."""
 
     def look(node: Any) -> tuple[str, list[Any]]:
@@ -149,7 +149,7 @@ def _is_single(node: Any) -> bool:
     return bool(shape.is_static and len(shape) <= 1 and all(size.get_length() == 1 for size in shape))
 
 
-def of_keras(tensor: Any) -> Head | None:
+def keras_head(tensor: Any) -> Head | None:
     """Of an output of a Keras model, by its layers and their activations."""
 
     def look(each: Any) -> tuple[str, list[Any]]:
@@ -165,7 +165,7 @@ def of_keras(tensor: Any) -> Head | None:
     return head_of(tensor, look)
 
 
-def of_graph(graph: Any, tensor: str) -> Head | None:
+def graph_head(graph: Any, tensor: str) -> Head | None:
     """Of a tensor of TensorFlow's graph, through the functions that it calls.
 
     Args:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import EngineError
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 
 
 class Input(NamedTuple):
@@ -92,7 +92,7 @@ def positions(wanted: Sequence[str], given: Sequence[str | None]) -> list[int]:
     if not any(given):
         return list(range(len(given)))
     at = {name: index for index, name in enumerate(given)}
-    found = [at.get(name, at.get(plain(name))) for name in wanted]
+    found = [at.get(name, at.get(base_name(name))) for name in wanted]
     if len(at) < len(given) or sorted(i for i in found if i is not None) != list(range(len(given))) or None in found:
         raise EngineError(
             f"the data name {', '.join(map(str, given))}, the model's inputs are {', '.join(wanted)}", "name each input once, or none"
@@ -100,7 +100,7 @@ def positions(wanted: Sequence[str], given: Sequence[str | None]) -> list[int]:
     return [index for index in found if index is not None]
 
 
-def plain(name: str) -> str:
+def base_name(name: str) -> str:
     """An input's name without what TensorFlow's converter adds: `serving_default_x:0` -> `x`."""
     return name.removeprefix("serving_default_").split(":")[0]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import EngineError
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.schema import ArtifactFacts
 
 KIND = ("an OpenVINO model", "convert it again; the files may be damaged or cut short")

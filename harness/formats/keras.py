@@ -18,7 +18,7 @@ import numpy as np
 from harness.errors import EngineError
 from harness.formats.counting import Weight, count
 from harness.formats.keras2 import calls_another, readable
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.schema import ArtifactFacts
 
 CONFIG_BYTES = 256 * 2**20

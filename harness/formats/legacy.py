@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 
 Array = NDArray[Any]
 MODELS = ("Functional", "Sequential", "Model")

@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.errors import EngineError
 from harness.formats.counting import count
+from harness.formats.libraries import first_line, reading
 from harness.formats.onnx_weights import FLOATS, LEARNED, PACKED, QUANTIZED, SMALL, counted, nodes, weights
 from harness.formats.precision import precision_text
-from harness.formats.reading import first_line, reading
 from harness.schema import ArtifactFacts
 
 KIND = ("an ONNX model", "export it again; the file may be damaged or cut short")

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.keras import TRUST
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.formats.savedmodel_ops import CHECKPOINT, COMPUTATION
 from harness.schema import ArtifactFacts
 
@@ -93,11 +93,11 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         loaded = tf.saved_model.load(str(path))
         key = _key(path, list(loaded.signatures))
         function = loaded.signatures[key]
-        specs = dict(sorted(function.structured_input_signature[1].items(), key=lambda item: natural(item[0])))
+        specs = dict(sorted(function.structured_input_signature[1].items(), key=lambda item: natural_key(item[0])))
         names = _names(saved, key)
         named = [tf.TensorSpec(spec.shape, spec.dtype, name=names.get(keyword, keyword)) for keyword, spec in specs.items()]
         outputs = function.structured_outputs
-        results = sorted(outputs, key=natural)
+        results = sorted(outputs, key=natural_key)
         return Signature(
             named,
             [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name=name) for name in results],
@@ -123,7 +123,7 @@ def with_constants(signature: Signature) -> Signature:
     )
 
 
-def natural(name: str) -> list[tuple[int, str]]:
+def natural_key(name: str) -> list[tuple[int, str]]:
     """A key that sorts the names of a signature, `output_2` before `output_10`: files keep them without order, and each process would read another."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", name)]
 

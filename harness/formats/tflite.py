@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from harness.errors import EngineError
 from harness.formats.counting import Weight, count
+from harness.formats.libraries import reading
 from harness.formats.precision import precision_text
-from harness.formats.reading import reading
 from harness.formats.tflite_graph import GraphTensor, Operator, import_interpreter, reachable_graphs, read_graph
 from harness.schema import ArtifactFacts
 
@@ -64,13 +64,13 @@ def check_runs(path: Path) -> None:
     try:
         with reading(path, *KIND):
             inputs = import_interpreter().Interpreter(model_path=str(path)).get_input_details()
-        if not has_open_sizes(inputs):
+        if not has_dynamic_axes(inputs):
             _run_once(path)
     except EngineError as error:
         raise EngineError(f"the model was converted, and LiteRT cannot run it: {error.what}", error.hint, refused=True) from error
 
 
-def has_open_sizes(inputs: Sequence[dict[str, Any]]) -> bool:
+def has_dynamic_axes(inputs: Sequence[dict[str, Any]]) -> bool:
     """Whether an input, as LiteRT describes it, is open in more than its batch."""
     return any(-1 in detail["shape_signature"][1:] for detail in inputs)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats import tflite, tflite_graph
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import ArtifactFacts
 from harness.variants.base import Array, Job
 

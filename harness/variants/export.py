@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats import onnx, tflite
-from harness.formats.inputs import plain
+from harness.formats.inputs import base_name
 from harness.formats.keras import SCOPE, count_macs, load_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.formats.savedmodel import Signature, load_savedmodel, with_constants
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe
@@ -204,7 +204,7 @@ def _has_plain_names(model: Any) -> bool:
 
 def _placeholders_are_named(signature: Signature) -> bool:
     """Whether the graph calls the inputs as the signature does, which TensorFlow 1 leaves to the author."""
-    return set(signature.keywords) <= {plain(tensor.name) for tensor in signature.function.inputs}
+    return set(signature.keywords) <= {base_name(tensor.name) for tensor in signature.function.inputs}
 
 
 def _with_names(content: bytes, model: Any) -> bytes:

@@ -13,7 +13,7 @@ from harness.errors import EngineError
 from harness.formats import ir
 from harness.formats.inputs import model_inputs
 from harness.formats.keras import count_macs, import_keras, load_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import TENSORFLOW, converted_facts

@@ -10,8 +10,8 @@ from typing import Any
 
 from harness.errors import EngineError
 from harness.formats import onnx
+from harness.formats.libraries import first_line
 from harness.formats.onnx_rewrite import beyond_half, has_subgraphs, to_half, with_initializers
-from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts
 from harness.variants.base import Job
 

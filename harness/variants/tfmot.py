@@ -18,7 +18,7 @@ from harness.errors import EngineError
 from harness.formats import tflite
 from harness.formats.keras import count_macs, facts, leaf_layers, load_keras
 from harness.formats.legacy import HINT, copy_weights, import_legacy, to_legacy
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import ArtifactFacts, Training, VariantSpec
 from harness.variants.base import Array, Job, Recipe
 from harness.variants.export import converted_facts

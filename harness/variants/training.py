@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.keras import import_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import Training
 from harness.variants.base import TrainData
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats import ir, onnx
+from harness.formats.libraries import first_line
 from harness.formats.onnx_rewrite import with_initializers
-from harness.formats.reading import first_line
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.ai_edge import quantize_tflite
 from harness.variants.base import Job, Recipe

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.errors import EngineError
 from harness.formats.keras import import_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import WorkloadSpec
 from harness.workloads.base import Array, Split, Workload
 

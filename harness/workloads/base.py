@@ -74,7 +74,7 @@ def arrays_of(split: Split) -> dict[str, Array]:
     return arrays if split.labels is None else {**arrays, "labels": split.labels}
 
 
-def described(split: Split) -> dict[str, Any]:
+def describe_split(split: Split) -> dict[str, Any]:
     """What has to be known of a split to use its `.npz`: the keys of its inputs, whether it has labels, how many samples."""
     columns = columns_of(split)
     return {

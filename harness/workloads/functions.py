@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineError
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 
 
-def call(written: str, folder: str | None, *arguments: Any) -> Any:
+def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
     """Call a function of the user's.
 
     Args:

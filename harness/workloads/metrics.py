@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
-from harness.workloads.functions import call
+from harness.workloads.functions import call_function
 from harness.workloads.labels import another_task, binary, class_labels
 from harness.workloads.positions import multilabel_accuracy, position_accuracy
 
@@ -172,7 +172,9 @@ def metric_named(name: str, direction: Literal["higher", "lower"], folder: str |
         metric = METRICS[name]
         per_sample: Callable[..., Array] = metric.per_sample
         return metric if ignore is None else replace(metric, per_sample=partial(per_sample, ignore=ignore))
-    return Metric(direction, lambda outputs, labels: _numbers(name, call(name, folder, outputs, labels), len(outputs)), proportion=False)
+    return Metric(
+        direction, lambda outputs, labels: _numbers(name, call_function(name, folder, outputs, labels), len(outputs)), proportion=False
+    )
 
 
 def _numbers(name: str, given: Any, samples: int) -> Array:

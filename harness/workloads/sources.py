@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import DataSource
 from harness.workloads.base import Split
-from harness.workloads.functions import call
+from harness.workloads.functions import call_function
 
 Array = NDArray[Any]
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
@@ -189,7 +189,7 @@ def call_data(source: DataSource, folder: str | None, *, trusted: bool) -> Split
     """
     if not trusted:
         raise EngineError(f"{source.path} is code, which is not run without trust", "look at what it does, then run with --trust")
-    given = call(source.path, folder)
+    given = call_function(source.path, folder)
     inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
     return _checked(source.path, inputs, labels)
 

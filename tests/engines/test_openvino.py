@@ -14,7 +14,7 @@ from harness.engines.base import Load
 from harness.engines.openvino import OpenVino, Options, _check_precision
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
-from tests.models import models, said
+from tests.models import model_facts, models
 from tests.onnx_models import save
 
 
@@ -98,7 +98,7 @@ def test_the_kernels_that_ran_are_told(name, precision):
 
 def test_zeros_are_counted_in_the_file():
     """Weights and biases as they are stored; no scale, no shape."""
-    built = said()["built"]
+    built = model_facts()["built"]
     assert built["small.ir"]["nonzero_parameters"] == built["of-onnx.ir"]["nonzero_parameters"] == 16 * 9 + 2048
     assert 16 * 9 + 1900 < built["int8.ir"]["nonzero_parameters"] < 16 * 9 + 2048 + 18
 

@@ -7,13 +7,13 @@ import pytest
 from harness.engines.base import Load
 from harness.engines.tensorflow import Options, TensorFlow, _checked_device
 from harness.errors import EngineError
-from tests.models import models, said
+from tests.models import model_facts, models
 
 
 @pytest.mark.parametrize("mode", ["graph", "xla", "eager"])
 def test_outputs_are_those_of_keras(mode):
     """Traced, compiled and eager; the output's device is told."""
-    found = said()["engine"][mode]
+    found = model_facts()["engine"][mode]
     assert found["difference"] < 1e-6
     assert found["precision"] == "float32"
     assert "CPU:0" in found["facts"]["device"]
@@ -22,7 +22,7 @@ def test_outputs_are_those_of_keras(mode):
 
 def test_several_inputs_and_outputs_keep_their_order():
     """As in the Keras model."""
-    assert max(said()["engine"]["two"]) < 1e-6
+    assert max(model_facts()["engine"]["two"]) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_several_inputs_and_outputs_keep_their_order():
 )
 def test_what_cannot_be_is_refused(name, words):
     """With its reason, as a refusal and not as a failure."""
-    sentence, refused = said()["engine"][f"refusal_{name}"]
+    sentence, refused = model_facts()["engine"][f"refusal_{name}"]
     assert words in sentence and refused
 
 

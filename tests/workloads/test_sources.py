@@ -8,7 +8,7 @@ from PIL import Image
 
 from harness.errors import EngineError
 from harness.schema import DataSource
-from harness.workloads.base import described
+from harness.workloads.base import describe_split
 from harness.workloads.sources import _choice, call_data, image_size, read_csv, read_images
 
 
@@ -115,7 +115,7 @@ def test_a_table(tmp_path):
     assert split.labels.tolist() == [1, 0]
     several = read_csv(source("csv", tmp_path / "t.csv", features={"in b": ["width"], "in a": ["length"]}), [])
     assert several.labels is None
-    assert [ref["name"] for ref in described(several)["inputs"]] == ["in b", "in a"]
+    assert [ref["name"] for ref in describe_split(several)["inputs"]] == ["in b", "in a"]
 
 
 def test_a_class_may_be_named_as_others_write_nothing(tmp_path):

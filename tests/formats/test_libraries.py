@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EngineError
-from harness.formats.reading import first_line, reading
+from harness.formats.libraries import first_line, reading
 
 TRACED = """in user code:
 
