@@ -61,13 +61,13 @@ class PidKeeper(Sensor):
 
 
 def measured(
-    environment=None, timeout_s=60.0, memory_bytes=None, tell=lambda phase, pid: None, repetition=0, **task
+    environment=None, timeout_s=60.0, memory_bytes=None, on_phase=lambda phase, pid: None, repetition=0, **task
 ) -> tuple[Outcome, int]:
     """One repetition, and the process it ran in."""
     keeper = PidKeeper()
     bench = RunContext([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
     order = Request("harness.worker.measure", child_task(**task, memory_bytes=memory_bytes), environment=environment or {})
-    return run(Task(case=CASE, repetition=repetition), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
+    return run(Task(case=CASE, repetition=repetition), order, bench, on_phase=lambda phase: on_phase(phase, keeper.pid)), keeper.pid
 
 
 def promised(precision, **task) -> Record:
@@ -120,7 +120,7 @@ def test_a_flood_of_output_does_no_harm(tmp_path):
 
 def test_a_killed_child_is_told():
     """SIGKILL from outside, inside the window."""
-    outcome, pid = measured(tell=lambda phase, pid: phase == "steady" and os.kill(pid, signal.SIGKILL))
+    outcome, pid = measured(on_phase=lambda phase, pid: phase == "steady" and os.kill(pid, signal.SIGKILL))
     assert outcome.record.status == "killed" and "SIGKILL" in outcome.record.reason
     assert not psutil.pid_exists(pid)
 
@@ -141,7 +141,7 @@ def test_no_orphan_survives_its_parent(tmp_path):
 import sys
 from tests.worker.test_measure import measured
 options = {{"what": "interrupt_proof", "when": "query"}}
-measured({install(tmp_path)!r}, engine="rogue", engine_options=options, tell=lambda phase, pid: phase == "steady" and print(pid, flush=True))
+measured({install(tmp_path)!r}, engine="rogue", engine_options=options, on_phase=lambda phase, pid: phase == "steady" and print(pid, flush=True))
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         child = psutil.Process(int(parent.stdout.readline()))
@@ -165,7 +165,7 @@ def test_an_interrupt_is_passed_on():
         if phase == "steady":
             raise KeyboardInterrupt
 
-    outcome, pid = measured(tell=interrupt)
+    outcome, pid = measured(on_phase=interrupt)
     assert outcome.interrupted and outcome.record.status == "killed"
     assert not psutil.pid_exists(pid)
 
