@@ -116,7 +116,7 @@ def _profile(name: str, window_s: float | None) -> Profile:
 def _wish(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
     from harness import userfiles
     from harness.errors import SuiteError
-    from harness.run.campaign import Wish
+    from harness.run.campaign import RunRequest
 
     if suite is None:
         raise SuiteError("no suite given", "run `harness run SUITE` or `harness run --resume RUN`")
@@ -131,7 +131,7 @@ def _wish(suite: Path | None, profile: Profile, results: Path, device: str, coun
         grid = grid_of(country)
     resolved = _load(suite, device, trust=trust)
     source = userfiles.read_text(suite, "suite", limit_bytes=userfiles.DOCUMENT_BYTES, error=SuiteError)
-    return Wish(resolved, source, profile, results, grid)
+    return RunRequest(resolved, source, profile, results, grid)
 
 
 def _load(suite: Path, device: str, *, trust: bool) -> Suite:

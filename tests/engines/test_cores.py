@@ -39,7 +39,7 @@ def test_no_more_cores_than_the_case_says(engine, threads, monkeypatch):
     artifact = models() / f"wide.{FORMATS[engine]}"
     outcome, _ = measured(
         plugin.environment(Load(artifact, FORMATS[engine], "cpu", 1, threads, options)),
-        tell=lambda phase, pid: seen.setdefault(phase, (time.monotonic(), cpu_s(pid))),
+        on_phase=lambda phase, pid: seen.setdefault(phase, (time.monotonic(), cpu_s(pid))),
         engine=engine,
         engine_options=options.model_dump(),
         artifact={"path": str(artifact), "format": FORMATS[engine]},

@@ -19,7 +19,7 @@ RUN = """
 import json
 from harness import plugins
 from harness.channel import Request
-from harness.run.runner import Bench, run
+from harness.run.runner import RunContext, run
 from harness.schema import PROFILES, Limits, Task
 from harness.sensors.probe import open_sensors, probe
 from tests.tasks import CASE, child_task
@@ -28,7 +28,7 @@ from tests.tasks import CASE, child_task
 sensors, unavailable = open_sensors(plugins.catalogue())
 sensors, seen = probe(sensors, seconds=2.0)
 profile = PROFILES["quick"].model_copy(update=dict(window_s=1.5, window_ticks=0, idle_s=0.3))
-bench = Bench(sensors, profile, Limits(), "run", "environment", None, domains={domains})
+bench = RunContext(sensors, profile, Limits(), "run", "environment", None, domains={domains})
 case = CASE.model_copy(update=dict(device="gpu"))
 record = run(Task(case=case), Request("harness.worker.measure", child_task()), bench, tell).record
 periods = dict((domain.name, domain.update_period_s) for _, domains in sensors for domain in domains)

@@ -11,7 +11,7 @@ import pytest
 
 from harness.environment import environment
 from harness.errors import SensorError
-from harness.run.timing import Pace
+from harness.run.timing import Timing
 from harness.schema import PROFILES, Limits
 from harness.sensors.nvml_driver import ERRORS
 from harness.sensors.nvml_processes import is_ours
@@ -62,7 +62,7 @@ def test_of_the_readings_beside_a_counter_that_which_misses_nothing_may_stand_in
     assert {name: domain.part_time for name, domain in beside.items()} == {"gpu:0 power": True, "gpu:0 average power": False}
     assert beside["gpu:0 average power"].average_s == 1.0
     profile = PROFILES["quick"]
-    assert Pace(tuple(domains.values()), "gpu", None, profile, Limits()).shift_s is None
+    assert Timing(tuple(domains.values()), "gpu", None, profile, Limits()).shift_s is None
     assert "gpu:0 average power" not in by_name(driver(field_average=0))
 
 
