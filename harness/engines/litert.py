@@ -219,11 +219,9 @@ def _in_order(interpreter: Any) -> list[dict[str, Any]]:
     if len(details) < 2 or len(interpreter.get_signature_list()) != 1:
         return details
     names = {detail["index"]: name for name, detail in interpreter.get_signature_runner().get_output_details().items()}
-    return (
-        sorted(details, key=lambda detail: natural_key(names[detail["index"]]))
-        if names.keys() == {d["index"] for d in details}
-        else details
-    )
+    if names.keys() != {detail["index"] for detail in details}:
+        return details
+    return sorted(details, key=lambda detail: natural_key(names[detail["index"]]))
 
 
 def _tensor(detail: dict[str, Any]) -> Tensor:
