@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ from harness.cli.app import EXIT_CODES, REPORTED, Results, app, check_names, che
 from harness.cli.console import print_error, print_line, warn
 
 if TYPE_CHECKING:
-    from harness.run.campaign import Campaign
+    from harness.run.campaign import Campaign, RunRequest
     from harness.schema import Profile, Suite
 
 Device = Annotated[
@@ -106,11 +106,11 @@ def _profile(name: str, window_s: float | None) -> Profile:
     return PROFILES[name] if window_s is None else PROFILES[name].model_copy(update={"window_s": checked_window(window_s)})
 
 
-def _request(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
+def _request(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> RunRequest:
     """The request for a new run, from the options of `harness run`."""
     from harness import userfiles
     from harness.errors import SuiteError
-    from harness.run.campaign import Wish
+    from harness.run.campaign import RunRequest
     from harness.sensors.codecarbon import grid
 
     if suite is None:
@@ -118,7 +118,7 @@ def _request(suite: Path | None, profile: Profile, results: Path, device: str, c
     carbon = grid(country) if country else None
     resolved = _load(suite, device, trust=trust)
     source = userfiles.read_text(suite, "suite", limit_bytes=userfiles.DOCUMENT_BYTES, error=SuiteError)
-    return Wish(resolved, source, profile, results, carbon)
+    return RunRequest(resolved, source, profile, results, carbon)
 
 
 def _load(suite: Path, device: str, *, trust: bool) -> Suite:

@@ -77,7 +77,7 @@ def measured(folder: Path, name: str, factor: float, patch: pytest.MonkeyPatch) 
     patch.setattr(platform, "node", lambda: name)
     with running(plant(folder / name, *zones)) as tree:
         patch.setenv(ROOT_VARIABLE, str(tree.root))
-        wish = campaign.Wish(load_suite(tiny.write(folder, SUITE), plugins.catalogue()), SUITE, PROFILE, folder / "results")
+        wish = campaign.RunRequest(load_suite(tiny.write(folder, SUITE), plugins.catalogue()), SUITE, PROFILE, folder / "results")
         with campaign.begin(wish, plugins.catalogue(), Watcher()) as running_:
             running_.run()
         return Machine(read_run(running_.store.folder), tree)

@@ -52,13 +52,13 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "COST_S", 0.06)
 
 
-def wish(folder: Path, suite: str = tiny.SUITE) -> campaign.Wish:
+def wish(folder: Path, suite: str = tiny.SUITE) -> campaign.RunRequest:
     """A run of the tiny suite."""
     path = tiny.write(folder, suite)
-    return campaign.Wish(load_suite(path, plugins.catalogue()), suite, PROFILE, folder / "results")
+    return campaign.RunRequest(load_suite(path, plugins.catalogue()), suite, PROFILE, folder / "results")
 
 
-def run(wanted: campaign.Wish, watcher: Watcher | None = None) -> Path:
+def run(wanted: campaign.RunRequest, watcher: Watcher | None = None) -> Path:
     """Run it; returns its folder."""
     with campaign.begin(wanted, plugins.catalogue(), watcher or Watcher()) as running:
         folder = running.store.folder

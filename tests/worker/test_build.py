@@ -10,14 +10,14 @@ import onnx
 import pytest
 
 from harness.channel import Request
-from harness.run.runner import Bench, run
+from harness.run.runner import RunContext, run
 from harness.schema import PROFILES, ArrayRef, Build, DataRef, Limits, Model, Step, Task
 from harness.schema.worker import BuildTask
 from harness.worker.build import fingerprint
 from tests.models import model_facts, models, rows
 from tests.onnx_models import save
 
-BENCH = Bench([], PROFILES["quick"], Limits(), "run", "environment", None)
+BENCH = RunContext([], PROFILES["quick"], Limits(), "run", "environment", None)
 DIGITS = Model(name="digits-cnn", workload="digits-cnn", format="workload", sha256="-")
 
 

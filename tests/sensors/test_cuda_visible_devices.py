@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.sensors.cuda_visible import visible_cards
+from harness.sensors.cuda_visible_devices import visible_cards
 
 UUIDS = ("GPU-8932f937-0", "GPU-8932aaaa-1", "GPU-00000000-2")
 PARENTS = {"MIG-one": UUIDS[1], "MIG-two": UUIDS[1]}

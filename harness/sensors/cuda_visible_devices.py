@@ -1,8 +1,8 @@
-"""CUDA_VISIBLE_DEVICES -> the cards that CUDA programs see, in their order; read as CUDA reads it.
+"""Parsing of CUDA_VISIBLE_DEVICES: the cards that CUDA programs see, in their order.
 
-Rules (CUDA Programming Guide, section 5.2.1.1, and what the driver does with lists that break them): unset shows all cards; an empty list
-none; an entry that is no card ends the list; a card named twice empties it; a UUID may be cut short while it names one card alone; a list
-is of indexes, of GPU UUIDs or of MIG UUIDs, by its first entry.
+Rules (CUDA Programming Guide, section 5.2.1.1, and the driver's behaviour on invalid lists): an unset variable shows all cards, an empty
+list none; an invalid entry ends the list; a repeated card empties it; a UUID may be a unique prefix; the first entry decides whether a list
+is of indices, GPU UUIDs or MIG UUIDs.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def visible_cards(value: str | None, uuids: Sequence[str], parent_of: Callable[[str], str | None] = lambda mig: None) -> list[int]:
-    """Indexes of the cards that CUDA programs see, in the order that they see them.
+    """Indices of the cards that CUDA programs see, in their order.
 
     Args:
-        value: Of CUDA_VISIBLE_DEVICES; None: unset.
-        uuids: Of the cards, in the driver's order.
-        parent_of: UUID of the card that a MIG instance is a part of; None: no such instance.
+        value: Value of CUDA_VISIBLE_DEVICES; None if unset.
+        uuids: UUIDs of the cards in the driver's order.
+        parent_of: Function from a MIG instance to the UUID of its card, or to None for an unknown instance.
     """
     if value is None:
         return list(range(len(uuids)))
     entries = [entry.strip() for entry in value.split(",")]
-    found: list[int] = []
-    named: set[str | int] = set()
+    cards: list[int] = []
+    devices: set[str | int] = set()
     for entry in entries:
         index = _index(entry, entries[0], uuids, parent_of)
         if index is None:
             break
-        own: str | int = entry if entry.startswith("MIG-") else index  # two instances of one card are two devices
-        if own in named:
+        device: str | int = entry if entry.startswith("MIG-") else index  # two instances of one card are two devices
+        if device in devices:
             return []
-        named.add(own)
-        found.append(index)
-    return list(dict.fromkeys(found))
+        devices.add(device)
+        cards.append(index)
+    return list(dict.fromkeys(cards))
 
 
 def _index(entry: str, first: str, uuids: Sequence[str], parent_of: Callable[[str], str | None]) -> int | None:
-    """The card that an entry names; None where it names none, or is of another kind than the first one."""
+    """Index of the card of an entry; None if it is invalid or of another kind than the first entry."""
     if first.startswith("MIG-"):
         parent = _parent(entry, parent_of) if entry.startswith("MIG-") else None
         return uuids.index(parent) if parent in uuids else None
@@ -52,6 +52,6 @@ def _index(entry: str, first: str, uuids: Sequence[str], parent_of: Callable[[st
 
 
 def _parent(entry: str, parent_of: Callable[[str], str | None]) -> str | None:
-    """The card of a MIG instance: as the driver reports it; of the older form `MIG-GPU-<uuid>/<gi>/<ci>` it is a part of the name."""
+    """UUID of the card of a MIG instance; names of the older form `MIG-GPU-<uuid>/<gi>/<ci>` contain it."""
     older = re.fullmatch(r"MIG-(GPU-[^/]+)/\d+/\d+", entry)
     return older[1] if older else parent_of(entry)
