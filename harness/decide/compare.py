@@ -12,7 +12,7 @@ from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple import Verdict, verdicts
 from harness.analysis.ratio import log_ratio
 from harness.energy.scope import holds_device
-from harness.frame.compare import MARGIN, p50s
+from harness.frame.baseline import MARGIN, p50s
 from harness.frame.results import Result, known, results
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun

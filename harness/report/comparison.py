@@ -10,7 +10,7 @@ from harness.decide.buyer import FACTORS, RANKINGS, SITE_RANGES, Bought, Ranking
 from harness.decide.compare import Compared, aligned, compare
 from harness.decide.differences import Difference, cards
 from harness.decide.offers import Offers
-from harness.frame.compare import MARGIN
+from harness.frame.baseline import MARGIN
 from harness.report.selection import KINDS
 from harness.schema import StoredRun
 from harness.text import NONE, Scale, number, with_interval
