@@ -27,27 +27,28 @@ def gate(
     Prints every case that does not pass; exits with 1 if one fails.
     """
     from harness.decide import gate as gating
-    from harness.report import verdicts
+    from harness.decide.thresholds import Thresholds, read_thresholds
+    from harness.report import gate as texts
     from harness.store import write_output
 
-    limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
+    limits = read_thresholds(thresholds) if thresholds else Thresholds()
     now, before = read_stored(run, results), read_stored(against, results)
-    found, caveats = gating.gate(now, before, limits), gating.caveats(now, before)
-    unseen = gating.unseen(found)
+    checks = gating.gate(now, before, limits)
+    caveats, undetected = texts.caveat_texts(gating.caveats(now, before)), texts.undetected_text(gating.undetected(checks))
     name = f"{now.header.run_id} against {before.header.run_id}"
     if junit:
-        write_output(junit, verdicts.junit(found, [*caveats, *unseen], name))
+        write_output(junit, texts.junit(checks, [*caveats, *undetected], name))
     if markdown:
-        write_output(markdown, verdicts.summary(found, [*caveats, *unseen], name))
+        write_output(markdown, texts.summary(checks, [*caveats, *undetected], name))
     for sentence in caveats:
         warn(sentence)
-    for verdict in found:
-        if verdict.outcome != "pass":
-            tell(f"{verdict.outcome}  {verdict.case_id}: {verdict.sentence}")
-    for sentence in unseen:
+    for check in checks:
+        if check.outcome != "passed":
+            tell(f"{check.outcome}  {check.case_id}: {texts.sentence(check)}")
+    for sentence in undetected:
         tell(sentence)
-    print(verdicts.headline(found))
-    return 1 if any(v.outcome == "fail" for v in found) else 0
+    print(texts.headline(checks))
+    return 1 if any(check.outcome == "failed" for check in checks) else 0
 
 
 @app.command(epilog=EXIT_CODES)

@@ -53,7 +53,7 @@ def select(
     from harness.decide.mission import missed, power
     from harness.decide.select import select as selected
     from harness.frame.results import results as results_of
-    from harness.report.selection import lines
+    from harness.report.selection import selection_lines
 
     asked = Constraints(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
     _check(asked, battery_wh)
@@ -65,7 +65,7 @@ def select(
         at = (rate or chosen.throughput_per_s) if chosen and chosen.throughput_per_s else None
         drawn_w = power(chosen, at) if chosen and at else None
         late = missed(chosen, rate, quantile_t) if chosen and rate else None
-        for line in (*([""] if k else []), *lines(each, battery_wh, drawn_w, late)):
+        for line in (*([""] if k else []), *selection_lines(each, battery_wh, drawn_w, late)):
             tell(line)
     return 0 if all(each.best for each in found) else 1
 

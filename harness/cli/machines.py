@@ -30,20 +30,22 @@ def compare(
     from harness.cli.app import complain
     from harness.decide.differences import differences
     from harness.decide.offers import read_offers
-    from harness.report.comparison import MARK, difference_lines, lines
+    from harness.report.comparison import PREFIX, ratio_lines
+    from harness.report.costs import cost_lines
+    from harness.report.differences import difference_lines
 
-    asked = read_offers(offers) if offers else None
+    hardware = read_offers(offers) if offers else None
     stored = [read_stored(name, results, calibrated=calibrated) for name in runs]
-    found = differences(stored)
-    forbidden = any(each.forbids for each in found)
-    for line in difference_lines(stored, found):
+    listed = differences(stored)
+    prevented = any(each.prevents for each in listed)
+    for line in difference_lines(stored, listed):
         tell(line)
-    if forbidden and not anyway:
+    if prevented and not anyway:
         complain(
             "these runs are not comparable",
             "remove the differences listed above and run again, or use --anyway to compare with each line marked",
         )
         return 1
-    for line in ("", *lines(stored, asked)):
-        tell(line, mark=MARK if forbidden and line else "")
+    for line in ("", *ratio_lines(stored), *(cost_lines(stored, hardware) if hardware else ())):
+        tell(line, mark=PREFIX if prevented and line else "")
     return 0

@@ -50,7 +50,7 @@ def report(
     from harness import frame
     from harness.decide.fronts import fronts
     from harness.frame.objectives import parse, separates
-    from harness.report.fronts import lines
+    from harness.report.fronts import front_lines
 
     objectives = parse(objective or [])
     for each in objectives:
@@ -61,7 +61,7 @@ def report(
         tables = frame.tables([run], objectives)
         tell(str(keep_report(run, tables, objectives)))
         for each_front in fronts(tables["cases"], objectives):
-            for line in lines(each_front, objectives):
+            for line in front_lines(each_front, objectives):
                 tell(line)
 
 
@@ -208,7 +208,7 @@ def _write(
 ) -> None:
     """Write the table to the file or to stdout; published formats without requested columns get those of `READ` in suitable units."""
     from harness.frame.rows import rows_of
-    from harness.report import PUBLISHED, UNITS, as_read, export, notes, paper
+    from harness.report import PUBLISHED, UNITS, export, notes, paper, published_columns
 
     chosen, wanted = ([name.strip() for name in text.split(",") if name.strip()] for text in (columns, units))
     _known(chosen, table.columns, "column")
@@ -220,7 +220,7 @@ def _write(
         data = text if method else tex
     else:
         if format in PUBLISHED and not chosen:
-            chosen, wanted = as_read(name, table, wanted)
+            chosen, wanted = published_columns(name, table, wanted)
         data = export(table, format, columns=chosen, units=wanted, notes=notes(stored, rows_of(cases)))
     if output is None:
         sys.stdout.flush()

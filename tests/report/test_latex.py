@@ -11,7 +11,7 @@ import pytest
 
 from harness import frame
 from harness.frame.rows import rows_of
-from harness.report import as_read, export, latex, notes, paper
+from harness.report import published_columns, export, latex, notes, paper
 from tests.factories import COUNTERS, digits
 from tests.report.test_export import HOSTILE, hostile_table
 
@@ -109,7 +109,7 @@ def test_what_a_person_reads_of_each_table_fits_two_columns(runs, name):
     flat = re.sub(r"\\allowbreak\{\}|\\shortstack\[.\]\{|\\\\(?=[\w/])|\\(?=_)", "", text)
     left_out = {"runs": {"idle_w"}, "history": {"started_utc", "host"}}.get(name, set())
     tables = {**frame.tables(runs), "history": frame.history(runs, runs[0].records[0].case_id)}
-    columns, units = as_read(name, tables[name])
+    columns, units = published_columns(name, tables[name])
     wanted = export(tables[name], "csv", columns=columns, units=units).decode().splitlines()[0].split(",") if columns else []
     assert {column for column in wanted if column not in flat} <= left_out
 
