@@ -1,4 +1,4 @@
-"""The commands that decide: report --objective, select, compare, gate, history: what they print, and with which exit code they leave."""
+"""Commands that decide: report --objective, select, compare, gate and history; their output and exit codes."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_buyers_figures_by_hand(harness, results, tmp_path):
     assert done.returncode == 0, done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith(("  A   ", "  B   "))]
     assert rows == [["A", "0.278", "3.80", "0.475", "222", "sampled"], ["B", "0.556", "2.10", "0.650", "214", "sampled"]]
-    said = " ".join(done.stdout.split())
+    text = " ".join(done.stdout.split())
     for words in (
         "machine inf./s per W MJ EUR g CO2e kind",
         "FRA, 2022, 100 g CO2e/kWh",
@@ -102,31 +102,31 @@ def test_the_buyers_figures_by_hand(harness, results, tmp_path):
         "B/A by g CO2e: B is better (point estimates): A 222, B 214",
         "grid 89.5 g/kWh (now 100)",
     ):
-        assert words in said, words
+        assert words in text, words
 
 
 def test_the_buyers_bounds_by_hand(harness, results, tmp_path):
-    """A gain of 5 % and no scatter: exp(1.95996 x 0.05) = 1.10297 up and down of energy and idle power, nothing of the offers.
+    """A gain of 5 % and no scatter: exp(1.95996 x 0.05) = 1.10297 up and down of energy and idle power; offers are exact.
 
-    A 3.8 J from 3.4453 to 4.1913, its electricity 0.28711 to 0.34927 EUR; B 0.15866 to 0.19302. The saving lies between 0.28711 - 0.19302
+    A 3.8 J from 3.4453 to 4.1913, its electricity 0.28711 to 0.34927 EUR; B 0.15866 to 0.19302. The saving is between 0.28711 - 0.19302
     = 0.09409 and 0.34927 - 0.15866 = 0.19061 EUR a million, so that 2000 EUR are saved after 1.0493e10 to 2.1258e10. In money A ends at
     0.50771 where B begins at 0.63398: separated; of carbon 206.93 to 238.01 and 206.09 to 223.26 g are not.
     """
     keep(exact(3.6, 20.0, 0.05), results, "run-a")
     keep(exact(1.8, 30.0, 0.05), results, "run-b", "box-2")
     (tmp_path / "offers.yaml").write_text(OFFERS)
-    said = " ".join(harness("compare", "run-a", "run-b", "--offers", "offers.yaml").stdout.split())
+    text = " ".join(harness("compare", "run-a", "run-b", "--offers", "offers.yaml").stdout.split())
     for words in (
         "A 0.278 ± 0.027 3.80 ± 0.37 0.475 ± 0.031 222 ± 16 sampled",
         "B/A: B pays back after 1.41e+10 inferences [1.05e+10 2.13e+10]; its lifetime has 6.31e+09, too few",
         "B/A by EUR: A is better: A 0.475, B 0.650",
         "B/A by g CO2e: not separated: A 222, B 214",
     ):
-        assert words in said, words
+        assert words in text, words
 
 
-def test_what_may_not_be_compared_is_refused_and_marked(harness, results):
-    """Exit 1, what forbids it on stdout, what to do on stderr; with --anyway each line with a figure is marked."""
+def test_runs_that_are_not_comparable_are_rejected_and_marked(harness, results):
+    """Exit 1, the reason on stdout, the next step on stderr; with --anyway each line with a figure is marked."""
     keep(measured(), results, "run-a")
     keep(measured(found=MODELLED[:1]), results, "run-b", "box-2")
     done = harness("compare", "run-a", "run-b")
@@ -153,7 +153,7 @@ def test_what_may_not_be_compared_is_refused_and_marked(harness, results):
         ("run-b", "run-x", ["no offer for the run run-b or its host box-2", "box-1, run-x"]),
     ],
 )
-def test_a_mistake_in_the_offers_is_told_with_its_line(harness, results, tmp_path, old, new, words):
+def test_an_error_in_the_offers_has_its_line(harness, results, tmp_path, old, new, words):
     """Exit 2; the hint is that of an offers file."""
     for name, host in (("run-a", "box-1"), ("run-b", "box-2")):
         keep(measured(), results, name, host)
@@ -167,19 +167,19 @@ def test_a_mistake_in_the_offers_is_told_with_its_line(harness, results, tmp_pat
 
 
 def test_the_gate_passes_noise_and_names_the_row_that_fails(harness, results, tmp_path):
-    """Exit 0 and 1; JUnit has the one failure, Markdown its row; a case that is new is told and skipped."""
+    """Exit 0 and 1; JUnit has the one failure, Markdown its row; a new case is inconclusive."""
     keep(measured(), results, "base")
     keep(measured(factor={CELLS[1].case_id: 1.1}, cells=(*CELLS, case("float16"))), results, "now")
     assert harness("gate", "base", "--against", "base").returncode == 0
     done = harness("gate", "now", "--against", "base", "--junit", "gate.xml", "--markdown", "gate.md")
     assert done.returncode == 1
-    failing = [line for line in done.stdout.splitlines() if line.startswith("fail")]
+    failing = [line for line in done.stdout.splitlines() if line.startswith("failed")]
     assert len(failing) == 1 and CELLS[1].case_id in failing[0] and "energy +10.0%" in failing[0]
     assert "gate: failed, 1 of" in done.stdout
     (failure,) = ElementTree.parse(tmp_path / "gate.xml").iterfind(".//testcase[failure]")
     assert (failure.get("classname"), failure.get("name")) == ("energy", CELLS[1].case_id)
     summary = (tmp_path / "gate.md").read_text()
-    assert "### Failed" in summary and "energy +10.0%" in summary and "is new" in summary
+    assert "### Failed" in summary and "energy +10.0%" in summary and "not in the base run" in summary
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_the_gate_passes_noise_and_names_the_row_that_fails(harness, results, tm
         ("energy: 0.1\nenergy: 0.2\n", ["energy"]),
     ],
 )
-def test_a_mistake_in_the_thresholds_is_told_with_its_line(harness, results, tmp_path, text, words):
+def test_an_error_in_the_thresholds_has_its_line(harness, results, tmp_path, text, words):
     """Exit 2, before a run is judged; the hint is that of thresholds, not of a suite."""
     keep(measured(), results, "base")
     (tmp_path / "gate.yaml").write_text(text)
@@ -204,8 +204,8 @@ def test_a_mistake_in_the_thresholds_is_told_with_its_line(harness, results, tmp
     is_a_sentence(harness("gate", "base", "--against", "base", "--thresholds", "no.yaml"), 2, "no file of thresholds no.yaml")
 
 
-def test_thresholds_let_through(harness, results, tmp_path):
-    """10 % more energy passes under 0.2, and where energy is not asked for."""
+def test_thresholds_allow_an_increase(harness, results, tmp_path):
+    """10 % more energy passes with 0.2, and if energy is left out."""
     keep(measured(), results, "base")
     keep(measured(factor={CELLS[1].case_id: 1.1}), results, "now")
     for text in ("energy: 0.2\n", "energy: null\n"):
@@ -216,8 +216,8 @@ def test_thresholds_let_through(harness, results, tmp_path):
 # --- files that cannot be written ------------------------------------------------------------------------------------
 
 
-def test_a_file_that_cannot_be_written_is_a_sentence(harness, results, tmp_path):
-    """Of whichever command; the hint does not speak of the results folder. A pipe is written into, a link followed, neither replaced."""
+def test_a_file_that_cannot_be_written_is_an_error(harness, results, tmp_path):
+    """In every command, without a hint about the results folder. A pipe is written to and a link is followed, neither is replaced."""
     keep(measured(), results, "base")
     (tmp_path / "folder").mkdir()
     commands = [
@@ -245,7 +245,7 @@ def test_a_file_that_cannot_be_written_is_a_sentence(harness, results, tmp_path)
 # --- select ----------------------------------------------------------------------------------------------------------
 
 
-def test_select_takes_the_cheapest_that_keeps_the_limits(harness, results):
+def test_select_prints_the_cheapest_that_satisfies_the_constraints(harness, results):
     """Exit 0 with the choice; without an answer exit 1 and the nearest miss."""
     keep(measured(factor={CELLS[1].case_id: 0.5}), results, "run-a")
     done = harness("select", "run-a", "--min-quality", "0.9")
@@ -258,27 +258,27 @@ def test_select_takes_the_cheapest_that_keeps_the_limits(harness, results):
     assert "choice" not in done.stdout
 
 
-def test_the_life_of_a_battery_has_the_interval_of_the_power(harness, results):
+def test_battery_life_has_the_interval_of_the_power(harness, results):
     """By hand: 20 W idle and 3.6 J at 100/s, 10 a second: 20 + (3.6 - 0.2) x 10 = 54 W, 100 Wh last 1.852 h; a gain of 5 %: exp(0.098) up and down."""
     keep(exact(3.6, 20.0, 0.05), results, "run-a")
-    said = harness("select", "run-a", "--battery-wh", "100", "--rate", "10").stdout
-    assert "battery    1.85 ± 0.18 h of 100 Wh at 10.0 inferences/s: 54.0 ± 5.3 W of package only" in said
+    text = harness("select", "run-a", "--battery-wh", "100", "--rate", "10").stdout
+    assert "battery    1.85 ± 0.18 h of 100 Wh at 10.0 inferences/s: 54.0 ± 5.3 W of package only" in text
     keep(exact(3.6, 20.0, None), results, "run-b")
-    said = harness("select", "run-b", "--battery-wh", "100", "--rate", "10").stdout
-    assert "battery    1.852 ± 0 h of 100 Wh" in said and "repeatability only" in said
+    text = harness("select", "run-b", "--battery-wh", "100", "--rate", "10").stdout
+    assert "battery    1.852 ± 0 h of 100 Wh" in text and "repeatability only" in text
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--weights", "1"], ["--weights '1' is not two numbers"]),
-        (["--weights", "0,0"], ["order nothing"]),
+        (["--weights", "0,0"], ["weights 0,0 are not valid"]),
         (["--compute", "mac"], ["did you mean 'macs'"]),
         (["--battery-wh", "-1"], ["--battery-wh -1"]),
         (["--max-energy", "nan"], ["--max-energy nan"]),
     ],
 )
-def test_a_question_that_is_none_is_a_sentence(harness, results, arguments, words):
+def test_an_invalid_option_is_an_error(harness, results, arguments, words):
     """Exit 2."""
     keep(measured(), results, "run-a")
     is_a_sentence(harness("select", "run-a", *arguments), 2, *words)
@@ -287,8 +287,8 @@ def test_a_question_that_is_none_is_a_sentence(harness, results, arguments, word
 # --- report and history ----------------------------------------------------------------------------------------------
 
 
-def test_the_report_is_of_the_objectives_asked_for(harness, results):
-    """The front is named with them, and a redraw prints the same; a column whose scatter is not known is warned of; one without direction is refused."""
+def test_the_report_is_of_the_requested_objectives(harness, results):
+    """A redraw prints the same; a column with unknown scatter is a warning, one without a direction an error."""
     run = keep(measured(factor={CELLS[1].case_id: 0.5}), results, "run-a")
     done = harness("report", "run-a", "--objective", "energy", "--objective", "resident_bytes:min")
     assert done.returncode == 0, done.stderr
@@ -310,8 +310,8 @@ def later(run: StoredRun, day: int) -> StoredRun:
     return replace(run, header=run.header.model_copy(update={"started_utc": f"2026-02-{day:02}T10:00:00+00:00"}))
 
 
-def test_the_history_says_whether_a_run_differs_from_the_one_before(harness, results):
-    """On one machine 8 % more is worse, less again is better; the first run has no verdict, another kind none either; latency has its own."""
+def test_the_history_compares_a_run_with_the_previous_one(harness, results):
+    """On one machine 8 % more is worse, less again is better; no verdict for the first run or another kind; latency has its own."""
     keep(later(measured(), 1), results, "run-1")
     keep(later(measured(factor={CELLS[0].case_id: 1.08}), 2), results, "run-2")
     keep(later(measured(latency_s=50e-6), 3), results, "run-3")
@@ -326,8 +326,8 @@ def test_the_history_says_whether_a_run_differs_from_the_one_before(harness, res
     assert "energy_change" in shown[0] and "worse" in shown[3] and "1.080 ±" in shown[3]
 
 
-def test_a_case_that_no_run_holds_is_told_without_listing_them_all(harness, results):
-    """A suite may have hundreds; exit 2, and how to see them. So is a results folder without a run."""
+def test_an_unknown_case_is_an_error_without_a_long_list(harness, results):
+    """A suite can have hundreds; exit 2, and how to list them. Also a results folder without a run."""
     is_a_sentence(harness("history", "dense"), 2, "no stored run has a case", "harness run SUITE")
     keep(measured(tuple(case(f"v{k}") for k in range(9))), results, "run-1")
     done = harness("history", "w0")
@@ -335,8 +335,8 @@ def test_a_case_that_no_run_holds_is_told_without_listing_them_all(harness, resu
     assert "v0 " in done.stderr and "v8 " not in done.stderr
 
 
-def test_between_machines_the_history_holds_both_gains(harness, results):
-    """8 % more on another machine is not separated: each sensor's gain is known to 5 %; one that is not known gives no ratio."""
+def test_the_history_between_machines_includes_both_gains(harness, results):
+    """8 % more on another machine is not separated with gains of 5 %; an unknown gain has no ratio."""
     keep(later(measured(), 1), results, "run-1")
     keep(later(measured(factor={CELLS[0].case_id: 1.08}), 2), results, "run-2", "box-2")
     unknown = (COUNTERS[0].model_copy(update={"gain": None}),)
