@@ -8,10 +8,10 @@ import numpy as np
 
 from harness.analysis.interval import Interval
 from harness.analysis.mission import hours
-from harness.decide.limits import Constraints
+from harness.decide.limits import AT_MOST, Constraints
 from harness.decide.select import COLUMNS, Selection
 from harness.frame.rows import Row
-from harness.report.limits import miss_text
+from harness.report.limits import NAMES, miss_text
 from harness.text import Scale, engine_text, number, with_interval
 
 KINDS = {
@@ -70,9 +70,9 @@ def _limits(limits: Constraints, direction: str | None) -> str:
     if limits.quality is not None:
         side, sign = ("upper", "<=") if direction == "lower" else ("lower", ">=")
         parts = [f"quality ({side} 95 % bound) {sign} {limits.quality:g}"]
-    bounds = ((limits.latency_p99_s, "latency p99", "s"), (limits.memory_bytes, "peak memory", "B"), (limits.energy_j, "energy", "J"))
-    for value, name, unit in bounds:
-        if value is not None:
+    for field in AT_MOST:
+        if (value := getattr(limits, field)) is not None:
+            name, unit = NAMES[field]
             scale = Scale([value], unit)
             parts.append(f"{name}{'' if unit == 'B' else ' (upper 95 % bound)'} <= {number(scale(value))} {scale.unit}")
     return ", ".join([*parts, *([f"throughput (lower 95 % bound) >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])

@@ -29,3 +29,18 @@ def test_a_rare_miss_is_not_none():
     text = "\n".join(selection_lines(selection, missed=(Interval(8e-6, 0.0, 3.1e-5), 500_000)))
     assert "0.00080 % [0 %, 0.0031 %] over launches of 500,000 queries took longer than 20.0 ms" in text
     assert "· 1 thread:" in text and "1 threads" not in text
+
+
+def test_every_constraint_is_in_the_request():
+    """With its bound and its unit."""
+    limits = Constraints(0.9, latency_p99_s=1.0, memory_bytes=1e9, energy_j=1.0, rate_per_s=1.0, device_memory_bytes=5e8)
+    (line,) = [line for line in selection_lines(found(pair(), limits)[0]) if line.startswith("subject to")]
+    for words in (
+        "quality (lower 95 % bound) >= 0.9",
+        "latency p99 (upper",
+        "peak memory <=",
+        "peak device memory <= 500 MB",
+        "energy (upper",
+        ">= 1.00/s",
+    ):
+        assert words in line, words
