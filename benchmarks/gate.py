@@ -8,7 +8,8 @@ from benchmarks.cost import Row, row
 from benchmarks.coverage import SPREADS
 from harness.analysis.gate import changes
 from harness.analysis.stopping import HalfWidth
-from harness.decide.gate import METRICS, Thresholds, alpha_of
+from harness.decide.gate import alpha_of
+from harness.decide.thresholds import METRICS, Thresholds
 from harness.schema import PROFILES
 
 ROWS = 12

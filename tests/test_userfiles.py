@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.decide.gate import read_thresholds
 from harness.decide.offers import read_offers
+from harness.decide.thresholds import read_thresholds
 from harness.errors import HarnessError, SensorError, StoreError, SuiteError
 from harness.meters import calibrate
 from harness.sensors.replay import VARIABLE, Replay
