@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.energy import joules
 from harness.energy.codes import finding
-from harness.energy.joules import CompletionCurve
+from harness.energy.completions import CompletionCurve
 from harness.energy.validity import ABSURD_W
 from harness.errors import MeterError
 from harness.meters import Log
