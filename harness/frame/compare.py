@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.analysis.front_probability import p_front
 from harness.analysis.estimates import Estimates, PairedObjective
+from harness.analysis.front_probability import p_front
 from harness.analysis.pareto import dominated, groups
 from harness.analysis.ratio import log_welch, offset_term
 from harness.frame.objectives import EXACT, margin, separates, values
