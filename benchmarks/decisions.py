@@ -7,8 +7,9 @@ import time
 import numpy as np
 
 from benchmarks.cost import Row, row
+from harness.analysis.estimates import Estimates, PairedObjective
 from harness.analysis.front_probability import p_front
-from harness.analysis.pareto import Estimates, PairedObjective, dominated, dominates, front, groups
+from harness.analysis.pareto import dominated, dominates, front, groups
 
 CASES, LAUNCHES, SAMPLES = 100_000, 5, 100
 SPREAD, MARGIN = 0.01, float(np.log1p(0.01))

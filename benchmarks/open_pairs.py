@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.analysis.pareto import Estimates, dominates, front
+from harness.analysis.estimates import Estimates
+from harness.analysis.pareto import dominates, front
 from harness.analysis.stopping import FIXED, OPEN_PAIRS_CAP, STOPPED, OpenPairs
 
 CASES, SPREAD, MARGIN, FIRST = 8, 0.01, float(np.log1p(0.01)), 5

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.energy.joules import CompletionCurve, Window, measure
+from harness.energy.completions import CompletionCurve
+from harness.energy.joules import Window, measure
 from harness.schema import Domain, Sample, Trace
 from harness.worker.scenario import GROUP_S, wait_s
 
@@ -50,7 +51,7 @@ def error(period_s: float, window_s: float, repetition: int, phase_s: float, *, 
     sample = Sample(polls_s, polls_s, shown[np.searchsorted(updates_s, polls_s, side="right") - 1])
     progress = CompletionCurve.of(*(queries * 1e9).astype(np.int64), np.ones(queries.shape[1], np.int64), 1, shifted=shift)
     begin_s = IDLE_S + LEAD_S
-    windows = [Window.loose("idle", 0.5, IDLE_S - 0.3), Window("steady", begin_s, begin_s, begin_s + window_s, begin_s + window_s)]
+    windows = [Window.loose("idle", 0.5, IDLE_S - 0.3), Window.loose("steady", begin_s, begin_s + window_s)]
     found = measure(Trace({"gpu:0": DOMAIN}, {"gpu:0": sample}), windows, progress)[1]
     truth_j = power.energy_j(found.end_s) - power.energy_j(found.start_s) - IDLE_W * progress.waited_s(found.start_s, found.end_s)
     assert found.gross_j is not None

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from harness.analysis.estimates import Estimates, PairedObjective
 from harness.analysis.front_probability import p_front
-from harness.analysis.pareto import Estimates, PairedObjective, dominated, groups
+from harness.analysis.pareto import dominated, groups
 from harness.frame.baseline import MARGIN
 from harness.frame.objectives import EXACT, margin, separates, values
 from harness.frame.results import AGREEMENT, Result

@@ -1,4 +1,4 @@
-"""What the conditions of a card say of a repetition: who else was on it, whether it was used, what the child held of its memory."""
+"""Conditions of a card in a repetition: sharing, use, throttling, and memory of the child."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ QUANTITIES = {
 
 
 def trace(without_reserve=True, device="gpu", **values) -> Trace:
-    """A card that idles, is loaded from 1.8 s on, and holds the child's 500 MiB from 0.5 s on, unless said otherwise; null: not reported."""
+    """A card that idles, is loaded from 1.8 s on, and holds the child's 500 MiB from 0.5 s on, by default; None: not reported."""
     usual = {
         "utilization": np.where(LOADED, 0.9, 0.0),
         "memory_used": 3 * MIB + np.where(T_S >= 0.5, 500 * MIB, 0),
@@ -65,7 +65,7 @@ def test_a_card_to_itself_has_no_remark():
 
 
 def test_a_process_that_is_not_ours_shares_the_card():
-    """Before the case or beside it; one that came after it did not."""
+    """Before or during the case; one that came after it did not."""
     assert "2 other processes were on it" in found(trace(foreign_processes=2))["card_shared"]
     assert "1 other process was on it" in found(trace(foreign_processes=np.where(T_S > 3, 1, 0)))["card_shared"]
     assert found(trace(foreign_processes=np.where(T_S > 5.1, 1, 0))) == {}
@@ -74,8 +74,8 @@ def test_a_process_that_is_not_ours_shares_the_card():
 def test_a_hidden_process_is_no_evidence_and_what_it_does_is():
     """It may be the child itself. Memory in use and load before the case are somebody's."""
     assert found(trace(hidden_processes=3)) == {}
-    told = found(trace(hidden_processes=3, memory_used=3000 * MIB + np.where(T_S >= 0.5, 500 * MIB, 0), child_memory=np.nan))
-    assert told["card_shared"] == "3,000 MiB of its memory were in use before the case"
+    remarked = found(trace(hidden_processes=3, memory_used=3000 * MIB + np.where(T_S >= 0.5, 500 * MIB, 0), child_memory=np.nan))
+    assert remarked["card_shared"] == "3,000 MiB of its memory were in use before the case"
     assert found(trace(utilization=np.where(LOADED, 1.0, 0.4)))["card_shared"] == "it was 40 % busy before the load began"
 
 
