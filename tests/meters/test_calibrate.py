@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from harness.cli import app
-from harness.errors import MeterError, StoreError
+from harness.errors import MeterError
 from harness.frame.columns import TABLES
 from harness.meters import calibrate, read_log
 from harness.meters.importing import import_log
@@ -49,15 +49,6 @@ def test_gain_and_offset_are_found(tmp_path):
     assert (found.gain, found.offset_w) == (pytest.approx(GAIN), pytest.approx(OFFSET_W))
     assert (found.low_w, found.high_w, found.pairs) == (pytest.approx(IDLE_W), pytest.approx(LOAD_W), 12)
     assert (found.sensor, found.device, found.simulated) == ("nvml", "GPU-1", False)
-
-
-@pytest.mark.parametrize("columns", [{"start_s": [0.0]}, {"start_s": ["a"], "end_s": ["b"], "value": ["c"]}])
-def test_a_meters_file_that_is_damaged_is_a_sentence(tmp_path, columns):
-    """A column that has gone, or holds no numbers."""
-    run = metered_run(tmp_path, wrong())
-    pd.DataFrame(columns).to_parquet(Path(run.folder) / "meters" / "wall.parquet")
-    with pytest.raises(StoreError, match=r"wall\.parquet cannot be read: its column \w+ is missing, or does not hold numbers"):
-        calibrate.calibrate(run, "gpu:0")
 
 
 def test_the_uncertainties_cover_the_truth():

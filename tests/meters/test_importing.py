@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from harness import frame
 from harness.cli import app
 from harness.cli.app import complain
 from harness.energy.joules import integrate, integrate_means
-from harness.errors import MeterError, StoreError
+from harness.errors import MeterError
 from harness.meters import read_log
 from harness.meters.importing import covered, import_log
-from harness.store import read_meter_sample, read_meters, read_run, with_meters, write_meter
+from harness.store import read_meter_sample, read_meters, with_meters, write_meter
 from tests import metered
 from tests.metered import COUNT, IDLE_W, LOAD_W, RATE_PER_S, local_text, log_file, steady
 from tests.meters.logs import NOON_S, written
@@ -38,25 +37,6 @@ def test_an_edge_in_the_middle_of_a_step_says_how_unsure_it_is(tmp_path, run):
     meter = import_log(run, read_log(log_file(tmp_path, period_s=1.0)))
     for m in steady(meter):
         assert abs(m.gross_j - LOAD_W * 6.0) <= 4 * m.edge_j + 1e-6
-
-
-def test_recorded_lines_are_not_touched(tmp_path, run):
-    """The readings lie beside the run, and are merged on reading when that is asked for."""
-    path = Path(run.folder) / "records.jsonl"
-    before = path.read_bytes(), (path.parent / "run.json").read_bytes()
-    source = read_log(log_file(tmp_path))
-    meter = import_log(run, source)
-    write_meter(path.parent, meter, source.sample)
-    assert (path.read_bytes(), (path.parent / "run.json").read_bytes()) == before
-    assert read_run(path.parent) == run
-    merged = with_meters(run)
-    assert [m.domain for m in merged.records[0].measurements] == ["wall"] * 3
-    assert merged.header.domains[-1].name == "wall"
-    assert read_meters(path.parent) == [meter]
-    assert np.array_equal(read_meter_sample(path.parent, meter).value, source.sample.value)
-    (path.parent / "meters" / "wall.json").write_text("{")
-    with pytest.raises(StoreError, match="import the meter's log again"):
-        with_meters(run)
 
 
 def test_a_wall_meter_counts_only_where_the_suite_names_it(tmp_path):

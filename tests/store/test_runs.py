@@ -1,4 +1,4 @@
-"""What was recorded is never lost, and never changed by what comes after."""
+"""Records are never lost, and never changed by what comes after."""
 
 from __future__ import annotations
 
@@ -13,24 +13,14 @@ import pytest
 
 from harness import frame
 from harness.errors import StoreError
-from harness.schema import SCHEMA_VERSION, Record, Sample, Trace
-from harness.store import Store, find_run, new_run_id, read_run, read_trace, with_answers, write_atomically
-from tests import factories
-
-EMPTY = Trace({}, {})
-NOTHING = np.zeros((3, 0)), np.zeros(0)
-
-
-@pytest.fixture
-def run():
-    """A stored run made by hand."""
-    return factories.digits()
-
-
-@pytest.fixture
-def store(tmp_path, run):
-    """Its folder, still without records."""
-    return Store.create(tmp_path, run.header)
+from harness.schema import SCHEMA_VERSION, Record
+from harness.store import (
+    Store,
+    find_run,
+    new_run_id,
+    read_run,
+)
+from tests.store.conftest import EMPTY, NOTHING
 
 
 def test_what_goes_in_comes_out(store, run):
@@ -52,62 +42,12 @@ def test_the_collector_is_spared_what_was_read(store, run):
     gc.unfreeze()
 
 
-def test_the_raw_trace_is_kept(store, run):
-    """Times, values and missing readings of every domain come back; completions and per-sample quality lie beside them."""
-    domains = {d.name: d for d in run.header.domains}
-    samples = {name: Sample(np.array([1.0, 2.0]), np.array([1.5, 2.5]), np.array([7.0, np.nan])) for name in domains}
-    stored = store.append(run.records[0], Trace(domains, samples), np.array([[1, 2], [3, 4], [1, 1]]), np.array([1.0, 0.0]))
-    trace = read_trace(read_run(store.folder), stored)
-    for name in domains:
-        assert np.array_equal(trace.samples[name].value, [7.0, np.nan], equal_nan=True)
-        assert trace.samples[name].t_s.tolist() == [1.25, 2.25]
-    assert sorted(p.suffixes[0] for p in (store.folder / "traces").iterdir() if len(p.suffixes) > 1) != []
-    assert len(list((store.folder / "traces").iterdir())) == 3
-
-
-def test_raw_data_of_a_writer_that_was_killed_are_no_part_of_the_record(store, run):
-    """It left files and no line: what the task leaves when it is done again stands alone."""
-    done = next(r for r in run.records if r.case_id and r.status == "ok")
-    store.append(done, EMPTY, np.ones((3, 2), np.int64), np.array([1.0, 0.0]), np.zeros((2, 3), np.float32))
-    (store.folder / "records.jsonl").unlink()
-    store.append(done, EMPTY, *NOTHING)
-    assert list((store.folder / "traces").iterdir()) == []
-
-
 def test_a_record_is_on_the_disk_before_it_is_told(store, run, monkeypatch):
     """Each file of its raw data, then the line: a power cut right after costs none of it."""
     synced = []
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").readlink().suffixes[0]))
     store.append(run.records[0], EMPTY, np.ones((3, 2), np.int64), np.array([1.0, 0.0]))
     assert synced == [".completions", ".quality", ".jsonl"]
-
-
-def test_what_a_case_said_is_read_back(store, run):
-    """Of its first repetition that is ok, in shape and type; a case that left nothing has empty arrays, and so has another run's."""
-    done = [r for r in run.records if r.case_id and r.status == "ok"]
-    outputs = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
-    lost = done[0].model_copy(update={"status": "failed", "attempt": 1})
-    store.append(lost, EMPTY, *NOTHING, outputs + 1)
-    store.append(done[0].model_copy(update={"attempt": 2}), EMPTY, NOTHING[0], np.array([1.0, 0.0]), outputs)
-    later = next(r for r in done if r.case_id == done[0].case_id and r.repetition == 1)
-    store.append(later, EMPTY, NOTHING[0], np.array([0.0, 0.0]), outputs[:0])
-    other = next(r for r in done if r.case_id != done[0].case_id)
-    store.append(other, EMPTY, *NOTHING)
-    answers = with_answers(read_run(store.folder)).answers
-    assert answers[done[0].case_id].per_sample.tolist() == [1.0, 0.0]
-    assert answers[done[0].case_id].outputs.dtype == np.float32
-    assert np.array_equal(answers[done[0].case_id].outputs, outputs)
-    assert answers[other.case_id].outputs.size == answers[other.case_id].per_sample.size == 0
-
-
-def test_damaged_outputs_are_a_sentence(store, run):
-    """With the file's name."""
-    done = next(r for r in run.records if r.case_id and r.status == "ok")
-    store.append(done, EMPTY, NOTHING[0], np.zeros(0), np.zeros((2, 3), np.float32))
-    path = next((store.folder / "traces").glob("*.outputs.parquet"))
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(StoreError, match=r"outputs.parquet cannot be read"):
-        with_answers(read_run(store.folder))
 
 
 def test_a_torn_line_loses_nothing_else(store, run):
@@ -216,31 +156,3 @@ def test_a_run_id_is_a_safe_file_name(name):
     assert "/" not in run_id
     assert len(run_id) < 100
     assert ".." not in run_id or not run_id.startswith(".")
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    """A write that fails leaves the old content and no litter."""
-    path = tmp_path / "x"
-    write_atomically(path, "old")
-
-    def broken(handle):
-        raise OSError(errno.EIO, "broken")
-
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(StoreError):
-        write_atomically(path, "new")
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_has_the_rights_that_the_user_gives_and_takes_none_to_write(tmp_path, monkeypatch):
-    """By the umask; a file system without rights, such as FAT, refuses a change of them."""
-    for refusing in (os, Path):
-        monkeypatch.setattr(refusing, "chmod", lambda *_, **__: pytest.fail("rights were changed"))
-    before = os.umask(0o077)
-    try:
-        write_atomically(tmp_path / "x", "µ")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "x").read_bytes() == "µ".encode()
