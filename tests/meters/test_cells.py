@@ -42,7 +42,7 @@ def test_logs_are_read_right(tmp_path, name):
 
 
 def test_numbers_keep_every_digit():
-    """Signs, exponents, units behind them."""
+    """With signs, exponents and units."""
     column = cells_of(pd.Series(["+1.25", "\u22123.5 W", "1.180E+03", "1e31", "-OL-", ".5"], dtype=str))
     assert column.numbers(".").tolist() == pytest.approx([1.25, -3.5, 1180, np.nan, np.nan, 0.5], nan_ok=True)
 

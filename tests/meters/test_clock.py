@@ -19,7 +19,7 @@ from tests.metered import COUNT, IDLE_W, LOAD_W, local_text, log_file, steady
 
 @pytest.mark.parametrize(("period_s", "ahead_s"), [(0.1, 3.7), (0.5, -41.25), (1.0, 7200.4)])
 def test_the_clock_is_found_in_the_load(tmp_path, run, period_s, ahead_s):
-    """The offset and how sure it is are told: the meter's period, and half a second of load on each side of what is known."""
+    """The offset and its uncertainty are noted: the meter's period, and half a second of load on each side of the known span."""
     meter = import_log(run, read_log(log_file(tmp_path, period_s=period_s, ahead_s=ahead_s)), by_pulse=True)
     assert abs(meter.clock_offset_s - ahead_s) <= 1.5 * meter.clock_u_s
     assert period_s <= meter.clock_u_s * np.sqrt(12) * 1.01 <= 1.1 * np.hypot(period_s, 1.0)
@@ -37,27 +37,27 @@ def test_a_given_clock_offset_is_used(tmp_path, run):
 
 
 def test_a_clock_that_the_load_contradicts_is_a_warning(tmp_path, run):
-    """Nobody said that the meter is 4 s ahead: the energy is that of other seconds, and says so in each record."""
+    """The meter is 4 s ahead, which was not stated: each record has the warning."""
     meter = import_log(run, read_log(log_file(tmp_path, ahead_s=4.0)))
     assert all(reading.findings[0].code == "meter_clock" for reading in meter.readings)
     assert any("but the run's load is found" in s for s in meter.notes)
 
 
 def test_a_build_quoted_from_another_run_has_no_reading(tmp_path, run):
-    """Its phases lie at the time of that run."""
+    """Its phases are at the time of that run."""
     quoted = run.records[0].model_copy(update={"task": "build", "case_id": None, "cached": True})
     meter = import_log(replace(run, records=(quoted, *run.records)), read_log(log_file(tmp_path)))
     assert len(meter.readings) == COUNT
 
 
 def test_a_flat_log_shows_no_pulse(tmp_path, run):
-    """The best guess is told, never used."""
+    """The best guess is printed, never used."""
     with pytest.raises(MeterError, match=r"does not stand out|too few"):
         import_log(run, read_log(log_file(tmp_path, load_w=IDLE_W)), by_pulse=True)
 
 
 def test_local_times_take_their_zone_from_the_load_alone(tmp_path, run):
-    """In whole quarter hours, and told; where the load does not show, the zone is asked for."""
+    """In whole quarter hours, with a note; if the load does not show it, the user must give the zone."""
     meter = import_log(run, read_log(log_file(tmp_path, write=local_text)))
     assert any("local time is UTC+02:00" in s for s in meter.notes)
     assert all(m.gross_j == pytest.approx(LOAD_W * 6.0) for m in steady(meter))

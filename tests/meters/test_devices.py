@@ -77,7 +77,7 @@ def test_a_log_of_changes_at_a_steady_rhythm_is_one_device(tmp_path):
     assert log.channel == "sensor.plug_power"
 
 
-def test_readings_with_one_stamp_lie_between_it_and_the_next():
+def test_readings_with_one_stamp_are_spread_until_the_next():
     """Evenly, the last ones for as long as usual."""
     assert spread(np.array([0.0, 0.0, 1.0, np.nan, 1.0])).tolist()[:3] == [0.0, 0.5, 1.0]
     assert spread(np.array([0.0, 1.0, 2.0])).tolist() == [0.0, 1.0, 2.0]

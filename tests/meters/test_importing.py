@@ -1,4 +1,4 @@
-"""A meter over a run: the energy of each phase, its clock found in the load, and nothing where it was not looking."""
+"""A log over a run: the energy of each phase, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def test_each_phase_has_its_energy(tmp_path, run):
     assert not any(reading.findings for reading in meter.readings)
 
 
-def test_an_edge_in_the_middle_of_a_step_says_how_unsure_it_is(tmp_path, run):
-    """Idle ends where the meter's row is 100 W and the next 180 W: between them nobody looked."""
+def test_an_edge_between_two_readings_has_an_uncertainty(tmp_path, run):
+    """Idle ends between a row of 100 W and one of 180 W."""
     meter = import_log(run, read_log(log_file(tmp_path, period_s=1.0)))
     for m in steady(meter):
         assert abs(m.gross_j - LOAD_W * 6.0) <= 4 * m.edge_j + 1e-6
 
 
 def test_a_wall_meter_counts_only_where_the_suite_names_it(tmp_path):
-    """It holds everything below it, and is never added to that."""
+    """It contains all other domains, and is never added to them."""
     for name, domains in (("auto", None), ("named", ("wall",))):
         run = metered.stored(tmp_path / name, sensor=lambda w: w / 2, domains=domains)
         source = read_log(log_file(tmp_path))
@@ -55,8 +55,8 @@ def test_a_wall_meter_counts_only_where_the_suite_names_it(tmp_path):
         assert "wall" in set(tables["domains"]["domain"])
 
 
-def test_a_phase_without_the_meter_is_null_with_its_reason(tmp_path, run):
-    """The log ends before the last repetition: that one has no energy, and says why; the others have."""
+def test_a_phase_that_the_log_does_not_cover_has_no_energy(tmp_path, run):
+    """The log ends before the last repetition, which has the reason instead; the others have their energy."""
     path = log_file(tmp_path)
     cut_s = metered.starts(COUNT)[-1] + metered.UTC_MINUS_MONOTONIC_S + 4.0
     path.write_text("\n".join(line for line in path.read_text().splitlines() if not line[0].isdigit() or float(line.split(",")[0]) < cut_s))
@@ -77,8 +77,8 @@ def test_a_phase_without_the_meter_is_null_with_its_reason(tmp_path, run):
         (lambda t, w: w if t < 2.5 or t > 9.8 or abs(t - 6) < 0.06 else None, "are inside its"),
     ],
 )
-def test_a_meter_that_gaps_sticks_or_is_turned_round_gives_no_number(tmp_path, run, spoil, match):
-    """Each with its sentence; the other repetitions keep their energy."""
+def test_a_meter_with_gaps_or_implausible_readings_gives_no_energy(tmp_path, run, spoil, match):
+    """Each with its reason; the other repetitions keep their energy."""
     first = metered.starts(COUNT)[0] + metered.UTC_MINUS_MONOTONIC_S
     path, kept = log_file(tmp_path), []
     for line in path.read_text().splitlines()[1:]:
@@ -112,8 +112,8 @@ def test_readings_that_are_no_number_are_counted_and_refused_above_one_percent(t
     assert [m.gross_j for m in steady(meter)] == pytest.approx([LOAD_W * 6.0] * COUNT, rel=1e-6)
 
 
-def test_a_meter_that_shows_what_is_fed_in_too_gives_no_number(tmp_path, run):
-    """A window above 0 W beside idle phases below it is a balance, not what the machine drew."""
+def test_a_meter_that_subtracts_power_fed_in_gives_no_energy(tmp_path, run):
+    """A window above 0 W between idle phases below it is a balance, not the power drawn."""
     path = tmp_path / "wall.csv"
     path.write_text(metered.log_text(metered.starts(COUNT)).replace(f",{IDLE_W}", ",-50.0").replace(f",{LOAD_W}", ",30.0"))
     with pytest.raises(MeterError, match=r"covers no phase .*below 0 W"):
@@ -121,14 +121,14 @@ def test_a_meter_that_shows_what_is_fed_in_too_gives_no_number(tmp_path, run):
 
 
 def test_a_log_of_another_day_is_refused(tmp_path, run):
-    """With both spans, so that the reader sees the mistake."""
+    """The error states both spans."""
     with pytest.raises(MeterError, match=r"covers no phase.*UTC"):
         import_log(run, read_log(log_file(tmp_path, ahead_s=86400.0)))
 
 
 @pytest.mark.parametrize(("period_s", "percent"), [(0.5, None), (3.0, "9%"), (7.0, "21%"), (20.0, "60%")])
-def test_a_meter_that_is_slow_beside_the_windows_is_a_warning_with_the_error_to_expect(tmp_path, run, period_s, percent):
-    """(P_high - P_low) / P_high x period / window x sqrt(2 / 12); slower than the windows, there is no number, and the import still says why."""
+def test_a_meter_that_is_slow_for_the_windows_is_a_warning_with_the_expected_error(tmp_path, run, period_s, percent):
+    """(P_high - P_low) / P_high x period / window x sqrt(2 / 12); slower than the windows there is no energy, and the import states the reason."""
     meter = import_log(run, read_log(log_file(tmp_path, period_s=period_s)))
     slow = [f for reading in meter.readings for f in reading.findings if f.code == "meter_slow"]
     assert len(slow) == (COUNT if percent else 0)
@@ -139,7 +139,7 @@ def test_a_meter_that_is_slow_beside_the_windows_is_a_warning_with_the_error_to_
 
 
 def test_a_log_of_seconds_needs_its_start_or_the_load(tmp_path, run):
-    """Refused without; the moment, or the load, places it."""
+    """Refused without either."""
     path = log_file(tmp_path, header="time_s,power_w", write=lambda t: f"{t - 1.7e9:.3f}")
     with pytest.raises(MeterError, match="times since a start") as caught:
         import_log(run, read_log(path))
@@ -149,7 +149,7 @@ def test_a_log_of_seconds_needs_its_start_or_the_load(tmp_path, run):
 
 
 def test_readings_left_out_are_counted_on_the_runs_clock(tmp_path, run):
-    """A log of local times whose zone the load shows: what is missing lies where it was written."""
+    """In a log of local times whose zone the load shows, missing readings are counted at their own times."""
     first = metered.starts(COUNT)[0] + metered.UTC_MINUS_MONOTONIC_S
     text = log_file(tmp_path, write=local_text).read_text().splitlines()
     at = next(i for i, line in enumerate(text) if i and line.split(",")[0] >= local_text(first + 5.0))
@@ -163,20 +163,20 @@ def test_readings_left_out_are_counted_on_the_runs_clock(tmp_path, run):
 @pytest.mark.parametrize(
     ("how", "match"), [({"name": "gpu:0"}, "cannot be"), ({"name": "../x"}, "cannot be"), ({"rule": "simpson"}, "no rule")]
 )
-def test_a_name_that_is_taken_or_a_rule_that_is_not(tmp_path, how, match):
-    """Each a sentence."""
+def test_a_name_that_is_taken_or_an_unknown_rule_is_refused(tmp_path, how, match):
+    """Before anything is read from the log."""
     run = metered.stored(tmp_path, sensor=lambda w: w)
     with pytest.raises(MeterError, match=match):
         import_log(run, read_log(log_file(tmp_path)), **how)
 
 
-def test_beside_a_simulated_sensor_a_meter_is_simulated(tmp_path):
-    """What comes of a fake says so, in every window."""
+def test_in_a_run_with_a_simulated_sensor_a_meter_is_simulated(tmp_path):
+    """In every window."""
     run = metered.stored(tmp_path, sensor=lambda w: w, domain=metered.CARD.model_copy(update={"kind": "simulated"}))
     assert {m.kind for m in steady(import_log(run, read_log(log_file(tmp_path))))} == {"simulated"}
 
 
-def test_rows_that_carry_the_mean_of_what_was_want_the_rectangle_rule(tmp_path):
+def test_rows_of_means_need_the_rectangle_rule(tmp_path):
     """A step inside: the trapezoid is wrong at both ends, the rectangle is exact."""
     log = read_log(written(tmp_path, "time,power_w\n" + "".join(f"{NOON_S + k},{w}\n" for k, w in enumerate([0, 10, 10, 90, 90]))))
     assert integrate_means(log.sample, NOON_S, NOON_S + 4) == pytest.approx(200)
@@ -191,13 +191,13 @@ def command(*arguments):
 
 
 def test_each_line_of_a_hint_is_a_line_on_the_terminal(capsys):
-    """So that a command can be copied from it."""
+    """So that a command can be copied."""
     complain("what", "choose one:\n  harness import-meter r log.csv --unit W")
     assert capsys.readouterr().err == "error: what\n  choose one:\n    harness import-meter r log.csv --unit W\n"
 
 
 def test_a_zone_that_the_load_shows_is_stored_with_the_sample(tmp_path, run):
-    """Else a calibration, and the check of the stored energies, would read another two hours."""
+    """Else a calibration and the check of the stored energies would use other times."""
     command("import-meter", run.folder, log_file(tmp_path, write=local_text))
     meter = read_meters(Path(run.folder))[0]
     sample = read_meter_sample(Path(run.folder), meter)
@@ -207,19 +207,19 @@ def test_a_zone_that_the_load_shows_is_stored_with_the_sample(tmp_path, run):
 
 
 def test_the_command_imports_and_the_tables_show_it(tmp_path, run, capsys):
-    """`harness import-meter` tells what it guessed on stderr and the coverage on stdout; `export` then has the domain."""
+    """`harness import-meter` prints its notes on stderr and the coverage on stdout; `export` then has the domain."""
     command("import-meter", run.folder, log_file(tmp_path, ahead_s=5.0), "--clock-offset", "5")
-    said = capsys.readouterr()
-    assert "4 of 4 repetitions covered" in said.out
-    assert "power from" in said.err
+    output = capsys.readouterr()
+    assert "4 of 4 repetitions covered" in output.out
+    assert "power from" in output.err
     command("export", run.folder, "--table", "domains", "--format", "csv")
     assert "wall" in capsys.readouterr().out
     text = (tmp_path / "wall.csv").read_text().replace("\n17", "\ntorn\n17", 1)
     (tmp_path / "wall.csv").write_text(text)
     command("import-meter", run.folder, tmp_path / "wall.csv", "--clock-offset", "5", "--name", "pdu")
-    said = capsys.readouterr()
-    assert "1 rows or values discarded, 0 of them inside the run" in said.out
-    assert "1 of 1064 rows could not be read" in said.err
+    output = capsys.readouterr()
+    assert "1 rows or values discarded, 0 of them inside the run" in output.out
+    assert "1 of 1064 rows could not be read" in output.err
     assert read_meters(Path(run.folder))[0].rows == 1064
     with pytest.raises(MeterError, match="exclude each other"):
         command("import-meter", run.folder, tmp_path / "wall.csv", "--clock-offset", "5", "--find-pulse")

@@ -24,7 +24,7 @@ from tests.meters.logs import (
 READ = {
     "three phases, summed": (table("timestamp,L1 [W],L2 [W]", lambda t, w: f"{t},{w / 4},{w * 3 / 4}"), {"channel": "sum"}, 1),
     "two equal names": (table("timestamp,P [W],P [W]", lambda t, w: f"{t},1,{w}"), {"channel": "P #2"}, 1),
-    "a package beside its cores": (
+    "a package and its cores": (
         table("Time_Of_Day_Seconds\tPkgWatt\tCorWatt", lambda t, w: f"{t}.0\t{w}\t{w / 2}"),
         {"channel": "PkgWatt"},
     ),
@@ -84,8 +84,8 @@ def test_names_units_and_times_are_read_from_the_header(tmp_path, text, t_s, wat
     assert log.notes
 
 
-def test_what_is_blank_is_missing_and_what_is_torn_is_told(tmp_path):
-    """Never 0 W: neither a blank, nor nvidia-smi's words for not available, nor a row that was cut."""
+def test_blank_cells_are_missing_and_torn_rows_are_noted(tmp_path):
+    """Never 0 W: a blank, nvidia-smi's `[N/A]`, or a row that was cut."""
     rows = [f"{NOON_S + k},{10 + k}" for k in range(30)]
     rows[3], rows[4] = f"{NOON_S + 3},", f"{NOON_S + 4},[N/A]"
     log = read_log(written(tmp_path, "\n".join(["time,power_w", *rows, "17500"[:0] + "x"])))
@@ -117,16 +117,16 @@ def test_what_is_blank_is_missing_and_what_is_torn_is_told(tmp_path):
         ),
     ],
 )
-def test_a_log_that_cannot_be_believed_is_a_sentence(tmp_path, text, match):
-    """With what is wrong and the next step."""
+def test_an_implausible_log_is_refused(tmp_path, text, match):
+    """With the reason and the next step."""
     with pytest.raises(MeterError, match=match) as caught:
         read_log(written(tmp_path, text))
     assert caught.value.hint
 
 
 @pytest.mark.parametrize("row", ["1750075199,10,5", "noon,10", "1750075199;10"])
-def test_a_log_of_which_much_cannot_be_read_is_not_believed(tmp_path, row):
-    """One row in twenty is told; more is no meter's log. 10,5 between commas is neither 10 nor 105."""
+def test_a_log_with_many_unreadable_rows_is_refused(tmp_path, row):
+    """One row in twenty is noted, more are an error. 10,5 between commas is neither 10 nor 105."""
     rows = [f"{1750075200 + k},10.5" for k in range(19)]
     log = read_log(written(tmp_path, "\n".join(["time,watts", row, *rows])))
     assert len(log.sample.value) == 19
@@ -135,8 +135,8 @@ def test_a_log_of_which_much_cannot_be_read_is_not_believed(tmp_path, row):
         read_log(written(tmp_path, "\n".join(["time,watts", *[row] * 3, *rows])))
 
 
-def test_a_file_that_is_not_there(tmp_path):
-    """A sentence too."""
+def test_a_missing_file_is_refused(tmp_path):
+    """With its name."""
     with pytest.raises(MeterError, match="there is no meter log"):
         read_log(tmp_path / "nothing.csv")
 
@@ -163,13 +163,13 @@ def test_a_log_redirected_by_powershell_is_read(tmp_path):
     assert read_log(path).sample.value.tolist() == [10, 20]
 
 
-def test_the_range_of_powers_is_told(tmp_path):
-    """A unit that was misread shows there."""
+def test_the_range_of_powers_is_noted(tmp_path):
+    """It shows a unit that was misread."""
     assert "powers from 0.2 to 0.215 W" in read_log(written(tmp_path, "time;power [mW]\n1750075200;200.0\n1750075201;215.0\n")).notes
 
 
 def test_rows_that_cannot_be_read_are_counted_where_they_stand(tmp_path):
-    """A torn row, a footer and a cut last line, each with its reason, and about when it was written."""
+    """A torn row, a footer and a cut last line, each with its reason, and its approximate time."""
     text = table("timestamp,power_w", lambda t, w: f"{t},{w}", watts=WATTS * 3)
     text = text.replace(f"\n{NOON_S + 9},", f'\nnoise "\n{NOON_S + 9},') + f"Average,500\n{NOON_S + 60},1180."
     log = read_log(written(tmp_path, text))
@@ -178,8 +178,8 @@ def test_rows_that_cannot_be_read_are_counted_where_they_stand(tmp_path):
     assert set(log.discarded) == {"an open quote", "no time that can be read", "the last line was cut"}
 
 
-def test_a_footer_is_counted_and_does_not_condemn_the_log(tmp_path):
-    """More lines than a tenth of the readings."""
+def test_a_footer_is_counted_and_does_not_make_the_log_unreadable(tmp_path):
+    """Also if it has more lines than a tenth of the readings."""
     text = table("timestamp,P [W]", lambda t, w: f"{t},{w}") + "\n" + "".join(f"Average {k} = 12\n" for k in range(10))
     log = read_log(written(tmp_path, text))
     assert (len(log.sample.value), sum(log.discarded.values())) == (20, 10)

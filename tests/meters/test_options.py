@@ -8,8 +8,8 @@ from harness.errors import MeterError
 from harness.meters.options import Options
 
 
-def test_each_command_has_a_line_and_each_option_stands_once():
-    """A line can be pasted; an option that was given is replaced."""
+def test_each_command_has_a_line_and_each_option_occurs_once():
+    """A line can be pasted; an option given before is replaced."""
     options = Options(command="harness import-meter r log.csv --channel 'GPU 0' --timezone UTC")
     lines = options.advice(("choose one", ("--channel", "GPU 1")), ("or all", ("--channel", "sum")), after="columns found: ...").split("\n")
     assert lines == [

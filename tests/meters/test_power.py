@@ -21,7 +21,11 @@ from tests.meters.logs import (
 
 READ = {
     "three digits with --decimal": (table("timestamp,power_w", lambda t, w: f'{t},"{comma(w, 3)}"'), {"decimal": ","}, 1),
-    "three digits beside a decimal comma": (table("timestamp,U [V],P [W]", lambda t, w: f'{t},"230,1","{comma(w / 2, 3)}"'), {}, 0.5),
+    "three digits and a decimal comma elsewhere": (
+        table("timestamp,U [V],P [W]", lambda t, w: f'{t},"230,1","{comma(w / 2, 3)}"'),
+        {},
+        0.5,
+    ),
     "semicolons and three digits": (table("timestamp;P [W]", lambda t, w: f"{t};{comma(w / 2, 3)}"), {}, 0.5),
     "kilowatts in some cells": (table("timestamp,load", lambda t, w: f"{t},{w / 1000:.5f} kW" if w > 200 else f"{t},{w} W"), {}, 1),
     "a unit given for the column without one": (
@@ -30,9 +34,9 @@ READ = {
         1,
     ),
     "milliwatts": (table("timestamp,power [mW]", lambda t, w: f"{t},{w * 1000:.0f}"), {}, 1),
-    "a limit beside the power": (table("timestamp,Power (W),Power limit (W)", lambda t, w: f"{t},{w},300"), {}, 1),
-    "maximum and minimum beside the mean": (table("timestamp,Max power (W),Average power (W)", lambda t, w: f"{t},{w + 9},{w}"), {}, 1),
-    "energy, VA and percent beside the power": (
+    "a limit next to the power": (table("timestamp,Power (W),Power limit (W)", lambda t, w: f"{t},{w},300"), {}, 1),
+    "maximum, minimum and mean": (table("timestamp,Max power (W),Average power (W)", lambda t, w: f"{t},{w + 9},{w}"), {}, 1),
+    "energy, VA, percent and power": (
         table("timestamp,E (Wh),S (VA),P (W),Power (%) [% TDP]", lambda t, w: f"{t},3,{w + 9},{w},{w / 20}"),
         {},
         1,
@@ -50,7 +54,7 @@ READ = {
         ),
         LOCAL,
     ),
-    "the mean beside extremes": (table("timestamp,Pmin (W),Pavg (W),Pmax (W)", lambda t, w: f"{t},{w / 2},{w},{w * 2}"), {}),
+    "the mean next to extremes": (table("timestamp,Pmin (W),Pavg (W),Pmax (W)", lambda t, w: f"{t},{w / 2},{w},{w * 2}"), {}),
     "ipmitool in a loop, without a header": (table(None, lambda t, w: f"{t},Pwr Consumption,{w},Watts,ok"), {}),
 }
 
@@ -63,7 +67,7 @@ def test_logs_are_read_right(tmp_path, name):
 
 REFUSED = {
     "three digits after a comma": (table("timestamp,power_w", lambda t, w: f'{t},"{comma(w / 2, 3)}"'), {}, "--decimal ,"),
-    "the same beside a point": (table("timestamp,U,power_w", lambda t, w: f'{t},230.1,"{comma(w / 2, 3)}"'), {}, "--decimal ,"),
+    "the same next to a point": (table("timestamp,U,power_w", lambda t, w: f'{t},230.1,"{comma(w / 2, 3)}"'), {}, "--decimal ,"),
     "a point that may group thousands": (table("timestamp;P [W]", lambda t, w: f"{t};{w / 100:.3f}"), {}, "--decimal ."),
     "points and whole numbers": (table("timestamp,P [W]", lambda t, w: f"{t},{'1.180' if w > 200 else '100'}"), {}, "--decimal ."),
     "percent": (table("Date,Power Consumption (%) [% TDP]", lambda t, w: f"{iso(t)},{w / 20}"), LOCAL, "columns found"),
@@ -99,8 +103,8 @@ def test_marks_are_counted_with_their_reason(tmp_path, mark):
     assert any("1 of 20 values are no reading" in sentence for sentence in log.notes)
 
 
-def test_a_column_that_is_filled_in_seldom_has_no_lost_readings(tmp_path):
-    """Another sensor gives the rhythm of the rows."""
+def test_a_column_that_is_rarely_filled_in_has_no_lost_readings(tmp_path):
+    """The rows follow the rate of another sensor."""
     log = read_log(written(tmp_path, table("timestamp,temp,power_w", lambda t, w: f"{t},20,{w if t % 4 == 0 else ''}")))
     assert (len(log.sample.value), sum(log.discarded.values())) == (5, 0)
 
@@ -119,7 +123,7 @@ NO_POWER = {
 
 @pytest.mark.parametrize("name", NO_POWER)
 def test_a_log_without_power_proposes_no_command(tmp_path, name):
-    """A pasted `--unit W` would make watts of amperes and joules; a column of such a quantity is refused where it is asked for."""
+    """A pasted `--unit W` would turn amperes and joules into watts; such a column is refused also with `--power-column`."""
     path = written(tmp_path, NO_POWER[name])
     with pytest.raises(MeterError, match="holds no power") as caught:
         read_log(path, command=COMMAND)

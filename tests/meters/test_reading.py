@@ -77,7 +77,7 @@ OVERLAPPING = {
 
 @pytest.mark.parametrize("name", OVERLAPPING)
 def test_a_sum_that_would_count_twice_is_not_proposed(tmp_path, name):
-    """One channel is; where the channels are apart, both are."""
+    """Only one channel; for separate channels both are proposed."""
     names, first = OVERLAPPING[name]
     with pytest.raises(MeterError, match="several channels") as caught:
         read_log(written(tmp_path, table(f"timestamp,{names}", lambda t, w: f"{t},{w},{w / 3}")), command=COMMAND)

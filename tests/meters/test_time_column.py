@@ -64,7 +64,7 @@ def test_logs_with_two_readings_are_refused_with_the_next_step(tmp_path, name):
 
 
 def test_a_date_and_a_time_of_two_columns(tmp_path):
-    """They are joined; the zone is the caller's."""
+    """They are joined; the caller gives the zone."""
     path = written(tmp_path, "Date,Time,Watts\n2025-06-16,14:00:00,10\n2025-06-16,14:00:01,20\n")
     assert read_log(path).local
     assert read_log(path, timezone="Europe/Berlin").sample.t_s.tolist() == [NOON_S, NOON_S + 1]

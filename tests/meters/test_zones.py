@@ -14,21 +14,21 @@ from tests.meters.logs import (
 
 
 def test_the_hour_that_occurs_twice_is_refused_and_an_offset_settles_it(tmp_path):
-    """At the end of daylight saving 02:30 is two moments."""
+    """At the end of daylight saving 02:30 is two times."""
     path = written(tmp_path, "time,power_w\n2025-10-26 02:30:00,1\n2025-10-26 02:30:01,2\n")
     with pytest.raises(MeterError, match="occurs twice"):
         read_log(path, timezone="Europe/Berlin")
     assert read_log(path, utc_offset_s=3600).sample.t_s[0] - read_log(path, utc_offset_s=7200).sample.t_s[0] == 3600
 
 
-def test_the_hour_that_never_was_is_refused(tmp_path):
+def test_an_hour_that_does_not_exist_is_refused(tmp_path):
     """At the beginning of daylight saving there is no 02:30."""
     with pytest.raises(MeterError, match="does not exist"):
         read_log(written(tmp_path, "time,power_w\n2025-03-30 02:30:00,1\n2025-03-30 02:30:01,2\n"), timezone="Europe/Berlin")
 
 
 def test_summer_and_winter_differ_in_one_zone(tmp_path):
-    """A zone knows daylight saving, a log across its beginning has no jump; a wrong name is a sentence."""
+    """A zone knows daylight saving, a log across its beginning has no jump; an unknown zone is refused."""
     path = written(tmp_path, "time,power_w\n2025-03-30 01:59:59,1\n2025-03-30 03:00:00,2\n")
     assert np.diff(read_log(path, timezone="Europe/Berlin").sample.t_s).tolist() == [1.0]
     with pytest.raises(MeterError, match="no time zone"):
@@ -37,8 +37,8 @@ def test_summer_and_winter_differ_in_one_zone(tmp_path):
         read_log(path, timezone="Europe/Berlin", utc_offset_s=0)
 
 
-def test_a_log_through_the_hour_that_occurs_twice_tells_which_by_its_order(tmp_path):
-    """In the zone the clock goes back once, and Unix time runs on; a step that the zone does not explain is still refused."""
+def test_the_order_of_a_log_decides_an_hour_that_occurs_twice(tmp_path):
+    """The clock goes back once and Unix time runs on; a step back that the zone does not explain is refused."""
     path = written(tmp_path, "time,power_w\n2025-10-26 02:30:00,1\n2025-10-26 02:59:59,1\n2025-10-26 02:00:00,2\n2025-10-26 03:00:00,2\n")
     assert np.diff(read_log(path, timezone="Europe/Berlin").sample.t_s).tolist() == [1799.0, 1.0, 3600.0]
     path = written(tmp_path, "time,power_w\n2025-10-27 02:59:59,1\n2025-10-27 02:00:00,2\n2025-10-27 02:00:01,2\n")
@@ -48,7 +48,7 @@ def test_a_log_through_the_hour_that_occurs_twice_tells_which_by_its_order(tmp_p
 
 
 def test_a_clock_set_back_by_the_end_of_daylight_saving(tmp_path):
-    """Under one fixed offset the log goes back in time: told, not sorted."""
+    """With a fixed offset the log goes back in time: refused, not sorted."""
     with pytest.raises(MeterError, match="goes back in time by 35"):
         read_log(
             written(tmp_path, "time,power_w\n2025-10-26 02:59:50,1\n2025-10-26 02:59:59,1\n2025-10-26 02:00:00,2\n"), utc_offset_s=3600
@@ -66,7 +66,7 @@ def test_each_time_has_the_offset_of_its_day():
     ("day", "message"),
     [("2025-10-26", "02:30 occurs twice: daylight saving ends"), ("2025-03-30", "02:30 does not exist: daylight saving begins")],
 )
-def test_a_time_of_two_offsets_is_refused_with_both(day, message):
+def test_a_time_with_two_offsets_is_refused_with_both(day, message):
     """An hour that occurs twice, and one that does not exist."""
     local_s = np.array([np.datetime64(f"{day}T02:30:00").astype("datetime64[s]").astype(float)])
     with pytest.raises(MeterError, match=message) as caught:

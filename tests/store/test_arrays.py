@@ -17,7 +17,7 @@ from tests.store.conftest import EMPTY, NOTHING
 
 
 def test_the_raw_trace_is_kept(store, run):
-    """Times, values and missing readings of every domain come back; completions and per-sample quality lie beside them."""
+    """Times, values and missing readings of every domain come back; completions and per-sample quality have files of their own."""
     domains = {d.name: d for d in run.header.domains}
     samples = {name: Sample(np.array([1.0, 2.0]), np.array([1.5, 2.5]), np.array([7.0, np.nan])) for name in domains}
     stored = store.append(run.records[0], Trace(domains, samples), np.array([[1, 2], [3, 4], [1, 1]]), np.array([1.0, 0.0]))
@@ -29,8 +29,8 @@ def test_the_raw_trace_is_kept(store, run):
     assert len(list((store.folder / "traces").iterdir())) == 3
 
 
-def test_raw_data_of_a_writer_that_was_killed_are_no_part_of_the_record(store, run):
-    """It left files and no line: what the task leaves when it is done again stands alone."""
+def test_raw_data_of_a_killed_writer_are_not_part_of_the_record(store, run):
+    """It left files without a line: only the files of the repeated task remain."""
     done = next(r for r in run.records if r.case_id and r.status == "ok")
     store.append(done, EMPTY, np.ones((3, 2), np.int64), np.array([1.0, 0.0]), np.zeros((2, 3), np.float32))
     (store.folder / "records.jsonl").unlink()
@@ -38,8 +38,8 @@ def test_raw_data_of_a_writer_that_was_killed_are_no_part_of_the_record(store, r
     assert list((store.folder / "traces").iterdir()) == []
 
 
-def test_what_a_case_said_is_read_back(store, run):
-    """Of its first repetition that is ok, in shape and type; a case that left nothing has empty arrays, and so has another run's."""
+def test_answers_of_a_case_are_read_back(store, run):
+    """From its first successful repetition, with shape and type; a case without any has empty arrays."""
     done = [r for r in run.records if r.case_id and r.status == "ok"]
     outputs = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     lost = done[0].model_copy(update={"status": "failed", "attempt": 1})
@@ -56,8 +56,8 @@ def test_what_a_case_said_is_read_back(store, run):
     assert answers[other.case_id].outputs.size == answers[other.case_id].per_sample.size == 0
 
 
-def test_damaged_outputs_are_a_sentence(store, run):
-    """With the file's name."""
+def test_damaged_outputs_are_an_error(store, run):
+    """With the name of the file."""
     done = next(r for r in run.records if r.case_id and r.status == "ok")
     store.append(done, EMPTY, NOTHING[0], np.zeros(0), np.zeros((2, 3), np.float32))
     path = next((store.folder / "traces").glob("*.outputs.parquet"))

@@ -20,7 +20,7 @@ from harness.store.files import write_error
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
-    """A write that fails leaves the old content and no litter."""
+    """A failed write leaves the old content and no other file."""
     path = tmp_path / "x"
     write_atomically(path, "old")
 

@@ -29,7 +29,7 @@ def metered_run(tmp_path):
 
 
 def test_recorded_lines_are_not_touched(tmp_path, run):
-    """The readings lie beside the run, and are merged on reading when that is asked for."""
+    """The readings have files of their own, and are merged on request."""
     path = Path(run.folder) / "records.jsonl"
     before = path.read_bytes(), (path.parent / "run.json").read_bytes()
     source = read_log(log_file(tmp_path))

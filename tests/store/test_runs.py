@@ -33,8 +33,8 @@ def test_what_goes_in_comes_out(store, run):
     assert back.problems == ()
 
 
-def test_the_collector_is_spared_what_was_read(store, run):
-    """Of 100,000 records there is no garbage to be found, and looking for some takes as long as reading them; afterwards it works on."""
+def test_the_garbage_collector_skips_records(store, run):
+    """Searching 100,000 records for garbage takes as long as reading them; afterwards the collector is on again."""
     store.append(run.records[0], EMPTY, *NOTHING)
     back = read_run(store.folder)
     assert gc.isenabled()
@@ -42,8 +42,8 @@ def test_the_collector_is_spared_what_was_read(store, run):
     gc.unfreeze()
 
 
-def test_a_record_is_on_the_disk_before_it_is_told(store, run, monkeypatch):
-    """Each file of its raw data, then the line: a power cut right after costs none of it."""
+def test_a_record_is_flushed_before_append_returns(store, run, monkeypatch):
+    """Each file of its raw data, then the line."""
     synced = []
     monkeypatch.setattr(os, "fsync", lambda handle: synced.append(Path(f"/proc/self/fd/{handle}").readlink().suffixes[0]))
     store.append(run.records[0], EMPTY, np.ones((3, 2), np.int64), np.array([1.0, 0.0]))
@@ -51,7 +51,7 @@ def test_a_record_is_on_the_disk_before_it_is_told(store, run, monkeypatch):
 
 
 def test_a_torn_line_loses_nothing_else(store, run):
-    """A writer killed in the middle of a line: the lines before it stay, the next one does not stick to it, and the reader says so."""
+    """After a kill in the middle of a line, earlier and later lines are intact, and the torn one is reported."""
     path = store.folder / "records.jsonl"
     store.append(run.records[0], EMPTY, *NOTHING)
     before = path.read_bytes()
@@ -64,8 +64,8 @@ def test_a_torn_line_loses_nothing_else(store, run):
     assert len(back.problems) == 1
 
 
-def test_a_full_disk_leaves_what_was_there(store, run, monkeypatch):
-    """The line that does not fit is taken back whole, the error names the next step, and the record can be stored later."""
+def test_a_full_disk_leaves_earlier_records_intact(store, run, monkeypatch):
+    """The partial line is removed, the error states the next step, and the record can be stored later."""
     store.append(run.records[0], EMPTY, *NOTHING)
     before = (store.folder / "records.jsonl").read_bytes()
     real_write = os.write
@@ -84,8 +84,8 @@ def test_a_full_disk_leaves_what_was_there(store, run, monkeypatch):
     assert len(read_run(store.folder).records) == 2
 
 
-def test_a_folder_that_cannot_be_written(tmp_path, run):
-    """A sentence with the next step."""
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, run):
+    """With the next step."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written") as caught:
         Store.create(tmp_path / "file", run.header)
@@ -93,7 +93,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, run):
 
 
 def test_a_newer_run_is_not_misread(store):
-    """A schema from the future is refused."""
+    """A newer schema is refused."""
     path = store.folder / "run.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": SCHEMA_VERSION + 1}))
     with pytest.raises(StoreError, match="newer harness"):
@@ -101,14 +101,14 @@ def test_a_newer_run_is_not_misread(store):
 
 
 def test_models_that_are_read_share_one_set_of_given_fields():
-    """Half of the memory of a long run (design/0018): it fails where Pydantic keeps the set elsewhere."""
+    """Half of the memory of a long run (design/0018): fails if Pydantic stores the set elsewhere."""
     one, *_ = read_run(Path(__file__).parents[1] / "runs" / "schema-2").records
     assert all(each.model_fields_set is one.model_fields_set for each in (*one.phases, *one.measurements, one.artifact))
     assert one.model_fields_set == set()
 
 
-def test_a_run_of_the_first_version_is_read_with_nulls_for_what_it_lacks():
-    """As its harness wrote it; every table is computed of it, and its version stays told."""
+def test_a_run_of_the_first_version_is_read_with_none_for_missing_fields():
+    """As its harness wrote it; every table can be computed, and states its version."""
     run = read_run(Path(__file__).parents[1] / "runs" / "schema-1")
     assert run.problems == ()
     assert {run.header.schema_version} | {r.schema_version for r in run.records} == {1}
@@ -120,8 +120,8 @@ def test_a_run_of_the_first_version_is_read_with_nulls_for_what_it_lacks():
     assert cases["resident_bytes"].isna().all()
 
 
-def test_a_record_of_a_newer_version_is_a_sentence(store, run):
-    """Also in a run whose header is of today's: an older harness never drops what it cannot read."""
+def test_a_record_of_a_newer_version_is_refused(store, run):
+    """Also in a run with a header of today's version: records are never dropped silently."""
     store.append(run.records[0], EMPTY, *NOTHING)
     path = store.folder / "records.jsonl"
     path.write_text(path.read_text().replace(f'"schema_version":{SCHEMA_VERSION}', f'"schema_version":{SCHEMA_VERSION + 1}', 1))
@@ -130,15 +130,15 @@ def test_a_record_of_a_newer_version_is_a_sentence(store, run):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}'])
-def test_a_damaged_header_is_a_sentence(store, content):
-    """No traceback for a run.json that somebody cut."""
+def test_a_damaged_header_is_an_error(store, content):
+    """Without a traceback."""
     (store.folder / "run.json").write_text(content)
     with pytest.raises(StoreError):
         read_run(store.folder)
 
 
-def test_a_run_is_found_by_name_or_path_and_a_wrong_one_is_a_sentence(tmp_path, store, run):
-    """The newest is named as the next step."""
+def test_a_run_is_found_by_name_or_path(tmp_path, store, run):
+    """The error for an unknown run names the newest."""
     assert find_run(tmp_path, run.header.run_id) == store.folder
     assert find_run(tmp_path / "elsewhere", str(store.folder)) == store.folder
     with pytest.raises(StoreError, match="no run") as caught:
@@ -151,7 +151,7 @@ def test_a_run_is_found_by_name_or_path_and_a_wrong_one_is_a_sentence(tmp_path, 
 
 @pytest.mark.parametrize("name", ["a b/c", "../../etc", "...", "名前", "x" * 500])
 def test_a_run_id_is_a_safe_file_name(name):
-    """Whatever the suite is called."""
+    """For any name of a suite."""
     run_id = new_run_id(name, "quick")
     assert "/" not in run_id
     assert len(run_id) < 100

@@ -26,7 +26,7 @@ def test_a_log_of_the_tool_is_recognised_and_gives_watts(tmp_path):
 
 
 def test_devices_of_a_format_are_channels_and_their_sum(tmp_path):
-    """Eight cards in one column: none is chosen silently, the sum and one card are offered with the command."""
+    """Eight cards in one column: none is chosen silently, the commands for the sum and for one card are in the hint."""
     rows = [f"{int(NOON_S) + k},{card},92,{w / 8},ENABLED" for k, w in enumerate(SAMPLE_WATTS) for card in range(8)]
     path = written_rows(tmp_path, "timestamp,gpu,gfx_activity,socket_power,power_management", rows)
     with pytest.raises(MeterError, match="several channels") as caught:

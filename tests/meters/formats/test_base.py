@@ -6,7 +6,7 @@ from harness.meters.formats.base import HEAD_LINES, MeterFormat, head_matches
 
 
 def test_a_format_is_recognised_by_one_of_the_first_lines():
-    """What stands further down is not read."""
+    """Lines further down are not searched."""
     recognise = head_matches(r"^PDU \d+")
     assert recognise("a preamble\nPDU 7\n")
     assert not recognise("model: PDU 7\n")

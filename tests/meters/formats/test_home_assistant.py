@@ -25,7 +25,7 @@ def test_a_log_of_the_tool_is_recognised_and_gives_watts(tmp_path):
     check_format(tmp_path, "home-assistant", header, rows, choices)
 
 
-def test_a_log_of_changes_keeps_each_value_until_the_next(tmp_path):
+def test_a_log_of_changes_holds_each_value_until_the_next(tmp_path):
     """100 W for a minute, then 200 W: no ramp between the two rows, and no gap."""
     rows = [f"sensor.plug_power,{w},2025-06-16T12:0{m}:00.000Z" for m, w in ((0, 100), (1, 200), (2, 200.5))]
     log = read_log(written_rows(tmp_path, "entity_id,state,last_changed", rows), unit="W")
@@ -36,7 +36,7 @@ def test_a_log_of_changes_keeps_each_value_until_the_next(tmp_path):
 
 
 def test_entities_of_other_quantities_are_left_out(tmp_path):
-    """Energy, voltage and a switch beside the power; without a unit the entities are named with the command."""
+    """Energy, voltage and a switch; without a unit the entities are listed, with the command."""
     rows = [
         f"{entity},{state},2025-06-16T12:00:0{k}.000Z"
         for k in range(3)

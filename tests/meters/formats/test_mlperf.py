@@ -18,7 +18,7 @@ from tests.meters.logs import (
 
 
 def session(folder, declared_s=21600, start_s=1616120950.0, rows=None, folder_name="run_1"):
-    """A session as the client leaves it: local time is UTC-5 with daylight saving, the field says UTC-6 without."""
+    """A session as the client leaves it: local time is UTC-5 with daylight saving, the field states UTC-6 without."""
     rows = rows or [f"Time,03-18-2021 21:29:{10 + k}.500,Watts,{500 + k},Volts,206,Amps,2.4,PF,0.95,Mark,x" for k in range(40)]
     written(folder, "\n".join(rows) + "\n", f"{folder_name}/spl.txt")
     written(
@@ -35,7 +35,7 @@ def session(folder, declared_s=21600, start_s=1616120950.0, rows=None, folder_na
 
 
 def test_the_zone_of_an_mlperf_log_comes_from_the_marks(tmp_path):
-    """Its `timezone` field ignores daylight saving: the offset is found, and said; an explicit one wins."""
+    """Its `timezone` field ignores daylight saving: the offset is found and noted; an explicit one takes precedence."""
     path = session(tmp_path)
     log = read_log(path)
     assert log.sample.t_s[0] == pytest.approx(1616120950.5)
@@ -47,7 +47,7 @@ def test_the_zone_of_an_mlperf_log_comes_from_the_marks(tmp_path):
 
 
 def test_an_mlperf_log_without_its_session_names_no_zone(tmp_path):
-    """Nothing is guessed; neither where the session's marks are hours of no zone away."""
+    """Nothing is guessed, also if the difference from the session's marks is no offset of a zone."""
     path = session(tmp_path / "a")
     (tmp_path / "a" / "power" / "client.json").unlink()
     assert read_log(path).local
@@ -56,7 +56,7 @@ def test_an_mlperf_log_without_its_session_names_no_zone(tmp_path):
 
 
 def test_a_meter_of_several_channels_repeats_its_keys(tmp_path):
-    """The total comes first; -1 is what it has not, and missing."""
+    """The total comes first; -1 means no value, which is missing."""
     rows = [
         f"Time,03-18-2021 21:29:{10 + k}.500,Watts,{300 if k else -1},Volts,-1,Amps,-1,PF,-1,Mark,x,Ch1,Watts,100,Volts,230,Ch2,Watts,200,Volts,230"
         for k in range(5)
@@ -76,7 +76,7 @@ def test_a_row_that_was_cut_is_left_out(tmp_path):
         read_log(written(tmp_path, "hello\n", "spl.txt"), "mlperf")
 
 
-def test_doubts_of_a_meter_count_inside_the_window_alone(tmp_path):
+def test_warnings_of_a_meter_count_between_the_marks_only(tmp_path):
     """It settles before the first mark."""
     lines = [f"03-18-2021 21:29:{s}.000: WARNING: Uncertainty unknown for the last measurement sample! channel 0" for s in (12, 25, 35, 45)]
     path = session(tmp_path)

@@ -28,8 +28,8 @@ def test_every_declared_format_has_a_sample_and_a_line_in_the_documentation():
         assert form.how
 
 
-def test_a_package_brings_a_format_by_an_entry_point(tmp_path, monkeypatch):
-    """One object of `MeterFormat`; what is none is a sentence where it is named, and disturbs no other."""
+def test_a_package_provides_a_format_by_an_entry_point(tmp_path, monkeypatch):
+    """One `MeterFormat`; another object is an error if it is named, and does not affect other formats."""
     own = MeterFormat("my-pdu", "my PDU", lambda text: text.startswith("PDU"), power=(("load", "kW"),), time=("at",))
     point = EntryPoint("my-pdu", "tests.meters.formats.test_registry:own", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group: [point])

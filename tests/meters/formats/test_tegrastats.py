@@ -27,7 +27,7 @@ def test_a_log_of_the_tool_is_recognised_and_gives_watts(tmp_path):
     check_format(tmp_path, "tegrastats", header, rows, choices)
 
 
-def test_readings_at_100_ms_with_stamps_of_a_second_lie_within_it(tmp_path):
+def test_readings_at_100_ms_with_stamps_of_a_second_are_within_it(tmp_path):
     """Tegrastats --interval 100 writes ten lines with one stamp: one device, ten readings."""
     rows = [f"06-16-2025 12:00:0{s} RAM 6982/7620MB (lfb 5x1MB) VDD_IN {1000 * s + 10 * k}mW/1mW" for s in range(3) for k in range(10)]
     log = read_log(written_rows(tmp_path, None, rows), utc_offset_s=0)
