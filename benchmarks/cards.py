@@ -22,7 +22,7 @@ CODE = """
 import json, sys, time
 from harness import plugins
 from harness.channel import Request
-from harness.run.runner import Bench, run
+from harness.run.runner import RunContext, run
 from harness.schema import PROFILES, Limits, Task
 from harness.sensors.probe import open_sensors, probe
 from tests.tasks import CASE, child_task
@@ -31,7 +31,7 @@ case = CASE.model_copy(update={"device": "gpu"})
 sensors, _ = open_sensors(plugins.catalogue())
 near = {d.name for _, domains in sensors for d in domains if d.device in ("cpu", "gpu")}
 sensors, _ = probe(sensors, near=near)
-bench = Bench(sensors, PROFILES["quick"], Limits(), "run", "environment", None)
+bench = RunContext(sensors, PROFILES["quick"], Limits(), "run", "environment", None)
 used = {}
 told = lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None
 record = run(Task(case=case), Request("harness.worker.measure", child_task(), simulated=True), bench, told).record

@@ -51,7 +51,7 @@ def bench(text: str = SUITE) -> Iterator[campaign.Campaign]:
         catalogue = plugins.catalogue()
         suite = load_suite(path, catalogue)
         profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # the builds alone
-        with campaign.begin(campaign.Wish(suite, text, profile, Path(folder)), catalogue, Quiet()) as running:
+        with campaign.begin(campaign.RunRequest(suite, text, profile, Path(folder)), catalogue, Quiet()) as running:
             running.run()
             running.header = running.header.model_copy(update={"profile": PROFILES["quick"]})
             yield running

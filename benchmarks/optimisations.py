@@ -94,7 +94,7 @@ def study() -> list[Row]:
     profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # the builds alone
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(2):
-            with campaign.begin(campaign.Wish(suite, path.read_text(), profile, Path(folder)), catalogue, Quiet()) as running:
+            with campaign.begin(campaign.RunRequest(suite, path.read_text(), profile, Path(folder)), catalogue, Quiet()) as running:
                 running.run()
         again = [record for record in read_run(running.store.folder).records if record.task == "build"]
     built = sum(not record.cached for record in again)

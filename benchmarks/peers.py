@@ -30,14 +30,14 @@ OURS = """
 import json, sys
 from harness import plugins
 from harness.channel import Request
-from harness.run.runner import Bench, run
+from harness.run.runner import RunContext, run
 from harness.schema import PROFILES, Limits, Task
 from harness.sensors.probe import open_sensors
 from tests.tasks import CASE, child_task
 
 sensors = [(s, d) for s, d in open_sensors(plugins.catalogue())[0] if s.spec.name == "nvml"]
 profile = PROFILES["quick"].model_copy(update=dict(window_s=float(sys.argv[2]), window_ticks=0, idle_s=0.3))
-bench = Bench(sensors, profile, Limits(), "run", "environment", None)
+bench = RunContext(sensors, profile, Limits(), "run", "environment", None)
 records = [run(Task(case=CASE, repetition=k), Request("harness.worker.measure", child_task()), bench).record for k in range(int(sys.argv[1]))]
 steady = [next(m for m in r.measurements if m.phase == "steady" and m.domain == "gpu:0") for r in records]
 print(json.dumps([(m.start_s, m.end_s, m.gross_j) for m in steady]))

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.cost import Row, row
 from harness.channel import Request
-from harness.run.runner import Bench, run
+from harness.run.runner import RunContext, run
 from harness.schema import PROFILES, Limits, Record, Task
 from tests.simulated import Energy, SimulatedCounter, ramp, square
 from tests.tasks import CASE, child_task
@@ -56,13 +56,13 @@ def _errors(repetitions: int, window_s: float, periods_s: tuple[float, ...]) -> 
             for u in periods_s
             for name, wave in WAVES.items()
         ]
-        record = _record(sensors, repetition, Bench([(s, s.open()) for s in sensors], profile, Limits(), "run", "environment", None))
+        record = _record(sensors, repetition, RunContext([(s, s.open()) for s in sensors], profile, Limits(), "run", "environment", None))
         for sensor in sensors:
             errors[sensor.update_period_s].append(_error(sensor, record))
     return errors
 
 
-def _record(sensors: list[SimulatedCounter], repetition: int, bench: Bench) -> Record:
+def _record(sensors: list[SimulatedCounter], repetition: int, bench: RunContext) -> Record:
     def tell(phase: str) -> None:
         for sensor in sensors:
             if isinstance(sensor, Following):

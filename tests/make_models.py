@@ -24,7 +24,7 @@ DATA = TrainData([SAMPLES], LABELS, TrainData([SAMPLES[:16]], LABELS[:16]))
 
 
 def main() -> None:
-    """Write all of it; the last word is `said.json`."""
+    """Write all of it; the last word is `models.json`."""
     folder = Path(sys.argv[1])
     keras = import_keras()
     import tensorflow as tf
@@ -32,17 +32,17 @@ def main() -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)  # before anything runs, as the engine finds it in a process of its own
     tf.config.threading.set_inter_op_parallelism_threads(1)
     keras.utils.set_random_seed(3)
-    said: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     sources(keras, folder)
-    said["macs"] = macs(keras)
-    said["built"] = builds(folder)
-    said["engine"] = engine(folder)
-    said["refused"] = hostile(keras, folder)
-    said["too_short"] = refusal(lambda: built(folder, "prune", "small.keras", "short.keras", end_step=100))
-    said["digits"] = digits(folder)
-    said["own"] = own(folder)
-    said["heads"] = heads(keras, folder)
-    (folder / "said.json").write_text(json.dumps(said))
+    report["macs"] = macs(keras)
+    report["built"] = builds(folder)
+    report["engine"] = engine(folder)
+    report["refused"] = hostile(keras, folder)
+    report["too_short"] = refusal(lambda: built(folder, "prune", "small.keras", "short.keras", end_step=100))
+    report["digits"] = digits(folder)
+    report["own"] = own(folder)
+    report["heads"] = heads(keras, folder)
+    (folder / "models.json").write_text(json.dumps(report))
 
 
 def sources(keras: Any, folder: Path) -> None:
@@ -168,11 +168,11 @@ def built(folder: Path, recipe: str, source: str, target: str, **parameters: Any
 def engine(folder: Path) -> dict[str, Any]:
     """The TensorFlow engine beside plain Keras: the largest difference, and what it says of itself."""
     plugin = load_plugin("engines", "tensorflow")
-    said: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     for name, options in {"graph": {}, "xla": {"xla": True}, "eager": {"mode": "eager"}}.items():
         session = plugin().open(Load(folder / "small.keras", "keras", "cpu", 4, 1, plugin.spec.parameters(**options)))
         difference = float(np.abs(session.run([SAMPLES[:4]])[0] - np.load(folder / "small.npy")[:4]).max())
-        said[name] = {
+        report[name] = {
             "difference": difference,
             "precision": session.precision(),
             "facts": session.facts(),
@@ -181,15 +181,15 @@ def engine(folder: Path) -> dict[str, Any]:
     two = np.load(folder / "two.npz")
     session = plugin().open(Load(folder / "two.keras", "keras", "cpu", 4, 1, plugin.spec.parameters()))
     answers = session.run([two["zeta"][:4], two["alpha"][:4]])
-    said["two"] = [float(np.abs(answer - two[key][:4]).max()) for answer, key in zip(answers, ("first", "second"), strict=True)]
+    report["two"] = [float(np.abs(answer - two[key][:4]).max()) for answer, key in zip(answers, ("first", "second"), strict=True)]
     for name, load in {
         "gpu": Load(folder / "small.keras", "keras", "gpu", 1, 1, plugin.spec.parameters()),
         "fixed": Load(folder / "fixed.keras", "keras", "cpu", 1, 1, plugin.spec.parameters()),
         "inter_op": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(inter_op=2)),
         "eager_xla": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(xla=True, mode="eager")),
     }.items():
-        said[f"refusal_{name}"] = refusal(lambda load=load: plugin().open(load))
-    return said
+        report[f"refusal_{name}"] = refusal(lambda load=load: plugin().open(load))
+    return report
 
 
 def hostile(keras: Any, folder: Path) -> dict[str, Any]:
@@ -201,9 +201,9 @@ def hostile(keras: Any, folder: Path) -> dict[str, Any]:
         brings_code.save(folder / name)
     whole = (folder / "small.keras").read_bytes()
     (folder / "flipped.keras").write_bytes(whole[:4000] + bytes(256) + whole[4256:])
-    said = {name: refusal(lambda name=name: load_keras(folder / name)) for name in ("lambda.keras", "lambda.h5", "flipped.keras")}
-    said["trusted"] = facts(load_keras(folder / "lambda.h5", trusted=True)).parameters
-    return said
+    report = {name: refusal(lambda name=name: load_keras(folder / name)) for name in ("lambda.keras", "lambda.h5", "flipped.keras")}
+    report["trusted"] = facts(load_keras(folder / "lambda.h5", trusted=True)).parameters
+    return report
 
 
 def digits(folder: Path) -> dict[str, Any]:

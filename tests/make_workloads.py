@@ -37,15 +37,15 @@ def main() -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)  # before anything runs, as the engine finds it in a process of its own
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    said: dict[str, Any] = {"trained": {name: trained(folder, name) for name in TRAINED}}
-    said["members"] = sorted(name for name, found in vars(keras.applications).items() if inspect.isfunction(found))
-    said["application"] = application(folder)
-    said["constants"] = constants(keras, folder)
-    said["keras_2"] = keras_2(keras, folder)
-    said["saved"] = saved(tf, folder)
-    said["refused"] = hostile(tf, folder)
-    said["operators"] = operators(tf, keras, folder)
-    (folder / "workloads.json").write_text(json.dumps(said))
+    facts: dict[str, Any] = {"trained": {name: trained(folder, name) for name in TRAINED}}
+    facts["members"] = sorted(name for name, found in vars(keras.applications).items() if inspect.isfunction(found))
+    facts["application"] = application(folder)
+    facts["constants"] = constants(keras, folder)
+    facts["keras_2"] = keras_2(keras, folder)
+    facts["saved"] = saved(tf, folder)
+    facts["refused"] = hostile(tf, folder)
+    facts["operators"] = operators(tf, keras, folder)
+    (folder / "workloads.json").write_text(json.dumps(facts))
 
 
 def trained(folder: Path, name: str) -> dict[str, Any]:
@@ -293,12 +293,12 @@ def hostile(tf: Any, folder: Path) -> dict[str, Any]:
     initial = {name: initialised(tf, folder / name, make) for name, make in INITIAL.items()}
     (folder / "cut").mkdir()
     (folder / "cut" / "saved_model.pb").write_bytes((reads / "saved_model.pb").read_bytes()[:300])
-    said = {
+    facts = {
         path.name: refusal(lambda path=path: load_savedmodel(path))
         for path in (reads, runs, listens, prints, saves, none, *reached, later, *initial.values(), folder / "cut", folder / "pictures")
     }
     assert not list(folder.glob("printed*")) + list(folder.glob("saved*"))
-    return {**said, "trusted": load_savedmodel(reads, trusted=True).key}
+    return {**facts, "trusted": load_savedmodel(reads, trusted=True).key}
 
 
 def operators(tf: Any, keras: Any, folder: Path) -> dict[str, Any]:

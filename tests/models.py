@@ -17,18 +17,18 @@ from filelock import FileLock
 @cache
 def models() -> Path:
     """The folder of the models."""
-    return _made("tests.make_models", "said.json")
+    return _made("tests.make_models", "models.json")
 
 
 @cache
-def said() -> dict[str, Any]:
+def model_facts() -> dict[str, Any]:
     """What the child said of them."""
-    found: dict[str, Any] = json.loads((models() / "said.json").read_text())
+    found: dict[str, Any] = json.loads((models() / "models.json").read_text())
     return found
 
 
 @cache
-def workloads() -> dict[str, Any]:
+def workload_facts() -> dict[str, Any]:
     """What the child said of the built-in workloads and of SavedModels; they lie in the same folder."""
     found: dict[str, Any] = json.loads((_made("tests.make_workloads", "workloads.json") / "workloads.json").read_text())
     return found

@@ -13,7 +13,7 @@ from harness.analysis import gate as tests
 from harness.analysis.paired import as_good_and_better
 from harness.frame.results import Result, mean, results
 from harness.schema import StoredRun
-from harness.suite.document import Kind, nearest, read, shown
+from harness.suite.document import DocumentKind, format_value, nearest, read
 from harness.text import number
 
 ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
@@ -21,7 +21,7 @@ ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 MOST_TOLD = 10
 """Up to which share a rise that passes is told as a number: two noisy launches know no more."""
 METRICS = ("energy", "latency", "quality", "memory", "device_memory")
-KIND = Kind(
+KIND = DocumentKind(
     "file of thresholds",
     "nothing was judged",
     f"it holds {', '.join(METRICS)}, each the share (of quality the amount) that is let through, or null",
@@ -82,12 +82,12 @@ def read_thresholds(path: Path) -> Thresholds:
     try:
         thresholds = Thresholds.model_validate(values)
         if set(thresholds.model_dump().values()) == {None}:
-            document.blame((), "every metric is left out: there is nothing to judge")
+            document.add_problem((), "every metric is left out: there is nothing to judge")
         document.check()
         return thresholds
     except ValidationError as error:
         for problem in error.errors():
-            document.blame(problem["loc"], _sentence(problem))
+            document.add_problem(problem["loc"], _sentence(problem))
     document.check()
     raise AssertionError("a validation error without a problem")
 
@@ -100,7 +100,7 @@ def _sentence(problem: Any) -> str:
         return f"there is no threshold {name!r}{nearest(name, METRICS)}"
     wanted = "a number of at least 0" if name == "quality" else "a number from 0 to below 1"
     given = problem["input"]
-    return f"{name!r} must be {wanted}, or null, not {'the text ' if isinstance(given, str) else ''}{shown(given)}"
+    return f"{name!r} must be {wanted}, or null, not {'the text ' if isinstance(given, str) else ''}{format_value(given)}"
 
 
 def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Check]:

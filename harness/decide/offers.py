@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.suite.document import Document, Kind, nearest, read, wrong_value
+from harness.suite.document import Document, DocumentKind, nearest, read, wrong_value
 from harness.suite.grammar import Name
 
 
@@ -53,7 +53,7 @@ class Offers(_Strict):
         return next((each for name in (run_id, host) for each in self.offers if each.machine == name), None)
 
 
-KIND = Kind("file of offers", "nothing was compared", "suites/offers.example.yaml shows every field")
+KIND = DocumentKind("file of offers", "nothing was compared", "suites/offers.example.yaml shows every field")
 SECTIONS: dict[str, type[BaseModel]] = {"grid": GridOffer, "offers": Offer}
 
 
@@ -68,12 +68,12 @@ def read_offers(path: Path) -> Offers:
         offers = Offers.model_validate(document.values)
         for i, each in enumerate(offers.offers):
             if each.machine in [other.machine for other in offers.offers[:i]]:
-                document.blame(("offers", i, "machine"), f"{each.machine!r} is offered twice")
+                document.add_problem(("offers", i, "machine"), f"{each.machine!r} is offered twice")
         document.check()
         return offers
     except ValidationError as error:
         for problem in error.errors():
-            document.blame(problem["loc"], _sentence(problem, document))
+            document.add_problem(problem["loc"], _sentence(problem, document))
     document.check()
     raise AssertionError("a validation error without a problem")
 

@@ -1,30 +1,77 @@
-"""Which cards the CUDA driver in this process shows: the proof of the device that an engine ran on."""
+"""Queries of the CUDA libraries that an engine has loaded into this process: visible cards, versions, TensorFloat-32.
+
+Only loaded libraries are queried, so an engine that fell back to the CPU proves nothing.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-LIBRARY = "libcuda.so.1"
+TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
+"""Environment variable; 0: no NVIDIA library uses TensorFloat-32, whatever a program requests."""
+T = TypeVar("T")
+DRIVER = "libcuda.so.1"
+CUDNN = ("libcudnn.so.9", "libcudnn.so.8")
+CUDART = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
 
 
 def visible_uuids() -> list[str] | None:
-    """UUIDs of the cards that this process can use, as `GPU-8932f937-...`; None where it has not loaded the CUDA driver.
+    """UUIDs of the cards that this process can use, as `GPU-8932f937-...`; None if it has not loaded the CUDA driver.
 
-    Asked of the driver that the engine loaded, so that an engine which fell back to the processor proves nothing. A MIG instance is
-    reported as the card that it is a part of (cuDeviceGetUuid; its second version reports the instance).
+    A MIG instance is reported as its card (cuDeviceGetUuid; only the second version of that function reports the instance).
     """
-    try:
-        cuda = ctypes.CDLL(LIBRARY, mode=ctypes.RTLD_LOCAL | os.RTLD_NOLOAD)
-        count, device, raw = ctypes.c_int(), ctypes.c_int(), (ctypes.c_ubyte * 16)()
-        if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
-            return None
-        found = []
-        for index in range(count.value):
-            if cuda.cuDeviceGet(ctypes.byref(device), index) or cuda.cuDeviceGetUuid(ctypes.byref(raw), device):
-                return None
-            found.append(f"GPU-{uuid.UUID(bytes=bytes(raw))}")
-    except (OSError, AttributeError):
+    return _query_loaded((DRIVER,), _device_uuids)
+
+
+def facts(tf32: bool | None) -> dict[str, Any]:
+    """Properties of a case on an NVIDIA GPU: `tf32`, `cuda` and `cudnn`, each None if unknown.
+
+    Args:
+        tf32: Whether the engine allows TensorFloat-32; None if it does not report it.
+    """
+    return {
+        "tf32": False if os.environ.get(TF32_OVERRIDE) == "0" else tf32,
+        "cuda": _query_loaded(CUDART, _cudart_version),
+        "cudnn": _query_loaded(CUDNN, _cudnn_version),
+    }
+
+
+def _query_loaded(names: tuple[str, ...], query: Callable[[ctypes.CDLL], T | None]) -> T | None:
+    """Result of a query of the first of these libraries that is loaded; None if there is none."""
+    for name in names:
+        try:
+            return query(ctypes.CDLL(name, mode=os.RTLD_NOLOAD | os.RTLD_LAZY))
+        except (OSError, AttributeError):  # not loaded, or without this function
+            continue
+    return None
+
+
+def _device_uuids(cuda: ctypes.CDLL) -> list[str] | None:
+    count, device, raw = ctypes.c_int(), ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    if cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(count)):
         return None
-    return found
+    uuids = []
+    for index in range(count.value):
+        if cuda.cuDeviceGet(ctypes.byref(device), index) or cuda.cuDeviceGetUuid(ctypes.byref(raw), device):
+            return None
+        uuids.append(f"GPU-{uuid.UUID(bytes=bytes(raw))}")
+    return uuids
+
+
+def _cudart_version(library: ctypes.CDLL) -> str | None:
+    """Version from cudaRuntimeGetVersion: 12080 is 12.8."""
+    number = ctypes.c_int()
+    failed = library.cudaRuntimeGetVersion(ctypes.byref(number))
+    return None if failed else f"{number.value // 1000}.{number.value % 1000 // 10}"
+
+
+def _cudnn_version(library: ctypes.CDLL) -> str | None:
+    """Version from cudnnGetVersion: 90100 is 9.1.0; before version 9, 8905 was 8.9.5."""
+    library.cudnnGetVersion.restype = ctypes.c_size_t
+    number = int(library.cudnnGetVersion())
+    major = 10_000 if number >= 90_000 else 1_000
+    return f"{number // major}.{number % major // 100}.{number % 100}"

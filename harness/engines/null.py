@@ -1,4 +1,4 @@
-"""An engine that computes nothing for a stated time: test double and overhead calibration; its rows are always `simulated`."""
+"""An engine that computes nothing for a given time: a test double, also for measuring overhead; its results are `simulated`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from harness.engines.base import Array, Engine, Load, Session, Tensor
+from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor
 from harness.schema import EngineSpec
 
 
-class Options(BaseModel):
-    """What a suite may set."""
+class Options(EngineOptions):
+    """Options of the null engine."""
 
-    model_config = ConfigDict(extra="forbid")
-    query_s: float = Field(0.0, ge=0, description="how long a query takes, spinning; seconds")
+    query_s: float = Field(0.0, ge=0, description="duration of a query in seconds, spent spinning")
 
 
 class Null(Engine):
-    """Answers every query with zeros after `query_s`."""
+    """Answers each query with zeros after `query_s`."""
 
     spec: ClassVar = EngineSpec(
         name="null",
@@ -34,12 +33,12 @@ class Null(Engine):
     )
 
     def open(self, load: Load) -> Session:
-        """Load nothing."""
+        """Return a session without loading the artifact."""
         return NullSession(load)
 
 
 class NullSession(Session):
-    """Spins."""
+    """A session that spins."""
 
     def __init__(self, load: Load) -> None:
         self.inputs: Sequence[Tensor] = ()
@@ -48,7 +47,7 @@ class NullSession(Session):
         self._query_ns = int(load.options.query_s * 1e9)
 
     def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
-        """Spin for `query_s` and answer with zeros."""
+        """Spin for `query_s` and return zeros."""
         until = time.monotonic_ns() + self._query_ns
         while time.monotonic_ns() < until:
             pass

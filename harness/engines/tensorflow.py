@@ -1,4 +1,4 @@
-"""TensorFlow: a `.keras` file or a SavedModel -> a session on CPU or GPU, as a `tf.function` (XLA as an option) or eagerly."""
+"""TensorFlow: runs a `.keras` file or a SavedModel on CPU or GPU, as a `tf.function` (optionally with XLA) or eagerly."""
 
 from __future__ import annotations
 
@@ -8,30 +8,29 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.analysis.kernels import MULTIPLIES
-from harness.engines import nvidia
-from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch, share_threads
+from harness.engines import cuda
+from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch, intra_op_threads
 from harness.errors import EngineError
-from harness.formats.heads import Head, of_graph, of_keras
+from harness.formats.heads import Head, graph_head, keras_head
 from harness.formats.keras import import_keras, load_keras
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.formats.savedmodel import load_savedmodel
 from harness.schema import EngineSpec
 
 
-class Options(BaseModel):
-    """What a suite may set."""
+class Options(EngineOptions):
+    """Options of TensorFlow."""
 
-    model_config = ConfigDict(extra="forbid")
     xla: bool = Field(False, description="compile with XLA; in graph mode only")
     mode: Literal["graph", "eager"] = Field("graph", description="graph: one tf.function; eager: operator by operator")
-    inter_op: int = Field(1, ge=1, le=1024, description="operators that may run at once")
+    inter_op: int = Field(1, ge=1, le=1024, description="operators that may run in parallel")
 
 
 class TensorFlow(Engine):
-    """The framework itself, as people run it without exporting."""
+    """The framework itself, without an export."""
 
     spec: ClassVar = EngineSpec(
         name="tensorflow",
@@ -45,7 +44,7 @@ class TensorFlow(Engine):
 
     @classmethod
     def environment(cls, load: Load) -> dict[str, str]:
-        """Threads and log level; without a GPU in sight where the case is for the CPU."""
+        """Limit threads and log level, and hide the GPUs from a case on the CPU."""
         variables = {
             "TF_CPP_MIN_LOG_LEVEL": "2",
             "KERAS_BACKEND": "tensorflow",
@@ -53,15 +52,15 @@ class TensorFlow(Engine):
             "TF_NUM_INTRAOP_THREADS": str(max(1, load.threads - load.options.inter_op + 1)),
             "TF_NUM_INTEROP_THREADS": str(load.options.inter_op),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # the order in which the driver counts its cards
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # number the cards as the driver does
         }
         return {**variables, "CUDA_VISIBLE_DEVICES": "-1"} if load.device == "cpu" else variables
 
     def open(self, load: Load) -> Session:
-        """Load the model, trace it for the batch, and make sure that it runs where it should."""
+        """Load the model and trace it for the batch; the first query checks the device."""
         if load.options.xla and load.options.mode == "eager":
-            raise EngineError("XLA compiles graphs; the case asks for eager mode", "set mode: graph, or xla: false", refused=True)
-        intra_op = share_threads(load)
+            raise EngineError("XLA compiles graphs, but the case requests eager mode", "set mode: graph or xla: false", refused=True)
+        intra_op = intra_op_threads(load)
         import_keras()
         import tensorflow as tf
 
@@ -71,14 +70,14 @@ class TensorFlow(Engine):
 
 
 class Program(NamedTuple):
-    """What is run, whatever file it came from.
+    """A loaded model of any format.
 
     Attributes:
-        inputs: With name, shape and dtype each; the first axis is the batch.
-        outputs: Likewise.
-        call: Takes a tensor for each input, gives one for each output.
-        precision: The type that it computes in; null where it does not tell.
-        head: Gives what an output's numbers are, by its place.
+        inputs: Input specs with name, shape and dtype; the first axis is the batch.
+        outputs: Output specs.
+        call: Function from one tensor per input to one tensor per output.
+        precision: Type of the arithmetic; None if unknown.
+        head: Function from the index of an output to the meaning of its values.
     """
 
     inputs: Sequence[Any]
@@ -89,19 +88,18 @@ class Program(NamedTuple):
 
 
 def _program(load: Load) -> Program:
-    """The model in a file, or the signature that a SavedModel serves."""
+    """Model of a file, or the serving signature of a SavedModel."""
     if load.format == "savedmodel":
         signature = load_savedmodel(load.path, trusted=load.trusted)
         graph = signature.function.graph.as_graph_def()
-        tensors = dict(
-            zip(sorted(signature.function.structured_outputs), signature.function.outputs, strict=True)
-        )  # as TensorFlow flattens
+        names = sorted(signature.function.structured_outputs)  # the order in which TensorFlow flattens them
+        tensors = dict(zip(names, signature.function.outputs, strict=True))
         return Program(
             signature.inputs,
             signature.outputs,
             signature,
             signature.weights_type,
-            lambda output: of_graph(graph, tensors[signature.results[output]].name),
+            lambda output: graph_head(graph, tensors[signature.results[output]].name),
         )
     model = load_keras(load.path, trusted=load.trusted)
     single = len(model.inputs) == 1
@@ -112,19 +110,19 @@ def _program(load: Load) -> Program:
         return list(tf.nest.flatten(model(inputs[0] if single else list(inputs), training=False)))
 
     computes_in = str(model.dtype_policy.compute_dtype) if model.weights else None
-    return Program(model.inputs, model.outputs, call, computes_in, lambda output: of_keras(model.outputs[output]))
+    return Program(model.inputs, model.outputs, call, computes_in, lambda output: keras_head(model.outputs[output]))
 
 
 class TensorFlowSession(Session):
-    """A traced model, or the model itself."""
+    """A session on a traced model, or on the model itself."""
 
     def __init__(self, tf: Any, program: Program, load: Load) -> None:
         self._tf, self._load, self._program = tf, load, program
         self.inputs: Sequence[Tensor] = [_tensor(spec) for spec in program.inputs]
         check_batch(self.inputs, load.batch_size)
         self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in program.outputs]
-        self._convert = tf.constant  # 20 us less a call than tf.convert_to_tensor
-        # A device scope would cost 3 % of a small model's call; only the case's device is visible, and the first answer's device is checked.
+        self._convert = tf.constant  # 20 us faster than tf.convert_to_tensor
+        # No device scope, which costs 3 % of a small model's call: only the case's device is visible, and the first result's is checked.
         self._graph = None if load.options.mode == "eager" else _traced(tf, program, load)
         self._answer = self._graph or program.call
         self._on = ""
@@ -133,41 +131,39 @@ class TensorFlowSession(Session):
         """Copy the inputs to the device, compute, copy the outputs back."""
         answers = self._answer(*[self._convert(array) for array in inputs])
         if not self._on:
-            self._on = _verified(answers[0].device, self._load.device)
+            self._on = _checked_device(answers[0].device, self._load.device)
         return [answer.numpy() for answer in answers]
 
     def precision(self) -> str | None:
-        """The type that most products in the traced graph are computed in; without a graph, or without products, what the file says."""
+        """Type of most products in the traced graph; without a graph or products the type in the file."""
         return (self._graph and _multiplies_in(self._graph)) or self._program.precision
 
     def head(self, output: int) -> Head | None:
-        """From the layers of the model, or the operators that a signature runs."""
+        """Meaning of an output from the model's layers, or from the operators of a signature."""
         return self._program.head(output)
 
     def facts(self) -> dict[str, Any]:
-        """Mode, XLA, the device that the outputs were on, threads; on a GPU the versions of CUDA and cuDNN, and TensorFloat-32."""
-        found = {**self._load.options.model_dump(), "device": self._on or None, "threads": self._load.threads}
-        return found if self._load.device == "cpu" else {**found, **nvidia.facts(self._tf32())}
-
-    def _tf32(self) -> bool:
-        """Whether TensorFlow lets float32 products be computed in TensorFloat-32."""
-        return bool(self._tf.config.experimental.tensor_float_32_execution_enabled())
+        """Options, device of the outputs and threads; on a GPU also the versions of CUDA and cuDNN, and TensorFloat-32."""
+        facts = {**self._load.options.model_dump(), "device": self._on or None, "threads": self._load.threads}
+        if self._load.device == "cpu":
+            return facts
+        return facts | cuda.facts(bool(self._tf.config.experimental.tensor_float_32_execution_enabled()))
 
 
 def _traced(tf: Any, program: Program, load: Load) -> Any:
-    """The program as one graph for this batch; an input without a batch keeps its shape."""
+    """Program traced to one graph for the batch; a scalar input stays a scalar."""
     signature = [
         tf.TensorSpec([load.batch_size, *spec.shape[1:]] if len(spec.shape) else [], spec.dtype, name=f"input_{i}")
         for i, spec in enumerate(program.inputs)
     ]
     try:
         return tf.function(program.call, jit_compile=load.options.xla or None).get_concrete_function(*signature)
-    except Exception as error:  # a layer that cannot be traced raises what it likes
+    except Exception as error:  # a layer may raise anything
         raise EngineError(f"TensorFlow cannot trace the model: {first_line(error)}", "try mode: eager") from error
 
 
 def _multiplies_in(graph: Any) -> str | None:
-    """What most operators that multiply by weights take, each counted once; null where there are none, as inside a compiled call."""
+    """Input type of most operators that multiply by weights; None if there are none, as inside a compiled call."""
     from tensorflow.dtypes import as_dtype
 
     definition = graph.graph.as_graph_def()
@@ -178,33 +174,27 @@ def _multiplies_in(graph: Any) -> str | None:
 
 
 def _limit_threads(tf: Any, intra_op: int, inter_op: int) -> None:
-    """Bound TensorFlow's pools; once it has begun to work they stay as they are.
-
-    Raises:
-        EngineError: It has, with other bounds.
-    """
+    """Set the sizes of TensorFlow's thread pools; EngineError if it has already started with other sizes."""
     pools = tf.config.threading
     try:
-        for wanted, get, set_ in (
+        for threads, get, set_ in (
             (intra_op, pools.get_intra_op_parallelism_threads, pools.set_intra_op_parallelism_threads),
             (inter_op, pools.get_inter_op_parallelism_threads, pools.set_inter_op_parallelism_threads),
         ):
-            if get() != wanted:
-                set_(wanted)
+            if get() != threads:
+                set_(threads)
     except RuntimeError as error:
-        raise EngineError(f"TensorFlow is already running in this process: {first_line(error)}", "open one session a process") from error
+        raise EngineError(f"TensorFlow is already running in this process: {first_line(error)}", "open one session per process") from error
 
 
 def _choose_device(tf: Any, device: str) -> None:
-    """Show TensorFlow the device of the case alone.
-
-    Raises:
-        EngineError: A GPU is asked for, and TensorFlow sees none.
-    """
+    """Make only the device of the case visible to TensorFlow; EngineError if it is a GPU and TensorFlow sees none."""
     gpus = tf.config.list_physical_devices("GPU")
     if device != "cpu" and not gpus:
         raise EngineError(
-            "TensorFlow sees no GPU here", "is the driver installed, and TensorFlow by `harness[gpu]`? see `nvidia-smi`", refused=True
+            "TensorFlow sees no GPU here",
+            "check that `nvidia-smi` lists the GPU, and that TensorFlow is installed by `pip install 'harness[gpu]'`",
+            refused=True,
         )
     if device == "cpu" and gpus:
         tf.config.set_visible_devices([], "GPU")
@@ -213,23 +203,15 @@ def _choose_device(tf: Any, device: str) -> None:
         tf.config.experimental.set_memory_growth(gpus[0], True)
 
 
-def _device(device: str) -> str:
-    return "/CPU:0" if device == "cpu" else "/GPU:0"
-
-
-def _verified(name: str, device: str) -> str:
-    """The device an output was on.
-
-    Raises:
-        EngineError: It is not the one asked for.
-    """
-    if _device(device)[1:4] not in name:
+def _checked_device(name: str, device: str) -> str:
+    """Name of the device that an output is on; EngineError if it is not the device of the case."""
+    if ("CPU" if device == "cpu" else "GPU") not in name:
         raise EngineError(
-            f"TensorFlow computed on {name} though the case is for {device}", "see the log for the operator that has no GPU kernel"
+            f"TensorFlow computed on {name}, but the case is for {device}", "see the log for the operator without a GPU kernel"
         )
     return name
 
 
 def _tensor(spec: Any) -> Tensor:
-    name = getattr(spec.dtype, "name", spec.dtype)  # Keras says it in a word, TensorFlow by a type of its own
+    name = getattr(spec.dtype, "name", spec.dtype)  # Keras has strings, TensorFlow has objects
     return Tensor(name=spec.name, shape=tuple(spec.shape), dtype=np.dtype(object if name == "string" else name))

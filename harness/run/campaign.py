@@ -21,7 +21,7 @@ from harness.run import plan, recovery
 from harness.run.checks import check_card, check_files, check_window, check_writable, differences, unused
 from harness.run.machine import Sensors, available_memory_bytes, environment_here, machine_lock, near_suite, opened_sensors
 from harness.run.requests import build_request, case_request, null_request
-from harness.run.runner import Bench, Outcome, run
+from harness.run.runner import Outcome, RunContext, run
 from harness.schema import (
     PROFILES,
     Build,
@@ -217,9 +217,9 @@ class Campaign:
         except WorkerError as error:
             return self._not_begun(task, "failed", str(error))
 
-    def _bench(self) -> Bench:
+    def _bench(self) -> RunContext:
         here = self.header.environments[-1]
-        return Bench(
+        return RunContext(
             self.sensors,
             self.header.profile,
             self.header.suite.limits,
@@ -265,7 +265,7 @@ def _bare(record: Record, trace: Trace | None = None) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunRequest:
     """What the user asks of a new run.
 
     Attributes:
@@ -284,7 +284,7 @@ class Wish:
 
 
 @contextlib.contextmanager
-def begin(wish: Wish, catalogue: Catalogue, observer: Observer) -> Iterator[Campaign]:
+def begin(wish: RunRequest, catalogue: Catalogue, observer: Observer) -> Iterator[Campaign]:
     """A new run, with the machine to itself and its sensors open.
 
     Raises:
@@ -325,7 +325,7 @@ def _artifacts_in_use(suite: Suite) -> contextlib.AbstractContextManager[None]:
     return Cache().use({build.build_id for build in suite.builds})
 
 
-def _own_cost(sensors: Sensors, wish: Wish, here: Environment) -> dict[str, float | None]:
+def _own_cost(sensors: Sensors, wish: RunRequest, here: Environment) -> dict[str, float | None]:
     """What measuring costs, as shares of one core: the sampler alone, and the whole parent in a window of the null engine.
 
     Returns:
@@ -336,7 +336,7 @@ def _own_cost(sensors: Sensors, wish: Wish, here: Environment) -> dict[str, floa
     """
     used: dict[str, tuple[float, float]] = {}
     profile = PROFILES["quick"].model_copy(update={"window_s": COST_S, "window_ticks": 0, "idle_s": COST_S / 10})
-    bench = Bench(sensors, profile, Limits(), "null", here.environment_id, here.boot_id, wish.suite.domains)
+    bench = RunContext(sensors, profile, Limits(), "null", here.environment_id, here.boot_id, wish.suite.domains)
     cost = sampler_cost(sensors, COST_S, near_suite(sensors, wish.suite))
     outcome = run(*null_request(), bench, lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None)
     if outcome.interrupted:

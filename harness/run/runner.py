@@ -19,7 +19,7 @@ from harness.energy.figures import Raw, Setting, figures
 from harness.energy.ticks import similar_s, widest_last_s
 from harness.errors import WorkerError
 from harness.run.endings import oom_kills, why_ended
-from harness.run.timing import LEAD_IN_S, Pace
+from harness.run.timing import LEAD_IN_S, Timing
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace, WindowTimes
 from harness.schema.worker import (
     GROUP_S,
@@ -49,7 +49,7 @@ SETTLED = 0.05
 
 
 @dataclass(frozen=True)
-class Bench:
+class RunContext:
     """What every task of a run is measured with.
 
     Attributes:
@@ -108,31 +108,31 @@ class LostError(Exception):
         self.reason = reason
 
 
-def run(task: Task, request: Request, bench: Bench, tell: Callable[[str], None] = lambda phase: None) -> Outcome:
+def run(task: Task, request: Request, bench: RunContext, on_phase: Callable[[str], None] = lambda phase: None) -> Outcome:
     """Run one task to its record, whatever happens to the child.
 
     Args:
         task: A build or a repetition of a case.
         request: What to start.
         bench: What to measure with.
-        tell: Told the name of each phase as it begins.
+        on_phase: Called with the name of each phase as it begins.
 
     Raises:
         WorkerError: The child could not be started.
     """
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        return _Repetition(task, request, bench, tell, Path(folder)).run()
+        return _Repetition(task, request, bench, on_phase, Path(folder)).run()
 
 
 class _Repetition:
     """One task under way."""
 
-    def __init__(self, task: Task, request: Request, bench: Bench, tell: Callable[[str], None], folder: Path) -> None:
-        self.task, self.request, self.bench, self.tell = task, request, bench, tell
+    def __init__(self, task: Task, request: Request, bench: RunContext, on_phase: Callable[[str], None], folder: Path) -> None:
+        self.task, self.request, self.bench, self.on_phase = task, request, bench, on_phase
         self.completions_path, self.per_sample_path = folder / "completions.npy", folder / "per_sample.npy"
         self.outputs_path = folder / "outputs.npy"
         domains = [domain for _, each in bench.sensors for domain in each]
-        self.pace = Pace(domains, task.case.device if task.case else None, bench.domains, bench.profile, bench.limits)
+        self.pace = Timing(domains, task.case.device if task.case else None, bench.domains, bench.profile, bench.limits)
         self.sampler = Sampler(bench.sensors, bench.keep, self.pace.near)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.marks: dict[str, float] = {}
@@ -245,7 +245,7 @@ class _Repetition:
 
     def _begin(self, phase: str) -> None:
         self.under_way = (phase, time.monotonic())
-        self.tell(phase)
+        self.on_phase(phase)
 
     def _end(self) -> None:
         """The phase under way is over, or was cut off: nobody aligned its edges."""

@@ -25,7 +25,7 @@ UNSEEN_PERIOD_S = 0.1
 
 
 @dataclass(frozen=True)
-class Pace:
+class Timing:
     """How long to wait for what, in a repetition of a case.
 
     Attributes:

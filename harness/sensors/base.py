@@ -1,4 +1,4 @@
-"""The public interface of a sensor: it opens or says why it cannot, lists its domains, and reads one at a time."""
+"""The public interface of a sensor: `open` finds its domains, `read` returns one value."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from typing import Any, ClassVar
 from harness.schema import Domain, SensorSpec
 
 PATIENCE_S = 0.05
-"""A read may fail for a moment; what fails for longer does not work."""
+"""How long reads may fail before the sensor counts as broken."""
 
 
 class Sensor(ABC):
-    """One file, one class, one light spec. The library is imported in `open`, never at the top. Nothing ever changes a clock, a limit or a mode of a device."""
+    """A sensor: one file, one class, one spec. `open` imports the library, the module does not. No setting of a device is ever changed."""
 
     spec: ClassVar[SensorSpec]
     period_s: float = 0.05
-    """How often the sampler reads it between the edges of a window."""
+    """Polling period of the sampler between the edges of a window."""
 
     @abstractmethod
     def open(self) -> Sequence[Domain]:
-        """Find what can be read here.
+        """Find what can be read on this machine.
 
         Returns:
             At least one domain.
 
         Raises:
-            SensorError: Nothing can be read: why, and the least privilege or package that would mend it.
+            SensorError: Nothing can be read; the hint is the least privilege or the package that fixes it.
         """
 
     @abstractmethod
     def read(self, domain: str) -> float:
-        """The value now, in the domain's unit.
+        """Current value in the unit of the domain.
 
         Raises:
-            SensorError: This read failed. The sample is then missing, never 0.
+            SensorError: The read failed. The sample is then missing, never 0.
         """
 
     def watch(self, pid: int | None) -> None:
-        """Tell it which process is being measured, so that a foreign load can be told from ours; null between tasks."""
+        """Set the measured process, so that its load does not count as foreign; None between tasks."""
 
     def describe(self) -> Sequence[dict[str, Any]]:
-        """Each device: name, uuid, driver, caps, clocks, as the driver tells; one that is not offered says why under `left_out`."""
+        """Properties of each device: name, UUID, driver, limits, clocks; `left_out` is the reason if its domain is not read."""
         return ()
 
     def close(self) -> None:
-        """Let go of the device."""
+        """Release the device."""

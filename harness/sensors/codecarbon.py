@@ -1,4 +1,4 @@
-"""CodeCarbon's model of CPU and RAM power, for machines where nothing measures them, and its table of carbon intensities."""
+"""CodeCarbon's model of CPU and RAM power, for machines without counters, and its table of carbon intensities."""
 
 from __future__ import annotations
 
@@ -17,20 +17,18 @@ from harness.sensors.design_power import cpus_here, design_power, look_up
 
 USED, UNUSED = ("user", "nice", "system", "irq", "softirq"), ("idle", "iowait", "steal")
 SHORTEST_S = 0.05
-"""Load is counted in kernel ticks of 4 or 10 ms: over less than this it is noise, and the cube in the model turns noise into power."""
-
-
+"""Shortest interval of a load: the kernel counts in ticks of 4 or 10 ms, and the model's cube turns their noise into power."""
 LEAST_RAM_W_PER_GIB = 0.03
-"""A module of 64 GiB that is idle draws some 2 W."""
+"""An idle module of 64 GiB draws some 2 W."""
 MOST_RAM_FACTOR = 2.0
-"""A module draws up to 10 W under load, where the model has 5 W (both: vendors' power calculators for DDR4 and DDR5)."""
+"""A module draws up to 10 W under load; the model has 5 W (both: vendors' power calculators for DDR4 and DDR5)."""
 
 
 class CodeCarbon(Sensor):
-    """P = P_full (0.1 + 0.9 load^3), load of the WHOLE machine, and a flat power for each guessed memory module: a model, no measurement.
+    """Modelled power: P_full (0.1 + 0.9 load^3) with the load of the WHOLE machine, and a constant power per assumed memory module.
 
-    The formula is that of CodeCarbon's methodology (mode `cpu_load`); P_full is the CPUs' thermal design power, or a guess with its bounds
-    (`design_power`). A busy neighbour raises it. Validation elsewhere found errors up to 40 % (arXiv 2509.22092), so it has no gain and no
+    The formula is that of CodeCarbon's methodology (mode `cpu_load`); P_full is the CPUs' thermal design power, or a guess with bounds
+    (`design_power`). Foreign load raises the power. Validations found errors of up to 40 % (arXiv 2509.22092), so there is no gain and no
     absolute interval.
     """
 
@@ -40,7 +38,7 @@ class CodeCarbon(Sensor):
     period_s = 0.5
 
     def open(self) -> Sequence[Domain]:
-        """Look up the CPU's thermal design power; offline, and without a file or a log line."""
+        """Look up the CPU's thermal design power, offline and without writing files or logs."""
         cpus = cpus_here()
         self._power = design_power(cpus, look_up(_package_folder() / "data" / "hardware" / "cpu_power.csv", cpus.name))
         self._ram_w, memory_gib = _ram()
@@ -53,7 +51,7 @@ class CodeCarbon(Sensor):
                 **_bounds(self._power.watts, self._power.low_w, self._power.high_w),
             },
             "dram": {
-                "model": "flat power for each guessed memory module",
+                "model": "constant power per assumed memory module",
                 "power_w": self._ram_w,
                 **_bounds(self._ram_w, LEAST_RAM_W_PER_GIB * memory_gib, MOST_RAM_FACTOR * self._ram_w),
             },
@@ -67,7 +65,7 @@ class CodeCarbon(Sensor):
         ]
 
     def read(self, domain: str) -> float:
-        """Modelled mean power since the reading before, W; over an interval too short to see the load, the reading before again."""
+        """Modelled mean power in W since the previous reading; the previous reading if the interval is too short for a load."""
         if domain == "dram":
             return self._ram_w
         if time.monotonic() - self._read_s >= SHORTEST_S:
@@ -75,23 +73,23 @@ class CodeCarbon(Sensor):
         return self._cpu_w
 
     def describe(self) -> Sequence[dict[str, Any]]:
-        """The CPU and the memory as the model knows them."""
+        """Inputs of the model for CPU and memory."""
         return [{"domain": name, **facts} for name, facts in self._facts.items()]
 
     def _modelled_w(self) -> float:
-        """Power at the load since the last call, W."""
+        """CPU power in W at the load since the previous call."""
         before, self._times, self._read_s = self._times, _cpu_times(), time.monotonic()
         return self._power.watts * (0.1 + 0.9 * load(before, self._times) ** 3)
 
 
 def load(before: Mapping[str, float], after: Mapping[str, float]) -> float:
-    """Share of the CPUs' time that was used between two readings, 0 to 1; 0 where no time passed.
+    """Busy share of the CPUs' time between two readings, 0 to 1; 0 if no time passed.
 
-    Time that a hypervisor gave to others (steal) is not ours, so it counts as idle; that of guests is in `user` already (proc_stat(5)).
+    Time that a hypervisor gave to other guests (steal) counts as idle; time of own guests is part of `user` (proc_stat(5)).
 
     Args:
-        before: Seconds since boot by field, of all CPUs together.
-        after: The same, later.
+        before: Seconds since boot by field, summed over all CPUs.
+        after: Later values of the same fields.
     """
     spent = {name: max(0.0, after[name] - before.get(name, 0.0)) for name in after}  # iowait may decrease
     used_s, all_s = (sum(spent.get(name, 0.0) for name in names) for names in (USED, (*USED, *UNUSED)))
@@ -106,42 +104,39 @@ def _cpu_times() -> Mapping[str, float]:
 
 
 def _bounds(value: float, low: float, high: float) -> dict[str, float]:
-    """Bounds for `Domain.detail`; the modelled value is always within them."""
+    """Bounds for `Domain.detail`, widened to contain the modelled value."""
     return {"low_w": min(low, value), "high_w": max(high, value)}
 
 
 def _ram() -> tuple[float, float]:
-    """(modelled power of the memory in W, its size in GiB)."""
+    """Modelled power of the memory in W, and its size in GiB."""
     import psutil
-    from codecarbon.external.logger import logger
-
-    logger.setLevel(logging.CRITICAL)
     from codecarbon.external.ram import RAM
 
+    logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
     watts = float(RAM(tracking_mode="machine").total_power().W)
     if watts <= 0:
         raise SensorError(
-            "CodeCarbon could not tell how much memory this machine has", "nothing stands in for it: CPU and RAM have no figure"
+            "CodeCarbon cannot determine the size of the memory",
+            "there is no other model: import the log of a power meter (harness import-meter)",
         )
     return watts, psutil.virtual_memory().total / 2**30
 
 
 def grid(country: str) -> Grid:
-    """Carbon intensity of a country's electricity, from the table that CodeCarbon brings; no network.
+    """Carbon intensity of a country's electricity, from the table in CodeCarbon's package.
 
     Args:
-        country: ISO 3166 alpha-3.
+        country: ISO 3166 alpha-3 code.
 
     Raises:
-        HarnessError: The table has no such country, or no figure for it.
+        HarnessError: The table has no value for the country.
     """
     country = country.upper()
     table = json.loads((_package_folder() / "data" / "private_infra" / "global_energy_mix.json").read_text(encoding="utf-8"))
     entry = table.get(country, {})
     if entry.get("carbon_intensity") is None:
-        raise HarnessError(
-            f"there is no carbon intensity for the country {country!r}", "give its ISO 3166 alpha-3 code, such as FRA or USA"
-        )
+        raise HarnessError(f"there is no carbon intensity for the country {country!r}", "use the ISO 3166 alpha-3 code, such as FRA or USA")
     year = entry.get("year")
     return Grid(
         country=country,
@@ -152,8 +147,8 @@ def grid(country: str) -> Grid:
 
 
 def _package_folder() -> Path:
-    """Where CodeCarbon lies, without importing it."""
+    """Folder of CodeCarbon's package, found without importing it."""
     spec = find_spec("codecarbon")
     if spec is None or not spec.submodule_search_locations:
-        raise HarnessError("CodeCarbon is not installed, so there is no table of carbon intensities", "pip install codecarbon")
+        raise HarnessError("the table of carbon intensities is part of CodeCarbon, which is not installed", "pip install codecarbon")
     return Path(spec.submodule_search_locations[0])

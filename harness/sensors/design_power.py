@@ -1,4 +1,4 @@
-"""The power of this machine's CPUs at full load, for a model: a figure from a table or a guess, always with its bounds."""
+"""Power of the CPUs at full load for a model: from a table or a guess, always with bounds."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from pathlib import Path
 from harness.virtual import hypervisor
 
 W_PER_THREAD = 4.0
-"""CodeCarbon's own fallback for a CPU that its table lacks (its methodology, section CPU)."""
+"""CodeCarbon's fallback for a CPU that is not in its table (its methodology, section CPU)."""
 LEAST_W_PER_THREAD, MOST_W_PER_THREAD = 0.5, 30.0
-"""Design power over threads of what is on sale: Atom x5-Z8350 2 W / 4, EPYC 9754 360 W / 256; FX-9590 220 W / 8, Core i5-2500K 95 W / 4."""
+"""Range of design power per thread of processors on sale: Atom x5-Z8350 2 W / 4, EPYC 9754 360 W / 256; FX-9590 220 W / 8, Core i5-2500K 95 W / 4."""
 TABLE_ERROR = 0.4
-"""Largest relative error of CodeCarbon's model that outside tests found on bare metal (arXiv 2509.22092)."""
+"""Largest relative error of CodeCarbon's model in independent tests on bare metal (arXiv 2509.22092)."""
 NOISE = re.compile(
     r"\((?:r|tm|c)\)|@.*|,.*|\b(?:w/|with) .*|\bradeon\b.*"
     r"|\b(?:cpu|processor|apu)\b|\b\d+(?:th|st|nd|rd) gen\b|\b(?:\d+|dual|triple|quad|six|eight|twelve|sixteen)-cores?\b"
 )
-"""What names of one CPU differ in: trademarks, clocks, graphics, generations, counts of cores."""
+"""Parts of a CPU's name that may vary: trademarks, clocks, graphics, generations, numbers of cores."""
 WORD = re.compile(r"[a-z0-9+.\-]+")
 
 
 @dataclass(frozen=True)
 class Cpus:
-    """What the operating system shows of the CPUs.
+    """CPUs as the operating system reports them.
 
     Attributes:
-        name: Of the processor; empty where it is not reported, as on many Arm boards.
-        threads: Logical CPUs online.
-        sockets: Distinct package ids; in a virtual machine whatever the hypervisor made up.
-        nodes: NUMA nodes.
-        guest: The hypervisor, or what else shows a part of a machine only; None on bare metal.
+        name: Name of the processor; empty if not reported, as on many Arm boards.
+        threads: Number of logical CPUs online.
+        sockets: Number of distinct package ids, which a hypervisor may choose freely.
+        nodes: Number of NUMA nodes.
+        guest: Hypervisor or container that shows only a part of the machine; None on bare metal.
     """
 
     name: str
@@ -49,10 +49,10 @@ class DesignPower:
     """Power of all CPUs at full load.
 
     Attributes:
-        watts: The figure that the model uses, W.
-        low_w: Lower bound, W.
-        high_w: Upper bound, W; never below `watts`.
-        source: Where the figure is from.
+        watts: Power that the model uses, in W.
+        low_w: Lower bound in W.
+        high_w: Upper bound in W, at least `watts`.
+        source: Where the power is from.
     """
 
     watts: float
@@ -64,50 +64,48 @@ class DesignPower:
 def design_power(cpus: Cpus, tdp_w: float | None) -> DesignPower:
     """Power at full load with its bounds.
 
-    On bare metal the thermal design power times the packages. The sockets of a virtual machine are not packages: it has a share of one
-    (of several where it has several NUMA nodes too), at least that of its threads and at most the whole.
+    On bare metal: thermal design power times packages. The sockets of a virtual machine are not packages: it has a share of one package
+    (of several if it has several NUMA nodes too), at least that of its threads and at most the whole.
 
     Args:
-        cpus: As seen here.
-        tdp_w: Thermal design power of one package, W; None: the table does not have this CPU.
+        cpus: CPUs of this machine.
+        tdp_w: Thermal design power of one package in W; None if the table does not have the CPU.
     """
     threads = cpus.threads
     least_w, guess_w, most_w = (threads * each for each in (LEAST_W_PER_THREAD, W_PER_THREAD, MOST_W_PER_THREAD))
     per_thread = f"{W_PER_THREAD:g} W for each of {threads} {'virtual ' if cpus.guest else ''}CPUs"
     if tdp_w is None:
         return DesignPower(guess_w, least_w, most_w, f"CPU {cpus.name or 'without a name'} not in CodeCarbon's table: {per_thread}")
-    plausible = max(1, int(most_w / tdp_w))  # more packages than that would be idle, for want of threads
+    plausible = max(1, int(most_w / tdp_w))  # more packages would not have enough threads
     if cpus.guest is None and (cpus.sockets == 1 or cpus.sockets <= plausible):
         whole_w = tdp_w * cpus.sockets
-        source = f"CodeCarbon's table: {tdp_w:g} W x {_count(cpus.sockets)}"
+        source = f"CodeCarbon's table: {tdp_w:g} W x {_packages(cpus.sockets)}"
         return DesignPower(whole_w, (1 - TABLE_ERROR) * whole_w, (1 + TABLE_ERROR) * whole_w, source)
     packages = max(1, min(cpus.sockets, cpus.nodes, plausible))
     whole_w = tdp_w * packages
     watts = min(guess_w, whole_w)
     why = f"{cpus.guest}: its share of the host's CPU is not known" if cpus.guest else f"its {cpus.sockets} sockets are not packages"
-    source = f"{why}; {per_thread}, at most the {tdp_w:g} W x {_count(packages)} of CodeCarbon's table"
+    source = f"{why}; {per_thread}, at most the {tdp_w:g} W x {_packages(packages)} of CodeCarbon's table"
     return DesignPower(watts, min(least_w, watts), whole_w, source)
 
 
-def _count(packages: int) -> str:
-    return f"{packages} package{'s' if packages > 1 else ''}"
+def _packages(count: int) -> str:
+    return f"{count} package{'s' if count > 1 else ''}"
 
 
 def look_up(table: Path, name: str) -> float | None:
-    """Thermal design power of one package, W; None where the table does not have exactly this CPU, or contradicts itself.
+    """Thermal design power of one package in W; None if the table does not have exactly this CPU, or several values for it.
 
-    A name that is only similar is not taken: `Apple M1 Pro` is no `Apple M1`.
+    A similar name is not enough: `Apple M1 Pro` is not `Apple M1`.
 
     Args:
-        table: A CSV with the columns Name and TDP.
-        name: As the operating system reports it.
+        table: Path of a CSV file with the columns Name and TDP.
+        name: Name as the operating system reports it.
     """
-    wanted, found = _words(name), set()
+    words = _words(name)
     with table.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if wanted and _words(row["Name"]) == wanted:
-                found.add(_number(row["TDP"]))
-    watts = found.pop() if len(found) == 1 else None
+        powers_w = {_number(row["TDP"]) for row in csv.DictReader(stream) if words and _words(row["Name"]) == words}
+    watts = powers_w.pop() if len(powers_w) == 1 else None
     return watts if watts and watts > 0 else None
 
 
@@ -119,27 +117,27 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        return 0.0  # `27.29.5`: as good as no row
+        return 0.0  # such as `27.29.5`
 
 
 def cpus_here(root: Path = Path("/")) -> Cpus:
-    """What this machine shows of its CPUs.
+    """CPUs of this machine.
 
     Args:
-        root: Where /proc and /sys are, for tests.
+        root: Folder of /proc and /sys, for tests.
     """
     import psutil
 
     threads = psutil.cpu_count() or 1 if root == Path("/") else _lines(root, "proc/cpuinfo", "processor")
-    # Some containers show /proc/stat of their own CPUs alone (lxcfs): a part of a machine, as in a virtual one.
+    # With lxcfs, /proc/stat of a container shows only its own CPUs: a part of the machine, as in a virtual one.
     shared = any(" /proc/stat " in line and "lxcfs" in line for line in _text(root / "proc/self/mountinfo").splitlines())
-    guest = hypervisor(root) or ("a container that shows a part of the machine's CPUs" if shared else None)
+    guest = hypervisor(root) or ("a container with a part of the machine's CPUs" if shared else None)
     nodes = len(list((root / "sys/devices/system/node").glob("node[0-9]*")))
     return Cpus(_name(root), threads, _sockets(root), max(1, nodes), guest)
 
 
 def _sockets(root: Path) -> int:
-    """Distinct package ids on x86; elsewhere 1, since they may be ids of clusters."""
+    """Number of distinct package ids on x86; elsewhere 1, since the ids may be those of clusters."""
     if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686"):
         return 1
     places = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/topology/physical_package_id")
@@ -148,7 +146,7 @@ def _sockets(root: Path) -> int:
 
 
 def _name(root: Path) -> str:
-    """The processor's name; py-cpuinfo takes a second, so it is asked only where Linux does not report one."""
+    """Name of the processor; py-cpuinfo, which takes a second, is used only if Linux does not report one."""
     lines = _text(root / "proc/cpuinfo").splitlines()
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     if not name and os.name == "posix" and root == Path("/"):

@@ -1,14 +1,15 @@
-"""Probe the sensors of the catalogue: whether each domain is readable, its expected error, the fix; and the machine."""
+"""Diagnosis of a machine: which domains are readable, their expected error, how to fix the others, and what affects comparability."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import environment
+from harness.energy.ticks import Z95, edge_share
 from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
 from harness.sensors.probe import disagreement, open_sensors, probe
@@ -88,10 +89,10 @@ def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW
     """
     opened, unavailable = open_sensors(catalogue)
     try:
-        opened, seen = probe(opened, seconds)
-        findings = [_of_domain(sensor, domain, seen.get(domain.name, {}), window_s) for sensor, domains in opened for domain in domains]
+        opened, probed = probe(opened, seconds)
+        findings = [_of_domain(sensor, domain, probed.get(domain.name, {}), window_s) for sensor, domains in opened for domain in domains]
         findings += [
-            _left_out(sensor.spec.name, device["left_out"], device["domain"])
+            _unavailable(sensor.spec.name, device["left_out"], device["domain"])
             for sensor, _ in opened
             for device in sensor.describe()
             if "left_out" in device
@@ -99,7 +100,8 @@ def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW
     finally:
         for sensor, _ in opened:
             sensor.close()
-    return Examination(machine(), (*findings, *(_left_out(name, why) for name, why in unavailable.items())), window_s)
+    findings += [_unavailable(name, why) for name, why in unavailable.items()]
+    return Examination(machine(), tuple(findings), window_s)
 
 
 def to_json(examination: Examination) -> str:
@@ -108,74 +110,19 @@ def to_json(examination: Examination) -> str:
 
 
 def to_text(examination: Examination) -> str:
-    """The examination as text: energies, conditions, unreadable domains with the next step, and the machine."""
+    """The examination as text: energies, conditions, what is unavailable with the next step, and the machine."""
     energies = [f for f in examination.findings if f.domain and f.kind]
-    conditions = [f.domain for f in examination.findings if f.domain and not f.kind]
-    lines = [_table(energies, examination.window_s) if energies else "No energy sensor is readable on this machine."]
-    lines += ["", f"Conditions: {', '.join(filter(None, conditions)) or 'none'}", ""]
-    lines += [f"{f.domain}: {f.note}" for f in energies if f.note]
-    for finding in examination.findings:
-        if not finding.readable:
-            lines += ["", f"{finding.domain or finding.sensor}: {finding.why_not}", *_next_step(finding.fix)]
-    here = examination.machine
-    turbo = {True: "on", False: "off", None: "unknown"}[here.turbo]
-    lines += [
-        "",
-        f"Clock governor: {here.governor or 'unknown'}; turbo: {turbo}; virtual: {here.virtual or 'no'}; "
-        f"int8 instructions: {', '.join(here.int8_flags) or 'none'}",
-        *(f"    -> {advice}" for advice in here.advice),
-    ]
-    return "\n".join(lines)
+    conditions = [f.domain for f in examination.findings if f.domain and f.readable and not f.kind]
+    sections = {
+        "Energy": _energy_lines(energies, examination.window_s) if energies else ["no sensor of energy or power is readable"],
+        "Conditions": [", ".join(conditions) or "none"],
+        "Not available": [line for f in examination.findings if not f.readable for line in _unavailable_lines(f)],
+        "Machine": _machine_lines(examination.machine),
+    }
+    return "\n\n".join("\n".join([title, *(f"  {line}".rstrip() for line in lines)]) for title, lines in sections.items() if lines)
 
 
-def _next_step(fix: str | None) -> list[str]:
-    """A next step as lines, those after the first without an arrow: commands among them can be pasted."""
-    return [f"    {'-> ' if k == 0 else ''}{line}" for k, line in enumerate((fix or "").splitlines())]
-
-
-def machine() -> Machine:
-    """The facts that need no sensor."""
-    here = environment.environment()
-    advice = []
-    if here.governor not in (None, "performance"):
-        advice.append(f"the clock governor is {here.governor}: clocks follow the load; compare only runs with the same governor")
-    if here.virtual:
-        advice.append(f"this is {here.virtual}: other guests share the hardware, and the energy counters of the CPU are usually hidden")
-    if here.cpu_limit:
-        advice.append(f"the harness may use {here.cpu_limit:g} of {here.cpu_count} CPUs: compare only runs with the same limit")
-    flags = tuple(flag for flag in INT8_FLAGS if flag in here.cpu_flags)
-    if not set(flags) - {"avx2"}:
-        advice.append("the CPU has no instructions for int8 dot products: int8 may not be faster here")
-    return Machine(here.governor, here.turbo, here.virtual, flags, tuple(advice))
-
-
-def edge_error(poll_gap_s: float, window_s: float) -> float:
-    """Relative standard uncertainty of a window from tick to tick.
-
-    A tick lies in its bracket, from the start of one poll to the end of the next, of which d is half: u = sqrt(2) (d / sqrt 3) P for energy, over
-    P T for the ratio (rectangular
-    distribution, GUM 4.3.7; the power at the edges taken as the mean power).
-
-    Args:
-        poll_gap_s: Width of the bracket around a tick.
-        window_s: Length of the window.
-    """
-    return math.sqrt(2) * (poll_gap_s / 2) / math.sqrt(3) / window_s
-
-
-def sampling_error(period_s: float, window_s: float) -> float:
-    """Relative standard uncertainty of power samples integrated, for a load that swings by as much as its mean.
-
-    u = sigma sqrt(T dt) over P T, with sigma = P: a pessimistic load, since the real one is not known before it runs.
-
-    Args:
-        period_s: The sensor's update period dt.
-        window_s: Length T of the window.
-    """
-    return math.sqrt(period_s / window_s)
-
-
-def _table(findings: Sequence[Diagnosis], window_s: float) -> str:
+def _energy_lines(findings: Sequence[Diagnosis], window_s: float) -> list[str]:
     from tabulate import tabulate
 
     rows = [
@@ -190,11 +137,48 @@ def _table(findings: Sequence[Diagnosis], window_s: float) -> str:
         }
         for f in findings
     ]
-    return str(tabulate(rows, headers="keys", missingval="-", disable_numparse=True))
+    table = str(tabulate(rows, headers="keys", missingval="-", disable_numparse=True))
+    notes = [f"{f.domain}: {f.note}" for f in findings if f.note]
+    return [*table.splitlines(), *([""] if notes else []), *notes]
 
 
-def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any], window_s: float) -> Diagnosis:
-    error = seen.get("error")
+def _unavailable_lines(finding: Diagnosis) -> Iterator[str]:
+    """Reason and next step; further lines of the step have no arrow, so that commands can be pasted."""
+    yield f"{finding.domain or finding.sensor}: {finding.why_not}"
+    for number, line in enumerate((finding.fix or "").splitlines()):
+        yield f"  {'' if number else '-> '}{line}"
+
+
+def _machine_lines(here: Machine) -> list[str]:
+    return [
+        f"clock governor: {here.governor or 'unknown'}",
+        f"turbo: {'unknown' if here.turbo is None else 'on' if here.turbo else 'off'}",
+        f"virtual: {here.virtual or 'no'}",
+        f"int8 instructions: {', '.join(here.int8_flags) or 'none'}",
+        *(f"-> {advice}" for advice in here.advice),
+    ]
+
+
+def machine() -> Machine:
+    """Properties of this machine that need no sensor."""
+    here = environment.environment()
+    advice = []
+    if here.governor not in (None, "performance"):
+        advice.append(f"the clock governor is {here.governor}: clocks follow the load; compare only runs with the same governor")
+    if here.virtual:
+        advice.append(
+            f"the machine is virtual ({here.virtual}): it shares hardware with others, and usually has no energy counters of the CPU"
+        )
+    if here.cpu_limit:
+        advice.append(f"the harness may use {here.cpu_limit:g} of {here.cpu_count} CPUs: compare only runs with the same limit")
+    flags = tuple(flag for flag in INT8_FLAGS if flag in here.cpu_flags)
+    if not set(flags) - {"avx2"}:
+        advice.append("the CPU has no instructions for int8 dot products: int8 may not be faster here")
+    return Machine(here.governor, here.turbo, here.virtual, flags, tuple(advice))
+
+
+def _of_domain(sensor: Sensor, domain: Domain, probed: dict[str, Any], window_s: float) -> Diagnosis:
+    error = probed.get("error")
     return Diagnosis(
         sensor=sensor.spec.name,
         domain=domain.name,
@@ -203,58 +187,53 @@ def _of_domain(sensor: Sensor, domain: Domain, seen: dict[str, Any], window_s: f
         fix="run `harness doctor` again; if the error persists, see `dmesg`" if error else None,
         kind=domain.kind,
         update_period_s=domain.update_period_s,
-        expected_error=_expected_error(domain, seen, window_s),
-        counter_vs_power=disagreement(seen),
-        note=_note(domain, seen),
+        expected_error=_expected_error(domain, probed, window_s),
+        counter_vs_power=disagreement(probed),
+        note="; ".join(filter(None, (_warning(domain, probed), _card_note(domain)))) or None,
     )
 
 
-def _expected_error(domain: Domain, seen: dict[str, Any], window_s: float) -> float | None:
-    """Uncertainty from the edges alone, without the gain of the sensor."""
+def _unavailable(sensor: str, why: str, domain: str | None = None) -> Diagnosis:
+    """Result for an unreadable domain or sensor from the text of an error, whose second line is the next step."""
+    what, _, hint = why.partition("\n")
+    return Diagnosis(sensor, domain, readable=False, why_not=what, fix=hint or None)
+
+
+def _expected_error(domain: Domain, probed: dict[str, Any], window_s: float) -> float | None:
+    """Relative standard uncertainty of a window's energy from its edges alone, without the gain of the sensor.
+
+    Counters: `edge_share` of two brackets, each from the start of a poll to the end of the next. Power samples: u = sigma sqrt(T dt) over P T,
+    pessimistically with sigma = P, since the load is not known before it runs.
+    """
     if domain.update_period_s is None or domain.kind == "modelled":
         return None
     if domain.quantity == "energy":
-        return edge_error(FAST_POLL_S + 2 * float(seen.get("poll_s") or 0.0), window_s)
-    return sampling_error(domain.update_period_s, window_s) if domain.quantity == "power" else None
+        bracket_s = FAST_POLL_S + 2 * float(probed.get("poll_s") or 0.0)
+        return edge_share(bracket_s, bracket_s, window_s) / Z95
+    return math.sqrt(domain.update_period_s / window_s) if domain.quantity == "power" else None
 
 
-def _note(domain: Domain, seen: dict[str, Any]) -> str | None:
-    """Warnings and restrictions of a domain."""
-    notes = [_doubt(domain, seen), _card_note(domain)]
-    return "; ".join(filter(None, notes)) or None
+def _warning(domain: Domain, probed: dict[str, Any]) -> str | None:
+    """Reason to doubt a reading; None if there is none."""
+    if domain.kind == "modelled":
+        guess = guess_text(domain.detail)
+        return "modelled from the load of the whole machine, not measured" + (f"; {guess}" if guess else "")
+    if domain.quantity == "energy" and not probed.get("error") and domain.update_period_s is None:
+        return "no tick was seen: the counter may be stuck, so its energy is not reliable"
+    if probed.get("disagree"):
+        return "counter and integrated power differ by more than 5 %: use both with care, or calibrate against a meter"
+    if domain.quantity == "power" and domain.counter is None:
+        return "power without a counter: the error assumes a load that varies by its mean; it is larger for a load periodic with the sensor"
+    return str(domain.detail["unseen"]) if domain.detail.get("unseen") and domain.counter is None else None
 
 
 def _card_note(domain: Domain) -> str | None:
     """Whether cases run on this card, and what its energy covers."""
     if not domain.detail.get("uuid") or domain.counter is not None:
         return None
-    covers = f"covers the {domain.detail['scope']}" if domain.detail.get("scope") in ("whole GPU", "module") else None
     if domain.device == "gpu":
         runs = f"cases on the device gpu run on this card, {domain.detail['uuid']}"
     else:
         runs = f"no case runs on this card: set CUDA_VISIBLE_DEVICES={domain.detail['uuid']} to select it"
-    return "; ".join(filter(None, (runs, covers)))
-
-
-def _doubt(domain: Domain, seen: dict[str, Any]) -> str | None:
-    """Reason to doubt a reading; None if there is none."""
-    if domain.kind == "modelled":
-        guess = guess_text(domain.detail)
-        return "modelled from the whole machine's load, not measured" + (f"; {guess}" if guess else "")
-    if domain.quantity == "energy" and not seen.get("error") and domain.update_period_s is None:
-        return "no tick was seen: the counter may be stuck, so its energy is not reliable"
-    if seen.get("disagree"):
-        return "counter and integrated power differ by more than 5 %: use both with care, or calibrate against a meter"
-    if domain.quantity == "power" and domain.counter is None:
-        return (
-            "power only, no counter: the error assumes a load that varies by its own mean; it is larger for a load periodic with the sensor"
-        )
-    if domain.detail.get("unseen") and domain.counter is None:
-        return str(domain.detail["unseen"])
-    return None
-
-
-def _left_out(sensor: str, why: str, domain: str | None = None) -> Diagnosis:
-    """An unreadable domain or sensor, from the text of an error whose next line is the next step."""
-    what, _, hint = why.partition("\n")
-    return Diagnosis(sensor, domain, readable=False, why_not=what, fix=hint or None)
+    scope = domain.detail.get("scope")
+    return f"{runs}; covers the {scope}" if scope in ("whole GPU", "module") else runs

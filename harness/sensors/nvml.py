@@ -1,50 +1,37 @@
-"""NVIDIA's management library -> per GPU an energy counter (or a power gauge), power beside it, and the conditions it ran under."""
+"""NVIDIA GPUs through the driver's management library: an energy counter or power reading per card, and its conditions."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from harness.errors import SensorError
 from harness.schema import Domain, Kind, SensorSpec
-from harness.sensors import nvml_conditions, nvml_facts
+from harness.sensors import nvml_properties
 from harness.sensors.base import Sensor
-from harness.sensors.cuda_visible import VARIABLE, visible_cards
+from harness.sensors.cuda_visible_devices import VARIABLE, visible_cards
+from harness.sensors.nvml_conditions import conditions
+from harness.sensors.nvml_driver import Driver
+from harness.sensors.nvml_processes import Child, pids
 
 GAIN = 0.07
 """Spread and mean error of eleven cards against a meter, uncalibrated: arXiv 2312.02741."""
-
 POWER_AVERAGE, POWER_INSTANT = 185, 186
 AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
-"""Of the readings that may be the mean of a second, as on most Ampere and newer: arXiv 2312.02741."""
-
+"""Averaging time of the readings that may be the mean of a second, as on most cards since Ampere: arXiv 2312.02741."""
 AVERAGE_PERIOD_S = 0.2
-"""How often a mean of a second is read beside another reading."""
-
+"""Polling period of a mean of a second that is read in addition to another reading."""
 CUDA_PACKAGES = tuple(f"nvidia-{library}{suffix}" for library in ("cuda-runtime", "cudnn", "cublas") for suffix in ("-cu12", "-cu13", ""))
-"""CUDA and cuDNN as Python packages bring them: their versions enter the record."""
-
-# What pynvml can raise -> (what and why, next step). Codes: nvmlReturn_t in NVIDIA's nvml.h.
-ERRORS: dict[int, tuple[str, str]] = {
-    1: ("NVML was used before it was initialised", "this is a bug of the harness: please report it"),
-    2: ("the driver does not know this question for this device", "update the NVIDIA driver"),
-    3: ("this GPU does not support the reading", "another reading stands in for it where the GPU has one; where it has none a meter can: harness import-meter"),
-    4: ("the driver refuses the reading to this user", "your user must be able to open /dev/nvidiactl and /dev/nvidia0, /dev/nvidia1, ...: see `ls -l /dev/nvidia*`; in a container start it with the GPU passed in"),
-    9: ("the NVIDIA driver is not loaded", "load it (modprobe nvidia) and see that `nvidia-smi` works; in a container start it with the GPU passed in"),
-    12: ("the NVIDIA management library (libnvidia-ml) is not here", "on a GPU machine install the driver; in a container start it with the GPU passed in and the capability `utility` (NVIDIA_DRIVER_CAPABILITIES=compute,utility); without a GPU nothing is missing"),
-    13: ("the installed driver is too old to know this reading", "update the NVIDIA driver"),
-    15: ("the GPU has fallen off the bus or cannot be reached", "see `dmesg` for Xid messages; the machine must usually be restarted"),
-    18: ("the NVIDIA driver and its library have different versions, as after an update", "restart the machine, or reload the driver's modules"),
-    999: ("the NVIDIA driver failed for a reason it does not tell", "see `dmesg` for Xid messages"),
-}  # fmt: skip
+"""CUDA and cuDNN as Python packages: their versions enter the record."""
 
 
 class Nvml(Sensor):
-    """Every GPU that the driver shows; `gpu:0` is the first in the driver's order, its UUID is in `detail`.
+    """All GPUs of the driver; `gpu:0` is the first in its order, `detail` holds the UUID.
 
-    The device `gpu` is the first card that CUDA programs see (CUDA_VISIBLE_DEVICES): cases on it run there, by its UUID, and are charged
-    with it. The others are recorded and not summed. Where CUDA programs see none, there is no device `gpu`.
+    The device `gpu` is the first card that CUDA programs see (CUDA_VISIBLE_DEVICES): cases on `gpu` run there and are charged with its energy.
+    Other cards are recorded and not added. If CUDA programs see no card, there is no device `gpu`.
     """
 
     spec: ClassVar = SensorSpec(
@@ -56,245 +43,156 @@ class Nvml(Sensor):
     )
 
     def open(self) -> Sequence[Domain]:
-        """Ask the driver what each GPU can tell."""
+        """Find the readings of each GPU."""
         import pynvml
 
-        self._nvml = pynvml
+        self._driver = Driver(pynvml)
         self._readers: dict[str, Callable[[], float]] = {}
-        self._gpus: list[dict[str, Any]] = []
-        self._lost: dict[str, SensorError] = {}
-        self._child = nvml_conditions.Child()
-        self._call(pynvml.nvmlInit)
-        driver = self._call(pynvml.nvmlSystemGetDriverVersion)
-        count = self._call(pynvml.nvmlDeviceGetCount)
+        self._gpus: list[tuple[Any, dict[str, Any]]] = []
+        self._failed: dict[str, SensorError] = {}
+        self._child = Child()
+        self._driver.call("nvmlInit")
+        count = self._driver.call("nvmlDeviceGetCount")
         self._chosen = self._chosen_uuid(count)
-        domains = [d for index in range(count) for d in self._device_or_reason(index, driver)]
+        domains = [domain for index in range(count) for domain in self._domains_or_error(index)]
         if not domains:
             self.close()
-            no_gpu = SensorError("the NVIDIA driver works, but shows no GPU", "see that `nvidia-smi` lists the GPU")
-            raise next(iter(self._lost.values()), no_gpu)
+            no_gpu = SensorError("the NVIDIA driver works, but lists no GPU", "check that `nvidia-smi` lists the GPU")
+            raise next(iter(self._failed.values()), no_gpu)
         return domains
 
     def read(self, domain: str) -> float:
-        """The value now; a failed read is an error, never 0."""
-        return float(self._call(self._readers[domain]))
+        """Current value; a failed read raises, it is never 0."""
+        return float(self._driver.call(self._readers[domain]))
 
     def describe(self) -> Sequence[dict[str, Any]]:
-        """Each GPU: domain, name, uuid, driver, scope, caps, clocks, modes, and the processes on it where the driver shows them."""
-        found = [{**gpu["facts"], **nvml_facts.readings(self._nvml, gpu["handle"]), **self._pids(gpu["handle"])} for gpu in self._gpus]
-        return [*found, *({"domain": name, "left_out": str(error)} for name, error in self._lost.items())]
+        """Properties, state and processes of each GPU, and the error of each GPU that failed."""
+        driver = self._driver
+        cards = [{**facts, **nvml_properties.state(driver, handle), **pids(driver, handle)} for handle, facts in self._gpus]
+        return [*cards, *({"domain": name, "left_out": str(error)} for name, error in self._failed.items())]
 
     def watch(self, pid: int | None) -> None:
-        """The measured process, whose memory on the card is looked for and which is not foreign there."""
+        """Set the measured process, which is not a foreign one and whose memory on the card is read."""
         self._child.pid = pid
 
     def close(self) -> None:
-        """Let go of the driver."""
-        self._nvml.nvmlShutdown()
-
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A call of the library with its errors in words."""
-        try:
-            return function(*arguments)
-        except self._nvml.NVMLError as error:
-            code = getattr(error, "value", 999)
-            what, hint = ERRORS.get(code, (f"the NVIDIA driver said: {error}", ERRORS[999][1]))
-            raise SensorError(f"{what} (NVML error {code})", hint) from None
-
-    def _maybe(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The answer, or null where this GPU has none."""
-        try:
-            return self._call(function, *arguments)
-        except SensorError:
-            return None
+        """Shut the library down."""
+        self._driver.nvml.nvmlShutdown()
 
     def _chosen_uuid(self, count: int) -> str | None:
-        """UUID of the first card that CUDA programs see; None where they see none. A card that is lost keeps its place in the order."""
-        uuids = [self._maybe(self._uuid_at, index) or f"lost {index}" for index in range(count)]
-        visible = visible_cards(os.environ.get(VARIABLE), uuids, self._parent_uuid)
+        """UUID of the first card that CUDA programs see; None if they see none. A failed card keeps its place in the order."""
+        uuids = [self._driver.get(self._uuid_at, index) or f"failed {index}" for index in range(count)]
+        visible = visible_cards(os.environ.get(VARIABLE), uuids, partial(self._parent_uuid, count))
         return uuids[visible[0]] if visible else None
 
     def _uuid_at(self, index: int) -> str:
-        return str(self._nvml.nvmlDeviceGetUUID(self._nvml.nvmlDeviceGetHandleByIndex(index)))
+        nvml = self._driver.nvml
+        return str(nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(index)))
 
-    def _parent_uuid(self, mig: str) -> str | None:
-        """UUID of the card that a MIG instance is a part of; where the driver does not know it, of the only card that is in MIG mode."""
-        nvml = self._nvml
-        handle = self._maybe(nvml.nvmlDeviceGetHandleByUUID, mig)
-        parent = None if handle is None else self._maybe(nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle, handle)
+    def _parent_uuid(self, count: int, mig: str) -> str | None:
+        """UUID of the card of a MIG instance; if the driver does not know the instance, that of the only card in MIG mode."""
+        driver = self._driver
+        handle = driver.get("nvmlDeviceGetHandleByUUID", mig)
+        parent = None if handle is None else driver.get("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle)
         if parent is not None:
-            return str(self._call(nvml.nvmlDeviceGetUUID, parent))
-        sliced = [uuid for index in range(self._call(nvml.nvmlDeviceGetCount)) if (uuid := self._maybe(self._sliced_uuid, index))]
-        return sliced[0] if len(sliced) == 1 else None
+            return str(driver.call("nvmlDeviceGetUUID", parent))
+        in_mig_mode = [index for index in range(count) if self._mig_mode(index)]
+        return driver.get(self._uuid_at, in_mig_mode[0]) if len(in_mig_mode) == 1 else None
 
-    def _sliced_uuid(self, index: int) -> str | None:
-        """UUID of a card in MIG mode; None of any other."""
-        mode = self._nvml.nvmlDeviceGetMigMode(self._nvml.nvmlDeviceGetHandleByIndex(index))
-        return self._uuid_at(index) if mode[0] else None
+    def _mig_mode(self, index: int) -> bool | None:
+        handle = self._driver.get("nvmlDeviceGetHandleByIndex", index)
+        return None if handle is None else self._driver.flag("nvmlDeviceGetMigMode", handle)
 
-    def _device_or_reason(self, index: int, driver: str) -> list[Domain]:
-        """The domains of one GPU, or the reason kept: a lost card does not cost the others."""
+    def _domains_or_error(self, index: int) -> list[Domain]:
+        """Domains of one GPU; its error is kept, so that a failed card does not cost the others."""
         try:
-            return self._device(index, driver)
+            return self._domains(index)
         except SensorError as error:
-            self._lost[f"gpu:{index}"] = error
+            self._failed[f"gpu:{index}"] = error
             return []
 
-    def _device(self, index: int, driver: str) -> list[Domain]:
-        """The domains of one GPU."""
-        handle = self._call(self._nvml.nvmlDeviceGetHandleByIndex, index)
-        facts = self._facts(handle, f"gpu:{index}", driver)
+    def _domains(self, index: int) -> list[Domain]:
+        handle = self._driver.call("nvmlDeviceGetHandleByIndex", index)
+        facts = {"domain": f"gpu:{index}", **nvml_properties.properties(self._driver, handle)}
+        visible = os.environ.get(VARIABLE, "")
         chosen = facts["uuid"] == self._chosen
-        if chosen and os.environ.get(VARIABLE, "").lstrip().startswith("MIG-"):
-            facts |= {"mig": True, "scope": "whole GPU"}  # also where the driver does not report the mode
+        if chosen and visible.lstrip().startswith("MIG-"):
+            facts |= {"mig": True, "scope": "whole GPU"}  # also if the driver does not report the mode
         facts["device"] = "gpu" if chosen else facts["domain"]
         if self._chosen is None:
-            facts["unseen"] = f"{VARIABLE}={os.environ.get(VARIABLE, '')!r} shows CUDA programs no card: there is no device gpu"
-        if chosen and not facts["mig"]:  # a MIG card's own UUID names no instance: the user's list is left as it is
+            facts["unseen"] = f"{VARIABLE}={visible!r} hides every card from CUDA programs: there is no device gpu"
+        if chosen and not facts["mig"]:  # the UUID of a MIG card selects no instance: the user's list is left as it is
             facts["visible"] = facts["uuid"]
-        kind: Kind = "simulated" if "simulated" in driver.lower() else "counter"
-        energy = self._energy_domains(handle, facts, kind)
+        energy = self._energy_domains(handle, facts)
         if not energy:
-            self._call(self._nvml.nvmlDeviceGetPowerUsage, handle)  # raises, and so says why
+            self._driver.call("nvmlDeviceGetPowerUsage", handle)  # raises the reason
             return []
-        self._gpus.append({"handle": handle, "facts": facts})
+        self._gpus.append((handle, facts))
         return energy + self._condition_domains(handle, facts["domain"], facts["device"])
 
-    def _facts(self, handle: Any, name: str, driver: str) -> dict[str, Any]:
-        """What does not change during a run."""
-        nvml = self._nvml
-        mig = self._maybe(nvml.nvmlDeviceGetMigMode, handle)
-        device_name = self._maybe(nvml.nvmlDeviceGetName, handle) or "NVIDIA GPU"
-        limits = {
-            key: _thousandth(self._maybe(call, handle))
-            for key, call in (
-                ("power_limit_w", nvml.nvmlDeviceGetEnforcedPowerLimit),
-                ("power_limit_default_w", nvml.nvmlDeviceGetPowerManagementDefaultLimit),
-            )
-        }
-        return {
-            "domain": name,
-            "name": device_name,
-            "uuid": self._call(nvml.nvmlDeviceGetUUID, handle),
-            "driver": driver,
-            "scope": _scope(device_name, bool(mig and mig[0])),
-            "mig": None if mig is None else bool(mig[0]),
-            "persistence": _flag(self._maybe(nvml.nvmlDeviceGetPersistenceMode, handle)),
-            "sm_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM)),
-            "memory_clock_max_hz": _mega(self._maybe(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)),
-            **limits,
-            **nvml_facts.fixed(nvml, handle),
-        }
-
-    def _energy_domains(self, handle: Any, facts: dict[str, Any], kind: Kind) -> list[Domain]:
-        """The counter with its gauge beside it, or the gauge alone, or nothing."""
-        name, nvml = facts["domain"], self._nvml
-        sampled: Kind = "simulated" if kind == "simulated" else "sampled"
-        counter = self._maybe(nvml.nvmlDeviceGetTotalEnergyConsumption, handle) is not None
-        reading, gauge = self._gauge(handle, full_coverage=not counter)
-        rail = {"sensor": "nvml", "device": facts["device"], "limit_w": facts["power_limit_w"], "gain": GAIN}
-        detail: dict[str, Any] = {
-            key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig", "visible", "unseen") if key in facts
-        }
-        found = []
+    def _energy_domains(self, handle: Any, facts: dict[str, Any]) -> list[Domain]:
+        """The counter and the power readings that accompany it, or the power reading alone, or nothing."""
+        name, driver = facts["domain"], self._driver
+        simulated = "simulated" in facts["driver"].lower()
+        counter = driver.get("nvmlDeviceGetTotalEnergyConsumption", handle) is not None
+        reading, read_w = self._power_reading(handle, full_coverage=not counter)
+        detail = {key: facts[key] for key in ("name", "uuid", "driver", "scope", "mig", "visible", "unseen") if key in facts}
+        common = {"sensor": "nvml", "device": facts["device"], "limit_w": facts["power_limit_w"], "gain": GAIN}
+        domains = []
         if counter:
-            self._readers[name] = lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
-            found.append(Domain(name=name, quantity="energy", unit="J", kind=kind, detail=detail, **rail))
-        if gauge:
-            gauge_name = f"{name} power" if counter else name
-            self._readers[gauge_name] = gauge
-            detail = {**detail, "reading": reading}
-            beside = name if counter else None
-            found.append(
-                Domain(
-                    name=gauge_name,
-                    quantity="power",
-                    unit="W",
-                    kind=sampled,
-                    counter=beside,
-                    detail=detail,
-                    part_time=reading != "POWER_AVERAGE",
-                    average_s=AVERAGE_S.get(reading or ""),
-                    **rail,
-                )
+            self._readers[name] = lambda: driver.nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1e3
+            kind: Kind = "simulated" if simulated else "counter"
+            domains.append(Domain(name=name, quantity="energy", unit="J", kind=kind, detail=detail, **common))
+        if read_w:
+            power = Domain(
+                name=f"{name} power" if counter else name,
+                quantity="power",
+                unit="W",
+                kind="simulated" if simulated else "sampled",
+                counter=name if counter else None,
+                detail={**detail, "reading": reading},
+                part_time=reading != "POWER_AVERAGE",
+                average_s=AVERAGE_S.get(reading or ""),
+                **common,
             )
-        if (
-            counter
-            and facts["device"] == "gpu"
-            and reading != "POWER_AVERAGE"
-            and self._maybe(self._field_w, handle, POWER_AVERAGE) is not None
-        ):
-            found.append(self._average(handle, facts["domain"], found[-1]))
-        return found
+            self._readers[power.name] = read_w
+            domains.append(power)
+        if counter and facts["device"] == "gpu" and reading != "POWER_AVERAGE":
+            domains += self._average_power(handle, name, domains[-1])
+        return domains
 
-    def _average(self, handle: Any, name: str, beside: Domain) -> Domain:
-        """The mean of a second of the charged card: it misses no part of its period, so it may stand in for a counter with a bound."""
-        self._readers[f"{name} average power"] = lambda: self._field_w(handle, POWER_AVERAGE)
-        detail = {**beside.detail, "reading": "POWER_AVERAGE"}
-        changes = {"part_time": False, "average_s": AVERAGE_S["POWER_AVERAGE"], "poll_period_s": AVERAGE_PERIOD_S, "detail": detail}
-        return beside.model_copy(update={"name": f"{name} average power", **changes})
+    def _average_power(self, handle: Any, name: str, other: Domain) -> list[Domain]:
+        """Mean power of a second, if available: it covers its whole period, so it may replace a counter within a bound."""
+        read_w = partial(self._driver.power_field_w, handle, POWER_AVERAGE)
+        if self._driver.get(read_w) is None:
+            return []
+        self._readers[f"{name} average power"] = read_w
+        changes = {"part_time": False, "average_s": AVERAGE_S["POWER_AVERAGE"], "poll_period_s": AVERAGE_PERIOD_S}
+        detail = {**other.detail, "reading": "POWER_AVERAGE"}
+        return [other.model_copy(update={"name": f"{name} average power", "detail": detail, **changes})]
 
-    def _gauge(self, handle: Any, full_coverage: bool) -> tuple[str | None, Callable[[], float] | None]:
-        """The best power reading that answers: its name, and how to read it in W.
+    def _power_reading(self, handle: Any, full_coverage: bool) -> tuple[str | None, Callable[[], float] | None]:
+        """Name of the best power reading that is available, and a function that reads it in W.
 
-        `full_coverage` asks for the mean first: it misses no part of its period, where the instant reading of some cards sees a quarter of it.
+        Args:
+            handle: Handle of the card.
+            full_coverage: Whether to prefer the mean, which covers its whole period; the instant reading of some cards covers a quarter.
         """
         fields = [("POWER_INSTANT", POWER_INSTANT), ("POWER_AVERAGE", POWER_AVERAGE)]
-        for name, field in reversed(fields) if full_coverage else fields:
-            if self._maybe(self._field_w, handle, field) is not None:
-                return name, lambda field=field: self._field_w(handle, field)
-        if self._maybe(self._nvml.nvmlDeviceGetPowerUsage, handle) is not None:
-            return "nvmlDeviceGetPowerUsage", lambda: self._nvml.nvmlDeviceGetPowerUsage(handle) / 1e3
+        for name, number in reversed(fields) if full_coverage else fields:
+            read_w = partial(self._driver.power_field_w, handle, number)
+            if self._driver.get(read_w) is not None:
+                return name, read_w
+        if self._driver.get("nvmlDeviceGetPowerUsage", handle) is not None:
+            return "nvmlDeviceGetPowerUsage", lambda: self._driver.nvml.nvmlDeviceGetPowerUsage(handle) / 1e3
         return None, None
 
-    def _field_w(self, handle: Any, field: int) -> float:
-        """One power field; the call succeeds even where the field failed, so its own return is checked."""
-        value = self._nvml.nvmlDeviceGetFieldValues(handle, [field])[0]
-        if value.nvmlReturn != self._nvml.NVML_SUCCESS:
-            raise self._nvml.NVMLError(value.nvmlReturn)
-        return float(value.value.uiVal) / 1e3
-
-    def _condition_domains(self, handle: Any, gpu: str, device: str) -> list[Domain]:
-        """What the card runs under, as far as it answers; of a card that no case is charged with the least."""
-        found = nvml_conditions.conditions(self._nvml, handle, self._child, charged=device == "gpu")
-        for each in found:
-            self._readers[f"{gpu} {each.name}"] = each.read
-        return [
-            Domain.model_validate(
-                {
-                    "name": f"{gpu} {each.name}",
-                    "sensor": "nvml",
-                    "quantity": each.quantity,
-                    "unit": each.unit,
-                    "device": device,
-                    "poll_period_s": each.poll_period_s,
-                    "detail": each.detail,
-                }
-            )
-            for each in found
-        ]
-
-    def _pids(self, handle: Any) -> dict[str, list[int] | None]:
-        """Processes that compute on it, and which of them name no process of this system; null where the driver hides them."""
-        processes = self._maybe(nvml_conditions.running, self._nvml, handle)
-        pids = None if processes is None else sorted({process.pid for process in processes})
-        return {"pids": pids, "hidden_pids": None if pids is None else [pid for pid in pids if not nvml_conditions.exists(pid)]}
-
-
-def _scope(device_name: str, mig: bool) -> str:
-    """What the power of this device covers: a MIG instance has none of its own, Grace superchips report the module."""
-    if mig:
-        return "whole GPU"
-    return "module" if any(chip in device_name for chip in ("GH200", "GB200", "GB300")) else "GPU"
-
-
-def _thousandth(value: float | None) -> float | None:
-    return None if value is None else value / 1e3
-
-
-def _mega(value: float | None) -> float | None:
-    return None if value is None else value * 1e6
-
-
-def _flag(value: int | None) -> bool | None:
-    return None if value is None else bool(value)
+    def _condition_domains(self, handle: Any, card: str, device: str) -> list[Domain]:
+        """Readable conditions of a card, fewer if no case runs on it."""
+        domains = []
+        for condition in conditions(self._driver, handle, self._child, charged=device == "gpu"):
+            fields = condition._asdict()
+            name = f"{card} {condition.name}"
+            self._readers[name] = fields.pop("read")
+            domains.append(Domain.model_validate({**fields, "name": name, "sensor": "nvml", "device": device}))
+        return domains

@@ -1,4 +1,4 @@
-"""The operating system's view of the CPU -> load, load that is not ours, clock, temperature and free memory."""
+"""Conditions from the operating system: load, foreign load, clock, temperature and free memory."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from harness.schema import Domain, SensorSpec
 from harness.sensors.base import Sensor
 
 SHORTEST_S = 0.05
-"""Busy time is counted in kernel ticks of 4 or 10 ms: a load over less than this would be noise."""
+"""Shortest interval of a load: the kernel counts in ticks of 4 or 10 ms."""
 THERMAL_DRIVERS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 
 
 class Psutil(Sensor):
-    """Conditions, no energy. `foreign_load` is busy time of the machine less that of the measured process and our own, in cores.
+    """Conditions, no energy. `foreign_load` is the load in cores without the measured process and the harness itself.
 
-    Single readings of it may be slightly below 0: the kernel counts the machine in ticks and processes exactly. Clamping would bias the mean.
+    Single readings may be slightly negative, since the kernel counts the machine in ticks but processes exactly. Clamping would bias the mean.
     """
 
     spec: ClassVar = SensorSpec(name="psutil", summary="CPU load, clock, temperature, free memory", packages=("psutil",), rank=50)
     period_s = 0.5
 
     def open(self) -> Sequence[Domain]:
-        """See which of the conditions this system tells."""
+        """Find the conditions that this system reports."""
         import psutil
 
         self._psutil = psutil
@@ -49,7 +49,7 @@ class Psutil(Sensor):
         ]
 
     def read(self, domain: str) -> float:
-        """The value now; of the loads the mean since the reading before."""
+        """Current value; a load is the mean since its previous reading."""
         try:
             value = self._readers[domain]()
         except (OSError, ValueError, self._psutil.Error) as error:
@@ -59,33 +59,33 @@ class Psutil(Sensor):
         return float(value)
 
     def watch(self, pid: int | None) -> None:
-        """The measured process, whose own load is not foreign."""
+        """Set the measured process, whose load is not foreign."""
         self._pid = pid
         try:
             self._foreign.restart()
-        except self._psutil.Error:  # it has died already: there is nothing of it to take off
+        except self._psutil.Error:  # the process has already ended
             self._pid = None
             self._foreign.restart()
 
     def _busy(self) -> float:
-        """Seconds that all cores together have been busy since boot; time stolen by a hypervisor is not in it."""
+        """Busy seconds of all cores since boot, without time stolen by a hypervisor."""
         times = self._psutil.cpu_times()
         return float(sum(getattr(times, state, 0.0) for state in ("user", "nice", "system", "irq", "softirq")))
 
     def _foreign_busy(self) -> float:
-        """The same without this process and the measured one."""
+        """Busy seconds without this process and the measured one."""
         return self._busy() - time.process_time() - sum(self._cpu_seconds(pid) for pid in _family(self._pid))
 
     def _cpu_seconds(self, pid: int) -> float:
-        """CPU time of a process and of its children that have ended."""
-        if pid != self._pid:
-            with contextlib.suppress(self._psutil.NoSuchProcess):
-                return float(sum(self._psutil.Process(pid).cpu_times()[:2]))
-            return 0.0
-        return float(sum(self._psutil.Process(pid).cpu_times()[:4]))
+        """CPU time in s of a process; of the measured one with its children that have ended."""
+        if pid == self._pid:
+            return float(sum(self._psutil.Process(pid).cpu_times()[:4]))
+        with contextlib.suppress(self._psutil.NoSuchProcess):
+            return float(sum(self._psutil.Process(pid).cpu_times()[:2]))
+        return 0.0
 
     def _clock_hz(self) -> float | None:
-        """Mean clock of the cores."""
+        """Mean clock of the cores in Hz; None if not reported."""
         try:
             clock: Any = self._psutil.cpu_freq()
         except (NotImplementedError, FileNotFoundError):
@@ -94,10 +94,10 @@ class Psutil(Sensor):
 
 
 class _Rate:
-    """Growth a second of a running total since the reading before.
+    """Rate of a running total since the previous reading.
 
     Args:
-        total: Reads the total, s.
+        total: Function that reads the total in s.
     """
 
     def __init__(self, total: Callable[[], float]) -> None:
@@ -106,11 +106,11 @@ class _Rate:
         self.restart()
 
     def restart(self) -> None:
-        """Forget the reading before; what is told until the next is the rate of before."""
+        """Start a new interval; `read` returns the old rate until it is long enough."""
         self._at_s, self._before = time.monotonic(), self._total()
 
     def read(self) -> float:
-        """The rate; over an interval too short to see one, the rate of before."""
+        """Rate since the previous reading; the previous rate if the interval is too short."""
         now = time.monotonic()
         if now - self._at_s >= SHORTEST_S:
             total = self._total()
@@ -120,7 +120,7 @@ class _Rate:
 
 
 def _family(pid: int | None) -> list[int]:
-    """A process and those it started that still run, on Linux without a scan of all processes; elsewhere the process alone."""
+    """A process and its running descendants, on Linux without a scan of all processes; elsewhere the process alone."""
     if pid is None:
         return []
     family = [pid]
@@ -131,7 +131,7 @@ def _family(pid: int | None) -> list[int]:
 
 
 def _thermometer() -> Callable[[], float | None]:
-    """Reads the CPU's own thermometer, degC; null where Linux shows none. Others may be slow buses, so one file is read and no more."""
+    """Function that reads the CPU's temperature in degC, or None; it reads a single file, since other sensors may be on slow buses."""
     for hwmon in sorted(Path("/sys/class/hwmon").glob("hwmon*")):
         with contextlib.suppress(OSError):
             if (hwmon / "name").read_text().strip() in THERMAL_DRIVERS:

@@ -1,4 +1,4 @@
-"""A stored trace played again as if it were measured now, to try a suite or a report without a sensor: always `simulated`."""
+"""Replay of a stored trace, to try a suite or a report without a sensor; always `simulated`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VARIABLE = "HARNESS_REPLAY"
 
 @dataclass(frozen=True)
 class Track:
-    """One domain of the trace: times from 0, finite values, and how long a round of it lasts."""
+    """Readings of one domain: times from 0, finite values, and the duration of one round."""
 
     t_s: Floats
     value: Floats
@@ -32,40 +32,40 @@ class Track:
 
     @classmethod
     def of(cls, t_s: Floats, value: Floats, counter: bool, wrap_j: float | None = None) -> Track:
-        """From readings in time order; those that failed are left out, wraps of a counter undone."""
-        good = np.isfinite(t_s) & np.isfinite(value)
-        if good.sum() < 2:
+        """Track of readings in time order, without failed ones and without the wraps of a counter."""
+        valid = np.isfinite(t_s) & np.isfinite(value)
+        if valid.sum() < 2:
             raise ValueError("it has fewer than two readings")
-        t_s, value = t_s[good] - t_s[good][0], value[good]
+        t_s, value = t_s[valid] - t_s[valid][0], value[valid]
         if counter and wrap_j:
             value = value + wrap_j * np.cumsum(np.diff(value, prepend=value[0]) < -wrap_j / 2)
         return cls(t_s, value, float(t_s[-1] + np.median(np.diff(t_s))), counter)
 
     def at(self, t_s: float) -> float:
-        """The reading that stood at a time: the trace begins again at its end, a counter going on from where it was."""
+        """Reading at a time; after its end the trace repeats, and a counter continues from its last value."""
         rounds, within = divmod(t_s, self.round_s)
-        shown = float(self.value[np.searchsorted(self.t_s, within, side="right") - 1])
-        return shown + rounds * float(self.value[-1] - self.value[0]) if self.counter else shown
+        value = float(self.value[np.searchsorted(self.t_s, within, side="right") - 1])
+        return value + rounds * float(self.value[-1] - self.value[0]) if self.counter else value
 
 
 class Replay(Sensor):
-    """Plays the file that HARNESS_REPLAY names: a trace of a run (Parquet), or a CSV of `time,watts`, which becomes `package`."""
+    """Replays the file in HARNESS_REPLAY: a trace of a run (Parquet), or a CSV file with `time,watts` for `package`."""
 
-    spec: ClassVar = SensorSpec(name="replay", summary="a stored trace, named by HARNESS_REPLAY; always simulated", rank=0)
+    spec: ClassVar = SensorSpec(name="replay", summary="a stored trace (HARNESS_REPLAY); always simulated", rank=0)
 
     def open(self) -> Sequence[Domain]:
         """Read the trace."""
         name = os.environ.get(VARIABLE)
         if not name:
-            raise SensorError("no replay was asked for", f"name a trace in the environment variable {VARIABLE} to play one")
+            raise SensorError(f"{VARIABLE} is not set", f"to replay a trace, set {VARIABLE} to its path")
         path = Path(name)
         userfiles.check_regular(path, "trace", limit_bytes=userfiles.RUN_BYTES, error=SensorError)
         try:
             tracks, domains = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
         except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise SensorError(
-                f"{VARIABLE}={name} cannot be played: {type(error).__name__}: {error}",
-                "it must be a trace of a run (Parquet, in the run's folder), or a CSV with the columns time,watts",
+                f"{VARIABLE}={name} cannot be replayed: {type(error).__name__}: {error}",
+                "use a trace of a run (Parquet, in the run's folder) or a CSV file with the columns time,watts",
             ) from None
         self._tracks, self._began_s = tracks, time.monotonic()
         return [
@@ -76,7 +76,7 @@ class Replay(Sensor):
         ]
 
     def read(self, domain: str) -> float:
-        """What the trace says for now."""
+        """Value of the trace at the current time."""
         return self._tracks[domain].at(time.monotonic() - self._began_s)
 
 
@@ -89,14 +89,14 @@ def _read_csv(path: Path) -> tuple[Mapping[str, Track], Sequence[Domain]]:
 
 
 def _header_text(path: Path) -> str:
-    """The text of a run's `run.json`; an OSError where it is not there, a SensorError where it is no regular file."""
+    """Text of a run's `run.json`; raises OSError if there is none, SensorError if it is not a regular file."""
     if not path.exists():
         raise FileNotFoundError(2, "No such file or directory", str(path))
     return userfiles.read_text(path, "run's header", limit_bytes=userfiles.RUN_BYTES, error=SensorError)
 
 
 def _read_parquet(path: Path) -> tuple[Mapping[str, Track], Sequence[Domain]]:
-    """A trace with the domains of its run: without them nobody could tell a counter from a gauge."""
+    """Tracks and domains of a trace, with its run's header, which distinguishes counters from power readings."""
     import pyarrow.parquet as pq
 
     header: dict[str, Any] = json.loads(_header_text(path.parent.parent / "run.json"))
@@ -111,5 +111,5 @@ def _read_parquet(path: Path) -> tuple[Mapping[str, Track], Sequence[Domain]]:
         if np.isfinite(value[names == name]).sum() > 1
     }
     if not tracks:
-        raise ValueError("none of its run's domains is in it")
+        raise ValueError("it has no readings of its run's domains")
     return tracks, [known[name] for name in tracks]

@@ -1,12 +1,12 @@
-"""Polls the sensors from a thread of the parent: slowly between the edges of a window, quickly at them.
+"""The sampler: a thread of the parent that polls the sensors, quickly at the edges of a window and slowly between them.
 
 slow        | fast until each counter has ticked | slow ... | fast | slow
 lead-in      ^ begin                               window    ^ end
 
-A counter that ticks regularly is polled quickly only around the time at which its next tick is due.
+A counter that ticks regularly is polled quickly only around the time of its next tick.
 
-Only the domains near the case are polled quickly; the rest of the machine (other cards) is read every few seconds. Slow polling is
-stretched where reads are slow, so that it takes a bounded share of the time and of a core however many cards there are.
+Only the domains near the case are polled quickly; the others (other cards) are read every few seconds. If reads are slow, the periods of
+slow polling are stretched, so that it takes a bounded share of the time and of a core with any number of cards.
 """
 
 from __future__ import annotations
@@ -30,36 +30,36 @@ from harness.sensors.base import PATIENCE_S, Sensor
 FAST_POLL_S = 0.0004
 OVERDUE_S = 0.1
 CONDITION_PERIOD_S = 0.25
-"""Temperatures, clocks and loads need no more; each read takes time from the machine that is measured."""
-SELDOM_S = 1.0
-"""What is read more seldom is read at the edges of a window: the shortest would hold none of its readings."""
+"""Least period of temperatures, clocks and loads, since each read takes time from the measured machine."""
+EDGE_READ_S = 1.0
+"""A domain with a longer period is also read at the edges of a window; the shortest window would contain no reading."""
 FAR_PERIOD_S, FAR_CONDITION_PERIOD_S = 1.0, 5.0
-"""Of what is not near the case: it is recorded, and no figure of the case depends on it."""
+"""Least periods of domains that are not near the case: they are recorded, but no figure of the case depends on them."""
 KEEP_PERIOD_S = 1.0
 LATEST = 5
-"""Reads that the cost of a read is the median of."""
+"""Number of reads whose median is the cost of a read."""
 BATCH_S = 0.01
-"""What is due so soon is read at once: waking up costs more than reading."""
+"""Domains due within this time are read at once, since waking up costs more than reading."""
 QUICK_READ_S = 0.0005
-"""A gauge whose read takes no longer may be read while a counter is polled quickly."""
+"""A power reading that takes no longer may be read while a counter is polled quickly."""
 WALL_SHARE, CORE_SHARE = 0.25, 0.01
-"""Of the time and of a core: the most that slow polling takes; slower reads are made less often."""
+"""Largest shares of the time and of a core for slow polling; slower reads are made less often."""
 MEASURED = ("sampled", "simulated")
 STARVED_S = 0.3
-"""A measured power waits no longer for its turn than this, however slow it is to read."""
+"""Longest time between readings of a measured power, however slow its reads are."""
 LATENCY_S = 0.001
-"""How late a sleep may end."""
+"""Largest delay of the end of a sleep."""
 WIDE_TICKS = 3
-"""Ticks that an edge waits for a narrow bracket before it takes the narrowest so far."""
+"""Further ticks that an edge waits for narrow brackets before it takes the narrowest so far."""
 
 
 class Stream:
-    """The readings of one domain so far.
+    """Readings of one domain.
 
     Args:
-        sensor: Reads it.
-        domain: What is read.
-        near: Whether the case's figures depend on it.
+        sensor: Sensor of the domain.
+        domain: The domain.
+        near: Whether figures of the case depend on it.
     """
 
     def __init__(self, sensor: Sensor, domain: Domain, near: bool = True) -> None:
@@ -72,16 +72,16 @@ class Stream:
         gauge = near and domain.kind in MEASURED and domain.quantity != "energy"
         covers_s = 0.0 if domain.part_time else domain.average_s or 0.0
         self.most_s = max(STARVED_S, covers_s / 2) if gauge else math.inf
-        """The longest that its period is stretched to: the shortest window holds enough readings of a power that no counter stands before."""
+        """Longest stretched period, so that the shortest window has enough readings of a power without a counter."""
         self.due_s = 0.0
         self.failure: str | None = None
         self.still = False
-        """Whether an edge waited for it in vain, and it has not moved since."""
-        self.rhythm = TickPredictor(domain.update_period_s)
+        """Whether an edge waited for it in vain and it has not changed since."""
+        self.predictor = TickPredictor(domain.update_period_s)
         self.expected_s: tuple[float, float] | None = None
-        """Between when an edge expects its next tick; None: it is polled for all the time."""
+        """Interval in which an edge expects the next tick; None: it is polled all the time."""
         self.step_s: float | None = None
-        """Width of the bracket around the tick that the newest reading shows; None where it shows none."""
+        """Width in s of the bracket around the tick of the latest reading; None if it has none."""
         self._start, self._end, self._value = array("d"), array("d"), array("d")
         self._costs: deque[float] = deque(maxlen=LATEST)
         self._core: deque[float] = deque(maxlen=LATEST)
@@ -89,14 +89,14 @@ class Stream:
         self._kept = 0
 
     def read(self) -> float:
-        """Read once; a failure is kept as NaN with its reason."""
+        """Read once; a failure is recorded as NaN, with its reason in `failure`."""
         used, start = time.thread_time(), time.monotonic()
         try:
             value = self.sensor.read(self.domain.name)
         except SensorError as error:
             self.failure = str(error)
             value = float("nan")
-        except Exception as error:  # somebody else's sensor: the sampler must outlive it
+        except Exception as error:  # a plug-in may raise anything
             self.failure = f"the sensor failed with {type(error).__name__}: {error}"
             value = float("nan")
         end = time.monotonic()
@@ -111,7 +111,7 @@ class Stream:
             if value != before and np.isfinite(before):
                 self.step_s = float(bracket_s(before_s, start, end, self.domain.update_period_s))
                 if self.step_s <= self.narrow_s:
-                    self.rhythm.add(end - self.step_s / 2, self.step_s)
+                    self.predictor.add(end - self.step_s / 2, self.step_s)
             self.still = self.still and value == before
             self._last = (start, value)
         self.due_s = start + self.period_s
@@ -119,37 +119,44 @@ class Stream:
 
     @property
     def cost_s(self) -> float:
-        """How long a read takes, s; 0 before the first."""
+        """Duration of a read in s; 0 before the first."""
         return statistics.median(self._costs) if self._costs else 0.0
 
     @property
     def core_s(self) -> float:
-        """How much of a core's time a read takes, s."""
+        """CPU time of a read in s; 0 before the first."""
         return statistics.median(self._core) if self._core else 0.0
 
     @property
     def narrow_s(self) -> float:
-        """Width of a bracket that reads of this length allow."""
+        """Width in s of the narrowest bracket that reads of this duration allow."""
         return narrow_s(self.cost_s)
 
     def expect(self) -> None:
-        """Predict the next tick that an edge may wait for."""
-        self.expected_s = self.rhythm.next_s(time.monotonic())
+        """Predict the next tick."""
+        self.expected_s = self.predictor.next_s(time.monotonic())
 
     def ahead_s(self, now_s: float) -> float:
-        """How long until polling for the expected tick begins, s; 0 where it has begun, or nothing is expected."""
-        if self.expected_s and now_s > self.expected_s[1]:  # it did not come
-            self.rhythm.forget()
+        """Time in s until polling for the expected tick begins; 0 if it has begun or no tick is expected."""
+        if self.expected_s and now_s > self.expected_s[1]:  # there was no tick
+            self.predictor.forget()
             self.expected_s = None
         return max(0.0, self.expected_s[0] - now_s) if self.expected_s else 0.0
 
     @property
     def ticks(self) -> bool:
-        """Whether it is a counter near the case that moves."""
+        """Whether it is a counter near the case that changes."""
         return self.domain.quantity == "energy" and self.near and not self.still
 
+    @property
+    def read_at_edges(self) -> bool:
+        """Whether it has no ticks, is near the case, and is a power, a counter of time, or polled too rarely for a window."""
+        domain = self.domain
+        to_read = domain.kind or domain.quantity == "duration" or self.period_s > EDGE_READ_S
+        return self.near and domain.quantity != "energy" and bool(to_read)
+
     def answers(self) -> bool:
-        """Whether a read succeeds now, or after a few more tries."""
+        """Whether a read succeeds within `PATIENCE_S`."""
         until_s = time.monotonic() + PATIENCE_S
         while not np.isfinite(self.read()):
             if time.monotonic() > until_s:
@@ -158,58 +165,58 @@ class Stream:
         return True
 
     def sample(self) -> Sample:
-        """Everything so far, as arrays."""
+        """All readings."""
         return Sample(np.array(self._start), np.array(self._end), np.array(self._value))
 
     def fresh(self) -> Sample:
-        """What came since this was last asked."""
+        """Readings since the previous call."""
         since, self._kept = self._kept, len(self._value)
         return Sample(np.array(self._start[since:]), np.array(self._end[since:]), np.array(self._value[since:]))
 
 
 class Edge:
-    """One edge of a window: the ticks that each counter has shown while it was polled quickly.
+    """One edge of a window: the ticks of each counter while it is polled quickly.
 
     Args:
-        streams: The counters that are waited for.
-        ticks: How many each should show, so that there is a choice.
-        allowed: The widest bracket that is narrow enough for a counter, s, by its name; None: any will do.
+        streams: Counters to wait for.
+        ticks: Number of narrow ticks per counter, from which one is chosen.
+        allowed: Function from the name of a counter to its widest allowed bracket in s; None allows any.
     """
 
     def __init__(self, streams: Iterable[Stream], ticks: int, allowed: Callable[[str], float] | None = None) -> None:
         self.pending: dict[Stream, list[float]] = {stream: [] for stream in streams}
-        self.brackets_s: dict[str, list[float]] = {stream.domain.name: seen for stream, seen in self.pending.items()}
-        """Widths of the brackets around the ticks so far, s, by counter."""
+        self.brackets_s: dict[str, list[float]] = {stream.domain.name: widths for stream, widths in self.pending.items()}
+        """Widths in s of the brackets around the ticks so far, by counter."""
         self.reached = threading.Event()
-        self._wanted, self._allowed = ticks, allowed
+        self._ticks, self._allowed = ticks, allowed
         for stream in self.pending:
             stream.expect()
         if not self.pending:
             self.reached.set()
 
     def note(self, stream: Stream) -> None:
-        """Count the tick that the newest reading of a counter shows, if it shows one."""
-        seen = self.pending.get(stream)
-        if seen is None or stream.step_s is None:
+        """Record the tick of a counter's latest reading, if there is one."""
+        widths = self.pending.get(stream)
+        if widths is None or stream.step_s is None:
             return
-        seen.append(stream.step_s)
-        if stream.expected_s and stream.step_s > stream.narrow_s:  # it came when nobody looked
-            stream.rhythm.forget()
+        widths.append(stream.step_s)
+        if stream.expected_s and stream.step_s > stream.narrow_s:  # the tick was outside the expected interval
+            stream.predictor.forget()
         stream.expect()
-        enough = sum(width <= stream.narrow_s for width in seen) >= self._wanted or len(seen) >= self._wanted + WIDE_TICKS
-        if enough and (self._allowed is None or similar_s(seen) <= self._allowed(stream.domain.name)):
+        enough = sum(width <= stream.narrow_s for width in widths) >= self._ticks or len(widths) >= self._ticks + WIDE_TICKS
+        if enough and (self._allowed is None or similar_s(widths) <= self._allowed(stream.domain.name)):
             del self.pending[stream]
             if not self.pending:
                 self.reached.set()
 
 
 class Sampler:
-    """Samples every domain of the sensors given, from `start` to `stop`.
+    """Samples all domains of the sensors from `start` to `stop`.
 
     Args:
-        sensors: Opened sensors, each with its domains.
-        keep: Given what is new about once a second while nothing is polled quickly, so that a harness that is killed leaves it; None: nobody.
-        near: Names of the domains that the case's figures depend on; None: all of them.
+        sensors: Opened sensors with their domains.
+        keep: Function that stores new readings, called about once a second during slow polling, so that a killed harness leaves them.
+        near: Names of the domains that figures of the case depend on; None for all.
     """
 
     def __init__(
@@ -232,7 +239,7 @@ class Sampler:
         self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
 
     def start(self) -> None:
-        """Read everything once, then begin to poll."""
+        """Read every domain once, then start polling."""
         for stream in self._streams:
             self._read(stream)
         self._pace()
@@ -241,7 +248,7 @@ class Sampler:
         self._thread.start()
 
     def stop(self) -> Trace:
-        """End the polling and give what was seen."""
+        """Stop polling, and return all readings."""
         self._over = True
         self._wake.set()
         if self._thread.ident:
@@ -251,7 +258,7 @@ class Sampler:
         return self.trace()
 
     def trace(self) -> Trace:
-        """What was seen so far."""
+        """Readings so far."""
         with self._lock:
             return Trace(
                 domains={s.domain.name: s.domain for s in self._streams},
@@ -260,21 +267,20 @@ class Sampler:
             )
 
     def read_gauges(self) -> None:
-        """Read what has no ticks near the case, now: power and what counts time, whose edges are bracketed so, and what is else read too seldom for a window."""
+        """Read now what has no ticks near the case: power, counters of time, and domains with too long a period for a window."""
         for stream in self._streams:
-            domain = stream.domain
-            if stream.near and domain.quantity != "energy" and (domain.kind or domain.quantity == "duration" or stream.period_s > SELDOM_S):
+            if stream.read_at_edges:
                 self._read(stream)
 
     def edge(self, ticks: int = 1, allowed: Callable[[str], float] | None = None) -> Edge:
-        """Poll the counters near the case quickly until each has shown `ticks` narrow ticks.
+        """Poll the counters near the case quickly until each has shown enough narrow ticks.
 
         Args:
-            ticks: How many.
-            allowed: The widest bracket that is narrow enough for a counter, s, by its name; None: the narrowest of a few ticks will do.
+            ticks: Number of narrow ticks per counter.
+            allowed: Function from the name of a counter to its widest allowed bracket in s; None allows any.
 
         Returns:
-            The edge; it is reached at once where there is no counter that works.
+            The edge, which is reached immediately if no counter works.
         """
         with self._lock:
             self._edge = Edge([s for s in self._streams if s.ticks and s.answers()], ticks, allowed)
@@ -282,15 +288,15 @@ class Sampler:
         return self._edge
 
     def watch_closely(self, seconds: float) -> None:
-        """Poll every counter near the case quickly for a time: where the load begins, its lag shows."""
+        """Poll every counter near the case quickly for a time; the start of the load shows a counter's lag."""
         self._close_until_s = time.monotonic() + seconds
         self._wake.set()
 
     def give_up(self) -> None:
-        """Stop polling quickly; a counter that showed no tick is not waited for again until it moves."""
+        """Stop polling quickly; a counter without a tick is not waited for again until it changes."""
         with self._lock:
-            for stream, seen in self._edge.pending.items():
-                stream.still = not seen
+            for stream, widths in self._edge.pending.items():
+                stream.still = not widths
             self._edge = Edge((), 0)
 
     def _read(self, stream: Stream) -> None:
@@ -327,17 +333,15 @@ class Sampler:
             self._keep(fresh)
 
     def _pace(self) -> None:
-        """Stretch the periods so that slow polling takes no more than its share, whatever a read costs."""
-        wall, core = (
-            sum(cost / s.base_s for s, cost in costs)
-            for costs in ([(s, s.cost_s) for s in self._streams], [(s, s.core_s) for s in self._streams])
-        )
+        """Stretch the periods so that slow polling takes at most its shares of the time and of a core."""
+        wall = sum(stream.cost_s / stream.base_s for stream in self._streams)
+        core = sum(stream.core_s / stream.base_s for stream in self._streams)
         stretch = max(1.0, wall / WALL_SHARE, core / CORE_SHARE)
         for stream in self._streams:
             stream.period_s = max(stream.base_s, min(stream.base_s * stretch, stream.most_s))
 
     def _poll_due(self) -> None:
-        """Read what is due, the most overdue first, until an edge is asked for."""
+        """Read the due domains, the most overdue first, until an edge is requested."""
         until_s = time.monotonic() + BATCH_S
         for stream in sorted((s for s in self._streams if s.due_s <= until_s), key=lambda s: s.due_s):
             if self._quickly or self._over:
@@ -345,7 +349,7 @@ class Sampler:
             self._read(stream)
 
     def _ahead_s(self) -> float:
-        """How long nobody need poll quickly: no counter that owes a tick is expected to tick."""
+        """Time in s until a pending counter is expected to tick; 0 during close watching."""
         with self._lock:
             now_s = time.monotonic()
             if now_s < self._close_until_s:
@@ -353,20 +357,20 @@ class Sampler:
             return min((stream.ahead_s(now_s) for stream in self._edge.pending), default=0.0)
 
     def _poll_counters(self) -> None:
-        """Read each counter that still owes a tick and may show it now, or every one that is watched closely."""
+        """Read each pending counter whose tick may be due, or every counter during close watching."""
         with self._lock:
             now_s = time.monotonic()
             closely = now_s < self._close_until_s
-            owing = [s for s in self._edge.pending if not s.ahead_s(now_s)]
-            for stream in [s for s in self._streams if s.ticks] if closely else owing:
+            due = [s for s in self._edge.pending if not s.ahead_s(now_s)]
+            for stream in [s for s in self._streams if s.ticks] if closely else due:
                 stream.read()
                 self._edge.note(stream)
 
     def _poll_one_overdue(self, ahead_s: float) -> None:
-        """While the counters are polled quickly the rest is read late and one at a time, so that no bracket grows much.
+        """Read the most overdue other domain: only one during quick polling, so that brackets stay narrow.
 
-        What is slow to read has its turn where no tick is due meanwhile; a power reading also where it has waited long, since it may have to
-        stand in for a counter that does not tick.
+        A slow read has its turn when no tick is due meanwhile; a power reading also after a long wait, since it may have to replace a counter
+        that does not tick.
         """
         with self._lock:
             now_s, least_s = time.monotonic(), max(QUICK_READ_S, ahead_s / 2)

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import EngineError
-from harness.formats.inputs import Input, plain, stored_inputs
+from harness.formats.inputs import Input, base_name, stored_inputs
 from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, takes
 from harness.schema import ArrayRef, Model
 from harness.suite.document import Document, Place, nearest
@@ -18,24 +18,24 @@ def check_file(document: Document, place: Place, model: Model) -> None:
     """Note what is wrong with a model whatever is measured of it.
 
     Args:
-        document: Takes the blame.
+        document: Takes the problems.
         place: Where the model stands.
         model: Of the user's own.
     """
     try:
         inputs = declared_inputs(str(model.path), model.format, model.sha256, model.signature)
     except EngineError as error:  # of signatures: it names the line to add
-        document.blame((*place, "signature"), f"{error.what}: {error.hint}")
+        document.add_problem((*place, "signature"), f"{error.what}: {error.hint}")
         return
     if model.signature is not None and model.format != "tflite":
-        document.blame((*place, "signature"), "'signature' belongs to a .tflite model")
+        document.add_problem((*place, "signature"), "'signature' belongs to a .tflite model")
     if model.input_shapes:
         _check_shapes(document, (*place, "input_shapes"), model, inputs)
     elif inputs is not None and model.test is None:
-        missing = {plain(each.name): wanted for each in inputs if None in (wanted := sample_shape(each))}
+        missing = {base_name(each.name): wanted for each in inputs if None in (wanted := sample_shape(each))}
         if missing:
             have = ", ".join(f"{name!r} {dynamic_text(wanted)}" for name, wanted in missing.items())
-            document.blame(
+            document.add_problem(
                 place,
                 f"model {model.name!r} has inputs with dynamic dimensions, of one sample: {have}; give `data.test`, or add their sizes, "
                 f"`{shape_hint(missing)}` for example",
@@ -89,24 +89,24 @@ def sample_shape(each: Input) -> tuple[int | None, ...]:
 
 def _check_shapes(document: Document, place: Place, model: Model, inputs: Sequence[Input] | None) -> None:
     if model.test is not None:
-        document.blame(place, "the test data say the sizes already: leave 'input_shapes' out")
+        document.add_problem(place, "the test data say the sizes already: leave 'input_shapes' out")
         return
     if inputs is None:
         return  # its framework knows them, and the child that runs it looks
-    by_name = {plain(each.name): each for each in inputs}
-    given = {plain(name): shape for name, shape in model.input_shapes.items()}
+    by_name = {base_name(each.name): each for each in inputs}
+    given = {base_name(name): shape for name, shape in model.input_shapes.items()}
     for name in model.input_shapes:
-        if plain(name) not in by_name:
-            document.blame((*place, name), f"model {model.name!r} has no input {name!r}{nearest(name, by_name)}")
+        if base_name(name) not in by_name:
+            document.add_problem((*place, name), f"model {model.name!r} has no input {name!r}{nearest(name, by_name)}")
     for name, each in by_name.items():
         wanted = sample_shape(each)
         if name in given and not (takes(wanted, given[name]) or takes(each.shape[1:], given[name])):
-            document.blame(
+            document.add_problem(
                 (*place, name),
                 f"input {name!r} takes {dynamic_text(wanted)} a sample, not {list(given[name])}: write the size of one sample, without the batch",
             )
         elif name not in given and None in wanted:
-            document.blame(place, f"input {name!r} has dynamic dimensions too, {dynamic_text(wanted)} a sample: add its size")
+            document.add_problem(place, f"input {name!r} has dynamic dimensions too, {dynamic_text(wanted)} a sample: add its size")
 
 
 def _check_arrays(document: Document, place: Place, refs: Sequence[ArrayRef], labels: ArrayRef | None, inputs: Sequence[Input]) -> None:
@@ -114,26 +114,26 @@ def _check_arrays(document: Document, place: Place, refs: Sequence[ArrayRef], la
     shapes = [_array_shape(ref.path, ref.key) for ref in refs]
     marked = _array_shape(labels.path, labels.key) if labels else None
     if len(refs) != len(inputs):
-        names = ", ".join(plain(each.name) for each in inputs)
-        document.blame(
+        names = ", ".join(base_name(each.name) for each in inputs)
+        document.add_problem(
             (*place, "inputs"),
             f"the model has {len(inputs)} inputs ({names}), the data {len(refs)} arrays: write `inputs: {{name: 'file.npz:key', ...}}`",
         )
         return
-    by_name = {plain(each.name): each for each in inputs}
+    by_name = {base_name(each.name): each for each in inputs}
     for at, (ref, shape) in enumerate(zip(refs, shapes, strict=True)):
-        each = inputs[at] if ref.name is None else by_name.get(plain(ref.name))
+        each = inputs[at] if ref.name is None else by_name.get(base_name(ref.name))
         if shape is None or each is None:
             continue
         wanted = sample_shape(each)
         if not shape or (fit_shape(shape[1:], wanted) is None and fit_shape(shape[1:], each.shape[1:]) is None):
-            document.blame(
+            document.add_problem(
                 (*place, "inputs"),
-                f"input {plain(each.name)!r} takes {dynamic_text(wanted)} a sample, the array {ref.key!r} has {list(shape[1:])}: reshape it; the first "
+                f"input {base_name(each.name)!r} takes {dynamic_text(wanted)} a sample, the array {ref.key!r} has {list(shape[1:])}: reshape it; the first "
                 "axis is the sample",
             )
         elif marked is not None and marked[:1] != shape[:1]:
-            document.blame(
+            document.add_problem(
                 (*place, "labels"), f"there are {marked[:1] or 'no'} labels for {shape[:1]} samples: the first axis of both is the sample"
             )
 

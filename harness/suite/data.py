@@ -34,13 +34,13 @@ def resolve_data(files: Files, place: Place, samples: Samples | None) -> DataRef
     forms = [form for form in OPTIONS if form in given]
     if len(forms) != 1:
         said = f"not {' and '.join(forms)}" if forms else "here is none"
-        files.document.blame(place, f"data are one of {', '.join(OPTIONS)}: {said}")
+        files.document.add_problem(place, f"data are one of {', '.join(OPTIONS)}: {said}")
         return None
     form = forms[0]
     strangers = [name for name in given if name != form and name not in OPTIONS[form]]
     for name in strangers:
         owner = next(other for other, options in OPTIONS.items() if name in options)
-        files.document.blame((*place, name), f"{name!r} belongs to {owner!r}, not to {form!r}")
+        files.document.add_problem((*place, name), f"{name!r} belongs to {owner!r}, not to {form!r}")
     if strangers:
         return None
     return {"inputs": _arrays, "images": _images, "csv": _csv, "function": _function}[form](files, place, samples)
@@ -63,7 +63,7 @@ def _array(files: Files, place: Place, written: str, name: str | None) -> ArrayR
     """`file.npz:key` as a reference whose file and key exist."""
     file, _, key = written.rpartition(":")
     if not file or not key or not file.lower().endswith(".npz"):
-        files.document.blame(place, f"{written!r} must be written 'file.npz:key'")
+        files.document.add_problem(place, f"{written!r} must be written 'file.npz:key'")
         return None
     path = files.file(place, file)
     if path is None:
@@ -72,10 +72,10 @@ def _array(files: Files, place: Place, written: str, name: str | None) -> ArrayR
         with zipfile.ZipFile(path) as archive:
             keys = [member.removesuffix(".npy") for member in archive.namelist()]
     except (zipfile.BadZipFile, OSError, ValueError):
-        files.document.blame(place, f"{file!r} is no .npz file: write it with numpy.savez")
+        files.document.add_problem(place, f"{file!r} is no .npz file: write it with numpy.savez")
         return None
     if key not in keys:
-        files.document.blame(place, f"{file!r} holds no array {key!r}{nearest(key, keys)}")
+        files.document.add_problem(place, f"{file!r} holds no array {key!r}{nearest(key, keys)}")
         return None
     return ArrayRef(path=str(path), key=key, sha256=files.sha256(path), name=name)
 
@@ -91,7 +91,7 @@ def _images(files: Files, place: Place, samples: Samples) -> DataRef | None:
     found = sorted(item.name for item in folder.iterdir() if item.is_dir() and not item.name.startswith("."))
     unknown = [name for name in found if names and name not in names]
     if unknown:
-        files.document.blame((*place, "classes"), f"the folder {unknown[0]!r} is no class{nearest(unknown[0], names)}")
+        files.document.add_problem((*place, "classes"), f"the folder {unknown[0]!r} is no class{nearest(unknown[0], names)}")
         return None
     options = {name: getattr(samples, name) for name in ("size", "scale", "mean", "std", "samples")}
     options |= {"classes": names or found}
@@ -108,7 +108,7 @@ def _csv(files: Files, place: Place, samples: Samples) -> DataRef | None:
     missing = [(field, name) for field, columns in (("label", [samples.label] if samples.label else []), *(("features", c) for c in inputs.values()))
                for name in columns if name not in header]  # fmt: skip
     for field, name in missing:
-        files.document.blame((*place, field), f"{samples.csv!r} has no column {name!r}{nearest(name, header)}")
+        files.document.add_problem((*place, field), f"{samples.csv!r} has no column {name!r}{nearest(name, header)}")
     if missing:
         return None
     features = inputs if samples.features else {"": [name for name in header if name != samples.label]}
@@ -124,10 +124,10 @@ def _header(files: Files, place: Place, path: Path) -> list[str] | None:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             row = next(csv.reader([stream.readline(HEADER_BYTES)], skipinitialspace=True), [])
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        files.document.blame(place, f"{path.name} cannot be read as a table: {error}")
+        files.document.add_problem(place, f"{path.name} cannot be read as a table: {error}")
         return None
     if not row:
-        files.document.blame(place, f"{path.name} has no header with the names of its columns")
+        files.document.add_problem(place, f"{path.name} has no header with the names of its columns")
     return row or None
 
 
@@ -155,7 +155,7 @@ def _classes(files: Files, place: Place, samples: Samples) -> list[str] | None:
         text = userfiles.read_text(path, "list of classes", limit_bytes=userfiles.DOCUMENT_BYTES)
         return [line.strip() for line in text.splitlines() if line.strip()]
     except HarnessError as error:
-        files.document.blame((*place, "classes"), f"{error.what}: write one class name a line, in UTF-8")
+        files.document.add_problem((*place, "classes"), f"{error.what}: write one class name a line, in UTF-8")
         return None
 
 

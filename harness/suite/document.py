@@ -20,7 +20,7 @@ MAX_SENTENCE = 600
 Place = tuple[str | int, ...]
 
 
-class Kind(NamedTuple):
+class DocumentKind(NamedTuple):
     """What sort of file it is.
 
     Attributes:
@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     grammar: str
 
 
-SUITE = Kind("suite", "nothing was built", "`harness schema` prints the whole grammar for your editor")
+SUITE = DocumentKind("suite", "nothing was built", "`harness schema` prints the whole grammar for your editor")
 
 
 @dataclass
@@ -55,9 +55,9 @@ class Document:
     values: Any
     lines: dict[Place, int]
     problems: list[str] = field(default_factory=list)
-    kind: Kind = SUITE
+    kind: DocumentKind = SUITE
 
-    def blame(self, place: Sequence[str | int], sentence: str) -> None:
+    def add_problem(self, place: Sequence[str | int], sentence: str) -> None:
         """Note that something is wrong at a place, or at the nearest place above it that stands in the file."""
         known = tuple(place)
         while known and known not in self.lines:
@@ -74,8 +74,8 @@ class Document:
         """
         if self.problems:
             problems = sorted(dict.fromkeys(self.problems), key=lambda text: int(text.removeprefix(f"{self.path}:").split(":")[0]))
-            shown = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
-            raise SuiteError("\n".join(shown), f"{self.kind.undone}; {self.kind.grammar}")
+            lines = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
+            raise SuiteError("\n".join(lines), f"{self.kind.undone}; {self.kind.grammar}")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
@@ -95,7 +95,7 @@ def wrong_value(name: str, problem: Mapping[str, Any], unit: str = "") -> str:
         problem: Of `ValidationError.errors()`.
         unit: What a number of this field counts, such as ` of seconds`.
     """
-    kind, given, told = problem["type"], problem.get("input"), shown(problem.get("input"))
+    kind, given, told = problem["type"], problem.get("input"), format_value(problem.get("input"))
     field = f"each of {name!r}" if isinstance(problem["loc"][-1], int) else repr(name)
     if kind == "missing":
         return f"the field {name!r} is missing"
@@ -115,13 +115,13 @@ def wrong_value(name: str, problem: Mapping[str, Any], unit: str = "") -> str:
     return f"{field} {message[0].lower()}{message[1:]}, not {told}"
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as its file writes it, cut to 80 characters."""
     text = {None: "nothing", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def read(path: Path, kind: Kind = SUITE) -> Document:
+def read(path: Path, kind: DocumentKind = SUITE) -> Document:
     """Read a suite file, or another that a user writes.
 
     Args:
@@ -134,7 +134,7 @@ def read(path: Path, kind: Kind = SUITE) -> Document:
     return of_text(path, _text(path, kind.noun), kind)
 
 
-def of_text(path: Path, text: str, kind: Kind = SUITE) -> Document:
+def of_text(path: Path, text: str, kind: DocumentKind = SUITE) -> Document:
     """Likewise of what such a file holds.
 
     Raises:
@@ -167,7 +167,7 @@ def _nearby(path: Path) -> str:
     return f"there is: {', '.join(found[:5])}" if found else "give the path of a YAML file"
 
 
-def _parse(path: Path, text: str, kind: Kind) -> Any:
+def _parse(path: Path, text: str, kind: DocumentKind) -> Any:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -215,7 +215,9 @@ class _Walk:
         for key, item in node.items():
             if not isinstance(key, str):
                 self.document.lines.setdefault((*place, str(key)), self._line(node, key))
-                self.document.blame((*place, str(key)), f"the field name {key!r} is not text: put it in quotes, or check the indentation")
+                self.document.add_problem(
+                    (*place, str(key)), f"the field name {key!r} is not text: put it in quotes, or check the indentation"
+                )
                 continue
             plain[str(key)] = self._child(node, key, item, place, depth)
         return plain

@@ -59,7 +59,7 @@ def expand(
     places = {model.name: place for place, model in enumerate(models) if model}
     cases = _with_baselines(sorted(expansion.cases.values(), key=lambda case: places[case.model]))
     if not cases and not expansion.impossible:
-        document.blame(("matrices",), f"no case is left for device {device!r}")
+        document.add_problem(("matrices",), f"no case is left for device {device!r}")
     found = tuple(model for model in models if model)
     return Suite(
         models=found,
@@ -111,14 +111,14 @@ class _Expansion:
     def _check_names(self, place: Place, what: str, given: Sequence[str], known: Sequence[str]) -> None:
         for index, name in enumerate(given):
             if name not in known:
-                self.document.blame((*place, index), f"no {what} is named {name!r}{nearest(name, known)}")
+                self.document.add_problem((*place, index), f"no {what} is named {name!r}{nearest(name, known)}")
 
     def _engine(self, place: Place, item: str | EngineItem) -> EngineChoice | None:
         name, given = (item, {}) if isinstance(item, str) else (item.name, item.options)
         spec = self.catalogue.engines.get(name)
         if spec is None:
             broken = self.catalogue.broken.get(name)
-            self.document.blame(place, broken or f"no engine is named {name!r}{nearest(name, self.catalogue.engines)}")
+            self.document.add_problem(place, broken or f"no engine is named {name!r}{nearest(name, self.catalogue.engines)}")
             return None
         options = validate_parameters(self.document, (*place, "options"), f"engine {name}", spec.parameters, given)
         return EngineChoice(_call(name, spec.parameters, options), spec, options)
@@ -131,7 +131,7 @@ class _Expansion:
             here = (*place, index) if isinstance(item, list) else place
             if part == "dense":
                 if len(written) > 1:
-                    self.document.blame(here, "'dense' is the model as it is: it is no step of a chain")
+                    self.document.add_problem(here, "'dense' is the model as it is: it is no step of a chain")
                 continue
             step = self._step(here, part)
             if step is None:
@@ -142,13 +142,15 @@ class _Expansion:
 
     def _step(self, place: Place, part: str | dict[str, dict[str, Any] | None]) -> Step | None:
         if isinstance(part, dict) and len(part) != 1:
-            self.document.blame(place, f"a variant is one recipe with its parameters, not {len(part)} of them: write a list for a chain")
+            self.document.add_problem(
+                place, f"a variant is one recipe with its parameters, not {len(part)} of them: write a list for a chain"
+            )
             return None
         name, given = (part, {}) if isinstance(part, str) else next((recipe, values or {}) for recipe, values in part.items())
         recipes = {recipe: spec for recipe, spec in self.catalogue.variants.items() if not spec.exporter}
         if name not in recipes:
             broken = self.catalogue.broken.get(name)
-            self.document.blame(place, broken or f"no variant is named {name!r}{nearest(name, ['dense', *recipes])}")
+            self.document.add_problem(place, broken or f"no variant is named {name!r}{nearest(name, ['dense', *recipes])}")
             return None
         parameters = validate_parameters(self.document, (*place, name), name, recipes[name].parameters, given)
         return Step(recipe=name, parameters=parameters)
@@ -162,7 +164,7 @@ class _Expansion:
             lacks_labels = "labels" in needs and has_data and not labelled
             if needs and (not has_data or lacks_labels):
                 what = "labels in `data.train`" if lacks_labels else "`data.train`"
-                self.document.blame(
+                self.document.add_problem(
                     (*place, "variants"),
                     f"{step.recipe} needs {what}, which model {model.name!r} does not have (test data never enters a build)",
                 )

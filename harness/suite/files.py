@@ -18,7 +18,7 @@ class Files:
     """Finds what a suite names, and notes in the document what is not there or not allowed.
 
     Args:
-        document: Takes the blame; paths are relative to its folder.
+        document: Takes the problems; paths are relative to its folder.
         trusted: Whether paths may leave that folder, and functions may run.
     """
 
@@ -27,14 +27,14 @@ class Files:
         self.folder = document.path.resolve().parent
         self._sha256: dict[Path, str] = {}
         if not _is_text(str(self.folder)):
-            document.blame((), "the name of the suite's folder is no text in UTF-8, and no record could hold it: rename the folder")
+            document.add_problem((), "the name of the suite's folder is no text in UTF-8, and no record could hold it: rename the folder")
 
     def file(self, place: Place, written: str) -> Path | None:
         """A file, if it exists and lies where it may."""
         path = self.path(place, written)
         if path is None or not path.is_dir():
             return path
-        self.document.blame(place, f"{written!r} is a folder: name a file")
+        self.document.add_problem(place, f"{written!r} is a folder: name a file")
         return None
 
     def tree(self, place: Place, written: str) -> Path | None:
@@ -43,15 +43,15 @@ class Files:
         if path is None:
             return None
         if not path.is_dir():
-            self.document.blame(place, f"{written!r} is a file: name a folder")
+            self.document.add_problem(place, f"{written!r} is a file: name a folder")
             return None
         if not self.trusted and any(not item.resolve().is_relative_to(self.folder) for item in path.rglob("*") if item.is_symlink()):
-            self.document.blame(
+            self.document.add_problem(
                 place, f"a link in {written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust"
             )
             return None
         if wrong := next((item for item in path.rglob("*") if not _can_be_copied(item)), None):
-            self.document.blame(
+            self.document.add_problem(
                 place, f"{wrong.relative_to(path).as_posix()!r} in {written!r} is neither a file nor a folder, or leads back into it"
             )
             return None
@@ -60,33 +60,35 @@ class Files:
     def path(self, place: Place, written: str) -> Path | None:
         """A file or folder, if it exists, can be read, and lies where it may."""
         if "\x00" in written:
-            self.document.blame(place, "a path cannot hold a null character")
+            self.document.add_problem(place, "a path cannot hold a null character")
             return None
         try:
             path = (self.folder / written).resolve()
         except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself, before Python 3.13
-            self.document.blame(place, f"{written!r} cannot be read: {error}")
+            self.document.add_problem(place, f"{written!r} cannot be read: {error}")
             return None
         if not self.trusted and not path.is_relative_to(self.folder):
-            self.document.blame(place, f"{written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust")
+            self.document.add_problem(place, f"{written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust")
             return None
         try:
             if path.is_dir():
                 next(path.iterdir(), None)
                 return path
             if path.exists() and not path.is_file():  # to open a pipe would wait for whoever writes to it
-                self.document.blame(place, f"{written!r} is neither a file nor a folder: name a file")
+                self.document.add_problem(place, f"{written!r} is neither a file nor a folder: name a file")
                 return None
             with path.open("rb") as stream:
                 if os.fstat(stream.fileno()).st_size > DATA_BYTES:
-                    self.document.blame(place, f"{written!r} is larger than {DATA_BYTES // 2**30} GiB, the limit of a model or a data file")
+                    self.document.add_problem(
+                        place, f"{written!r} is larger than {DATA_BYTES // 2**30} GiB, the limit of a model or a data file"
+                    )
                     return None
                 return path
         except FileNotFoundError:
             close = nearest(written, [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.suffix == path.suffix])
-            self.document.blame(place, f"there is no file {written!r} in {self.folder}{close if 'mean' in close else ''}")
+            self.document.add_problem(place, f"there is no file {written!r} in {self.folder}{close if 'mean' in close else ''}")
         except OSError as error:
-            self.document.blame(place, f"{written!r} cannot be read: {error.strerror or error}")
+            self.document.add_problem(place, f"{written!r} cannot be read: {error.strerror or error}")
         return None
 
     def sha256(self, path: Path) -> str:
@@ -102,10 +104,10 @@ class Files:
     def function(self, place: Place, written: str) -> str | None:
         """The hash of a function's code, if functions may run."""
         if not FUNCTION.match(written):
-            self.document.blame(place, f"{written!r} must be written 'package.module:function'")
+            self.document.add_problem(place, f"{written!r} must be written 'package.module:function'")
             return None
         if not self.trusted:
-            self.document.blame(place, f"{written!r} would run code of its own: give --trust if you trust it")
+            self.document.add_problem(place, f"{written!r} would run code of its own: give --trust if you trust it")
             return None
         return hashlib.sha256(f"{written} {self._code(written)}".encode()).hexdigest()
 

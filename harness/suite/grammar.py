@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from harness.schema import Catalogue, Limits, Training
-from harness.suite.document import Document, nearest, shown, wrong_value
+from harness.suite.document import Document, format_value, nearest, wrong_value
 
 
 class Strict(BaseModel):
@@ -181,7 +181,7 @@ def parse(document: Document) -> SuiteFile:
         SuiteError: With the line of each mistake.
     """
     if not isinstance(document.values, dict):
-        document.blame(
+        document.add_problem(
             (), "a suite is a mapping with `name`, `models` and `matrices`" + ("; the file is empty" if document.values is None else "")
         )
         document.check()
@@ -189,7 +189,7 @@ def parse(document: Document) -> SuiteFile:
         return SuiteFile.model_validate(document.values)
     except ValidationError as error:
         for problem in error.errors():
-            _blame(document, problem, SuiteFile)
+            _add_problem(document, problem, SuiteFile)
     document.check()
     raise AssertionError("a validation error without a problem")
 
@@ -200,7 +200,7 @@ def validate_parameters(
     """The parameters of a recipe or the options of an engine, defaults filled in; mistakes are noted in the document.
 
     Args:
-        document: Takes the blame.
+        document: Takes the problems.
         place: Where the parameters stand.
         owner: Whose they are, for the sentence.
         model: What it takes; null: nothing.
@@ -208,13 +208,13 @@ def validate_parameters(
     """
     if model is None:
         for name in given:
-            document.blame((*place, name), f"{owner} takes no parameters, so not {name!r}")
+            document.add_problem((*place, name), f"{owner} takes no parameters, so not {name!r}")
         return {}
     try:
         return model.model_validate(given, strict=True).model_dump()
     except ValidationError as error:
         for problem in error.errors():
-            _blame(document, {**problem, "loc": (*place, *problem["loc"])}, model, owner)
+            _add_problem(document, {**problem, "loc": (*place, *problem["loc"])}, model, owner)
     return {}
 
 
@@ -267,10 +267,10 @@ def _parameters_schema(model: type[BaseModel] | None) -> dict[str, Any]:
     return model.model_json_schema() if model else {"type": ["object", "null"], "maxProperties": 0}
 
 
-def _blame(document: Document, problem: Mapping[str, Any], root: type[BaseModel], owner: str = "") -> None:
+def _add_problem(document: Document, problem: Mapping[str, Any], root: type[BaseModel], owner: str = "") -> None:
     """Say one pydantic error as a person would."""
     place = [part for part in problem["loc"] if part not in TAGS or part in ("models",)]
-    document.blame(place, _sentence(problem, place, root, owner))
+    document.add_problem(place, _sentence(problem, place, root, owner))
 
 
 def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type[BaseModel], owner: str) -> str:
@@ -282,12 +282,12 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
         section = next((part for part in reversed(place[:-1]) if part in SECTIONS), None)
         return f"unknown field {what!r}{_meant(what, str(section) if section else None)}"
     if kind == "union_tag_not_found":
-        return f"{what}: {shown(given)} is neither a name nor a mapping" + (
+        return f"{what}: {format_value(given)} is neither a name nor a mapping" + (
             "; put a name that YAML reads as nothing in quotes" if given is None else ""
         )
     if kind == "literal_error":
         choices = [choice.strip("'") for choice in str(context.get("expected", "")).replace(" or ", ", ").split(", ")]
-        return f"{what!r} cannot be {shown(given)}{nearest(given, choices)}"
+        return f"{what!r} cannot be {format_value(given)}{nearest(given, choices)}"
     return wrong_value(what, problem, _unit(what))
 
 

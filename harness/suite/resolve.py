@@ -30,7 +30,7 @@ def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, tru
         place = ("models", index)
         name = item.rpartition("/")[2] if isinstance(item, str) else item.name
         if name in seen:
-            document.blame(place, f"two models are named {name!r}")
+            document.add_problem(place, f"two models are named {name!r}")
         seen.add(name)
         models.append(_model(files, place, item, catalogue))
     return tuple(models)
@@ -40,7 +40,9 @@ def _model(files: Files, place: Place, item: str | OwnModel, catalogue: Catalogu
     if isinstance(item, str):
         return _BuiltIn(files, place, OwnModel(name="-", workload=item), catalogue).model(item.rpartition("/")[2])
     if (item.path is None) == (item.workload is None):
-        files.document.blame(place, f"model {item.name!r} needs `path` (your own file) or `workload` (a built-in model), one of the two")
+        files.document.add_problem(
+            place, f"model {item.name!r} needs `path` (your own file) or `workload` (a built-in model), one of the two"
+        )
         return None
     return _BuiltIn(files, place, item, catalogue).model(item.name) if item.workload else _Own(files, place, item).model()
 
@@ -78,18 +80,18 @@ class _Item:
         elif own or self.files.is_function(written):
             self.files.function(place, written)
         elif written not in METRICS:
-            self.document.blame(place, f"no metric is named {written!r}{nearest(written, METRICS)}, or give package.module:function")
+            self.document.add_problem(place, f"no metric is named {written!r}{nearest(written, METRICS)}, or give package.module:function")
         return written if (self.test and self.test.labelled) or "metric" in self.item.model_fields_set else None
 
     def _check_settings(self, place: Place, metric: MetricItem) -> None:
         """Whether a metric is written with the settings that it has."""
         if (metric.function is None) == (metric.name is None):
-            self.document.blame(place, "a metric is a `function` of your own or the `name` of one, one of the two")
+            self.document.add_problem(place, "a metric is a `function` of your own or the `name` of one, one of the two")
         for field, takers in (("threshold", CUTTING), ("ignore", POSITIONS)):
             if getattr(metric, field) is not None and metric.name not in takers:
-                self.document.blame((*place, field), f"{field!r} belongs to the metrics {', '.join(takers)}")
+                self.document.add_problem((*place, field), f"{field!r} belongs to the metrics {', '.join(takers)}")
         if metric.name and "direction" in metric.model_fields_set:
-            self.document.blame((*place, "direction"), "'direction' belongs to a function: a named metric has its own")
+            self.document.add_problem((*place, "direction"), "'direction' belongs to a function: a named metric has its own")
 
 
 class _BuiltIn(_Item):
@@ -127,16 +129,18 @@ class _BuiltIn(_Item):
         if "did you mean" not in close:
             close = nearest(self.written, self.catalogue.workloads)
         place = (*self.place, "workload")
-        self.document.blame(place, f"no built-in model is named {self.written!r}{close} (your own model needs `name` and `path`)")
+        self.document.add_problem(place, f"no built-in model is named {self.written!r}{close} (your own model needs `name` and `path`)")
 
     def _may_change(self, spec: WorkloadSpec) -> bool:
         """Whether the suite leaves alone what a built-in model with labelled data brings."""
         for name in ("signature", "input_shapes"):
             if name in self.item.model_fields_set:
-                self.document.blame((*self.place, name), f"{name!r} belongs to a model of your own (`path`), not to a built-in one")
+                self.document.add_problem((*self.place, name), f"{name!r} belongs to a model of your own (`path`), not to a built-in one")
         said = [name for name in ("data", "metric", "training") if name in self.item.model_fields_set]
         if spec.data == "labelled" and said:
-            self.document.blame((*self.place, said[0]), f"{self.written} brings its own data, metric and training: leave {said[0]!r} out")
+            self.document.add_problem(
+                (*self.place, said[0]), f"{self.written} brings its own data, metric and training: leave {said[0]!r} out"
+            )
             return False
         return True
 
@@ -153,7 +157,7 @@ class _Own(_Item):
         """The model, or null."""
         metric, located = self.metric(), self._located()
         if self.item.options:
-            self.document.blame((*self.place, "options"), "options belong to a built-in model (`workload`), not to a file")
+            self.document.add_problem((*self.place, "options"), "options belong to a built-in model (`workload`), not to a file")
         if located is None:
             return None
         path, format_, sha256 = located
@@ -180,11 +184,13 @@ class _Own(_Item):
             return None
         if path.is_dir():
             if not (path / SAVEDMODEL).is_file():
-                self.document.blame(place, f"{written!r} is a folder without {SAVEDMODEL}, so no SavedModel")
+                self.document.add_problem(place, f"{written!r} is a folder without {SAVEDMODEL}, so no SavedModel")
                 return None
             return (str(path), "savedmodel", self.files.sha256(path)) if self.files.tree(place, written) else None
         format_ = FORMATS.get(path.suffix.lower())
         if format_ is None:
-            self.document.blame(place, f"{written!r} has no suffix of a model file: {', '.join(FORMATS)}, and is no SavedModel folder")
+            self.document.add_problem(
+                place, f"{written!r} has no suffix of a model file: {', '.join(FORMATS)}, and is no SavedModel folder"
+            )
             return None
         return str(path), format_, self.files.sha256(path)

@@ -21,15 +21,15 @@ from harness.formats import tflite as tflite_files
 from harness.formats import tflite_graph
 from harness.formats.fingerprint import fingerprint
 from harness.formats.inputs import model_inputs, positions
-from harness.formats.reading import reading
+from harness.formats.libraries import reading
 from harness.schema import Artifact, ArtifactFacts, Training
 from harness.schema.worker import BuildTask, SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.variants.training import fit, seed_everything
 from harness.worker.outcome import outcome
-from harness.workloads.base import Split, Workload, arrays_of, described
+from harness.workloads.base import Split, Workload, arrays_of, describe_split
 from harness.workloads.data import load_array
-from harness.workloads.functions import call
+from harness.workloads.functions import call_function
 from harness.workloads.sources import call_data, read_csv, read_images
 
 ONNX_BYTES = 2**31 - 1
@@ -99,7 +99,7 @@ def _written(task: BuildTask, splits: dict[str, Split]) -> Made:
     folder.mkdir()
     for name, split in splits.items():
         np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays_of(split))
-    return folder, ArtifactFacts(), {"splits": {name: described(split) for name, split in splits.items()}}
+    return folder, ArtifactFacts(), {"splits": {name: describe_split(split) for name, split in splits.items()}}
 
 
 def _image_shape(task: BuildTask) -> tuple[int | None, ...]:
@@ -189,7 +189,7 @@ def _take_function(task: BuildTask) -> Made:
     if not task.model.trusted:
         raise EngineError(f"{task.model.path} is code, which is not run without trust", keras_files.TRUST)
     keras = keras_files.import_keras()
-    model = call(str(task.model.path), task.model.folder)
+    model = call_function(str(task.model.path), task.model.folder)
     if not isinstance(model, keras.Model):
         raise EngineError(f"{task.model.path} gave a {type(model).__name__}", "let it return a Keras model")
     path = Path(task.folder) / "model.keras"

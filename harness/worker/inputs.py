@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.engines.base import Array, Tensor
 from harness.errors import EngineError
-from harness.formats.inputs import plain, positions
+from harness.formats.inputs import base_name, positions
 from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, takes
 from harness.schema.worker import ArrayFile, MeasureTask
 from harness.workloads.data import batches, load_array
@@ -99,7 +99,7 @@ def noise(tensor: Tensor, batch_size: int, seed: int = 0) -> Array:
     if len(sizes) < len(wanted):
         raise EngineError(
             f"input {tensor.name!r} has dynamic dimensions: {dynamic_text(wanted)} a sample",
-            f"give `data.test`, or its size in the suite: `{shape_hint({plain(tensor.name): wanted})}`",
+            f"give `data.test`, or its size in the suite: `{shape_hint({base_name(tensor.name): wanted})}`",
             refused=True,
         )
     if is_real(tensor):
@@ -120,9 +120,9 @@ def sized(inputs: Sequence[Tensor], shapes: Mapping[str, Sequence[int]], batch_s
     """
     names = [tensor.name for tensor in inputs]
     for name in shapes:
-        if name not in (*names, *map(plain, names)):
+        if name not in (*names, *map(base_name, names)):
             raise EngineError(f"input_shapes names {name!r}, the model's inputs are {', '.join(names)}", "correct the name", refused=True)
-    return [_sized(tensor, shapes.get(tensor.name, shapes.get(plain(tensor.name))), batch_size) for tensor in inputs]
+    return [_sized(tensor, shapes.get(tensor.name, shapes.get(base_name(tensor.name))), batch_size) for tensor in inputs]
 
 
 def _sized(tensor: Tensor, shape: Sequence[int] | None, batch_size: int) -> Tensor:

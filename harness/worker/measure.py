@@ -18,8 +18,8 @@ from harness.channel import Parent
 from harness.engines.base import Array, Load, Session
 from harness.engines.cuda import visible_uuids
 from harness.errors import EngineError
-from harness.formats.reading import first_line, reading
-from harness.formats.stored import stored_types
+from harness.formats.libraries import first_line, reading
+from harness.formats.stored_types import stored_types
 from harness.schema import Kernel
 from harness.schema.worker import Close, Done, Go, Kernels, MeasureTask, ModelFile, More, Ready, Scores
 from harness.worker.inputs import load_data, load_labels, make_queries, sized

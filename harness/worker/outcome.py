@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness.errors import EngineError, HarnessError
-from harness.formats.reading import first_line
+from harness.formats.libraries import first_line
 from harness.schema import Status
 from harness.schema.worker import Result
 

@@ -1,4 +1,4 @@
-"""No engine uses more cores than its case says, neither while it answers nor while it waits: counted in /proc."""
+"""No engine uses more cores than its case has, neither while it computes nor while it waits: counted in /proc."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def cpu_s(pid: int) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(("engine", "threads"), [*((engine, 1) for engine in FORMATS), ("litert", 2), ("onnxruntime", 2), ("openvino", 2)])
-def test_no_more_cores_than_the_case_says(engine, threads, monkeypatch):
-    """CPU time over wall time in one window, which a busy machine can only make less; next to nothing in an idle one, where pools may spin.
+def test_cpu_time_is_within_the_cores_of_the_case(engine, threads, monkeypatch):
+    """CPU time over wall time of a window, and next to none of an idle phase, in which thread pools may spin.
 
-    On a busy machine too no more threads work than may: the busiest have nearly all of the CPU time.
+    The busiest threads have nearly all of the CPU time, which also holds on a busy machine.
     """
     monkeypatch.setattr(timing, "LEAD_IN_S", 0.3)
     monkeypatch.setattr("tests.worker.test_measure.PROFILE", PROFILE.model_copy(update={"idle_s": 0.5, "window_s": 1.0}))
@@ -39,7 +39,7 @@ def test_no_more_cores_than_the_case_says(engine, threads, monkeypatch):
     artifact = models() / f"wide.{FORMATS[engine]}"
     outcome, _ = measured(
         plugin.environment(Load(artifact, FORMATS[engine], "cpu", 1, threads, options)),
-        tell=lambda phase, pid: seen.setdefault(phase, (time.monotonic(), cpu_s(pid))),
+        on_phase=lambda phase, pid: seen.setdefault(phase, (time.monotonic(), cpu_s(pid))),
         engine=engine,
         engine_options=options.model_dump(),
         artifact={"path": str(artifact), "format": FORMATS[engine]},

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the session agrees with the plain library, on models of every shape and type."""
+"""ONNX Runtime: the session agrees with the plain library, for all shapes and types."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from harness.engines.base import Load, kernels_of, undisturbed
-from harness.engines.onnxruntime import PROVIDERS, OnnxRuntime, Options, _calls, _provider, _settings, check_provider
+from harness.engines.onnxruntime import PROVIDERS, OnnxRuntime, Options, _calls, _check_provider, _provider, _settings, _tf32
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -31,14 +31,14 @@ def test_outputs_are_those_of_the_plain_library(name):
 
 @pytest.mark.parametrize("level", ["disable", "basic", "extended", "all"])
 def test_every_optimization_gives_the_rows_of_keras(level):
-    """The graph is rewritten, the answer is not."""
+    """The graph is rewritten, the result is the same."""
     session = opened(models() / "small.onnx", 32, graph_optimization=level)
     assert np.allclose(session.run([SAMPLES[:32]])[0], np.load(models() / "small.npy")[:32], atol=1e-6)
     assert session.facts()["provider"] == "CPUExecutionProvider"
 
 
 def test_several_inputs_keep_their_names_and_order():
-    """As in the Keras model they came from."""
+    """As in the Keras model."""
     two = np.load(models() / "two.npz")
     session = opened(models() / "two.onnx", 4)
     assert [tensor.name for tensor in session.inputs] == ["zeta", "alpha"]
@@ -62,8 +62,8 @@ def test_precision_is_that_of_what_runs(name, options, precision):
 
 
 @pytest.mark.parametrize(("name", "int8"), [("small", 0), ("float16", 0), ("dynamic_int8", 2), ("int8", 2)])
-def test_the_kernels_that_ran_are_told(name, int8):
-    """By ONNX Runtime's own profiler, shares of time; of the two that multiply so many ran in int8."""
+def test_kernels_have_their_share_of_the_time(name, int8):
+    """By ONNX Runtime's profiler; `int8` is the number of multiplying nodes in int8."""
     kernels = opened(models() / f"{name}.onnx").profile([[SAMPLES[:1]]] * 3, 0.5)
     assert sum(kernel.share for kernel in kernels) == pytest.approx(1)
     assert {(kernel.kernel, kernel.basis) for kernel in kernels} == {("CPU", "time")}
@@ -72,8 +72,8 @@ def test_the_kernels_that_ran_are_told(name, int8):
     assert sum(kernel.precision == "int8" for kernel in multiply) == int8
 
 
-def test_a_query_that_was_interrupted_does_not_stand_for_the_kernel_it_was_in():
-    """Two of five queries lost a time slice in their quantizing: the products still take 30 of 40 us. The first query warms up."""
+def test_interrupted_queries_do_not_distort_the_shares():
+    """Two of five queries were interrupted while quantizing: the products still take 30 of 40 us. The first query warms up."""
     events = []
     for number, lost_us in enumerate((500.0, 0.0, 4000.0, 0.0, 9000.0, 0.0)):
         start = 1e6 * number
@@ -86,8 +86,8 @@ def test_a_query_that_was_interrupted_does_not_stand_for_the_kernel_it_was_in():
     assert second.share == pytest.approx(0.25)
 
 
-def test_a_provider_that_is_not_there_is_refused(monkeypatch):
-    """With what to install; a provider that does not fit the device too; and the default stays on the CPU."""
+def test_a_missing_provider_is_refused(monkeypatch):
+    """With what to install; also a provider that does not fit the device."""
     for provider, words in (("auto", "onnxruntime-gpu"), ("cuda", "onnxruntime-gpu"), ("tensorrt", "TensorRT libraries")):
         with pytest.raises(EngineError, match=words) as caught:
             OnnxRuntime().open(Load(models() / "small.onnx", "onnx", "gpu", 1, 1, Options(provider=provider)))
@@ -98,7 +98,7 @@ def test_a_provider_that_is_not_there_is_refused(monkeypatch):
 
 
 def test_a_provider_is_chosen_by_the_device():
-    """CUDA for a GPU unless TensorRT is asked for."""
+    """CUDA for a GPU unless TensorRT is requested."""
     everything = list(PROVIDERS.values())
     for device, provider, expected in (("cpu", "auto", "CPU"), ("gpu", "auto", "CUDA"), ("gpu", "tensorrt", "Tensorrt")):
         load = Load(models() / "small.onnx", "onnx", device, 1, 1, Options(provider=provider))
@@ -106,14 +106,14 @@ def test_a_provider_is_chosen_by_the_device():
 
 
 def test_a_silent_fall_back_is_an_error():
-    """ONNX Runtime puts the CPU where CUDA cannot be loaded, and says so in its log alone."""
-    check_provider(["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider")
+    """ONNX Runtime uses the CPU if CUDA cannot be loaded, and only logs it."""
+    _check_provider(["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider")
     with pytest.raises(EngineError, match="fell back to CPUExecutionProvider instead of CUDA"):
-        check_provider(["CPUExecutionProvider"], "CUDAExecutionProvider")
+        _check_provider(["CPUExecutionProvider"], "CUDAExecutionProvider")
 
 
-def test_operators_at_once_stay_within_the_threads():
-    """In parallel the answer is the same, the pools share the cores of the case, and more than those are refused."""
+def test_parallel_operators_stay_within_the_threads():
+    """The result is the same, the pools share the cores of the case, and more are refused."""
     load = Load(models() / "small.onnx", "onnx", "cpu", 4, 3, Options(inter_op=2, spinning=False))
     settings = _settings(onnxruntime, load)
     assert (settings.intra_op_num_threads, settings.inter_op_num_threads) == (2, 2)
@@ -125,8 +125,8 @@ def test_operators_at_once_stay_within_the_threads():
     assert caught.value.refused
 
 
-def test_types_and_shapes_are_told(tmp_path):
-    """int64, bool, strings, open axes, scalars."""
+def test_types_and_shapes_of_tensors(tmp_path):
+    """int64, bool, strings, dynamic dimensions, scalars."""
     path = save(
         tmp_path,
         [("ids", "INT64", ["n", "length"]), ("mask", "BOOL", ["n", 3]), ("words", "STRING", [None]), ("rate", "FLOAT", [])],
@@ -144,7 +144,7 @@ def test_types_and_shapes_are_told(tmp_path):
 
 
 def test_a_fixed_batch_is_refused_and_a_state_is_not(tmp_path):
-    """With a batch of 1 one input must take it; the others may be whole states."""
+    """With a batch of 1, one input must take it; the others may be states."""
     fixed = save(tmp_path, [("x", "FLOAT", [8, 3])], [("y", "Relu", ["x"])], "fixed.onnx")
     with pytest.raises(EngineError, match=r"fixed shape \(8, 3\)") as caught:
         opened(fixed)
@@ -158,15 +158,15 @@ def test_a_fixed_batch_is_refused_and_a_state_is_not(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x08\x07", b"not a model at all", None], ids=["empty", "hollow", "text", "cut"])
-def test_a_damaged_file_is_a_sentence(content, tmp_path):
-    """Never a crash."""
+def test_a_damaged_file_is_an_error(content, tmp_path):
+    """With the name of the file."""
     path = tmp_path / "bad.onnx"
     path.write_bytes((models() / "small.onnx").read_bytes()[:1200] if content is None else content)
     with pytest.raises(EngineError, match=r"bad\.onnx"):
         opened(path)
 
 
-def test_an_operator_nobody_has_is_a_sentence(tmp_path):
+def test_an_unknown_operator_is_an_error(tmp_path):
     """With its name."""
     path = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Nonsense", ["x"])])
     with pytest.raises(EngineError, match="Nonsense"):
@@ -184,8 +184,8 @@ def test_an_operator_nobody_has_is_a_sentence(tmp_path):
         ("hard.bin", "has other names too"),
     ],
 )
-def test_external_data_lie_beside_the_model_and_nowhere_else(tmp_path, location, words):
-    """Not by a path, not by a link; which file is missing is said."""
+def test_external_data_must_be_in_the_folder_of_the_model(tmp_path, location, words):
+    """Neither a path nor a link may lead out of it; the error names the file."""
     (tmp_path / "secret.bin").write_bytes(bytes(12))
     folder = tmp_path / "model"
     (folder / "folder").mkdir(parents=True)
@@ -200,3 +200,9 @@ def test_external_data_lie_beside_the_model_and_nowhere_else(tmp_path, location,
     path.write_bytes(model.SerializeToString())
     with pytest.raises(EngineError, match=words):
         opened(path)
+
+
+@pytest.mark.parametrize(("options", "expected"), [({"use_tf32": "1"}, True), ({"use_tf32": "0"}, False), ({}, None)])
+def test_tf32_of_a_provider(options, expected):
+    """CUDA's provider has the option, TensorRT's has not."""
+    assert _tf32(options) is expected

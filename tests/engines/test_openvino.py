@@ -1,4 +1,4 @@
-"""OpenVINO: the session agrees with the plain library and with Keras, runs in the precision asked for, and says which kernels ran."""
+"""OpenVINO: the session agrees with the plain library and with Keras, and runs in the requested precision."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from harness.analysis.kernels import precision_of, share_of
 from harness.engines.base import Load
-from harness.engines.openvino import OpenVino, Options, check_precision
+from harness.engines.openvino import OpenVino, Options, _check_precision
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
-from tests.models import models, said
+from tests.models import model_facts, models
 from tests.onnx_models import save
 
 
@@ -25,7 +25,7 @@ def opened(name, batch_size=1, **options):
 
 @pytest.mark.parametrize("name", ["small", "of-onnx", "float16", "int8", "dynamic_int8"])
 def test_outputs_are_those_of_the_plain_library(name):
-    """Bit by bit in float32, however it was converted and quantized."""
+    """In float32, however the model was converted and quantized."""
     model = openvino.Core().read_model(models() / f"{name}.ir" / "model.xml")
     plain = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
     assert np.allclose(opened(f"{name}.ir", 4).run([SAMPLES[:4]])[0], plain([SAMPLES[:4]])[0], atol=1e-6)
@@ -33,7 +33,7 @@ def test_outputs_are_those_of_the_plain_library(name):
 
 @pytest.mark.parametrize("name", ["small", "of-onnx"])
 def test_a_batch_gives_the_rows_of_keras(name):
-    """From Keras and by way of ONNX."""
+    """Converted from Keras and from ONNX."""
     assert np.allclose(opened(f"{name}.ir", 32).run([SAMPLES[:32]])[0], np.load(models() / "small.npy")[:32], atol=1e-6)
 
 
@@ -46,8 +46,8 @@ def test_several_inputs_and_outputs_keep_their_names_and_order():
         assert np.allclose(ours, two[key][:4], atol=1e-6)
 
 
-def test_an_open_size_is_taken_as_it_comes(tmp_path):
-    """A model whose second axis is open too."""
+def test_a_dynamic_dimension_takes_any_size(tmp_path):
+    """A model with a dynamic second axis."""
     onnx = save(tmp_path, [("x", "FLOAT", ["n", "length"])], [("y", "Relu", ["x"])])
     openvino.save_model(openvino.convert_model(str(onnx)), str(tmp_path / "ir" / "model.xml"))
     session = OpenVino().open(Load(tmp_path / "ir", "ir", "cpu", 2, 1, Options()))
@@ -58,25 +58,25 @@ def test_an_open_size_is_taken_as_it_comes(tmp_path):
 
 
 def test_it_uses_the_threads_of_the_case_and_one_stream():
-    """And floats are float32, though this CPU may have better."""
+    """Floats are float32, even if the CPU supports a faster type."""
     facts = opened("small.ir").facts()
     assert (facts["threads"], facts["streams"]) == (1, 1)
     assert opened("small.ir").precision() == "float32"
 
 
-@pytest.mark.parametrize("wanted", ["bf16", "f16"])
-def test_a_precision_runs_or_is_refused(wanted):
-    """Never another one in silence."""
+@pytest.mark.parametrize("requested", ["bf16", "f16"])
+def test_a_precision_runs_or_is_refused(requested):
+    """No silent change to another one."""
     with contextlib.suppress(EngineError):  # not every CPU has it
-        assert opened("small.ir", inference_precision=wanted).precision() == {"bf16": "bfloat16", "f16": "float16"}[wanted]
-    with pytest.raises(EngineError, match="computes in float32 though the case asks for") as caught:
-        check_precision("f32", wanted)
+        assert opened("small.ir", inference_precision=requested).precision() == {"bf16": "bfloat16", "f16": "float16"}[requested]
+    with pytest.raises(EngineError, match="computes in float32, but the case requests") as caught:
+        _check_precision("f32", requested)
     assert caught.value.refused
-    check_precision(wanted, "auto")
+    _check_precision(requested, "auto")
 
 
 def test_products_of_two_precisions_are_left_to_the_profile(monkeypatch):
-    """A count of primitives says nothing of their times: it denied int8 to a model whose profile showed it."""
+    """The number of primitives is no time: it once denied int8 to a model whose profile had it."""
     both = [("FullyConnected", "a", "int8", 1.0), ("FullyConnected", "b", "float32", 1.0)]
     monkeypatch.setattr("harness.engines.openvino._compiled_to", lambda model: both)
     assert opened("small.ir").precision() is None
@@ -87,8 +87,8 @@ def test_products_of_two_precisions_are_left_to_the_profile(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "precision"), [("small", "float32"), ("float16", "float32"), ("int8", "int8"), ("dynamic_int8", "float32")]
 )
-def test_the_kernels_that_ran_are_told(name, precision):
-    """By OpenVINO's own counters: what NNCF quantized runs in int8, and what ONNX Runtime quantized dynamically is made float again."""
+def test_kernels_have_their_share_of_the_time(name, precision):
+    """By OpenVINO's counters: NNCF's quantization runs in int8, ONNX Runtime's dynamic one is converted back to float."""
     kernels = opened(f"{name}.ir").profile([[SAMPLES[:1]]] * 3, 0.5)
     assert sum(kernel.share for kernel in kernels) == pytest.approx(1)
     assert all(kernel.kernel and kernel.basis == "time" for kernel in kernels)
@@ -97,14 +97,14 @@ def test_the_kernels_that_ran_are_told(name, precision):
 
 
 def test_zeros_are_counted_in_the_file():
-    """Weights and biases as they are stored; no scale, no shape."""
-    built = said()["built"]
+    """Stored weights and biases; no scales, no shapes."""
+    built = model_facts()["built"]
     assert built["small.ir"]["nonzero_parameters"] == built["of-onnx.ir"]["nonzero_parameters"] == 16 * 9 + 2048
     assert 16 * 9 + 1900 < built["int8.ir"]["nonzero_parameters"] < 16 * 9 + 2048 + 18
 
 
 def test_a_fixed_batch_is_refused():
-    """A model made for two samples never runs as if it were one."""
+    """A model for two samples does not run with one."""
     with pytest.raises(EngineError, match=r"fixed shape \(2, 4\).*batch of 1") as caught:
         opened("fixed.ir")
     assert caught.value.refused
@@ -112,8 +112,8 @@ def test_a_fixed_batch_is_refused():
 
 
 @pytest.mark.parametrize("spoil", ["no_xml", "no_bin", "cut_xml", "cut_bin"])
-def test_a_damaged_file_is_a_sentence(spoil, tmp_path):
-    """Never a crash."""
+def test_a_damaged_file_is_an_error(spoil, tmp_path):
+    """Not a crash."""
     folder = tmp_path / "bad"
     shutil.copytree(models() / "small.ir", folder)
     what, _, suffix = spoil.partition("_")

@@ -1,19 +1,19 @@
-"""TensorFlow, in the child that makes the models: the session agrees with plain Keras, and refuses what it cannot do."""
+"""TensorFlow, in the child that makes the models: the session agrees with Keras, and refuses unsupported cases."""
 
 from __future__ import annotations
 
 import pytest
 
 from harness.engines.base import Load
-from harness.engines.tensorflow import Options, TensorFlow, _verified
+from harness.engines.tensorflow import Options, TensorFlow, _checked_device
 from harness.errors import EngineError
-from tests.models import models, said
+from tests.models import model_facts, models
 
 
 @pytest.mark.parametrize("mode", ["graph", "xla", "eager"])
 def test_outputs_are_those_of_keras(mode):
-    """Traced, compiled and eager; the output's device is told."""
-    found = said()["engine"][mode]
+    """Traced, compiled and eager; the facts have the device of the outputs."""
+    found = model_facts()["engine"][mode]
     assert found["difference"] < 1e-6
     assert found["precision"] == "float32"
     assert "CPU:0" in found["facts"]["device"]
@@ -22,7 +22,7 @@ def test_outputs_are_those_of_keras(mode):
 
 def test_several_inputs_and_outputs_keep_their_order():
     """As in the Keras model."""
-    assert max(said()["engine"]["two"]) < 1e-6
+    assert max(model_facts()["engine"]["two"]) < 1e-6
 
 
 @pytest.mark.parametrize(
@@ -34,17 +34,17 @@ def test_several_inputs_and_outputs_keep_their_order():
         ("inter_op", "more cores than the 1 of the case"),
     ],
 )
-def test_what_cannot_be_is_refused(name, words):
-    """With its reason, as a refusal and not as a failure."""
-    sentence, refused = said()["engine"][f"refusal_{name}"]
+def test_unsupported_cases_are_refused(name, words):
+    """A refusal with its reason, not a failure."""
+    sentence, refused = model_facts()["engine"][f"refusal_{name}"]
     assert words in sentence and refused
 
 
 def test_a_silent_fall_back_is_an_error():
-    """An output that lies on the CPU though the case is for the GPU."""
-    assert "GPU:0" in _verified("/job:localhost/replica:0/task:0/device:GPU:0", "gpu")
+    """An output on the CPU in a case for the GPU."""
+    assert "GPU:0" in _checked_device("/job:localhost/replica:0/task:0/device:GPU:0", "gpu")
     with pytest.raises(EngineError, match=r"computed on .*CPU"):
-        _verified("/job:localhost/replica:0/task:0/device:CPU:0", "gpu")
+        _checked_device("/job:localhost/replica:0/task:0/device:CPU:0", "gpu")
 
 
 @pytest.mark.parametrize(("device", "hidden"), [("cpu", "-1"), ("gpu", None)])

@@ -9,7 +9,7 @@ from harness.formats import onnx as onnx_files
 from harness.formats import tflite as tflite_files
 from harness.formats.counting import LISTED, Weight, count
 from harness.schema import ArtifactFacts
-from tests.models import models, said
+from tests.models import model_facts, models
 from tests.onnx_models import save
 
 
@@ -90,7 +90,7 @@ def test_multiply_accumulates_of_a_users_tflite(name, truth):
 @pytest.mark.parametrize("name", ["small.tflite", "small.onnx", "pruned.keras", "int8.tflite", "int8.onnx", "float16.onnx"])
 def test_every_format_tells_the_zeros_of_both_kernels(name):
     """And what is 0 in all is what is 0 in each, where no bias is."""
-    facts = said()["built"][name]
+    facts = model_facts()["built"][name]
     sizes = sorted([16 * 9, 2048], reverse=True)
     shares = list(facts["zeros"].values())
     assert len(shares) == 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.formats.heads import head_of, of_graph, of_onnx, of_tflite, plain
-from tests.models import models, said
+from harness.formats.heads import graph_head, head_of, onnx_head, plain, tflite_head
+from tests.models import model_facts, models
 from tests.onnx_models import save
 
 INPUT = [("x", "FLOAT", ["n", 3])]
@@ -57,7 +57,7 @@ PRODUCT = ("z", "MatMul", ["x", "w"])
 )
 def test_of_onnx(tmp_path, nodes, head):
     """Through what only moves or casts numbers; scaled probabilities, and what is cut from below, are neither."""
-    assert of_onnx(save(tmp_path, INPUT, nodes, outputs=["y"], **CONSTANTS), "y") == head
+    assert onnx_head(save(tmp_path, INPUT, nodes, outputs=["y"], **CONSTANTS), "y") == head
 
 
 @pytest.mark.parametrize("name", ["small", "int8", "dynamic_int8", "float16"])
@@ -67,13 +67,13 @@ def test_of_tflite(name):
 
     path = models() / f"{name}.tflite"
     graph = read_graph(path)
-    assert of_tflite(path, graph.tensors[graph.outputs[0]].name) == "probability"
-    assert of_tflite(path, "no such output") is None
+    assert tflite_head(path, graph.tensors[graph.outputs[0]].name) == "probability"
+    assert tflite_head(path, "no such output") is None
 
 
 def test_of_every_engine():
     """Each session tells the same of one model, whatever its format."""
-    assert said()["heads"] == {
+    assert model_facts()["heads"] == {
         "softmax": ["probability"] * 4,
         "linear": ["logit"] * 4,
         "sigmoid": ["probability"] * 4,
@@ -105,6 +105,6 @@ def test_of_a_graph_through_its_functions():
         node=[node("x", "Placeholder"), node("call", "PartitionedCall", ["x"], "f"), node("Identity", "Identity", ["call:1", "^x"])],
         library=Is(function=[function]),
     )
-    assert of_graph(graph, "Identity:0") == "probability"
-    assert of_graph(graph, "call:0") == "logit"
-    assert of_graph(graph, "elsewhere:0") is None
+    assert graph_head(graph, "Identity:0") == "probability"
+    assert graph_head(graph, "call:0") == "logit"
+    assert graph_head(graph, "elsewhere:0") is None

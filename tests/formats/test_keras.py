@@ -11,20 +11,20 @@ import pytest
 
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
-from harness.formats.keras2 import calls_another
-from tests.models import models, said, workloads
+from harness.formats.keras2 import uses_changed_function
+from tests.models import model_facts, models, workload_facts
 
 
 @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
 def test_a_lambda_wants_trust(name):
     """In both formats; with trust it is loaded."""
-    assert "brings code of its own (Lambda)" in said()["refused"][name][0]
-    assert said()["refused"]["trusted"] == 10
+    assert "brings code of its own (Lambda)" in model_facts()["refused"][name][0]
+    assert model_facts()["refused"]["trusted"] == 10
 
 
 def test_damage_inside_is_a_sentence():
     """Weights that do not match their checksum."""
-    assert said()["refused"]["flipped.keras"][0].startswith("flipped.keras cannot be read as a Keras model")
+    assert model_facts()["refused"]["flipped.keras"][0].startswith("flipped.keras cannot be read as a Keras model")
 
 
 @pytest.mark.parametrize("name", ["bad.keras", "bad.h5"])
@@ -41,14 +41,14 @@ def test_a_damaged_file_is_a_sentence(tmp_path, name, content):
 @pytest.mark.slow
 def test_an_h5_of_keras_2_answers_the_same():
     """Whatever it says that means nothing any more; what would mean something else is refused, with what to do where Keras 2 is."""
-    assert workloads()["keras_2"]["difference"] == 0
-    sentence, _ = workloads()["keras_2"]["refused"]
+    assert workload_facts()["keras_2"]["difference"] == 0
+    sentence, _ = workload_facts()["keras_2"]["refused"]
     assert "time_major" in sentence and "it is of Keras 2: save it there as a SavedModel" in sentence
 
 
 def test_only_the_function_is_another():
     """A layer may be named after it."""
-    assert not calls_another({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
+    assert not uses_changed_function({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
 
 
 @pytest.mark.parametrize("written", ["hard_sigmoid", {"class_name": "function", "config": "hard_sigmoid"}], ids=["name", "object"])

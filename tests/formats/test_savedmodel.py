@@ -9,28 +9,28 @@ from harness import plugins
 from harness.engines.base import Load
 from harness.errors import EngineError
 from harness.formats.inputs import positions
-from harness.formats.savedmodel import natural
+from harness.formats.savedmodel import natural_key
 from harness.formats.savedmodel_ops import COMPUTATION
-from tests.models import models, workloads
+from tests.models import models, workload_facts
 
 pytestmark = pytest.mark.slow
 
 
 def test_what_it_serves_is_counted():
     """Two matrices; a variable that no signature uses is none of its parameters."""
-    assert workloads()["saved"]["facts"]["parameters"] == 4 * 3 + 2 * 3
-    assert workloads()["saved"]["exported"] == {"tflite": 18, "onnx": 18}
+    assert workload_facts()["saved"]["facts"]["parameters"] == 4 * 3 + 2 * 3
+    assert workload_facts()["saved"]["exported"] == {"tflite": 18, "onnx": 18}
 
 
 def test_what_keras_2_saved_of_a_compiled_model_is_loaded():
     """Without Keras 2 nobody knows its optimizer; it is not needed."""
-    assert sorted(workloads()["saved"]["compiled"]) == ["Alpha", "zeta_In.0"]
+    assert sorted(workload_facts()["saved"]["compiled"]) == ["Alpha", "zeta_In.0"]
 
 
 @pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
 def test_tensorflow_answers_as_the_plain_function(mode):
     """Inputs by their own names, the open axis open."""
-    found = workloads()["saved"]["engine"][mode]
+    found = workload_facts()["saved"]["engine"][mode]
     assert found["difference"] < 1e-5
     assert found["precision"] == "float32"
     assert found["shapes"] == {"Alpha": [None, None, 2], "zeta_In.0": [None, 4]}
@@ -39,7 +39,7 @@ def test_tensorflow_answers_as_the_plain_function(mode):
 @pytest.mark.parametrize(("name", "format_"), [("litert", "tflite"), ("onnxruntime", "onnx")])
 def test_exported_it_answers_the_same(name, format_):
     """With data in another order than the model's, found by name, and another size along the open axis."""
-    found = workloads()["saved"]
+    found = workload_facts()["saved"]
     engine = plugins.load("engines", name)
     session = engine().open(Load(models() / found["paths"][format_], format_, "cpu", 4, 1, engine.spec.parameters()))
     data = np.load(models() / "pair.npz")
@@ -54,7 +54,7 @@ def test_exported_it_answers_the_same(name, format_):
 def test_a_model_of_tensorflow_1_is_exported(name, format_):
     """Variables that are no resources, and names of inputs that only its signature knows."""
     engine = plugins.load("engines", name)
-    path = models() / workloads()["saved"]["first"][format_]
+    path = models() / workload_facts()["saved"]["first"][format_]
     session = engine().open(Load(path, format_, "cpu", 2, 1, engine.spec.parameters()))
     zeta, alpha = np.ones((2, 4), np.float32), np.ones((2, 5, 2), np.float32)
     order = positions([tensor.name for tensor in session.inputs], ["zeta", "alpha"])
@@ -86,22 +86,22 @@ def test_a_model_of_tensorflow_1_is_exported(name, format_):
 )
 def test_what_is_not_taken(name, words):
     """A graph that reads files or runs Python, one with an operator that nobody knows yet, one that serves nothing, a file cut short: each a sentence."""
-    assert words in workloads()["refused"][name][0]
-    assert "--trust" in workloads()["refused"][name][0] or name in ("fills", "fills_passed", "first_reads", "none", "cut", "pictures")
-    assert workloads()["refused"]["trusted"] == "serving_default"
-    assert workloads()["refused"]["first_fills"] is None
+    assert words in workload_facts()["refused"][name][0]
+    assert "--trust" in workload_facts()["refused"][name][0] or name in ("fills", "fills_passed", "first_reads", "none", "cut", "pictures")
+    assert workload_facts()["refused"]["trusted"] == "serving_default"
+    assert workload_facts()["refused"]["first_fills"] is None
 
 
 def test_what_only_computes_is_taken():
     """Keras layers of every kind, in training too, an application, a text model, and a table from a file of the model's own folder."""
-    found = workloads()["operators"]
+    found = workload_facts()["operators"]
     assert found["refused"] == {name: [] for name in ("MobileNetV2", "image", "series", "tokens", "text")}
     assert found["asset"] == [1, -1]
 
 
 def test_every_allowed_operator_exists():
     """A name that TensorFlow lacks is a slip, or one that it dropped."""
-    assert workloads()["operators"]["missing"] == []
+    assert workload_facts()["operators"]["missing"] == []
 
 
 @pytest.mark.parametrize(
@@ -138,4 +138,4 @@ def test_the_names_of_a_signature_have_one_order():
     """Whatever order a process reads them in; numbers by their size."""
     read = ["output_10", "classes", "output_2", "x1y", "output_1", "2"]
     wanted = ["2", "classes", "output_1", "output_2", "output_10", "x1y"]
-    assert sorted(read, key=natural) == wanted
+    assert sorted(read, key=natural_key) == wanted

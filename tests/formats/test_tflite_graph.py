@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 from harness.errors import EngineError
 from harness.formats import tflite, tflite_graph
 from harness.formats.fingerprint import fingerprint
-from harness.formats.heads import of_tflite
+from harness.formats.heads import tflite_head
 from harness.schema import Build, Model, Step
 from harness.schema.worker import BuildTask
 from harness.worker.build import build
@@ -158,4 +158,4 @@ def test_constants_behind_the_flatbuffer_and_in_other_files(tmp_path):
 def test_a_fused_activation_is_part_of_the_head(tmp_path, activation, head):
     """As it stands in the options of the operator."""
     path = write(tmp_path / "m.tflite", [dense(SMALL, activation=getattr(schema.ActivationFunctionType, activation))])
-    assert of_tflite(path, "y") == head
+    assert tflite_head(path, "y") == head

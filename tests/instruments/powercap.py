@@ -1,6 +1,6 @@
-"""A powercap tree on disk whose counters follow known waveforms: zones -> folders, kept up to date by a writer process.
+"""Powercap trees on disk with counters of known energy, updated by a writer process.
 
-The writer shows the energy of the very moment it writes, so a tick seen by a reader is the truth at that time.
+The writer writes the energy at the moment of writing, so a tick that a reader sees is the truth at that time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Zone:
     """One zone.
 
     Attributes:
-        id: Its folder, `intel-rapl:0:1`.
+        id: Name of its folder, such as `intel-rapl:0:1`.
         name: `package-0`, `dram`, ...
-        wave: A function of `tests.simulated` with its arguments.
-        update_period_s: How often it is written.
-        wrap_j: Where it starts again at 0.
-        start_j: What it shows at the origin.
+        wave: Name of a function of `tests.simulated`, and its arguments.
+        update_period_s: Period of the writer in s.
+        wrap_j: Energy at which the counter wraps to 0, in J.
+        start_j: Value of the counter at the origin, in J.
     """
 
     id: str

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cli import app
+from harness.cli.app import app
 from harness.errors import MeterError
 from harness.frame.columns import TABLES
 from harness.meters import calibrate, read_log

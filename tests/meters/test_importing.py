@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import frame
-from harness.cli import app
-from harness.cli.app import complain
+from harness.cli.app import app
 from harness.energy.joules import integrate, integrate_means
 from harness.errors import MeterError
 from harness.meters import read_log
@@ -188,12 +187,6 @@ def test_rows_of_means_need_the_rectangle_rule(tmp_path):
 
 def command(*arguments):
     return app(args=[str(a) for a in arguments], prog_name="harness", standalone_mode=False)
-
-
-def test_each_line_of_a_hint_is_a_line_on_the_terminal(capsys):
-    """So that a command can be copied."""
-    complain("what", "choose one:\n  harness import-meter r log.csv --unit W")
-    assert capsys.readouterr().err == "error: what\n  choose one:\n    harness import-meter r log.csv --unit W\n"
 
 
 def test_a_zone_that_the_load_shows_is_stored_with_the_sample(tmp_path, run):

@@ -52,13 +52,13 @@ def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.setattr(campaign, "COST_S", 0.06)
 
 
-def wish(folder: Path, suite: str = tiny.SUITE) -> campaign.Wish:
+def wish(folder: Path, suite: str = tiny.SUITE) -> campaign.RunRequest:
     """A run of the tiny suite."""
     path = tiny.write(folder, suite)
-    return campaign.Wish(load_suite(path, plugins.catalogue()), suite, PROFILE, folder / "results")
+    return campaign.RunRequest(load_suite(path, plugins.catalogue()), suite, PROFILE, folder / "results")
 
 
-def run(wanted: campaign.Wish, watcher: Watcher | None = None) -> Path:
+def run(wanted: campaign.RunRequest, watcher: Watcher | None = None) -> Path:
     """Run it; returns its folder."""
     with campaign.begin(wanted, plugins.catalogue(), watcher or Watcher()) as running:
         folder = running.store.folder
@@ -75,7 +75,7 @@ def done(folder: Path) -> list[tuple[str, int]]:
 def wrong(folder: Path) -> list[str]:
     """What a verification has against a run that has ended and was sealed."""
     write_atomically(folder / manifest.NAME, manifest.seal(folder))
-    return verify(folder, cache=Cache()).wrong
+    return verify(folder, cache=Cache()).problems
 
 
 def test_a_users_own_model_goes_the_whole_way(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.channel import Request
-from harness.run.runner import Bench, Outcome, run
+from harness.run.runner import Outcome, RunContext, run
 from harness.schema import PROFILES, Limits, Task
 from tests.simulated import SimulatedCounter, constant, ramp, square
 from tests.tasks import CASE, child_task
@@ -14,7 +14,7 @@ from tests.tasks import CASE, child_task
 def measured(sensor: SimulatedCounter, query_s: float = 0.001, window_s: float = 1.5, idle_s: float = 0.3, **task: object) -> Outcome:
     """One repetition of the null engine on the sensor given."""
     profile = PROFILES["quick"].model_copy(update={"window_s": window_s, "window_ticks": 0, "idle_s": idle_s})
-    bench = Bench([(sensor, sensor.open())], profile, Limits(), "run", "environment", None)
+    bench = RunContext([(sensor, sensor.open())], profile, Limits(), "run", "environment", None)
     order = Request("harness.worker.measure", child_task(query_s=query_s, **task), simulated=True)
     return run(Task(case=CASE), order, bench)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.run.timing import Pace
+from harness.run.timing import Timing
 from harness.schema import PROFILES, Domain, Limits
 
 COUNTER = Domain(name="gpu:0", sensor="s", quantity="energy", unit="J", kind="counter", device="gpu", update_period_s=0.25)
@@ -13,9 +13,9 @@ AVERAGE = PART_TIME.model_copy(update={"part_time": False, "average_s": 1.0})
 MODEL = Domain(name="package", sensor="s", quantity="mean_power", unit="W", kind="modelled")
 
 
-def pace(*domains: Domain, device: str = "gpu", counted=None) -> Pace:
+def pace(*domains: Domain, device: str = "gpu", counted=None) -> Timing:
     """At the standard profile."""
-    return Pace(domains, device, counted, PROFILES["standard"], Limits())
+    return Timing(domains, device, counted, PROFILES["standard"], Limits())
 
 
 def test_a_window_does_not_open_in_the_wait_that_shifts_the_load():

@@ -1,4 +1,4 @@
-"""The simulated NVML driver, given to the real pynvml of this process for one test."""
+"""The simulated NVML driver for the real pynvml of this process."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pynvml
 import pytest
 
+from harness.schema import Domain
 from harness.sensors.nvml import Nvml
 from tests.instruments import nvml as instrument
 
@@ -17,7 +18,7 @@ Driver = Callable[..., Nvml]
 
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
-    """A function that configures the simulated driver and gives a sensor for it, not opened."""
+    """A function that configures the simulated driver and returns a sensor on it, not opened."""
 
     def configured(**settings: object) -> Nvml:
         monkeypatch.setenv("SIMULATED_NVML", instrument.configure(tmp_path, **settings)["SIMULATED_NVML"])
@@ -26,3 +27,8 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
     monkeypatch.setattr(pynvml, "nvmlLib", ctypes.CDLL(str(instrument.library())))
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
     return configured
+
+
+def by_name(sensor: Nvml) -> dict[str, Domain]:
+    """Open a sensor; its domains by name."""
+    return {domain.name: domain for domain in sensor.open()}

@@ -1,4 +1,4 @@
-"""The power of the CPUs at full load: packages of real machines, shares of virtual ones, and names that are in the table or are not."""
+"""Power of the CPUs at full load: packages of real machines, shares of virtual ones, and names in the table."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TABLE = _package_folder() / "data" / "hardware" / "cpu_power.csv"
 
 
 def figures(cpus, tdp_w):
-    found = design_power(cpus, tdp_w)
-    return found.watts, found.low_w, found.high_w
+    power = design_power(cpus, tdp_w)
+    return power.watts, power.low_w, power.high_w
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def figures(cpus, tdp_w):
     ],
 )
 def test_on_bare_metal_sockets_are_packages(cpus, tdp_w, watts, high_w):
-    """Their design power each; the bounds are the largest error that others found."""
+    """Design power per package; the bounds are the largest error power elsewhere."""
     assert figures(cpus, tdp_w) == pytest.approx((watts, 0.6 * watts, high_w))
 
 
@@ -47,24 +47,24 @@ def test_on_bare_metal_sockets_are_packages(cpus, tdp_w, watts, high_w):
     ],
 )
 def test_sockets_of_a_virtual_machine_are_not_packages(cpus, tdp_w, expected):
-    """It has 4 W for each virtual CPU, and never more than the package that its name has."""
+    """4 W for each virtual CPU, and at most the design power of its processor."""
     assert figures(cpus, tdp_w) == pytest.approx(expected)
 
 
-def test_a_cpu_that_is_in_no_table_is_a_guess_with_wide_bounds():
-    """4 W a thread, whatever the sockets say."""
+def test_an_unknown_cpu_is_a_guess_with_wide_bounds():
+    """4 W per thread, whatever the number of sockets."""
     assert figures(Cpus("Nobody's CPU", 16, 16), None) == (64, 8, 480)
     assert "Nobody's CPU not in CodeCarbon's table" in design_power(Cpus("Nobody's CPU", 16), None).source
     assert "without a name" in design_power(Cpus("", 4), None).source
 
 
-def test_the_figure_lies_between_its_bounds_for_every_machine():
-    """No combination of threads, sockets, nodes and design power leaves them."""
+def test_power_is_between_its_bounds_for_every_machine():
+    """For all combinations of threads, sockets, nodes and design power."""
     for threads, sockets, nodes, tdp_w, guest in itertools.product(
         (1, 2, 7, 64, 512), (1, 2, 16, 512), (1, 2, 8), (None, 0.65, 15, 500), (None, "KVM")
     ):
-        found = design_power(Cpus("x", threads, sockets, nodes, guest), tdp_w)
-        assert 0 < found.low_w <= found.watts <= found.high_w, (threads, sockets, nodes, tdp_w, guest)
+        power = design_power(Cpus("x", threads, sockets, nodes, guest), tdp_w)
+        assert 0 < power.low_w <= power.watts <= power.high_w, (threads, sockets, nodes, tdp_w, guest)
 
 
 @pytest.mark.parametrize(
@@ -92,13 +92,13 @@ def test_the_figure_lies_between_its_bounds_for_every_machine():
         ("", None),
     ],
 )
-def test_only_exactly_this_cpu_is_found(name, watts):
-    """Trademarks, clocks and counts of cores are no difference; a similar name is another CPU, and rubbish in the table is no figure."""
+def test_only_the_exact_cpu_is_found(name, watts):
+    """Trademarks, clocks and numbers of cores do not matter; a similar name is another CPU; an invalid number is none."""
     assert look_up(TABLE, name) == watts
 
 
-def test_a_table_that_contradicts_itself_is_no_figure(tmp_path):
-    """Two powers under one name: neither is taken."""
+def test_a_contradictory_table_has_no_value(tmp_path):
+    """Neither of two powers for one name is used."""
     table = tmp_path / "t.csv"
     table.write_text("Name,TDP\nIntel X1,20\nIntel X1,20.0\nIntel X2 CPU,20\nIntel X2,25\nIntel X3,0\n")
     assert [look_up(table, f"Intel X{n}") for n in (1, 2, 3)] == [20, None, None]
@@ -106,7 +106,7 @@ def test_a_table_that_contradicts_itself_is_no_figure(tmp_path):
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A function that lays out /proc and /sys of a machine: CPUs as (processor, package id)."""
+    """A function that creates /proc and /sys of a machine from CPUs as (processor, package id)."""
     monkeypatch.setattr(module.platform, "machine", lambda: "x86_64")
 
     def of(cpus, flags="fpu sse2", nodes=1, mountinfo="", named="model name\t: A CPU"):
@@ -130,18 +130,18 @@ def test_a_server_of_two_packages(machine):
     assert machine([(0, 0), (1, 1), (2, 0), (3, 1)], nodes=2) == Cpus("A CPU", 4, 2, 2, None)
 
 
-def test_a_virtual_machine_that_shows_each_cpu_as_a_socket(machine):
-    """The flag names it a guest."""
+def test_a_virtual_machine_with_a_socket_per_cpu(machine):
+    """The CPU flag identifies it as a guest."""
     assert machine([(0, 0), (1, 1)], flags="fpu hypervisor") == Cpus("A CPU", 2, 2, 1, "virtual machine")
 
 
-def test_a_container_that_shows_its_own_cpus_alone_is_a_part_of_a_machine(machine):
-    """Through lxcfs: it replaces /proc/stat, so the load is that of the container's CPUs."""
-    found = machine([(0, 0)], mountinfo="99 98 0:47 /proc/stat /proc/stat rw - fuse.lxcfs lxcfs rw")
-    assert found.guest and figures(found, 65) == (4, 0.5, 65)
+def test_a_container_with_its_own_cpus_is_a_part_of_a_machine(machine):
+    """With lxcfs, /proc/stat and so the load are those of the container's CPUs."""
+    cpus = machine([(0, 0)], mountinfo="99 98 0:47 /proc/stat /proc/stat rw - fuse.lxcfs lxcfs rw")
+    assert cpus.guest and figures(cpus, 65) == (4, 0.5, 65)
 
 
-def test_elsewhere_than_on_x86_package_ids_are_not_counted(machine, monkeypatch):
-    """They may be clusters of one chip; and Arm's cpuinfo has no name."""
+def test_package_ids_are_not_counted_on_other_architectures(machine, monkeypatch):
+    """They may be clusters of one chip, and Arm's cpuinfo has no name."""
     monkeypatch.setattr(module.platform, "machine", lambda: "aarch64")
     assert machine([(0, 0), (1, 1)], named="CPU part : 0xd0c") == Cpus("", 2, 1, 1, None)

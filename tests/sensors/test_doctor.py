@@ -1,4 +1,4 @@
-"""What the doctor says of sensors that work, that lie, and that may not be read."""
+"""Diagnosis of working, implausible and unreadable sensors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def examined(sensor, seconds):
 
 @pytest.fixture
 def examine(monkeypatch):
-    """Examine the sensor given as if it were the only plug-in."""
+    """A function that examines a sensor as the only plug-in."""
 
     def of(sensor, seconds=1.0):
         monkeypatch.setattr(plugins, "load", lambda family, name: lambda: sensor)
@@ -29,28 +29,28 @@ def examine(monkeypatch):
     return of
 
 
-def test_a_counter_is_readable_with_its_period_and_the_error_of_a_window(examine):
-    """Poll gaps of half a millisecond on a window of 1.5 s are errors of some hundredths of a percent."""
-    found = examine(SimulatedCounter(constant(50), update_period_s=0.01))["package"]
-    assert found.readable and found.kind == "simulated" and found.why_not is None
-    assert found.update_period_s == pytest.approx(0.01, rel=0.2)
-    assert 0 < found.expected_error < 0.001
+def test_a_counter_has_a_period_and_an_error(examine):
+    """Brackets of half a millisecond on a window of 1.5 s are errors of some hundredths of a percent."""
+    diagnosis = examine(SimulatedCounter(constant(50), update_period_s=0.01))["package"]
+    assert diagnosis.readable and diagnosis.kind == "simulated" and diagnosis.why_not is None
+    assert diagnosis.update_period_s == pytest.approx(0.01, rel=0.2)
+    assert 0 < diagnosis.expected_error < 0.001
 
 
-def test_a_stuck_counter_is_not_given_an_error_but_a_warning(examine):
-    """No tick was seen: nothing is known of its windows."""
+def test_a_stuck_counter_has_a_warning_and_no_error(examine):
+    """Without a tick nothing is known about its windows."""
 
     class Stuck(SimulatedCounter):
         def open(self):
             return [domain.model_copy(update={"update_period_s": None}) for domain in super().open()]
 
-    found = examine(Stuck(constant(0), update_period_s=0.01), seconds=0.1)["package"]
-    assert found.expected_error is None and found.update_period_s is None
-    assert "stuck" in found.note
+    diagnosis = examine(Stuck(constant(0), update_period_s=0.01), seconds=0.1)["package"]
+    assert diagnosis.expected_error is None and diagnosis.update_period_s is None
+    assert "stuck" in diagnosis.note
 
 
-def test_a_counter_and_its_power_that_disagree_are_a_warning(examine):
-    """Whichever is wrong: the energy of neither is told without it."""
+def test_disagreement_of_counter_and_power_is_a_warning(examine):
+    """Either of them may be wrong."""
 
     class Both(SimulatedCounter):
         def open(self):
@@ -68,16 +68,16 @@ def test_a_counter_and_its_power_that_disagree_are_a_warning(examine):
         def read(self, domain):
             return 60.0 if domain == "package power" else super().read(domain)
 
-    found = examine(Both(constant(50), update_period_s=0.01), seconds=0.3)["package"]
-    assert found.counter_vs_power == pytest.approx(0.2, abs=0.05)
-    assert "differ by more than 5 %" in found.note
+    diagnosis = examine(Both(constant(50), update_period_s=0.01), seconds=0.3)["package"]
+    assert diagnosis.counter_vs_power == pytest.approx(0.2, abs=0.05)
+    assert "differ by more than 5 %" in diagnosis.note
 
 
-def test_a_sensor_that_may_not_be_read_has_its_fix(examine):
-    """The error's next step."""
+def test_an_unreadable_sensor_has_a_fix(examine):
+    """The hint of the error."""
 
-    class Forbidden(Sensor):
-        spec = SensorSpec(name="forbidden")
+    class RootOnly(Sensor):
+        spec = SensorSpec(name="root-only")
 
         def open(self):
             raise SensorError("only root may read it", "add a udev rule")
@@ -85,24 +85,29 @@ def test_a_sensor_that_may_not_be_read_has_its_fix(examine):
         def read(self, domain):
             raise AssertionError
 
-    found = examine(Forbidden())["forbidden"]
-    assert (found.readable, found.domain, found.why_not, found.fix) == (False, None, "only root may read it", "add a udev rule")
+    diagnosis = examine(RootOnly())["root-only"]
+    assert (diagnosis.readable, diagnosis.domain, diagnosis.why_not, diagnosis.fix) == (
+        False,
+        None,
+        "only root may read it",
+        "add a udev rule",
+    )
 
 
-def test_what_a_sensor_leaves_out_is_told_too(examine):
-    """A zone that may not be read, beside one that may."""
+def test_left_out_domains_are_listed(examine):
+    """An unreadable zone of a sensor with a readable one."""
 
     class Partly(SimulatedCounter):
         def describe(self):
             return [{"domain": "package"}, {"domain": "dram", "left_out": "may not be read\nadd a udev rule"}]
 
-    found = examine(Partly(constant(5), update_period_s=0.01))
-    assert found["package"].readable
-    assert (found["dram"].readable, found["dram"].why_not, found["dram"].fix) == (False, "may not be read", "add a udev rule")
+    diagnoses = examine(Partly(constant(5), update_period_s=0.01))
+    assert diagnoses["package"].readable
+    assert (diagnoses["dram"].readable, diagnoses["dram"].why_not, diagnoses["dram"].fix) == (False, "may not be read", "add a udev rule")
 
 
-def test_a_model_says_so_and_has_no_error(examine):
-    """A model has no honest uncertainty."""
+def test_a_model_is_not_measured_and_has_no_error(examine):
+    """The uncertainty of a model is unknown."""
 
     class Model(Sensor):
         spec = SensorSpec(name="model")
@@ -113,31 +118,25 @@ def test_a_model_says_so_and_has_no_error(examine):
         def read(self, domain):
             return 1.0
 
-    found = examine(Model())["package"]
-    assert found.expected_error is None and "not measured" in found.note
+    diagnosis = examine(Model())["package"]
+    assert diagnosis.expected_error is None and "not measured" in diagnosis.note
 
 
-def test_the_error_of_the_edges():
-    """sqrt(2) (d / sqrt 3) / T with d half the poll gap: 1 ms on 1.5 s."""
-    assert doctor.edge_error(0.001, 1.5) == pytest.approx(2**0.5 * 0.0005 / 3**0.5 / 1.5)
-    assert doctor.edge_error(0.001, 15) == pytest.approx(doctor.edge_error(0.001, 1.5) / 10)
-
-
-def test_the_machine_is_told_with_advice(monkeypatch):
-    """The governor, virtualisation and what int8 needs."""
-    here = doctor.environment.environment()
-    changed = here.model_copy(update={"governor": "powersave", "virtual": "KVM", "cpu_flags": ("avx2",)})
+def test_machine_has_advice(monkeypatch):
+    """On the governor, virtualisation and instructions for int8."""
+    environment = doctor.environment.environment()
+    changed = environment.model_copy(update={"governor": "powersave", "virtual": "KVM", "cpu_flags": ("avx2",)})
     monkeypatch.setattr(doctor.environment, "environment", lambda: changed)
-    told = doctor.machine()
-    assert told.int8_flags == ("avx2",) and told.governor == "powersave"
-    assert len(told.advice) == 3
-    changed = here.model_copy(update={"governor": "performance", "virtual": None, "cpu_flags": ("avx2", "avx512_vnni", "amx_int8")})
+    here = doctor.machine()
+    assert here.int8_flags == ("avx2",) and here.governor == "powersave"
+    assert len(here.advice) == 3
+    changed = environment.model_copy(update={"governor": "performance", "virtual": None, "cpu_flags": ("avx2", "avx512_vnni", "amx_int8")})
     assert doctor.machine().advice == () and doctor.machine().int8_flags == ("avx2", "avx512_vnni", "amx_int8")
 
 
-def test_it_is_told_to_people_and_to_programs():
-    """The same facts; what is absent is null, or a dash."""
-    found = doctor.Examination(
+def test_text_and_json_have_the_same_facts():
+    """An absent value is null in JSON and a dash in the table."""
+    examination = doctor.Examination(
         doctor.Machine("powersave", None, "KVM", ("avx2",), ("set it",)),
         (
             doctor.Diagnosis("nvml", "gpu:0", True, kind="counter", update_period_s=0.1, expected_error=0.0003, counter_vs_power=-0.021),
@@ -147,25 +146,27 @@ def test_it_is_told_to_people_and_to_programs():
         ),
         window_s=7.0,
     )
-    text = doctor.to_text(found)
+    text = doctor.to_text(examination)
     for words in (
         "error of 7 s",
         "100 ms",
         "0.03%",
         "-2.1%",
         "package: not measured",
-        "Conditions: cpu_load",
+        "Conditions\n  cpu_load",
         "rapl: only root",
         "-> add a udev rule",
         "-> set it",
     ):
         assert words in text
-    told = json.loads(doctor.to_json(found))
-    assert told["machine"]["turbo"] is None and told["findings"][1]["expected_error"] is None
-    assert told["findings"][0]["update_period_s"] == 0.1
+    parsed = json.loads(doctor.to_json(examination))
+    assert parsed["machine"]["turbo"] is None and parsed["findings"][1]["expected_error"] is None
+    assert parsed["findings"][0]["update_period_s"] == 0.1
 
 
-def test_a_read_that_takes_long_counts_twice_in_the_error_of_the_edges():
-    """A bracket reaches from the start of one poll to the end of the next: two reads of 3 ms and the pause between them."""
+@pytest.mark.parametrize(("poll_s", "bracket_s"), [(0.0, 0.0004), (0.003, 0.0064)])
+def test_expected_error_of_a_counter(poll_s, bracket_s):
+    """sqrt(2) (d / sqrt 3) / T with d half the bracket: from the start of one poll to the end of the next, so a slow read counts twice."""
     domain = SimulatedCounter(constant(50), update_period_s=0.1).open()[0]
-    assert doctor._expected_error(domain, {"poll_s": 0.003}, 1.5) == pytest.approx(doctor.edge_error(0.0064, 1.5))
+    expected = 2**0.5 * (bracket_s / 2) / 3**0.5 / 1.5
+    assert doctor._expected_error(domain, {"poll_s": poll_s}, 1.5) == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""Which sensors are read, and what the probe finds out about their counters."""
+"""Sensors and domains that are read, and the results of the probe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.simulated import SimulatedCounter, constant, square
 
 
 def fake(name: str, rank: int, domains: Sequence[Domain] = (), error: Exception | None = None) -> type[Sensor]:
-    """A sensor that offers the domains given, or fails."""
+    """A sensor that has these domains, or fails."""
 
     class Fake(Sensor):
         spec: ClassVar = SensorSpec(name=name, rank=rank)
@@ -44,7 +44,7 @@ def power(name, kind="sampled", quantity="power"):
 
 @pytest.fixture
 def open_these(monkeypatch):
-    """Open the fakes given as if they were the catalogue's."""
+    """A function that opens these fakes as if they were the catalogue's."""
 
     def of(*sensors):
         classes = {sensor.spec.name: sensor for sensor in sensors}
@@ -58,29 +58,29 @@ def names(opened):
     return {sensor.spec.name: [domain.name for domain in domains] for sensor, domains in opened}
 
 
-def test_one_domain_is_read_once_by_the_lower_rank(open_these):
-    """Whatever the order of the catalogue."""
+def test_a_domain_is_read_by_the_lower_rank(open_these):
+    """In any order of the catalogue."""
     opened, unavailable = open_these(fake("late", 9, [power("package"), power("system")]), fake("early", 1, [power("package")]))
     assert names(opened) == {"early": ["package"], "late": ["system"]} and unavailable == {}
 
 
-def test_a_model_is_dropped_where_its_parts_are_measured(open_these):
-    """A modelled `package` beside measured `package:0` and `package:1` would count the CPU twice; modelled DRAM stays."""
+def test_a_model_of_measured_parts_is_not_read(open_these):
+    """A modelled `package` and measured `package:0` and `package:1` would count the CPU twice; modelled DRAM stays."""
     model = [power("package", "modelled", "mean_power"), power("dram", "modelled", "mean_power")]
     opened, _ = open_these(fake("model", 90, model), fake("measured", 1, [power("package:0"), power("package:1")]))
     assert names(opened) == {"measured": ["package:0", "package:1"], "model": ["dram"]}
 
 
-def test_a_sensor_with_nothing_new_is_closed(open_these):
-    """And said to be superfluous."""
+def test_a_sensor_without_new_domains_is_closed(open_these):
+    """With the reason."""
     late = fake("late", 9, [power("package", "modelled")])
     opened, unavailable = open_these(late, fake("early", 1, [power("package")]))
     assert names(opened) == {"early": ["package"]} and late.closed
     assert "already" in unavailable["late"]
 
 
-def test_a_broken_sensor_takes_nothing_down(open_these):
-    """Its reason is kept, with the next step; somebody else's exception too."""
+def test_a_broken_sensor_does_not_affect_the_others(open_these):
+    """Its error and hint are kept, also any exception of a plug-in."""
     opened, unavailable = open_these(
         fake("refused", 1, error=SensorError("may not be read", "ask for a group")),
         fake("broken", 2, error=RuntimeError("oops")),
@@ -93,7 +93,7 @@ def test_a_broken_sensor_takes_nothing_down(open_these):
 
 @pytest.mark.parametrize("period_s", [0.02, 0.05])
 def test_the_update_period_of_a_counter_is_measured(period_s):
-    """Median of 12 gaps between ticks; it is written into the domain."""
+    """The median of 12 gaps between ticks; it is stored in the domain."""
     sensor = SimulatedCounter(constant(100), update_period_s=period_s)
     declared = [domain.model_copy(update={"update_period_s": None}) for domain in sensor.open()]
     [(_, [domain])], seen = probe([(sensor, declared)])
@@ -103,13 +103,13 @@ def test_the_update_period_of_a_counter_is_measured(period_s):
 
 
 def test_a_counter_that_does_not_tick_has_no_period():
-    """Null, within the time given."""
+    """None, within the time limit."""
     sensor = SimulatedCounter(constant(0), update_period_s=0.01)
     [(_, [domain])], seen = probe([(sensor, [d.model_copy(update={"update_period_s": None}) for d in sensor.open()])], seconds=0.1)
     assert domain.update_period_s is None and seen["package"]["ticks"] == 0
 
 
-def test_a_counter_that_cannot_be_read_is_told():
+def test_an_unreadable_counter_has_an_error():
     """The probe goes on."""
 
     class Lost(SimulatedCounter):
@@ -121,8 +121,8 @@ def test_a_counter_that_cannot_be_read_is_told():
     assert seen["package"]["error"] == "the GPU is lost" and seen["package"]["poll_s"] is None
 
 
-def test_a_read_that_fails_for_a_moment_does_not_end_the_probe():
-    """The counter works: its period is measured and no error told."""
+def test_a_few_failed_reads_do_not_end_the_probe():
+    """The counter works: its period is measured and there is no error."""
 
     class Blinking(SimulatedCounter):
         reads = 0
@@ -139,8 +139,8 @@ def test_a_read_that_fails_for_a_moment_does_not_end_the_probe():
     assert seen["package"]["ticks"] > 12
 
 
-def test_a_sensor_that_breaks_while_it_is_probed_is_told():
-    """Somebody else's exception does not end the run."""
+def test_an_exception_of_a_plug_in_is_an_error():
+    """It does not end the run."""
 
     class Broken(SimulatedCounter):
         def read(self, domain):
@@ -148,11 +148,11 @@ def test_a_sensor_that_breaks_while_it_is_probed_is_told():
 
     sensor = Broken(constant(1), 0.01)
     _, seen = probe([(sensor, sensor.open())], seconds=5)
-    assert seen["package"]["error"] == "it failed with RuntimeError: oops"
+    assert seen["package"]["error"] == "the sensor failed with RuntimeError: oops"
 
 
 def test_models_and_conditions_are_not_probed():
-    """So that a machine without sensors loses no time."""
+    """So a machine without counters loses no time."""
     sensor = fake("model", 1)()
     given = [(sensor, [power("package", "modelled", "mean_power"), Domain(name="load", sensor="fake", quantity="load", unit="1")])]
     filled, seen = probe(given)
@@ -163,7 +163,7 @@ def test_models_and_conditions_are_not_probed():
     ("settings", "apart"), [({"gauge_period_s": 0.02, "window_s": 0.02}, 0.0), ({"gain": 1.3, "counter_from_gauge": 0}, 0.0)]
 )
 def test_a_counter_and_its_power_agree(driver, settings, apart):
-    """A constant power: within a few percent, whatever the gain that both share."""
+    """At constant power: within a few percent, with any gain that both share."""
     sensor = driver(**settings)
     _, seen = probe([(sensor, sensor.open())], seconds=1.0)
     assert disagreement(seen["gpu:0"]) == pytest.approx(apart, abs=0.03)
@@ -172,13 +172,13 @@ def test_a_counter_and_its_power_agree(driver, settings, apart):
 
 
 def test_a_counter_and_its_power_disagree(driver):
-    """A gauge that sees a quarter of each period, under a load that beats with it, is far off; the probe says so."""
+    """A reading of a quarter of each period, under a load with the same period, is far off."""
     sensor = driver(wave="square", wave_period_s=0.1, duty=0.5, low_w=20, high_w=180, window_s=0.025)
     _, seen = probe([(sensor, sensor.open())], seconds=1.0)
     assert abs(disagreement(seen["gpu:0"])) > 0.3 and seen["gpu:0"]["disagree"] is True
 
 
-def test_counters_of_several_speeds_are_probed_together():
+def test_counters_of_several_periods_are_probed_together():
     """Each has its own period."""
     sensors = [SimulatedCounter(square(10, 90, 0.3), u, name=f"package:{i}") for i, u in enumerate((0.01, 0.03, 0.08))]
     filled, _ = probe([(sensor, sensor.open()) for sensor in sensors])
@@ -186,8 +186,8 @@ def test_counters_of_several_speeds_are_probed_together():
     assert periods == pytest.approx([0.01, 0.03, 0.08], rel=0.3)
 
 
-def test_the_samplers_own_cost():
-    """Reading quickly costs more than reading slowly; where nothing ticks there is no edge."""
+def test_cost_of_the_sampler():
+    """Quick reads cost more than slow ones; without a counter there is no edge."""
 
     class Slow(SimulatedCounter):
         def read(self, domain):
@@ -203,8 +203,8 @@ def test_the_samplers_own_cost():
     assert sampler_cost([(gauge, [power("package")])], 0.1)["edge_share"] is None
 
 
-@pytest.mark.parametrize(("present", "driver", "told"), [({"cpu"}, True, True), ({"cpu", "gpu"}, True, False), ({"cpu"}, False, False)])
-def test_a_card_that_auto_leaves_out_is_named(tmp_path, monkeypatch, present, driver, told):
-    """A container with CUDA and without the driver's management library would run the suite on the CPU without a word."""
+@pytest.mark.parametrize(("present", "driver", "warns"), [({"cpu"}, True, True), ({"cpu", "gpu"}, True, False), ({"cpu"}, False, False)])
+def test_a_gpu_that_auto_leaves_out_has_a_warning(tmp_path, monkeypatch, present, driver, warns):
+    """A container with CUDA and without the driver's library would silently run the suite on the CPU."""
     monkeypatch.setattr(probe_module, "NVIDIA_DRIVER", (str(tmp_path if driver else tmp_path / "none"),))
-    assert (probe_module.gpu_left_out(present) is not None) is told
+    assert (probe_module.gpu_left_out(present) is not None) is warns

@@ -1,4 +1,4 @@
-"""Conditions of the CPU; above all: whose load it is."""
+"""Conditions of the CPU, above all the foreign load."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def sensor():
 
 
 def test_conditions_are_no_energy(sensor):
-    """None has a kind, so none can enter a sum of joules."""
+    """None has a kind, so none enters a sum of energies."""
     assert {"cpu_load", "foreign_load", "memory_available"} <= set(sensor.domains)
     assert all(domain.kind is None for domain in sensor.domains.values())
     assert sensor.domains["memory_available"].unit == "bytes" and sensor.read("memory_available") > 1e6
 
 
-def test_loads_are_told_from_the_first_read(sensor):
+def test_loads_are_available_from_the_first_read(sensor):
     """A share of the machine, and cores."""
     assert 0 <= sensor.read("cpu_load") < 1.5  # a busy kernel counts in ticks
     assert isinstance(sensor.read("foreign_load"), float)
 
 
 def busy(seconds):
-    """A process that computes for a while, and the sensor's totals do not depend on real time."""
+    """A process that uses this CPU time."""
     return subprocess.Popen(
         [sys.executable, "-c", f"import time\nend = time.process_time() + {seconds}\nwhile time.process_time() < end: pass"]
     )
 
 
 def test_the_measured_process_is_not_foreign(sensor, monkeypatch):
-    """With the machine's total frozen, the foreign total falls by exactly what our child has used."""
+    """With a constant total of the machine, the foreign total decreases by the child's CPU time."""
     monkeypatch.setattr(sensor, "_busy", lambda: 100.0)
     monkeypatch.setattr(time, "process_time", lambda: 1.0)
     with busy(0.2) as child:
@@ -57,7 +57,7 @@ def test_the_measured_process_is_not_foreign(sensor, monkeypatch):
     assert sensor._foreign_busy() == pytest.approx(99.0)
 
 
-def test_what_the_child_starts_is_ours_too():
+def test_descendants_of_the_child_are_not_foreign():
     """Worker processes of an engine are found without a scan of all processes."""
     code = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '30']); print(p.pid, flush=True); time.sleep(30)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
@@ -70,8 +70,8 @@ def test_what_the_child_starts_is_ours_too():
             subprocess.run(["kill", str(grandchild), str(child.pid)], check=True)
 
 
-def test_a_child_that_has_died_is_missing_and_watching_it_breaks_nothing(sensor):
-    """Its share of the load is not known any more: no number, until the next child."""
+def test_a_child_that_has_ended_has_no_foreign_load(sensor):
+    """Its share of the load is unknown until the next child."""
     with busy(0) as child:
         pass
     sensor.watch(child.pid)
@@ -82,8 +82,8 @@ def test_a_child_that_has_died_is_missing_and_watching_it_breaks_nothing(sensor)
         sensor.read("foreign_load")
 
 
-def test_a_rate_over_too_short_a_time_is_the_rate_of_before(monkeypatch):
-    """And what was not told then is told with the next."""
+def test_a_rate_over_a_too_short_interval_is_the_previous_one(monkeypatch):
+    """The next rate covers both intervals."""
     clock = SimpleNamespace(now=0.0)
     total = SimpleNamespace(value=0.0)
     monkeypatch.setattr(module.time, "monotonic", lambda: clock.now)

@@ -1,4 +1,4 @@
-"""The real RAPL sensor on powercap trees on disk."""
+"""The RAPL sensor on powercap trees on disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PSYS = Zone("intel-rapl:1", "psys", ("constant", 90.0), start_j=7.0)
 
 @pytest.fixture
 def opened(tmp_path, monkeypatch):
-    """A function that opens the sensor on a tree of the zones given."""
+    """A function that opens the sensor on a tree of these zones."""
 
     def of(*zones: Zone, root: Path = tmp_path / "powercap"):
         monkeypatch.setenv(ROOT_VARIABLE, str(root))
@@ -37,20 +37,20 @@ def opened(tmp_path, monkeypatch):
 
 
 def test_a_client_nests_core_in_package_in_psys(opened):
-    """DRAM lies beside the package, not in it; a parent is named, so that nobody adds it to its child."""
+    """DRAM is not part of the package; the parent is named so that it is not added to its child."""
     _, domains = opened(PACKAGE, CORE, UNCORE, DRAM, PSYS)
     parents = {name: domain.parent for name, domain in domains.items()}
     assert parents == {"package": "psys", "core": "package", "uncore": "package", "dram": "psys", "psys": None}
 
 
 def test_a_package_without_psys_has_no_parent(opened):
-    """Null, not a name that is not there."""
+    """None, not a name that does not exist."""
     _, domains = opened(PACKAGE, DRAM)
     assert domains["package"].parent is None and domains["dram"].parent is None
 
 
-def test_two_sockets_are_numbered_with_what_is_in_them(opened):
-    """Their counters differ, so both are real."""
+def test_two_sockets_are_numbered_with_their_zones(opened):
+    """Their counters differ, so neither is a mirror."""
     other = Zone("intel-rapl:1", "package-1", start_j=5000.0)
     inside = Zone("intel-rapl:1:0", "dram", start_j=17.0)
     _, domains = opened(PACKAGE, DRAM, other, inside)
@@ -58,7 +58,7 @@ def test_two_sockets_are_numbered_with_what_is_in_them(opened):
     assert domains["dram:1"].detail["zone"] == "intel-rapl:1:0"
 
 
-def test_values_in_joules_with_the_wrap_told(opened):
+def test_values_and_wrap_are_in_joules(opened):
     """The zone counts in microjoules."""
     sensor, domains = opened(Zone("intel-rapl:0", "package-0", wrap_j=65.532610987, start_j=12.5))
     assert sensor.read("package") == pytest.approx(12.5, abs=0.5)
@@ -67,7 +67,7 @@ def test_values_in_joules_with_the_wrap_told(opened):
 
 @pytest.fixture
 def as_sysfs(monkeypatch):
-    """A function after which the file system that a path lies in passes for sysfs."""
+    """A function that makes the file system of a path count as sysfs."""
 
     def of(path: Path):
         monkeypatch.setattr(rapl, "mounted_types", lambda: {path.stat().st_dev: "sysfs"})
@@ -76,7 +76,7 @@ def as_sysfs(monkeypatch):
 
 
 def test_the_type_of_the_file_system_decides_the_kind(opened, tmp_path, as_sysfs):
-    """A mount of the real sysfs at any path is hardware; files of any other file system are a simulation, whatever their path."""
+    """A mount of the real sysfs at any path is hardware; files in any other file system are a simulation."""
     _, domains = opened(PACKAGE, DRAM, root=tmp_path / "host" / "sys" / "class" / "powercap")
     assert {domain.kind for domain in domains.values()} == {"simulated"}
     as_sysfs(tmp_path)
@@ -85,7 +85,7 @@ def test_the_type_of_the_file_system_decides_the_kind(opened, tmp_path, as_sysfs
 
 
 def test_each_zone_has_the_kind_of_its_own_file_system(tmp_path):
-    """The links are followed: a link in a plain folder to a zone in sysfs is hardware, a file beside it is not."""
+    """Links are followed: a link in a plain folder to a zone in sysfs is hardware, a file in it is not."""
     plain = rapl.Zone("intel-rapl:0", "package-0", tmp_path)
     (tmp_path / "energy_uj").write_text("1")
     types = {tmp_path.stat().st_dev: "ext4", Path("/proc/self").stat().st_dev: "sysfs"}
@@ -98,7 +98,7 @@ def test_each_zone_has_the_kind_of_its_own_file_system(tmp_path):
     assert rapl.zone_kind(plain, types) == "simulated"
 
 
-def test_the_types_of_what_is_mounted(tmp_path):
+def test_types_of_mounted_file_systems(tmp_path):
     """By device number, as the kernel lists them; /proc is a file system of its own."""
     types = rapl.mounted_types()
     assert types[Path("/proc/self").stat().st_dev] == "proc"
@@ -107,7 +107,7 @@ def test_the_types_of_what_is_mounted(tmp_path):
 
 @pytest.fixture
 def host(tmp_path):
-    """The layout of the kernel: zones nested below devices, links to them in class."""
+    """The kernel's layout: nested zones below devices, links to them in class."""
     sysfs = tmp_path / "host" / "sys"
     zones = sysfs / "devices" / "virtual" / "powercap" / "intel-rapl"
     plant(tmp_path / "flat", PACKAGE, DRAM, CORE)
@@ -124,21 +124,21 @@ def host(tmp_path):
 
 
 @pytest.mark.parametrize("root", ["", "class/powercap", "devices/virtual/powercap", "devices/virtual/powercap/intel-rapl"])
-def test_any_mount_that_holds_the_zones_may_be_named(host, monkeypatch, root):
-    """All of sysfs, its class folder with what the links lead to, or the folder of the zones; each zone once."""
+def test_any_mount_with_the_zones_works(host, monkeypatch, root):
+    """All of sysfs, its class folder with the targets of its links, or the folder of the zones; each zone once."""
     monkeypatch.setenv(ROOT_VARIABLE, str(host / root))
     assert {domain.name: domain.parent for domain in Rapl().open()} == {"package": None, "dram": None, "core": "package"}
 
 
-def test_the_zones_are_found_where_the_links_are_not_mounted(host, monkeypatch):
-    """A mount of devices alone, with the folder above it named."""
+def test_zones_are_found_without_the_links(host, monkeypatch):
+    """A mount of devices alone, with the folder above it as the root."""
     shutil.rmtree(host / "class")
     monkeypatch.setenv(ROOT_VARIABLE, str(host))
     assert [domain.name for domain in Rapl().open()] == ["package", "core", "dram"]
 
 
-def test_the_mount_that_is_advised_works_and_that_of_the_links_says_why_not(host, tmp_path, monkeypatch):
-    """The zones alone, at another path; the class folder alone holds links that lead out of it."""
+def test_the_advised_mount_works_and_a_mount_of_the_links_is_explained(host, tmp_path, monkeypatch):
+    """The zones alone work at another path; the class folder alone has links that lead out of it."""
     mounted = tmp_path / "powercap"
     shutil.copytree(host / "devices" / "virtual" / "powercap", mounted, symlinks=True)
     monkeypatch.setenv(ROOT_VARIABLE, str(mounted))
@@ -151,8 +151,8 @@ def test_the_mount_that_is_advised_works_and_that_of_the_links_says_why_not(host
     assert "-v /sys/devices/virtual/powercap:/powercap:ro" in caught.value.hint
 
 
-def test_a_container_that_hides_the_zones_is_named(host, monkeypatch):
-    """Engines lay an empty folder over what the links lead to."""
+def test_a_container_that_hides_the_zones_is_explained(host, monkeypatch):
+    """Container engines mount an empty folder over the targets of the links."""
     shutil.rmtree(host / "devices" / "virtual" / "powercap" / "intel-rapl")
     monkeypatch.setenv(ROOT_VARIABLE, str(host / "class" / "powercap"))
     with pytest.raises(SensorError, match="which is not visible here") as caught:
@@ -160,8 +160,8 @@ def test_a_container_that_hides_the_zones_is_named(host, monkeypatch):
     assert f"-e {ROOT_VARIABLE}=/powercap" in caught.value.hint
 
 
-def test_the_mirrors_of_a_multi_die_part_are_one_counter(tmp_path, monkeypatch):
-    """Four dies that show their socket's counter are read once, and the reason is kept."""
+def test_mirrors_of_a_multi_die_processor_are_one_counter(tmp_path, monkeypatch):
+    """Four dies with their socket's counter are read once, and the reason is kept."""
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "powercap"))
     dies = [Zone(f"intel-rapl:{i}", f"package-0-die-{i}", update_period_s=0.005) for i in range(3)]
     tree = plant(tmp_path / "powercap", dies[0])
@@ -174,51 +174,51 @@ def test_the_mirrors_of_a_multi_die_part_are_one_counter(tmp_path, monkeypatch):
         sensor = Rapl()
         domains = sensor.open()
     assert [domain.name for domain in domains] == ["package"]
-    assert sensor.dropped == {die.id: "shows the same counter as intel-rapl:0" for die in dies[1:]}
+    assert sensor.dropped == {die.id: "the same counter as intel-rapl:0" for die in dies[1:]}
 
 
-def test_two_dies_with_counters_of_their_own_are_both_read(tmp_path, monkeypatch):
-    """Also while both move at the same power."""
+def test_two_dies_with_independent_counters_are_both_read(tmp_path, monkeypatch):
+    """Also while both run at the same power."""
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "powercap"))
     dies = [Zone(f"intel-rapl:{i}", f"package-0-die-{i}", update_period_s=0.005, start_j=1000.0 + i) for i in range(2)]
     with running(plant(tmp_path / "powercap", *dies)):
         assert [domain.name for domain in Rapl().open()] == ["package:0", "package:1"]
 
 
-def test_the_second_road_to_a_package_is_left_out(opened):
-    """The MMIO interface shows the package that the MSR shows; alone it is used."""
+def test_the_second_interface_to_a_package_is_left_out(opened):
+    """The MMIO interface has the same package as the MSR."""
     mmio = Zone("intel-rapl-mmio:0", "package-0", start_j=77.0)
     inside = Zone("intel-rapl-mmio:0:0", "dram", start_j=78.0)
     sensor, domains = opened(PACKAGE, DRAM, mmio, inside)
     assert {domain.detail["zone"] for domain in domains.values()} == {"intel-rapl:0", "intel-rapl:0:2"}
     assert set(sensor.dropped) == {"intel-rapl-mmio:0", "intel-rapl-mmio:0:0"}
-    assert "another road" in sensor.describe()[-2]["left_out"]
+    assert "another interface" in sensor.describe()[-2]["left_out"]
 
 
-def test_a_cap_is_told_where_there_is_one(opened):
-    """The long-term limit; what has none, as DRAM often, says null."""
+def test_power_limit_of_a_zone(opened):
+    """The long-term limit; None for a zone without one, often DRAM."""
     sensor, domains = opened(PACKAGE, DRAM)
     (Path(domains["package"].detail["path"]) / "constraint_0_power_limit_uw").write_text("125000000\n")
     assert {d["domain"]: d["power_limit_w"] for d in sensor.describe()} == {"package": 125.0, "dram": None}
 
 
 def test_mmio_alone_is_used(opened):
-    """Some clients show nothing else."""
+    """Some clients have no other interface."""
     _, domains = opened(Zone("intel-rapl-mmio:0", "package-0"))
     assert list(domains) == ["package"]
 
 
-def test_no_tree_says_so(tmp_path, monkeypatch):
-    """A virtual machine or a container: the sentence names the place, the hint says what to mount."""
+def test_no_zones_are_explained(tmp_path, monkeypatch):
+    """A virtual machine or a container: the message names the folder, the hint what to mount."""
     monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path / "nothing"))
     with pytest.raises(SensorError, match="no RAPL counters") as caught:
         Rapl().open()
-    assert "modprobe intel_rapl_msr" in caught.value.hint and "nothing, which HARNESS_POWERCAP names" in caught.value.what
+    assert "modprobe intel_rapl_msr" in caught.value.hint and "nothing (HARNESS_POWERCAP)" in caught.value.what
 
 
 @contextmanager
 def unprivileged() -> Iterator[None]:
-    """Without root's right to read everything: tests may run as root, to whom no file mode is an obstacle."""
+    """Drop the privileges of root, to whom no file mode applies, if the tests run as root."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
@@ -229,8 +229,8 @@ def unprivileged() -> Iterator[None]:
             os.seteuid(user)
 
 
-def test_counters_for_root_alone_name_the_least_privilege(monkeypatch):
-    """A udev rule that can be pasted and a group, with what it gives away; never "run as root"."""
+def test_counters_that_only_root_may_read_have_a_udev_rule(monkeypatch):
+    """A rule that can be pasted and a group, with the risk; not "run as root"."""
     root = Path(tempfile.mkdtemp())  # the test runner's own folder is closed to others
     root.chmod(0o755)
     try:
@@ -248,8 +248,8 @@ def test_counters_for_root_alone_name_the_least_privilege(monkeypatch):
     assert "udevadm control --reload" in caught.value.hint and "CVE-2020-8694" in caught.value.hint
 
 
-def test_a_zone_that_fails_at_the_start_is_left_out_and_the_rest_is_read(tmp_path, monkeypatch):
-    """EIO on DRAM (offset 0 of a process's memory gives one) does not cost the package."""
+def test_a_zone_that_fails_at_the_start_is_left_out(tmp_path, monkeypatch):
+    """EIO on DRAM (offset 0 of a process's memory gives one) does not affect the package."""
     root = tmp_path / "powercap"
     plant(root, PACKAGE)
     (root / "intel-rapl:0:2").mkdir()
@@ -261,25 +261,25 @@ def test_a_zone_that_fails_at_the_start_is_left_out_and_the_rest_is_read(tmp_pat
     assert "failed" in sensor.dropped["intel-rapl:0:2"]
 
 
-def test_a_read_that_fails_is_missing(opened, tmp_path):
-    """EIO, a zone that vanishes, and rubbish: an error each time, never a number."""
+def test_a_failed_read_raises(opened, tmp_path):
+    """EIO, a zone that disappears, and invalid text: an error each time, never a number."""
     sensor, _ = opened(PACKAGE, DRAM)
     counter = tmp_path / "powercap" / "intel-rapl:0" / "energy_uj"
     counter.write_text("none\n")
-    with pytest.raises(SensorError, match="failed: it shows no number"):
+    with pytest.raises(SensorError, match="failed: it contains no number"):
         sensor.read("package")
     counter.unlink()
     counter.symlink_to("/proc/self/mem")
     with pytest.raises(SensorError, match="Input/output error"):
         sensor.read("package")
     shutil.rmtree(counter.parent)
-    with pytest.raises(SensorError, match="has gone"):
+    with pytest.raises(SensorError, match="has disappeared"):
         sensor.read("package")
     assert sensor.read("dram") >= 3.0
 
 
-def test_a_package_that_cannot_be_read_is_missed_not_left_out(opened, tmp_path):
-    """The other one alone would be told as the whole; so both are offered, under their own names, and the sum has a part that is missing."""
+def test_an_unreadable_package_of_two_is_missing_from_the_sum(opened, tmp_path):
+    """The other one alone would pass for the whole, so both are domains and the sum has a missing part."""
     sensor, _ = opened(PACKAGE, Zone("intel-rapl:1", "package-1"))
     counter = tmp_path / "powercap" / "intel-rapl:0" / "energy_uj"
     counter.unlink()
@@ -290,8 +290,8 @@ def test_a_package_that_cannot_be_read_is_missed_not_left_out(opened, tmp_path):
     assert sensor.read("package:1") > 0
 
 
-def test_a_file_that_is_being_written_anew_is_a_zone_that_works(opened, monkeypatch):
-    """Between two writes it is empty for a moment."""
+def test_a_file_that_is_being_rewritten_is_readable(opened, monkeypatch):
+    """It is empty for a moment between two writes."""
     sensor, _ = opened(PACKAGE)
     shown = iter([b"", b"\n", b"7000000\n"])
     monkeypatch.setattr(Path, "read_bytes", lambda _: next(shown))

@@ -1,4 +1,4 @@
-"""The sampler waits for a tick of each counter that can show one, and no counter keeps another from its own."""
+"""The sampler waits for a tick of each counter that works, and no counter delays another."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.simulated import SimulatedCounter, constant
 
 
 class Slow(SimulatedCounter):
-    """A counter whose read takes far longer than a tick may be uncertain."""
+    """A counter whose read takes far longer than the allowed width of a bracket."""
 
     def read(self, domain):
         """The energy when the read began."""
@@ -23,7 +23,7 @@ class Slow(SimulatedCounter):
 
 
 class Failing(SimulatedCounter):
-    """A counter of which each second read fails."""
+    """A counter with every second read failing."""
 
     reads = 0
 
@@ -36,7 +36,7 @@ class Failing(SimulatedCounter):
 
 
 def edge_of(*sensors):
-    """Whether an edge was reached, and the trace."""
+    """Whether an edge was reached, and the sampler."""
     sampler = Sampler([(sensor, sensor.open()) for sensor in sensors])
     sampler.start()
     try:
@@ -46,30 +46,30 @@ def edge_of(*sensors):
 
 
 def clean_ticks(sampler, name):
-    """How many steps two polls bracket within 2 ms."""
+    """Number of ticks with a bracket of at most 2 ms."""
     sample = sampler.trace().samples[name].finite()
     return sum(
         b != a and t1 - t0 <= 0.002 for a, b, t0, t1 in zip(sample.value, sample.value[1:], sample.t_s, sample.t_s[1:], strict=False)
     )
 
 
-def test_a_counter_that_is_slow_to_read_does_not_spoil_the_edges_of_another():
-    """Its own are never clean; the other one's are polled as if it were not there."""
+def test_a_slow_counter_does_not_spoil_the_edges_of_another():
+    """Its own brackets are never narrow; the other one is polled as if it were alone."""
     reached, sampler = edge_of(Slow(constant(50), 0.05, name="slow"), SimulatedCounter(constant(50), 0.05, name="quick"))
     assert reached
     assert clean_ticks(sampler, "quick")
 
 
-def test_one_read_that_fails_does_not_cost_a_counter_its_edge():
-    """It is tried again."""
+def test_a_failed_read_does_not_prevent_an_edge():
+    """The read is repeated."""
     sensor = Failing(constant(50), 0.05)
     reached, sampler = edge_of(sensor)
     assert reached
     assert clean_ticks(sampler, "package")
 
 
-def test_an_edge_does_not_wait_twice_for_a_counter_that_stopped():
-    """Until it moves again."""
+def test_an_edge_does_not_wait_twice_for_a_stopped_counter():
+    """Until it changes again."""
     sensor = SimulatedCounter(constant(0), 0.02)
     sampler = Sampler([(sensor, sensor.open())])
     sampler.start()
@@ -85,7 +85,7 @@ def test_an_edge_does_not_wait_twice_for_a_counter_that_stopped():
 
 
 def test_the_counter_of_another_card_is_not_polled_quickly():
-    """At an edge what the case does not depend on is read as rarely as between edges."""
+    """At an edge, domains that are not near the case are read as rarely as between edges."""
     own, other = SimulatedCounter(constant(50), 0.05, name="own"), SimulatedCounter(constant(50), 0.05, name="other")
     sampler = Sampler([(sensor, sensor.open()) for sensor in (own, other)], near={"own"})
     sampler.start()
@@ -100,7 +100,7 @@ def test_the_counter_of_another_card_is_not_polled_quickly():
 
 
 class Costly(SimulatedCounter):
-    """A read waits for its device; `waits` adds up for how long."""
+    """A counter whose read waits 10 ms for its device."""
 
     def read(self, domain):
         """The energy after a wait."""
@@ -109,7 +109,7 @@ class Costly(SimulatedCounter):
 
 
 def test_slow_polling_takes_a_bounded_share_of_the_time():
-    """Sixteen domains of 10 ms a read at 20 Hz would take 3.2 s of each second."""
+    """Sixteen domains with reads of 10 ms at 20 Hz would take 3.2 s of each second."""
     sensors = [Costly(constant(50), 0.05, name=f"gpu:{i}") for i in range(16)]
     sampler = Sampler([(sensor, sensor.open()) for sensor in sensors])
     sampler.start()
@@ -121,8 +121,8 @@ def test_slow_polling_takes_a_bounded_share_of_the_time():
     assert busy_s / (ended_s - began_s) < 0.5
 
 
-def test_an_edge_takes_the_narrowest_of_a_few_ticks_where_none_is_narrow():
-    """And goes on where even that is wider than allowed."""
+def test_an_edge_without_narrow_ticks_takes_the_narrowest_of_a_few():
+    """It waits for more if even that is wider than allowed."""
     sensor = SimulatedCounter(constant(50), 0.05)
     stream = Stream(sensor, sensor.open()[0])
     edge, strict = Edge([stream], ticks=1), Edge([stream], ticks=1, allowed=lambda name: 0.005)
@@ -141,8 +141,8 @@ def test_an_edge_takes_the_narrowest_of_a_few_ticks_where_none_is_narrow():
     assert strict.brackets_s == {"package": [0.02, 0.01, 0.03, 0.03, 0.004]}
 
 
-def test_a_last_edge_that_is_wider_than_allowed_goes_on_although_its_reads_allow_no_better():
-    """Reads of 12 ms make brackets of 30 ms narrow, and the window is too short for two of them: it grows until it is not."""
+def test_a_last_edge_wider_than_allowed_waits_until_the_window_is_longer():
+    """Reads of 12 ms allow brackets of 30 ms, which the window is too short for at first."""
     sensor = SimulatedCounter(constant(50), 0.1)
     stream = Stream(sensor, sensor.open()[0])
     stream._costs.extend([0.012] * 5)
@@ -165,7 +165,7 @@ class Gauge(Costly):
 
 
 def test_a_slow_power_reading_is_not_starved_by_a_counter_that_does_not_tick():
-    """It is what stands in for the counter: read at least twice a second while an edge waits in vain."""
+    """It replaces the counter: read at least twice a second while an edge waits in vain."""
     gauge, still = Gauge(constant(50), 0.05), SimulatedCounter(constant(0), 0.05)
     sampler = Sampler([(sensor, sensor.open()) for sensor in (gauge, still)])
     sampler.start()
@@ -176,8 +176,8 @@ def test_a_slow_power_reading_is_not_starved_by_a_counter_that_does_not_tick():
     assert float(np.max(np.diff(t_s))) < 0.5
 
 
-def test_however_costly_its_reads_are_a_power_has_enough_readings_in_a_window():
-    """Beside sixteen domains of 10 ms a read, whose periods are stretched eightfold."""
+def test_a_power_with_slow_reads_has_enough_readings_in_a_window():
+    """Together with sixteen domains with reads of 10 ms, whose periods are stretched eightfold."""
     gauge = Gauge(constant(50), 0.05)
     sampler = Sampler([(sensor, sensor.open()) for sensor in (gauge, *(Costly(constant(50), 0.05, name=f"gpu:{i}") for i in range(16)))])
     sampler.start()
@@ -186,7 +186,7 @@ def test_however_costly_its_reads_are_a_power_has_enough_readings_in_a_window():
 
 
 class Held(SimulatedCounter):
-    """Counts for how long a clock was held down."""
+    """Counts the time for which a clock was held down."""
 
     def open(self):
         """One domain, read every hour."""
@@ -194,7 +194,7 @@ class Held(SimulatedCounter):
 
 
 def test_a_counter_of_time_is_read_at_the_edges():
-    """Its gain over a window is a share of the window: two readings far outside would be of more than the load."""
+    """Readings far outside the window would cover more than its load."""
     near, far = (Held(constant(1), 0.001, name=name) for name in ("near", "far"))
     sampler = Sampler([(sensor, sensor.open()) for sensor in (near, far)], near={"near"})
     sampler.read_gauges()
@@ -203,23 +203,23 @@ def test_a_counter_of_time_is_read_at_the_edges():
 
 
 class Link(SimulatedCounter):
-    """Hardly changes."""
+    """A value that rarely changes."""
 
     def open(self):
         """One domain, read every 5 s."""
         return [Domain(name="link", sensor="simulated", quantity="count", unit="1", poll_period_s=5)]
 
 
-def test_what_is_read_seldom_has_a_reading_in_the_shortest_window():
-    """The PCIe link, read every 5 s, was not known of a window of 1.5 s."""
+def test_a_rarely_polled_domain_is_read_in_the_shortest_window():
+    """The PCIe link, polled every 5 s, was unknown in a window of 1.5 s."""
     link = Link(constant(1), 0.001)
     sampler = Sampler([(link, link.open())])
     sampler.read_gauges()
     assert len(sampler.trace().samples["link"].value) == 1
 
 
-def test_between_the_ticks_of_a_regular_counter_nobody_polls_quickly():
-    """Once its rhythm is known it is polled around the time at which the next tick is due, and the tick is bracketed as narrowly."""
+def test_a_regular_counter_is_polled_only_around_its_ticks():
+    """Its next tick is predicted, and the brackets stay as narrow."""
     sensor = SimulatedCounter(constant(50), 0.1)
     sampler = Sampler([(sensor, sensor.open())])
     sampler.start()

@@ -18,16 +18,16 @@ from tests.models import models
 @cache
 def cuts() -> dict[str, Any]:
     """Of `make_cuts`."""
-    return _said(Path(os.environ["HARNESS_TEST_MODELS"]), "cuts")
+    return _run(Path(os.environ["HARNESS_TEST_MODELS"]), "cuts")
 
 
 @cache
 def builds() -> dict[str, Any]:
     """Of `make_builds`; its files lie beside the models."""
-    return _said(models(), "builds")
+    return _run(models(), "builds")
 
 
-def _said(folder: Path, name: str) -> dict[str, Any]:
+def _run(folder: Path, name: str) -> dict[str, Any]:
     with FileLock(folder / f".{name}.lock"):
         if not (folder / f"{name}.json").exists():
             environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}

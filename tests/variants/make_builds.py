@@ -26,13 +26,13 @@ def main() -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)  # before anything runs, as the engine finds it in a process of its own
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    said = {
+    facts = {
         "built": builds(folder),
         "digits": digits(folder),
         "odd": odd(folder),
         "two": refusal(lambda: built(folder, "dynamic_int8", "two.keras", "two-dynamic.tflite")),
     }
-    (folder / "builds.json").write_text(json.dumps(said))
+    (folder / "builds.json").write_text(json.dumps(facts))
 
 
 def builds(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.formats.keras import count_macs, import_keras, leaf_layers
 from harness.variants.channels import cut
-from harness.variants.flat import flatten
+from harness.variants.flatten import flatten
 from tests.make_models import refusal
 
 RNG = np.random.default_rng(11)
@@ -21,14 +21,14 @@ def main() -> None:
     """The last word is `cuts.json`."""
     keras = import_keras()
     keras.utils.set_random_seed(7)
-    said: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "cut": {name: compared(keras, *graph) for name, graph in graphs(keras, keras.layers).items()},
         "uncut": {name: refusal(lambda model=model: cut(model, 0.5)) for name, model in barriers(keras, keras.layers).items()},
         "mode": mode(keras, keras.layers),
         "tails": {name: cut(model, 0.5)[1] for name, model in tails(keras, keras.layers).items()},
         "joined": joined(keras, keras.layers),
     }
-    (Path(sys.argv[1]) / "cuts.json").write_text(json.dumps(said))
+    (Path(sys.argv[1]) / "cuts.json").write_text(json.dumps(facts))
 
 
 def graphs(keras: Any, layers: Any) -> dict[str, tuple[Any, tuple[str, ...]]]:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from harness.errors import EngineError
+from harness.variants.calibration import calibration
 from harness.variants.prune import Parameters, Schedule, masks, schedule_of
-from harness.variants.quantize import calibration
 from tests.make_models import SAMPLES
-from tests.models import models, said
+from tests.models import model_facts, models
 from tests.variants.made import builds
 from tests.worker.test_measure import measured
 
@@ -37,13 +37,13 @@ QUANTIZED = [f"{recipe}.{target}" for recipe in ("float16", "dynamic_int8", "int
 )
 def test_multiply_accumulates(layer, truth):
     """By hand; null where a layer with weights is unknown, runs twice, or has no size."""
-    assert said()["macs"][layer] == truth
+    assert model_facts()["macs"][layer] == truth
 
 
 @pytest.mark.parametrize("name", ["small.tflite", "small.onnx", *QUANTIZED])
 def test_nothing_but_numbers_changes(name):
     """Parameters stay, zeros are counted in the file itself, and an artifact made from ONNX does not invent multiply-accumulates."""
-    found = said()["built"][name]
+    found = model_facts()["built"][name]
     assert found["nonzero_parameters"] <= found["parameters"] <= 16 * 9 + 16 + 2 * 1024 + 2
     assert found["nonzero_parameters"] > 0.97 * (16 * 9 + 2 * 1024)
     if name.endswith(".tflite"):
@@ -76,21 +76,21 @@ def test_calibration_takes_training_samples_by_seed():
 @pytest.mark.parametrize("name", ["pruned.keras", "pruned-int8.tflite"])
 def test_zeros_are_there_after_saving_and_after_quantizing(name):
     """At least the final sparsity in each kernel, counted in the file."""
-    found = said()["built"][name]
-    assert min(said()["built"]["pruned.keras"]["notes"]["sparsity"].values()) >= 0.9
+    found = model_facts()["built"][name]
+    assert min(model_facts()["built"]["pruned.keras"]["notes"]["sparsity"].values()) >= 0.9
     assert found["nonzero_parameters"] <= 0.1 * (16 * 9 + 2048) + 18 + 1
     assert found["parameters"] == 16 * 9 + 16 + 2048 + 2
 
 
 def test_the_same_seed_gives_the_same_model():
     """Two builds of one process."""
-    built = said()["built"]
+    built = model_facts()["built"]
     assert built["pruned.keras"]["notes"] == built["again.keras"]["notes"]
 
 
 def test_a_schedule_that_the_fit_cannot_reach_is_refused():
     """With the steps it would take."""
-    assert "at least 101 steps" in said()["too_short"][0]
+    assert "at least 101 steps" in model_facts()["too_short"][0]
     with pytest.raises(EngineError, match="at least 11 steps"):
         schedule_of(Parameters(begin_step=10), 10)
 
@@ -157,7 +157,7 @@ def test_both_schedules_and_scopes_reach_the_share_in_the_file(name):
 @pytest.mark.parametrize("name", ["pruned-int8.tflite", "pruned.keras"])
 def test_zeros_are_told_by_tensor(name):
     """Counted in the file, biases left out."""
-    zeros = said()["built"][name]["zeros"]
+    zeros = model_facts()["built"][name]["zeros"]
     assert len(zeros) == 2 and min(zeros.values()) >= 0.9
 
 

@@ -10,14 +10,14 @@ import onnx
 import pytest
 
 from harness.channel import Request
-from harness.run.runner import Bench, run
+from harness.run.runner import RunContext, run
 from harness.schema import PROFILES, ArrayRef, Build, DataRef, Limits, Model, Step, Task
 from harness.schema.worker import BuildTask
 from harness.worker.build import fingerprint
-from tests.models import models, rows, said
+from tests.models import model_facts, models, rows
 from tests.onnx_models import save
 
-BENCH = Bench([], PROFILES["quick"], Limits(), "run", "environment", None)
+BENCH = RunContext([], PROFILES["quick"], Limits(), "run", "environment", None)
 DIGITS = Model(name="digits-cnn", workload="digits-cnn", format="workload", sha256="-")
 
 
@@ -64,7 +64,7 @@ def test_the_data_set_has_three_splits_that_share_nothing(tmp_path):
 
 def test_training_sees_no_test_data():
     """It succeeds without the test file there, and reaches what such a model should."""
-    found = said()["digits"]
+    found = model_facts()["digits"]
     assert [found["facts"][name] for name in ("parameters", "nonzero_parameters", "macs")] == [21546, 21546, 320832]
     assert found["test_accuracy"] > 0.95 and found["notes"]["validation_accuracy"] > 0.95
     assert found["bytes"] < 2 * 4 * 21546  # no optimizer in it
@@ -80,7 +80,7 @@ def test_a_build_task_drops_test_data():
 
 def test_the_users_h5_is_fine_tuned_on_the_users_data():
     """Source, then pruning on `data.train` with the suite's training."""
-    source, pruned = said()["own"]
+    source, pruned = model_facts()["own"]
     assert source["format"] == "keras" and source["facts"]["parameters"] == 2210
     assert pruned["notes"]["epochs"] == 2
     assert min(pruned["notes"]["sparsity"].values()) >= 0.8

@@ -20,7 +20,7 @@ from harness.engines.base import Tensor
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.errors import EngineError, WorkerError
 from harness.run import runner, timing
-from harness.run.runner import Bench, Outcome, run
+from harness.run.runner import Outcome, RunContext, run
 from harness.schema import PROFILES, Limits, Record, Task
 from harness.schema.worker import ArrayFile, Close, Done, Go, Scores
 from harness.sensors.base import Sensor
@@ -61,18 +61,18 @@ class PidKeeper(Sensor):
 
 
 def measured(
-    environment=None, timeout_s=60.0, memory_bytes=None, tell=lambda phase, pid: None, repetition=0, **task
+    environment=None, timeout_s=60.0, memory_bytes=None, on_phase=lambda phase, pid: None, repetition=0, **task
 ) -> tuple[Outcome, int]:
     """One repetition, and the process it ran in."""
     keeper = PidKeeper()
-    bench = Bench([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
+    bench = RunContext([(keeper, ())], PROFILE, Limits(timeout_s=timeout_s), "run", "environment", None)
     order = Request("harness.worker.measure", child_task(**task, memory_bytes=memory_bytes), environment=environment or {})
-    return run(Task(case=CASE, repetition=repetition), order, bench, tell=lambda phase: tell(phase, keeper.pid)), keeper.pid
+    return run(Task(case=CASE, repetition=repetition), order, bench, on_phase=lambda phase: on_phase(phase, keeper.pid)), keeper.pid
 
 
 def promised(precision, **task) -> Record:
     """One repetition of a case whose variant promises to run in a precision."""
-    bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
+    bench = RunContext([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
     order = Request("harness.worker.measure", child_task(**task), precision=precision)
     return run(Task(case=CASE), order, bench).record
 
@@ -120,7 +120,7 @@ def test_a_flood_of_output_does_no_harm(tmp_path):
 
 def test_a_killed_child_is_told():
     """SIGKILL from outside, inside the window."""
-    outcome, pid = measured(tell=lambda phase, pid: phase == "steady" and os.kill(pid, signal.SIGKILL))
+    outcome, pid = measured(on_phase=lambda phase, pid: phase == "steady" and os.kill(pid, signal.SIGKILL))
     assert outcome.record.status == "killed" and "SIGKILL" in outcome.record.reason
     assert not psutil.pid_exists(pid)
 
@@ -128,7 +128,7 @@ def test_a_killed_child_is_told():
 def test_a_child_that_cannot_be_started_is_told_and_nothing_is_left_open(tmp_path):
     """An interpreter that is none, or may not be run: a sentence, no file descriptor and no sampler more than before."""
     (tmp_path / "python").write_text("no program")
-    bench = Bench([], PROFILE, Limits(), "run", "environment", None)
+    bench = RunContext([], PROFILE, Limits(), "run", "environment", None)
     before = psutil.Process().num_fds(), threading.active_count()
     with pytest.raises(WorkerError, match="could not be started: Permission denied"):
         run(Task(case=CASE), Request("harness.worker.measure", child_task(), python=(str(tmp_path / "python"),)), bench)
@@ -141,7 +141,7 @@ def test_no_orphan_survives_its_parent(tmp_path):
 import sys
 from tests.worker.test_measure import measured
 options = {{"what": "interrupt_proof", "when": "query"}}
-measured({install(tmp_path)!r}, engine="rogue", engine_options=options, tell=lambda phase, pid: phase == "steady" and print(pid, flush=True))
+measured({install(tmp_path)!r}, engine="rogue", engine_options=options, on_phase=lambda phase, pid: phase == "steady" and print(pid, flush=True))
 """
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         child = psutil.Process(int(parent.stdout.readline()))
@@ -165,7 +165,7 @@ def test_an_interrupt_is_passed_on():
         if phase == "steady":
             raise KeyboardInterrupt
 
-    outcome, pid = measured(tell=interrupt)
+    outcome, pid = measured(on_phase=interrupt)
     assert outcome.interrupted and outcome.record.status == "killed"
     assert not psutil.pid_exists(pid)
 
@@ -224,7 +224,7 @@ def test_kernels_are_believed_as_far_as_the_artifact_goes(tmp_path, weights, tol
     path = save(
         tmp_path, [("x", "FLOAT", ["n", 2])], [("c", "Cast", ["w"], {"to": 1}), ("y", "MatMul", ["x", "c"])], w=np.ones((2, 2), weights)
     )
-    bench = Bench([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
+    bench = RunContext([], PROFILE, Limits(timeout_s=60.0), "run", "environment", None)
     task = child_task(engine="rogue", engine_options={}, artifact={"path": str(path), "format": "onnx"})
     record = run(Task(case=CASE), Request("harness.worker.measure", task, environment=install(tmp_path), precision="int8"), bench).record
     assert record.precision_ran == "int8" and [f.code for f in record.warnings if f.code.startswith("optimisation")] == told

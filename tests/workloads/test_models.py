@@ -11,7 +11,7 @@ from harness import plugins
 from harness.engines.base import Load
 from harness.errors import EngineError
 from harness.workloads.applications import MEMBERS, Options
-from tests.models import models, workloads
+from tests.models import models, workload_facts
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 )
 def test_training_sees_no_test_data(name, parameters):
     """It succeeds without the test file there."""
-    found = workloads()["trained"][name]
+    found = workload_facts()["trained"][name]
     assert found["facts"]["parameters"] == parameters and found["facts"]["macs"] > 8000
     assert found["notes"]["epochs"] == 1 and found["notes"]["validation_loss"] > 0
     assert all(split["labels"] for split in found["splits"].values())
@@ -34,12 +34,12 @@ def test_training_sees_no_test_data(name, parameters):
 
 def test_every_model_of_keras_applications_has_a_name():
     """All that this version of Keras has."""
-    assert sorted(MEMBERS) == workloads()["members"]
+    assert sorted(MEMBERS) == workload_facts()["members"]
 
 
 def test_an_application_brings_images_without_labels():
     """Prepared as its module says, here to -1..1; its weights are the same for one seed."""
-    found = workloads()["application"]
+    found = workload_facts()["application"]
     assert found["splits"]["test"] == {"inputs": [{"key": "inputs", "name": None}], "labels": False, "samples": 64}
     assert found["splits"]["train"]["labels"] is False
     assert -1 <= found["range"][0] < -0.9 and 0.9 < found["range"][1] <= 1
@@ -49,7 +49,7 @@ def test_an_application_brings_images_without_labels():
 
 def test_the_users_images_take_the_models_size_and_preparation():
     """Where the suite says nothing of either."""
-    found = workloads()["application"]["images"]
+    found = workload_facts()["application"]["images"]
     assert found["shape"] == [1, 32, 32, 3]
     assert found["corner"] == pytest.approx([1, -1, 127 / 127.5 - 1])
     assert found["splits"] == {"test": {"inputs": [{"key": "inputs", "name": None}], "labels": True, "samples": 1}}
@@ -64,12 +64,12 @@ def test_imagenet_weights_are_of_one_size():
 
 def test_a_model_that_is_open_in_its_size_has_that_which_it_was_made_for():
     """Else nobody would know how large its images are."""
-    assert workloads()["constants"]["shapes"] == {"MobileNetV3Small": [None, 224, 224, 3]}
+    assert workload_facts()["constants"]["shapes"] == {"MobileNetV3Small": [None, 224, 224, 3]}
 
 
 def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
     """As the mean of EfficientNet's normalization, which the converter takes for one; the answers are those of Keras, its exact GELU too."""
-    path = Path(workloads()["constants"]["path"])
+    path = Path(workload_facts()["constants"]["path"])
     engine = plugins.load("engines", "onnxruntime")
     session = engine().open(Load(path, "onnx", "cpu", 6, 1, engine.spec.parameters()))
     data = np.load(models() / "constants.npz")
@@ -79,7 +79,7 @@ def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
 
 def test_a_sequential_model_runs_on_openvino():
     """Its front end finds no input in one that was loaded; the answers and what is counted are the model's."""
-    made, data, engine = workloads()["constants"]["ir"], np.load(models() / "constants.npz"), plugins.load("engines", "openvino")
+    made, data, engine = workload_facts()["constants"]["ir"], np.load(models() / "constants.npz"), plugins.load("engines", "openvino")
     session = engine().open(Load(Path(made["path"]), "ir", "cpu", 6, 1, engine.spec.parameters()))
     assert [tensor.name for tensor in session.inputs] == ["image"]
     assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
@@ -89,7 +89,7 @@ def test_a_sequential_model_runs_on_openvino():
 def test_a_recurrent_layer_runs_on_litert_one_sample_at_a_time():
     """TFLite has no lists of open sizes; the file says of which batch it is, and the answers are those of Keras."""
     engine, data = plugins.load("engines", "litert"), np.load(models() / "keras-2.npz")
-    path = Path(workloads()["keras_2"]["tflite"])
+    path = Path(workload_facts()["keras_2"]["tflite"])
     session = engine().open(Load(path, "tflite", "cpu", 1, 1, engine.spec.parameters()))
     assert np.allclose(session.run([data["x"][:1]])[0], data["y"][:1], atol=1e-5)
     with pytest.raises(EngineError, match="the fixed shape"):
@@ -100,5 +100,5 @@ def test_a_recurrent_layer_runs_on_litert_one_sample_at_a_time():
 def test_a_model_that_only_long_inputs_fit_is_exported_and_opened(name, format_):
     """Its size is open: nobody tries one before the data tell it."""
     engine = plugins.load("engines", name)
-    session = engine().open(Load(Path(workloads()["constants"]["open"][format_]), format_, "cpu", 1, 1, engine.spec.parameters()))
+    session = engine().open(Load(Path(workload_facts()["constants"]["open"][format_]), format_, "cpu", 1, 1, engine.spec.parameters()))
     assert session.run([np.ones((1, 12, 2), np.float32)])[0].shape == (1, 2, 2)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from harness.errors import EngineError
 from harness.schema import DataSource
-from harness.workloads.base import described
+from harness.workloads.base import describe_split
 from harness.workloads.sources import _choice, call_data, image_size, read_csv, read_images
 
 
@@ -78,7 +78,7 @@ def test_the_size_comes_from_the_model(shape, size, found):
 
 @pytest.mark.parametrize(
     ("shape", "size", "words"),
-    [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite says 32 x 32"), ((10,), None, "no images"), ((8, 8, 7), None, "no images")],
+    [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite requests 32 x 32"), ((10,), None, "no images"), ((8, 8, 7), None, "no images")],
 )  # fmt: skip
 def test_a_size_that_nobody_said(shape, size, words):
     """Is not guessed."""
@@ -115,7 +115,7 @@ def test_a_table(tmp_path):
     assert split.labels.tolist() == [1, 0]
     several = read_csv(source("csv", tmp_path / "t.csv", features={"in b": ["width"], "in a": ["length"]}), [])
     assert several.labels is None
-    assert [ref["name"] for ref in described(several)["inputs"]] == ["in b", "in a"]
+    assert [ref["name"] for ref in describe_split(several)["inputs"]] == ["in b", "in a"]
 
 
 def test_a_class_may_be_named_as_others_write_nothing(tmp_path):
