@@ -1,4 +1,4 @@
-"""Other people's measurements read by the meters' readers, against truths computed without them; `HARNESS_DATA` names their folder."""
+"""Published measurements read as meter logs, against values computed independently; `HARNESS_DATA` names their folder."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ LEAD_S = 0.050
 """Time of the meter's first sample before its stated start."""
 VOLT, AMPERE = 0.007568, 0.0488
 SETTLE_S, BEFORE_S, PIECE_S = 2.0, 0.5, 0.5
-"""What of each level is left out after its edge and before the next, and how long the pieces are that give residuals."""
+"""Time left out after the edge of a level and before the next, and length of the pieces that give residuals."""
 
 
 def rows() -> list[Row]:
-    """Each figure, or that its file is not here."""
+    """Each figure, or `not here` if its file is missing."""
     return [
         _of("MLPerf session, energy between its marks", f"{SESSION_J:,.0f} J, 0.1 %", "mlperf*.tar.gz", _session),
         _of("A100, update period of its power reading", "0.10 s", "nvidia_smi_A100*.csv", _period),

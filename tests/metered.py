@@ -1,13 +1,15 @@
-"""A run on a made-up timeline, and the log of a meter that watched it: their truth is known."""
+"""A run on a made-up timeline and the log of a meter over it, whose energies are known."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from harness.schema import Domain, Phase, Sample, StoredRun, Trace
+from harness.schema import Domain, Measurement, Meter, Phase, Sample, StoredRun, Trace
 from harness.store import Store, read_run
 from tests import factories
 
@@ -19,18 +21,21 @@ CARD = Domain(
 )  # fmt: skip
 
 
-def starts(count: int, seed: int = 1) -> list[float]:
-    """When each repetition begins on the monotonic clock: never evenly, as in life."""
+COUNT = 4
+
+
+def starts(count: int = COUNT, seed: int = 1) -> list[float]:
+    """Times at which each repetition begins on the monotonic clock, unevenly spaced."""
     return (50 + np.cumsum(np.random.default_rng(seed).uniform(14.0, 19.0, count))).tolist()
 
 
 def loads(begins: Sequence[float], length_s: float = 6.0) -> list[tuple[float, float]]:
-    """When the child works: half a second beyond both edges of the window."""
+    """Spans of the load, half a second longer than the window at both edges."""
     return [(t + 2.5, t + 3.5 + length_s) for t in begins]
 
 
 def power_w(begins: Sequence[float], load_w: float = LOAD_W) -> Callable[[np.ndarray], np.ndarray]:
-    """True power at monotonic times."""
+    """True power as a function of monotonic times."""
 
     def at(t_s: np.ndarray) -> np.ndarray:
         busy = np.any([(t_s >= a) & (t_s < b) for a, b in loads(begins)], axis=0)
@@ -40,7 +45,7 @@ def power_w(begins: Sequence[float], load_w: float = LOAD_W) -> Callable[[np.nda
 
 
 def phases(t: float, length_s: float = 6.0) -> tuple[Phase, ...]:
-    """Idle, steady inside the load, idle again."""
+    """Idle, steady inside the load, and idle."""
     return (
         Phase(name="idle", start_s=t, end_s=t + 2.0),
         Phase(name="steady", start_s=t + 3.0, end_s=t + 3.0 + length_s),
@@ -49,20 +54,20 @@ def phases(t: float, length_s: float = 6.0) -> tuple[Phase, ...]:
 
 
 def stored(
-    folder: Path, count: int = 4, sensor: Callable[[float], float] | None = None, domain: Domain = CARD, **suite: object
+    folder: Path, count: int = COUNT, sensor: Callable[[float], float] | None = None, domain: Domain = CARD, **suite: Any
 ) -> StoredRun:
-    """A run in a folder, its completions beside it.
+    """A stored run with its completions.
 
     Args:
-        folder: The results folder.
-        count: Repetitions.
-        sensor: What an on-board sensor says of a true power; null: it has none.
-        domain: Of that sensor.
+        folder: Folder of the results.
+        count: Number of repetitions.
+        sensor: Reading of an on-board sensor for a true power; None for no sensor.
+        domain: Domain of that sensor.
         suite: Fields of the suite.
     """
     case = factories.case(batch_size=2)
-    found = (domain,) if sensor else ()
-    run = factories.stored([case], [], found, **suite)
+    domains = (domain,) if sensor else ()
+    run = factories.stored([case], [], domains, **suite)
     store = Store.create(folder, run.header)
     for k, t in enumerate(starts(count)):
         own = []
@@ -91,16 +96,16 @@ def log_text(
     header: str = "timestamp,power_w",
     margin_s: float = 20.0,
 ) -> str:
-    """A meter's file over the whole of it.
+    """The log of a meter over the whole run.
 
     Args:
-        begins: Of the repetitions.
-        period_s: Between two rows.
-        ahead_s: How far its clock is ahead.
-        write: A Unix time as text.
+        begins: Starts of the repetitions.
+        period_s: Time between two rows.
+        ahead_s: Time by which its clock is ahead.
+        write: Writes a Unix time as text.
         load_w: Power under load.
         header: The first line.
-        margin_s: Before the first and after the last.
+        margin_s: Time before the first repetition and after the last.
     """
     t_s = np.arange(begins[0] - margin_s, begins[-1] + 14 + margin_s, period_s) + 0.037
     watts = power_w(begins, load_w)(t_s)
@@ -108,6 +113,23 @@ def log_text(
 
 
 def sample(text: str) -> Sample:
-    """A file's rows of Unix times."""
+    """The rows of a log with Unix times."""
     rows = np.array([[float(cell) for cell in line.split(",")] for line in text.splitlines()[1:]])
     return Sample(rows[:, 0], rows[:, 0], rows[:, 1])
+
+
+def log_file(folder: Path, **how: Any) -> Path:
+    """The log of a meter over a stored run, `how` as for `log_text`."""
+    path = folder / "wall.csv"
+    path.write_text(log_text(starts(), **how))
+    return path
+
+
+def local_text(t_s: float) -> str:
+    """A Unix time two hours ahead of UTC, without a zone."""
+    return datetime.fromtimestamp(t_s + 7200, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def steady(meter: Meter) -> list[Measurement]:
+    """Measurements of the steady phases."""
+    return [m for reading in meter.readings for m in reading.measurements if m.phase == "steady"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harness.meters.zones import Zone
 from harness.schema import Floats
 
 STEP_S = 1e-3
@@ -55,9 +56,8 @@ class Channels:
         overlapping: Whether a channel may contain others, so that a sum is not proposed.
         on_change: Whether a row is written only when the value changes.
         marks: Named times on the same clock.
-        utc_offset_s: Local time minus UTC in seconds, if the log states it.
-        timezone: Name of the zone, if the log states it.
-        zone_note: The note on that; dropped if the user gives another zone.
+        zone: Zone of local times, if the log states it.
+        zone_note: The note on it; dropped if the user gives another zone.
         notes: What was read from where, as sentences.
     """
 
@@ -71,8 +71,7 @@ class Channels:
     overlapping: bool = False
     on_change: bool = False
     marks: dict[str, float] = field(default_factory=dict)
-    utc_offset_s: float | None = None
-    timezone: str | None = None
+    zone: Zone | None = None
     zone_note: str | None = None
     notes: list[str] = field(default_factory=list)
 

@@ -10,7 +10,7 @@ from harness.energy.codes import finding
 from harness.errors import MeterError
 from harness.meters.log import Log
 from harness.meters.pulse import Pulse, find_pulse
-from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, offset_text, to_unix
+from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, Zone, offset_text, to_unix
 from harness.schema import Finding, Sample, StoredRun
 
 LOADS = {"idle": 0.0, "warmup": 1.0, "steady": 1.0}
@@ -64,7 +64,7 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
             "give --find-pulse, or --timezone with --clock-offset",
         )
     note = f"local time is {offset_text(zone_s)}: there the run's load is found (correlation {pulse.correlation:.2f})"
-    t_s = to_unix(log.sample.t_s, utc_offset_s=zone_s)
+    t_s = to_unix(log.sample.t_s, Zone(utc_offset_s=zone_s))
     return replace(
         log,
         sample=Sample(t_s, t_s, log.sample.value),

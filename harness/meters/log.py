@@ -210,22 +210,17 @@ def _channel_advice(channels: Channels, options: Options) -> str:
 
 def _on_unix_time(channels: Channels, name: str, channel: Channel, options: Options, source: str) -> Log:
     """The channel in time order, on Unix time if the zone is known."""
-    timezone, offset_s = options.timezone, options.utc_offset_s
-    given = timezone is not None or offset_s is not None
-    if not given:
-        timezone, offset_s = channels.timezone, channels.utc_offset_s
-    notes = channels.notes
-    if channels.local and (timezone, offset_s) != (channels.timezone, channels.utc_offset_s):
+    given, notes, marks = options.zone, channels.notes, channels.marks
+    if channels.local and given not in (None, channels.zone):
         notes = [note for note in notes if note != channels.zone_note]
     elif not channels.local and given:
         notes = [*notes, "the given zone is not used: the times carry their own"]
-    zoned = channels.local and not channels.floating and (timezone is not None or offset_s is not None)
-    marks = channels.marks
-    if not zoned or timezone is None:  # else its local times may go back where daylight saving ends
+    zone = (given or channels.zone) if channels.local and not channels.floating else None
+    if zone is None or zone.name is None:  # else its local times may go back where daylight saving ends
         channel = _forwards(channel, source)
-    if zoned:
-        channel = _forwards(replace(channel, t_s=to_unix(channel.t_s, timezone, offset_s)), source, zoned=timezone is not None)
-        marks = dict(zip(marks, to_unix(np.array(list(marks.values())), timezone, offset_s).tolist(), strict=True))
+    if zone:
+        channel = _forwards(replace(channel, t_s=to_unix(channel.t_s, zone)), source, zoned=zone.name is not None)
+        marks = dict(zip(marks, to_unix(np.array(list(marks.values())), zone).tolist(), strict=True))
     t_s, watts = channel.t_s, channel.watts
     torn_s = _times_of_rows(np.array([at for _, at, _ in channels.torn], dtype=int), channel)
     discarded_s = np.sort(np.concatenate([t_s[~np.isfinite(watts)], torn_s]))
@@ -233,7 +228,7 @@ def _on_unix_time(channels: Channels, name: str, channel: Channel, options: Opti
         t_s, watts = hold(t_s, watts)
         notes = [*notes, "each value is held until the next row: this log has a row only where the value changes"]
     return Log(
-        Sample(t_s, t_s, watts), channels.local and not zoned, name, marks, tuple(notes), source, "", channels.floating, channels.on_change,
+        Sample(t_s, t_s, watts), channels.local and zone is None, name, marks, tuple(notes), source, "", channels.floating, channels.on_change,
         Counter(why for _, _, why in channels.torn) + channel.discarded, discarded_s, channels.count, options.command,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from harness.errors import MeterError
+from harness.meters.zones import Zone
 
 UNITS_W = {"W": 1.0, "mW": 1e-3, "kW": 1e3, "uW": 1e-6, "MW": 1e6}
 """Values of `--unit`, in W."""
@@ -51,6 +52,13 @@ class Options:
     one_device: bool = False
     start: str | None = None
     command: str = "harness import-meter RUN FILE"
+
+    @property
+    def zone(self) -> Zone | None:
+        """Zone of local times; None leaves it to the log."""
+        if self.timezone is None and self.utc_offset_s is None:
+            return None
+        return Zone(self.timezone, self.utc_offset_s or 0.0)
 
     def check(self) -> None:
         """Check the values.

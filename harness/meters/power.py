@@ -117,12 +117,6 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
 def labelled_column(table: Table, form: MeterFormat, label: pd.Series, options: Options) -> tuple[list[PowerColumn], list[str]]:
     """The column of values of a log whose labels state quantity and unit; rows of other quantities are left out.
 
-    Args:
-        table: The log.
-        form: Its format.
-        label: Label of each row, shape (n,).
-        options: Choices of the user.
-
     Raises:
         MeterError: No label states a unit of power, and the user gives none.
     """

@@ -12,7 +12,7 @@ from harness.schema import Floats
 LEAST_STEP_S = 0.01
 MOST_POINTS = 2**21
 ABSURD_W = 1e9
-"""Larger readings are marks of over-range, beside which the load would vanish."""
+"""Larger readings are marks of over-range, which would hide the load."""
 LEAST_SHARE = 0.5
 """Share of the known spans that must be inside the log at a shift."""
 LEAST_CORRELATION = 0.5

@@ -85,9 +85,8 @@ def channels_of(table: Table, form: MeterFormat, options: Options) -> Channels:
         summed=summed,
         overlapping=not table.headed or _overlapping(list(by_name), devices),
         on_change=form.on_change or table.on_change,
-        utc_offset_s=times.utc_offset_s,
-        timezone=times.timezone,
-        zone_note=times.notes[-1] if times.utc_offset_s is not None or times.timezone is not None else None,
+        zone=times.zone,
+        zone_note=times.notes[-1] if times.zone is not None else None,
         notes=[f"format {form.name}", f"power from {power}", *times.notes, *devices.notes, *notes, *table.notes],
     )
 

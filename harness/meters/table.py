@@ -60,15 +60,7 @@ class Table:
 
     @classmethod
     def of_rows(cls, source: str, rows: Sequence[dict[str, str]], lines: Sequence[int], torn: Torn, delimiter: str = "") -> Table:
-        """A table of rows by column name; a column that a row lacks is empty there.
-
-        Args:
-            source: Name of the file.
-            rows: The rows.
-            lines: Line number of each row.
-            torn: Rows that could not be split.
-            delimiter: As in the attributes.
-        """
+        """A table of rows by column name, empty where a row lacks a column; the other arguments are attributes."""
         names = list(dict.fromkeys(key for row in rows for key in row))
         cells = pd.DataFrame({i: [row.get(key, "") for row in rows] for i, key in enumerate(names)}, dtype=str)
         return cls(source, names, cells, np.array(lines, dtype=int), torn, delimiter)

@@ -16,7 +16,7 @@ from harness.meters.options import Options
 from harness.meters.table import Table
 from harness.meters.timestamps import DATE_ONLY, DAY_S, MINUTES, TIME_OF_DAY, Times, is_moment, read_times
 from harness.meters.units import lower_words, parse_name, words
-from harness.meters.zones import is_zone, offset_text
+from harness.meters.zones import Zone, offset_text, zone_info
 from harness.schema import Floats
 
 WORDS = words(
@@ -56,8 +56,7 @@ class RowTimes:
         t_s: Times in seconds, shape (n,); NaN where a row holds no time.
         local: Whether they are clock readings without a zone.
         floating: Whether they count from an unknown start or midnight.
-        utc_offset_s: Local time minus UTC in seconds, if the log states it.
-        timezone: Name of the zone, if the log states it.
+        zone: Zone of local times, if the log states it.
         columns: Indices of the columns used.
         notes: What was read from where, as sentences.
     """
@@ -65,8 +64,7 @@ class RowTimes:
     t_s: Floats
     local: bool
     floating: bool = False
-    utc_offset_s: float | None = None
-    timezone: str | None = None
+    zone: Zone | None = None
     columns: set[int] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
@@ -81,12 +79,7 @@ class _Column:
 
 
 def times_of(table: Table, form: MeterFormat, options: Options) -> RowTimes:
-    """The times of a table's rows.
-
-    Args:
-        table: The log.
-        form: Its format.
-        options: Choices of the user.
+    """The times of a table's rows, by its format and the choices of the user.
 
     Raises:
         MeterError: No column holds times, several disagree, or the times have two readings.
@@ -271,8 +264,8 @@ def _read_zone(rows: RowTimes, name: str, offset_s: float | None) -> None:
     elif offset_s is None and {part.lower() for part in re.findall("[A-Za-z]+", name)} & {"utc", "gmt", "zulu"}:
         offset_s = 0.0
     if offset_s is not None:
-        rows.utc_offset_s = offset_s
+        rows.zone = Zone(utc_offset_s=offset_s)
         rows.notes.append(f"local time is {offset_text(offset_s)} according to the log")
-    elif (zone := ZONE.search(name)) and is_zone(zone[0]):  # not `Date/Time`
-        rows.timezone = zone[0]
+    elif (zone := ZONE.search(name)) and zone_info(zone[0]):  # not `Date/Time`
+        rows.zone = Zone(zone[0])
         rows.notes.append(f"local time is that of {zone[0]} according to the log")

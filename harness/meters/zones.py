@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -16,30 +17,36 @@ MOST_OFFSET_S = 14 * 3600.0
 """The largest offset of a time zone."""
 
 
-def to_unix(local_s: Floats, timezone: str | None = None, utc_offset_s: float | None = None) -> Floats:
+@dataclass(frozen=True)
+class Zone:
+    """Zone of local times: its name, or else local time minus UTC in seconds."""
+
+    name: str | None = None
+    utc_offset_s: float = 0.0
+
+
+def to_unix(local_s: Floats, zone: Zone) -> Floats:
     """Local clock readings as Unix time.
 
     Args:
         local_s: Clock readings in the order of the log, counted as if they were UTC, in seconds. If they go back once, the later ones belong
             to the second pass of an hour that occurs twice.
-        timezone: Name of the zone; None if `utc_offset_s` holds.
-        utc_offset_s: Local time minus UTC in seconds.
+        zone: Zone of the clock.
 
     Raises:
         MeterError: The zone does not exist; or a time does not exist there, or occurs twice and the order of the log does not decide which.
     """
-    if timezone is None:
-        assert utc_offset_s is not None
-        return local_s - utc_offset_s
-    zone = _zone(timezone)
-    if zone is None:
-        raise MeterError(f"there is no time zone {timezone!r}", "write it as in Europe/Berlin, or give --utc-offset")
+    if zone.name is None:
+        return local_s - zone.utc_offset_s
+    info = zone_info(zone.name)
+    if info is None:
+        raise MeterError(f"there is no time zone {zone.name!r}", "write it as in Europe/Berlin, or give --utc-offset")
     local = pd.DatetimeIndex(np.floor(local_s).astype("datetime64[s]"))
     back = np.flatnonzero(np.diff(local_s) < 0)
     first_pass = np.arange(len(local)) <= back[0] if len(back) == 1 else None
-    utc = local.tz_localize(zone, ambiguous="NaT" if first_pass is None else first_pass, nonexistent="NaT").tz_convert(None)
+    utc = local.tz_localize(info, ambiguous="NaT" if first_pass is None else first_pass, nonexistent="NaT").tz_convert(None)
     if utc.hasnans:
-        raise _undecided(local[utc.isna()][0], zone)
+        raise _undecided(local[utc.isna()][0], info)
     offsets_s: Floats = (local - utc).total_seconds().to_numpy()
     return local_s - offsets_s
 
@@ -56,16 +63,12 @@ def _undecided(local: pd.Timestamp, zone: ZoneInfo) -> MeterError:
     )
 
 
-def _zone(name: str) -> ZoneInfo | None:
+def zone_info(name: str) -> ZoneInfo | None:
+    """The zone of this name in the database of time zones; None if there is none."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         return None
-
-
-def is_zone(name: str) -> bool:
-    """Whether the database of time zones has such a name."""
-    return _zone(name) is not None
 
 
 def offset_text(offset_s: float) -> str:

@@ -1,4 +1,4 @@
-"""A sensor's gain and offset are found against a meter, with how sure they are; they are used only where asked, and only where they belong."""
+"""Gain and offset of a sensor are found against a meter, with their uncertainty, and applied on request to the same sensor only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ import pandas as pd
 import pytest
 
 from harness.cli.app import app
-from harness.errors import MeterError, StoreError
+from harness.errors import MeterError
 from harness.frame.columns import TABLES
 from harness.meters import calibrate, read_log
 from harness.meters.importing import import_log
-from harness.schema import Sample
 from harness.store import read_run, write_meter
 from tests import metered
 from tests.metered import IDLE_W, LOAD_W
@@ -24,13 +23,13 @@ GAIN, OFFSET_W = 1.044, -22.6
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Calibrations of the test alone."""
+    """A folder of calibrations for the test."""
     monkeypatch.setenv("HARNESS_CALIBRATION", str(tmp_path / "calibration"))
     return tmp_path / "calibration"
 
 
 def wrong(noise_w: float = 0.0, gain: float = GAIN, offset_w: float = OFFSET_W):
-    """A sensor that reads gain P + offset, with some scatter."""
+    """A sensor that reads gain P + offset, with scatter."""
     rng = np.random.default_rng(3)
     return lambda watts: gain * watts + offset_w + float(rng.normal(0, noise_w)) if noise_w else gain * watts + offset_w
 
@@ -52,17 +51,8 @@ def test_gain_and_offset_are_found(tmp_path):
     assert (found.sensor, found.device, found.simulated) == ("nvml", "GPU-1", False)
 
 
-@pytest.mark.parametrize("columns", [{"start_s": [0.0]}, {"start_s": ["a"], "end_s": ["b"], "value": ["c"]}])
-def test_a_meters_file_that_is_damaged_is_a_sentence(tmp_path, columns):
-    """A column that has gone, or holds no numbers."""
-    run = metered_run(tmp_path, wrong())
-    pd.DataFrame(columns).to_parquet(Path(run.folder) / "meters" / "wall.parquet")
-    with pytest.raises(StoreError, match=r"wall\.parquet cannot be read: its column \w+ is missing, or does not hold numbers"):
-        calibrate.calibrate(run, "gpu:0")
-
-
 def test_the_uncertainties_cover_the_truth():
-    """Of 400 fits with independent scatter the 95 % intervals hold the gain, and the offset, in 92-98 %."""
+    """In 92-98 % of 400 fits with independent scatter the 95 % intervals contain the gain, and the offset."""
     from scipy.stats import t
 
     rng, true_w = np.random.default_rng(5), np.repeat([100.0, 200.0, 300.0], 5)
@@ -78,8 +68,8 @@ def test_the_uncertainties_cover_the_truth():
     ("true_w", "match"),
     [([100.0, 300.0], "2 spans"), ([100.0, 101.0, 115.0], "too close"), ([100.0, 100.0, 100.0], "too close"), ([], "0 spans")],
 )
-def test_levels_that_do_not_tell_a_gain_are_refused(true_w, match):
-    """Two levels at least, well apart, and enough pairs for a residual."""
+def test_levels_that_do_not_separate_gain_and_offset_are_refused(true_w, match):
+    """At least two levels, well apart, and enough pairs for a residual."""
     with pytest.raises(MeterError, match=match) as caught:
         calibrate.fit(np.array(true_w), np.array(true_w))
     assert caught.value.hint
@@ -91,15 +81,15 @@ def test_readings_that_scatter_are_refused():
         calibrate.fit(np.array([100.0, 250.0, 180.0, 320.0]), np.array([100.0, 120.0, 280.0, 300.0]))
 
 
-def test_a_meter_of_the_whole_machine_is_no_truth_for_one_rail(tmp_path):
-    """It feeds 100 W that the sensor does not see: stored as an offset they would make every joule of the card wrong."""
+def test_a_meter_of_the_whole_machine_does_not_calibrate_one_rail(tmp_path):
+    """100 W of other loads, stored as an offset, would falsify every energy of the card."""
     with pytest.raises(MeterError, match="feeds more than this rail"):
         calibrate.calibrate(metered_run(tmp_path, wrong(gain=0.9, offset_w=-80)), "gpu:0")
 
 
 @pytest.mark.parametrize(("domain", "meter", "match"), [("gpu:1", "wall", "no energy of 'gpu:1'"), ("gpu:0", "pdu", "no meter 'pdu'")])
-def test_what_the_run_has_not(tmp_path, domain, meter, match):
-    """A sentence with what it has."""
+def test_an_unknown_domain_or_meter_is_refused(tmp_path, domain, meter, match):
+    """The error lists the known ones."""
     with pytest.raises(MeterError, match=match):
         calibrate.calibrate(metered_run(tmp_path, wrong()), domain, meter)
 
@@ -113,20 +103,16 @@ def test_a_model_is_not_calibrated(tmp_path):
 
 def test_two_levels_of_one_step_are_enough():
     """Spans within each level give the residuals."""
-    t_s = np.arange(0.0, 20.0, 0.05)
-    truth = np.where(t_s < 10, 440.0, 135.0)
-    spans = [(a, a + 1.0) for a in (1.0, 3.0, 5.0, 11.0, 13.0, 15.0, 30.0)]
-    reading_w, true_w = calibrate.levels(Sample(t_s, t_s, 0.95 * truth), Sample(t_s, t_s, truth), spans)
-    assert len(true_w) == 6
-    gain, _, offset_w, _, _ = calibrate.fit(reading_w, true_w)
-    assert (gain, offset_w) == (pytest.approx(0.95), pytest.approx(0.0, abs=1e-9))
+    true_w = np.repeat([440.0, 135.0], 3)
+    line = calibrate.fit(0.95 * true_w, true_w)
+    assert (line.gain, line.offset_w) == (pytest.approx(0.95), pytest.approx(0.0, abs=1e-9))
 
 
 # --- stored, and used ---
 
 
-def test_a_calibration_is_kept_and_corrects_what_is_asked(tmp_path, folder):
-    """Gross, idle and net come out true; the recorded lines stay; without asking nothing changes."""
+def test_a_calibration_is_stored_and_applied_on_request(tmp_path, folder):
+    """Gross, idle and net energy are then true; the stored records do not change."""
     run = metered_run(tmp_path, wrong(), domain=metered.CARD)
     found = calibrate.calibrate(run, "gpu:0")
     assert calibrate.save(found).parent == folder
@@ -144,8 +130,8 @@ def test_a_calibration_is_kept_and_corrects_what_is_asked(tmp_path, folder):
     assert (domain.gain, domain.detail["calibration"]["gain"]) == (calibrate.LEAST_GAIN, found.gain)
 
 
-def test_the_fitted_uncertainty_stands_where_it_is_larger(tmp_path):
-    """u_gain is 0.5 % at least; the offset's is added at the power of each measurement, and weighs more at a low one."""
+def test_the_fitted_uncertainty_is_used_if_it_is_larger(tmp_path):
+    """u_gain is at least 0.5 %; that of the offset is added at the power of each measurement, and matters more at a low one."""
     run = metered_run(tmp_path, wrong(noise_w=1.5))
     found = calibrate.calibrate(run, "gpu:0")
     assert found.gain_u / found.gain > calibrate.LEAST_GAIN
@@ -156,8 +142,8 @@ def test_the_fitted_uncertainty_stands_where_it_is_larger(tmp_path):
     assert by_phase["idle"].gain > by_phase["steady"].gain
 
 
-def test_an_energy_that_was_not_measured_stays_null(tmp_path):
-    """A correction of nothing is nothing."""
+def test_a_missing_energy_stays_none(tmp_path):
+    """There is nothing to correct."""
     run = metered_run(tmp_path, wrong())
     found = calibrate.calibrate(run, "gpu:0")
     missing = run.records[0].measurements[0].model_copy(update={"gross_j": None})
@@ -166,15 +152,15 @@ def test_an_energy_that_was_not_measured_stays_null(tmp_path):
 
 @pytest.mark.parametrize("other", [{"host": "box-2"}, {"device": "GPU-2"}, {"sensor": "rapl"}, {"domain": "gpu:1"}, {"simulated": True}])
 def test_another_machine_or_card_is_not_corrected(tmp_path, other):
-    """Nor a real sensor by what a simulation said."""
+    """Nor a real sensor by a simulated calibration."""
     run = metered_run(tmp_path, wrong())
     found = calibrate.calibrate(run, "gpu:0")
     with pytest.raises(MeterError, match="no calibration fits"):
         calibrate.apply(run, [found.model_copy(update=other)])
 
 
-def test_a_damaged_calibration_is_a_sentence(folder):
-    """Not a traceback."""
+def test_a_damaged_calibration_is_an_error(folder):
+    """Without a traceback."""
     folder.mkdir()
     (folder / "x.json").write_text("{")
     with pytest.raises(MeterError, match="cannot be read"):
@@ -182,7 +168,7 @@ def test_a_damaged_calibration_is_a_sentence(folder):
 
 
 def test_the_commands(tmp_path, capsys):
-    """`calibrate` tells what it found; `export --calibrated` corrects, `export` does not."""
+    """`calibrate` prints the line; `export --calibrated` applies it, `export` does not."""
     run = metered_run(tmp_path, wrong())
 
     def energy(*options):
@@ -196,8 +182,8 @@ def test_the_commands(tmp_path, capsys):
     assert energy("--calibrated") == pytest.approx(LOAD_W)
 
 
-def test_every_table_and_the_page_say_that_a_calibration_was_used(tmp_path, capsys):
-    """Beside the figures it corrected, in each form; without it none does."""
+def test_every_table_and_the_page_mark_calibrated_figures(tmp_path, capsys):
+    """In each format next to the corrected figures, and only there."""
     run = metered_run(tmp_path, wrong(), domains=("gpu:0",))
     calibrate.save(calibrate.calibrate(run, "gpu:0"))
 

@@ -1,4 +1,4 @@
-"""The task under way: what a killed harness leaves, whatever moment it is killed at."""
+"""The journal of the task in flight: what a killed harness leaves."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from harness.store import journal
 SAMPLE = Sample(np.array([1.0, 2.0]), np.array([1.1, 2.1]), np.array([5.0, np.nan]))
 
 
-def test_nothing_is_lost_where_the_task_came_to_its_end(tmp_path):
-    """Once its record is stored, nothing is left of it."""
+def test_a_task_that_ended_leaves_no_journal(tmp_path):
+    """Both files are removed once its record is stored."""
     log = journal.Journal(tmp_path, Task(), "boot")
     log.samples({"package": SAMPLE})
     log.discard()
@@ -23,8 +23,8 @@ def test_nothing_is_lost_where_the_task_came_to_its_end(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_seen_is_found_again(tmp_path):
-    """Samples of several writes, failed reads among them, and each phase with its beginning."""
+def test_readings_and_phases_are_read_back(tmp_path):
+    """From several writes, with failed reads and the start of each phase."""
     log = journal.Journal(tmp_path, Task(repetition=3), "boot")
     log.phase("load")
     log.samples({"package": SAMPLE, "dram": SAMPLE})
@@ -38,7 +38,7 @@ def test_what_was_seen_is_found_again(tmp_path):
 
 
 def test_a_torn_end_costs_only_itself(tmp_path):
-    """Killed in the middle of a write: what was written before it is there."""
+    """After a kill in the middle of a write, earlier writes are intact."""
     log = journal.Journal(tmp_path, Task(), None)
     log.samples({"package": SAMPLE})
     whole = (tmp_path / journal.SEEN).stat().st_size
@@ -50,7 +50,7 @@ def test_a_torn_end_costs_only_itself(tmp_path):
 
 
 def test_a_task_killed_before_its_first_reading_is_known_by_name(tmp_path):
-    """No samples, no energy: but which task it was."""
+    """Without samples, but with its task."""
     journal.Journal(tmp_path, Task(repetition=1), None)
     found = journal.lost(tmp_path)
     assert (found.announced.task.repetition, found.phases, dict(found.samples)) == (1, (), {})

@@ -1,4 +1,4 @@
-"""The manifest of a run: what was entered once is never entered anew by accident."""
+"""The manifest of a run: an entry is never replaced by accident."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def seal(folder) -> None:
     (folder / manifest.NAME).write_text(manifest.seal(folder))
 
 
-def test_what_is_as_it_was_entered_differs_in_nothing(folder):
-    """Sealed again too."""
+def test_unchanged_files_do_not_differ(folder):
+    """Also after sealing again."""
     assert manifest.differences(folder) == (True, {})
     seal(folder)
     assert manifest.differences(folder) == (True, {})
 
 
 def test_a_resumed_run_adds_its_records_and_traces(folder):
-    """They are entered beside the old ones."""
+    """In addition to the old entries."""
     with (folder / "records.jsonl").open("a") as stream:
         stream.write("three\n")
     (folder / "traces" / "b.parquet").write_text("raw")
@@ -41,7 +41,7 @@ def test_a_resumed_run_adds_its_records_and_traces(folder):
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "problem"),
     [
         ("records.jsonl", "ONE\ntwo\nthree\n", "was changed: line 1, 3"),
         ("records.jsonl", "two\nthree\n", "was changed: line 1, 2"),
@@ -49,32 +49,32 @@ def test_a_resumed_run_adds_its_records_and_traces(folder):
         ("run.json", "[]", "was changed"),
     ],
 )
-def test_sealing_again_blesses_nothing_that_was_changed(folder, name, content, told):
-    """Whoever resumes a run that somebody has touched does not vouch for it."""
+def test_sealing_again_does_not_accept_changes(folder, name, content, problem):
+    """Resuming a run that was changed keeps the old entries."""
     (folder / name).write_text(content)
     seal(folder)
-    assert manifest.differences(folder)[1] == {name: told}
+    assert manifest.differences(folder)[1] == {name: problem}
     assert not manifest.intact(folder, name)
 
 
 def test_a_report_may_be_drawn_again(folder):
-    """It follows from the rest."""
+    """It follows from the other files."""
     (folder / "report" / "index.html").write_text("another page")
     assert list(manifest.differences(folder)[1]) == ["report/index.html"]
     (folder / manifest.NAME).write_text(manifest.redrawn(folder))
     assert manifest.differences(folder) == (True, {})
 
 
-def test_a_file_that_was_rightly_written_anew_is_entered_by_name(folder):
-    """That one and no other."""
+def test_a_file_rewritten_by_the_harness_is_entered_by_name(folder):
+    """No other file is."""
     for name in ("run.json", "traces/a.parquet"):
-        (folder / name).write_text("anew")
+        (folder / name).write_text("other")
     (folder / manifest.NAME).write_text(manifest.redrawn(folder, "run.json"))
     assert manifest.differences(folder)[1] == {"traces/a.parquet": "was changed"}
 
 
-def test_a_manifest_that_was_touched_or_is_missing_is_told(folder):
-    """It has a checksum of its own; a file that is gone stays missed when it is sealed again."""
+def test_a_changed_or_missing_manifest_is_reported(folder):
+    """It has a checksum of its own; a missing file is still reported after sealing again."""
     text = (folder / manifest.NAME).read_text()
     (folder / manifest.NAME).write_text(text.replace('"report"', '"Report"'))
     assert "damaged" in manifest.differences(folder)[1][manifest.NAME]

@@ -52,6 +52,4 @@ FORMAT = MeterFormat(
     table=table,
     time=("time",),
     one_device=True,
-    how="monitoring settings, `Log history to file`; hardware polling period of 500 ms or less; several powers: `--channel`",
-    source="github.com/wojciesh/AfterburnerViewerServerWin, its tests of the parser",
 )

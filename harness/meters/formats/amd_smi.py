@@ -9,6 +9,4 @@ FORMAT = MeterFormat(
     time=("timestamp",),
     power=(("socket_power", "W"),),
     device=("gpu",),
-    how="`amd-smi metric --power --csv -w 1 --file log.csv`",
-    source="github.com/SemiAnalysisAI/InferenceX, utils/aggregate_power.py and its tests; github.com/ROCm/rocm-systems, pull request 2720",
 )

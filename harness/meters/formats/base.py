@@ -35,8 +35,6 @@ class MeterFormat:
         on_change: Whether a row is written only when the value changes.
         least_w: Least power of such a machine under load, in W: if the declared unit gives less, the user must give it.
         rank: Formats of a lower rank are tried first.
-        how: How to log with this tool, one command or sentence.
-        source: Public source of the header in the tests; empty if the format is unverified.
     """
 
     name: str
@@ -55,8 +53,6 @@ class MeterFormat:
     on_change: bool = False
     least_w: float = 0.0
     rank: int = 0
-    how: str = ""
-    source: str = ""
 
 
 def head_matches(pattern: str) -> Callable[[str], bool]:

@@ -7,5 +7,4 @@ FORMAT = MeterFormat(
     summary="any delimited text with a time and a power that names its unit",
     recognise=lambda _: True,
     rank=2,
-    how="columns such as `timestamp,power_w`; times in ISO 8601 with a zone, in Unix time, or in seconds since a start (`--start`)",
 )

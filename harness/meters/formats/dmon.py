@@ -49,6 +49,4 @@ FORMAT = MeterFormat(
     time=("Time",),
     power=(("pwr", "W"),),
     device=("gpu",),
-    how="`nvidia-smi dmon -s p -o DT -d 1 > log.txt`",
-    source="github.com/mozilla/DeepSpeech, issue 178; the columns of date and time as in `nvidia-smi dmon --help`, option -o",
 )

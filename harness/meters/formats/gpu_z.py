@@ -9,6 +9,4 @@ FORMAT = MeterFormat(
     time=("Date",),
     preferred=(r"Board Power Draw",),
     one_device=True,
-    how="sensors tab, `Log to file`; refresh rate of 0.5 s or less in the settings",
-    source="github.com/az3/gpuz-exporter, README.md",
 )

@@ -11,6 +11,4 @@ FORMAT = MeterFormat(
     device=("entity_id",),
     labelled=True,
     on_change=True,
-    how="History, choose the sensor, `Download data`; the file names no unit: give `--unit W`",
-    source="github.com/klausj1/homeassistant-statistics, issue 82",
 )

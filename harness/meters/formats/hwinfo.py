@@ -8,5 +8,4 @@ FORMAT = MeterFormat(
     recognise=head_matches(r'^"?Date"?,"?Time"?,.*\[(?:W|°C|MHz|V|%|Yes/No)\]'),
     time=("Date",),
     one_device=True,
-    how="sensors window, `Logging Start`, polling period of 500 ms or less; several powers: choose one with `--channel`",
 )

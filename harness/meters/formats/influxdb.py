@@ -48,6 +48,4 @@ FORMAT = MeterFormat(
     power=(("_value", ""),),
     device=("series",),
     labelled=True,
-    how="`influx query --raw '...' > log.csv`; the unit is that of the field or the measurement, such as `power_w` or `W`, else `--unit W`",
-    source="docs.influxdata.com, annotated CSV",
 )

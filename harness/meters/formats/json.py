@@ -76,5 +76,4 @@ FORMAT = MeterFormat(
     recognise=lambda text: text.lstrip("\ufeff \t\r\n[").startswith("{"),
     table=lambda name, text, options: json_lines(name, text, lambda _, message: flat(message)),
     rank=1,
-    how='one object a reading, such as `{"timestamp": 1750075200.0, "power_w": 12.5}`',
 )

@@ -11,6 +11,4 @@ FORMAT = MeterFormat(
     preferred=("Power TOT", "power cur"),
     one_device=True,
     least_w=0.5,
-    how="`jtop_logger.py --file log.csv` of jetson-stats' examples",
-    source="github.com/rbonghi/jetson_stats, examples/jtop_logger.py and issue 81",
 )

@@ -34,5 +34,4 @@ FORMAT = MeterFormat(
     date_order="mdy",
     power=((r".* /\S*/power/\d+", "W"),),
     one_device=True,
-    how="Options, `Log Sensors`; logging interval of 1 s",
 )

@@ -16,7 +16,7 @@ from harness.meters.channels import Channel, Channels
 from harness.meters.formats.base import MeterFormat
 from harness.meters.options import Options
 from harness.meters.timestamps import read_times
-from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, offset_text
+from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, Zone, offset_text
 from harness.schema import Floats
 
 PHASES = {"ranging": "ranging", "run_1": "testing"}
@@ -128,7 +128,7 @@ def _set_zone(channels: Channels, path: Path, first_s: float) -> None:
     note = f"local time is {offset_text(offset_s)} by the session's marks"
     if declared_s not in (None, offset_s):
         note += f"; its `timezone` field states {offset_text(declared_s)}, without daylight saving"
-    channels.utc_offset_s, channels.zone_note = offset_s, note
+    channels.zone, channels.zone_note = Zone(utc_offset_s=offset_s), note
     channels.notes.append(note)
 
 
@@ -147,6 +147,4 @@ FORMAT = MeterFormat(
     summary="MLPerf power (spl.txt)",
     recognise=lambda text: re.match(r"\s*Time,[^,\n]*\d[^,\n]*,Watts,", text) is not None,
     read=read,
-    how="import `spl.txt` in its own folder: the other files of the session give marks and zone",
-    source="github.com/mlcommons/inference_results_v1.0, closed/DellEMC; several analyzers: github.com/mlcommons/power-dev, issue 330",
 )

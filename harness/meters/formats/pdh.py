@@ -25,5 +25,4 @@ FORMAT = MeterFormat(
     preferred=(r".*\\Power Meter\(_Total\)\\Power",),
     one_device=True,
     least_w=1.0,
-    how=r'`typeperf "\Power Meter(_Total)\Power" -si 1 -f CSV -o log.csv`',
 )

@@ -10,6 +10,4 @@ FORMAT = MeterFormat(
     power=((r"(?:Total|CPU|GPU) Power", "W"),),
     preferred=("Total Power",),
     one_device=True,
-    how="`powerjoular -f log.csv`",
-    source="github.com/joular/powerjoular, src/csv_power.adb",
 )

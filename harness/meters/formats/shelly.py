@@ -50,6 +50,4 @@ FORMAT = MeterFormat(
     device=("src",),
     power=((POWER, "W"),),
     preferred=(r"(?:.*\.)?total_act_power",),
-    how="`mosquitto_sub -t 'shelly/status/switch:0' -F '%I %p' > log.txt`, or poll `/rpc/Switch.GetStatus?id=0`; `em_data.csv` holds energies, no power",
-    source="github.com/iobroker-community-adapters/ioBroker.shelly, issue 1332; notifications: shelly-api-docs.shelly.cloud, Notifications",
 )

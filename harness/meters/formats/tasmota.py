@@ -30,6 +30,4 @@ FORMAT = MeterFormat(
     time=("Time",),
     device=("topic",),
     power=((r"Power(?:\.\d+)?", "W"),),
-    how="`TelePeriod 10`, then `mosquitto_sub -v -t 'tele/+/SENSOR' > log.txt`; with `Time` local: `--timezone`",
-    source="github.com/arendst/Tasmota, issue 2785",
 )

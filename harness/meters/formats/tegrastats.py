@@ -50,6 +50,4 @@ FORMAT = MeterFormat(
     date_order="mdy",
     preferred=("VDD_IN", "POM_5V_IN", "VDD_SYS_IN"),
     one_device=True,
-    how="`tegrastats --interval 100 --logfile log.txt`; newer versions write the time, to whole seconds",
-    source="github.com/rbonghi/jetson_stats, issue 624; without units and time: github.com/henrygd/beszel, pull request 1631",
 )

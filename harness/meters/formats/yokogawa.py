@@ -9,5 +9,4 @@ FORMAT = MeterFormat(
     power=((r"(?i)P-?(?:\d+|SIGMA|Σ[AB]?|SUM)", "W"),),
     preferred=(r"(?i)P-?(?:SIGMA|Σ|SUM)",),
     one_device=True,
-    how="store `P` (and `P-SIGMA`) with date and time, save as CSV",
 )
