@@ -16,7 +16,7 @@ from harness import userfiles
 from harness.energy import joules
 from harness.errors import MeterError, StoreError
 from harness.schema import Domain, Environment, Floats, FrozenModel, Measurement, Meter, Record, Sample, StoredRun
-from harness.store import read_meter_sample, read_meters, write_atomically
+from harness.store import read_meter_sample, read_meters, task_key, write_atomically
 
 LEAST_GAIN = 0.005
 """Least relative standard uncertainty of a calibrated sensor (measurement.md, section 5)."""
@@ -266,12 +266,10 @@ def _meter(run: StoredRun, name: str) -> Meter:
 def _pairs(records: Sequence[Record], domain: str, sample: Sample, log: Meter) -> tuple[Floats, Floats]:
     """Mean powers of sensor and meter, W, of each idle or steady phase that both measured, between the sensor's edges."""
     integral = joules.integrate if log.domain.quantity == "power" else joules.integrate_means
-    covered = {
-        (r.task, r.case_id, r.repetition, r.attempt): {m.phase for m in r.measurements if m.gross_j is not None} for r in log.readings
-    }
+    covered = {task_key(r): {m.phase for m in r.measurements if m.gross_j is not None} for r in log.readings}
     pairs = []
     for record in records:
-        phases = covered.get((record.task, record.case_id, record.repetition, record.attempt), set()) & {"idle", "steady"}
+        phases = covered.get(task_key(record), set()) & {"idle", "steady"}
         for m in record.measurements:
             if m.domain == domain and m.phase in phases and m.gross_j is not None:
                 ahead_s, seconds = record.utc_minus_monotonic_s, m.end_s - m.start_s

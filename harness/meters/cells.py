@@ -93,20 +93,12 @@ class Cells:
         return np.asarray(self.numeric & self.unit.isin(others).to_numpy(), dtype=bool)
 
     def factors(self, default: float) -> Floats:
-        """Unit of each cell in W, shape (n,); NaN where it is no unit of power.
-
-        Args:
-            default: Unit in W of the cells without one.
-        """
+        """Unit of each cell in W, shape (n,): `default` where it has none, NaN where it is no unit of power."""
         known = {unit: factor_of(unit) if unit else default for unit in self.unit.unique()}
         return self.unit.map(known).to_numpy(dtype=float, na_value=np.nan)
 
     def numbers(self, decimal: str) -> Floats:
-        """Values without their units, shape (n,); NaN where there is no number, or a mark of over-range.
-
-        Args:
-            decimal: Decimal mark, `.` or `,`.
-        """
+        """Values without their units, shape (n,); NaN where there is no number or a mark of over-range. `decimal` is the decimal mark."""
         pattern, group = (POINT, ",") if decimal == "." else (COMMA, ".")
         plain = {text: text.replace(group, "").replace(decimal, ".") if pattern.fullmatch(text) else "" for text in self.text.unique()}
         values = pd.to_numeric(self.text.map(plain) + self.exponent, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
@@ -114,11 +106,7 @@ class Cells:
 
 
 def cells_of(column: pd.Series) -> Cells:
-    """Split the cells of a column into number and unit.
-
-    Args:
-        column: Text, shape (n,).
-    """
+    """Number and unit of each cell of a column of text, shape (n,)."""
     raw = column.str.translate(SPACES).str.strip()
     parts = raw.str.extract(NUMBER).fillna("")
     text = parts["number"]

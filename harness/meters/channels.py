@@ -77,14 +77,10 @@ class Channels:
 
 
 def sum_of(channels: Sequence[Channel], *, on_change: bool = False) -> Channel:
-    """Sum of several channels, at the times of the one with the most readings.
+    """Sum of channels on one clock, at the times of the one with the most readings.
 
     A channel with other time stamps is interpolated. In a log of changes each value holds until the next one, and the sum has a row at
     every change. The sum is NaN where a channel has no reading before or after it, or a missing one.
-
-    Args:
-        channels: Channels on one clock.
-        on_change: Whether they have a row only where the value changes.
     """
     ordered = [channel.ascending() for channel in channels]
     base = max(ordered, key=lambda channel: len(channel.t_s))
@@ -114,14 +110,9 @@ def _latest(channel: Channel, t_s: Floats) -> Floats:
 
 
 def hold(t_s: Floats, watts: Floats) -> tuple[Floats, Floats]:
-    """Readings of a log of changes, each value held until the next row.
+    """Readings of a log of changes (times that rise and values, shape (n,)) with each value held until the next row.
 
-    Args:
-        t_s: Times of the changes, rising, shape (n,).
-        watts: Value from each change on, shape (n,); NaN where the sensor had none.
-
-    Returns:
-        Times and values: each row, its value again at least once a second, and just before the next row.
+    A value is repeated at least once a second, and just before the next row.
     """
     steps = np.diff(t_s)
     rising = steps[steps > 0]

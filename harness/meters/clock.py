@@ -21,13 +21,7 @@ ZONE_SLACK_S = 60.0
 
 
 def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
-    """The load of a run found in a log; None if the run has no phases of known load.
-
-    Args:
-        run: The run.
-        log: The log of the meter.
-        rule: As for `import_log`.
-    """
+    """The load of a run in a log whose rows follow `rule` (as for `import_log`); None if the run has no phases of known load."""
     spans = [
         (p.start_s + r.utc_minus_monotonic_s, p.end_s + r.utc_minus_monotonic_s, LOADS[p.name])
         for r in run.records
@@ -76,11 +70,7 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
 
 
 def sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
-    """The load of the run in the log.
-
-    Raises:
-        MeterError: It is not found, or does not stand out.
-    """
+    """The load of a run in a log; raises MeterError if it is not found, or does not stand out."""
     pulse = pulse_in(run, log, rule)
     if pulse is None:
         raise MeterError(

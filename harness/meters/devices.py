@@ -183,11 +183,7 @@ def coarse(t_s: Floats) -> bool:
 
 
 def spread(t_s: Floats) -> Floats:
-    """Times of successive readings with equal stamps, evenly between their stamp and the next one.
-
-    Args:
-        t_s: Stamps in the order of the file, shape (n,); NaN stays.
-    """
+    """Times of successive readings with equal stamps, shape (n,), evenly between their stamp and the next one; NaN stays."""
     good = np.isfinite(t_s)
     if not good.all():
         times = t_s.copy()
@@ -212,9 +208,6 @@ def check_one_device(t_s: Floats, watts: Floats, source: str, options: Options) 
         watts: Power in W, shape (n,).
         source: Name of the file, for messages.
         options: Choices of the user.
-
-    Raises:
-        MeterError: Rows come in rounds and differ within one.
     """
     if len(t_s) < LEAST_ROUNDS:
         return

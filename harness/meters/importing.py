@@ -87,11 +87,7 @@ def import_log(
 
 
 def covered(readings: Sequence[MeterReading]) -> tuple[int, int]:
-    """(records with an energy in every measured window, records), of cases if there are any.
-
-    Args:
-        readings: Readings of one meter.
-    """
+    """(records with an energy in every measured window, records); of cases if there are any."""
     kept = [r for r in readings if r.task == "case"] or list(readings)
     complete = [r for r in kept if all(m.gross_j is not None for m in r.measurements if m.phase in ("steady", "build"))]
     return len(complete), len(kept)

@@ -80,12 +80,7 @@ class Options:
             raise MeterError("--one-device and --device-column exclude each other", "give one of them")
 
     def advice(self, *choices: tuple[str, tuple[str, ...]], after: str = "") -> str:
-        """Choices with their commands, each on a line of its own to paste.
-
-        Args:
-            choices: Pairs of a condition and the arguments to add.
-            after: Last line.
-        """
+        """Pairs of a condition and arguments as commands, each on a line of its own to paste, with a last line `after`."""
         lines = [part for condition, extra in choices for part in (f"{condition}:", f"  {self.line(*extra)}")]
         return "\n".join([*lines, after] if after else lines)
 

@@ -109,11 +109,7 @@ def _check_content(table: Table) -> None:
 
 
 def join_units(table: Table) -> Table:
-    """The table with each unit of a column of units, as in `quantity,value,unit`, after the number in the column next to it.
-
-    Args:
-        table: The log.
-    """
+    """The table with each unit of a column of units, as in `quantity,value,unit`, after the number in the column next to it."""
     cells = table.cells.copy()
     for index in range(len(table.names)):
         neighbours = (index - 1, index + 1) if _holds_units(table, index) else ()

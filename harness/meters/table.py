@@ -141,12 +141,7 @@ class Header:
 
 
 def delimited(name: str, text: str, options: Options) -> Table:
-    """Split text with delimiters.
-
-    Args:
-        name: Name of the file, for messages.
-        text: Content of the file.
-        options: Choices of the user; columns that they name identify the header.
+    """Split text with delimiters; columns that the options name identify the header.
 
     Raises:
         MeterError: The text is no table of two or more columns.
@@ -161,13 +156,7 @@ def delimited(name: str, text: str, options: Options) -> Table:
 
 
 def _header(lines: Sequence[str], options: Options, *, near: bool) -> Header | None:
-    """The line of names above lines of data; the one that proves most about power, the first of equal ones.
-
-    Args:
-        lines: Lines of the log.
-        options: Choices of the user.
-        near: Whether the data must begin directly below.
-    """
+    """The line of names above (`near`: directly above) lines of data, the one that proves most about power."""
     asked = {each.casefold() for each in (options.time_column, options.power_column, options.device_column) if each}
     candidates: list[tuple[tuple[int, bool, int, int], Header]] = []
     for number, line in enumerate(lines[:HEADER_LINES]):
@@ -296,10 +285,7 @@ def _are_units(cells: Sequence[str]) -> bool:
 
 
 def _why_torn(line: str, cells: Sequence[str], width: int, counts: set[int]) -> str:
-    """Why a row cannot be assigned to the columns; empty if it can.
-
-    A row with one more empty cell at its end than the others may hold a comma inside a number.
-    """
+    """Why a row cannot be assigned to columns, such as a comma inside a number; empty if it can."""
     if line.count('"') % 2:
         return "an open quote"
     if any(cells[width:]) or len(cells) < width or len(cells) not in counts:

@@ -183,12 +183,7 @@ def is_moment(text: str) -> bool:
 def parse_moments(texts: Sequence[str], order: str | None = None) -> list[datetime | None]:
     """Dates and times of a column, with a zone where the text has one; None where a cell holds none.
 
-    Args:
-        texts: Cells of the column.
-        order: `ymd`, `dmy` or `mdy`; None for the only one that the column allows.
-
-    Raises:
-        MeterError: The dates have two readings.
+    Without an order (`ymd`, `dmy` or `mdy`) the only one that the column allows is used; MeterError if there are two.
     """
     iso = [_iso(text) for text in texts]
     if sum(moment is None for moment in iso) <= len(iso) / 2:

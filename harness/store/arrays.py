@@ -100,11 +100,7 @@ def _read_outputs(path: Path) -> np.ndarray:
 
 
 def read_table(path: Path, *columns: str) -> Any:
-    """A Parquet file.
-
-    Args:
-        path: The file.
-        columns: Columns that it must have.
+    """A Parquet file with at least these columns.
 
     Raises:
         StoreError: It cannot be read, or a column is missing.
@@ -124,12 +120,7 @@ def read_table(path: Path, *columns: str) -> Any:
 
 
 def numbers(path: Path, table: Any, column: str) -> np.ndarray:
-    """A column of numbers of a Parquet file.
-
-    Args:
-        path: The file, for messages.
-        table: Its content.
-        column: Name of the column.
+    """A column of numbers of a Parquet file; its path is for messages.
 
     Raises:
         StoreError: The column is missing, or does not hold numbers.

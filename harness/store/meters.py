@@ -76,16 +76,16 @@ def with_meters(run: StoredRun) -> StoredRun:
     readings: dict[Any, list[MeterReading]] = {}
     for meter in meters:
         for reading in meter.readings:
-            readings.setdefault(_key(reading), []).append(reading)
+            readings.setdefault(task_key(reading), []).append(reading)
     domains = (*run.header.domains, *(meter.domain for meter in meters))
     return replace(
         run,
         header=run.header.model_copy(update={"domains": domains}),
-        records=tuple(_with_readings(record, readings.get(_key(record), [])) for record in run.records),
+        records=tuple(_with_readings(record, readings.get(task_key(record), [])) for record in run.records),
     )
 
 
-def _key(task: Record | MeterReading) -> tuple[Any, ...]:
+def task_key(task: Record | MeterReading) -> tuple[Any, ...]:
     """Identity of a task and attempt: a case by its own id, a build by the build's."""
     return task.task, task.case_id, None if task.case_id else task.build_id, task.repetition, task.attempt
 

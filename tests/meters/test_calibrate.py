@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from harness.errors import MeterError
 from harness.frame.columns import TABLES
 from harness.meters import calibrate, read_log
 from harness.meters.importing import import_log
-from harness.store import read_run, write_meter
+from harness.store import read_meter_sample, read_meters, read_run, write_meter
 from tests import metered
 from tests.metered import IDLE_W, LOAD_W
 
@@ -108,7 +109,22 @@ def test_two_levels_of_one_step_are_enough():
     assert (line.gain, line.offset_w) == (pytest.approx(0.95), pytest.approx(0.0, abs=1e-9))
 
 
-# --- stored, and used ---
+def test_a_build_that_the_meter_does_not_cover_is_left_out(tmp_path):
+    """Builds differ by their id alone: the coverage of one is not that of another."""
+    run = metered_run(tmp_path, wrong())
+    builds = [
+        r.model_copy(update={"task": "build", "case_id": None, "build_id": name}) for r, name in zip(run.records, "abcd", strict=True)
+    ]
+    [meter] = read_meters(Path(run.folder))
+    readings = [
+        r.model_copy(update={"task": "build", "case_id": None, "build_id": b.build_id, "repetition": 0})
+        for r, b in zip(meter.readings, builds, strict=True)
+    ]
+    missing = [m.model_copy(update={"gross_j": None}) for m in readings[0].measurements]
+    readings[0] = readings[0].model_copy(update={"measurements": tuple(missing)})
+    write_meter(Path(run.folder), meter.model_copy(update={"readings": tuple(readings)}), read_meter_sample(Path(run.folder), meter))
+    builds = [b.model_copy(update={"repetition": 0}) for b in builds]
+    assert calibrate.calibrate(replace(run, records=tuple(builds)), "gpu:0").pairs == 9
 
 
 def test_a_calibration_is_stored_and_applied_on_request(tmp_path, folder):

@@ -30,14 +30,9 @@ UNCERTAIN = re.compile(r"^(\S+ \S+): WARNING: Uncertainty", re.MULTILINE)
 
 
 def read(path: Path, text: str, options: Options) -> Channels:
-    """Read `spl.txt`.
+    """Read `spl.txt`; the other files of the session give the marks and the zone.
 
     A row is `Time,<local>,Watts,<w>,Volts,...,Mark,<name>`; with several channels the keys are repeated, the total first.
-
-    Args:
-        path: The file; `mlperf_log_detail.txt` and `../power/client.json` give the marks.
-        text: Its content.
-        options: Choices of the user.
 
     Raises:
         MeterError: No row can be read.

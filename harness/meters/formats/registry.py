@@ -44,11 +44,7 @@ def formats() -> dict[str, MeterFormat]:
 
 
 def format_of(text: str, name: str = "auto") -> MeterFormat:
-    """The format of a log.
-
-    Args:
-        text: Content of the log.
-        name: Name of a format; `auto` for the first that recognises the text.
+    """The format of a log: the one of this name, or for `auto` the first that recognises the text.
 
     Raises:
         MeterError: There is no such format, or its package is broken.
