@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from harness.formats.heads import graph_head, head_of, onnx_head, plain, tflite_head
 from tests.models import model_facts, models
 from tests.onnx_models import save
+from tests.tflite_models import SMALL, dense, write
 
 INPUT = [("x", "FLOAT", ["n", 3])]
 CONSTANTS = {
@@ -108,3 +110,10 @@ def test_of_a_graph_through_its_functions():
     assert graph_head(graph, "Identity:0") == "probability"
     assert graph_head(graph, "call:0") == "logit"
     assert graph_head(graph, "elsewhere:0") is None
+
+
+@pytest.mark.parametrize(("activation", "head"), [("NONE", "logit"), ("TANH", "logit"), ("RELU", None), ("RELU6", None)])
+def test_a_fused_activation_is_part_of_the_head(tmp_path, activation, head):
+    """As it stands in the options of the operator."""
+    path = write(tmp_path / "m.tflite", [dense(SMALL, activation=getattr(schema.ActivationFunctionType, activation))])
+    assert tflite_head(path, "y") == head

@@ -11,8 +11,7 @@ import pytest
 
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
-from harness.formats.keras2 import uses_changed_function
-from tests.models import model_facts, models, workload_facts
+from tests.models import model_facts, models
 
 
 @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
@@ -36,30 +35,6 @@ def test_a_damaged_file_is_a_sentence(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EngineError, match=name):
         load_keras(tmp_path / name)
-
-
-@pytest.mark.slow
-def test_an_h5_of_keras_2_answers_the_same():
-    """Whatever it says that means nothing any more; what would mean something else is refused, with what to do where Keras 2 is."""
-    assert workload_facts()["keras_2"]["difference"] == 0
-    sentence, _ = workload_facts()["keras_2"]["refused"]
-    assert "time_major" in sentence and "it is of Keras 2: save it there as a SavedModel" in sentence
-
-
-def test_only_the_function_is_another():
-    """A layer may be named after it."""
-    assert not uses_changed_function({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
-
-
-@pytest.mark.parametrize("written", ["hard_sigmoid", {"class_name": "function", "config": "hard_sigmoid"}], ids=["name", "object"])
-def test_a_function_that_keras_3_computes_otherwise_is_refused(tmp_path, written):
-    """An LSTM of the first Keras 2 would load, and answer something else without a word."""
-    layer = {"class_name": "LSTM", "config": {"units": 4, "recurrent_activation": written}}
-    with h5py.File(tmp_path / "old.h5", "w") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
-        file.attrs["keras_version"] = "2.2.4"
-    with pytest.raises(EngineError, match=r"(?s)old\.h5 uses hard_sigmoid.*SavedModel"):
-        load_keras(tmp_path / "old.h5")
 
 
 @pytest.mark.parametrize("cut", [0.2, 0.7, 0.99])
@@ -131,3 +106,27 @@ def test_an_archive_that_unpacks_to_far_too_much_is_refused(tmp_path):
                 entry.write(bytes(2**20))
     with pytest.raises(EngineError, match="out of next to nothing"):
         load_keras(path)
+
+
+@pytest.mark.parametrize(
+    ("layer", "truth"),
+    [
+        ("dense", 6 * 4),
+        ("conv2d", 6 * 6 * 5 * 3 * 9),
+        ("strided", 4 * 4 * 5 * 3 * 9),
+        ("grouped", 6 * 6 * 6 * 2 * 9),
+        ("depthwise", 6 * 6 * 3 * 9),
+        ("separable", 6 * 6 * (3 * 9 + 3 * 5)),
+        ("transposed", 4 * 4 * 3 * 5 * 9),
+        ("conv1d", 8 * 4 * 2 * 3),
+        ("normalized", 6 * 4),
+        ("sequential", 6 * 4),
+        ("nested", 6 * 4 + 4 * 2),
+        ("unknown", None),
+        ("open", None),
+        ("shared", None),
+    ],
+)
+def test_multiply_accumulates(layer, truth):
+    """By hand; null where a layer with weights is unknown, runs twice, or has no size."""
+    assert model_facts()["macs"][layer] == truth

@@ -35,12 +35,6 @@ def test_a_graph_that_cannot_be_cut_is_refused_with_the_layers_name(name):
     assert refused and f"layer '{name}'" in sentence and "prune" in sentence
 
 
-def test_an_inner_model_stays_in_the_mode_it_was_called_in():
-    """`inner(x, training=True)` normalises by the batch, flat too."""
-    same, other = cuts()["mode"]
-    assert same < 1e-6 and other > 1
-
-
 def test_a_model_without_hidden_layers_is_refused():
     """Its outputs stay."""
     assert "no hidden layer" in cuts()["uncut"]["nothing"][0]

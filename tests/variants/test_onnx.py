@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from harness.errors import EngineError
 from harness.formats import onnx as files
 from harness.formats.onnx_rewrite import has_subgraphs
-from harness.plugins import load
-from harness.variants.base import Job
-from tests.formats.test_onnx_weights import KERNEL, X, answers, branch, branched, constant, model, product
-
-RELU = helper.make_node("Relu", ["a"], ["y"])
+from tests.onnx_models import KERNEL, X, answers, branch, branched, constant, model, product
+from tests.variants.made import applied
 
 
 def cast():
@@ -76,21 +70,6 @@ def normalized():
     return model(nodes, [("axes", np.array([2, 3])), *inits])
 
 
-def applied(recipe, made, folder):
-    """The variant of a model, with what the recipe noted."""
-    source = folder / "source.onnx"
-    onnx.save(made, str(source))
-    target = folder / recipe
-    target.mkdir()
-    plugin, job = load("variants", recipe), Job(source, "onnx", "onnx", target)
-    logging.disable(logging.WARNING)
-    try:
-        path, facts = plugin().apply(job)
-    finally:
-        logging.disable(logging.NOTSET)
-    return files.load_onnx(path), facts, job.notes
-
-
 @pytest.mark.parametrize("made", [cast(), pad(), branched(), sorting_branch(), normalized()], ids=["cast", "pad", "if", "if-topk", "large"])
 def test_float16_of_what_other_people_export(made, tmp_path):
     """It loads, answers nearly the same, and stores float16."""
@@ -117,39 +96,6 @@ def test_dynamic_int8_finds_weights_wherever_they_are(made, tmp_path):
     kernels = [tensor for tensor in files.tensors(small) if tensor.data_type == TensorProto.UINT8 and len(tensor.dims) == 2]
     assert len(kernels) == (2 if has_subgraphs(made) else 1) and 30 * len(kernels) <= facts.parameters <= 30 * len(kernels) + 1
     assert all(np.allclose(answers(small, sign * X), answers(made, sign * X), atol=0.2) for sign in (1, -1))
-
-
-def test_weight_int8_takes_weights_of_constant_nodes(tmp_path):
-    """NNCF finds none there, and wants each node to have a name of its own."""
-    nodes = [constant("w", np.tile(KERNEL, (1, 8))), helper.make_node("MatMul", ["x", "w"], ["a"]), RELU]
-    small, _, _ = applied("weight_int8", model(nodes), tmp_path)
-    assert "int8" in files.stored_types(small)
-
-
-def in_openvino(made, folder):
-    """What is counted of the model in OpenVINO's format."""
-    source = folder / "source.onnx"
-    onnx.save(made, str(source))
-    (folder / "ir").mkdir()
-    return load("variants", "ir")().apply(Job(source, "onnx", "ir", folder / "ir"))[1]
-
-
-def test_openvino_counts_recurrent_and_integer_weights(tmp_path):
-    """An LSTM's, and those that it widens to 32 bits; of a model with branches nothing is known."""
-    gates, states = np.ones((1, 8, 5), np.float32), np.ones((1, 8, 2), np.float32)
-    gates[0, 0, 0] = 0
-    nodes = [
-        helper.make_node("Unsqueeze", ["x", "axes"], ["steps"]),
-        helper.make_node("LSTM", ["steps", "W", "R"], ["", "y"], hidden_size=2),
-    ]
-    (tmp_path / "lstm").mkdir()
-    counted = in_openvino(model(nodes, [("axes", np.array([0])), ("W", gates), ("R", states)]), tmp_path / "lstm").nonzero_parameters
-    assert counted == 39 + 16
-    (tmp_path / "int8").mkdir()
-    small = applied("dynamic_int8", model([product()], [("w", KERNEL)]), tmp_path / "int8")[0]
-    assert in_openvino(small, tmp_path / "int8").nonzero_parameters == files.facts(small).nonzero_parameters
-    (tmp_path / "if").mkdir()
-    assert in_openvino(branched(), tmp_path / "if").nonzero_parameters is None
 
 
 def test_what_is_small_already_is_not_made_float16(tmp_path):

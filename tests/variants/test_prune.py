@@ -1,4 +1,4 @@
-"""Exporters, quantization, pruning, in the child that makes the models: what comes out, and what is counted in it."""
+"""Magnitude pruning: schedules, masks, and the zeros in the saved file."""
 
 from __future__ import annotations
 
@@ -6,71 +6,10 @@ import numpy as np
 import pytest
 
 from harness.errors import EngineError
-from harness.variants.calibration import calibration
 from harness.variants.prune import Parameters, Schedule, masks, schedule_of
-from tests.make_models import SAMPLES
 from tests.models import model_facts, models
 from tests.variants.made import builds
 from tests.worker.test_measure import measured
-
-QUANTIZED = [f"{recipe}.{target}" for recipe in ("float16", "dynamic_int8", "int8") for target in ("tflite", "onnx")]
-
-
-@pytest.mark.parametrize(
-    ("layer", "truth"),
-    [
-        ("dense", 6 * 4),
-        ("conv2d", 6 * 6 * 5 * 3 * 9),
-        ("strided", 4 * 4 * 5 * 3 * 9),
-        ("grouped", 6 * 6 * 6 * 2 * 9),
-        ("depthwise", 6 * 6 * 3 * 9),
-        ("separable", 6 * 6 * (3 * 9 + 3 * 5)),
-        ("transposed", 4 * 4 * 3 * 5 * 9),
-        ("conv1d", 8 * 4 * 2 * 3),
-        ("normalized", 6 * 4),
-        ("sequential", 6 * 4),
-        ("nested", 6 * 4 + 4 * 2),
-        ("unknown", None),
-        ("open", None),
-        ("shared", None),
-    ],
-)
-def test_multiply_accumulates(layer, truth):
-    """By hand; null where a layer with weights is unknown, runs twice, or has no size."""
-    assert model_facts()["macs"][layer] == truth
-
-
-@pytest.mark.parametrize("name", ["small.tflite", "small.onnx", *QUANTIZED])
-def test_nothing_but_numbers_changes(name):
-    """Parameters stay, zeros are counted in the file itself, and an artifact made from ONNX does not invent multiply-accumulates."""
-    found = model_facts()["built"][name]
-    assert found["nonzero_parameters"] <= found["parameters"] <= 16 * 9 + 16 + 2 * 1024 + 2
-    assert found["nonzero_parameters"] > 0.97 * (16 * 9 + 2 * 1024)
-    if name.endswith(".tflite"):
-        assert found["macs"] == 64 * 16 * 9 + 1024 * 2
-
-
-@pytest.mark.parametrize("name", QUANTIZED)
-def test_quantized_models_answer_nearly_the_same_and_are_smaller(name):
-    """With float32 at both ends, whatever is inside."""
-    from harness import plugins
-    from harness.engines.base import Load
-
-    format_ = name.split(".")[1]
-    engine = plugins.load("engines", {"tflite": "litert", "onnx": "onnxruntime"}[format_])
-    session = engine().open(Load(models() / name, format_, "cpu", 32, 1, engine.spec.parameters()))
-    assert {tensor.dtype for tensor in (*session.inputs, *session.outputs)} == {np.dtype(np.float32)}
-    assert np.allclose(session.run([SAMPLES[:32]])[0], np.load(models() / "small.npy")[:32], atol=0.05)
-    assert (models() / name).stat().st_size < (models() / f"small.{format_}").stat().st_size
-
-
-def test_calibration_takes_training_samples_by_seed():
-    """The same each time, the same rows of each input, never more than there are."""
-    rows = np.arange(50)
-    first, second = calibration([rows, rows * 2], 20, seed=1)
-    assert len(set(first)) == 20 and np.array_equal(first * 2, second)
-    assert np.array_equal(first, calibration([rows], 20, seed=1)[0])
-    assert len(calibration([rows], 80, seed=1)[0]) == 50
 
 
 @pytest.mark.parametrize("name", ["pruned.keras", "pruned-int8.tflite"])
@@ -167,10 +106,3 @@ def test_a_variant_of_a_variant_runs():
         engine="litert", engine_options={"xnnpack": True}, artifact={"path": str(models() / "pruned-int8.tflite"), "format": "tflite"}
     )[0].record
     assert record.status == "ok" and record.precision_ran == "int8"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["tensorflow", "litert", "onnxruntime", "openvino"])
-def test_names_that_a_graph_cannot_have_are_no_hindrance(engine):
-    """Of layers and inputs of an `.h5`: not ASCII, spaces, a backslash, equal up to case; data are found by the inputs' own names."""
-    assert builds()["odd"][engine] < 1e-5

@@ -1,0 +1,39 @@
+"""OpenVINO models: what is counted in them, and what is reported of a damaged one."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from harness.formats import onnx as files
+from harness.plugins import load
+from harness.variants.base import Job
+from tests.onnx_models import KERNEL, branched, model, product
+from tests.variants.made import applied
+
+
+def in_openvino(made, folder):
+    """What is counted of the model in OpenVINO's format."""
+    source = folder / "source.onnx"
+    onnx.save(made, str(source))
+    (folder / "ir").mkdir()
+    return load("variants", "ir")().apply(Job(source, "onnx", "ir", folder / "ir"))[1]
+
+
+def test_openvino_counts_recurrent_and_integer_weights(tmp_path):
+    """An LSTM's, and those that it widens to 32 bits; of a model with branches nothing is known."""
+    gates, states = np.ones((1, 8, 5), np.float32), np.ones((1, 8, 2), np.float32)
+    gates[0, 0, 0] = 0
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "axes"], ["steps"]),
+        helper.make_node("LSTM", ["steps", "W", "R"], ["", "y"], hidden_size=2),
+    ]
+    (tmp_path / "lstm").mkdir()
+    counted = in_openvino(model(nodes, [("axes", np.array([0])), ("W", gates), ("R", states)]), tmp_path / "lstm").nonzero_parameters
+    assert counted == 39 + 16
+    (tmp_path / "int8").mkdir()
+    small = applied("dynamic_int8", model([product()], [("w", KERNEL)]), tmp_path / "int8")[0]
+    assert in_openvino(small, tmp_path / "int8").nonzero_parameters == files.facts(small).nonzero_parameters
+    (tmp_path / "if").mkdir()
+    assert in_openvino(branched(), tmp_path / "if").nonzero_parameters is None

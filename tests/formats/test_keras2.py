@@ -1,0 +1,37 @@
+"""Files of Keras 2: read as Keras 3 reads them, or refused."""
+
+from __future__ import annotations
+
+import json
+
+import h5py
+import pytest
+
+from harness.errors import EngineError
+from harness.formats.keras import load_keras
+from harness.formats.keras2 import uses_changed_function
+from tests.models import workload_facts
+
+
+@pytest.mark.slow
+def test_an_h5_of_keras_2_answers_the_same():
+    """Whatever it says that means nothing any more; what would mean something else is refused, with what to do where Keras 2 is."""
+    assert workload_facts()["keras_2"]["difference"] == 0
+    sentence, _ = workload_facts()["keras_2"]["refused"]
+    assert "time_major" in sentence and "it is of Keras 2: save it there as a SavedModel" in sentence
+
+
+def test_only_the_function_is_another():
+    """A layer may be named after it."""
+    assert not uses_changed_function({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
+
+
+@pytest.mark.parametrize("written", ["hard_sigmoid", {"class_name": "function", "config": "hard_sigmoid"}], ids=["name", "object"])
+def test_a_function_that_keras_3_computes_otherwise_is_refused(tmp_path, written):
+    """An LSTM of the first Keras 2 would load, and answer something else without a word."""
+    layer = {"class_name": "LSTM", "config": {"units": 4, "recurrent_activation": written}}
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
+        file.attrs["keras_version"] = "2.2.4"
+    with pytest.raises(EngineError, match=r"(?s)old\.h5 uses hard_sigmoid.*SavedModel"):
+        load_keras(tmp_path / "old.h5")
