@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import EngineError
-from harness.formats.inputs import positions
+from harness.formats.inputs import base_name, model_inputs, positions, stored_inputs
+from tests.models import models
 
 
 @pytest.mark.parametrize(
@@ -20,3 +21,28 @@ def test_arrays_find_their_inputs(given, found):
     else:
         with pytest.raises(EngineError, match="name each input once"):
             positions(wanted, given)
+
+
+@pytest.mark.parametrize("name", ["small.keras", "small.h5", "small.tflite", "small.onnx"])
+def test_stored_inputs_are_those_of_the_file(name):
+    """The same in every format, without loading the model."""
+    (declared,) = stored_inputs(models() / name, name.split(".")[1])
+    assert (base_name(declared.name), declared.shape) == ("image", (None, 8, 8, 1))
+
+
+@pytest.mark.parametrize("name", ["small.tflite", "small.onnx"])
+def test_inputs_of_a_loaded_model(name):
+    """As stored; a format without a reader is refused."""
+    format_ = name.split(".")[1]
+    assert model_inputs(models() / name, format_) == stored_inputs(models() / name, format_)
+    with pytest.raises(EngineError, match="give it as keras, savedmodel, tflite, onnx"):
+        model_inputs(models() / name, "ir")
+
+
+@pytest.mark.parametrize("format_", ["keras", "h5", "tflite", "onnx"])
+def test_a_damaged_file_declares_nothing(tmp_path, format_):
+    """The build reports what is wrong with it; the suite is checked without it."""
+    path = tmp_path / f"bad.{format_}"
+    path.write_bytes(b"nonsense")
+    assert stored_inputs(path, format_) is None
+    assert stored_inputs(path, "savedmodel") is None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import pytest
 from onnx import helper
 
+from harness.errors import EngineError
+from harness.formats import ir
 from harness.formats import onnx as files
 from harness.plugins import load
 from harness.variants.base import Job
+from tests.models import models
 from tests.onnx_models import KERNEL, branched, model, product
 from tests.variants.made import applied
 
@@ -37,3 +41,18 @@ def test_openvino_counts_recurrent_and_integer_weights(tmp_path):
     assert in_openvino(small, tmp_path / "int8").nonzero_parameters == files.facts(small).nonzero_parameters
     (tmp_path / "if").mkdir()
     assert in_openvino(branched(), tmp_path / "if").nonzero_parameters is None
+
+
+def test_a_damaged_model_is_refused(tmp_path):
+    """With the name of its folder and the next step."""
+    (tmp_path / "model.xml").write_text("<net")
+    with pytest.raises(EngineError, match=rf"{tmp_path.name} cannot be read as an OpenVINO model(.|\n)*convert it again"):
+        ir.read_ir(tmp_path)
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    """With weights in float16 if asked for; the counts stay."""
+    model = ir.read_ir(models() / "small.ir")
+    half = ir.read_ir(ir.write_ir(model, tmp_path, float16=True))
+    assert (ir.stored_types(model), ir.stored_types(half)) == ({"float32"}, {"float16"})
+    assert ir.facts(half).nonzero_parameters == ir.facts(model).nonzero_parameters

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import h5py
 import pytest
 
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
-from harness.formats.keras2 import uses_changed_function
+from harness.formats.keras2 import modern, uses_changed_function
 from tests.models import workload_facts
 
 
@@ -35,3 +36,35 @@ def test_a_function_that_keras_3_computes_otherwise_is_refused(tmp_path, written
         file.attrs["keras_version"] = "2.2.4"
     with pytest.raises(EngineError, match=r"(?s)old\.h5 uses hard_sigmoid.*SavedModel"):
         load_keras(tmp_path / "old.h5")
+
+
+class Layer:
+    """A layer of Keras 3 that knows one of the settings."""
+
+    def __init__(self, units, trainable=True):
+        pass
+
+
+KERAS = SimpleNamespace(layers=SimpleNamespace(LSTM=Layer))
+
+
+def test_settings_without_effect_are_dropped():
+    """At the value that Keras 3 assumes; another value stays, so that Keras refuses it, and so does what the layer knows."""
+    config = {"class_name": "LSTM", "config": {"units": 4, "time_major": False, "groups": 2, "trainable": True}}
+    assert modern(config, KERAS)["config"] == {"units": 4, "groups": 2, "trainable": True}
+    assert config["config"]["time_major"] is False
+
+
+def test_calls_of_nested_models_are_numbered_from_zero():
+    """Keras 2 begins with 1; a single output is no list of one."""
+    inner = {"class_name": "Functional", "name": "inner", "config": {}, "inbound_nodes": [[["x", 0, 0, {}]], [["x", 0, 0, {}]]]}
+    add = {"class_name": "Add", "name": "add", "config": {}, "inbound_nodes": [[["inner", 1, 0, {}], ["inner", 2, 0, {}]]]}
+    made = modern({"layers": [inner, add], "output_layers": [["add", 0, 0]]}, KERAS)
+    assert [call[1] for call in made["layers"][1]["inbound_nodes"][0]] == [0, 1]
+    assert made["output_layers"] == ["add", 0, 0]
+
+
+def test_an_axis_in_a_list_becomes_a_number():
+    """Of a batch normalization alone."""
+    made = modern({"layers": [{"axis": [3], "momentum": 0.9}, {"axis": [3]}]}, KERAS)
+    assert [layer["axis"] for layer in made["layers"]] == [3, [3]]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.errors import EngineError
-from harness.formats.libraries import first_line, reading
+from harness.formats.libraries import first_line, import_library, library_errors, reading
 
 TRACED = """in user code:
 
@@ -140,3 +141,27 @@ def test_the_folder_of_the_file_is_left_out():
         reading(Path("/home/me/.cache/1f/m.onnx"), "a model", "export it again"),
     ):
         raise RuntimeError("/home/me/.cache/1f/m.onnx: no such operator")
+
+
+def test_a_missing_library_is_refused_with_the_command_that_installs_it(monkeypatch):
+    """A module of a missing package too, even if it has been loaded before."""
+    assert import_library("json.decoder", "JSON", "").__name__ == "json.decoder"
+    monkeypatch.setitem(sys.modules, "json", None)
+    for module in ("json", "json.decoder"):
+        with pytest.raises(EngineError, match=r"JSON cannot be imported: .*\npip install json") as caught:
+            import_library(module, "JSON", "pip install json")
+        assert caught.value.refused
+
+
+def test_errors_of_ours_and_of_memory_pass_unchanged():
+    """Any other error becomes one sentence."""
+    for error in (EngineError("ours", "hint"), MemoryError()):
+        with pytest.raises(type(error)) as caught, library_errors("it failed", "try again"):
+            raise error
+        assert caught.value is error
+    with (
+        pytest.raises(EngineError, match=r"^it failed: KeyError: 'x'\ntry again$") as caught,
+        library_errors("it failed", "try again", refused=True),
+    ):
+        raise KeyError("x")
+    assert caught.value.refused

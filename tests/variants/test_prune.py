@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from harness.errors import EngineError
-from harness.variants.prune import Parameters, Schedule, masks, schedule_of
+from harness.variants.prune import Parameters, Schedule, check_sparsity, masks, schedule_of
 from tests.models import model_facts, models
 from tests.variants.made import builds
 from tests.worker.test_measure import measured
@@ -106,3 +108,14 @@ def test_a_variant_of_a_variant_runs():
         engine="litert", engine_options={"xnnpack": True}, artifact={"path": str(models() / "pruned-int8.tflite"), "format": "tflite"}
     )[0].record
     assert record.status == "ok" and record.precision_ran == "int8"
+
+
+def test_a_file_with_too_few_zeros_is_an_error():
+    """In one kernel by layer, in all together globally; other layers do not count."""
+    half, full = np.array([0.0, 1.0] * 10), np.zeros(20)
+    Dense, Norm = type("Dense", (SimpleNamespace,), {}), type("BatchNormalization", (SimpleNamespace,), {})
+    model = SimpleNamespace(layers=[Dense(name="a", kernel=half), Norm(name="b"), Dense(name="c", kernel=full)])
+    assert check_sparsity(model, 0.5) == {"a": 0.5, "c": 1.0}
+    assert check_sparsity(model, 0.75, "global") == {"a": 0.5, "c": 1.0}
+    with pytest.raises(EngineError, match=r"fell short of 0\.75 zeros: a 0\.5000, c 1\.0000"):
+        check_sparsity(model, 0.75)
