@@ -11,7 +11,9 @@ from harness.workloads.functions import call_function
 @pytest.fixture
 def folder(tmp_path):
     """The folder of a suite with a module next to it."""
-    (tmp_path / "users_module.py").write_text("def double(x): return 2 * x\ndef broken(): raise KeyError('key')\n")
+    (tmp_path / "users_module.py").write_text(
+        "def double(x): return 2 * x\ndef broken(): raise KeyError('key')\ndef empty(): raise ValueError\n"
+    )
     return str(tmp_path)
 
 
@@ -23,8 +25,9 @@ def test_the_module_is_found_in_the_suites_folder(folder):
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("users_module:broken", "users_module:broken failed: KeyError: KeyError: 'key'"),
-        ("users_module:missing", "AttributeError"),
+        ("users_module:broken", "users_module:broken failed: KeyError: 'key'\n"),
+        ("users_module:empty", "users_module:empty failed: ValueError\n"),
+        ("users_module:missing", "AttributeError: module .* has no attribute"),
         ("no_such_module_here:f", "ModuleNotFoundError"),
     ],
 )
