@@ -21,11 +21,11 @@ def save(
     """A model in a file.
 
     Args:
-        folder: Where to.
-        inputs: (name, type, shape), an axis None or a word where it is open.
+        folder: Folder of the file.
+        inputs: (name, type, shape), None or a word for a dynamic dimension.
         nodes: (output, operator, inputs) or (output, operator, inputs, attributes); an output may be a list.
-        name: Of the file.
-        outputs: Names of the outputs; each node's where none are given.
+        name: Name of the file.
+        outputs: Names of the outputs; None: those of each node.
         constants: Initializers by name.
     """
     made = [helper.make_node(n[1], n[2], n[0] if isinstance(n[0], list) else [n[0]], **(n[3] if len(n) > 3 else {})) for n in nodes]
@@ -104,7 +104,7 @@ def product(weight: str = "w"):
 
 
 def quantized_lstm():
-    """Only the inputs that matter of ONNX Runtime's own quantized LSTM."""
+    """ONNX Runtime's quantized LSTM with the inputs that matter."""
     weights = [("W", np.ones((1, 5, 8), np.uint8)), ("R", np.zeros((1, 2, 8), np.uint8))]
     scales = [(f"{w}_s", np.ones(1, np.float32)) for w in "WR"] + [(f"{w}_z", np.zeros(1, np.uint8)) for w in "WR"]
     inputs = ["x", "W", "R", "", "", "", "", "", "W_s", "W_z", "R_s", "R_z"]
@@ -126,7 +126,7 @@ def packed(zero_points: bool = False):
 
 
 def answers(made, x):
-    """What ONNX Runtime computes."""
+    """The answer of ONNX Runtime."""
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 4
     return onnxruntime.InferenceSession(made.SerializeToString(), settings, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]

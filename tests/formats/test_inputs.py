@@ -14,7 +14,7 @@ from tests.models import models
     [([None, None], [0, 1]), (["b", "a"], [1, 0]), (["a:0", "b"], None), (["a", None], None), (["a", "b", "c"], None), (["a"], None)],
 )
 def test_arrays_find_their_inputs(given, found):
-    """By name, or in their order where none is named; a name too few or too many is refused."""
+    """By name, or in their order if none is named; a missing or extra name is refused."""
     wanted = ["serving_default_a:0", "b"]
     if found:
         assert positions(wanted, given) == found
@@ -41,7 +41,7 @@ def test_inputs_of_a_loaded_model(name):
 
 @pytest.mark.parametrize("format_", ["keras", "h5", "tflite", "onnx"])
 def test_a_damaged_file_declares_nothing(tmp_path, format_):
-    """The build reports what is wrong with it; the suite is checked without it."""
+    """The build reports the damage; the suite is checked without it."""
     path = tmp_path / f"bad.{format_}"
     path.write_bytes(b"nonsense")
     assert stored_inputs(path, format_) is None

@@ -1,4 +1,4 @@
-"""OpenVINO models: what is counted in them, and what is reported of a damaged one."""
+"""OpenVINO models: reading, writing, counts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.variants.made import applied
 
 
 def in_openvino(made, folder):
-    """What is counted of the model in OpenVINO's format."""
+    """The counts of an ONNX model converted to OpenVINO."""
     source = folder / "source.onnx"
     onnx.save(made, str(source))
     (folder / "ir").mkdir()
     return load("variants", "ir")().apply(Job(source, "onnx", "ir", folder / "ir"))[1]
 
 
-def test_openvino_counts_recurrent_and_integer_weights(tmp_path):
-    """An LSTM's, and those that it widens to 32 bits; of a model with branches nothing is known."""
+def test_recurrent_and_integer_weights_are_counted(tmp_path):
+    """Those of an LSTM, and those that OpenVINO widens to 32 bits; None for a model with branches."""
     gates, states = np.ones((1, 8, 5), np.float32), np.ones((1, 8, 2), np.float32)
     gates[0, 0, 0] = 0
     nodes = [

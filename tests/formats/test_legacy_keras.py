@@ -13,7 +13,7 @@ needs_toolkit = pytest.mark.skipif(not (venvs.folder("tfmot") / "bin/python").ex
 @pytest.mark.slow
 @needs_toolkit
 def test_models_are_the_same_in_legacy_keras_or_are_refused():
-    """Sequential, shared, nested, recurrent; what legacy Keras lacks is named."""
+    """Sequential, shared, nested, recurrent; a layer or function that legacy Keras lacks is named."""
     graphs = toolkit()["graphs"]
     assert {graphs[name] for name in ("sequential", "shared", "recurrent")} == {"same"}
     assert "'odd'" in graphs["unknown layer"] and "RMSNormalization" in graphs["unknown layer"]

@@ -13,14 +13,14 @@ from tests.onnx_models import KERNEL, constant, model, product, save, sparse_ker
 
 
 def test_multiply_accumulates_that_are_not_known():
-    """What an operator of ai.onnx.ml multiplies, and what a sparse kernel does."""
+    """Those of an operator of ai.onnx.ml, and of a sparse kernel."""
     assert files.facts(model([product()], sparse=[sparse_kernel()])).macs is None
     node = helper.make_node("LinearRegressor", ["x"], ["y"], domain="ai.onnx.ml", coefficients=[1.0] * 5)
     assert files.facts(model([node], domains=["ai.onnx.ml"])).macs is None
 
 
 def test_precision_of_weights_in_constant_nodes(tmp_path):
-    """As of initializers: float32, and not None, which would let an already quantized file pass."""
+    """Float32, as for initializers; None would let a quantized file pass."""
     path = save(tmp_path, [("x", "FLOAT", ["n", 5])], [("y", "MatMul", ["x", "w"])], w=KERNEL)
     assert files.precision(files.load_onnx(path)) == files.precision(model([constant("w", KERNEL), product()])) == "float32"
 
@@ -63,8 +63,8 @@ DENSE = {"w": np.ones((5, 6), np.float32)}
         "unknown",
     ],
 )
-def test_multiply_accumulates_of_a_users_onnx(tmp_path, inputs, nodes, constants, truth):
-    """By hand; null where the batch is fixed, a size is open, or an operator may multiply in ways that are not counted."""
+def test_multiply_accumulates(tmp_path, inputs, nodes, constants, truth):
+    """Computed by hand; None if the batch is fixed, a dimension is dynamic, or an operator may multiply uncounted."""
     path = save(tmp_path, inputs, nodes, outputs=["y"], **constants)
     assert onnx_files.facts(onnx_files.load_onnx(path)).macs == truth
 

@@ -14,7 +14,7 @@ from tests.onnx_models import KERNEL, X, answers, branched, constant, model, pro
     "made", [model([constant("w", KERNEL), product()]), branched(), branched(shared=True)], ids=["flat", "if", "if-outer"]
 )
 def test_constants_become_initializers_of_the_graph_that_uses_them(made):
-    """The same answers; no weight is left in a `Constant` node or in the graph around a branch, and each node has a name of its own."""
+    """The same answers; no weight is left in a `Constant` node or in the outer graph of a branch, and node names are unique."""
     rewritten = with_initializers(made)
     assert all(np.array_equal(answers(rewritten, sign * X), answers(made, sign * X)) for sign in (1, -1))
     graphs = [rewritten.graph, *(a.g for node in rewritten.graph.node for a in node.attribute if a.HasField("g"))]
@@ -25,8 +25,8 @@ def test_constants_become_initializers_of_the_graph_that_uses_them(made):
         assert all(node.input[1] in own for node in graph.node if node.op_type == "MatMul")
 
 
-def test_weights_alone_in_half_precision():
-    """In branches too, and computed as before within float16's step; what float16 cannot hold stays as it is."""
+def test_weights_alone_in_float16():
+    """In branches too; answers differ by rounding only, and values beyond the range of float16 stay in float32."""
     made = with_initializers(branched())
     reference = [answers(made, sign * X) for sign in (1, -1)]
     assert to_half(made) == 2 and files.stored_types(made) == {"float16"}

@@ -1,4 +1,4 @@
-"""What is counted as a weight of an ONNX file, wherever in the file it is stored, and the rewrites that tools need."""
+"""Weights of ONNX models, wherever they are stored."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ KERNEL[0] = 0
     ids=["initializer", "constant", "sparse", "shared", "branches", "coefficient", "lstm", "packed", "packed-zeros", "trees", "unknown"],
 )
 def test_weights_are_counted_where_they_are_stored(made, parameters, nonzero):
-    """Once each, without scales; None where they are stored in a way that is not read."""
+    """Once each, without scales; None if the storage is not supported."""
     facts = files.facts(made)
     assert (facts.parameters, facts.nonzero_parameters) == (parameters, nonzero)
 
 
-def test_packed_fours_are_counted(tmp_path):
-    """MatMulNBits: two numbers in a byte, 8 stands for 0, what fills the last block is not counted."""
+def test_packed_4_bit_values_are_counted(tmp_path):
+    """MatMulNBits: two values in a byte, 8 is zero, padding of the last block is not counted."""
     packed = np.full((1, 2, 8), 0x88, np.uint8)
     packed[0, 0, 0] = 0x81
     packed[0, 1, 3:] = 0x17

@@ -10,7 +10,7 @@ from tests.models import workload_facts
 
 @pytest.mark.slow
 def test_every_allowed_operator_exists():
-    """A name that TensorFlow lacks is a slip, or one that it dropped."""
+    """A name that TensorFlow does not have is misspelt or was removed."""
     assert workload_facts()["operators"]["missing"] == []
 
 
@@ -25,6 +25,6 @@ def test_every_allowed_operator_exists():
         "GeneratorDataset RegisterDatasetV2 InfeedEnqueue FIFOQueueV2 QueueDequeueV2 WholeFileReaderV2 _Send _HostRecv DumpTensor",
     ],
 )
-def test_what_reaches_out_is_never_allowed(words):
-    """Stateless in TensorFlow's registry does not mean harmless: some of these read a file that an attribute names."""
+def test_operators_that_access_files_or_run_code_are_not_allowed(words):
+    """Some operators that TensorFlow registers as stateless read a file named by an attribute."""
     assert not set(words.split()) & COMPUTATION

@@ -12,26 +12,26 @@ from tests.models import models
 from tests.tflite_models import LARGE, RNG, SMALL, Graph, branching, dense, sparsity, write
 
 
-def test_fours_are_unpacked_with_their_sign():
-    """The low half of a byte first."""
+def test_4_bit_values_are_unpacked_with_their_sign():
+    """The low half of a byte comes first."""
     assert tflite._nibbles(np.array([0x1F, 0x80], np.uint8)).tolist() == [-1, 1, 0, -8]
 
 
 @pytest.mark.parametrize(("name", "truth"), [("small", 11264), ("two", 16), ("fixed", None), ("int8", 11264)])
-def test_multiply_accumulates_of_a_users_tflite(name, truth):
-    """As many as in the Keras model it came from; null where the file fixes another batch than 1."""
+def test_multiply_accumulates(name, truth):
+    """As many as in the Keras model; None if the file fixes a batch other than 1."""
     assert tflite.facts(models() / f"{name}.tflite").macs == truth
 
 
 def test_weights_of_branches_and_loops_are_counted(tmp_path):
-    """Those of the graphs that the main graph runs, and no other's."""
+    """Only those of graphs that the main graph runs."""
     path = write(tmp_path / "loop.tflite", [*branching(), dense(LARGE)])
     facts = tflite.facts(path)
     assert (facts.parameters, facts.macs) == (9, None)
 
 
-def test_of_sparse_weights_what_is_stored_is_counted(tmp_path):
-    """All parameters, those that are not 0, and the share of zeros; multiply-accumulates are the engine's choice and so not known."""
+def test_sparse_weights_are_counted(tmp_path):
+    """Parameters, nonzero ones, and the share of zeros; multiply-accumulates depend on the engine and are None."""
     weights = np.where(RNG.random((8, 10)) < 0.1, 1.5, 0).astype(np.float32)
     stored = weights[weights != 0]
     tensors = [("x", (1, 10), None), ("w", (8, 10), stored, {"sparsity": sparsity(weights)}), ("d", (8, 10), None), ("y", (1, 8), None)]
@@ -41,8 +41,8 @@ def test_of_sparse_weights_what_is_stored_is_counted(tmp_path):
     assert facts.zeros == {"w": 1 - stored.size / 80} and tflite.is_sparse(tmp_path / "sparse.tflite")
 
 
-def test_what_tensors_share_is_counted_once(tmp_path):
-    """As it is stored; the multiply-accumulates are those of both operators."""
+def test_a_shared_buffer_is_counted_once(tmp_path):
+    """The multiply-accumulates are those of both operators."""
     square = RNG.normal(size=(3, 3)).astype(np.float32)
     tensors = [("x", (1, 3), None), ("w1", (3, 3), square), ("h", (1, 3), None), ("w2", (3, 3), square), ("y", (1, 3), None)]
     options = schema.FullyConnectedOptionsT()
@@ -52,7 +52,7 @@ def test_what_tensors_share_is_counted_once(tmp_path):
 
 
 def test_constants_behind_the_flatbuffer_and_in_other_files(tmp_path):
-    """The first are read, as in files beyond 2 GiB; of the others nothing is known, and nothing is made up."""
+    """The first are read, as in files beyond 2 GiB; the others are not, so that the counts are None."""
     path = write(tmp_path / "m.tflite", [dense(SMALL)])
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
     model.buffers[1].data, model.buffers[1].offset, model.buffers[1].size = None, 4096, SMALL.nbytes

@@ -1,4 +1,4 @@
-"""What a `.tflite` file stores: signatures, sparse and shared constants, branches, constants in other places."""
+"""Signatures of `.tflite` files: the chosen one becomes the main graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def several(tmp_path):
 
 
 def answer(path, x):
-    """What a plain interpreter gives: it runs the first graph."""
+    """The answer of a plain interpreter, which runs the first graph."""
     interpreter = Interpreter(model_path=str(path))
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
@@ -40,7 +40,7 @@ def taken(path, folder, signature=None):
 
 
 def test_the_chosen_signature_is_the_one_that_runs(several, tmp_path):
-    """Its answers, its parameters and multiply-accumulates, and its name in the record; the other one stays out of all of it."""
+    """Answers, parameters, multiply-accumulates and notes are those of the chosen one only."""
     for name, weights in (("small", SMALL), ("large", LARGE)):
         artifact = taken(several, tmp_path / name, name)
         x = RNG.normal(size=(1, weights.shape[1])).astype(np.float32)
@@ -49,8 +49,8 @@ def test_the_chosen_signature_is_the_one_that_runs(several, tmp_path):
         assert list(Interpreter(model_path=artifact.path).get_signature_list()) == [name]
 
 
-def test_several_signatures_want_one_to_be_chosen(several, tmp_path):
-    """The refusal names them and the line to add; a wrong name is told with those there are."""
+def test_several_signatures_need_a_choice(several, tmp_path):
+    """The refusal lists them and the line to add to the suite, also for a wrong name."""
     with pytest.raises(EngineError, match=r"signatures large, small, .*\n.*`signature: large`"):
         taken(several, tmp_path / "none")
     with pytest.raises(EngineError, match=r"no signature 'smal', only large, small"):
@@ -59,8 +59,8 @@ def test_several_signatures_want_one_to_be_chosen(several, tmp_path):
         taken(write(tmp_path / "bare.tflite", [dense(SMALL)]), tmp_path / "bare", "small")
 
 
-def test_one_signature_is_no_choice(tmp_path):
-    """Several names of one graph neither; the only signature of a graph that is not the first is the one that runs."""
+def test_one_signature_needs_no_choice(tmp_path):
+    """Several names of one graph need no choice either; the only signature runs even if its graph is not the first."""
     alias = write(tmp_path / "alias.tflite", [dense(SMALL)], {"a": 0, "b": 0})
     assert np.allclose(answer(taken(alias, tmp_path / "alias").path, X), X @ SMALL.T, atol=1e-5)
     second = write(tmp_path / "second.tflite", [dense(LARGE), dense(SMALL)], {"only": 1})
@@ -69,7 +69,7 @@ def test_one_signature_is_no_choice(tmp_path):
 
 
 def test_operators_keep_their_graphs_when_another_becomes_the_main_one(tmp_path):
-    """A loop that is chosen still runs its own condition and body."""
+    """A chosen loop still runs its own condition and body."""
     main, condition, body = branching()
     main.operators[0][3].condSubgraphIndex, main.operators[0][3].bodySubgraphIndex = 0, 2
     path = write(tmp_path / "moved.tflite", [condition, main, body, dense(LARGE)], {"large": 3, "loop": 1})

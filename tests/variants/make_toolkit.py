@@ -45,7 +45,7 @@ def applied(folder, name, source, epochs=4, **parameters):
 
 
 def translated(model, *shapes):
-    """`same`, or why not."""
+    """`same`, or the refusal."""
     try:
         to_legacy(model, [RNG.random((2, *shape), dtype=np.float32) for shape in shapes])
     except EngineError as error:

@@ -1,4 +1,4 @@
-"""The AI Edge Quantizer: what is in the file, whether LiteRT runs it, and what is refused."""
+"""The AI Edge Quantizer: the weights in the file, the answers of LiteRT, and refusals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECIPES = ("dynamic_int8", "int8", "int16x8", "weight_int8", "weight_int4")
     ],
 )
 def test_a_float_tflite_of_the_users_is_quantized(tmp_path, recipe, precision, tolerance):
-    """The weights in the file are small, the ends stay float32, LiteRT runs it and answers nearly the same."""
+    """Weights are small, inputs and outputs stay float32, and LiteRT gives nearly the same answers."""
     path, facts = quantized(recipe, models() / "small.tflite", tmp_path / "out")
     assert path.stat().st_size < 0.6 * (models() / "small.tflite").stat().st_size
     (found,), ran = engine_answers(path, [SAMPLES[:32]])
@@ -40,7 +40,7 @@ def test_a_float_tflite_of_the_users_is_quantized(tmp_path, recipe, precision, t
 
 @pytest.mark.parametrize("recipe", ["int8", "int16x8"])
 def test_calibration_takes_several_inputs_in_the_order_of_the_file(tmp_path, recipe):
-    """Their ranges differ by a factor of 1,000: exchanged, or averaged over the samples, they would cut the answers off."""
+    """Their ranges differ by a factor of 1,000: swapped, or averaged over the samples, they would clip the answers."""
     two = np.load(models() / "two.npz")
     path, _ = quantized(recipe, models() / "two.tflite", tmp_path / "out", TrainData([two["zeta"], two["alpha"]]))
     found, _ = engine_answers(path, [two["zeta"][:8], two["alpha"][:8]])
@@ -51,7 +51,7 @@ def test_calibration_takes_several_inputs_in_the_order_of_the_file(tmp_path, rec
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("source", ["int8", "float16"])
 def test_a_quantized_tflite_is_refused(tmp_path, recipe, source):
-    """With what it is already."""
+    """With the type of its weights."""
     with pytest.raises(EngineError, match=f"it is already, with {source} weights") as refusal:
         quantized(recipe, models() / f"{source}.tflite", tmp_path / "out")
     assert refusal.value.refused

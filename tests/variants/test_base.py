@@ -1,4 +1,4 @@
-"""The interface of recipes, held by every recipe that is installed."""
+"""The interface of recipes, checked for every installed recipe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RECIPES = sorted(plugins.catalogue().variants)
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_parameters_refuse_what_they_do_not_know(name):
-    """A misspelt parameter would change nothing, without a word."""
+    """A misspelt parameter would be ignored without an error."""
     parameters = plugins.load("variants", name).spec.parameters
     if parameters is not None:
         assert issubclass(parameters, RecipeParameters)

@@ -10,7 +10,7 @@ from harness.variants.calibration import Input, calibration, queries
 
 
 def test_calibration_takes_training_samples_by_seed():
-    """The same each time, the same rows of each input, never more than there are."""
+    """The same each time, the same rows of each input, at most all of them."""
     rows = np.arange(50)
     first, second = calibration([rows, rows * 2], 20, seed=1)
     assert len(set(first)) == 20 and np.array_equal(first * 2, second)

@@ -17,8 +17,8 @@ from tests.variants.made import builds
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "format_"), [("litert", "tflite"), ("onnxruntime", "onnx")])
-def test_exported_it_answers_the_same(name, format_):
-    """With data in another order than the model's, found by name, and another size along the open axis."""
+def test_an_exported_savedmodel_answers_the_same(name, format_):
+    """With data in another order, matched by name, and another size along the dynamic dimension."""
     found = workload_facts()["saved"]
     engine = plugins.load("engines", name)
     session = engine().open(Load(models() / found["paths"][format_], format_, "cpu", 4, 1, engine.spec.parameters()))
@@ -33,7 +33,7 @@ def test_exported_it_answers_the_same(name, format_):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "format_"), [("litert", "tflite"), ("onnxruntime", "onnx")])
 def test_a_model_of_tensorflow_1_is_exported(name, format_):
-    """Variables that are no resources, and names of inputs that only its signature knows."""
+    """With reference variables, and with input names that only its signature has."""
     engine = plugins.load("engines", name)
     path = models() / workload_facts()["saved"]["first"][format_]
     session = engine().open(Load(path, format_, "cpu", 2, 1, engine.spec.parameters()))
@@ -44,8 +44,8 @@ def test_a_model_of_tensorflow_1_is_exported(name, format_):
 
 
 @pytest.mark.parametrize("name", ["small.tflite", "small.onnx"])
-def test_nothing_but_numbers_changes(name):
-    """Parameters stay, zeros are counted in the file itself, and an artifact made from ONNX does not invent multiply-accumulates."""
+def test_counts_of_an_exported_model(name):
+    """Parameters stay, zeros are counted in the file itself."""
     found = model_facts()["built"][name]
     assert found["nonzero_parameters"] <= found["parameters"] <= 16 * 9 + 16 + 2 * 1024 + 2
     assert found["nonzero_parameters"] > 0.97 * (16 * 9 + 2 * 1024)
@@ -55,14 +55,14 @@ def test_nothing_but_numbers_changes(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["tensorflow", "litert", "onnxruntime", "openvino"])
-def test_names_that_a_graph_cannot_have_are_no_hindrance(engine):
-    """Of layers and inputs of an `.h5`: not ASCII, spaces, a backslash, equal up to case; data are found by the inputs' own names."""
+def test_any_layer_and_input_names_work(engine):
+    """Layers and inputs of an `.h5` with non-ASCII letters, spaces, a backslash, equal up to case; data are matched by name."""
     assert builds()["odd"][engine] < 1e-5
 
 
 @pytest.mark.slow
 def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
-    """As the mean of EfficientNet's normalization, which the converter takes for one; the answers are those of Keras, its exact GELU too."""
+    """The converter makes an input of EfficientNet's mean; the answers are those of Keras, with an exact GELU too."""
     path = Path(workload_facts()["constants"]["path"])
     engine = plugins.load("engines", "onnxruntime")
     session = engine().open(Load(path, "onnx", "cpu", 6, 1, engine.spec.parameters()))
@@ -73,7 +73,7 @@ def test_constants_of_a_layer_are_no_inputs_of_its_onnx_model():
 
 @pytest.mark.slow
 def test_a_recurrent_layer_runs_on_litert_one_sample_at_a_time():
-    """TFLite has no lists of open sizes; the file says of which batch it is, and the answers are those of Keras."""
+    """TFLite has no lists of dynamic size; the file has a fixed batch, and the answers are those of Keras."""
     engine, data = plugins.load("engines", "litert"), np.load(models() / "keras-2.npz")
     path = Path(workload_facts()["keras_2"]["tflite"])
     session = engine().open(Load(path, "tflite", "cpu", 1, 1, engine.spec.parameters()))
@@ -84,8 +84,8 @@ def test_a_recurrent_layer_runs_on_litert_one_sample_at_a_time():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "format_"), [("onnxruntime", "onnx"), ("litert", "tflite")])
-def test_a_model_that_only_long_inputs_fit_is_exported_and_opened(name, format_):
-    """Its size is open: nobody tries one before the data tell it."""
+def test_a_model_with_a_dynamic_dimension_is_exported_and_opened(name, format_):
+    """Its size is dynamic: none is tried before the data are known."""
     engine = plugins.load("engines", name)
     session = engine().open(Load(Path(workload_facts()["constants"]["open"][format_]), format_, "cpu", 1, 1, engine.spec.parameters()))
     assert session.run([np.ones((1, 12, 2), np.float32)])[0].shape == (1, 2, 2)

@@ -8,7 +8,7 @@ from tests.variants.made import cuts
 
 
 @pytest.mark.slow
-def test_an_inner_model_stays_in_the_mode_it_was_called_in():
-    """`inner(x, training=True)` normalises by the batch, flat too."""
+def test_a_nested_model_keeps_the_mode_of_its_call():
+    """`inner(x, training=True)` still normalises by the batch."""
     same, other = cuts()["mode"]
     assert same < 1e-6 and other > 1

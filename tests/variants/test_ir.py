@@ -1,4 +1,4 @@
-"""OpenVINO's converters: what cannot be converted is a sentence, and nobody outside is told of what is."""
+"""Conversion to OpenVINO, and to its float16 and int8; no telemetry."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from tests.models import models, workload_facts
 from tests.onnx_models import save
 
 
-def test_no_usage_data_are_collected(tmp_path):
-    """Converting and quantizing leave no trace of Intel's telemetry in the home of who runs it."""
+def test_no_telemetry(tmp_path):
+    """Converting and quantizing leave no trace of Intel's telemetry in the user's home."""
     path = save(tmp_path, [("x", "FLOAT", ["n", 8])], [("y", "MatMul", ["x", "w"])], w=np.ones((8, 4), np.float32))
     code = f"""
 from pathlib import Path
@@ -43,8 +43,8 @@ Int8().apply(Job(made, "ir", "ir", folder, CalibrationOptions(), TrainData([np.o
     assert not (tmp_path / "intel").exists()
 
 
-def test_what_cannot_be_converted_is_a_sentence(tmp_path):
-    """An operator nobody has; training data of another shape."""
+def test_a_failed_conversion_is_reported(tmp_path):
+    """An operator that does not exist; training data of another shape."""
     nonsense = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Nonsense", ["x"])])
     with pytest.raises(EngineError, match=r"cannot be converted to OpenVINO.*"):
         ToIr().apply(Job(nonsense, "onnx", "ir", tmp_path))
@@ -54,7 +54,7 @@ def test_what_cannot_be_converted_is_a_sentence(tmp_path):
 
 
 def test_inputs_keep_the_names_of_the_file(tmp_path):
-    """OpenVINO gives an input the names of what an Identity makes of it as well; data are found by the file's."""
+    """OpenVINO adds the name of an Identity after an input; data are matched by the name in the file."""
     nodes = [("a", "Identity", ["x"]), ("b", "Identity", ["x"]), ("y", "Add", ["a", "b"])]
     made, _ = ToIr().apply(Job(save(tmp_path, [("x", "FLOAT", ["n", 3])], nodes, outputs=["y"]), "onnx", "ir", tmp_path))
     engine = OpenVino()
@@ -63,7 +63,7 @@ def test_inputs_keep_the_names_of_the_file(tmp_path):
 
 @pytest.mark.slow
 def test_a_sequential_model_runs_on_openvino():
-    """Its front end finds no input in one that was loaded; the answers and what is counted are the model's."""
+    """OpenVINO's front end finds no input in a loaded one; answers and counts are those of the model."""
     made, data, engine = workload_facts()["constants"]["ir"], np.load(models() / "constants.npz"), plugins.load("engines", "openvino")
     session = engine().open(Load(Path(made["path"]), "ir", "cpu", 6, 1, engine.spec.parameters()))
     assert [tensor.name for tensor in session.inputs] == ["image"]

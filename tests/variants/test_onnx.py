@@ -1,4 +1,4 @@
-"""Variants of ONNX files as other people export them: branches, Cast, Pad, weights in `Constant` nodes, numbers beyond float16."""
+"""Variants of unusual ONNX files: branches, Cast, Pad, weights in `Constant` nodes, values beyond float16."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.variants.made import applied
 
 
 def cast():
-    """A Cast to float32 of a comparison, with the result multiplied: float16's converters disagree on it."""
+    """A comparison cast to float32 and multiplied, on which float16 converters disagree."""
     nodes = [
         helper.make_node("Greater", ["x", "half"], ["over"]),
         helper.make_node("Cast", ["over"], ["as_float"], to=TensorProto.FLOAT),
@@ -55,7 +55,7 @@ def sorting_branch():
 
 
 def normalized():
-    """A normalisation by a variance of 1e8: clipped to float16's largest number it would give 40 times as much."""
+    """A normalisation by a variance of 1e8: clipped to the largest float16, outputs would be 40 times as large."""
     inits = [
         ("w", 1e4 * KERNEL.T.reshape(6, 5, 1, 1)),
         ("one", np.ones(6, np.float32)),
@@ -71,16 +71,16 @@ def normalized():
 
 
 @pytest.mark.parametrize("made", [cast(), pad(), branched(), sorting_branch(), normalized()], ids=["cast", "pad", "if", "if-topk", "large"])
-def test_float16_of_what_other_people_export(made, tmp_path):
-    """It loads, answers nearly the same, and stores float16."""
+def test_float16_of_unusual_models(made, tmp_path):
+    """The result loads, stores float16, and gives nearly the same answers."""
     half, _, _ = applied("float16", made, tmp_path)
     assert "float16" in files.stored_types(half)
     for sign in (1, -1):
         assert np.allclose(answers(half, sign * X), answers(made, sign * X), rtol=1e-2, atol=1e-2)
 
 
-def test_where_float16_keeps_the_arithmetic_it_is_noted(tmp_path):
-    """Weights alone where the converter's model does not load; operators with numbers that are too large by name."""
+def test_float32_parts_of_float16_are_noted(tmp_path):
+    """Weights alone if the converted model does not load; the names of operators with values beyond float16."""
     assert "weights alone" in applied("float16", sorting_branch(), tmp_path)[2]["float16"]
     (tmp_path / "b").mkdir()
     assert len(applied("float16", normalized(), tmp_path / "b")[2]["float32"]) == 1
@@ -90,7 +90,7 @@ def test_where_float16_keeps_the_arithmetic_it_is_noted(tmp_path):
     "made", [model([constant("w", KERNEL), product()]), branched(), branched(shared=True)], ids=["constant", "if", "if-outer"]
 )
 def test_dynamic_int8_finds_weights_wherever_they_are(made, tmp_path):
-    """In `Constant` nodes as Paddle writes them, in branches, and in the graph around these; every kernel becomes int8."""
+    """In `Constant` nodes, in branches, and in the outer graph; every kernel becomes int8."""
     small, facts, _ = applied("dynamic_int8", made, tmp_path)
     assert files.stored_types(small) == {"uint8"}
     kernels = [tensor for tensor in files.tensors(small) if tensor.data_type == TensorProto.UINT8 and len(tensor.dims) == 2]
@@ -98,8 +98,8 @@ def test_dynamic_int8_finds_weights_wherever_they_are(made, tmp_path):
     assert all(np.allclose(answers(small, sign * X), answers(made, sign * X), atol=0.2) for sign in (1, -1))
 
 
-def test_what_is_small_already_is_not_made_float16(tmp_path):
-    """Of integers, and of float16."""
+def test_a_quantized_model_is_not_converted_to_float16(tmp_path):
+    """Integer and float16 models."""
     (tmp_path / "b").mkdir()
     for recipe, folder in (("dynamic_int8", tmp_path), ("float16", tmp_path / "b")):
         small = applied(recipe, model([product()], [("w", KERNEL)]), folder)[0]

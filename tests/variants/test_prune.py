@@ -16,7 +16,7 @@ from tests.worker.test_measure import measured
 
 @pytest.mark.parametrize("name", ["pruned.keras", "pruned-int8.tflite"])
 def test_zeros_are_there_after_saving_and_after_quantizing(name):
-    """At least the final sparsity in each kernel, counted in the file."""
+    """At least the final sparsity in each kernel, also after int8."""
     found = model_facts()["built"][name]
     assert min(model_facts()["built"]["pruned.keras"]["notes"]["sparsity"].values()) >= 0.9
     assert found["nonzero_parameters"] <= 0.1 * (16 * 9 + 2048) + 18 + 1
@@ -24,20 +24,20 @@ def test_zeros_are_there_after_saving_and_after_quantizing(name):
 
 
 def test_the_same_seed_gives_the_same_model():
-    """Two builds of one process."""
+    """Two builds in one process."""
     built = model_facts()["built"]
     assert built["pruned.keras"]["notes"] == built["again.keras"]["notes"]
 
 
 def test_a_schedule_that_the_fit_cannot_reach_is_refused():
-    """With the steps it would take."""
+    """With the number of steps it needs."""
     assert "at least 101 steps" in model_facts()["too_short"][0]
     with pytest.raises(EngineError, match="at least 11 steps"):
         schedule_of(Parameters(begin_step=10), 10)
 
 
 def test_the_schedule_is_the_polynomial_of_the_paper():
-    """From the initial to the final share, of third degree, and the last change lies at its end."""
+    """Cubic from the initial to the final share; the last change is at its end."""
     schedule = Schedule(0.5, 0.9, begin=10, end=40, frequency=7)
     assert schedule.sparsity(9) == 0
     assert schedule.sparsity(10) == pytest.approx(0.5)
@@ -48,7 +48,7 @@ def test_the_schedule_is_the_polynomial_of_the_paper():
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.9, 0.999])
 def test_a_mask_drops_the_smallest(sparsity):
-    """At least the share asked for, by magnitude, ties or not; one weight always stays."""
+    """At least the requested share, by magnitude, with ties or without; one weight stays."""
     kernel = np.random.default_rng(2).normal(size=(3, 3, 5, 7)).astype(np.float32)
     (kept,) = masks([kernel], sparsity)
     assert kept.sum() == max(1, int(kernel.size * (1 - sparsity) + 1e-9))
@@ -59,7 +59,7 @@ def test_a_mask_drops_the_smallest(sparsity):
 
 @pytest.mark.parametrize("sparsity", [0.5, 0.9, 0.999])
 def test_a_global_mask_has_one_threshold(sparsity):
-    """The smallest of all kernels go, so that a kernel of small weights loses more; its largest weight stays."""
+    """A kernel of small weights loses more; its largest weight stays."""
     rng = np.random.default_rng(3)
     kernels = [rng.normal(size=(20, 30)).astype(np.float32), 1e-3 * rng.normal(size=(10, 10)).astype(np.float32)]
     large, small = masks(kernels, sparsity)
@@ -70,23 +70,23 @@ def test_a_global_mask_has_one_threshold(sparsity):
 
 
 def test_a_constant_schedule_prunes_at_once():
-    """From its first step on, whatever the initial share says."""
+    """From its first step on, for any initial share."""
     schedule = schedule_of(Parameters(schedule="constant", final_sparsity=0.8, begin_step=5), 60)
     assert [schedule.sparsity(step) for step in (4, 5, 6, 50)] == [0, 0.8, 0.8, 0.8]
     assert schedule.changes(5) and not schedule.changes(4)
 
 
-def test_newer_parameters_leave_older_builds_their_hash():
-    """They are told only where they differ from the default."""
+def test_newer_parameters_keep_the_hash_of_older_builds():
+    """They are dumped only if they differ from the default."""
     assert not {"schedule", "scope"} & Parameters().model_dump().keys()
-    told = Parameters(schedule="constant", scope="global").model_dump()
-    assert (told["schedule"], told["scope"]) == ("constant", "global")
+    dumped = Parameters(schedule="constant", scope="global").model_dump()
+    assert (dumped["schedule"], dumped["scope"]) == ("constant", "global")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["constant", "global"])
 def test_both_schedules_and_scopes_reach_the_share_in_the_file(name):
-    """A constant one in each kernel, a global one over all, with a share of its own in each."""
+    """A constant schedule in each kernel, a global scope over all kernels."""
     found = builds()["built"][f"{name}.keras"]
     zeros = {key: value for key, value in found["zeros"].items() if key.endswith("kernel")}
     sizes = {"conv2d/kernel": 16 * 9, "dense/kernel": 2048}
@@ -96,7 +96,7 @@ def test_both_schedules_and_scopes_reach_the_share_in_the_file(name):
 
 
 @pytest.mark.parametrize("name", ["pruned-int8.tflite", "pruned.keras"])
-def test_zeros_are_told_by_tensor(name):
+def test_zeros_are_listed_by_tensor(name):
     """Counted in the file, biases left out."""
     zeros = model_facts()["built"][name]["zeros"]
     assert len(zeros) == 2 and min(zeros.values()) >= 0.9

@@ -1,4 +1,4 @@
-"""Post-training quantization of users' own files and of Keras models: what is in the file, whether its engine runs it, and why it is refused."""
+"""Post-training quantization of users' files and of Keras models: weights, answers of the engine, and refusals."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 QUANTIZED = [f"{recipe}.{target}" for recipe in ("float16", "dynamic_int8", "int8") for target in ("tflite", "onnx")]
 
 
-def test_the_kernels_of_int16x8_say_so(tmp_path):
-    """They are told apart from int8's and from float32's, so that a file which only claims it is found."""
+def test_the_kernels_of_int16x8_are_recognized(tmp_path):
+    """They differ from those of int8 and float32, so that a mislabelled file is detected."""
     path, _ = quantized("int16x8", models() / "small.tflite", tmp_path / "out")
     kernels = LiteRT().open(Load(path, "tflite", "cpu", 1, 1, Options())).profile([[SAMPLES[:1]]], 0.1)
     assert {kernel.precision for kernel in kernels} == {Int16x8.spec.precision} == {"int16x8"}
@@ -32,14 +32,14 @@ def test_the_kernels_of_int16x8_say_so(tmp_path):
 @pytest.mark.parametrize("recipe", ["dynamic_int8", "int8", "weight_int8", "weight_int4"])
 @pytest.mark.parametrize("source", ["int8", "float16"])
 def test_a_quantized_onnx_is_refused(tmp_path, recipe, source):
-    """Likewise."""
+    """As a `.tflite` is."""
     with pytest.raises(EngineError, match="it is already") as refusal:
         quantized(recipe, models() / f"{source}.onnx", tmp_path / "out")
     assert refusal.value.refused
 
 
 def odd(folder):
-    """An ONNX model of two inputs with odd names, one of a batch in words, and a transposed product."""
+    """An ONNX model of two inputs with odd names, a named batch, and a transposed product."""
     rng = np.random.default_rng(4)
     constants = {
         "w 1": rng.normal(size=(40, 64)).astype(np.float32),
@@ -64,7 +64,7 @@ def odd(folder):
     ],
 )
 def test_an_onnx_of_several_inputs_and_odd_names_is_quantized(tmp_path, recipe, precision, tolerance):
-    """Both products; the truth is computed by hand; zeros and multiply-accumulates are counted in what came out."""
+    """Both products, against NumPy; zeros and multiply-accumulates are counted in the result."""
     path, inputs, truth = odd(tmp_path)
     made, facts = quantized(recipe, path, tmp_path / "out", TrainData(inputs))
     (found,), ran = engine_answers(made, inputs)
@@ -78,7 +78,7 @@ def test_an_onnx_of_several_inputs_and_odd_names_is_quantized(tmp_path, recipe, 
 
 
 def test_sums_do_not_saturate_where_the_cpu_adds_in_16_bits(tmp_path):
-    """Weights of 7 bits, unless the suite says otherwise: two products of 8 bits do not fit."""
+    """Weights have 7 bits by default: two products of 8 bits overflow."""
     path, inputs, _ = odd(tmp_path)
     largest = {}
     for reduce_range in (True, False):
@@ -89,7 +89,7 @@ def test_sums_do_not_saturate_where_the_cpu_adds_in_16_bits(tmp_path):
 
 
 def residual(folder):
-    """An inverted residual block as MobileNetV2 has it, two of them, a product and its softmax."""
+    """Two inverted residual blocks of MobileNetV2, a product and its softmax."""
     rng = np.random.default_rng(6)
     constants = {"low": np.float32(0), "high": np.float32(6), "product": rng.normal(size=(8, 10)).astype(np.float32)}
     nodes = [("c0", "Transpose", ["image"], {"perm": [0, 3, 1, 2]})]
@@ -110,7 +110,7 @@ def residual(folder):
 
 
 def test_every_layer_of_a_residual_network_runs_in_int8(tmp_path):
-    """Conversions at the ends alone, and float32 in the softmax, whose answers are not rounded to 1/256."""
+    """Conversions only at the inputs and outputs, and float32 in the softmax, whose answers are not rounded to 1/256."""
     path, samples = residual(tmp_path), np.random.default_rng(7).normal(size=(16, 16, 16, 8)).astype(np.float32)
     (dense,), _ = engine_answers(path, [samples])
     made, _ = quantized("int8", path, tmp_path / "out", TrainData([samples]))
@@ -124,7 +124,7 @@ def test_every_layer_of_a_residual_network_runs_in_int8(tmp_path):
     assert found.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_what_onnx_runtime_has_no_int8_kernel_for_stays_float32(tmp_path):
+def test_operators_without_an_int8_kernel_stay_float32(tmp_path):
     """A transposed convolution: its weights would be converted back in every query."""
     rng = np.random.default_rng(8)
     kernels = {"w": rng.normal(size=(8, 8, 3, 3)).astype(np.float32), "up": rng.normal(size=(8, 8, 2, 2)).astype(np.float32)}
@@ -135,7 +135,7 @@ def test_what_onnx_runtime_has_no_int8_kernel_for_stays_float32(tmp_path):
 
 
 def test_nothing_to_quantize_is_refused(tmp_path):
-    """A model without weights, and one of convolutions alone where only products are taken."""
+    """A model without weights."""
     bare = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Relu", ["x"])], name="bare.onnx")
     with pytest.raises(EngineError, match="nothing can be quantized") as refusal:
         quantized("dynamic_int8", bare, tmp_path / "out")
@@ -144,7 +144,7 @@ def test_nothing_to_quantize_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_a_keras_model_too_small_for_the_converter_is_refused():
-    """TensorFlow's dynamic range leaves weights of less than 1,024 numbers: that would claim int8 and run float32."""
+    """TensorFlow's converter skips weights of less than 1,024 elements: the file would be called int8 and run in float32."""
     sentence, refused = builds()["two"]
     assert refused and "nothing can be quantized" in sentence
 
@@ -154,8 +154,8 @@ def test_a_keras_model_too_small_for_the_converter_is_refused():
     ("recipe", "precision"),
     [("int16x8", "int16x8"), ("weight_int8", "int8 weights"), ("weight_int4", "int4 weights")],
 )
-def test_keras_models_get_there_too(recipe, precision):
-    """In one step, with the parameters of the model."""
+def test_keras_models_are_quantized_in_one_step(recipe, precision):
+    """In one step; parameters are those of the model."""
     found = builds()["built"][f"{recipe}-keras.tflite"]
     assert (found["parameters"], found["macs"]) == (16 * 9 + 16 + 2048 + 2, 11264)
     (answer,), ran = engine_answers(models() / f"{recipe}-keras.tflite", [SAMPLES[:32]])

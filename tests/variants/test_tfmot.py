@@ -1,4 +1,4 @@
-"""The TensorFlow Model Optimization Toolkit, in its own environment: what it says it did is in the files that come out."""
+"""The TensorFlow Model Optimization Toolkit, in its own environment: its changes are in the files."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ needs_toolkit = pytest.mark.skipif(not (venvs.folder("tfmot") / "bin/python").ex
 
 
 def kernels(path):
-    """Of the convolution and the dense layer of a saved Keras 3 model."""
+    """The kernels of a saved Keras 3 model."""
     return [np.asarray(layer.kernel) for layer in load_keras(Path(path)).layers if hasattr(layer, "kernel")]
 
 
 @needs_toolkit
-def test_pruning_leaves_the_zeros_that_were_asked_for():
-    """In the saved Keras 3 model, in each kernel, and nowhere a pruning wrapper."""
+def test_pruning_leaves_the_requested_zeros():
+    """In each kernel of the saved Keras 3 model, without pruning wrappers."""
     for kernel in kernels(toolkit()["prune"]["path"]):
         assert np.mean(kernel == 0) >= 0.49
     assert toolkit()["prune"]["notes"]["steps"] == 12
@@ -34,7 +34,7 @@ def test_pruning_leaves_the_zeros_that_were_asked_for():
 
 @needs_toolkit
 def test_a_schedule_that_the_fit_cannot_reach_is_refused():
-    """With the number of steps that it would take."""
+    """With the number of steps it needs."""
     refused = toolkit()["unreachable"]
     assert "2000" in refused["refused"] and "12 steps" in refused["refused"]
     assert "2001 steps" in refused["hint"] and refused["for_good"]
@@ -42,7 +42,7 @@ def test_a_schedule_that_the_fit_cannot_reach_is_refused():
 
 @needs_toolkit
 def test_clustering_leaves_few_values():
-    """No more in a kernel than clusters; with zeros preserved they stay zeros."""
+    """At most as many values in a kernel as clusters; preserved zeros stay zeros."""
     assert all(len(np.unique(kernel)) <= 4 for kernel in kernels(toolkit()["cluster"]["path"]))
     for kernel in kernels(toolkit()["cluster pruned"]["path"]):
         assert len(np.unique(kernel)) <= 4
@@ -51,26 +51,26 @@ def test_clustering_leaves_few_values():
 
 @needs_toolkit
 def test_more_clusters_than_weights_are_refused_by_layer():
-    """The toolkit's own error names neither the layer nor the way out."""
+    """With the layer, which the toolkit's own error does not name."""
     assert "conv2d" in toolkit()["too many clusters"]["refused"] and "32 clusters" in toolkit()["too many clusters"]["refused"]
 
 
 @needs_toolkit
 @pytest.mark.parametrize("name", ["qat", "qat preserving"])
 def test_quantization_aware_training_gives_an_int8_model(name):
-    """The file computes in int8, and counts the parameters of the model that went in."""
+    """The file computes in int8; parameters are those of the original model."""
     assert precision(Path(toolkit()[name]["path"])) == "int8"
     assert toolkit()[name]["facts"]["parameters"] == toolkit()["prune"]["facts"]["parameters"]
 
 
 @needs_toolkit
-def test_a_layer_that_the_toolkit_does_not_know_is_a_sentence():
-    """Its name, and no traceback."""
+def test_an_unknown_layer_is_reported():
+    """The error names the layer, without a traceback."""
     assert "unit_normalization" in toolkit()["qat odd"]["refused"]
 
 
-def test_without_the_environment_the_next_step_is_told(tmp_path, monkeypatch):
-    """Which folder, which command; refused, not failed."""
+def test_without_the_environment_the_next_step_is_named(tmp_path, monkeypatch):
+    """The error names the folder and the command; refused, not failed."""
     monkeypatch.setenv("HARNESS_VENV_TFMOT", str(tmp_path / "none"))
     with pytest.raises(EngineError, match=r"none(.|\n)*make tfmot") as caught:
         venvs.python("tfmot")
@@ -78,7 +78,7 @@ def test_without_the_environment_the_next_step_is_told(tmp_path, monkeypatch):
     assert venvs.versions("tfmot", ["numpy"]) == {"numpy": None}
 
 
-def test_the_environment_lies_beside_ours(monkeypatch):
-    """So that `make tfmot` and the harness agree without a word in the suite."""
+def test_the_environment_is_next_to_ours(monkeypatch):
+    """`make tfmot` and the harness agree without a setting."""
     monkeypatch.delenv("HARNESS_VENV_TFMOT", raising=False)
     assert venvs.folder("tfmot") == Path(sys.prefix).parent / ".venv-tfmot"

@@ -20,8 +20,8 @@ from tests.variants.made import applied, builds, quantized
 
 @pytest.mark.filterwarnings("ignore")  # NNCF and OpenVINO warn of each other
 @pytest.mark.parametrize(("recipe", "share", "tolerance"), [(WeightInt8, 0.4, 0.01), (WeightInt4, 0.3, 0.05)])
-def test_weights_alone_are_made_small(tmp_path, recipe, share, tolerance):
-    """Those of the convolution too; OpenVINO answers nearly the same."""
+def test_openvino_weights_alone_are_quantized(tmp_path, recipe, share, tolerance):
+    """Those of the convolution too; OpenVINO gives nearly the same answers."""
     made, facts = recipe().apply(Job(models() / "small.ir", "ir", "ir", tmp_path))
     assert (made / "model.bin").stat().st_size < share * (models() / "small.ir" / "model.bin").stat().st_size
     assert facts.nonzero_parameters and facts.nonzero_parameters > 0.8 * 2200
@@ -35,7 +35,7 @@ RELU = helper.make_node("Relu", ["a"], ["y"])
 
 
 def test_weight_int8_takes_weights_of_constant_nodes(tmp_path):
-    """NNCF finds none there, and wants each node to have a name of its own."""
+    """NNCF finds none there, and needs unique node names."""
     nodes = [constant("w", np.tile(KERNEL, (1, 8))), helper.make_node("MatMul", ["x", "w"], ["a"]), RELU]
     small, _, _ = applied("weight_int8", model(nodes), tmp_path)
     assert "int8" in files.stored_types(small)
@@ -43,7 +43,7 @@ def test_weight_int8_takes_weights_of_constant_nodes(tmp_path):
 
 @pytest.mark.slow
 def test_a_chain_keeps_its_zeros():
-    """Pruned globally, then int8 weights: each kernel has its own share, in the file."""
+    """Pruned globally, then int8 weights: each kernel keeps its share of zeros."""
     assert list(builds()["built"]["global-weights.tflite"]["zeros"].values()) == pytest.approx(
         [share for name, share in reversed(builds()["built"]["global.keras"]["zeros"].items()) if name.endswith("kernel")], abs=0.02
     )

@@ -27,7 +27,7 @@ def test_no_sample_is_in_two_splits(name):
 
 @pytest.mark.parametrize("name", LABELLED)
 def test_each_call_gives_the_same(name):
-    """Inputs are float32, and bit for bit what they were."""
+    """Inputs are float32 and identical bit by bit."""
     workload = load("workloads", name)()
     first, second = workload.data(), workload.data()
     for split, found in first.items():
@@ -45,7 +45,7 @@ def test_each_call_gives_the_same(name):
     ],
 )
 def test_training_sees_no_test_data(name, parameters):
-    """It succeeds without the test file there."""
+    """It succeeds with the test file deleted."""
     found = workload_facts()["trained"][name]
     assert found["facts"]["parameters"] == parameters and found["facts"]["macs"] > 8000
     assert found["notes"]["epochs"] == 1 and found["notes"]["validation_loss"] > 0

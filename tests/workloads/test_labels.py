@@ -20,7 +20,7 @@ from harness.workloads.metrics import accuracy
     ],
 )
 def test_the_refusal_names_the_metric_of_the_task(outputs, labels, hint):
-    """Several labels, a class a pixel, a class a token."""
+    """Several labels, a class per pixel, a class per token."""
     with pytest.raises(EngineError) as caught:
         accuracy(outputs, labels)
     assert hint in caught.value.hint
@@ -47,7 +47,7 @@ def test_every_notation_is_one_class_per_sample(labels, classes):
     ("labels", "binary_labels"), [([0, 1, 1], [0, 1, 1]), ([-1, 1, 1], [0, 1, 1]), ([1, 2, 1], None), ([0, -1, 1], None)]
 )
 def test_two_classes_are_0_and_1_or_minus_1_and_1(labels, binary_labels):
-    """Of other numbers nobody knows which is class 1."""
+    """Other values do not decide which is class 1."""
     if binary_labels:
         assert binary(np.array(labels)).tolist() == binary_labels
     else:

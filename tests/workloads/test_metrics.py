@@ -34,7 +34,7 @@ ROWS = np.array([[0.1, 0.9, 0.0], [0.8, 0.1, 0.1], [np.nan, 0.2, 0.1]])
     ],
 )
 def test_accuracy(outputs, labels, right):
-    """Classes by scores, by number, by name, by a probability; NaN is wrong."""
+    """Classes by scores, by number, by name, by one score; NaN is wrong."""
     assert accuracy(np.asarray(outputs), np.asarray(labels)).tolist() == right
 
 
@@ -60,14 +60,14 @@ def test_accuracy(outputs, labels, right):
         (np.zeros((2, 5, 7)), [0, 1]),
     ],
 )
-def test_accuracy_of_what_cannot_be_compared(outputs, labels):
-    """A sentence, and no number."""
+def test_accuracy_refuses_what_cannot_be_compared(outputs, labels):
+    """Refused, without a number."""
     with pytest.raises(EngineError):
         accuracy(outputs, np.asarray(labels))
 
 
 def test_a_threshold_follows_the_head():
-    """0.5 of a probability, 0 of a logit, and none of the number of a class that is written as a float."""
+    """0.5 for a probability, 0 for a logit, none for a class number stored as a float."""
     scores, labels = np.array([-2.0, 0.3, 1.0]), np.array([0, 1, 1])
     assert accuracy(scores, labels, threshold=0.0).tolist() == [1, 1, 1]
     assert accuracy(scores, labels).tolist() == [1, 0, 1]
@@ -86,7 +86,7 @@ def test_a_threshold_follows_the_head():
     ],
 )
 def test_exact_ties_are_counted(outputs, threshold, tied):
-    """Of classes, and of a single score at its threshold; the number of a class ties with nothing."""
+    """Between classes, and of a single score at its threshold; class numbers have no ties."""
     assert ties(np.asarray(outputs), threshold) == tied
 
 
@@ -113,20 +113,20 @@ def test_placements_have_the_area_under_the_curve_as_their_mean(ties):
 
 @pytest.mark.parametrize("labels", [[1, 1, 1], [0, 0, 0], [0, 1, 2], [0, 1]])
 def test_no_area_without_both_kinds(labels):
-    """A sentence, and no number."""
+    """Refused, without a number."""
     with pytest.raises(EngineError, match="both kinds"):
         placements(np.arange(3.0), np.array(labels))
 
 
 def test_a_reconstruction_is_compared_with_the_inputs():
-    """And not with the labels, which only say what is anomalous."""
+    """The labels state only which samples are anomalous."""
     metric = METRICS["reconstruction_auc"]
     assert (metric.against, metric.direction) == ("inputs", "higher")
     assert metric.across is placements
 
 
 def test_a_metric_of_the_users_own(tmp_path):
-    """A function of outputs and labels beside the suite; what is no number for each sample is a sentence, and so is its failure."""
+    """A function of outputs and labels next to the suite; a wrong result or an error is reported in one sentence."""
     (tmp_path / "own_metrics.py").write_text(
         "import numpy as np\n"
         "def distance(outputs, labels): return np.abs(outputs[:, 0] - labels)\n"
