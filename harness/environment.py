@@ -92,11 +92,7 @@ def turbo() -> bool | None:
 
 
 def cpu_limit(count: int) -> float | None:
-    """Number of CPUs that this process may use at once; None: all.
-
-    Args:
-        count: Number of CPUs of the machine.
-    """
+    """Number of CPUs that this process may use at once; None: all."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
     quotas = [int(quota) / int(period) for quota, period in control_groups("cpu.max") if quota != "max"]
     granted = min([float(allowed), *quotas])
@@ -112,11 +108,7 @@ def control_groups(name: str) -> list[list[str]]:
 
 
 def virtual(flags: Sequence[str]) -> str | None:
-    """Hypervisor and container that we run in; None on bare metal, or unknown.
-
-    Args:
-        flags: Flags of the CPU; on x86 a guest has `hypervisor` among them.
-    """
+    """Hypervisor and container that we run in; None on bare metal, or unknown."""
     layers = []
     if "hypervisor" in flags:
         vendor = " ".join(filter(None, (_text("/sys/class/dmi/id/sys_vendor"), _text("/sys/class/dmi/id/product_name"))))

@@ -30,11 +30,7 @@ DEVICE_TREE = ("hypervisor/compatible", "compatible")
 
 
 def hypervisor(root: Path = Path("/")) -> str | None:
-    """Name of the hypervisor, or `virtual machine` if only its presence is known; None on bare metal, or unknown.
-
-    Args:
-        root: Folder of /proc and /sys, for tests.
-    """
+    """Name of the hypervisor, or `virtual machine` if only its presence is known; None on bare metal, or unknown."""
     if "control_d" in _text(root / "proc/xen/capabilities"):  # Xen's first domain runs on the machine itself
         return None
     release = _text(root / "proc/sys/kernel/osrelease").lower()

@@ -42,12 +42,7 @@ class Estimates:
 
     @classmethod
     def of_launches(cls, launches: Sequence[Sequence[float]], margin: float) -> Estimates:
-        """From positive values, compared by ratio.
-
-        Args:
-            launches: Values of each case; empty if nothing was measured.
-            margin: Relative margin.
-        """
+        """From positive values of each case, compared by ratio, with a relative margin."""
         return cls.of_values([np.log(np.asarray(each, dtype=np.float64)) for each in launches], float(np.log1p(margin)))
 
     @classmethod

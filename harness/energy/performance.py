@@ -47,12 +47,7 @@ def latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
 
 
 def quality(scores: Scores | None, per_sample: np.ndarray) -> Quality | None:
-    """Mean of a metric over the test samples, with Wilson's interval if each is right or wrong; None if there are no scores.
-
-    Args:
-        scores: How the samples were scored; None: they were not.
-        per_sample: Score of each sample, shape (n,); empty: not kept.
-    """
+    """Mean of a metric over the test samples, with Wilson's interval if each is right or wrong; None if there are no scores."""
     if not scores or not len(per_sample):
         return None
     mean = Quality(**scores.model_dump(), value=float(np.mean(per_sample)), samples=len(per_sample))
@@ -89,13 +84,7 @@ def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
 
 
 def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> tuple[int | None, Literal["process", "rise"] | None]:
-    """Largest memory of the case's accelerator that the child held, bytes, and its source, as `cards.device_memory`.
-
-    Args:
-        trace: Readings of the task.
-        phases: Phases of the task; the child was started when `load` began.
-        device: Device of the case; None for a build.
-    """
+    """Largest memory of the case's accelerator that the child held, bytes, and its source, as `cards.device_memory`."""
     if device is None or device == "cpu":
         return None, None
     steady = next(((phase.start_s, phase.end_s) for phase in phases if phase.name == "steady"), None)
