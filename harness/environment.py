@@ -37,30 +37,27 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
 
     cpu, flags = _cpu()
     count = psutil.cpu_count() or 1
-    fixed: dict[str, Any] = {
-        "host": platform.node(),
-        "os": _os_name(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "cpu": cpu,
-        "cpu_flags": flags,
-        "cpu_count": count,
-        "cpu_count_physical": psutil.cpu_count(logical=False),
-        "cpu_limit": cpu_limit(count),
-        "memory_bytes": psutil.virtual_memory().total,
-        "governor": governor(),
-        "turbo": turbo(),
-        "virtual": virtual(flags),
-        "versions": {name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
-        "harness_version": __version__,
-        "harness_commit": commit(),
-    }
     here = Environment(
         environment_id="",
+        host=platform.node(),
+        os=_os_name(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        cpu=cpu,
+        cpu_flags=flags,
+        cpu_count=count,
+        cpu_count_physical=psutil.cpu_count(logical=False),
+        cpu_limit=cpu_limit(count),
+        memory_bytes=psutil.virtual_memory().total,
+        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        turbo=turbo(),
+        virtual=virtual(flags),
+        versions={name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
+        harness_version=__version__,
+        harness_commit=commit(),
         devices=tuple(dict(device) for device in devices),
-        boot_id=boot_id(),
+        boot_id=_text("/proc/sys/kernel/random/boot_id"),
         timezone=datetime.now().astimezone().tzname(),
-        **fixed,
     )
     return here.model_copy(update={"environment_id": identity(here)})
 
@@ -71,16 +68,6 @@ def identity(environment: Environment) -> str:
     fixed = environment.model_dump(mode="json", exclude={"environment_id", "devices", "boot_id", "timezone", *later})
     stable = [{key: value for key, value in device.items() if key not in VOLATILE} for device in environment.devices]
     return hashlib.sha256(json.dumps([fixed, stable], sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def boot_id() -> str | None:
-    """Id of this boot, on whose clock monotonic times are; None: not reported."""
-    return _text("/proc/sys/kernel/random/boot_id")
-
-
-def governor() -> str | None:
-    """CPU frequency governor; None: not reported, as in a virtual machine."""
-    return _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 def turbo() -> bool | None:

@@ -24,12 +24,9 @@ DATA_BYTES = 64 * GIB
 """Size limit of a model or data file: hashing more takes longer than a benchmark."""
 CHUNK_BYTES = MIB
 TYPES = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFBLK: "a block device",
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device",
     stat.S_IFSOCK: "a socket",
-}
+}  # fmt: skip
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 

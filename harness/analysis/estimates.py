@@ -64,10 +64,6 @@ class Estimates:
         u = np.where(count > 1, np.sqrt(square / np.maximum(count, 1)), np.inf)
         return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), margin)
 
-    def __len__(self) -> int:
-        """Number of cases."""
-        return len(self.mean)
-
     def compare(self, rows: Indices, columns: Indices, alpha_better: float) -> tuple[Bools, Bools]:
         """Welch's t tests of some cases against others: (as good within the margin, better), each of shape (rows, columns)."""
         difference, u, nu = self._differences(rows, columns)
@@ -96,10 +92,6 @@ class PairedObjective:
 
     losses: Sequence[Floats]
     margin: float
-
-    def __len__(self) -> int:
-        """Number of cases."""
-        return len(self.losses)
 
     @functools.cached_property
     def mean(self) -> Floats:

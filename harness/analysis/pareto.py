@@ -42,7 +42,7 @@ def dominated(objectives: Objectives, q: float = FIXED) -> Bools:
     and those on the front of the upper bounds (mean + 2 u), at most `RIVALS` of them. A case that is dominated only by a case
     off both fronts is then reported as not dominated; the opposite error cannot happen.
     """
-    n = len(objectives[0])
+    n = len(objectives[0].mean)
     if n <= ALL_PAIRS:
         return np.asarray(np.any(dominates(objectives, q), axis=0))
     means, margins = np.stack([each.mean for each in objectives]), np.array([[each.margin] for each in objectives])
@@ -135,7 +135,7 @@ def _rivals(objectives: Objectives) -> Indices:
 
 def _compare_all(objectives: Objectives, q: float) -> tuple[Bools, Bools]:
     """As `_compare`, of all n cases against each other, shape (n, n), in chunks."""
-    n = len(objectives[0])
+    n = len(objectives[0].mean)
     every, size = np.arange(n), max(1, CHUNK // max(n, 1))
     parts = [_compare(objectives, every[start : start + size], every, q) for start in range(0, n, size)]
     blank = np.zeros((0, n), dtype=np.bool_)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.kernels import precision_of
-from harness.energy import joules, performance, validity
+from harness.energy import cards, joules, performance, validity
 from harness.energy.completions import CompletionCurve
 from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
@@ -129,7 +129,7 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
     conditions, latency = performance.conditions(raw.trace, window), performance.latency(raw.completions, window)
     quality = performance.quality(raw.scores, raw.per_sample)
-    peak_bytes, source = performance.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
+    peak_bytes, source = cards.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
     return Figures(
         measurements=tuple(measurements),
         phases=phases,
