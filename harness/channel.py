@@ -134,10 +134,7 @@ class Child:
         return _message(FROM_CHILD, line)
 
     def end(self, grace_s: float = 0.0) -> int:
-        """End the child and all processes that it started.
-
-        Args:
-            grace_s: Time in which it may exit by itself, s.
+        """End the child, which may exit by itself within a grace time, and all processes that it started.
 
         Returns:
             Its exit code, negative for a signal.

@@ -37,30 +37,27 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
 
     cpu, flags = _cpu()
     count = psutil.cpu_count() or 1
-    fixed: dict[str, Any] = {
-        "host": platform.node(),
-        "os": _os_name(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "cpu": cpu,
-        "cpu_flags": flags,
-        "cpu_count": count,
-        "cpu_count_physical": psutil.cpu_count(logical=False),
-        "cpu_limit": cpu_limit(count),
-        "memory_bytes": psutil.virtual_memory().total,
-        "governor": governor(),
-        "turbo": turbo(),
-        "virtual": virtual(flags),
-        "versions": {name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
-        "harness_version": __version__,
-        "harness_commit": commit(),
-    }
     here = Environment(
         environment_id="",
+        host=platform.node(),
+        os=_os_name(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        cpu=cpu,
+        cpu_flags=flags,
+        cpu_count=count,
+        cpu_count_physical=psutil.cpu_count(logical=False),
+        cpu_limit=cpu_limit(count),
+        memory_bytes=psutil.virtual_memory().total,
+        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        turbo=turbo(),
+        virtual=virtual(flags),
+        versions={name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
+        harness_version=__version__,
+        harness_commit=commit(),
         devices=tuple(dict(device) for device in devices),
-        boot_id=boot_id(),
+        boot_id=_text("/proc/sys/kernel/random/boot_id"),
         timezone=datetime.now().astimezone().tzname(),
-        **fixed,
     )
     return here.model_copy(update={"environment_id": identity(here)})
 
@@ -73,16 +70,6 @@ def identity(environment: Environment) -> str:
     return hashlib.sha256(json.dumps([fixed, stable], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def boot_id() -> str | None:
-    """Id of this boot, on whose clock monotonic times are; None: not reported."""
-    return _text("/proc/sys/kernel/random/boot_id")
-
-
-def governor() -> str | None:
-    """CPU frequency governor; None: not reported, as in a virtual machine."""
-    return _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-
-
 def turbo() -> bool | None:
     """Whether the CPU may exceed its nominal clock; None: not reported."""
     if (no_turbo := _text("/sys/devices/system/cpu/intel_pstate/no_turbo")) in ("0", "1"):
@@ -92,11 +79,7 @@ def turbo() -> bool | None:
 
 
 def cpu_limit(count: int) -> float | None:
-    """Number of CPUs that this process may use at once; None: all.
-
-    Args:
-        count: Number of CPUs of the machine.
-    """
+    """Number of CPUs that this process may use at once; None: all."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
     quotas = [int(quota) / int(period) for quota, period in control_groups("cpu.max") if quota != "max"]
     granted = min([float(allowed), *quotas])
@@ -112,11 +95,7 @@ def control_groups(name: str) -> list[list[str]]:
 
 
 def virtual(flags: Sequence[str]) -> str | None:
-    """Hypervisor and container that we run in; None on bare metal, or unknown.
-
-    Args:
-        flags: Flags of the CPU; on x86 a guest has `hypervisor` among them.
-    """
+    """Hypervisor and container that we run in; None on bare metal, or unknown."""
     layers = []
     if "hypervisor" in flags:
         vendor = " ".join(filter(None, (_text("/sys/class/dmi/id/sys_vendor"), _text("/sys/class/dmi/id/product_name"))))

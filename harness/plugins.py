@@ -29,10 +29,6 @@ def catalogue() -> Catalogue:
 def load(family: str, name: str) -> Any:
     """The class of a plug-in.
 
-    Args:
-        family: One of `FAMILIES`.
-        name: Name of the entry point.
-
     Raises:
         HarnessError: There is no such plug-in.
     """

@@ -32,11 +32,7 @@ def engine_text(row: Mapping[str, Any]) -> str:
 
 
 def guess_text(detail: Mapping[str, Any]) -> str | None:
-    """The assumption of a modelled power: `a guess: 64 W at full load, between 8 and 150 W`; None without bounds.
-
-    Args:
-        detail: Detail of the domain.
-    """
+    """The assumption of a modelled power: `a guess: 64 W at full load, between 8 and 150 W`; None without bounds."""
     low_w, high_w = detail.get("low_w"), detail.get("high_w")
     if low_w is None or high_w is None:
         return None

@@ -1,4 +1,7 @@
-"""Reading files that a user names: they must be regular, readable and below a size limit; a pipe never blocks."""
+"""Reading files that a user names: they must be regular, readable and below a size limit; a pipe never blocks.
+
+All functions take the arguments of `check_regular`.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,9 @@ DATA_BYTES = 64 * GIB
 """Size limit of a model or data file: hashing more takes longer than a benchmark."""
 CHUNK_BYTES = MIB
 TYPES = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a character device",
-    stat.S_IFBLK: "a block device",
+    stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a character device", stat.S_IFBLK: "a block device",
     stat.S_IFSOCK: "a socket",
-}
+}  # fmt: skip
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -53,12 +53,6 @@ def check_regular(path: Path, noun: str, *, limit_bytes: int, error: type[Harnes
 def open_regular(path: Path, noun: str, *, limit_bytes: int, error: type[HarnessError] = HarnessError) -> Iterator[BinaryIO]:
     """Open a regular file for reading, in binary mode; its type is checked before it is opened, and again on the open file.
 
-    Args:
-        path: As the other arguments, see `check_regular`.
-        noun: What the file should be.
-        limit_bytes: Size limit.
-        error: Class of the error.
-
     Raises:
         HarnessError: As for `check_regular`.
         OSError: A read fails in the body of the `with` statement.
@@ -70,12 +64,6 @@ def open_regular(path: Path, noun: str, *, limit_bytes: int, error: type[Harness
 
 def read_bytes(path: Path, noun: str, *, limit_bytes: int, error: type[HarnessError] = HarnessError) -> bytes:
     """The content of a regular file, no more than the limit even where the file grows or reports no size.
-
-    Args:
-        path: As the other arguments, see `check_regular`.
-        noun: What the file should be.
-        limit_bytes: Size limit.
-        error: Class of the error.
 
     Raises:
         HarnessError: As for `check_regular`, or a read fails.
@@ -98,12 +86,6 @@ def read_bytes(path: Path, noun: str, *, limit_bytes: int, error: type[HarnessEr
 def read_text(path: Path, noun: str, *, limit_bytes: int, error: type[HarnessError] = HarnessError) -> str:
     """The content of a regular file in UTF-8, with or without a byte order mark.
 
-    Args:
-        path: As the other arguments, see `check_regular`.
-        noun: What the file should be.
-        limit_bytes: Size limit.
-        error: Class of the error.
-
     Raises:
         HarnessError: As for `read_bytes`; or it is in another encoding, or not text.
     """
@@ -112,11 +94,6 @@ def read_text(path: Path, noun: str, *, limit_bytes: int, error: type[HarnessErr
 
 def decode(data: bytes, path: Path, *, error: type[HarnessError] = HarnessError) -> str:
     """Bytes as text in UTF-8, with or without a byte order mark.
-
-    Args:
-        data: Content of the file.
-        path: Path of the file, for messages.
-        error: Class of the error.
 
     Raises:
         HarnessError: It is in another encoding, or not text.

@@ -6,23 +6,10 @@ from pathlib import Path
 
 DMI = ("product_name", "sys_vendor", "board_vendor", "bios_vendor")
 VENDORS = {
-    "KVM": "KVM",
-    "KubeVirt": "KVM",
-    "OpenStack": "KVM",
-    "QEMU": "QEMU",
-    "Bochs": "Bochs",
-    "VMware": "VMware",
-    "VMW": "VMware",
-    "innotek GmbH": "VirtualBox",
-    "VirtualBox": "VirtualBox",
-    "Xen": "Xen",
-    "Parallels": "Parallels",
-    "BHYVE": "bhyve",
-    "Hyper-V": "Hyper-V",
-    "Apple Virtualization": "Apple Virtualization",
-    "Amazon EC2": "Amazon EC2",
-    "Google Compute Engine": "Google Compute Engine",
-}
+    "KVM": "KVM", "KubeVirt": "KVM", "OpenStack": "KVM", "QEMU": "QEMU", "Bochs": "Bochs", "VMware": "VMware", "VMW": "VMware",
+    "innotek GmbH": "VirtualBox", "VirtualBox": "VirtualBox", "Xen": "Xen", "Parallels": "Parallels", "BHYVE": "bhyve", "Hyper-V": "Hyper-V",
+    "Apple Virtualization": "Apple Virtualization", "Amazon EC2": "Amazon EC2", "Google Compute Engine": "Google Compute Engine",
+}  # fmt: skip
 """Prefixes of the firmware's strings in virtual machines, mostly from systemd-detect-virt (src/basic/virt.c)."""
 CLOUDS = ("Amazon EC2", "Google Compute Engine")
 """Vendors that also rent bare metal under the same name."""
@@ -30,11 +17,7 @@ DEVICE_TREE = ("hypervisor/compatible", "compatible")
 
 
 def hypervisor(root: Path = Path("/")) -> str | None:
-    """Name of the hypervisor, or `virtual machine` if only its presence is known; None on bare metal, or unknown.
-
-    Args:
-        root: Folder of /proc and /sys, for tests.
-    """
+    """Name of the hypervisor, or `virtual machine` if only its presence is known; None on bare metal, or unknown."""
     if "control_d" in _text(root / "proc/xen/capabilities"):  # Xen's first domain runs on the machine itself
         return None
     release = _text(root / "proc/sys/kernel/osrelease").lower()

@@ -28,12 +28,7 @@ def same_class(outputs: Array, dense: Array, threshold: float = 0.5) -> Bools:
 
 
 def close(outputs: Array, dense: Array) -> Bools:
-    """Samples on which all outputs are within 1 % of the range of the dense outputs, shape (n,); NaN is close to nothing.
-
-    Args:
-        outputs: Outputs, shape (n, ...).
-        dense: Outputs of the dense model, of the same shape.
-    """
+    """Samples on which all outputs are within 1 % of the range of the dense outputs, shape (n,); NaN is close to nothing."""
     finite = dense[np.isfinite(dense)]
     limit = CLOSE * float(np.ptp(finite)) if finite.size else 0.0
     return np.asarray((_distance(outputs, dense) <= limit).reshape(len(dense), -1).all(axis=1))

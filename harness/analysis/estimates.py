@@ -42,12 +42,7 @@ class Estimates:
 
     @classmethod
     def of_launches(cls, launches: Sequence[Sequence[float]], margin: float) -> Estimates:
-        """From positive values, compared by ratio.
-
-        Args:
-            launches: Values of each case; empty if nothing was measured.
-            margin: Relative margin.
-        """
+        """From positive values of each case, compared by ratio, with a relative margin."""
         return cls.of_values([np.log(np.asarray(each, dtype=np.float64)) for each in launches], float(np.log1p(margin)))
 
     @classmethod
@@ -68,10 +63,6 @@ class Estimates:
         # The scatter of a single launch is unknown: an infinite standard error separates it from no other case.
         u = np.where(count > 1, np.sqrt(square / np.maximum(count, 1)), np.inf)
         return cls(mean, u, np.maximum(count - 1, 1).astype(np.float64), margin)
-
-    def __len__(self) -> int:
-        """Number of cases."""
-        return len(self.mean)
 
     def compare(self, rows: Indices, columns: Indices, alpha_better: float) -> tuple[Bools, Bools]:
         """Welch's t tests of some cases against others: (as good within the margin, better), each of shape (rows, columns)."""
@@ -101,10 +92,6 @@ class PairedObjective:
 
     losses: Sequence[Floats]
     margin: float
-
-    def __len__(self) -> int:
-        """Number of cases."""
-        return len(self.losses)
 
     @functools.cached_property
     def mean(self) -> Floats:

@@ -13,11 +13,8 @@ def hypervolume(points: Floats, reference: Floats) -> float:
 
     It is the sum over the points, in order of the last objective, of the box of each less the hypervolume of the others'
     boxes cut to it (WFG; While, Bradstreet & Barone, IEEE Trans. Evol. Comput. 16, 2012, 86-95), which is fast for 1,000
-    points of three objectives, or 200 of four.
-
-    Args:
-        points: Smaller is better, shape (n, k); rows with NaN, and rows not better than the reference everywhere, are ignored.
-        reference: Shape (k,).
+    points of three objectives, or 200 of four. Smaller is better; points, of shape (n, k), that have NaN or are not better than the reference,
+    of shape (k,), everywhere are ignored.
     """
     inside = points[(points < reference).all(axis=1)]
     return _volume(_distinct_front(inside), reference)

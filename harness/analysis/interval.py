@@ -32,12 +32,7 @@ class Interval(NamedTuple):
 
 
 def t_quantile(nu: float, q: float) -> float:
-    """Quantile of Student's t, in a fiftieth of the time of `scipy.stats`.
-
-    Args:
-        nu: Degrees of freedom, may be infinite.
-        q: Probability.
-    """
+    """Quantile of Student's t, in a fiftieth of the time of `scipy.stats`."""
     from scipy.special import stdtrit
 
     return float(stdtrit(nu, q))
@@ -47,9 +42,6 @@ def moments(values: Sequence[float] | Floats) -> tuple[float, float]:
     """Mean and variance (n - 1) of some launches; NaN if they are too few.
 
     The result is identical to that of NumPy's `mean` and `var`, which take four times as long for a few values.
-
-    Args:
-        values: Values, shape (n,).
     """
     array = np.asarray(values, dtype=np.float64)
     n = len(array)
@@ -71,12 +63,7 @@ def welch(parts: Sequence[tuple[float, int]], shared_u: float = 0.0) -> tuple[fl
 
 
 def mean_interval(values: Sequence[float], q: float = FIXED) -> Interval:
-    """Student's t interval of the mean of independent launches.
-
-    Args:
-        values: One value per launch, shape (R,).
-        q: Quantile of t, `FIXED` or `STOPPED` (at which .975 would cover 92 %).
-    """
+    """Student's t interval of the mean of independent launches, at the quantile `FIXED` (at which a stopping rule covers 92 %) or `STOPPED`."""
     (mean, variance), n = moments(values), len(values)
     if n < 2:
         return Interval(mean, math.nan, math.nan)
@@ -88,10 +75,6 @@ def positive_interval(values: Sequence[float], q: float = FIXED) -> Interval:
     """`mean_interval` of a positive quantity, with bounds above 0.
 
     Above a relative half-width U / e of 50 % the bounds are e exp(-U / e) .. e exp(U / e); it never covers less (design/0005).
-
-    Args:
-        values: One positive value per launch, shape (R,).
-        q: Quantile of t.
     """
     interval = mean_interval(values, q)
     if interval.value <= 0 or not interval.half_width > WIDE:
@@ -133,10 +116,5 @@ def wilson(successes: int, trials: int) -> Interval:
 
 
 def percentile(values: np.ndarray, p: int) -> float | None:
-    """A percentile of one launch; None if there are too few values to bound it.
-
-    Args:
-        values: Latencies, s, shape (n,).
-        p: 50, 90, 95 or 99.
-    """
+    """Percentile 50, 90, 95 or 99 of the values of one launch; None if there are too few to bound it."""
     return float(np.percentile(values, p)) if len(values) >= LEAST_N.get(p, 1) else None

@@ -11,11 +11,7 @@ Verdict = Literal["better", "worse", "same", "not separated"]
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values for a family of hypotheses with any dependence (Holm 1979, Scand. J. Stat. 6).
-
-    Args:
-        p: p-value of each hypothesis, shape (m,).
-    """
+    """Adjusted p-values for a family of hypotheses with any dependence (Holm 1979, Scand. J. Stat. 6)."""
     order = np.argsort(p)
     stepped = np.maximum.accumulate(np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)) if len(p) else np.zeros(0)
     adjusted = np.empty(len(p))

@@ -25,10 +25,6 @@ RESAMPLED_AT_ONCE = 4_000_000
 def paired_difference(case: Floats, baseline: Floats) -> Interval:
     """Mean of case less baseline with one-sided 95 % bounds: Tango's for samples of 0 and 1, else by bootstrap.
 
-    Args:
-        case: Metric of each sample, shape (n,).
-        baseline: Metric of the same samples, shape (n,).
-
     Returns:
         Bounds are NaN for a single sample, or if a value is not finite.
     """
@@ -94,10 +90,6 @@ def bootstrap(differences: Floats, seed: int = 0) -> Interval:
     """Mean of paired differences with one-sided 95 % bounds: percentiles of a bootstrap over the samples.
 
     Assumes independent samples. For exponential differences each side covers 91-97 % at n = 30 (design/0007).
-
-    Args:
-        differences: Paired differences, shape (n,), n > 0.
-        seed: Seed of the resamples.
     """
     mean = float(np.mean(differences))
     if len(differences) < 2:

@@ -36,17 +36,13 @@ def dominates(objectives: Objectives, q: float = FIXED) -> Bools:
 
 
 def dominated(objectives: Objectives, q: float = FIXED) -> Bools:
-    """Which cases are dominated by any other, shape (n,), without an array of all pairs for many cases.
+    """Which cases are dominated by any other, shape (n,): as `dominates`, without an array of all pairs for many cases.
 
     Up to `ALL_PAIRS` cases all pairs are compared. Above, each case is compared only with those on the front of the point estimates
     and those on the front of the upper bounds (mean + 2 u), at most `RIVALS` of them. A case that is dominated only by a case
     off both fronts is then reported as not dominated; the opposite error cannot happen.
-
-    Args:
-        objectives: As for `dominates`.
-        q: As for `dominates`.
     """
-    n = len(objectives[0])
+    n = len(objectives[0].mean)
     if n <= ALL_PAIRS:
         return np.asarray(np.any(dominates(objectives, q), axis=0))
     means, margins = np.stack([each.mean for each in objectives]), np.array([[each.margin] for each in objectives])
@@ -61,14 +57,9 @@ def dominated(objectives: Objectives, q: float = FIXED) -> Bools:
 
 
 def groups(objectives: Objectives, members: Indices, q: float = FIXED) -> list[Indices]:
-    """Groups of two or more cases that are not separated: linked by pairs of which neither is better on any objective.
+    """Groups of two or more of the member indices that are not separated: linked by pairs of which neither is better on any objective.
 
     Single linkage: the ends of a long chain may be separated though no link of it is.
-
-    Args:
-        objectives: k objectives of all cases.
-        members: Indices of the cases to group, such as those that are not dominated.
-        q: As for `dominates`.
     """
     from scipy.sparse.csgraph import connected_components
 
@@ -84,11 +75,7 @@ def unsettled(objectives: Objectives, q: float = FIXED) -> Bools:
     """Open pairs, shape (n, n): [i, j] is True as long as j may still turn out to dominate i.
 
     That is so if neither is dominated by any case, i is not better than j on some objective, and the two are not equal within the margins,
-    each by the tests of `dominates`.
-
-    Args:
-        objectives: k objectives of the same n cases, without NaN: such a case would stay open for ever.
-        q: As for `dominates`.
+    each by the tests of `dominates`. A case with NaN would stay open for ever.
     """
     as_good, better = _compare_all(objectives, q)
     alive = ~np.any(as_good & better, axis=0, keepdims=True)
@@ -148,7 +135,7 @@ def _rivals(objectives: Objectives) -> Indices:
 
 def _compare_all(objectives: Objectives, q: float) -> tuple[Bools, Bools]:
     """As `_compare`, of all n cases against each other, shape (n, n), in chunks."""
-    n = len(objectives[0])
+    n = len(objectives[0].mean)
     every, size = np.arange(n), max(1, CHUNK // max(n, 1))
     parts = [_compare(objectives, every[start : start + size], every, q) for start in range(0, n, size)]
     blank = np.zeros((0, n), dtype=np.bool_)

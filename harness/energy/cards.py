@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from harness.energy.clock_limits import UNSEEN, card_of, clock_limits
-from harness.schema import Domain, Measurement, Trace
+from harness.schema import Domain, Measurement, Phase, Trace
 
 Remark = tuple[str, dict[str, object]]
 """A code of `harness.energy.codes.CODES` with its values."""
@@ -84,21 +84,22 @@ def remarks(trace: Trace, span: Span, devices: Collection[str], device: str | No
             yield from _heat_and_clocks(trace, name, domain, span)
 
 
-def device_memory(
-    trace: Trace, device: str, load_s: float | None, steady: tuple[float, float] | None = None
-) -> tuple[int | None, Literal["process", "rise"] | None]:
+def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> tuple[int | None, Literal["process", "rise"] | None]:
     """Largest memory of an accelerator that the child held, bytes, and its source.
 
     Args:
-        trace: Readings of the repetition.
-        device: Device of the case.
-        load_s: Start of the child; None: unknown.
-        steady: Window in which a memory of 0 must have been read; None: anywhere.
+        trace: Readings of the task.
+        phases: Phases of the task; the child was started when `load` began, and a memory of 0 must have been read in `steady`.
+        device: Device of the case; None for a build.
 
     Returns:
         `process`: as the driver reports it for the child's processes. `rise`: if it does not list them, the largest memory in use of the whole
-        card over what was in use before the case. (None, None): unknown.
+        card over what was in use before the case. (None, None): unknown, or no accelerator.
     """
+    if device in (None, "cpu"):
+        return None, None
+    load_s = next((phase.start_s for phase in phases if phase.name == "load"), None)
+    steady = next(((phase.start_s, phase.end_s) for phase in phases if phase.name == "steady"), None)
     begin_s = -math.inf if load_s is None else load_s
     for card in dict.fromkeys(card_of(name) for name, d in trace.domains.items() if d.device == device):
         own = trace.readings(f"{card} child_memory", begin_s)

@@ -58,13 +58,7 @@ class CrossCheck(NamedTuple):
 
 
 def cross_check(trace: Trace, m: Measurement, query_s: float | None) -> CrossCheck | None:
-    """Comparison of one window of a counter with its power reading; None if either has no energy.
-
-    Args:
-        trace: Readings of the repetition.
-        m: Measurement of the counter.
-        query_s: Time of a query, the period of the load, s; None: unknown.
-    """
+    """Comparison of one window of a counter, under queries of `query_s`, with its power reading; None if either has no energy."""
     if not m.gross_j or not m.integrated_j:
         return None
     apart, window_s = m.gross_j / m.integrated_j - 1, m.end_s - m.start_s

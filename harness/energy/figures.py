@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.kernels import precision_of
-from harness.energy import joules, performance, validity
+from harness.energy import cards, joules, performance, validity
 from harness.energy.completions import CompletionCurve
 from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
@@ -100,13 +100,7 @@ class Figures:
 
 
 def figures(raw: Raw, setting: Setting, *, ended: bool = True) -> Figures:
-    """All figures of a task.
-
-    Args:
-        raw: Raw data of the task.
-        setting: Settings of the task.
-        ended: Whether it ran to its end; if not, its status is its only finding.
-    """
+    """All figures of a task; one that has not ended properly has no findings, since its status states what is wrong."""
     return figures_of(raw, setting, *measured(raw, setting), ended=ended)
 
 
@@ -125,15 +119,7 @@ def measured(raw: Raw, setting: Setting) -> tuple[list[Measurement], dict[str, L
 
 
 def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], lags: Mapping[str, Lag], *, ended: bool = True) -> Figures:
-    """All figures of a task whose measurements are known.
-
-    Args:
-        raw: Raw data of the task.
-        setting: Settings of the task.
-        measurements: Measurements of all domains and windows.
-        lags: Lags of the counters.
-        ended: Whether it ran to its end.
-    """
+    """As `figures`, of a task whose measurements and lags are known."""
     if setting.simulated:
         measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
     phases = _phases(raw.windows, performance.steady_span(measurements))
@@ -143,7 +129,7 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
     conditions, latency = performance.conditions(raw.trace, window), performance.latency(raw.completions, window)
     quality = performance.quality(raw.scores, raw.per_sample)
-    peak_bytes, source = performance.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
+    peak_bytes, source = cards.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
     return Figures(
         measurements=tuple(measurements),
         phases=phases,

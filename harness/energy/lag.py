@@ -93,13 +93,7 @@ def lag_of(sample: Sample, domain: Domain, load_s: float, end_s: float | None = 
 
 
 def lags_of(trace: Trace, load_s: float | None, end_s: float | None = None) -> dict[str, Lag]:
-    """Lags of the counters for which they can be determined, by domain.
-
-    Args:
-        trace: Readings of the repetition.
-        load_s: Start of the load, s on CLOCK_MONOTONIC; None: unknown.
-        end_s: End of the load; None: unknown.
-    """
+    """Lags of the counters for which they can be determined, by domain; none if the start of the load is unknown."""
     if load_s is None:
         return {}
     counters = (domain for domain in trace.domains.values() if domain.quantity == "energy")

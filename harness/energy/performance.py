@@ -1,14 +1,12 @@
-"""Raw data of one repetition -> figures other than energy: throughput, latency, quality, conditions, device memory."""
+"""Raw data of one repetition -> figures other than energy: throughput, latency, quality, conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable
 
 import numpy as np
 
 from harness.analysis.interval import percentile, wilson
-from harness.energy import cards
 from harness.energy.clock_limits import clock_limits
 from harness.energy.codes import finding
 from harness.schema import Finding, Latency, Measurement, Phase, Quality, Trace
@@ -47,12 +45,7 @@ def latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
 
 
 def quality(scores: Scores | None, per_sample: np.ndarray) -> Quality | None:
-    """Mean of a metric over the test samples, with Wilson's interval if each is right or wrong; None if there are no scores.
-
-    Args:
-        scores: How the samples were scored; None: they were not.
-        per_sample: Score of each sample, shape (n,); empty: not kept.
-    """
+    """Mean of a metric over the test samples, with Wilson's interval if each is right or wrong; None if there are no scores."""
     if not scores or not len(per_sample):
         return None
     mean = Quality(**scores.model_dump(), value=float(np.mean(per_sample)), samples=len(per_sample))
@@ -86,17 +79,3 @@ def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
             values = trace.readings(name, window.start_s, window.end_s)
             means[name] = float(np.mean(values)) if len(values) else None
     return means | {name: each.share for name, each in clock_limits(trace, window.start_s, window.end_s).items()}
-
-
-def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> tuple[int | None, Literal["process", "rise"] | None]:
-    """Largest memory of the case's accelerator that the child held, bytes, and its source, as `cards.device_memory`.
-
-    Args:
-        trace: Readings of the task.
-        phases: Phases of the task; the child was started when `load` began.
-        device: Device of the case; None for a build.
-    """
-    if device is None or device == "cpu":
-        return None, None
-    steady = next(((phase.start_s, phase.end_s) for phase in phases if phase.name == "steady"), None)
-    return cards.device_memory(trace, device, next((phase.start_s for phase in phases if phase.name == "load"), None), steady)

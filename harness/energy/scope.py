@@ -61,12 +61,7 @@ def family(domain: str) -> str:
 
 
 def label(domain: str, device: str) -> str:
-    """Name of a domain in a label: the device of an accelerator that cases run on, else its own name.
-
-    Args:
-        domain: Name of the domain.
-        device: Device that it belongs to.
-    """
+    """Name in a label of a domain that belongs to a device: the device of an accelerator that cases run on, else its own name."""
     return device if family(domain) == device else domain
 
 
@@ -124,11 +119,6 @@ def near_domains(domains: Sequence[Domain], device: str, counted: Collection[str
     """Names of the domains that the figures of a case depend on.
 
     These are the domains of its energy and its device, their power readings and parts, and the conditions of their devices.
-
-    Args:
-        domains: Domains of all sensors.
-        device: Device of the case.
-        counted: The suite's choice of domains or families; None: by the device.
     """
     energies = {d.name for d in domains if d.kind and (d.device == device or counts(d.name, d.device, device, counted))}
     devices = {d.device for d in domains if d.name in energies}
@@ -137,32 +127,17 @@ def near_domains(domains: Sequence[Domain], device: str, counted: Collection[str
 
 
 def device_detail(domains: Iterable[Domain], device: str) -> Mapping[str, Any]:
-    """Facts that the sensor reports of a device (`name`, `uuid`, `driver`); empty if no sensor reads it.
-
-    Args:
-        domains: Domains of all sensors.
-        device: Device of the case.
-    """
+    """Facts that the sensor reports of a device (`name`, `uuid`, `driver`); empty if no sensor reads it."""
     return next((d.detail for d in domains if d.device == device and d.kind and d.detail.get("uuid")), {})
 
 
 def holds_device(domain: str, own: str, device: str) -> bool:
-    """Whether a domain's energy is, or contains, that of the case's device; always true for `cpu`.
-
-    Args:
-        domain: Name of the domain.
-        own: Device that it belongs to.
-        device: Device of the case.
-    """
+    """Whether a domain's energy is, or contains, that of the case's device; always true for `cpu`."""
     return device in ("cpu", own) or family(domain) in ("wall", "system")
 
 
 def build_energy(measurements: Iterable[Measurement]) -> CaseEnergy:
-    """Sum of the host and all accelerators, which training may use; `energy_j` is that of the whole build.
-
-    Args:
-        measurements: Measurements of one build; only those of the phase `build` count.
-    """
+    """Sum of the host and all accelerators, which training may use; `energy_j` is that of the whole build."""
     chosen = _rails([m for m in measurements if m.phase == "build" and (family(m.domain) in CPU_FAMILIES or m.device != "cpu")])
     measured = {name: [m for m in windows if not _is_model(m)] for name, windows in chosen.items()}
     summed = {name: windows for name, windows in measured.items() if windows} or chosen

@@ -39,11 +39,7 @@ class TickPredictor:
         self._widths_s.clear()
 
     def next_s(self, now_s: float) -> tuple[float, float] | None:
-        """When to begin polling for the next tick, and when it must have come, s; None if it cannot be predicted.
-
-        Args:
-            now_s: Time after which the tick is due.
-        """
+        """When to begin polling for the next tick, and when it must have come, s; None if it cannot be predicted."""
         if self.period_s is None or len(self._ticks_s) < FEWEST:
             return None
         ticks_s = np.array(self._ticks_s)

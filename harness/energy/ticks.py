@@ -121,14 +121,9 @@ def similar_s(brackets_s: Sequence[float] | Floats) -> float:
 
 
 def edge_share(first_s: float, last_s: float, window_s: float) -> float:
-    """Share of a window's energy that its edges leave uncertain at 95 %, for a load that draws the same at the edges.
+    """Share of a window's energy that its edges leave uncertain at 95 %, for a load that draws the same at the edges, from the widths of the brackets.
 
     Each tick is anywhere in its bracket (rectangular distribution, GUM 4.3.7): u = width / (2 sqrt 3) each, times the power.
-
-    Args:
-        first_s: Width of the bracket around the first edge, s.
-        last_s: Width of the bracket around the last edge, s.
-        window_s: Length of the window, s.
     """
     return Z95 * math.hypot(first_s, last_s) / (2 * math.sqrt(3)) / window_s
 

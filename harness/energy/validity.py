@@ -78,12 +78,7 @@ def examine(
 
 
 def void(trace: Trace, measurements: Sequence[Measurement]) -> list[Measurement]:
-    """The measurements without energies that are known to be wrong: of a stuck sensor, an implausible reading, a window with gaps.
-
-    Args:
-        trace: Readings that they were computed from.
-        measurements: Measurements.
-    """
+    """The measurements without energies that are known to be wrong: of a stuck sensor, an implausible reading, a window with gaps."""
     return [m.model_copy(update=NO_ENERGY) if _is_void(trace, m) else m for m in measurements]
 
 

@@ -1,4 +1,4 @@
-"""Figures other than energy: throughput, latency, quality, conditions, device memory."""
+"""Figures other than energy: throughput, latency, quality, conditions."""
 
 from __future__ import annotations
 
@@ -73,8 +73,3 @@ def test_ties_and_a_better_threshold_are_findings():
     assert not (tied.invalid or doubtful.invalid)
     assert not performance.examine_quality(Quality(metric="accuracy", direction="higher", value=0.5, samples=100))
     assert not performance.examine_quality(quality.model_copy(update={"ties": 0, "rival": 0.51}))
-
-
-def test_a_case_on_the_cpu_holds_no_device_memory():
-    """Nor does a build."""
-    assert performance.device_memory(Trace({}, {}), [WINDOW], "cpu") == performance.device_memory(Trace({}, {}), [], None) == (None, None)

@@ -267,7 +267,7 @@ def test_a_folder_whose_name_no_record_can_hold_is_refused(tmp_path):
     """Before anything is measured."""
     folder = tmp_path / os.fsdecode(b"latin-\xff")
     folder.mkdir()
-    assert "not text in UTF-8" in complaint(folder, GOOD)
+    assert "no text in UTF-8" in complaint(folder, GOOD)
 
 
 def test_a_link_out_of_the_folder_is_a_path_out_of_it(tmp_path, own):
