@@ -95,7 +95,7 @@ def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[ServiceCo
         "taken as exact. Modelled energies have no bounds. Throughput per watt is that of the busy hours."
     )
     yield (
-        f"Busy {offers.duty_cycle:.0%} of the hours, idle and on in the rest; these idle hours are in joules, {offers.currency} and grams. "
+        f"Busy {offers.duty_cycle:.0%} of the hours, otherwise idle; idle hours are included in joules, {offers.currency} and grams. "
         f"PUE {offers.pue:g}, power supply {offers.psu_efficiency:g}, {offers.electricity_price_per_kwh:g} {offers.currency}/kWh."
     )
     grid = offers.grid or runs[0].header.grid

@@ -31,6 +31,8 @@ ROUNDING = 1e-9
 """Tolerance for ticks, which are multiples of a step: 5 x 0.2 is above 1."""
 FEW_DECADES = 10**2.5
 """Ratio of an axis's ends from which numbers at 2 and 5 would overlap those of the decades."""
+NARROW = 1e3
+"""Ratio of an axis's values to its range from which its numbers are so long that fewer have room."""
 TITLE = 52
 """Maximum number of characters of a title."""
 
@@ -237,11 +239,16 @@ def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequ
 
 
 def _plain_ticks(ax: Axes) -> None:
-    """Plain numbers on a logarithmic axis, with 2 and 5 between the decades if there is room."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    """Plain numbers: on a linear axis without an offset, on a logarithmic one with 2 and 5 between the decades if there is room."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
 
     for axis in (ax.xaxis, ax.yaxis):
-        if axis.get_scale() == "log":
+        if axis.get_scale() == "linear":
+            low, high = axis.get_view_interval()
+            axis.set_major_formatter(ScalarFormatter(useOffset=False))
+            if max(abs(low), abs(high)) > NARROW * (high - low):
+                axis.set_major_locator(MaxNLocator(4))
+        else:
             low, high = axis.get_view_interval()
             axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < FEW_DECADES else (1.0,)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

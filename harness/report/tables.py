@@ -222,16 +222,16 @@ def caption(rows: Sequence[Row]) -> str:
 
 
 def provenance(rows: Sequence[Row]) -> str:
-    """Kinds and domains of the energies, for every table and figure: `Energy is modelled: package+dram`."""
+    """Kinds and domains of the energies, for every table and figure: `Energy: modelled (package+dram)`."""
     scopes: dict[str, dict[str, None]] = {}
     for row in rows:
         if row["energy_j"] is not None:
             scopes.setdefault(row["energy_kind"], {})[row["energy_scope"]] = None
     if not scopes:
-        return "Energy is absent: not measured or modelled"
+        return "Energy: absent (not measured or modelled)"
     corrected = dict.fromkeys(name for row in rows if row["calibrated"] for name in row["calibrated"].split("+"))
     by = f"; {', '.join(corrected)} corrected by a calibration against a meter" if corrected else ""
-    return "Energy is " + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in scopes.items()) + by
+    return "Energy: " + ", ".join(f"{kind} ({', '.join(names)})" for kind, names in scopes.items()) + by
 
 
 def left_of(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[bool]:

@@ -61,12 +61,13 @@ def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
 
 
 def _by_steps(chain: str, width: int) -> str:
-    """A chain of recipes folded between its steps."""
+    """A chain of recipes folded between its steps, a long step before its parameters."""
     lines = [""]
     for step in re.split(r"(?<=\+)", chain):
-        if lines[-1] and len(lines[-1]) + len(step) > width:
-            lines.append("")
-        lines[-1] += step
+        for part in [step] if len(step) <= width else re.split(r"(?<=[(,])", step):
+            if lines[-1] and len(lines[-1]) + len(part) > width:
+                lines.append("")
+            lines[-1] += part
     return "\n".join(lines)
 
 

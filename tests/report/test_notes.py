@@ -22,7 +22,7 @@ def test_the_notes_state_how_it_was_measured():
     sentences = notes([run], rows_of(table))
     text = " ".join(sentences)
     words = (
-        "counter: package+dram",
+        "counter (package+dram)",
         f"n = {len(table)} cases",
         "95 %",
         "here 3",

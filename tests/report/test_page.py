@@ -32,7 +32,7 @@ def test_the_page_is_self_contained(page):
 def test_the_page_has_kind_method_failures_and_remedies(page):
     """Also scope, grid with its year, versions, and how to redraw it."""
     for word in (
-        "modelled: package+dram", "seed 0", "t(.975)", "DEU", "2023", "tensor 12", "no GPU is visible", "run the case again", "ai-edge-litert 2.3.0",
+        "modelled (package+dram)", "seed 0", "t(.975)", "DEU", "2023", "tensor 12", "no GPU is visible", "run the case again", "ai-edge-litert 2.3.0",
         "harness report run", "no NVIDIA driver is loaded", "errors of up to 40 %", "400 J, modelled", "name: digits", "Payback", "not separated from 0",
     ):  # fmt: skip
         assert word in page, word

@@ -61,6 +61,18 @@ def test_a_case_without_a_valid_energy_is_hollow_and_a_dominated_one_pale():
 
 def test_missing_cases_are_in_the_caption(figure):
     """By number and reason, in each panel."""
-    captions = [next(t.get_text() for t in ax.texts if "Energy is" in t.get_text()) for ax in figure.axes[:-1]]
+    captions = [next(t.get_text() for t in ax.texts if "Energy:" in t.get_text()) for ax in figure.axes[:-1]]
     assert all("12 (failed)" in text and "19 (refused)" in text for text in captions)
     assert ["4 (energy invalid)" in text for text in captions] == [True, False, True]
+
+
+def test_a_narrow_axis_has_no_offset():
+    """Numbers are complete, and few enough not to overlap."""
+    ax = matplotlib.figure.Figure(figsize=(5.1, 4.2)).subplots()
+    ax.set(xlim=(10.0006, 10.0007))
+    panel._plain_ticks(ax)
+    ax.figure.canvas.draw()
+    labels = [label for label in ax.get_xticklabels() if label.get_text()]
+    assert all(label.get_text().startswith("10.000") for label in labels) and not ax.xaxis.get_offset_text().get_text()
+    boxes = [label.get_window_extent() for label in labels]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])

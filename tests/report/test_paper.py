@@ -18,7 +18,7 @@ def test_notes_below_are_short_and_the_method_is_complete():
     """Kind of energy, ± and marks below the table; every note, failure and warning in the method."""
     text, method = both(ONE)
     below = text[text.index(r"\smallskip") :]
-    assert "Energy is counter: package+dram." in below and "n = 19 cases, 3 launches each." in below and "!: with warnings" in below
+    assert "Energy: counter (package+dram)." in below and "n = 19 cases, 3 launches each." in below and "!: with warnings" in below
     assert len(below) < 600  # six lines across two columns hold some 660 characters
     rows = rows_of(frame.cases(ONE))
     assert method.startswith(latex.METHOD_HEAD) and method.count(r"\item") >= len(notes(ONE, rows)) + 3

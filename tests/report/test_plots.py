@@ -76,14 +76,14 @@ def test_every_variant_and_the_kind_are_text_in_the_svg(found, kind):
     cases = [case(variant) for variant in ("dense", "prune(final_sparsity=0.9)+int8", "float16")]
     text = svg(stored(cases, [record(c, found=found) for c in cases], found))
     assert [c.variant for c in cases if c.variant not in text] == []
-    assert text.count(f"{kind}: package+dram") == 3
+    assert text.count(f"{kind} (package+dram)") == 3
 
 
 def test_a_simulated_energy_is_marked():
     """On each of the three panels."""
     one = record(case())
     fake = one.model_copy(update={"measurements": tuple(m.model_copy(update={"kind": "simulated"}) for m in one.measurements)})
-    assert svg(stored([case()], [fake])).count("Energy is simulated") == 3
+    assert svg(stored([case()], [fake])).count("Energy: simulated") == 3
 
 
 def test_the_png_is_wide():

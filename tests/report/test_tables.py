@@ -48,8 +48,8 @@ def test_qualities_of_several_metrics_have_their_names():
 
 def test_the_caption_has_every_kind_with_its_scope():
     """Also that no energy is there."""
-    assert "modelled: package+dram" in caption(rows_of(frame.cases([digits()])))
-    assert "counter: package+dram" in caption(rows_of(frame.cases([digits(COUNTERS)])))
+    assert "modelled (package+dram)" in caption(rows_of(frame.cases([digits()])))
+    assert "counter (package+dram)" in caption(rows_of(frame.cases([digits(COUNTERS)])))
     assert "absent" in caption([])
 
 

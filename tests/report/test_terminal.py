@@ -12,6 +12,7 @@ from harness import frame
 from harness.frame.rows import rows_of
 from harness.report import terminal
 from harness.report.tables import case_cells
+from harness.report.terminal import _by_steps
 from tests.factories import case, record, stored
 from tests.report.helpers import hostile_table
 
@@ -48,7 +49,7 @@ def test_a_figure_is_whole_or_shown_to_be_cut(tables, width):
     text = printed(tables["cases"], width)
     assert max(map(len, text.splitlines())) <= width
     complete = {cell for row in case_cells(rows_of(tables["cases"]), brief=True)[1] for cell in row} | {"251.9 ± 2.6"}
-    figures = re.findall(r"\d+\.\d+ ± ?[\d.]*…?", text.partition("Energy is")[0])
+    figures = re.findall(r"\d+\.\d+ ± ?[\d.]*…?", text.partition("Energy:")[0])
     assert figures or width < 50
     assert [figure for figure in figures if figure not in complete and not figure.endswith("…")] == []
 
@@ -56,3 +57,9 @@ def test_a_figure_is_whole_or_shown_to_be_cut(tables, width):
 def test_escapes_and_markup_in_names_are_text():
     """No control character reaches the terminal."""
     assert "\x1b[31m" not in printed(hostile_table(), 120)
+
+
+def test_a_long_step_is_folded_before_its_parameters():
+    """A parameter and its value stay on one line."""
+    assert _by_steps("prune(final_sparsity=0.9)+int8", 22).splitlines() == ["prune(", "final_sparsity=0.9)+", "int8"]
+    assert _by_steps("prune(final_sparsity=0.9)+int8", 30) == "prune(final_sparsity=0.9)+int8"
