@@ -155,7 +155,7 @@ def by_turns(running: campaign.Campaign, case: Case, processes: int) -> str:
     argv, environment = [sys.executable, "-m", "benchmarks.turns"], {**os.environ, **order.environment}
     medians = []
     for _ in range(processes):
-        done = subprocess.run(argv, input=json.dumps(dict(order.task)), capture_output=True, text=True, check=True, env=environment)
+        done = subprocess.run(argv, input=order.task.model_dump_json(), capture_output=True, text=True, check=True, env=environment)
         medians.append(np.median(json.loads(done.stdout)))
     return f"{np.median(medians):.4f}, single processes {np.min(medians):.3f} to {np.max(medians):.3f}"
 
