@@ -1,4 +1,4 @@
-# Everything a person needs, in one virtual environment per lock.
+# Everything that users and developers need, in one virtual environment per lock.
 #   make bench            measure suites/digits.yaml and print the table
 #   make test             run the tests
 #   make tfmot            set up the environment of the TensorFlow Model Optimization Toolkit
@@ -17,9 +17,9 @@ HAS_GPU := $(if $(wildcard /proc/driver/nvidia/version /dev/nvidiactl),yes)
 LOCK    := $(if $(filter gpu,$(DEVICE))$(and $(filter auto,$(DEVICE)),$(HAS_GPU)),gpu,cpu)
 VENV    := $(if $(filter gpu,$(LOCK)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
-WANTED  := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut -c1-16)-$(shell $(PYTHON) -c 'import sys; print(*sys.version_info[:3], sep=".")' 2>/dev/null)
-STAMP   := $(VENV)/installed-$(WANTED)
-# The toolkit pins packages that conflict with ours: an environment of its own, in which its builds run.
+LOCK_ID := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut -c1-16)-$(shell $(PYTHON) -c 'import sys; print(*sys.version_info[:3], sep=".")' 2>/dev/null)
+STAMP   := $(VENV)/installed-$(LOCK_ID)
+# The toolkit pins packages that conflict with ours, so its builds run in an environment of their own.
 TFMOT_STAMP := .venv-tfmot/installed-$(shell cat requirements/tfmot.txt pyproject.toml | sha256sum | cut -c1-16)
 
 .PHONY: help bench test test-slow tfmot lint format benchmarks lock gpu-dry-run clean
@@ -32,33 +32,33 @@ help: ## explain every target
 	@echo "  PROFILE=quick|standard|publish                                                      (now: $(PROFILE))"
 	@echo "  PYTHON=COMMAND        Python 3.11, 3.12 or 3.13 for the virtual environment         (now: $(PYTHON))"
 
-bench: $(STAMP) ## run SUITE at PROFILE, print the table, say where the report lies
+bench: $(STAMP) ## run SUITE at PROFILE, print the table and the path of the report
 	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
-	@$(BIN)/python -m pytest -n 3 -m "not slow"  # the third works while two wait for a child
+	@$(BIN)/python -m pytest -n 3 -m "not slow"  # a third worker, because tests wait for children
 
-test-slow: $(STAMP) $(TFMOT_STAMP) ## the rest of them: models trained and converted by the dozen, the toolkit, a package from outside
+test-slow: $(STAMP) $(TFMOT_STAMP) ## run the slow tests: models trained and converted, the toolkit, a plug-in package
 	@$(BIN)/python -m pytest -n 2 -m slow
 
-tfmot: $(TFMOT_STAMP) ## the environment in which prune_low_magnitude, cluster_weights and quantization_aware are built
+tfmot: $(TFMOT_STAMP) ## set up the environment of prune_low_magnitude, cluster_weights and quantization_aware
 
-lint: $(STAMP) ## ruff (with docstrings), mypy (strict), codespell (with the glossary)
+lint: $(STAMP) ## run ruff (with docstrings), mypy (strict) and codespell (with design/glossary.txt)
 	@$(BIN)/ruff format --check harness tests benchmarks
 	@$(BIN)/ruff check harness tests benchmarks
 	@$(BIN)/mypy
 	@$(BIN)/codespell harness tests benchmarks suites docs design README.md CONTRIBUTING.md CHANGELOG.md Makefile pyproject.toml
 
-format: $(STAMP) ## let ruff lay out the code
+format: $(STAMP) ## format the code with ruff
 	@$(BIN)/ruff format harness tests benchmarks
 	@$(BIN)/ruff check --fix harness tests benchmarks
 
-benchmarks: $(STAMP) ## measure the harness itself: ratios within one run, against truth and bare loops
+benchmarks: $(STAMP) ## measure the harness itself, as ratios to known truth and to bare loops
 	@$(BIN)/python -m benchmarks
 
-# The stamp is written last: without it the environment is half-made and is made anew. The wheels are in pip's cache by then.
+# The stamp is written last: an environment without it is incomplete and is installed again, with the wheels in pip's cache.
 $(STAMP):
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: give PYTHON=python3.12, say" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: use, for example, PYTHON=python3.12" >&2; exit 2; }
 	@echo "installing the $(LOCK) lock into $(VENV) (once; a few minutes)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
@@ -74,7 +74,7 @@ $(TFMOT_STAMP): | $(STAMP)
 	@.venv-tfmot/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(TFMOT_STAMP)
 
-lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
+lock: ## write requirements/*.txt from pyproject.toml again (needs uv)
 	@for pair in cpu:tensorflow-cpu gpu:gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header \
@@ -83,10 +83,10 @@ lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@uv pip compile requirements/tfmot.in --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header -o requirements/tfmot.txt
 
-gpu-dry-run: $(STAMP) ## resolve the GPU lock with its hashes, and install nothing
+gpu-dry-run: $(STAMP) ## resolve the GPU lock with its hashes, without installing it
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --require-hashes -r requirements/gpu.txt
 	@echo "the GPU lock resolves"
 
-clean: ## remove the virtual environments and what tools left; results and the artifact cache stay
+clean: ## remove the virtual environments and caches of tools; results and the artifact cache stay
 	rm -rf .venv .venv-gpu .venv-tfmot .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find harness tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,16 +6,16 @@ import itertools
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.cost import Row, row
+from harness.energy.joules import integrate
 from harness.energy.ticks import ticks
 from harness.meters import read_log
-from harness.meters.calibrate import fit, levels
-from harness.meters.importing import energy_between
+from harness.meters.calibrate import fit
 from harness.schema import Sample
 
 DATA = Path(os.environ.get("HARNESS_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -51,7 +51,7 @@ def _of(figure: str, goal: str, pattern: str, measure: Callable[[Path], str]) ->
 
 def _session(folder: Path) -> str:
     log = read_log(folder / "run_1" / "spl.txt")
-    energy_j = energy_between(log, log.marks["power_begin"], log.marks["power_end"])
+    energy_j = integrate(log.sample, log.marks["power_begin"], log.marks["power_end"])
     assert energy_j is not None
     return f"{energy_j:,.0f} J, {energy_j / SESSION_J - 1:+.4%}"
 
@@ -67,11 +67,18 @@ def _gain(folder: Path) -> str:
     meter = _rails(folder)
     marks = sorted({float(text) / 1e6 for text in (folder / "timestamps.csv").read_text().split()[1:]})
     spans = [(start_s + SETTLE_S, end_s - BEFORE_S) for start_s, end_s in itertools.pairwise(marks)]
-    card_w, true_w = levels(card, meter, spans)
+    card_w, true_w = _levels(card, meter, spans)
     pieces = [(t_s, t_s + PIECE_S) for start_s, end_s in spans for t_s in np.arange(start_s, end_s - PIECE_S, PIECE_S)]
-    gain, gain_u, offset_w, offset_u_w, _ = fit(*levels(card, meter, pieces))
+    gain, gain_u, offset_w, offset_u_w, _ = fit(*_levels(card, meter, pieces))
     both = ", ".join(f"{a / b:.4f} at {b:.2f} W" for a, b in zip(card_w, true_w, strict=True))
     return f"{both}; line {gain:.4f} +- {gain_u:.4f}, offset {offset_w:+.2f} +- {offset_u_w:.2f} W"
+
+
+def _levels(sensor: Sample, meter: Sample, spans: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean powers of a sensor and a meter in W, of the spans that both cover, shape (n,) each."""
+    energies = [(integrate(sensor, *span), integrate(meter, *span), span[1] - span[0]) for span in spans]
+    means = np.array([(a / s, b / s) for a, b, s in energies if a is not None and b is not None])
+    return means[:, 0], means[:, 1]
 
 
 def _rails(folder: Path) -> Sample:

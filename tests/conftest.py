@@ -37,7 +37,7 @@ def environment(tmp_path):
 @pytest.fixture
 def harness(tmp_path, environment, monkeypatch, capsys):
     """Run the command in a folder of its own; in this process, since an interpreter for each costs more than what it runs."""
-    from harness.cli import _guarded
+    from harness.cli.entry import run_command
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -46,7 +46,7 @@ def harness(tmp_path, environment, monkeypatch, capsys):
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         capsys.readouterr()
-        code = _guarded([str(argument) for argument in arguments], debug=False)
+        code = run_command([str(argument) for argument in arguments])
         return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 
     return call

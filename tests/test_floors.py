@@ -1,8 +1,11 @@
-"""The house holds: imports go down the floors, never up, never sideways, never in a circle; figures need no engine and no sensor."""
+"""The rules of the house: imports go down the floors, files and functions are short, public names are documented, tests mirror modules."""
 
 from __future__ import annotations
 
 import ast
+import functools
+import graphlib
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,41 +16,43 @@ import pytest
 import harness
 
 HOUSE = Path(harness.__file__).parent
+TESTS = Path(__file__).parent
 FLOORS: dict[str, float] = {
-    **dict.fromkeys(["errors", "schema"], 0),  # the nouns of the ground, which the rest of the ground may use
+    **dict.fromkeys(["errors", "schema"], 0),  # types that the rest of the ground may use
     **dict.fromkeys(["plugins", "venvs", "atomic", "text", "userfiles", "virtual", "analysis", "formats"], 1),
     "energy": 1.5,
     **dict.fromkeys(
-        [
-            "suite",
-            "environment",
-            "artifacts",
-            "channel",
-            "store",
-            "frame",
-            "workloads",
-            "variants",
-            "engines",
-        ],
+        ["suite", "environment", "artifacts", "channel", "store", "frame", "workloads", "variants", "engines"],
         2,
     ),
     **dict.fromkeys(["sensors", "meters"], 3),
-    **dict.fromkeys(["worker", "run", "decide"], 4),  # parent and child are neighbours
+    **dict.fromkeys(["worker", "run", "decide"], 4),  # parent and child are on the same floor
     "report": 5,
     "verify": 6,
     "cli": 7,
 }
 HEAVY = ("tensorflow", "keras", "onnxruntime", "openvino", "nncf", "ai_edge_litert", "pynvml", "codecarbon", "psutil", "sklearn")
+FILES = sorted(HOUSE.rglob("*.py"))
+MAX_ROOMS, MAX_ARROWS, MAX_FILE, MAX_FUNCTION, MEDIAN_FUNCTION = 30, 191, 400, 60, 8
+"""Limits; those of files and functions in lines."""
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
 
 
-def room(module: str) -> str:
-    """`energy` of `harness.energy.joules`, `engines` of `harness.engines.base`."""
-    return module.split(".")[1] if "." in module else ""
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text())
+
+
+def room_of(path: Path) -> str:
+    """`energy` for a file in harness/energy, `errors` for harness/errors.py."""
+    return path.relative_to(HOUSE).with_suffix("").parts[0]
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
-    """Each module of the package that a file imports, and whether it does so at the top."""
-    tree = ast.parse(path.read_text())
+    """Each module that a file imports, and whether it does so at the top."""
+    tree = parsed(path)
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
         names = []
@@ -59,49 +64,78 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             yield name, id(node) in top
 
 
-FILES = sorted(HOUSE.rglob("*.py"))
+def arrows() -> dict[str, set[str]]:
+    """The rooms that each room imports."""
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        others = {name.split(".")[1] for name, _ in imports(path) if name.startswith("harness.")}
+        graph.setdefault(room_of(path), set()).update(others - {room_of(path), "__version__"})
+    graph.pop("__init__")
+    return graph
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
+def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Every function and method of a file."""
+    yield from (node for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function from `def` to its end."""
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+# --- rooms --------------------------------------------------------------------------------------------------------------
+
+
+def test_each_room_has_a_floor():
+    """And there are at most 30."""
+    assert set(arrows()) == set(FLOORS)
+    assert len(FLOORS) <= MAX_ROOMS
+
+
+@each_file
 def test_imports_go_down(path):
-    """A room knows the floors below it and nothing beside it."""
-    own = path.relative_to(HOUSE).with_suffix("").parts[0]
-    if own == "__init__":
-        return
+    """A room imports the floors below it, and no room on its own floor."""
+    own = room_of(path)
     for name, _ in imports(path):
-        other = room(name)
-        if name.startswith("harness.") and other not in (own, "__version__"):
-            assert other in FLOORS, f"{other} has no floor"
+        other = name.split(".")[1] if name.startswith("harness.") else own
+        if own != "__init__" and other not in (own, "__version__"):
             assert FLOORS[other] < FLOORS[own], f"{own} (floor {FLOORS[own]}) imports {other} (floor {FLOORS[other]})"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_there_is_no_circle_between_rooms():
+    """Fewer than 192 arrows, and an order in which each room comes after those that it imports."""
+    graph = arrows()
+    assert list(graphlib.TopologicalSorter(graph).static_order())
+    assert sum(map(len, graph.values())) <= MAX_ARROWS
+
+
+def test_parent_and_child_do_not_import_each_other():
+    """They exchange typed messages only."""
+    graph = arrows()
+    assert "worker" not in graph["run"]
+    assert "run" not in graph["worker"]
+
+
+@each_file
 def test_heavy_libraries_are_imported_where_they_are_used(path):
-    """Never at the top of a file: `--help` is instant, and a plug-in's spec is read without its library."""
+    """Not at the top of a file: `--help` is instant, and a plug-in's spec is read without its library."""
     for name, at_top in imports(path):
         assert not (at_top and name.split(".")[0] in HEAVY), name
+
+
+ENGINES = ("tensorflow", "keras", "onnxruntime", "ai_edge_litert")
+SENSORS = ("pynvml", "codecarbon", "harness.sensors")
 
 
 @pytest.mark.parametrize(
     ("module", "never"),
     [
-        (
-            "harness.report",
-            ("tensorflow", "keras", "onnxruntime", "ai_edge_litert", "pynvml", "codecarbon", "harness.engines", "harness.sensors"),
-        ),
-        (
-            "harness.frame",
-            ("tensorflow", "keras", "onnxruntime", "ai_edge_litert", "pynvml", "codecarbon", "harness.engines", "harness.sensors"),
-        ),
-        (
-            "harness.worker.measure",
-            ("tensorflow", "keras", "onnxruntime", "ai_edge_litert", "pynvml", "codecarbon", "harness.sensors", "pandas", "scipy"),
-        ),
-        ("harness.worker.build", ("tensorflow", "pynvml", "codecarbon", "harness.sensors", "harness.engines")),
-        (
-            "harness.run.runner",
-            ("tensorflow", "keras", "onnxruntime", "ai_edge_litert", "harness.engines.litert", "harness.run.plan", "harness.store"),
-        ),
+        ("harness.report", (*ENGINES, *SENSORS, "harness.engines")),
+        ("harness.frame", (*ENGINES, *SENSORS, "harness.engines")),
+        ("harness.worker.measure", (*ENGINES, *SENSORS, "pandas", "scipy")),
+        ("harness.worker.build", ("tensorflow", *SENSORS, "harness.engines")),
+        ("harness.run.runner", (*ENGINES, "harness.engines.litert", "harness.run.plan", "harness.store")),
         ("harness.cli", ("numpy", "pandas", "pydantic", "matplotlib", "rich.progress", "tensorflow")),
     ],
 )
@@ -110,3 +144,59 @@ def test_a_wing_loads_without_the_other(module, never):
     code = f"import sys, {module}; print([m for m in {never!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- files and functions ------------------------------------------------------------------------------------------------
+
+
+@each_file
+def test_files_and_functions_are_short(path):
+    """A file has at most 400 lines, a function at most 60."""
+    assert len(path.read_text().splitlines()) <= MAX_FILE
+    assert not [f"{node.name}: {length(node)} lines" for node in functions(path) if length(node) > MAX_FUNCTION]
+
+
+def test_the_median_function_is_short():
+    """Below 8 lines, counted with its docstring."""
+    assert statistics.median(length(node) for path in FILES for node in functions(path)) < MEDIAN_FUNCTION
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=lambda path: path.parent.name)
+def test_the_face_of_a_room_only_re_exports(path):
+    """Docstrings, imports and names with two underscores; a `__getattr__` that imports on first use is allowed."""
+    for node in parsed(path).body:
+        if isinstance(node, ast.Assign):
+            assert all(isinstance(target, ast.Name) and target.id.startswith("__") for target in node.targets), node.lineno
+        elif isinstance(node, ast.FunctionDef):
+            assert node.name in ("__getattr__", "__dir__"), node.name
+        elif isinstance(node, ast.If):
+            assert isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING", node.lineno
+        else:
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert docstring or isinstance(node, ast.Import | ast.ImportFrom), node.lineno
+
+
+def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """Public functions, classes and methods."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+
+
+@each_file
+def test_public_names_have_docstrings(path):
+    """So has the module."""
+    assert ast.get_docstring(parsed(path))
+    assert not [node.name for node in public(parsed(path)) if not ast.get_docstring(node)]
+
+
+# --- tests --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_tests_mirror_the_modules():
+    """`harness/a/b.py` is tested in `tests/a/test_b.py`; an underscore in front is dropped."""
+    modules = [path.relative_to(HOUSE) for path in FILES if path.name != "__init__.py"]
+    tests = [module.with_name(f"test_{module.stem.lstrip('_')}.py") for module in modules]
+    assert not [str(test) for test in tests if not (TESTS / test).is_file()]

@@ -172,7 +172,7 @@ def test_a_calibration_is_a_regular_file(special):
     """Whatever lies in the folder that HARNESS_CALIBRATION names."""
     (special / "pipe").rename(special / "c.json")
     with pytest.raises(HarnessError, match=r"c\.json is a pipe"):
-        calibrate.kept(special)
+        calibrate.read_all(special)
 
 
 def test_a_trace_to_replay_is_a_regular_file(special, monkeypatch):

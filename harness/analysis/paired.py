@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.analysis.interval import Interval
 
 Floats = NDArray[np.float64]
-Verdict = Literal["non_inferior", "inferior", "not_shown"]
+Verdict = Literal["non_inferior", "inferior", "inconclusive"]
 
 ALPHA = 0.05
 """One-sided error of each bound: what non-inferiority is judged with (measurement.md, section 6)."""
@@ -127,14 +127,14 @@ def verdict(difference: Interval, margin: float, direction: Literal["higher", "l
         direction: Of the metric: what is better.
 
     Returns:
-        `non_inferior`: it is no worse than the margin; `inferior`: it is worse than the margin; `not_shown`: neither. Null where there are no bounds.
+        `non_inferior`: it is no worse than the margin; `inferior`: it is worse than the margin; `inconclusive`: neither. Null where there are no bounds.
     """
     low, high = (difference.low, difference.high) if direction == "higher" else (-difference.high, -difference.low)
     if np.isnan(low) or np.isnan(high):
         return None
     if low > -margin:
         return "non_inferior"
-    return "inferior" if high < -margin else "not_shown"
+    return "inferior" if high < -margin else "inconclusive"
 
 
 def samples_needed(differences: Floats, margin: float) -> int | None:

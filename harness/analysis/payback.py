@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-Verdict = Literal["pays_back", "not_separated", "never"]
+Verdict = Literal["pays_back", "not_separated", "no_saving"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Payback:
         inferences: Build energy over the saving per inference; null where nothing is saved on the mean.
         low: Lower 95 % bound; null where there is none.
         high: Upper 95 % bound; null where there is none: with `not_separated` any number above `low` is possible.
-        verdict: `pays_back`: both bounds are finite. `not_separated`: the saving is not separated from 0. `never`: it is
+        verdict: `pays_back`: both bounds are finite. `not_separated`: the saving is not separated from 0. `no_saving`: it is
             shown to be a loss. Null where fewer than two launches of either say nothing of the scatter.
     """
 
@@ -83,7 +83,7 @@ def payback(build_j: float, saving: Saving, q: float = 0.975, u_build_j: float =
     t = float(stdtrit(saving.nu, q))
     half_j = t * saving.u_j
     if saving.joules + half_j < 0:
-        return Payback(None, verdict="never")
+        return Payback(None, verdict="no_saving")
     a = saving.joules**2 - half_j**2
     b = build_j * saving.joules - t**2 * covariance_j2
     c = build_j**2 - (t * u_build_j) ** 2

@@ -1,68 +1,66 @@
-"""`harness gate`, `harness verify`: a stored run in, yes or no out."""
+"""`harness gate`, `harness verify`: checks of a stored run that pass or fail."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from harness.cli.app import EXIT_CODES, Results, RunName, app, optional, read_stored
+from harness.cli.console import print_line, warn
 
-from harness.cli.app import EXIT_CODES, Results, RunName, app, read_stored, tell, warn
+THRESHOLDS = (
+    "YAML file with the allowed relative increase of energy (default: .02), latency (.05), memory (.05) and decrease of quality (.01)"
+)
 
 
 @app.command(epilog=EXIT_CODES)
 def gate(
     run: RunName,
-    against: Annotated[str, typer.Option(metavar="BASE", help="run to compare with", show_default=False)],
+    against: Annotated[str, optional("run to compare with", "BASE")],
     results: Results = Path("results"),
-    thresholds: Annotated[
-        Path | None,
-        typer.Option(help="YAML file with the allowed increase of energy, latency, memory and decrease of quality", show_default=False),
-    ] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="write JUnit XML to this file", show_default=False)] = None,
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="write a Markdown summary to this file", show_default=False)] = None,
+    thresholds: Annotated[Path | None, optional(THRESHOLDS, "FILE")] = None,
+    junit: Annotated[Path | None, optional("write JUnit XML to this file", "FILE")] = None,
+    markdown: Annotated[Path | None, optional("write a Markdown summary to this file", "FILE")] = None,
 ) -> int:
     """Fail if a run is worse than another beyond noise.
 
-    Prints every case that does not pass; exits with 1 if one fails.
+    Prints every check that does not pass; exits with 1 if one fails.
     """
     from harness.decide import gate as gating
     from harness.report import verdicts
     from harness.store import write_output
 
     limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
-    now, before = read_stored(run, results), read_stored(against, results)
-    found, caveats = gating.gate(now, before, limits), gating.caveats(now, before)
-    unseen = gating.unseen(found)
-    name = f"{now.header.run_id} against {before.header.run_id}"
-    if junit:
-        write_output(junit, verdicts.junit(found, [*caveats, *unseen], name))
-    if markdown:
-        write_output(markdown, verdicts.summary(found, [*caveats, *unseen], name))
-    for sentence in caveats:
-        warn(sentence)
-    for verdict in found:
-        if verdict.outcome != "pass":
-            tell(f"{verdict.outcome}  {verdict.case_id}: {verdict.sentence}")
-    for sentence in unseen:
-        tell(sentence)
-    print(verdicts.headline(found))
-    return 1 if any(v.outcome == "fail" for v in found) else 0
+    now, base = read_stored(run, results), read_stored(against, results)
+    checks, caveats = gating.gate(now, base, limits), gating.caveats(now, base)
+    undetected = gating.unseen(checks)
+    for path, write in ((junit, verdicts.junit), (markdown, verdicts.summary)):
+        if path:
+            write_output(path, write(checks, [*caveats, *undetected], f"{now.header.run_id} against {base.header.run_id}"))
+    for caveat in caveats:
+        warn(caveat)
+    for check in checks:
+        if check.outcome != "pass":
+            print_line(f"{check.outcome}  {check.case_id}: {check.sentence}")
+    for sentence in undetected:
+        print_line(sentence)
+    print(verdicts.headline(checks))
+    return 1 if any(check.outcome == "fail" for check in checks) else 0
 
 
 @app.command(epilog=EXIT_CODES)
 def verify(run: RunName, results: Results = Path("results")) -> int:
     """Verify the files of a run and recompute its figures.
 
-    Checks the files against the manifest and every figure against the raw data; exits with 1 and prints the differences.
+    Checks every file against the manifest and every figure against the raw data; prints each difference and exits with 1 if there is one.
     """
     from harness.artifacts import Cache, default_folder
-    from harness.meters.calibrate import apply, kept
+    from harness.meters.calibrate import apply, read_all
     from harness.store import find_run
-    from harness.verify import verify as verified
+    from harness.verify import verify as verification_of
 
     cache = Cache() if default_folder().is_dir() else None
-    found = verified(find_run(results, run), lambda stored: apply(stored, kept()), cache)
-    for sentence in found.lines():
-        tell(sentence)
-    return 1 if found.wrong else 0
+    verification = verification_of(find_run(results, run), lambda stored: apply(stored, read_all()), cache)
+    for line in verification.lines():
+        print_line(line)
+    return 1 if verification.problems else 0

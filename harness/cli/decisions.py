@@ -1,46 +1,39 @@
-"""`harness select`: stored runs in, a verdict out."""
+"""`harness select`, `harness compare`: which variant to use and which machine to buy."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, read_stored, tell
+from harness.cli.app import EXIT_CODES, Calibrated, Results, RunName, app, check_names, optional, read_stored
+from harness.cli.console import print_error, print_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.decide.select import Weights
+
+QUALITY = "minimum quality (lower 95 % bound), in the unit of its metric; default: non-inferior to dense on the same samples"
+RATE = "minimum inferences per second (lower 95 % bound): print the share of missed deadlines"
+OFFERS = "YAML file of hardware offers, such as suites/offers.example.yaml: print the cost of a million inferences"
 
 
 @app.command(epilog=EXIT_CODES)
 def select(
     run: RunName,
     results: Results = Path("results"),
-    min_quality: Annotated[
-        float | None,
-        typer.Option(help="minimum quality (lower 95 % bound); default: non-inferior to dense on the same samples", show_default=False),
-    ] = None,
-    max_latency_p99: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="maximum latency p99 (upper 95 % bound)", show_default=False)
-    ] = None,
-    max_memory: Annotated[float | None, typer.Option(metavar="BYTES", help="maximum peak memory of any launch", show_default=False)] = None,
-    max_device_memory: Annotated[
-        float | None, typer.Option(metavar="BYTES", help="maximum peak memory on the accelerator of any launch", show_default=False)
-    ] = None,
-    max_energy: Annotated[
-        float | None, typer.Option(metavar="JOULES", help="maximum energy per inference (upper 95 % bound)", show_default=False)
-    ] = None,
+    min_quality: Annotated[float | None, optional(QUALITY, "VALUE")] = None,
+    max_latency_p99: Annotated[float | None, optional("maximum latency p99 (upper 95 % bound)", "SECONDS")] = None,
+    max_memory: Annotated[float | None, optional("maximum peak memory of any launch", "BYTES")] = None,
+    max_device_memory: Annotated[float | None, optional("maximum peak memory on the accelerator of any launch", "BYTES")] = None,
+    max_energy: Annotated[float | None, optional("maximum energy per inference (upper 95 % bound)", "JOULES")] = None,
     weights: Annotated[str, typer.Option(metavar="W1,W2", help="weights of cost and energy, each relative to dense")] = "1,1",
-    compute: Annotated[str, typer.Option(help="cost to minimise: latency or macs")] = "latency",
-    battery_wh: Annotated[
-        float | None, typer.Option(metavar="WH", help="capacity of a battery: print how long it lasts", show_default=False)
-    ] = None,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            metavar="PER_SECOND",
-            help="minimum inferences per second (lower 95 % bound): print the share of missed deadlines",
-            show_default=False,
-        ),
-    ] = None,
+    compute: Annotated[str, typer.Option(metavar="NAME", help="cost to minimise: latency or macs")] = "latency",
+    battery_wh: Annotated[float | None, optional("capacity of a battery: print how long it lasts", "WH")] = None,
+    rate: Annotated[float | None, optional(RATE, "PER_SECOND")] = None,
     calibrated: Calibrated = False,
 ) -> int:
     """Select the best case of a run under constraints.
@@ -51,46 +44,79 @@ def select(
     from harness.analysis.stopping import quantile
     from harness.decide.limits import Constraints
     from harness.decide.mission import missed, power
-    from harness.decide.select import select as selected
+    from harness.decide.select import COLUMNS
+    from harness.decide.select import select as selections_of
     from harness.frame.results import results as results_of
     from harness.report.selection import lines
 
-    asked = Constraints(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
-    _check(asked, battery_wh)
+    positive = {"--max-latency-p99": max_latency_p99, "--max-memory": max_memory, "--max-device-memory": max_device_memory}
+    _check_limits(positive | {"--max-energy": max_energy, "--rate": rate, "--battery-wh": battery_wh}, {"--min-quality": min_quality})
+    check_names([compute], COLUMNS, "cost", "--compute")
+    constraints = Constraints(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
     stored = read_stored(run, results, calibrated=calibrated)
     quantile_t = quantile(stored.header.profile.half_width)
-    found = selected(frame.tables([stored]), asked, _weights(weights), _compute(compute), quantile_t)
-    for k, each in enumerate(found):
-        chosen = next((r for r in results_of(stored) if each.best and r.case.case_id == each.best["case_id"]), None)
-        at = (rate or chosen.throughput_per_s) if chosen and chosen.throughput_per_s else None
-        drawn_w = power(chosen, at) if chosen and at else None
-        late = missed(chosen, rate, quantile_t) if chosen and rate else None
-        for line in (*([""] if k else []), *lines(each, battery_wh, drawn_w, late)):
-            tell(line)
-    return 0 if all(each.best for each in found) else 1
+    selections = selections_of(frame.tables([stored]), constraints, _weights(weights), compute, quantile_t)  # type: ignore[arg-type]
+    for k, selection in enumerate(selections):
+        best = next((r for r in results_of(stored) if selection.best and r.case.case_id == selection.best["case_id"]), None)
+        rate_per_s = (rate or best.throughput_per_s) if best and best.throughput_per_s else None
+        power_w = power(best, rate_per_s) if best and rate_per_s else None
+        late = missed(best, rate, quantile_t) if best and rate else None
+        for line in (*([""] if k else []), *lines(selection, battery_wh, power_w, late)):
+            print_line(line)
+    return 0 if all(selection.best for selection in selections) else 1
 
 
-def _check(limits: Any, battery_wh: float | None) -> None:
-    """Raises HarnessError for a limit that is not a positive number."""
-    import math
+@app.command(epilog=EXIT_CODES)
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="names of runs, or paths; the first is the base", show_default=False)
+    ],
+    results: Results = Path("results"),
+    offers: Annotated[Path | None, optional(OFFERS, "FILE")] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="compare runs that are not comparable, and mark each line")] = False,
+    calibrated: Calibrated = False,
+) -> int:
+    """Compare machines by energy, latency and cost.
 
+    Checks whether the runs are comparable and prints the ratios to the base with verdicts; exits with 1 if they are not comparable.
+    """
+    from harness.decide.differences import differences
+    from harness.decide.offers import read_offers
+    from harness.report.comparison import MARK, difference_lines, lines
+
+    offered = read_offers(offers) if offers else None
+    stored = [read_stored(name, results, calibrated=calibrated) for name in runs]
+    findings = differences(stored)
+    comparable = not any(each.forbids for each in findings)
+    for line in difference_lines(stored, findings):
+        print_line(line)
+    if not comparable and not anyway:
+        print_error(
+            "these runs are not comparable",
+            "remove the differences listed above and run again, or use --anyway to compare with each line marked",
+        )
+        return 1
+    for line in ("", *lines(stored, offered)):
+        print_line(line, prefix=MARK if not comparable and line else "")
+    return 0
+
+
+def _check_limits(positive: Mapping[str, float | None], finite: Mapping[str, float | None]) -> None:
+    """Check the values of options, by option.
+
+    Raises:
+        HarnessError: One is not finite, or not above 0 as it must be.
+    """
     from harness.errors import HarnessError
 
-    given = {"--min-quality": limits.quality, "--max-latency-p99": limits.latency_p99_s, "--max-memory": limits.memory_bytes}
-    given |= {
-        "--max-device-memory": limits.device_memory_bytes,
-        "--max-energy": limits.energy_j,
-        "--rate": limits.rate_per_s,
-        "--battery-wh": battery_wh,
-    }
-    for name, value in given.items():
-        if value is not None and (not math.isfinite(value) or (value <= 0 and name != "--min-quality")):
+    for option, value in {**positive, **finite}.items():
+        if value is not None and (not math.isfinite(value) or (value <= 0 and option in positive)):
             raise HarnessError(
-                f"{name} {value:g} is not a valid limit", f"give a finite number{'' if name == '--min-quality' else ' above 0'}"
+                f"{option} {value:g} is not a valid limit", f"use {option} with a finite number{' above 0' * (option in positive)}"
             )
 
 
-def _weights(text: str) -> Any:
+def _weights(text: str) -> Weights:
     from harness.decide.select import Weights
     from harness.errors import HarnessError
 
@@ -98,16 +124,6 @@ def _weights(text: str) -> Any:
         first, second = (float(part) for part in text.split(","))
     except ValueError:
         raise HarnessError(
-            f"--weights {text!r} is not two numbers", "give the weight of cost and of energy, such as --weights 1,1 or --weights 0.2,0.8"
+            f"--weights {text!r} is not two numbers", "use the weights of cost and of energy, such as --weights 1,1 or --weights 0.2,0.8"
         ) from None
     return Weights(first, second)
-
-
-def _compute(text: str) -> Any:
-    from harness.decide.select import COLUMNS
-    from harness.errors import HarnessError
-    from harness.suite.document import nearest
-
-    if text not in COLUMNS:
-        raise HarnessError(f"unknown cost {text!r} of --compute{nearest(text, COLUMNS)}", f"choose one of {', '.join(COLUMNS)}")
-    return text

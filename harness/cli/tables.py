@@ -1,34 +1,61 @@
-"""`harness report`, `harness export`, `harness history`: stored runs in, tables and drawings out."""
+"""`harness report`, `harness export`, `harness history`: the reports and tables of stored runs."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.app import EXIT_CODES, Calibrated, Results, app, keep_report, read_stored, tell, warn
+from harness.cli.app import EXIT_CODES, Calibrated, Results, app, check_names, optional, read_stored, write_report
+from harness.cli.console import print_line, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
 
     from harness.schema import StoredRun
 
+OBJECTIVE = "objective of the Pareto front, repeatable: energy, latency, quality, memory, COLUMN:min or COLUMN:max"
+FORMAT = "md, tex or html (rounded, with notes); csv, json or parquet (full precision)"
+COLUMNS = "comma-separated columns, such as variant,energy_j; empty: a selection for md, tex and html, all for csv, json and parquet"
+UNITS = "comma-separated units instead of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)"
+
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names of runs in the results folder, or paths", show_default=False)]
-Format = Annotated[str, typer.Option(help="md, tex or html (rounded, with notes); csv, json or parquet (full precision)")]
-Columns = Annotated[
-    str,
-    typer.Option(
-        help="comma-separated columns, such as variant,energy_j; empty: a selection for md, tex and html, all for csv, json and parquet"
-    ),
-]
-Units = Annotated[str, typer.Option(help="comma-separated units instead of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)")]
-Output = Annotated[Path | None, typer.Option(help="file to write to; default: stdout", show_default=False)]
+Format = Annotated[str, typer.Option(metavar="NAME", help=FORMAT)]
+Columns = Annotated[str, typer.Option(metavar="NAMES", help=COLUMNS)]
+Units = Annotated[str, typer.Option(metavar="NAMES", help=UNITS)]
+File = Annotated[Path | None, optional("file to write to; default: stdout", "FILE")]
 AllowSimulated = Annotated[bool, typer.Option("--allow-simulated", help="allow the export of simulated measurements")]
-Method = Annotated[bool, typer.Option("--method", help="with --format tex: print the method instead of the table")]
+Method = Annotated[bool, typer.Option("--method", help="with --format tex: print the text on method instead of the table")]
+
+
+@dataclass(frozen=True)
+class _Output:
+    """How and where a table is written: the options of `export` and `history`."""
+
+    format: str
+    columns: str
+    units: str
+    file: Path | None
+    method: bool
+    allow_simulated: bool
+
+    def __post_init__(self) -> None:
+        """Check the options before a run is read."""
+        from harness.errors import HarnessError
+        from harness.report import FORMATS
+
+        check_names([self.format], FORMATS, "format", "--format")
+        if self.method and self.format != "tex":
+            raise HarnessError(
+                f"--method needs --format tex, not {self.format}", "use --format tex; md and html have their notes below the table"
+            )
+        if self.format == "parquet" and self.file is None and sys.stdout.isatty():
+            raise HarnessError("parquet output cannot be printed to a terminal", "use --output FILE or a pipe")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -36,12 +63,7 @@ def report(
     runs: Runs,
     results: Results = Path("results"),
     calibrated: Calibrated = False,
-    objective: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="objective of the Pareto front, repeatable: energy, latency, quality, memory, COLUMN:min or COLUMN:max", show_default=False
-        ),
-    ] = None,
+    objective: Annotated[list[str] | None, optional(OBJECTIVE, "NAME")] = None,
 ) -> None:
     """Redraw the report of stored runs.
 
@@ -59,10 +81,10 @@ def report(
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
         tables = frame.tables([run], objectives)
-        tell(str(keep_report(run, tables, objectives)))
-        for each_front in fronts(tables["cases"], objectives):
-            for line in lines(each_front, objectives):
-                tell(line)
+        print_line(str(write_report(run, tables, objectives)))
+        for front in fronts(tables["cases"], objectives):
+            for line in lines(front, objectives):
+                print_line(line)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -70,10 +92,10 @@ def export(
     runs: Runs,
     results: Results = Path("results"),
     format: Format = "md",
-    table: Annotated[str, typer.Option(help="table to export: cases, runs, domains or builds")] = "cases",
+    table: Annotated[str, typer.Option(metavar="NAME", help="table to export: cases, runs, domains or builds")] = "cases",
     columns: Columns = "",
     units: Units = "",
-    output: Output = None,
+    output: File = None,
     method: Method = False,
     calibrated: Calibrated = False,
     allow_simulated: AllowSimulated = False,
@@ -84,12 +106,12 @@ def export(
     """
     from harness import frame
 
-    _check_format(format, output, method=method)
+    target = _Output(format, columns, units, output, method, allow_simulated)
     stored = _read(runs, results, calibrated=calibrated)
     tables = frame.tables(stored)
-    _known([table], tables, "table")
-    _check_simulated(tables, format, columns, allowed=allow_simulated)
-    _write(stored, table, tables[table], tables["cases"], format, columns, units, output, method=method)
+    check_names([table], tables, "table", "--table")
+    _check_simulated(tables[table], target)
+    _write(stored, table, tables[table], tables["cases"], target)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -103,7 +125,7 @@ def history(
     format: Format = "md",
     columns: Columns = "",
     units: Units = "",
-    output: Output = None,
+    output: File = None,
     method: Method = False,
     calibrated: Calibrated = False,
     allow_simulated: AllowSimulated = False,
@@ -114,128 +136,95 @@ def history(
     """
     from harness import frame
 
-    _check_format(format, output, method=method)
+    target = _Output(format, columns, units, output, method, allow_simulated)
     stored = _read(runs or sorted(str(path.parent) for path in results.glob("*/run.json")), results, calibrated=calibrated)
-    chosen = _case(case, frame.case_ids(stored))
-    without = [run.header.run_id for run in stored if chosen not in frame.case_ids([run])]
+    case_id = _case_id(case, frame.case_ids(stored))
+    without = [run.header.run_id for run in stored if case_id not in frame.case_ids([run])]
     if without and runs:
-        warn(f"{chosen} is not in {', '.join(without)}")
+        warn(f"{case_id} is not in {', '.join(without)}")
     stored = [run for run in stored if run.header.run_id not in without]
-    table = frame.history(stored, chosen)
-    _check_simulated({"history": table}, format, columns, allowed=allow_simulated)
-    _write(stored, "history", table, frame.cases(stored).query("case_id == @chosen"), format, columns, units, output, method=method)
+    table = frame.history(stored, case_id)
+    _check_simulated(table, target)
+    _write(stored, "history", table, frame.cases(stored).query("case_id == @case_id"), target)
 
 
-def _read(runs: Iterable[str], results: Path, *, calibrated: bool) -> list[StoredRun]:
-    """Each run once, however it was named."""
-    found = {run.header.run_id: run for run in (read_stored(name, results, calibrated=calibrated) for name in dict.fromkeys(runs))}
-    return list(found.values())
+def _read(names: Iterable[str], results: Path, *, calibrated: bool) -> list[StoredRun]:
+    """The runs, each once."""
+    stored = [read_stored(name, results, calibrated=calibrated) for name in dict.fromkeys(names)]
+    return list({run.header.run_id: run for run in stored}.values())
 
 
-def _check_format(format: str, output: Path | None, *, method: bool) -> None:
-    """Before anything is read: there is such a format, and its output has somewhere to go."""
-    from harness.errors import HarnessError
-    from harness.report import FORMATS
-
-    _known([format], FORMATS, "format")
-    if method and format != "tex":
-        raise HarnessError(f"--method is of --format tex, not {format}", "give --format tex; md and html have their notes below the table")
-    if format == "parquet" and output is None and sys.stdout.isatty():
-        raise HarnessError("parquet output cannot be printed to a terminal", "use --output FILE or a pipe")
-
-
-def _known(names: Iterable[str], there: Iterable[str], what: str) -> None:
-    from harness.errors import HarnessError
-    from harness.suite.document import nearest
-
-    there = list(there)
-    for name in names:
-        if name not in there:
-            alike = [each for each in there if each.lower() == name.lower()]
-            raise HarnessError(f"unknown {what} {name!r}{nearest(name, alike or there)}")
-
-
-def _case(part: str, known: Sequence[str]) -> str:
-    """The case meant.
+def _case_id(part: str, case_ids: Sequence[str]) -> str:
+    """The one case_id that is, or contains, this text.
 
     Raises:
-        HarnessError: None, or several.
+        HarnessError: There is none, or there are several.
     """
     from harness.errors import HarnessError
 
-    found = [part] if part in known else [case for case in known if part in case]
-    if not known:
+    matches = [part] if part in case_ids else [case_id for case_id in case_ids if part in case_id]
+    if not case_ids:
         raise HarnessError(
             "no stored run has a case", "create one with `harness run SUITE`, or select another results folder with --results"
         )
-    if not found:
-        some = "; ".join(known[:2])
+    if not matches:
+        some = "; ".join(case_ids[:2])
         raise HarnessError(f"no case_id contains {part!r}", f"list them with `harness export RUN --columns case_id`: {some}; ...")
-    if len(found) > 1:
-        raise HarnessError(f"{len(found)} case_ids contain {part!r}", f"give a longer part of one of: {', '.join(found[:3])}, ...")
-    return found[0]
+    if len(matches) > 1:
+        raise HarnessError(f"{len(matches)} case_ids contain {part!r}", f"give a longer part of one of: {', '.join(matches[:3])}, ...")
+    return matches[0]
 
 
-def _check_simulated(tables: Mapping[str, pd.DataFrame], format: str, columns: str, *, allowed: bool) -> None:
-    """What a simulator measured is not published by mistake, and leaves its kind behind in no table.
+def _check_simulated(table: pd.DataFrame, output: _Output) -> None:
+    """Check that the simulated energies of a table are not published by mistake, or without the column that identifies them.
 
     Raises:
-        HarnessError: It would.
+        HarnessError: They would be.
     """
     from harness.errors import HarnessError
     from harness.report import PUBLISHED
 
-    kinds = {kind for table in tables.values() for name in ("energy_kind", "kind") if name in table for kind in table[name]}
-    hidden = bool(columns) and not {"energy_kind", "kind"} & set(columns.split(","))
-    if "simulated" in kinds and not allowed and (format in PUBLISHED or hidden):
+    columns = {"energy_kind", "kind"}
+    kinds = {kind for name in columns.intersection(table.columns) for kind in table[name]}
+    hidden = bool(output.columns) and not columns & set(output.columns.split(","))
+    if "simulated" in kinds and not output.allow_simulated and (output.format in PUBLISHED or hidden):
         raise HarnessError(
             "this run was measured on a simulator: its energies are not real measurements",
             "export csv, json or parquet with the column energy_kind, or use --allow-simulated",
         )
 
 
-def _write(
-    stored: Sequence[StoredRun],
-    name: str,
-    table: pd.DataFrame,
-    cases: pd.DataFrame,
-    format: str,
-    columns: str,
-    units: str,
-    output: Path | None,
-    *,
-    method: bool,
-) -> None:
-    """Write the table to the file or to stdout; published formats without requested columns get those of `READ` in suitable units."""
+def _write(stored: Sequence[StoredRun], name: str, table: pd.DataFrame, cases: pd.DataFrame, output: _Output) -> None:
+    """Write a table to the file or to stdout; without requested columns, published formats have a selection in suitable units."""
     from harness.frame.rows import rows_of
     from harness.report import PUBLISHED, UNITS, as_read, export, notes, paper
-
-    chosen, wanted = ([name.strip() for name in text.split(",") if name.strip()] for text in (columns, units))
-    _known(chosen, table.columns, "column")
-    _known(wanted, UNITS, "unit")
-    if format == "tex":
-        tex, text = paper(stored, name, table, rows_of(cases), chosen, wanted)
-        if output and not method and (output.is_file() or not output.exists()):
-            _write_method(output, text)
-        data = text if method else tex
-    else:
-        if format in PUBLISHED and not chosen:
-            chosen, wanted = as_read(name, table, wanted)
-        data = export(table, format, columns=chosen, units=wanted, notes=notes(stored, rows_of(cases)))
-    if output is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        return
     from harness.store import write_output
 
-    write_output(output, data)
+    columns, units = ([name.strip() for name in text.split(",") if name.strip()] for text in (output.columns, output.units))
+    check_names(columns, list(table.columns), "column", "--columns")
+    check_names(units, UNITS, "unit", "--units")
+    if output.format == "tex":
+        data, text = paper(stored, name, table, rows_of(cases), columns, units)
+        if output.method:
+            data = text
+        elif output.file and (output.file.is_file() or not output.file.exists()):
+            _write_method(output.file, text)
+    else:
+        if output.format in PUBLISHED and not columns:
+            columns, units = as_read(name, table, units)
+        data = export(table, output.format, columns=columns, units=units, notes=notes(stored, rows_of(cases)))
+    if output.file:
+        write_output(output.file, data)
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
 
 
 def _write_method(output: Path, text: bytes) -> None:
-    """Write the text on method beside its table, unless a file of that name is somebody else's.
+    """Write the text on method as `method.tex` next to its table.
 
     Raises:
-        HarnessError: It is, or the table itself is to have that name.
+        HarnessError: The table itself has that name, or somebody else wrote a file of that name.
     """
     from harness.errors import HarnessError
     from harness.report.latex import METHOD_HEAD
@@ -243,10 +232,10 @@ def _write_method(output: Path, text: bytes) -> None:
 
     path = output.with_name("method.tex")
     if path == output:
-        raise HarnessError("method.tex is the name of the text on method beside the table", "give --output another name, such as table.tex")
+        raise HarnessError("method.tex is the name of the text on method", "use --output with another name, such as table.tex")
     if path.is_file() and not path.read_bytes().startswith(METHOD_HEAD.encode()):
         raise HarnessError(
             f"{path} was not written by `harness export`, so it is not replaced",
-            "give --output in another folder; without --output the table is printed, with --method the text on method",
+            "use --output in another folder; without --output the table is printed, with --method the text on method",
         )
     write_output(path, text)

@@ -150,14 +150,14 @@ def examine_precision(
     if told is None:
         return [
             finding(
-                "optimisation_not_shown",
+                "optimisation_not_confirmed",
                 asked=asked,
                 why=f"the engine tells no kernels, only {said!r}" if said else "the engine tells neither kernels nor precision",
             )
         ]
     if stored is not None and IN_THE_FILE.get(asked, asked) not in stored:
         why = f"its kernels are said to compute in {asked}, but the artifact stores {' and '.join(sorted(stored)) or 'no numbers'} alone"
-        return [finding("optimisation_not_shown", asked=asked, why=why)]
+        return [finding("optimisation_not_confirmed", asked=asked, why=why)]
     return []
 
 

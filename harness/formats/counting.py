@@ -1,4 +1,4 @@
-"""The weights of a model, by name -> how many there are, how many are not 0, and the share of zeros in each."""
+"""Counts of a model's weights: how many there are, how many are not zero, and the share of zeros in each tensor."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from harness.schema import ArtifactFacts
 
 LISTED = 500
-"""Tensors whose zeros are told one by one: the largest."""
+"""Number of tensors whose zeros are listed: the largest."""
 
 
 class Weight(NamedTuple):
-    """One constant that is computed with.
+    """A constant that takes part in the computation.
 
     Attributes:
-        name: Of the tensor, in the file.
-        values: With the zero point of a quantized tensor taken off, so that 0 is 0; null where the type cannot be read.
-        listed: Whether its zeros are told: not those of a bias or another vector.
-        size: How many numbers it has, where `values` are only those that a sparse format stores; None: as many as `values`.
+        name: Name of the tensor in the file.
+        values: Values, less the zero point of a quantized tensor; None if the type cannot be read.
+        listed: Whether its share of zeros is listed; not for biases and other vectors.
+        size: Number of elements if `values` holds only the stored ones of a sparse tensor; None: the size of `values`.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Weight(NamedTuple):
 
 
 def count(weights: Iterable[Weight], macs: int | None) -> ArtifactFacts:
-    """Count them.
+    """Number of parameters and of nonzero ones, and the share of zeros by tensor.
 
     Args:
-        weights: All of the model's; looked at one at a time.
-        macs: Multiply-accumulates of one inference, where they are known.
+        weights: All weights of the model; read one at a time.
+        macs: Multiply-accumulates of one inference; None if unknown.
 
     Returns:
-        All of it; only the multiply-accumulates where one weight cannot be read, for the rest would be too few.
+        The multiply-accumulates alone if a weight cannot be read, for the other counts would be too small.
     """
     parameters = nonzero = 0
     shares: list[tuple[int, str, float]] = []
@@ -55,7 +55,7 @@ def count(weights: Iterable[Weight], macs: int | None) -> ArtifactFacts:
 
 
 def _largest(shares: list[tuple[int, str, float]]) -> dict[str, float]:
-    """The share of zeros by name, in the order of the model; a name that comes again gets a number."""
+    """The share of zeros by name, in the model's order; a repeated name gets a number."""
     kept = sorted(sorted(range(len(shares)), key=lambda i: -shares[i][0])[:LISTED])
     zeros: dict[str, float] = {}
     for index in kept:

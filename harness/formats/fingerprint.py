@@ -1,4 +1,4 @@
-"""A file or a folder -> the hash of its content and its size: one way for what users bring, for what is built, and for the cache."""
+"""Hash and size of a file or a folder, for models, data, artifacts and the cache."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Fingerprint(NamedTuple):
     """Content hash and size of a file or a folder.
 
     Attributes:
-        sha256: Of a folder: the SHA-256 of its sorted (name, hash) pairs.
-        bytes: Size; of a folder the sum over its files.
+        sha256: SHA-256 of the content; for a folder of its sorted (name, hash) pairs.
+        bytes: Size in bytes; for a folder the sum over its files.
     """
 
     sha256: str
@@ -21,14 +21,14 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """SHA-256 and size in bytes of a file or a folder."""
+    """SHA-256 and size of a file or a folder."""
     if path.is_file():
         with path.open("rb") as file:
             return Fingerprint(hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size)
-    whole, size = hashlib.sha256(), 0
-    found = (Path(folder) / name for folder, _, names in os.walk(path, followlinks=True) for name in names)
-    for file_path in sorted(file for file in found if file.is_file()):
+    digest, size = hashlib.sha256(), 0
+    paths = (Path(folder) / name for folder, _, names in os.walk(path, followlinks=True) for name in names)
+    for file_path in sorted(file for file in paths if file.is_file()):
         sha256, part = fingerprint(file_path)
-        whole.update(f"{file_path.relative_to(path).as_posix()}\0{sha256}\n".encode())
+        digest.update(f"{file_path.relative_to(path).as_posix()}\0{sha256}\n".encode())
         size += part
-    return Fingerprint(whole.hexdigest(), size)
+    return Fingerprint(digest.hexdigest(), size)

@@ -1,4 +1,4 @@
-"""A `.keras` or `.h5` file -> a Keras model, without running code that it brings, and what can be counted in a model."""
+"""Keras models: load a `.keras` or `.h5` file without running code that it brings, and count what is in a model."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.counting import Weight, count
-from harness.formats.keras2 import calls_another, readable
-from harness.formats.libraries import reading
+from harness.formats.keras2 import dictionaries, readable, uses_changed_function
+from harness.formats.libraries import import_library, reading
 from harness.schema import ArtifactFacts
 
 CONFIG_BYTES = 256 * 2**20
 DEFLATED = 200
-"""Weights shrink by less than this, pruned ones too; a zip bomb by about 1,000."""
+"""Largest compression ratio of an entry: weights stay below it, pruned ones too; a zip bomb reaches about 1,000."""
 KIND = ("a Keras model", "save it again with model.save()")
+DAMAGED = "get the file from its author again"
 KERAS_2 = "it is of Keras 2: save it there as a SavedModel, or a .keras file as .h5, and name that"
 TRUST = "look at what it does, then run with --trust"
 
 SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*", re.ASCII)
-"""Names that TensorFlow takes for a scope of a graph."""
+"""Names that TensorFlow accepts for a scope of a graph."""
 
-# Layers whose weights cost no multiply-accumulate of their own: a normalisation folds into its neighbour, an embedding is looked up.
+# Layers without multiply-accumulates of their own: a normalisation folds into its neighbour, an embedding is looked up.
 FREE_LAYERS = ("BatchNormalization", "Embedding", "Normalization")
 SEPARABLE = ("depthwise_kernel", "pointwise_kernel")
 KERNELS: dict[str, tuple[str, ...]] = {
@@ -48,13 +49,9 @@ def import_keras() -> Any:
     Raises:
         EngineError: It is not installed.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own configuration says: everything here goes through TensorFlow
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's configuration: everything here goes through TensorFlow
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        import keras
-    except ImportError as error:
-        raise EngineError(f"Keras cannot be imported: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
-    return keras
+    return import_library("keras", "Keras", "pip install 'harness[tensorflow]'")
 
 
 def load_keras(path: Path, *, trusted: bool = False) -> Any:
@@ -65,16 +62,16 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
         trusted: Whether it may bring code: Lambda layers.
 
     Raises:
-        EngineError: No model, a damaged one, or one that brings code and is not trusted.
+        EngineError: The file is no model, is damaged, or brings code without being trusted.
     """
-    h5 = path.suffix in (".h5", ".hdf5")
+    h5 = _is_h5(path)
     with reading(path, *KIND):
         config, version = _h5_config(path) if h5 else _zip_config(path)
         if not trusted:
             _refuse_code(path, config)
     old = version[:2] in ("1.", "2.")
-    if old and calls_another(config):
-        raise EngineError(f"{path.name} uses hard_sigmoid, which is another function in Keras 3: it would answer something else", KERAS_2)
+    if old and uses_changed_function(config):
+        raise EngineError(f"{path.name} uses hard_sigmoid, which is another function in Keras 3: its answers would differ", KERAS_2)
     keras = import_keras()
     with reading(path, KIND[0], KERAS_2 if old else KIND[1]), readable(path, config, keras) if old and h5 else nullcontext(path) as source:
         model = keras.models.load_model(str(source), compile=False, safe_mode=not trusted)
@@ -83,7 +80,7 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
 
 
 def _rename_layers(model: Any) -> None:
-    """Give layers a name that TensorFlow's graphs can have, where theirs is none; the inputs, by which data are found, keep theirs."""
+    """Rename layers whose name TensorFlow's graphs do not accept; inputs keep theirs, for data are matched by it."""
     layers = [layer for layer in getattr(model, "layers", ()) if type(layer).__name__ != "InputLayer"]
     taken = {layer.name for layer in layers}
     for layer in layers:
@@ -94,29 +91,38 @@ def _rename_layers(model: Any) -> None:
             taken.add(layer.name)
 
 
+# --- checks before loading ---------------------------------------------------------------------------------------------
+
+
+def _is_h5(path: Path) -> bool:
+    return path.suffix in (".h5", ".hdf5")
+
+
 def _zip_config(path: Path) -> tuple[Any, str]:
     """The configuration in a `.keras` file, and the version of Keras that saved it."""
     if not zipfile.is_zipfile(path):
         raise EngineError(f"{path.name} is no .keras file: it is not a zip archive", "save the model with model.save('model.keras')")
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
-                raise EngineError(
-                    f"{path.name} holds the path {entry.filename!r}, which leaves the archive", "get the file from its author again"
-                )
-            if entry.file_size > max(CONFIG_BYTES, DEFLATED * entry.compress_size):
-                raise EngineError(
-                    f"{path.name} holds {entry.filename!r}, which unpacks to {entry.file_size / 2**20:,.0f} MiB out of next to nothing",
-                    KIND[1],
-                )
+            _check_entry(path, entry)
         if archive.getinfo("config.json").file_size > CONFIG_BYTES:
-            raise EngineError(f"{path.name} has a configuration of more than 256 MiB", "get the file from its author again")
+            raise EngineError(f"{path.name} has a configuration of more than 256 MiB", DAMAGED)
         metadata = json.loads(archive.read("metadata.json")) if "metadata.json" in archive.namelist() else {}
         return json.loads(archive.read("config.json")), str(metadata.get("keras_version", ""))
 
 
+def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
+    """Refuse an entry that leaves the archive or is a zip bomb."""
+    if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
+        raise EngineError(f"{path.name} holds the path {entry.filename!r}, which leaves the archive", DAMAGED)
+    if entry.file_size > max(CONFIG_BYTES, DEFLATED * entry.compress_size):
+        raise EngineError(
+            f"{path.name} holds {entry.filename!r}, which unpacks to {entry.file_size / 2**20:,.0f} MiB out of next to nothing", KIND[1]
+        )
+
+
 def _h5_config(path: Path) -> tuple[Any, str]:
-    """The configuration in an `.h5` file, which must not draw data from other files, and the version of Keras that saved it."""
+    """The configuration in an `.h5` file that refers to no other file, and the version of Keras that saved it."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -134,68 +140,65 @@ def _refuse_external(path: Path, group: Any) -> None:
         outside = isinstance(group.get(name, getlink=True), h5py.ExternalLink)
         item = None if outside else group.get(name)
         if outside or (isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)):
-            raise EngineError(f"{path.name} draws {name!r} from another file", "save the model into one file")
+            raise EngineError(f"{path.name} reads {name!r} from another file", "save the model into one file")
         if isinstance(item, h5py.Group):
             _refuse_external(path, item)
 
 
 def _refuse_code(path: Path, config: Any) -> None:
-    """Refuse a configuration with a Lambda, or with a class that is not of Keras itself."""
-    waiting = [config]
-    while waiting:
-        node = waiting.pop()
-        waiting.extend(node.values() if isinstance(node, dict) else node if isinstance(node, list) else ())
-        if not isinstance(node, dict) or "class_name" not in node:
+    """Refuse a configuration with a Lambda, or with a class that is not part of Keras."""
+    for node in dictionaries(config):
+        if "class_name" not in node:
             continue
         if node["class_name"] in ("Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer"):
             raise EngineError(f"{path.name} brings code of its own ({node['class_name']})", TRUST)
-        module = node.get("module") or "builtins"
-        if str(module).split(".")[0] not in ("keras", "builtins"):
+        module = str(node.get("module") or "builtins")
+        if module.split(".", 1)[0] not in ("keras", "builtins"):
             raise EngineError(
                 f"{path.name} needs the class {node['class_name']!r} of {module!r}, which is not part of Keras",
-                KERAS_2 if str(module).startswith("tf_keras.") else "build it from Keras layers, or export it to .tflite or .onnx",
+                KERAS_2 if module.startswith("tf_keras.") else "build it from Keras layers, or export it to .tflite or .onnx",
             )
 
 
 def stored_shapes(path: Path) -> list[tuple[str, tuple[int | None, ...]]]:
-    """(Name, shape with its batch) of each input that a file of a functional or sequential model declares; empty where it is of another kind.
+    """(Name, shape with the batch) of each input that a functional or sequential model declares; empty for other models.
 
     Args:
         path: `.keras`, or `.h5` of the whole model.
 
     Raises:
-        EngineError: No such file.
+        EngineError: The file is no model.
     """
-    config, _ = _h5_config(path) if path.suffix in (".h5", ".hdf5") else _zip_config(path)
+    config, _ = _h5_config(path) if _is_h5(path) else _zip_config(path)
     if config.get("class_name") not in ("Functional", "Sequential", "Model"):
         return []
     layers = config["config"]["layers"] if isinstance(config["config"], dict) else config["config"]
-    found = [layer["config"] for layer in layers if layer["class_name"] == "InputLayer"]
-    shapes = [(str(each.get("name")), each.get("batch_shape") or each.get("batch_input_shape")) for each in found]
+    inputs = [layer["config"] for layer in layers if layer["class_name"] == "InputLayer"]
+    shapes = [(str(each.get("name")), each.get("batch_shape") or each.get("batch_input_shape")) for each in inputs]
     return [(name, tuple(shape)) for name, shape in shapes if isinstance(shape, list)] if all(shape for _, shape in shapes) else []
 
 
-# --- counting ----------------------------------------------------------------------------------------------------------
+# --- counts ------------------------------------------------------------------------------------------------------------
 
 
 def facts(model: Any) -> ArtifactFacts:
-    """Parameters, those that are not 0, in all and by tensor, and multiply-accumulates of one inference, of a Keras model."""
+    """Parameters, nonzero ones in all and by tensor, and multiply-accumulates of one inference."""
     weights = [weight for weight in model.weights if weight.dtype != "string" and "seed_generator" not in weight.path]
     return count((Weight(weight.path, np.asarray(weight), len(weight.shape) > 1) for weight in weights), count_macs(model))
 
 
 def count_macs(model: Any) -> int | None:
-    """Multiply-accumulates of one inference; null where a layer with weights is of an unknown kind or its sizes are open.
+    """Multiply-accumulates of one inference; None if a layer with weights is of an unknown kind or has dynamic dimensions.
 
-    Bias additions and activations are not counted. A convolution costs its kernel's size for each position of the output (transposed: of the input),
-    whatever its groups, because the kernel's shape already holds input channels per group.
+    Biases and activations are not counted. A convolution costs the size of its kernel for each position of the output (transposed: of the
+    input), with or without groups, because the kernel's shape holds the input channels per group.
     """
     counts = [_layer_macs(layer) for layer in leaf_layers(model)]
-    return None if any(count is None for count in counts) else sum(count for count in counts if count is not None)
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def leaf_layers(model: Any) -> Iterator[Any]:
-    """The layers of a model and of the models inside it."""
+    """The layers of a model and of its nested models."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
             yield from leaf_layers(layer)
@@ -210,15 +213,11 @@ def _layer_macs(layer: Any) -> int | None:
     if kind not in KERNELS or len(layer._inbound_nodes) > 1:  # a shared layer runs more than once
         return None
     try:
-        tensor = layer.input if kind.endswith("Transpose") else layer.output
-    except (AttributeError, ValueError):  # it is called nowhere
+        shape = (layer.input if kind.endswith("Transpose") else layer.output).shape
+    except (AttributeError, ValueError):  # it is never called
         return None
-    positions = _positions(layer, tensor.shape)
-    return None if positions is None else positions * sum(prod(getattr(layer, kernel).shape) for kernel in KERNELS[kind])
-
-
-def _positions(layer: Any, shape: tuple[int | None, ...]) -> int | None:
-    """How many positions a tensor has beside batch and channels; null where one is open."""
-    first = getattr(layer, "data_format", "channels_last") == "channels_first"
-    sizes = shape[2:] if first else shape[1:-1]
-    return None if any(size is None for size in sizes) else prod(int(size or 0) for size in sizes)
+    channels_first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    positions = shape[2:] if channels_first else shape[1:-1]
+    if None in positions:
+        return None
+    return int(prod(positions) * sum(prod(getattr(layer, kernel).shape) for kernel in KERNELS[kind]))

@@ -1,4 +1,4 @@
-"""An `.onnx` file -> the model, with no data from outside its folder, and what can be counted in it. Creates no session."""
+"""ONNX models: load a file with no data from outside its folder, check it, and count what is in it. Creates no session to measure."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from typing import Any
 
 from harness.errors import EngineError
 from harness.formats.counting import count
-from harness.formats.libraries import first_line, reading
+from harness.formats.libraries import import_library, library_errors, reading
 from harness.formats.onnx_weights import FLOATS, LEARNED, PACKED, QUANTIZED, SMALL, counted, nodes, weights
 from harness.formats.precision import precision_text
 from harness.schema import ArtifactFacts
 
-KIND = ("an ONNX model", "export it again; the file may be damaged or cut short")
+KIND = ("an ONNX model", "export it again; the file may be damaged or truncated")
+INSTALL = "pip install 'harness[onnxruntime]'"
 NAMES = {"float": "float32", "double": "float64"}
-# Operators whose multiply-accumulates are counted, and at which input the kernel stands.
+# Operators whose multiply-accumulates are counted -> index of the input that is the kernel.
 COUNTED = {
     **dict.fromkeys(("Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger"), 1),
     **dict.fromkeys(("QLinearConv", "QLinearMatMul"), 3),
 }
-# Those that may multiply and are not.
+# Operators that may multiply and are not counted.
 UNCOUNTED = ("LSTM", "GRU", "RNN", "Einsum", "Attention", "If", "Loop", "Scan", "DeformConv", "DFT", "STFT")
 
 
 def load_onnx(path: Path, *, weights: bool = True) -> Any:
-    """The model, with its external data.
+    """The model in a file.
 
     Args:
         path: The file.
-        weights: False: leave external data where they are.
+        weights: Whether to load external data.
 
     Raises:
-        EngineError: No ONNX model, a damaged one, one that draws data from outside its folder, or no `onnx` installed.
+        EngineError: The file is no ONNX model, is damaged or refers to data outside its folder, or `onnx` is not installed.
     """
     onnx = import_onnx()
     with reading(path, *KIND):
@@ -53,96 +54,90 @@ def import_onnx() -> Any:
     Raises:
         EngineError: It is not installed.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise EngineError(f"ONNX cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
-    return onnx
+    return import_library("onnx", "ONNX", INSTALL)
 
 
-def has_external_data(model: Any) -> bool:
-    """Whether some tensors lie in other files."""
-    return any(tensor.external_data for tensor in tensors(model))
+def declared_inputs(graph: Any) -> list[Any]:
+    """The inputs of a graph without its constants, which old exporters list among them."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in constants]
+
+
+def dimensions(value: Any) -> tuple[int | None, ...]:
+    """The shape of an input or output; None for a dynamic dimension."""
+    return tuple(dim.dim_value or None for dim in value.type.tensor_type.shape.dim)
 
 
 def tensors(model: Any) -> Iterator[Any]:
-    """Every constant of a model, those of subgraphs and functions too."""
+    """Every constant of a model, in subgraphs and functions too."""
     yield from _graph_tensors(model.graph)
     for function in model.functions:
         yield from _node_tensors(function.node)
 
 
 def facts(model: Any) -> ArtifactFacts:
-    """Parameters, those that are not 0, in all and by tensor, and multiply-accumulates of a model with its weights; null what cannot be read from it."""
+    """Parameters, nonzero ones in all and by tensor, and multiply-accumulates of a model with its weights; None for what cannot be read."""
     return count(counted(model), _macs(model))
 
 
 def stored_types(model: Any) -> set[str]:
-    """Types of the constants that could be weights, NumPy's names: floats, and integers of 8 bits and less; scalars (a zero point) are none."""
+    """Types of the constants that could be weights, as NumPy names them: floats and integers of 8 bits and less, without scalars."""
     name_of = import_onnx().TensorProto.DataType.Name
     types = {name_of(tensor.data_type) for tensor in tensors(model) if prod(tensor.dims) > 1}
     return {NAMES.get(name.lower(), name.lower()) for name in types if name in FLOATS or name.removeprefix("U") in SMALL}
 
 
 def is_quantized(model: Any) -> bool:
-    """Whether an operator of it takes quantized numbers."""
+    """Whether some operator takes quantized values."""
     return any(node.op_type in (*QUANTIZED, *PACKED, "QuantizeLinear") for node in nodes(model))
 
 
 def check_float32(model: Any) -> None:
-    """Take only a model whose numbers can be made smaller.
+    """Refuse a model whose weights are smaller than float32 already.
 
     Args:
-        model: Its external data may be missing.
+        model: With or without its external data.
 
     Raises:
-        EngineError: Its weights are smaller than float32 already.
+        EngineError: They are.
     """
-    found = precision(model)
-    if is_quantized(model) or found not in (None, "float32"):
-        raise EngineError(f"the ONNX model cannot be quantized: it is already ({found})", "start from the float32 model", refused=True)
+    current = precision(model)
+    if is_quantized(model) or current not in (None, "float32"):
+        raise EngineError(f"the ONNX model cannot be quantized: it is already ({current})", "start from the float32 model", refused=True)
 
 
 def check_operators(path: Path) -> None:
-    """Take only operators that ONNX has: its converters leave in the file what they do not know.
+    """Refuse operators that ONNX does not define: converters copy operators that they do not know into the file.
 
     Raises:
-        EngineError: It has others.
+        ValueError: The file has some.
     """
     has = import_onnx().defs.has
     unknown = sorted({node.op_type for node in load_onnx(path, weights=False).graph.node if not node.domain and not has(node.op_type)})
     if unknown:
-        raise EngineError(f"ONNX has no operator {', '.join(unknown)}", "export the model without it", refused=True)
+        raise ValueError(f"ONNX has no operator {', '.join(unknown)}")
 
 
 def check_loads(path: Path) -> None:
-    """Let ONNX Runtime load the file, for some tools write what it refuses.
+    """Let ONNX Runtime load a converted file, for some tools write files that it rejects.
 
     Raises:
-        EngineError: It does, or is not installed.
+        EngineError: It rejects the file, or is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise EngineError(f"ONNX Runtime cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
+    onnxruntime = import_library("onnxruntime", "ONNX Runtime", INSTALL)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.log_severity_level = 1, 4
-    try:
+    hint = "leave this variant out for this model"
+    with library_errors("the model was converted, and ONNX Runtime cannot load it", hint, refused=True):
         onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
-    except Exception as error:  # of classes of its own
-        raise EngineError(
-            f"the model was converted, and ONNX Runtime cannot load it: {first_line(error)}",
-            "leave this variant out for this model",
-            refused=True,
-        ) from error
 
 
 def precision(model: Any, *, fused: bool = True) -> str | None:
-    """The precision a model computes in, by most of its weights; null where it has none.
+    """The precision that most of a model's weights are computed in; None if it has none.
 
     Args:
-        model: Its external data may be missing.
-        fused: Whether the engine fuses quantize-dequantize pairs into integer operators; without it these run in float.
+        model: With or without its external data.
+        fused: Whether the engine fuses quantize-dequantize pairs into integer operators; otherwise these run in float.
     """
     types: Counter[str] = Counter()
     for stored in weights(model):
@@ -153,8 +148,8 @@ def precision(model: Any, *, fused: bool = True) -> str | None:
     kind = types.most_common(1)[0][0]
     if kind.startswith(("int", "uint")):
         operators = {node.op_type for node in nodes(model)}
-        whole = "QLinearConv" in operators or "QLinearMatMul" in operators or ("QuantizeLinear" in operators and fused)
-        return precision_text(kind if whole else "float32", kind)
+        integer = "QLinearConv" in operators or "QLinearMatMul" in operators or ("QuantizeLinear" in operators and fused)
+        return precision_text(kind if integer else "float32", kind)
     return precision_text(None, kind) if kind != "float16" else "float16 weights"
 
 
@@ -162,12 +157,12 @@ def precision(model: Any, *, fused: bool = True) -> str | None:
 
 
 def _macs(model: Any) -> int | None:
-    """Multiply-accumulates of one inference; null where an operator may compute something that is not counted here, or a size is open.
+    """Multiply-accumulates of one inference; None if an operator may multiply uncounted, or a dimension is dynamic.
 
-    Of a convolution the kernel's size for each position of the output (transposed: of the input); of a product of matrices the length of
-    the sums for each number of the output.
+    A convolution costs the size of its kernel for each position of the output (transposed: of the input); a matrix product the length of
+    the sums for each element of the output.
     """
-    if model.functions or any(_multiplies_unseen(node) for node in model.graph.node):
+    if model.functions or any(_multiplies_uncounted(node) for node in model.graph.node):
         return None
     shapes = _shapes_of_one(model)
     macs = 0
@@ -181,8 +176,7 @@ def _macs(model: Any) -> int | None:
     return macs
 
 
-def _multiplies_unseen(node: Any) -> bool:
-    """Whether an operator may multiply in a way that is not counted here."""
+def _multiplies_uncounted(node: Any) -> bool:
     learned = node.domain == "ai.onnx.ml" and node.op_type.startswith(LEARNED)
     return learned or node.op_type in UNCOUNTED or node.domain not in ("", "ai.onnx", "ai.onnx.ml")
 
@@ -196,45 +190,45 @@ def _node_macs(node: Any, kernel: tuple[int, ...], place: tuple[int, ...]) -> in
 
 
 def _shapes_of_one(model: Any) -> dict[str, tuple[int, ...]]:
-    """Sizes by name for one sample, of constants and of what can be inferred; without those that are open."""
+    """Shapes by name for one sample, of constants and of inferred values without dynamic dimensions; empty if the file fixes another batch."""
     onnx = import_onnx()
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    constants = {tensor.name for tensor in copy.graph.initializer}
-    for value in copy.graph.input:
+    for value in declared_inputs(copy.graph):
         size = value.type.tensor_type.shape.dim[:1]
-        if value.name not in constants and size and not size[0].HasField("dim_value"):
+        if size and not size[0].HasField("dim_value"):
             size[0].dim_value = 1
-        elif value.name not in constants and (not size or size[0].dim_value != 1):
-            return {}  # the file fixes another batch
+        elif not size or size[0].dim_value != 1:
+            return {}
     try:
         inferred = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
-    except Exception:  # operators of other people's models are more than it can do
+    except Exception:  # it does not support every operator
         return {}
-    found = {tensor.name: tuple(tensor.dims) for tensor in copy.graph.initializer}
-    found |= {sparse.values.name: tuple(sparse.dims) for sparse in copy.graph.sparse_initializer}
+    shapes = {}
     for value in (*inferred.value_info, *inferred.input, *inferred.output):
         sizes = value.type.tensor_type.shape.dim
-        if value.name not in found and value.type.tensor_type.HasField("shape") and all(size.HasField("dim_value") for size in sizes):
-            found[value.name] = tuple(size.dim_value for size in sizes)
-    return found
+        if value.type.tensor_type.HasField("shape") and all(size.HasField("dim_value") for size in sizes):
+            shapes[value.name] = tuple(size.dim_value for size in sizes)
+    shapes |= {tensor.name: tuple(tensor.dims) for tensor in copy.graph.initializer}
+    return shapes | {sparse.values.name: tuple(sparse.dims) for sparse in copy.graph.sparse_initializer}
 
 
-# --- inside ------------------------------------------------------------------------------------------------------------
+# --- constants ---------------------------------------------------------------------------------------------------------
 
 
 def _check_external(path: Path, model: Any) -> None:
-    """Refuse data from outside the model's folder, or that may be: a file of several names; and tell which file is missing."""
+    """Refuse data outside the model's folder, or that may be (a file with hard links), and name a missing file."""
     folder = path.parent.resolve()
     for name in dict.fromkeys(entry.value for tensor in tensors(model) for entry in tensor.external_data if entry.key == "location"):
-        if not (folder / name).resolve().is_relative_to(folder):
-            raise EngineError(f"{path.name} draws data from {name!r}, outside its folder", "put the data beside the model")
-        if not (folder / name).is_file():
+        data = folder / name
+        if not data.resolve().is_relative_to(folder):
+            raise EngineError(f"{path.name} reads data from {name!r}, outside its folder", "put the data next to the model")
+        if not data.is_file():
             raise EngineError(
                 f"{path.name} keeps its weights in {name!r}, and no such file is there",
-                f"put {name!r} beside the model, or save it in one file",
+                f"put {name!r} next to the model, or save it in one file",
             )
-        if (folder / name).stat().st_nlink > 1:  # as some installers leave it
+        if data.stat().st_nlink > 1:  # as some installers leave it
             raise EngineError(
                 f"{path.name} keeps its weights in {name!r}, a file that has other names too (hard links)",
                 "name a copy of the model's folder",

@@ -1,8 +1,9 @@
-"""An ONNX model -> the same model with its constants where tools look for them, or with its weights in float16."""
+"""Rewrites of ONNX models: constants as initializers, where tools look for them, and weights in float16."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from copy import deepcopy
 from math import prod
 from typing import Any
 
@@ -12,28 +13,25 @@ from harness.formats.onnx_weights import scopes, subgraphs
 
 
 def with_initializers(model: Any) -> Any:
-    """A copy whose constants are initializers of the graph that uses them, and whose nodes have names of their own.
+    """A copy whose constants are initializers of the graph that uses them, and whose nodes have unique names.
 
-    Some exporters (Paddle's among them) write weights as `Constant` nodes, or keep those of a branch in the graph around it; the tools that
-    quantize look only among the initializers of the graph they are in. What the model computes stays the same.
+    Some exporters (Paddle's among them) write weights as `Constant` nodes, or keep those of a branch in the outer graph; quantizers search
+    only the initializers of the graph they are in. The model computes the same.
     """
-    from onnx import ModelProto
-
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    copy = deepcopy(model)
     copy.ir_version = max(copy.ir_version, 4)  # before, every initializer had to be listed among the inputs
-    taken: set[str] = set()
-    _fold(copy.graph, taken)
-    _sink(copy.graph)
+    _fold_constants(copy.graph, set())
+    _sink_initializers(copy.graph)
     return copy
 
 
-def _fold(graph: Any, taken: set[str]) -> None:
+def _fold_constants(graph: Any, taken: set[str]) -> None:
+    """Replace `Constant` nodes by initializers, and rename the other nodes to unique names."""
     kept, outputs = [], {value.name for value in graph.output}
-    outputs |= {node.input[0] for node in graph.node if node.op_type == "Cast"}  # NNCF takes no initializer there
+    outputs |= {node.input[0] for node in graph.node if node.op_type == "Cast"}  # NNCF accepts no initializer there
     for number, node in enumerate(graph.node):
         for inner in subgraphs(node):
-            _fold(inner, taken)
+            _fold_constants(inner, taken)
         tensor = next((a.t for a in node.attribute if a.name == "value" and a.HasField("t")), None) if node.op_type == "Constant" else None
         if tensor is not None and node.output[0] not in outputs:
             made = graph.initializer.add()
@@ -45,15 +43,11 @@ def _fold(graph: Any, taken: set[str]) -> None:
         taken.add(node.name)
         kept.append(node)
     if len(kept) < len(graph.node):
-        moved = [type(node)() for node in kept]
-        for target, node in zip(moved, kept, strict=True):
-            target.CopyFrom(node)
-        del graph.node[:]
-        graph.node.extend(moved)
+        _replace(graph.node, kept)
 
 
-def _sink(graph: Any) -> None:
-    """Move each initializer that a single subgraph uses into it."""
+def _sink_initializers(graph: Any) -> None:
+    """Move each initializer that only one subgraph uses into that subgraph."""
     inner = [each for node in graph.node for each in subgraphs(node)]
     if not inner:
         return
@@ -67,45 +61,44 @@ def _sink(graph: Any) -> None:
         else:
             left.append(tensor)
     if len(left) < len(graph.initializer):
-        copies = [type(tensor)() for tensor in left]
-        for copy, tensor in zip(copies, left, strict=True):
-            copy.CopyFrom(tensor)
-        del graph.initializer[:]
-        graph.initializer.extend(copies)
+        _replace(graph.initializer, left)
     for each in inner:
-        _sink(each)
+        _sink_initializers(each)
+
+
+def _replace(field: Any, items: Sequence[Any]) -> None:
+    """Set a repeated field of a message to some of its items, or to others."""
+    copies = [deepcopy(item) for item in items]  # deleting an item invalidates it
+    del field[:]
+    field.extend(copies)
 
 
 def _free_names(graph: Any) -> set[str]:
-    """The names that a graph and those inside it take from around it."""
+    """Names that a graph and its subgraphs take from the outer graph."""
     used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
     for node in graph.node:
         for inner in subgraphs(node):
             used |= _free_names(inner)
-    return used - _own_names(graph)
-
-
-def _own_names(graph: Any) -> set[str]:
-    made: Iterable[str] = (name for node in graph.node for name in node.output)
-    return {*made, *(value.name for value in graph.input), *(tensor.name for tensor in graph.initializer)}
+    defined = {name for node in graph.node for name in node.output}
+    return used - defined - {value.name for value in (*graph.input, *graph.initializer)}
 
 
 def has_subgraphs(model: Any) -> bool:
-    """Whether nodes of the main graph hold graphs of their own: branches and loops."""
+    """Whether nodes of the main graph have subgraphs: branches and loops."""
     return any(True for node in model.graph.node for _ in subgraphs(node))
 
 
 def beyond_half(model: Any) -> list[str]:
-    """Names of the nodes with a float32 constant whose largest number float16 cannot hold: a variance of 1e8, a mask of -1e9.
+    """Names of the nodes with a float32 constant beyond the range of float16: a variance of 1e8, a mask of -1e9.
 
     Args:
-        model: As `with_initializers` gives it.
+        model: Result of `with_initializers`.
     """
-    found = []
+    names = []
     for each, scope, _ in scopes(model):
         large = {name for name, stored in scope.items() if stored.type == "FLOAT" and not stored.sparse and _overflows(stored.tensor)}
-        found += [node.name for node in each if node.op_type != "Constant" and large.intersection(node.input)]
-    return found
+        names += [node.name for node in each if node.op_type != "Constant" and large.intersection(node.input)]
+    return names
 
 
 def _overflows(tensor: Any) -> bool:
@@ -117,13 +110,13 @@ def _overflows(tensor: Any) -> bool:
 
 
 def to_half(model: Any) -> int:
-    """Store the float32 initializers of more than one number in float16, each cast back to float32 before it is used; in place.
+    """Store float32 initializers in float16, each cast back to float32 before use; in place, without scalars.
 
     Args:
-        model: As `with_initializers` gives it.
+        model: Result of `with_initializers`.
 
     Returns:
-        How many were stored so.
+        The number of initializers changed.
     """
     return _halve(model.graph)
 
@@ -139,10 +132,6 @@ def _halve(graph: Any) -> int:
         name, values = tensor.name, numpy_helper.to_array(tensor).astype(np.float16)
         tensor.CopyFrom(numpy_helper.from_array(values, f"{name}_float16"))
         casts.append(helper.make_node("Cast", [f"{name}_float16"], [name], name=f"{name}_to_float32", to=TensorProto.FLOAT))
-    rest = [type(node)() for node in graph.node]
-    for copy, node in zip(rest, graph.node, strict=True):
-        copy.CopyFrom(node)
-    inner = sum(_halve(each) for node in rest for each in subgraphs(node))
-    del graph.node[:]
-    graph.node.extend([*casts, *rest])
+    inner = sum(_halve(each) for node in graph.node for each in subgraphs(node))
+    _replace(graph.node, [*casts, *graph.node])
     return len(casts) + inner

@@ -1,4 +1,4 @@
-"""Constants of an ONNX model -> the weights among them, with their role and their zero point, wherever in the model they are stored."""
+"""Weights of an ONNX model: which constants they are, wherever the model stores them, and their zero points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.formats.counting import Weight
 
 FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
 SMALL = ("INT8", "INT4", "INT2")
-# Operators that take quantized constants, and at which inputs each of these, its scale and its zero point stand.
+# Operators with quantized constants -> indices of the inputs that are the constant, its scale and its zero point.
 QUANTIZED: Mapping[str, tuple[tuple[int, int | None, int | None], ...]] = {
     "DequantizeLinear": ((0, 1, 2),),
     "MatMulInteger": ((1, None, 3),),
@@ -27,18 +27,18 @@ QUANTIZED: Mapping[str, tuple[tuple[int, int | None, int | None], ...]] = {
 }
 PACKED = ("MatMulNBits",)
 LEARNED = ("TreeEnsemble", "Linear", "SVM")
-"""How the operators of `ai.onnx.ml` begin that keep what they learnt in attributes."""
+"""Prefixes of the operators of `ai.onnx.ml` that keep learned values in attributes."""
 
 
 class Stored(NamedTuple):
     """One constant of a model.
 
     Attributes:
-        name: Of the tensor it gives.
-        type: Name in ONNX: `FLOAT`.
-        shape: Sizes.
-        tensor: A TensorProto, or a SparseTensorProto, which holds only the numbers that are not 0.
-        node: Whether it is an attribute of a `Constant` node and no initializer.
+        name: Name of the tensor.
+        type: Its type as ONNX names it: `FLOAT`.
+        shape: Its sizes.
+        tensor: A TensorProto, or a SparseTensorProto, which holds only the nonzero values.
+        node: Whether it is an attribute of a `Constant` node, not an initializer.
     """
 
     name: str
@@ -49,16 +49,16 @@ class Stored(NamedTuple):
 
     @property
     def sparse(self) -> bool:
-        """Whether the zeros are left out of the file."""
+        """Whether only the nonzero values are stored."""
         return hasattr(self.tensor, "indices")
 
 
 Scope = Mapping[str, Stored]
-"""Constants by the name by which the nodes of a graph find them, those of the graphs around it too."""
+"""Constants by the name by which the nodes of a graph refer to them, with those of outer graphs."""
 
 
 def subgraphs(node: Any) -> Iterator[Any]:
-    """The graphs that a node holds: branches of If, bodies of Loop and Scan."""
+    """The subgraphs of a node: branches of If, bodies of Loop and Scan."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g
@@ -66,35 +66,34 @@ def subgraphs(node: Any) -> Iterator[Any]:
 
 
 def nodes(model: Any) -> Iterator[Any]:
-    """Every node of a model, those of subgraphs and functions too."""
+    """Every node of a model, in subgraphs and functions too."""
     for each, _, _ in scopes(model):
         yield from each
 
 
 def weights(model: Any) -> list[Stored]:
-    """The constants that are computed with: floats that are no scale, and integers that a quantized operator takes.
+    """The constants that take part in the computation: floats except scales, and the integers that quantized operators take.
 
-    A scalar in a `Constant` node is a coefficient of the graph and no weight.
+    A scalar in a `Constant` node is a coefficient of the graph, not a weight.
     """
     return [stored for stored, _ in _roles(model)]
 
 
 def counted(model: Any) -> Iterator[Weight]:
-    """The weights with their values for `counting.count`; without values where they are stored in a way that is not read here."""
+    """The weights for `counting.count`; without values where the storage is not supported."""
     for stored, zero in _roles(model):
-        values = _values(stored, zero)
-        yield Weight(stored.name, values, len(stored.shape) > 1, prod(stored.shape) if stored.sparse else None)
+        yield Weight(stored.name, _values(stored, zero), len(stored.shape) > 1, prod(stored.shape) if stored.sparse else None)
     for each, scope, _ in scopes(model):
         for node in each:
             if node.op_type in PACKED:
                 yield _packed(node, scope)
             elif node.domain == "ai.onnx.ml" and node.op_type.startswith(LEARNED):
                 yield Weight(node.op_type, None, listed=True)
-            elif hidden := _hidden(node, scope):
+            elif hidden := _unknown_matrix(node, scope):
                 yield Weight(hidden, None, listed=True)
 
 
-# --- inside ------------------------------------------------------------------------------------------------------------
+# --- constants by graph ------------------------------------------------------------------------------------------------
 
 
 def scopes(model: Any) -> Iterator[tuple[Sequence[Any], Scope, Scope]]:
@@ -105,7 +104,9 @@ def scopes(model: Any) -> Iterator[tuple[Sequence[Any], Scope, Scope]]:
 
 
 def _graph_scopes(graph: Any, outer: Scope) -> Iterator[tuple[Sequence[Any], Scope, Scope]]:
-    yield from _node_scopes(graph.node, outer, {stored.name: stored for stored in _initializers(graph)})
+    stored = [_dense(tensor.name, tensor) for tensor in graph.initializer]
+    stored += [_sparse(sparse.values.name, sparse) for sparse in graph.sparse_initializer]
+    yield from _node_scopes(graph.node, outer, {each.name: each for each in stored})
 
 
 def _node_scopes(each: Sequence[Any], outer: Scope, own: Scope) -> Iterator[tuple[Sequence[Any], Scope, Scope]]:
@@ -117,27 +118,27 @@ def _node_scopes(each: Sequence[Any], outer: Scope, own: Scope) -> Iterator[tupl
             yield from _graph_scopes(graph, seen)
 
 
-def _initializers(graph: Any) -> Iterator[Stored]:
-    for tensor in graph.initializer:
-        yield Stored(tensor.name, _type(tensor), tuple(tensor.dims), tensor, node=False)
-    for sparse in graph.sparse_initializer:
-        yield Stored(sparse.values.name, _type(sparse.values), tuple(sparse.dims), sparse, node=False)
-
-
 def _constant(node: Any) -> Stored | None:
-    """What a `Constant` node gives; None for text and for single numbers."""
+    """The value of a `Constant` node; None for text and for single numbers."""
+    from onnx import numpy_helper
+
+    name = node.output[0]
     for attribute in node.attribute:
         if attribute.name == "value":
-            return Stored(node.output[0], _type(attribute.t), tuple(attribute.t.dims), attribute.t, node=True)
+            return _dense(name, attribute.t, node=True)
         if attribute.name == "sparse_value":
-            sparse = attribute.sparse_tensor
-            return Stored(node.output[0], _type(sparse.values), tuple(sparse.dims), sparse, node=True)
+            return _sparse(name, attribute.sparse_tensor, node=True)
         if attribute.name == "value_floats":
-            from onnx import numpy_helper
-
-            tensor = numpy_helper.from_array(np.array(attribute.floats, np.float32), node.output[0])
-            return Stored(node.output[0], "FLOAT", tuple(tensor.dims), tensor, node=True)
+            return _dense(name, numpy_helper.from_array(np.array(attribute.floats, np.float32), name), node=True)
     return None
+
+
+def _dense(name: str, tensor: Any, *, node: bool = False) -> Stored:
+    return Stored(name, _type(tensor), tuple(tensor.dims), tensor, node)
+
+
+def _sparse(name: str, sparse: Any, *, node: bool = False) -> Stored:
+    return Stored(name, _type(sparse.values), tuple(sparse.dims), sparse, node)
 
 
 def _type(tensor: Any) -> str:
@@ -146,65 +147,71 @@ def _type(tensor: Any) -> str:
     return str(TensorProto.DataType.Name(tensor.data_type))
 
 
+# --- roles -------------------------------------------------------------------------------------------------------------
+
+
 def _roles(model: Any) -> Iterator[tuple[Stored, Any]]:
-    """The weights, each once, with the zero point that belongs to it (None: 0)."""
+    """The weights, each once, with its zero point; None: 0."""
     quantized: dict[int, Stored | None] = {}
-    beside: set[int] = set()
-    found = list(scopes(model))
-    dynamic = any(node.op_type in ("MatMulInteger", "ConvInteger", "DynamicQuantizeLinear") for each, _, _ in found for node in each)
-    for each, scope, _ in found:
+    scales: set[int] = set()
+    graphs = list(scopes(model))
+    dynamic = any(node.op_type in ("MatMulInteger", "ConvInteger", "DynamicQuantizeLinear") for each, _, _ in graphs for node in each)
+    for each, scope, _ in graphs:
         for node in each:
-            _note(node, scope, quantized, beside)
-    for _, _, own in found:
+            _note(node, scope, quantized, scales)
+    for _, _, own in graphs:
         for stored in own.values():
-            # Dynamic quantization multiplies by the weights' scale in an operator of its own.
-            scale = id(stored) in beside or (dynamic and stored.name.endswith(("_scale", "_zero_point")))
+            # Dynamic quantization multiplies by the weights' scale in a separate operator.
+            scale = id(stored) in scales or (dynamic and stored.name.endswith(("_scale", "_zero_point")))
             float_ = stored.type in FLOATS and not scale and not (stored.node and prod(stored.shape) <= 1)
             if id(stored) in quantized or float_:
                 yield stored, quantized.get(id(stored))
 
 
-def _note(node: Any, scope: Scope, quantized: dict[int, Stored | None], beside: set[int]) -> None:
-    """Note which constants of a node are quantized weights, and which are scales and zero points."""
+def _note(node: Any, scope: Scope, quantized: dict[int, Stored | None], scales: set[int]) -> None:
+    """Add a node's constants to the quantized weights, or to the scales and zero points."""
     if node.op_type in PACKED:
-        beside.update(id(stored) for at in (2, 3) if (stored := _input(node, at, scope)))
-    if node.op_type == "QuantizeLinear" or node.op_type.startswith("QLinear"):  # of what is computed: scales of one number each
-        given = (_input(node, at, scope) for at in range(1, len(node.input)))
-        beside.update(id(stored) for stored in given if stored and (node.op_type == "QuantizeLinear" or prod(stored.shape) <= 1))
+        scales.update(id(stored) for at in (2, 3) if (stored := _input(node, at, scope)))
+    if node.op_type == "QuantizeLinear" or node.op_type.startswith("QLinear"):  # scales of activations are single numbers
+        constants = (_input(node, at, scope) for at in range(1, len(node.input)))
+        scales.update(id(stored) for stored in constants if stored and (node.op_type == "QuantizeLinear" or prod(stored.shape) <= 1))
     for value, scale, zero in QUANTIZED.get(node.op_type, ()):
         stored = _input(node, value, scope)
-        beside.update(id(found) for at in (scale, zero) if (found := _input(node, at, scope)))
+        scales.update(id(each) for at in (scale, zero) if (each := _input(node, at, scope)))
         if stored:
             quantized[id(stored)] = _input(node, zero, scope)
 
 
 def _input(node: Any, index: int | None, scope: Scope) -> Stored | None:
-    """The constant at one of a node's inputs; None where there is none."""
+    """The constant at one of a node's inputs; None if there is none."""
     return scope.get(node.input[index]) if index is not None and index < len(node.input) else None
 
 
-def _hidden(node: Any, scope: Scope) -> str | None:
-    """The name of a matrix of small integers that a node takes in a way that is not known here; None where there is none."""
+def _unknown_matrix(node: Any, scope: Scope) -> str | None:
+    """Name of a matrix of small integers that an operator unknown here takes; None if there is none."""
     if node.op_type in QUANTIZED or node.op_type in PACKED or (not node.domain.replace("ai.onnx", "") and node.op_type != "Cast"):
         return None
     small = (stored for name in node.input if (stored := scope.get(name)) and stored.type.removeprefix("U") in SMALL)
     return next((stored.name for stored in small if len(stored.shape) > 1), None)
 
 
+# --- values ------------------------------------------------------------------------------------------------------------
+
+
 def _values(stored: Stored, zero: Stored | None) -> Any:
-    """A weight with its zero point at 0, of a sparse one what is stored; None where each channel has another zero point."""
+    """A weight less its zero point, for a sparse one the stored values; None if zero points differ by channel."""
     from onnx import numpy_helper
 
     values = numpy_helper.to_array(stored.tensor.values if stored.sparse else stored.tensor)
     offset = None if zero is None or zero.sparse else numpy_helper.to_array(zero.tensor)
     if offset is None or not offset.any():
         return values
-    # Along which axis is not worth the code: the tools of the field make zero points of 0 there.
+    # Zero points by channel are not supported: the common tools set them to 0.
     return None if offset.size > 1 or stored.sparse else values.astype(np.int64) - int(offset.flat[0])
 
 
 def _packed(node: Any, scope: Scope) -> Weight:
-    """A matrix of MatMulNBits: numbers of four or eight bits in blocks along the columns, their zero in the middle unless it is given."""
+    """The matrix of a MatMulNBits: values of 4 or 8 bits in blocks along the columns, with a zero point in the middle unless it is given."""
     from onnx import numpy_helper
 
     sizes = {attribute.name: attribute.i for attribute in node.attribute}

@@ -1,18 +1,18 @@
-"""The types of a model's activations and weights -> the precision it computes in, in words."""
+"""The precision of a model in words."""
 
 from __future__ import annotations
 
 
 def precision_text(activations: str | None, weights: str | None) -> str | None:
-    """One phrase for both.
+    """The precision that a model computes in, from the types of its activations and weights.
 
     Args:
-        activations: Type of what flows between the layers; null: not known.
-        weights: Type of the constants; null: there are none.
+        activations: Type of the activations; None if unknown.
+        weights: Type of the constants; None if there are none.
 
     Returns:
-        `int8` or `float32` where they agree, `int8 weights` where only the weights are smaller than float32, `int16x8` where activations of
-        int16 meet weights of int8.
+        `int8` where both agree, `int8 weights` where only the weights are smaller than float32, `int16x8` for activations of int16 and
+        weights of int8.
     """
     if activations is None or weights is None or activations == weights:
         return activations or weights

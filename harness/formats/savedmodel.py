@@ -1,4 +1,4 @@
-"""A TensorFlow SavedModel folder -> its serving signature, without graphs that reach out of themselves, and what can be counted in it."""
+"""TensorFlow SavedModels: load the serving signature without running code or reading other files, and count its weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.keras import TRUST
-from harness.formats.libraries import reading
+from harness.formats.libraries import import_library, reading
 from harness.formats.savedmodel_ops import CHECKPOINT, COMPUTATION
 from harness.schema import ArtifactFacts
 
@@ -22,13 +22,13 @@ KIND = ("a SavedModel", "export it again with model.export() or tf.saved_model.s
 GRAPH_FILE = "saved_model.pb"
 SERVING = "serving_default"
 REFERENCES = ("Variable", "VariableV2")
-"""Operators of variables that are no resources, as TensorFlow 1 made them."""
+"""Operators of the reference variables of TensorFlow 1."""
 ASSETS = "saved_model_assets"
 FROM_FILE = "InitializeTableFromTextFile"
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-"""Operators whose inputs are the arguments of the function that they call."""
+"""Operators whose inputs are the arguments of the called function."""
 INITIAL = ("saved_model_main_op", "legacy_init_op")
-"""Where TensorFlow 1 names the operators that run on loading; TensorFlow 2 names them as the signature `__saved_model_init_op`."""
+"""Collections in which TensorFlow 1 names the operators that run on loading; TensorFlow 2 has the signature `__saved_model_init_op`."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Signature:
 
     Attributes:
         inputs: A TensorSpec for each input.
-        outputs: Likewise.
-        key: Its name in the file.
-        function: Takes each input by its keyword, gives a mapping.
-        keywords: Of the inputs, in their order.
+        outputs: A TensorSpec for each output.
+        key: Name of the signature in the file.
+        function: Callable with keyword arguments, which returns a mapping.
+        keywords: Keywords of the inputs, in their order.
         results: Keys of the outputs, in their order.
-        loaded: The object that owns the variables; they live as long as it does.
+        loaded: The object that owns the variables, which live as long as it does.
     """
 
     inputs: Sequence[Any]
@@ -54,13 +54,13 @@ class Signature:
     loaded: Any
 
     def __call__(self, *arguments: Any) -> list[Any]:
-        """The outputs for the inputs, both in their order."""
+        """The outputs for these inputs, both in their order."""
         answers = self.function(**dict(zip(self.keywords, arguments, strict=True)))
         return [answers[name] for name in self.results]
 
     @property
     def weights_type(self) -> str | None:
-        """The type of most weights; null where they are constants of the graph."""
+        """The type of most weights; None if they are constants of the graph."""
         types: Counter[str] = Counter()
         for variable in self.function.variables:
             types[variable.dtype.name] += int(np.prod(variable.shape))
@@ -68,7 +68,7 @@ class Signature:
 
 
 def is_savedmodel(path: Path) -> bool:
-    """Whether a path is a folder that holds one."""
+    """Whether a path is the folder of a SavedModel."""
     return (path / GRAPH_FILE).is_file()
 
 
@@ -80,7 +80,8 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         trusted: Whether its graph may run Python and access files.
 
     Raises:
-        EngineError: No SavedModel, a damaged one, none or several signatures without a serving one, or a graph that reaches out.
+        EngineError: The folder holds no SavedModel or a damaged one, the signature to serve is not clear, or its graph may run code or
+            access files.
     """
     if not is_savedmodel(path):
         raise EngineError(f"{path.name} is no SavedModel: it holds no {GRAPH_FILE}", KIND[1])
@@ -89,42 +90,45 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         saved = _content(path)
         if not trusted:
             _refuse_code(path, saved)
-        _know_optimizers(tf)
+        _register_optimizer(tf)
         loaded = tf.saved_model.load(str(path))
         key = _key(path, list(loaded.signatures))
-        function = loaded.signatures[key]
-        specs = dict(sorted(function.structured_input_signature[1].items(), key=lambda item: natural_key(item[0])))
-        names = _names(saved, key)
-        named = [tf.TensorSpec(spec.shape, spec.dtype, name=names.get(keyword, keyword)) for keyword, spec in specs.items()]
-        outputs = function.structured_outputs
-        results = sorted(outputs, key=natural_key)
-        return Signature(
-            named,
-            [tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name=name) for name in results],
-            key,
-            function,
-            list(specs),
-            results,
-            loaded,
-        )
+        return _signature(tf, loaded, key, _names(saved, key))
+
+
+def _signature(tf: Any, loaded: Any, key: str, names: dict[str, str]) -> Signature:
+    """One signature of a loaded model, with the inputs' names in the file."""
+    function = loaded.signatures[key]
+    specs = dict(sorted(function.structured_input_signature[1].items(), key=lambda item: natural_key(item[0])))
+    outputs = function.structured_outputs
+    results = sorted(outputs, key=natural_key)
+    return Signature(
+        inputs=[tf.TensorSpec(spec.shape, spec.dtype, name=names.get(keyword, keyword)) for keyword, spec in specs.items()],
+        outputs=[tf.TensorSpec(outputs[name].shape, outputs[name].dtype, name=name) for name in results],
+        key=key,
+        function=function,
+        keywords=list(specs),
+        results=results,
+        loaded=loaded,
+    )
 
 
 def with_constants(signature: Signature) -> Signature:
-    """The same with the variables of TensorFlow 1 as constants: tf2onnx loses them where a function calls the signature. As it is where it has none."""
+    """The signature with reference variables as constants, which tf2onnx loses otherwise; unchanged if it has none."""
     function = signature.function
     if not any(operator.type in REFERENCES for operator in function.graph.get_operations()):
         return signature
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    constant = convert_variables_to_constants_v2(function)  # takes and gives flat lists, in the order of the names
+    constant = convert_variables_to_constants_v2(function)  # takes and returns flat lists, in the order of the names
     return replace(
         signature, function=lambda **inputs: tf.nest.pack_sequence_as(function.structured_outputs, constant(*tf.nest.flatten(inputs)))
     )
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
-    """A key that sorts the names of a signature, `output_2` before `output_10`: files keep them without order, and each process would read another."""
+    """A sort key for the names of a signature, `output_2` before `output_10`; files store them in no order."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"([0-9]+)", name)]
 
 
@@ -135,15 +139,11 @@ def import_tensorflow() -> Any:
         EngineError: It is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise EngineError(f"TensorFlow cannot be imported: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
-    return tf
+    return import_library("tensorflow", "TensorFlow", "pip install 'harness[tensorflow]'")
 
 
-def _know_optimizers(tf: Any) -> None:
-    """Let TensorFlow load what Keras 2 saved of a compiled model: without Keras 2 it does not know the optimizer, which then holds nothing here."""
+def _register_optimizer(tf: Any) -> None:
+    """Register a stand-in for the optimizer in models that Keras 2 compiled, which TensorFlow cannot load without Keras 2."""
     from tensorflow.python.saved_model import revived_types
 
     if "optimizer" in revived_types.registered_identifiers():
@@ -160,12 +160,12 @@ def _know_optimizers(tf: Any) -> None:
 
 
 def facts(signature: Signature) -> ArtifactFacts:
-    """Parameters, and those that are not 0, of the variables it uses; null where weights are constants of the graph."""
+    """Parameters and nonzero ones among the variables it uses; None if weights are constants of the graph."""
     values = [variable.numpy() for variable in signature.function.variables if variable.dtype.is_floating or variable.dtype.is_integer]
     if not values:
         return ArtifactFacts()
     return ArtifactFacts(
-        parameters=int(sum(value.size for value in values)), nonzero_parameters=int(sum(np.count_nonzero(value) for value in values))
+        parameters=sum(int(value.size) for value in values), nonzero_parameters=sum(int(np.count_nonzero(value)) for value in values)
     )
 
 
@@ -181,30 +181,26 @@ def _key(path: Path, keys: Sequence[str]) -> str:
 
 
 def _content(path: Path) -> Any:
-    """The file of its graphs."""
+    """The parsed file with its graphs."""
     from tensorflow.core.protobuf import saved_model_pb2
 
     return saved_model_pb2.SavedModel.FromString((path / GRAPH_FILE).read_bytes())
 
 
 def _names(saved: Any, key: str) -> dict[str, str]:
-    """The inputs' names in the file, by the keywords that TensorFlow makes of them: it knows letters, digits and underscores alone."""
+    """The inputs' names in the file by keyword, in which TensorFlow replaces all but letters, digits and underscores."""
     keys = {name for graph in saved.meta_graphs if key in graph.signature_def for name in graph.signature_def[key].inputs}
     return {re.sub(r"\W", "_", name): name for name in keys}
 
 
 def _refuse_code(path: Path, saved: Any) -> None:
-    """Refuse a graph with an operator that is not known to compute only, and one that reads files outside its folder.
-
-    Raises:
-        EngineError: It does.
-    """
-    found = {op for graph in saved.meta_graphs for op in _unknown(graph)}
-    found |= {node.op for graph in saved.meta_graphs for node in _used(graph) if node.op in CHECKPOINT}
+    """Refuse a graph with an operator that may do more than compute, or that reads files outside the model's folder."""
+    refused = {op for graph in saved.meta_graphs for op in _unknown(graph)}
+    refused |= {node.op for graph in saved.meta_graphs for node in _used(graph) if node.op in CHECKPOINT}
     restoring = [node for graph in saved.meta_graphs for node in _reached(graph, [graph.saver_def.restore_op_name], [])]
-    found |= {node.op for node in restoring if node.op.startswith("Save")}
-    if found:
-        operators = f"operator{'s' if len(found) > 1 else ''} {', '.join(sorted(found))}"
+    refused |= {node.op for node in restoring if node.op.startswith("Save")}
+    if refused:
+        operators = f"operator{'s' if len(refused) > 1 else ''} {', '.join(sorted(refused))}"
         raise EngineError(f"{path.name} uses the {operators}, which may run code or access files, devices or the network", TRUST)
     assets = [asset.filename for graph in saved.meta_graphs for asset in _assets(graph)]
     outside: list[str | None] = [name for name in assets if Path(name).is_absolute() or ".." in Path(name).parts]
@@ -216,29 +212,29 @@ def _refuse_code(path: Path, saved: Any) -> None:
 
 
 def _by_objects(saved: Any) -> bool:
-    """Whether TensorFlow 2 loads it by its objects, as those that it saved itself."""
+    """Whether TensorFlow 2 saved the model and loads it by its objects."""
     return len(saved.meta_graphs) == 1 and saved.meta_graphs[0].HasField("object_graph_def")
 
 
 def _unknown(graph: Any) -> Iterator[str]:
-    """Operators that are neither allowed nor a call of one of the graph's own functions."""
+    """Operators that are neither allowed nor calls of the graph's own functions."""
     from tensorflow.python.framework import op_def_registry
 
     functions = {function.signature.name for function in graph.graph_def.library.function}
     for op in {node.op for _, content in _named_scopes(graph) for node in content} - COMPUTATION - CHECKPOINT:
-        if op not in functions or op_def_registry.get(op) is not None:  # a function cannot pass for an operator by its name
+        if op not in functions or op_def_registry.get(op) is not None:  # a function may not hide behind the name of an operator
             yield op
 
 
 def _used(graph: Any) -> Iterator[Any]:
-    """Every node that loading or serving may run: of the functions that its objects have, and behind its signatures and initial operators."""
+    """Every node that loading or serving may run: in the functions of its objects, and behind its signatures and initial operators."""
     named = [name for key in INITIAL if key in graph.collection_def for name in graph.collection_def[key].node_list.value]
     served = [output.name for signature in graph.signature_def.values() for output in signature.outputs.values()]
     return _reached(graph, [*named, *served], graph.object_graph_def.concrete_functions)
 
 
 def _reached(graph: Any, operators: Iterable[str], functions: Iterable[str]) -> Iterator[Any]:
-    """Every node that operators of the graph need, every node of the functions, and those of the functions that they call."""
+    """Every node that these operators of the graph depend on, and every node of these functions and of those that they call."""
     nodes = {node.name: node for node in graph.graph_def.node}
     library = {function.signature.name: function.node_def for function in graph.graph_def.library.function}
     waiting, seen = [(nodes, name) for name in map(_operator, operators)] + [(library, name) for name in functions], set()
@@ -255,12 +251,12 @@ def _reached(graph: Any, operators: Iterable[str], functions: Iterable[str]) -> 
 
 
 def _operator(tensor: str) -> str:
-    """The operator of a tensor or of a control input: `x:0` and `^x` -> `x`."""
+    """Name of the operator of a tensor or control input: `x` of `x:0` and of `^x`."""
     return tensor.removeprefix("^").split(":")[0]
 
 
 def _assets(graph: Any) -> list[Any]:
-    """The files of its folder that a graph reads; TensorFlow 1 keeps them in a collection."""
+    """The files in its own folder that a graph reads; TensorFlow 1 lists them in a collection."""
     from tensorflow.core.protobuf import meta_graph_pb2
 
     packed = graph.collection_def[ASSETS].any_list.value if ASSETS in graph.collection_def else []
@@ -268,11 +264,11 @@ def _assets(graph: Any) -> list[Any]:
 
 
 def _vocabularies(graph: Any, *, by_objects: bool) -> Iterator[str | None]:
-    """Names of the files, other than the assets, that tables are filled from; None for a name that only running the graph would give.
+    """Names of the files that fill lookup tables, without the assets; None for a name that the graph computes.
 
     Args:
         graph: One of the graphs of the file.
-        by_objects: Whether TensorFlow 2 loads its functions by its objects, so that nothing outside of a function is run.
+        by_objects: Whether TensorFlow 2 loads it by its objects, so that nothing outside a function runs.
     """
     assets = {_operator(asset.tensor_info.name) for asset in _assets(graph)}
     arguments = {each.signature.name: [one.name for one in each.signature.input_arg] for each in graph.graph_def.library.function}
@@ -302,14 +298,14 @@ def _vocabularies(graph: Any, *, by_objects: bool) -> Iterator[str | None]:
 
 
 def _named_scopes(graph: Any) -> Iterator[tuple[str, Sequence[Any]]]:
-    """The nodes of each function by its name, and those of the graph by an empty one."""
+    """(Name, nodes) of each function, and of the graph itself under an empty name."""
     yield "", graph.graph_def.node
     for function in graph.graph_def.library.function:
         yield function.signature.name, function.node_def
 
 
 def _passed(scope: str, content: Iterable[Any], called: str, index: int) -> Iterator[tuple[str, str]]:
-    """The tensors of a scope that are passed as an argument of a function; an empty one where a call cannot be followed."""
+    """The tensors of a scope that are passed as an argument of a function; an empty name if a call cannot be followed."""
     for node in content:
         if node.op == called or (node.op in CALLS and node.attr["f"].func.name == called):
             yield scope, node.input[index]
@@ -318,7 +314,7 @@ def _passed(scope: str, content: Iterable[Any], called: str, index: int) -> Iter
 
 
 def _bound(objects: Any, called: str, index: int) -> Iterator[tuple[str, str]]:
-    """The constant that is bound to an argument, counted from the last, of a function that objects call; an empty tensor for a user's argument."""
+    """The constant bound to an argument (counted from the last) of a function of an object; an empty name for a caller's argument."""
     if called not in objects.concrete_functions:
         return
     bound = objects.concrete_functions[called].bound_inputs

@@ -1,13 +1,14 @@
-"""Names of the TensorFlow operators that compute and do nothing else: the only ones in a SavedModel that is loaded without trust.
+"""Names of the TensorFlow operators that only compute: the operators that a SavedModel may hold to be loaded without trust.
 
 Derived from the registry of TensorFlow 2.21: every operator of these families, without those that read or write files, open connections, run Python
-or another program, print, sleep, wait for another process, name a device, or hold a graph or a compiled program as data. Names are exact, so that an
-operator of a later TensorFlow is refused until it is entered here.
+or another program, print, sleep, wait for another process, name a device, or hold a graph or a compiled program as data. Names are exact: an
+operator of a later TensorFlow is refused until it is added here.
 """
 
 from __future__ import annotations
 
-ARITHMETIC = """
+_FAMILIES = """
+# Arithmetic, element by element and over axes.
 Abs AccumulateNV2 Acos Acosh Add AddN AddV2 All Angle Any ApproximateEqual ArgMax ArgMin Asin Asinh Atan Atan2 Atanh BesselI0 BesselI0e
 BesselI1 BesselI1e BesselJ0 BesselJ1 BesselK0 BesselK0e BesselK1 BesselK1e BesselY0 BesselY1 Betainc BitwiseAnd BitwiseOr BitwiseXor Ceil
 ClipByValue Complex ComplexAbs Conj Cos Cosh Cumprod Cumsum CumulativeLogsumexp Dawsn Digamma Div DivNoNan Equal Erf Erfc Erfinv Exp
@@ -16,10 +17,7 @@ InvGrad Invert IsFinite IsInf IsNan IsotonicRegression KthOrderStatistic LeftShi
 LogicalOr Max Maximum Mean Min Minimum Mod Mul MulNoNan Ndtri Neg NextAfter NotEqual NthElement Polygamma PopulationCount Pow Prod Real
 RealDiv Reciprocal ReciprocalGrad RightShift Rint Round Rsqrt RsqrtGrad Sign Sin Sinh Spence Sqrt SqrtGrad Square SquaredDifference Sub
 Sum Tan Tanh TanhGrad ToBool TruncateDiv TruncateMod UnravelIndex WindowOp Xdivy Xlog1py Xlogy Zeta
-"""
-"""Arithmetic, element by element and over axes."""
-
-LINEAR = """
+# Linear algebra and Fourier transforms.
 BandedTriangularSolve BatchCholesky BatchCholeskyGrad BatchFFT BatchFFT2D BatchFFT3D BatchIFFT BatchIFFT2D BatchIFFT3D BatchMatMul
 BatchMatMulV2 BatchMatMulV3 BatchMatrixBandPart BatchMatrixDeterminant BatchMatrixDiag BatchMatrixDiagPart BatchMatrixInverse
 BatchMatrixSetDiag BatchMatrixSolve BatchMatrixSolveLs BatchMatrixTriangularSolve BatchSelfAdjointEig BatchSelfAdjointEigV2 BatchSvd
@@ -27,10 +25,7 @@ Cholesky CholeskyGrad Cross Diag DiagPart Eig Einsum FFT FFT2D FFT3D FFTND IFFT 
 LogMatrixDeterminant Lu MatMul MatrixBandPart MatrixDeterminant MatrixDiag MatrixDiagPart MatrixDiagPartV2 MatrixDiagPartV3 MatrixDiagV2
 MatrixDiagV3 MatrixExponential MatrixInverse MatrixLogarithm MatrixSetDiag MatrixSetDiagV2 MatrixSetDiagV3 MatrixSolve MatrixSolveLs
 MatrixSquareRoot MatrixTriangularSolve Qr RFFT RFFT2D RFFT3D RFFTND SelfAdjointEig SelfAdjointEigV2 Svd TridiagonalMatMul TridiagonalSolve
-"""
-"""Linear algebra and Fourier transforms."""
-
-SHAPES = """
+# Shapes, indices and segments.
 ApproxTopK Bitcast BroadcastArgs BroadcastGradientArgs BroadcastTo Bucketize Cast Concat ConcatOffset ConcatV2 ConjugateTranspose
 DynamicPartition DynamicStitch ExpandDims Fill Gather GatherNd GatherV2 InvertPermutation LinSpace ListDiff LowerBound MakeUnique
 MirrorPad MirrorPadGrad OneHot OnesLike Pack Pad PadV2 ParallelConcat ParallelDynamicStitch Range Rank Reshape Reverse ReverseSequence
@@ -39,10 +34,7 @@ Select SelectV2 Shape ShapeN Size Slice Snapshot Split SplitV Squeeze StridedSli
 TensorScatterMax TensorScatterMin TensorScatterSub TensorScatterUpdate TensorStridedSliceUpdate Tile TileGrad TopK TopKUnique TopKV2
 TopKWithUnique Transpose Unique UniqueV2 UniqueWithCounts UniqueWithCountsV2 Unpack UnsortedSegmentMax UnsortedSegmentMin
 UnsortedSegmentProd UnsortedSegmentSum UpperBound Where ZerosLike
-"""
-"""Shapes, indices and segments."""
-
-LAYERS = """
+# Layers of neural networks and their gradients; Keras 2 stores those of its recurrent layers.
 AvgPool AvgPool3D AvgPool3DGrad AvgPoolGrad BatchNormWithGlobalNormalization BatchNormWithGlobalNormalizationGrad BatchToSpace
 BatchToSpaceND BiasAdd BiasAddGrad BiasAddV1 BlockLSTM BlockLSTMGrad BlockLSTMGradV2 BlockLSTMV2 Conv Conv2D Conv2DBackpropFilter
 Conv2DBackpropFilterV2 Conv2DBackpropInput Conv2DBackpropInputV2 Conv3D Conv3DBackpropFilter Conv3DBackpropFilterV2 Conv3DBackpropInput
@@ -56,10 +48,7 @@ GRUBlockCell GRUBlockCellGrad InTopK InTopKV2 L2Loss LRN LRNGrad LSTMBlockCell L
 MaxPool MaxPool3D MaxPool3DGrad MaxPool3DGradGrad MaxPoolGrad MaxPoolGradGrad MaxPoolGradGradV2 MaxPoolGradGradWithArgmax MaxPoolGradV2
 MaxPoolGradWithArgmax MaxPoolV2 MaxPoolWithArgmax Relu Relu6 Relu6Grad ReluGrad Selu SeluGrad Sigmoid SigmoidGrad Softmax
 SoftmaxCrossEntropyWithLogits Softplus SoftplusGrad Softsign SoftsignGrad SpaceToBatch SpaceToBatchND SpaceToDepth
-"""
-"""Layers of neural networks and their gradients; Keras 2 stores those of its recurrent layers."""
-
-QUANTISED = """
+# Quantized arithmetic.
 Dequantize FakeQuantWithMinMaxArgs FakeQuantWithMinMaxArgsGradient FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsGradient
 FakeQuantWithMinMaxVarsPerChannel FakeQuantWithMinMaxVarsPerChannelGradient QuantizeAndDequantize QuantizeAndDequantizeV2
 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 QuantizeAndDequantizeV4Grad QuantizeDownAndShrinkRange QuantizeV2 QuantizedAdd
@@ -74,10 +63,7 @@ QuantizedMatMulWithBiasAndRequantize QuantizedMaxPool QuantizedMul QuantizedRelu
 QuantizedResizeBilinear RequantizationRange RequantizationRangePerChannel Requantize RequantizePerChannel UniformDequantize
 UniformQuantize UniformQuantizedAdd UniformQuantizedClipByValue UniformQuantizedConvolution UniformQuantizedConvolutionHybrid
 UniformQuantizedDot UniformQuantizedDotHybrid UniformRequantize
-"""
-"""Quantised arithmetic."""
-
-SPARSE = """
+# Sparse and ragged tensors, counts and sets.
 AddManySparseToTensorsMap AddSparseToTensorsMap Bincount CSRSparseMatrixComponents CSRSparseMatrixToDense CSRSparseMatrixToSparseTensor
 DenseBincount DenseCountSparseOutput DenseToCSRSparseMatrix DenseToDenseSetOperation DenseToSparseSetOperation DeserializeManySparse
 DeserializeSparse RaggedBincount RaggedCountSparseOutput RaggedCross RaggedFillEmptyRows RaggedFillEmptyRowsGrad RaggedGather RaggedRange
@@ -91,18 +77,12 @@ SparseSegmentMeanWithNumSegments SparseSegmentSqrtN SparseSegmentSqrtNGrad Spars
 SparseSegmentSum SparseSegmentSumGrad SparseSegmentSumGradV2 SparseSegmentSumWithNumSegments SparseSlice SparseSliceGrad SparseSoftmax
 SparseSoftmaxCrossEntropyWithLogits SparseSparseMaximum SparseSparseMinimum SparseSplit SparseTensorDenseAdd SparseTensorDenseMatMul
 SparseTensorToCSRSparseMatrix SparseToDense SparseToSparseSetOperation TakeManySparseFromTensorsMap
-"""
-"""Sparse and ragged tensors, counts and sets."""
-
-CONTROL = """
+# Constants, control flow and calls of functions, whose operators are checked as all others.
 Assert BatchFunction Case CheckNumerics CheckNumericsV2 Const ControlTrigger DeepCopy DeviceIndex Empty EnsureShape Enter Exit FakeParam
 For GuaranteeConst Identity IdentityN If LoopCond Merge NextIteration NoOp PartitionedCall Placeholder PlaceholderV2
 PlaceholderWithDefault PreventGradient RefEnter RefExit RefIdentity RefMerge RefNextIteration RefSelect RefSwitch StatefulPartitionedCall
 StatelessCase StatelessIf StatelessWhile StopGradient Switch SymbolicGradient While
-"""
-"""Constants, control flow and calls of functions, whose operators are checked as all others."""
-
-LISTS = """
+# Tensor lists, maps, arrays and stacks: the state of loops.
 CompositeTensorVariantFromComponents CompositeTensorVariantToComponents EmptyTensorList EmptyTensorMap StackClose StackCloseV2 StackPop
 StackPopV2 StackPush StackPushV2 StackV2 TensorArray TensorArrayClose TensorArrayCloseV2 TensorArrayCloseV3 TensorArrayConcat
 TensorArrayConcatV2 TensorArrayConcatV3 TensorArrayGather TensorArrayGatherV2 TensorArrayGatherV3 TensorArrayGrad TensorArrayGradV2
@@ -113,10 +93,7 @@ TensorListConcatLists TensorListConcatV2 TensorListElementShape TensorListFromTe
 TensorListPopBack TensorListPushBack TensorListPushBackBatch TensorListReserve TensorListResize TensorListScatter
 TensorListScatterIntoExistingList TensorListScatterV2 TensorListSetItem TensorListSplit TensorListStack TensorMapErase TensorMapHasKey
 TensorMapInsert TensorMapLookup TensorMapSize TensorMapStackKeys
-"""
-"""Tensor lists, maps, arrays and stacks: the state of loops."""
-
-VARIABLES = """
+# Variables: creation, reading, assignment and the update rules of optimizers.
 ApplyAdaMax ApplyAdadelta ApplyAdagrad ApplyAdagradDA ApplyAdagradV2 ApplyAdam ApplyAddSign ApplyCenteredRMSProp ApplyFtrl ApplyFtrlV2
 ApplyGradientDescent ApplyMomentum ApplyPowerSign ApplyProximalAdagrad ApplyProximalGradientDescent ApplyRMSProp Assign AssignAdd
 AssignAddVariableOp AssignSub AssignSubVariableOp AssignVariableOp CountUpTo DestroyResourceOp DestroyTemporaryVariable DisableCopyOnRead
@@ -134,10 +111,7 @@ ScatterMin ScatterMul ScatterNdAdd ScatterNdMax ScatterNdMin ScatterNdNonAliasin
 SparseApplyAdadelta SparseApplyAdagrad SparseApplyAdagradDA SparseApplyAdagradV2 SparseApplyCenteredRMSProp SparseApplyFtrl
 SparseApplyFtrlV2 SparseApplyMomentum SparseApplyProximalAdagrad SparseApplyProximalGradientDescent SparseApplyRMSProp TemporaryVariable
 VarHandleOp VarIsInitializedOp Variable VariableShape VariableV2
-"""
-"""Variables: creation, reading, assignment and the update rules of optimizers."""
-
-RANDOM = """
+# Random numbers and candidate samplers; not FixedUnigramCandidateSampler, which reads a file.
 AllCandidateSampler ComputeAccidentalHits LearnedUnigramCandidateSampler LogUniformCandidateSampler Multinomial NonDeterministicInts
 ParameterizedTruncatedNormal RandomCrop RandomGamma RandomGammaGrad RandomIndexShuffle RandomPoisson RandomPoissonV2 RandomShuffle
 RandomStandardNormal RandomUniform RandomUniformInt RngReadAndSkip RngSkip SobolSample StatefulRandomBinomial StatefulStandardNormal
@@ -147,10 +121,7 @@ StatelessRandomGetKeyCounter StatelessRandomGetKeyCounterAlg StatelessRandomNorm
 StatelessRandomUniform StatelessRandomUniformFullInt StatelessRandomUniformFullIntV2 StatelessRandomUniformInt StatelessRandomUniformIntV2
 StatelessRandomUniformV2 StatelessShuffle StatelessTruncatedNormal StatelessTruncatedNormalV2 ThreadUnsafeUnigramCandidateSampler
 TruncatedNormal UniformCandidateSampler
-"""
-"""Random numbers and candidate samplers; not FixedUnigramCandidateSampler, which reads a file."""
-
-TEXT = """
+# Strings, parsing of records and summaries as tensors; not EncodeProto and DecodeProtoV2, which may read a descriptor file.
 AsString AudioSummary AudioSummaryV2 CTCBeamSearchDecoder CTCGreedyDecoder CTCLoss CTCLossV2 DecodeBase64 DecodeCSV DecodeCompressed
 DecodeJSONExample DecodePaddedRaw DecodeRaw EditDistance EncodeBase64 Fingerprint HistogramSummary ImageSummary MergeSummary ParseExample
 ParseExampleV2 ParseSequenceExample ParseSequenceExampleV2 ParseSingleExample ParseSingleSequenceExample ParseTensor ReduceJoin
@@ -158,10 +129,7 @@ RegexFullMatch RegexReplace ScalarSummary SerializeTensor StaticRegexFullMatch S
 StringLower StringNGrams StringSplit StringSplitV2 StringStrip StringToHashBucket StringToHashBucketFast StringToHashBucketStrong
 StringToNumber StringUpper Substr TensorSummary TensorSummaryV2 UnicodeDecode UnicodeDecodeWithOffsets UnicodeEncode UnicodeScript
 UnicodeTranscode UnsortedSegmentJoin
-"""
-"""Strings, parsing of records and summaries as tensors; not EncodeProto and DecodeProtoV2, which may read a descriptor file."""
-
-MEDIA = """
+# Images and audio, decoded from and encoded to strings in memory.
 AdjustContrast AdjustContrastv2 AdjustHue AdjustSaturation AudioMicrofrontend AudioSpectrogram CombinedNonMaxSuppression CropAndResize
 CropAndResizeGradBoxes CropAndResizeGradImage DecodeAndCropJpeg DecodeBmp DecodeGif DecodeImage DecodeJpeg DecodeJxl DecodePng DecodeWav
 DecodeWebP DrawBoundingBoxes DrawBoundingBoxesV2 EncodeJpeg EncodeJpegVariableQuality EncodePng EncodeWav ExtractGlimpse ExtractGlimpseV2
@@ -169,19 +137,13 @@ ExtractJpegShape GenerateBoundingBoxProposals HSVToRGB ImageProjectiveTransformV
 NonMaxSuppressionV2 NonMaxSuppressionV3 NonMaxSuppressionV4 NonMaxSuppressionV5 NonMaxSuppressionWithOverlaps RGBToHSV ResizeArea
 ResizeBicubic ResizeBicubicGrad ResizeBilinear ResizeBilinearGrad ResizeNearestNeighbor ResizeNearestNeighborGrad
 SampleDistortedBoundingBox SampleDistortedBoundingBoxV2 ScaleAndTranslate ScaleAndTranslateGrad StatelessSampleDistortedBoundingBox
-"""
-"""Images and audio, decoded from and encoded to strings in memory."""
-
-TABLES = """
+# Lookup tables; the file that InitializeTableFromTextFile reads is checked apart.
 AnonymousHashTable AnonymousMutableDenseHashTable AnonymousMutableHashTable AnonymousMutableHashTableOfTensors HashTable HashTableV2
 InitializeTable InitializeTableFromDataset InitializeTableFromTextFile InitializeTableFromTextFileV2 InitializeTableV2 LookupTableExport
 LookupTableExportV2 LookupTableFind LookupTableFindV2 LookupTableImport LookupTableImportV2 LookupTableInsert LookupTableInsertV2
 LookupTableRemoveV2 LookupTableSize LookupTableSizeV2 MutableDenseHashTable MutableDenseHashTableV2 MutableHashTable
 MutableHashTableOfTensors MutableHashTableOfTensorsV2 MutableHashTableV2
-"""
-"""Lookup tables; the file that InitializeTableFromTextFile reads is checked apart."""
-
-PIPELINES = """
+# Pipelines over tensors in memory; not DatasetFromGraph, whose graph is data, nor any data set that reads or writes files.
 AnonymousIterator AnonymousIteratorV2 AnonymousIteratorV3 AnonymousRandomSeedGenerator AnonymousSeedGenerator BatchDataset BatchDatasetV2
 ConcatenateDataset DatasetCardinality DatasetToSingleElement DeleteIterator DeleteRandomSeedGenerator DeleteSeedGenerator
 DenseToSparseBatchDataset DummyIterationCounter DummySeedGenerator FilterByLastComponentDataset FilterDataset FlatMapDataset
@@ -192,10 +154,7 @@ ParallelMapDataset ParallelMapDatasetV2 ParseExampleDataset ParseExampleDatasetV
 RebatchDatasetV2 ReduceDataset RepeatDataset ScanDataset ShardDataset ShuffleAndRepeatDataset ShuffleAndRepeatDatasetV2 ShuffleDataset
 ShuffleDatasetV2 ShuffleDatasetV3 SkipDataset SlidingWindowDataset SparseTensorSliceDataset TakeDataset TakeWhileDataset TensorDataset
 TensorSliceDataset UnbatchDataset UniqueDataset WindowDataset ZipDataset
-"""
-"""Pipelines over tensors in memory; not DatasetFromGraph, whose graph is data, nor any data set that reads or writes files."""
-
-TREES = """
+# Boosted trees of TensorFlow's estimators.
 BoostedTreesAggregateStats BoostedTreesBucketize BoostedTreesCalculateBestFeatureSplit BoostedTreesCalculateBestFeatureSplitV2
 BoostedTreesCalculateBestGainsPerFeature BoostedTreesCreateEnsemble BoostedTreesCreateQuantileStreamResource
 BoostedTreesDeserializeEnsemble BoostedTreesEnsembleResourceHandleOp BoostedTreesGetEnsembleStates BoostedTreesMakeQuantileSummaries
@@ -203,42 +162,17 @@ BoostedTreesMakeStatsSummary BoostedTreesPredict BoostedTreesQuantileStreamResou
 BoostedTreesQuantileStreamResourceGetBucketBoundaries BoostedTreesQuantileStreamResourceHandleOp BoostedTreesSerializeEnsemble
 BoostedTreesSparseAggregateStats BoostedTreesSparseCalculateBestFeatureSplit IsBoostedTreesEnsembleInitialized
 IsBoostedTreesQuantileStreamResourceInitialized
-"""
-"""Boosted trees of TensorFlow's estimators."""
-
-COMPILED = """
+# Single operators of XLA, as jax2tf writes them; not XlaCallModule and XlaCustomCall, which hide what they call.
 XlaBroadcastHelper XlaConv XlaConvV2 XlaDot XlaDotV2 XlaDynamicSlice XlaDynamicUpdateSlice XlaEinsum XlaGather XlaIf XlaKeyValueSort
 XlaOptimizationBarrier XlaPad XlaReduce XlaReducePrecision XlaReduceWindow XlaRemoveDynamicDimensionSize XlaReplicaId XlaRngBitGenerator
 XlaScatter XlaSelectAndScatter XlaSelfAdjointEig XlaSetBound XlaSetDynamicDimensionSize XlaSharding XlaSort XlaSvd XlaVariadicReduce
 XlaVariadicReduceV2 XlaVariadicSort XlaWhile
 """
-"""Single operators of XLA, as jax2tf writes them; not XlaCallModule and XlaCustomCall, which hide what they call."""
 
-COMPUTATION = frozenset(
-    " ".join(
-        (
-            ARITHMETIC,
-            LINEAR,
-            SHAPES,
-            LAYERS,
-            QUANTISED,
-            SPARSE,
-            CONTROL,
-            LISTS,
-            VARIABLES,
-            RANDOM,
-            TEXT,
-            MEDIA,
-            TABLES,
-            PIPELINES,
-            TREES,
-            COMPILED,
-        )
-    ).split()
-)
-"""All of them."""
+COMPUTATION = frozenset(name for line in _FAMILIES.splitlines() if not line.startswith("#") for name in line.split())
+"""Operators that only compute."""
 
 CHECKPOINT = frozenset(
     ("MergeV2Checkpoints", "Restore", "RestoreSlice", "RestoreV2", "Save", "SaveSlices", "SaveV2", "ShardedFilename", "ShardedFilespec")
 )
-"""Operators of the functions that save and restore variables, which every file has; refused where loading or serving reaches them."""
+"""Operators of the functions that save and restore variables, in every file; refused where loading or serving reaches them."""

@@ -1,53 +1,52 @@
-"""(Shape of a sample, shape a model wants) -> the shape to give it, where only axes of 1 differ."""
+"""Shapes of samples: fitting data to a model's input, and dynamic dimensions in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 
-def fit_shape(have: Sequence[int], wanted: Sequence[int | None]) -> tuple[int, ...] | None:
-    """The sample's sizes in the axes that the model has.
+def fit_shape(have: Sequence[int], target: Sequence[int | None]) -> tuple[int, ...] | None:
+    """The sample's shape with the axes of size 1 that the model has.
 
     Args:
         have: Shape of one sample of the data.
-        wanted: Shape of one sample for the model; None where any size will do.
+        target: Shape of one sample for the model; None for a dynamic dimension.
 
     Returns:
-        A shape for `reshape` that moves no number, or None where more than axes of 1 differ: then axes may be in another order.
+        A shape for `reshape` that keeps the order of the values; None if more than axes of 1 differ, for then axes may be swapped.
     """
-    if len(have) == len(wanted) and all(want in (None, size) for size, want in zip(have, wanted, strict=True)):
+    if takes(target, have):
         return tuple(have)
     sizes = [size for size in have if size != 1]
-    open_ = [want for want in wanted if want != 1]
-    if len(sizes) != len(open_) or any(want not in (None, size) for size, want in zip(sizes, open_, strict=True)):
+    if not takes([size for size in target if size != 1], sizes):
         return None
     left = iter(sizes)
-    return tuple(1 if want == 1 else next(left) for want in wanted)
+    return tuple(1 if size == 1 else next(left) for size in target)
 
 
-def takes(wanted: Sequence[int | None], shape: Sequence[int]) -> bool:
-    """Whether a model takes samples of a shape.
+def takes(target: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Whether a model accepts samples of this shape.
 
     Args:
-        wanted: Of one sample, None where any size will do.
-        shape: The sizes that are offered.
+        target: Shape of one sample for the model; None for a dynamic dimension.
+        shape: Shape of one sample.
     """
-    return len(wanted) == len(shape) and all(want in (None, size) for want, size in zip(wanted, shape, strict=True))
+    return len(target) == len(shape) and all(want in (None, size) for want, size in zip(target, shape, strict=True))
 
 
-def dynamic_text(wanted: Sequence[int | None]) -> str:
+def dynamic_text(target: Sequence[int | None]) -> str:
     """A shape in words: `[3, ?, ?]`."""
-    return f"[{', '.join('?' if size is None else str(size) for size in wanted)}]"
+    return f"[{', '.join('?' if size is None else str(size) for size in target)}]"
 
 
-def shape_hint(wanted: Mapping[str, Sequence[int | None]]) -> str:
-    """The line of a suite that gives inputs their sizes: `input_shapes: {x: [3, 224, 224]}`.
+def shape_hint(target: Mapping[str, Sequence[int | None]]) -> str:
+    """The line of a suite that sets dynamic dimensions: `input_shapes: {x: [3, 224, 224]}`.
 
     Args:
-        wanted: Shape of one sample by the input's name, None where a size is to be chosen: 224 in images, 128 in sequences, 1 beside fixed sizes.
+        target: Shape of one sample by input name. A dynamic dimension (None) becomes 224 in images, 128 in sequences, 1 next to fixed sizes.
     """
     shapes = []
-    for name, sizes in wanted.items():
+    for name, sizes in target.items():
         fill = 224 if len(sizes) > 2 and sizes.count(None) > 1 else 1 if len(sizes) > 2 else 128
         shapes.append(f"{name}: {[fill if size is None else size for size in sizes]}")
     return f"input_shapes: {{{', '.join(shapes)}}}"

@@ -1,4 +1,4 @@
-"""A model file of any format -> the types of the numbers it stores, which no engine can talk away."""
+"""Types of the weights as a model file stores them, independent of what an engine reports."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from harness.formats import ir, onnx, tflite
 
 
 def stored_types(path: Path, format_: str) -> set[str] | None:
-    """Types of the weights by NumPy's names, 8-bit integers as `int8`, signed or not.
+    """Types of the weights as NumPy names them; 8-bit integers are `int8`, signed or not.
 
     Args:
         path: The artifact.
         format_: Its format.
 
     Returns:
-        Null for a format that is not read here.
+        None for a format without a reader here.
 
     Raises:
-        EngineError: It cannot be read.
+        EngineError: The file cannot be read.
     """
     if format_ == "tflite":
         types = set(tflite.weight_types(path))

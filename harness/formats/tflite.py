@@ -1,4 +1,4 @@
-"""A `.tflite` file -> what is in it: constants, those that are not 0, and the types it computes in. Loads no TensorFlow."""
+"""TFLite models: check a file, and count its weights, multiply-accumulates and types. Loads no TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from harness.formats.precision import precision_text
 from harness.formats.tflite_graph import GraphTensor, Operator, import_interpreter, reachable_graphs, read_graph
 from harness.schema import ArtifactFacts
 
-KIND = ("a TFLite model", "convert it again; the file may be damaged or cut short")
+KIND = ("a TFLite model", "convert it again; the file may be damaged or truncated")
 ARITHMETIC = ("FLOAT32", "FLOAT16", "BFLOAT16", "FLOAT64", "INT16", "INT8", "UINT8", "INT4", "INT2")
 QUANTIZING = ("QUANTIZE", "DEQUANTIZE")
-# Operators whose multiply-accumulates are counted, and the axis of the kernel that their output (transposed: input) has too.
+# Operators whose multiply-accumulates are counted -> axis of the kernel that its output (transposed: its input) has too.
 COUNTED = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": -1, "CONV_3D": -1}
-# Parts of the names of those that may multiply and are not.
+# Parts of the names of operators that may multiply and are not counted.
 UNCOUNTED = (
     "LSTM",
     "RNN",
@@ -40,13 +40,15 @@ UNCOUNTED = (
     "LSH_",
     "UNKNOWN",
 )
+READABLE = ("FLOAT32", "FLOAT16", "FLOAT64", "INT8", "UINT8", "INT16", "INT32", "INT64")
+"""Types of constants that NumPy has under the same name."""
 
 
 def check_tflite(path: Path) -> None:
     """Let LiteRT verify the file: its identifier, and that every offset stays inside.
 
     Raises:
-        EngineError: It is no TFLite model, or a damaged one.
+        EngineError: The file is no TFLite model, or is damaged.
     """
     interpreter = import_interpreter()
     with reading(path, *KIND):
@@ -54,12 +56,12 @@ def check_tflite(path: Path) -> None:
 
 
 def check_runs(path: Path) -> None:
-    """Let LiteRT answer once, as it does by itself, for some converters write what no engine loads.
+    """Let LiteRT run a converted file once with its default settings, for some converters write files that no engine loads.
 
-    A model of open sizes beside its batch is not asked: those of the file need not fit it.
+    A model with dynamic dimensions besides its batch is not run: the sizes in the file need not work.
 
     Raises:
-        EngineError: It cannot.
+        EngineError: LiteRT cannot run it.
     """
     try:
         with reading(path, *KIND):
@@ -71,12 +73,12 @@ def check_runs(path: Path) -> None:
 
 
 def has_dynamic_axes(inputs: Sequence[dict[str, Any]]) -> bool:
-    """Whether an input, as LiteRT describes it, is open in more than its batch."""
+    """Whether an input, as LiteRT describes it, has dynamic dimensions besides the batch."""
     return any(-1 in detail["shape_signature"][1:] for detail in inputs)
 
 
 def _run_once(path: Path, *, delegates: bool = True) -> Any:
-    """The interpreter after one inference on zeros, with the sizes of the file."""
+    """The interpreter after one inference on zeros in the file's shapes."""
     library = import_interpreter()
     resolver = library.OpResolverType
     with reading(path, "a model that LiteRT runs", "leave this variant out for this model"):
@@ -93,7 +95,7 @@ def _run_once(path: Path, *, delegates: bool = True) -> Any:
 
 
 def facts(path: Path) -> ArtifactFacts:
-    """Parameters, those that are not 0, in all and by tensor, and multiply-accumulates of a verified file; null what cannot be read from it."""
+    """Parameters, nonzero ones in all and by tensor, and multiply-accumulates of a verified file; None for what cannot be read."""
     with reading(path, *KIND):
         graph = read_graph(path)
         weights = (
@@ -104,7 +106,7 @@ def facts(path: Path) -> ArtifactFacts:
 
 
 def precision(path: Path) -> str | None:
-    """The precision of a verified file: of most of what its operators compute, and of most bytes of its constants."""
+    """The precision of a verified file, by most of its computed tensors and most bytes of its constants."""
     with reading(path, *KIND):
         graph = read_graph(path)
         computed = [index for operator in graph.operators if operator.name not in QUANTIZING for index in operator.outputs]
@@ -113,19 +115,19 @@ def precision(path: Path) -> str | None:
 
 
 def weight_types(path: Path) -> Counter[str]:
-    """How many bytes of weights of each type a verified file has: `float32`, `int8`."""
+    """Bytes of weights of each type (`float32`, `int8`) in a verified file."""
     with reading(path, *KIND):
         return _types(_weights(path))
 
 
 def is_sparse(path: Path) -> bool:
-    """Whether a verified file stores only the numbers of some weights that are not 0."""
+    """Whether a verified file stores only the nonzero values of some weights."""
     with reading(path, *KIND):
         return any(tensor.sparse for tensor in _weights(path))
 
 
 def _weights(path: Path) -> Iterator[GraphTensor]:
-    """The constants that are computed with, of the main graph and of the branches and loops in it; what tensors share once."""
+    """The constants that the main graph, its branches and its loops compute with; buffers that tensors share once."""
     seen = set()
     for graph in reachable_graphs(path):
         for tensor in graph.tensors:
@@ -135,12 +137,12 @@ def _weights(path: Path) -> Iterator[GraphTensor]:
 
 
 def _activations(tensors: Sequence[GraphTensor], computed: list[int]) -> Counter[str]:
-    """How many tensors of each type the operators compute."""
+    """Number of computed tensors of each type."""
     return Counter(tensors[i].type.lower() for i in computed if tensors[i].type in ARITHMETIC and not tensors[i].buffer.size)
 
 
 def _types(weights: Iterator[GraphTensor]) -> Counter[str]:
-    """How many bytes of weights there are of each type."""
+    """Bytes of weights of each type."""
     types: Counter[str] = Counter()
     for tensor in weights:
         types[tensor.type.lower()] += max(1, tensor.buffer.size)
@@ -148,52 +150,40 @@ def _types(weights: Iterator[GraphTensor]) -> Counter[str]:
 
 
 def _is_weight(tensor: GraphTensor) -> bool:
-    """Whether it is a constant that is computed with: float or quantized, no shape or index."""
+    """Whether it is a float or quantized constant, not a shape or an index."""
     return tensor.stored and (tensor.type.startswith(("FLOAT", "BFLOAT")) or tensor.scales > 0)
 
 
 def _values(tensor: GraphTensor) -> NDArray[Any] | None:
-    """The constant with its zero point at 0, of a sparse one what is stored; None where it lies in another file, or is of a type that is not read."""
-    types: dict[str, Any] = {
-        "FLOAT32": "<f4",
-        "FLOAT16": "<f2",
-        "FLOAT64": "<f8",
-        "INT8": "i1",
-        "UINT8": "u1",
-        "INT16": "<i2",
-        "INT32": "<i4",
-        "INT64": "<i8",
-    }
+    """A constant less its zero point, for a sparse one the stored values; None if it is in another file or of a type not supported here."""
     if len(set(tensor.zero_points.tolist())) > 1 or not tensor.buffer.size or (tensor.sparse and tensor.zero_points.any()):
         return None
     if tensor.type == "INT4":
         values: NDArray[Any] = _nibbles(tensor.buffer)
         values = values if tensor.sparse else values[: prod(tensor.shape)]
-    elif tensor.type == "BFLOAT16":  # 0 where all bits but the sign are
+    elif tensor.type == "BFLOAT16":  # zero if all bits but the sign are zero
         values = tensor.buffer.view("<u2") & 0x7FFF
-    elif tensor.type in types:
-        values = tensor.buffer.view(types[tensor.type])
+    elif tensor.type in READABLE:
+        values = tensor.buffer.view(np.dtype(tensor.type.lower()).newbyteorder("<"))
     else:
         return None
     return values - tensor.zero_points[0] if tensor.zero_points.any() else values
 
 
 def _nibbles(packed: NDArray[np.uint8]) -> NDArray[np.int8]:
-    """Signed numbers of four bits, two in a byte, the low one first."""
+    """Signed 4-bit values, two in a byte, the low one first."""
     signed = packed.view(np.int8)
     return np.stack([np.left_shift(signed, 4) >> 4, signed >> 4], axis=-1).ravel()
 
 
 def _macs(path: Path, tensors: Sequence[GraphTensor], operators: Sequence[Operator]) -> int | None:
-    """Multiply-accumulates of one inference; None where an operator may compute something that is not counted here, or a size is open.
+    """Multiply-accumulates of one inference; None if an operator may multiply uncounted, weights are sparse, or a dimension is dynamic.
 
-    Nor of sparse weights: whether their zeros are multiplied is the engine's choice.
-
-    Of a convolution the kernel's size for each position of the output (transposed: of the input); of a dense layer likewise.
+    A convolution costs the size of its kernel for each position of the output (transposed: of the input), a dense layer likewise. Whether
+    the zeros of sparse weights are multiplied is up to the engine.
     """
-    if any(part in operator.name for operator in operators for part in UNCOUNTED):
-        return None
-    if any(tensor.sparse for tensor in tensors):
+    uncounted = any(part in operator.name for operator in operators for part in UNCOUNTED)
+    if uncounted or any(tensor.sparse for tensor in tensors):
         return None
     counted = [operator for operator in operators if operator.name in COUNTED]
     shapes = _shapes_of_one(path) if counted else {}
@@ -208,7 +198,7 @@ def _macs(path: Path, tensors: Sequence[GraphTensor], operators: Sequence[Operat
 
 
 def _shapes_of_one(path: Path) -> dict[int, tuple[int, ...]] | None:
-    """Sizes of every tensor for one sample, by index; null where the file fixes another batch, leaves a size open, or does not run."""
+    """Shape of every tensor for one sample, by index; None if the file fixes another batch, has dynamic dimensions, or does not run."""
     try:
         interpreter = _run_once(path, delegates=False)
     except EngineError:

@@ -1,4 +1,4 @@
-"""A `.tflite` file -> its graphs, tensors, operators and signatures, as the file stores them. Loads no TensorFlow, runs nothing."""
+"""Graphs, tensors, operators and signatures as a `.tflite` file stores them. Loads no TensorFlow, runs nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
+from harness.formats.libraries import import_library
+
+INSTALL = "pip install 'harness[litert]'"
 
 
 @dataclass(frozen=True)
@@ -18,15 +21,15 @@ class GraphTensor:
     """A tensor of a graph.
 
     Attributes:
-        name: As the converter gave it.
-        type: Its name in the schema: `FLOAT32`.
-        shape: Sizes; of what is computed these are only a guess where an axis is dynamic.
-        signature: The same with -1 for each dynamic axis.
-        buffer: The raw bytes of a constant; empty for what is computed, and for constants in another file.
-        place: Where the bytes are; tensors that share them have the same. None for what is computed.
-        scales: How many a quantized tensor has: one, or one for each channel.
-        zero_points: Likewise.
-        sparse: Whether the buffer holds only the numbers beside the zeros.
+        name: Name given by the converter.
+        type: Name of its type in the schema: `FLOAT32`.
+        shape: Sizes; for a computed tensor with dynamic dimensions only a guess.
+        signature: Sizes with -1 for each dynamic dimension.
+        buffer: Raw bytes of a constant; empty for computed tensors and for constants in another file.
+        place: Position of the bytes, equal for tensors that share them; None for computed tensors.
+        scales: Number of scales of a quantized tensor: one, or one per channel.
+        zero_points: Zero points of a quantized tensor, likewise.
+        sparse: Whether the buffer holds only the nonzero values.
     """
 
     name: str
@@ -49,11 +52,11 @@ class Operator(NamedTuple):
     """An operator, and the indexes of its tensors.
 
     Attributes:
-        name: In the schema: `CONV_2D`.
-        inputs: -1 for one that is left out.
-        outputs: Likewise.
-        activation: What is fused behind it: `NONE`, `RELU`, `TANH`.
-        graphs: The graphs that it runs: branches, bodies of loops.
+        name: Name in the schema: `CONV_2D`.
+        inputs: Indexes of its inputs; -1 for one that is left out.
+        outputs: Indexes of its outputs.
+        activation: Fused activation: `NONE`, `RELU`, `TANH`.
+        graphs: Indexes of the graphs that it runs: branches, bodies of loops.
     """
 
     name: str
@@ -67,10 +70,10 @@ class Graph(NamedTuple):
     """One graph of a file.
 
     Attributes:
-        tensors: All of them.
-        operators: In the order in which they run.
-        inputs: Indexes of the tensors that go in.
-        outputs: Likewise.
+        tensors: All tensors.
+        operators: Operators in the order in which they run.
+        inputs: Indexes of the input tensors.
+        outputs: Indexes of the output tensors.
     """
 
     tensors: Sequence[GraphTensor]
@@ -85,24 +88,16 @@ def import_interpreter() -> Any:
     Raises:
         EngineError: It is not installed.
     """
-    try:
-        from ai_edge_litert import interpreter
-    except ImportError as error:
-        raise EngineError(f"LiteRT cannot be imported: {error}", "pip install 'harness[litert]'", refused=True) from error
-    return interpreter
+    return import_library("ai_edge_litert.interpreter", "LiteRT", INSTALL)
 
 
 def import_schema() -> Any:
-    """The module of LiteRT that reads the format; it loads no interpreter.
+    """The module of LiteRT that parses the format; it loads no interpreter.
 
     Raises:
         EngineError: It is not installed.
     """
-    try:
-        from ai_edge_litert import schema_py_generated
-    except ImportError as error:
-        raise EngineError(f"LiteRT cannot be imported: {error}", "pip install 'harness[litert]'", refused=True) from error
-    return schema_py_generated
+    return import_library("ai_edge_litert.schema_py_generated", "LiteRT", INSTALL)
 
 
 def read_graph(path: Path, index: int = 0) -> Graph:
@@ -110,64 +105,64 @@ def read_graph(path: Path, index: int = 0) -> Graph:
 
     Args:
         path: The file.
-        index: Which; 0 is the one that an interpreter runs by itself.
+        index: Index of the graph; 0 is the one that an interpreter runs by default.
     """
     return _read(*_open(path), index)
 
 
 def reachable_graphs(path: Path) -> Iterator[Graph]:
-    """The main graph of a verified file, and those that its operators run."""
+    """The main graph of a verified file, and the graphs that its operators run."""
     opened = _open(path)
     waiting, seen = [0], {0}
     while waiting:
         graph = _read(*opened, waiting.pop())
-        found = {index for operator in graph.operators for index in operator.graphs if index >= 0} - seen
-        seen |= found
-        waiting += sorted(found)
+        called = {index for operator in graph.operators for index in operator.graphs if index >= 0} - seen
+        seen |= called
+        waiting += sorted(called)
         yield graph
 
 
 def signatures(path: Path) -> dict[str, int]:
-    """The graph of each signature of a verified file, by the signature's name."""
+    """Index of the graph of each signature of a verified file, by the signature's name."""
     _, model, _ = _open(path)
-    found = (model.SignatureDefs(index) for index in range(model.SignatureDefsLength()))
-    return {(each.SignatureKey() or b"").decode(errors="replace"): int(each.SubgraphIndex()) for each in found}
+    definitions = (model.SignatureDefs(index) for index in range(model.SignatureDefsLength()))
+    return {_text(each.SignatureKey()): int(each.SubgraphIndex()) for each in definitions}
 
 
-def choose(found: Mapping[str, int], wanted: str | None) -> str | None:
-    """The signature to measure; None where a file has none, and its main graph is all there is.
+def choose(graphs: Mapping[str, int], requested: str | None) -> str | None:
+    """The signature to measure; None if the file has none, so that its main graph is measured.
 
     Args:
-        found: The graph of each signature, by name.
-        wanted: What the suite names; None: nothing.
+        graphs: Index of the graph of each signature, by name.
+        requested: Signature that the suite names; None: none.
 
     Raises:
-        EngineError: There are several and none is chosen, or the chosen one is not there.
+        EngineError: There are several and none is requested, or the requested one does not exist.
     """
-    if wanted is None and len(set(found.values())) > 1:
+    if requested is None and len(set(graphs.values())) > 1:
         raise EngineError(
-            f"the .tflite has the signatures {', '.join(sorted(found))}, and nothing says which to measure",
-            f"add `signature: {sorted(found)[0]}`, or another of them, to the model in the suite",
+            f"the .tflite has the signatures {', '.join(sorted(graphs))}, and the suite names none to measure",
+            f"add `signature: {min(graphs)}`, or another of them, to the model in the suite",
             refused=True,
         )
-    if wanted is not None and wanted not in found:
-        has = f"only {', '.join(sorted(found))}" if found else "none at all"
+    if requested is not None and requested not in graphs:
+        present = f"only {', '.join(sorted(graphs))}" if graphs else "none at all"
         raise EngineError(
-            f"the .tflite has no signature {wanted!r}, {has}", "correct `signature` in the suite, or leave it out", refused=True
+            f"the .tflite has no signature {requested!r}, {present}", "correct `signature` in the suite, or leave it out", refused=True
         )
-    return wanted if wanted is not None else min(found, default=None)
+    return requested if requested is not None else min(graphs, default=None)
 
 
 def with_main_graph(content: bytes, index: int, signature: str) -> bytes:
-    """A file whose main graph is another of its graphs, and whose only signature is that one's.
+    """The content of a file with another graph as its main graph, and with that graph's signature only.
 
     Args:
-        content: Of the file.
-        index: The graph that becomes the first; the first one takes its place.
-        signature: The name to keep.
+        content: Content of the file.
+        index: Index of the graph to exchange with the main graph.
+        signature: Name of the signature to keep.
 
     Raises:
-        EngineError: The file is larger than 2 GiB, and keeps its constants behind the part that can be written again.
+        EngineError: The file keeps its constants after the flatbuffer, as files beyond 2 GiB do, which cannot be rewritten.
     """
     import flatbuffers  # type: ignore[import-untyped]
 
@@ -175,7 +170,7 @@ def with_main_graph(content: bytes, index: int, signature: str) -> bytes:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
     if any(buffer.offset > 1 for buffer in model.buffers):
         raise EngineError(
-            "a signature cannot be chosen in a .tflite that keeps its constants outside of its buffers",
+            "a signature cannot be chosen in a .tflite with constants outside its buffers",
             f"convert the model again with the signature {signature!r} alone",
             refused=True,
         )
@@ -187,7 +182,7 @@ def with_main_graph(content: bytes, index: int, signature: str) -> bytes:
             for options in (operator.builtinOptions, operator.builtinOptions2):
                 for name in _graph_fields(options):
                     setattr(options, name, moved.get(getattr(options, name), getattr(options, name)))
-    model.signatureDefs = [each for each in model.signatureDefs if (each.signatureKey or b"").decode(errors="replace") == signature]
+    model.signatureDefs = [each for each in model.signatureDefs if _text(each.signatureKey) == signature]
     for each in model.signatureDefs:
         each.subgraphIndex = 0
     builder = flatbuffers.Builder(len(content))
@@ -195,16 +190,20 @@ def with_main_graph(content: bytes, index: int, signature: str) -> bytes:
     return bytes(builder.Output())
 
 
-# --- inside ------------------------------------------------------------------------------------------------------------
+# --- parsing -----------------------------------------------------------------------------------------------------------
 
 
 def _graph_fields(options: Any) -> list[str]:
-    """The fields of an operator's options, as an object, that hold the index of a graph."""
+    """Names of the fields of an operator's options that hold the index of a graph."""
     return [name for name in vars(options) if name.lower().endswith("subgraphindex") or name == "subgraph"] if options else []
 
 
+def _text(name: bytes | None) -> str:
+    return (name or b"").decode(errors="replace")
+
+
 def _open(path: Path) -> tuple[Any, Any, NDArray[np.uint8]]:
-    """(schema, model, bytes)."""
+    """The module of the schema, the parsed model, and the bytes of the file."""
     schema = import_schema()
     content: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
     return schema, schema.Model.GetRootAs(content, 0), content
@@ -225,13 +224,12 @@ def _tensors(schema: Any, model: Any, content: NDArray[np.uint8], graph: Any) ->
     for index in range(graph.TensorsLength()):
         tensor = graph.Tensors(index)
         quantization = tensor.Quantization()
-        zero_points = (
-            np.atleast_1d(quantization.ZeroPointAsNumpy()) if quantization and quantization.ZeroPointLength() else np.zeros(1, np.int64)
-        )
+        quantized = quantization and quantization.ZeroPointLength()
+        zero_points = np.atleast_1d(quantization.ZeroPointAsNumpy()) if quantized else np.zeros(1, np.int64)
         shape = tuple(tensor.ShapeAsNumpy().tolist()) if tensor.ShapeLength() else ()
         buffer, place = _buffer(model, content, tensor)
         yield GraphTensor(
-            name=(tensor.Name() or b"").decode(errors="replace"),
+            name=_text(tensor.Name()),
             shape=shape,
             signature=tuple(tensor.ShapeSignatureAsNumpy().tolist()) if tensor.ShapeSignatureLength() else shape,
             type=names.get(tensor.Type(), "UNKNOWN"),
@@ -244,7 +242,7 @@ def _tensors(schema: Any, model: Any, content: NDArray[np.uint8], graph: Any) ->
 
 
 def _buffer(model: Any, content: NDArray[np.uint8], tensor: Any) -> tuple[NDArray[np.uint8], tuple[str, int] | None]:
-    """The bytes of a constant and where they are: in a buffer, behind the flatbuffer in files beyond 2 GiB, or in another file."""
+    """The bytes of a constant and their position: in a buffer, after the flatbuffer (files beyond 2 GiB), or in another file."""
     none = np.zeros(0, np.uint8)
     if external := getattr(tensor, "ExternalBuffer", int)():
         return none, ("external", int(external))
@@ -262,7 +260,7 @@ def _operators(schema: Any, model: Any, graph: Any) -> Iterator[Operator]:
     for index in range(graph.OperatorsLength()):
         operator = graph.Operators(index)
         code = model.OperatorCodes(operator.OpcodeIndex())
-        # Old files keep the code in a byte of its own, new ones in both.
+        # Old files store the code in a byte of its own, new ones in both places.
         name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
         tables = (
             (kinds[0].get(operator.BuiltinOptionsType()), operator.BuiltinOptions()),
@@ -287,5 +285,5 @@ def _names(enumeration: Any) -> dict[int, str]:
 
 
 def _indexes(array: Any) -> tuple[int, ...]:
-    """The indexes of tensors; the library gives 0 for an empty list."""
+    """Indexes of tensors; the library returns 0 for an empty list."""
     return tuple(int(i) for i in np.atleast_1d(array()))

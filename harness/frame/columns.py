@@ -160,14 +160,14 @@ CASES = (
     Column(
         "quality_verdict",
         "str",
-        "non_inferior: no worse than the baseline by the suite's margin; inferior: worse by more than that; not_shown: neither",
+        "non_inferior: no worse than the baseline by the suite's margin; inferior: worse by more than that; inconclusive: neither",
         "as quality_diff_low",
     ),
     Column(
         "quality_samples_needed",
         "int",
         "test samples at which a case as good as the baseline would be shown to be so in 80 %: 6.2 psi / margin^2",
-        "quality_verdict is not not_shown",
+        "quality_verdict is not inconclusive",
     ),
     Column("dominated", "bool", "whether another case is shown to be as good everywhere and better somewhere", "as p_front"),
     Column(
@@ -191,12 +191,12 @@ CASES = (
     Column(
         "payback_inferences", "float", "build_j over the energy saved per inference against the baseline", "nothing is saved, or as build_j"
     ),
-    Column("payback_low", "float", "lower 95 % bound (Fieller)", "payback_verdict is null or never"),
+    Column("payback_low", "float", "lower 95 % bound (Fieller)", "payback_verdict is null or no_saving"),
     Column("payback_high", "float", "upper 95 % bound (Fieller)", "payback_verdict is not pays_back"),
     Column(
         "payback_verdict",
         "str",
-        "pays_back; not_separated: at least payback_low, no upper bound; never: the build saves nothing",
+        "pays_back; not_separated: at least payback_low, no upper bound; no_saving: the build saves nothing",
         "as build_j, or fewer than two repetitions",
     ),
 )

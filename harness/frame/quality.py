@@ -59,5 +59,5 @@ def paired(result: Result) -> Row:
         "quality_diff_low": found.low,
         "quality_diff_high": found.high,
         "quality_verdict": shown,
-        "quality_samples_needed": samples_needed(case - base, margin) if shown == "not_shown" else None,
+        "quality_samples_needed": samples_needed(case - base, margin) if shown == "inconclusive" else None,
     }

@@ -1,4 +1,4 @@
-"""The log of an external power meter -> power on Unix time, with what was read from where and what was left out."""
+"""Logs of external power meters: read, imported into a run, and used to calibrate its sensors."""
 
 from __future__ import annotations
 

@@ -1,219 +1,111 @@
-"""Times as logs write them -> seconds; local clock readings and a zone -> Unix time."""
+"""Offset of a meter's clock from the run's, and the zone of its local times, found in the load of the run."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
+from harness.energy.codes import finding
 from harness.errors import MeterError
-from harness.meters.dates import MINUTES, TIME_OF_DAY, dated, time_of_day
-from harness.meters.options import TIME_UNITS_S
-from harness.schema import Floats
+from harness.meters.log import Log
+from harness.meters.pulse import Pulse, find_pulse
+from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, offset_text, to_unix
+from harness.schema import Finding, Sample, StoredRun
 
-Clock = Literal["unix", "local", "elapsed", "day"]
-"""Unix time; local clock readings counted as UTC; seconds since a start; seconds since a midnight."""
-
-QUARTER_S = 900.0
-"""Offsets of zones, and their changes, are whole quarter hours."""
-DAY_S, HOUR_S = 86_400.0, 3_600.0
-EPOCH = datetime(1970, 1, 1)
-UNITS = ((1e17, 1e-9, "ns"), (1e14, 1e-6, "us"), (1e11, 1e-3, "ms"), (1e8, 1.0, "s"))
-"""Unix times show their unit by their size."""
-UNIX_S = (9.46e8, 4.11e9)
-"""Unix times of 2000 to 2100."""
-COMPACT = re.compile(r"(?:19|20)\d{12}(?:\.\d+)?")
-"""YYYYMMDDhhmmss."""
-ELAPSED = (
-    (re.compile(r"(?:\b|_)(?:ms|msec|millis|milliseconds?)(?:\b|_|$)", re.IGNORECASE), "ms"),
-    (re.compile(r"(?:\b|_)(?:us|µs|usec|microseconds?)(?:\b|_|$)", re.IGNORECASE), "us"),
-    (re.compile(r"(?:\b|_)(?:ns|nsec|nanoseconds?)(?:\b|_|$)", re.IGNORECASE), "ns"),
-    (re.compile(r"(?:\b|_)(?:min|mins|minutes?)(?:\b|_|$)", re.IGNORECASE), "min"),
-    (re.compile(r"(?:\b|_)(?:h|hours?)(?:\b|_|$)", re.IGNORECASE), "h"),
-    (re.compile(r"(?:\b|_)(?:s|sec|secs|seconds?)(?:\b|_|$)", re.IGNORECASE), "s"),
-)
-"""Units of a time since a start, as a column's name gives them."""
+LOADS = {"idle": 0.0, "warmup": 1.0, "steady": 1.0}
+CLOCK_SLACK_S = 1.0
+"""Largest difference between the load's time in the log and in the run, if the clocks agree."""
+ZONE_SLACK_S = 60.0
+"""Largest error of a meter's clock at which an offset still shows the zone."""
 
 
-@dataclass(frozen=True)
-class Times:
-    """A column of times.
-
-    Attributes:
-        t_s: Seconds, shape (n,); NaN where a cell holds no time.
-        clock: What they count from.
-        sentence: On the format.
-    """
-
-    t_s: Floats
-    clock: Clock
-    sentence: str
-
-
-def read_times(texts: Sequence[str], name: str = "time", *, unit: str | None = None, order: str | None = None) -> Times:
-    """Read a column of times.
+def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
+    """The load of a run found in a log; None if the run has no phases of known load.
 
     Args:
-        texts: As written: ISO 8601, a date in the usual orders, Unix time in s, ms, us or ns, a time of day, or a time since a start.
-        name: The column's name, which may state the unit of a time since a start.
-        unit: That unit, if the user gives it.
-        order: `ymd`, `dmy` or `mdy`, if the user gives it; None: the one that the column allows.
-
-    Raises:
-        MeterError: Some rows with a zone and some without, a date that may be read in two ways, or a time since a start without its unit.
+        run: The run.
+        log: The log of the meter.
+        rule: As for `import_log`.
     """
-    cells = [text.strip() for text in texts]
-    numbers = _numbers(cells)
-    if np.mean(np.isfinite(numbers)) > 0.5 and not _compact(cells):
-        return _counted(numbers, name, unit)
-    minutes = [60 * float(match[1]) + float(match[2].replace(",", ".")) if (match := MINUTES.match(cell)) else np.nan for cell in cells]
-    if np.mean(np.isfinite(minutes)) > 0.5:
-        return Times(_over(np.array(minutes), HOUR_S), "elapsed", "times are minutes and seconds since a start, or within an hour")
-    clock = [time_of_day(cell) if TIME_OF_DAY.match(cell) else np.nan for cell in cells]
-    if np.mean(np.isfinite(clock)) > 0.5:
-        if not any(cell.count(":") > 1 for cell in cells):
-            raise MeterError(f"{name!r} holds hours and minutes, or minutes and seconds, and no date", "log the date and the seconds too")
-        return Times(_over(np.array(clock), DAY_S), "day", "times of day without a date")
-    parsed = dated(cells, order)
-    zoned = {p.tzinfo is not None for p in parsed if p is not None}
-    if len(zoned) == 2:
-        raise MeterError("some times of the log have a zone and some have none", "write all of them with one")
-    seconds = np.array([_seconds(p) for p in parsed])
-    if True in zoned:
-        return Times(seconds, "unix", "times carry their zone")
-    return Times(seconds, "local", "times are local and name no zone")
+    spans = [
+        (p.start_s + r.utc_minus_monotonic_s, p.end_s + r.utc_minus_monotonic_s, LOADS[p.name])
+        for r in run.records
+        for p in r.phases
+        if p.name in LOADS
+    ]
+    t_s = log.sample.t_s
+    if rule == "rectangle":  # a mean is that of the middle of its interval
+        t_s = t_s - np.diff(t_s, prepend=2 * t_s[0] - t_s[1]) / 2
+    return find_pulse(t_s, log.sample.value, spans) if spans else None
 
 
-def parse_times(texts: Sequence[str], *, month_first: bool | None = None) -> tuple[Floats, Clock, str]:
-    """Dates or Unix times as (seconds, clock, sentence), with the month first where that is known."""
-    times = read_times(texts, order="mdy" if month_first else None)
-    return times.t_s, times.clock, times.sentence
-
-
-def to_unix(local_s: Floats, timezone: str | None = None, utc_offset_s: float | None = None) -> Floats:
-    """Local clock readings as Unix time.
+def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
+    """The log on Unix time, as it is stored: the zone of local times is found from the load, in whole quarter hours.
 
     Args:
-        local_s: Clock readings in the order of the log, counted as if they were UTC, s. Where they go back once, those behind it are taken
-            for the second pass of an hour that occurs twice.
-        timezone: The zone's name; null: `utc_offset_s` holds.
-        utc_offset_s: Local time less UTC, s.
+        run: The run.
+        log: The log of the meter.
+        rule: As for `import_log`.
 
     Raises:
-        MeterError: No such zone, or a time that never occurs there, or twice and the log does not tell which, because daylight saving begins or ends.
+        MeterError: The load does not show the zone.
     """
-    if timezone is None:
-        assert utc_offset_s is not None
-        return local_s - utc_offset_s
-    back = np.flatnonzero(np.diff(local_s) < 0)
-    if len(back) == 1:
-        return np.concatenate([_in_zone(part, timezone, fold) for fold, part in enumerate(np.split(local_s, back + 1))])
-    return _in_zone(local_s, timezone)
-
-
-def _in_zone(local_s: Floats, timezone: str, fold: int | None = None) -> Floats:
-    """Unix time; `fold` says which pass of a time that occurs twice, null refuses it."""
-    quarters, which = np.unique(np.floor(local_s / QUARTER_S), return_inverse=True)
-    offsets_s: Floats = np.array([_offset_s(q * QUARTER_S, timezone, fold) for q in quarters])
-    return local_s - offsets_s[which]
-
-
-def is_zone(name: str) -> bool:
-    """Whether the database of time zones has such a name."""
-    from zoneinfo import ZoneInfo
-
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
-
-
-def offset_text(offset_s: float) -> str:
-    """`UTC-05:00` of -18000."""
-    minutes = round(abs(offset_s) / 60)
-    return f"UTC{'-' if offset_s < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
-
-
-def _numbers(texts: Sequence[str]) -> Floats:
-    def number(text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            return float("nan")
-
-    comma = sum("," in text for text in texts) > 0.5 * len(texts)
-    return np.array([number(text.replace(",", ".") if comma and text.count(",") == 1 else text) for text in texts])
-
-
-def _compact(texts: Sequence[str]) -> bool:
-    return sum(COMPACT.fullmatch(text) is not None for text in texts) > 0.5 * len(texts)
-
-
-def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
-    """Unix time, or a time since a start."""
-    size = float(np.nanmedian(np.abs(numbers)))
-    stated = unit or next((each for pattern, each in ELAPSED if pattern.search(name)), None)
-    by_size = next((shown for least, factor, shown in UNITS if size >= least and _is_unix(size * factor)), None)
-    if stated is not None and _is_unix(size * TIME_UNITS_S[stated]):
-        by_size = stated
-    elif stated is not None and by_size is not None and unit is None:
+    if not log.local or log.floating:
+        return log
+    what = f"{log.source} holds local times and no zone"
+    pulse = pulse_in(own_records(run), log, rule)
+    if pulse is None or not pulse.sure:
+        raise MeterError(f"{what}, and the run's load does not stand out in it", "give --timezone, --utc-offset or --find-pulse")
+    zone_s = round(pulse.offset_s / QUARTER_S) * QUARTER_S
+    if abs(pulse.offset_s - zone_s) > ZONE_SLACK_S or abs(zone_s) > MOST_OFFSET_S:
         raise MeterError(
-            f"{name!r} names {stated}, but its numbers (about {size:g}) are Unix time in {by_size}, or {stated} since a start",
-            "--time-unit s",
+            f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which is no time zone",
+            "give --find-pulse, or --timezone with --clock-offset",
         )
-    if by_size is not None and (stated is None or by_size == stated):
-        return Times(numbers * TIME_UNITS_S[by_size], "unix", f"times are Unix time in {by_size}")
-    steps = np.abs(np.diff(numbers[np.isfinite(numbers)]))
-    if 2e4 < size < 8e4 and len(steps) and np.median(steps) < 0.02 and unit is None:
+    note = f"local time is {offset_text(zone_s)}: there the run's load is found (correlation {pulse.correlation:.2f})"
+    t_s = to_unix(log.sample.t_s, utc_offset_s=zone_s)
+    return replace(
+        log,
+        sample=Sample(t_s, t_s, log.sample.value),
+        local=False,
+        marks={mark: t - zone_s for mark, t in log.marks.items()},
+        notes=(*log.notes, note),
+        discarded_s=log.discarded_s - zone_s,
+    )
+
+
+def sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
+    """The load of the run in the log.
+
+    Raises:
+        MeterError: It is not found, or does not stand out.
+    """
+    pulse = pulse_in(run, log, rule)
+    if pulse is None:
         raise MeterError(
-            f"{name!r} holds day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again"
+            "the run has no idle and loaded phases, or the log too few rows, to find its load in it",
+            "give --clock-offset, or --start if the log counts from a start",
         )
-    if stated is None:
-        raise MeterError(
-            f"{name!r} holds small numbers (about {size:g}): times since a start, in a unit that it does not name", "--time-unit s"
-        )
-    return Times(numbers * TIME_UNITS_S[stated], "elapsed", f"times are {stated} since a start")
+    if not pulse.sure:
+        raise MeterError(f"the run's load does not stand out in the log: the best guess is {pulse_text(pulse)}", "give --clock-offset")
+    return pulse
 
 
-def _is_unix(seconds: float) -> bool:
-    """Whether seconds are a Unix time from 2000 to 2100."""
-    return UNIX_S[0] <= seconds <= UNIX_S[1]
+def clock_findings(run: StoredRun, log: Log, rule: str, clock_offset_s: float) -> list[Finding]:
+    """A warning if the load of the run stands out in the log at another time than the clocks state."""
+    pulse = pulse_in(run, log, rule)
+    if pulse is None or not pulse.sure or abs(pulse.offset_s - clock_offset_s) <= max(CLOCK_SLACK_S, 5 * pulse.u_s):
+        return []
+    return [finding("meter_clock", offset_s=clock_offset_s, found=pulse_text(pulse))]
 
 
-def _over(seconds: Floats, turn_s: float) -> Floats:
-    """Times within a day or an hour that run on: a step back by about as much is its end."""
-    steps = np.diff(seconds, prepend=seconds[:1])
-    return seconds + turn_s * np.cumsum(np.where(steps < -turn_s / 2, 1, 0))
+def pulse_text(pulse: Pulse) -> str:
+    """The offset with its uncertainty, and how well it fits, for messages."""
+    second = "no other shift fits" if pulse.runner_up is None else f"the next best elsewhere {pulse.runner_up:.2f}"
+    return f"{pulse.offset_s:.3f} s +- {pulse.u_s:.3f} s (correlation {pulse.correlation:.2f}, {second})"
 
 
-def _seconds(moment: datetime | None) -> float:
-    if moment is None:
-        return float("nan")
-    return moment.timestamp() if moment.tzinfo else (moment - EPOCH).total_seconds()
-
-
-def _offset_s(local_s: float, timezone: str, fold: int | None) -> float:
-    """Local time less UTC in the quarter hour that begins at `local_s`; `fold` as in `_in_zone`."""
-    from zoneinfo import ZoneInfo
-
-    try:
-        zone = ZoneInfo(timezone)
-    except (KeyError, ValueError, OSError):
-        raise MeterError(f"there is no time zone {timezone!r}", "write it as in Europe/Berlin, or give --utc-offset") from None
-    moment = datetime.fromtimestamp(local_s, UTC).replace(tzinfo=zone)
-    first, second = (moment.replace(fold=fold).utcoffset() for fold in (0, 1))
-    assert first is not None and second is not None
-    if first > second and fold is not None:
-        return (first, second)[fold].total_seconds()
-    if first != second:
-        what = "occurs twice: daylight saving ends" if first > second else "does not exist: daylight saving begins"
-        raise MeterError(
-            f"the local time {moment:%Y-%m-%d %H:%M} {what} in {timezone}",
-            f"give the offset that held, --utc-offset {first.total_seconds():.0f} or --utc-offset {second.total_seconds():.0f}, or cut the log there",
-        )
-    return first.total_seconds()
+def own_records(run: StoredRun) -> StoredRun:
+    """The run without builds quoted from another run, whose phases are at another time."""
+    return replace(run, records=tuple(r for r in run.records if r.phases and not r.cached))

@@ -1,4 +1,4 @@
-"""Power that a meter saw and the spans in which a load is known -> how far the meter's clock is ahead, and how sure that is."""
+"""Offset of a meter's clock, by cross-correlation of its power with a known load."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from harness.schema import Floats
 LEAST_STEP_S = 0.01
 MOST_POINTS = 2**21
 ABSURD_W = 1e9
-"""Larger readings are over-range marks, and would swallow the load."""
+"""Larger readings are marks of over-range, beside which the load would vanish."""
 LEAST_SHARE = 0.5
-"""Of the known spans that a shift must keep within the log."""
+"""Share of the known spans that must be inside the log at a shift."""
 LEAST_CORRELATION = 0.5
 LEAST_CONTRAST = 1.25
-"""How much more of the variance the second-best shift must leave unexplained."""
+"""Ratio of the variances that the second-best and the best shift leave unexplained."""
 FLAT = 1e-3
-"""Of the variance: shifts that differ by less are equally good."""
+"""Shifts whose unexplained share of the variance differs by less are equally good."""
 APART_PERIODS = 3.0
 APART_S = 2.0
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """Where the load is found in a meter's log.
+    """The load as found in a meter's log.
 
     Attributes:
-        offset_s: How far the meter's clock is ahead: subtract it from the log's times.
+        offset_s: Time by which the meter's clock is ahead, in seconds: subtract it from the log's times.
         u_s: Standard uncertainty: rectangles as wide as the meter's period, and as the shifts that fit as well (GUM 4.3.7).
-        correlation: Of power and load at that shift.
-        runner_up: Of the best shift elsewhere; null where there is none.
-        share: Of the known spans that the log then covers.
+        correlation: Correlation of power and load at that shift.
+        runner_up: That of the best shift elsewhere; None if there is none.
+        share: Share of the known spans that the log then covers.
     """
 
     offset_s: float
@@ -44,24 +44,24 @@ class Pulse:
 
     @property
     def sure(self) -> bool:
-        """Whether the shift stands out: it correlates, and no other comes near."""
+        """Whether the shift correlates well, and no other one nearly as well."""
         second = max(self.runner_up or 0.0, 0.0)
         return self.correlation >= LEAST_CORRELATION and 1 - second**2 >= LEAST_CONTRAST * (1 - self.correlation**2)
 
 
 def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float, float]]) -> Pulse | None:
-    """Cross-correlate a meter's power with the load known in some spans.
+    """Cross-correlate a meter's power with a load that is known in some spans.
 
-    For every shift the weighted correlation of power and load over the known spans that the log covers, all shifts at once by
-    six convolutions (weighted normalised cross-correlation; Padfield 2012, masked registration, in one dimension).
+    The weighted correlation of power and load over the known spans that the log covers is computed for all shifts at once by six
+    convolutions (weighted normalised cross-correlation; Padfield 2012, masked registration, in one dimension).
 
     Args:
-        t_s: Of the readings, on the meter's clock, rising.
-        power_w: Same shape; NaN where missing.
-        spans: (start, end, load) on the run's clock; the load in any unit, such as 0 idle and 1 at work.
+        t_s: Times of the readings on the meter's clock, rising, shape (n,).
+        power_w: Power in W, shape (n,); NaN where missing.
+        spans: (start, end, load) on the run's clock; the load in any unit, such as 0 for idle and 1 for work.
 
     Returns:
-        Null where there are too few readings, or all spans have one load.
+        The best shift; None if there are too few readings, or all spans have one load.
     """
     good = np.isfinite(power_w) & (np.abs(power_w) < ABSURD_W)
     t_s, power_w = t_s[good], power_w[good]
@@ -75,7 +75,7 @@ def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float,
     power = np.interp(np.arange(t_s[0], t_s[-1], step_s), t_s, power_w)
     load, weight = _sampled(spans, begin_s, end_s, step_s)
     if len(power) < 4 or len(np.unique(load[weight > 0])) < 2:
-        return None  # the log is too coarse: no grid point lies inside one of the loads
+        return None  # the log is too coarse: no grid point is inside one of the loads
     correlation, share = _correlations(power - np.mean(power), load, weight)
     if not np.any(np.isfinite(correlation)):
         return None
@@ -94,7 +94,7 @@ def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float,
 
 
 def _sampled(spans: Sequence[tuple[float, float, float]], begin_s: float, end_s: float, step_s: float) -> tuple[Floats, Floats]:
-    """(load, 1 where it is known and 0 elsewhere) on a grid."""
+    """(load, 1 where it is known and 0 elsewhere) on a grid, shape (m,) each."""
     t_s = np.arange(begin_s, end_s, step_s)
     load, weight = np.zeros(len(t_s)), np.zeros(len(t_s))
     for start_s, stop_s, level in spans:
@@ -104,7 +104,7 @@ def _sampled(spans: Sequence[tuple[float, float, float]], begin_s: float, end_s:
 
 
 def _correlations(power: Floats, load: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """(correlation, share of the weight inside the log) at each shift; NaN where too little is inside, or nothing varies."""
+    """(correlation, share of the weight inside the log) at each shift; NaN where too little is inside or nothing varies."""
     from scipy.signal import correlate
 
     present = np.ones(len(power))
@@ -112,7 +112,7 @@ def _correlations(power: Floats, load: Floats, weight: Floats) -> tuple[Floats, 
     wp, wlp = (correlate(power, each, method="fft") for each in (weight, weight * load))
     wpp = correlate(power**2, weight, method="fft")
     share = w / weight.sum()
-    with np.errstate(all="ignore"):  # shifts that see too little give no number, and are not usable
+    with np.errstate(all="ignore"):  # shifts that cover too little have no number, and are not usable
         var_load, var_power = wll / w - (wl / w) ** 2, wpp / w - (wp / w) ** 2
         correlation = (wlp / w - wl * wp / w**2) / np.sqrt(var_load * var_power)
         usable = (share >= LEAST_SHARE) & (var_load > 1e-6 * np.ptp(load) ** 2) & (var_power > 1e-9 * np.ptp(power) ** 2)
@@ -120,10 +120,10 @@ def _correlations(power: Floats, load: Floats, weight: Floats) -> tuple[Floats, 
 
 
 def _plateau(correlation: Floats, best: int, readings: float) -> tuple[int, int]:
-    """First and last of the shifts about the best one that fit as well, up to what its own scatter allows.
+    """First and last of the shifts around the best one that fit equally well.
 
-    Where the load began before the span that is known, or ended after it, no shift in between is better than another. A shift fits as
-    well while 1 - r^2 is at most 1 + 4 / n of the best one's (twice the standard error of n independent residuals).
+    If the load began before its known span, or ended after it, no shift in between is better than another. A shift fits equally well while
+    1 - r^2 is at most 1 + 4 / n times that of the best one (twice the standard error of n independent residuals).
     """
     unexplained = 1 - correlation**2
     bound = unexplained[best] * (1 + 4 / max(readings, 1.0)) + FLAT

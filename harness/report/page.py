@@ -77,7 +77,7 @@ def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
 
 def payback(row: dict[str, Any]) -> str:
     """In words: never a number that is not known."""
-    if row["payback_verdict"] == "never":
+    if row["payback_verdict"] == "no_saving":
         return "never: it saves nothing"
     if row["payback_verdict"] == "not_separated":
         return f"at least {number(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"

@@ -63,7 +63,7 @@ def _precision(row: Row, baseline: Row) -> str | None:
     """Whether the requested precision ran, and its effect on the time."""
     asked = _asked(row["variant"])
     ran, before = row["precision_ran"], baseline["precision_ran"]
-    if asked and "optimisation_not_shown" in (row["warnings"] or "").split(";"):
+    if asked and "optimisation_not_confirmed" in (row["warnings"] or "").split(";"):
         reported = f" (the engine reports {ran})" if ran else ""
         return f"{asked} was requested, but nothing confirms that it ran{reported}{_time(row, 'dense', ', and ')}"
     if not asked or not ran:
@@ -126,7 +126,7 @@ def _ratio(row: Row, unit: str = "") -> str:
 def _quality(row: Row) -> str | None:
     """Result of the paired comparison of quality; None if the case is non-inferior."""
     shown, metric = row["quality_verdict"], row["quality_metric"]
-    if shown not in ("inferior", "not_shown"):
+    if shown not in ("inferior", "inconclusive"):
         return None
     numbers = f"{row['quality_diff']:+.3g} [{row['quality_diff_low']:+.3g}, {row['quality_diff_high']:+.3g}], 90 %"
     if shown == "inferior":

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.energy.scope import device_detail
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Environment, Header, Model, Profile, StoredRun
-from harness.store.files import trouble
+from harness.store.files import write_error
 
 PROBE_SLACK = 0.02
 """By how much two probes of one counter may differ: the length that one names holds before the next."""
@@ -27,7 +27,7 @@ def check_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder) as probe_file:
             probe_file.write(b"\0" * 4096)
     except OSError as error:
-        raise trouble(folder, error) from None
+        raise write_error(folder, error) from None
 
 
 def check_window(profile: Profile, domains: Sequence[Domain]) -> None:

@@ -1,18 +1,4 @@
-"""The nouns: what a suite, a case, a trace and a record are, each field with its meaning, its unit, and when it is null.
-
-History of the record's schema (`schema_version`); `store` migrates older ones on reading:
-
-- 1: the first.
-- 2: adds what is null or empty in a run of version 1. Records: `lag_s` and `counter` of a measurement, `shift_s`, `resident_bytes`,
-  `kernels`, `model` and `zeros` of an artifact. Header: `part_time` and `average_s` of a domain, `stopping` of a suite, `data_id` of
-  a build, how a model is brought and trained, samples that are no arrays, `cpu_limit` of an environment. Beside them: imported
-  meters, kept outputs, `fronts.json`.
-- 3: a tick lies in the middle of its bracket, which reaches from the start of one read to the end of the next, where it was the middle
-  between the middles of the two; `gauge` of a measurement; `windows`, `load_s` and `clock_step_s` of a record; `values` of a finding. More findings, and other limits of the old ones.
-  Records: `peak_device_memory_bytes` and its source. Header: `allow` of a suite, `poll_period_s` of a domain, the conditions `count` and
-  `duration`. In a quality: `threshold`, `threshold_from`, `rival`, `ties`; in a model: `metric_threshold`, `metric_ignore`, `signature`,
-  `input_shapes`.
-"""
+"""Types of suites, cases, traces, records and plug-in specs; `worker` has those of the parent-child protocol."""
 
 from __future__ import annotations
 

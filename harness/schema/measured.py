@@ -1,93 +1,99 @@
-"""What is measured: domains, traces, measurements, findings, quality, latency."""
+"""What is measured: domains, traces, measurements, findings, quality and latency."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from harness.schema.base import Floats, FrozenModel, Kind
 
+PhaseName = Literal["load", "idle", "warmup", "steady", "quality", "build"]
+
 
 class Domain(FrozenModel):
-    """One quantity that a sensor reads, and where it stands among the others."""
+    """One quantity that a sensor reads, and its relation to other domains."""
 
     name: str
-    """`package`, `dram`, `gpu:0`, `system`, `wall`; `package:1` where there are several."""
+    """Unique name: `package`, `dram`, `gpu:0`, `system`, `wall`; numbered if there are several (`package:1`)."""
     sensor: str
+    """Name of the sensor plug-in."""
     quantity: Literal["energy", "power", "mean_power", "temperature", "clock", "load", "memory", "flags", "count", "duration"]
-    """energy: a counter in J. power: a gauge in W. mean_power: W, each reading the mean since the one before it. The rest are conditions;
-    duration: a counter of the time in s that something has lasted."""
+    """energy: a counter in J. power: a gauge in W. mean_power: W, each reading the mean since the previous one. The rest are conditions;
+    duration: a counter in s of how long a state has lasted."""
     unit: Literal["J", "W", "degC", "Hz", "1", "bytes", "s"]
+    """Unit of the readings."""
     kind: Kind | None = None
-    """Of energy and power; null for conditions."""
+    """Evidence of an energy or power; None for conditions."""
     device: str = "cpu"
-    """cpu, gpu, or what a plug-in calls its own."""
+    """Device it belongs to: `cpu`, `gpu`, `gpu:1`, or the name that a plug-in gives."""
     parent: str | None = None
-    """The domain that already contains this one: a parent is never added to its children."""
+    """Domain that already contains this one, so that the two are never added; None: no such domain."""
     wrap_j: float | None = None
-    """Where a counter starts again at 0; null: never."""
+    """Value in J at which the counter wraps to 0; None: it does not wrap."""
     update_period_s: float | None = None
-    """How often the value changes, as probed; null: not known."""
+    """Probed update period of the value, s; None: unknown."""
     counter: str | None = None
-    """For power: the energy domain of the same rail, if there is one."""
+    """For a power: the energy domain of the same rail; None: there is none."""
     part_time: bool = False
-    """True for a power reading that may see only a part of each update period: a load that beats with it is misread."""
+    """Whether a power reading may cover only part of each update period, so that a load in step with it is misread."""
     average_s: float | None = None
-    """Over how long each power reading is the mean; null: not known, or its own update period."""
+    """Averaging time of each power reading, s; None: unknown, or the update period."""
     poll_period_s: float | None = None
-    """How often it is worth reading; null: as often as the sampler reads the sensor."""
+    """Shortest useful polling period, s; None: that of the sampler."""
     limit_w: float | None = None
+    """Highest plausible power, W, such as the power limit; None: unknown."""
     gain: float | None = None
-    """Relative standard uncertainty of the sensor's gain; null for a model, which has no honest one."""
+    """Relative standard uncertainty of the sensor's gain; None for a model, whose uncertainty is unknown."""
     detail: dict[str, Any] = {}
-    """Device name, uuid, path: what `describe` said."""
+    """Facts that the sensor reports of the device: name, UUID, driver, path."""
 
 
 class Phase(FrozenModel):
-    """A named stretch of time on CLOCK_MONOTONIC."""
+    """A named time span of a task on CLOCK_MONOTONIC."""
 
-    name: Literal["load", "idle", "warmup", "steady", "quality", "build"]
+    name: PhaseName
     start_s: float
     end_s: float
 
     @property
     def duration_s(self) -> float:
-        """Its length."""
+        """Length in seconds."""
         return self.end_s - self.start_s
 
 
 class WindowTimes(FrozenModel):
-    """When a phase was asked to begin and end, and when every sensor had been read for it, CLOCK_MONOTONIC."""
+    """When a phase was requested to begin and end, and when all sensors had been read for it, s on CLOCK_MONOTONIC."""
 
-    phase: Literal["load", "idle", "warmup", "steady", "quality", "build"]
+    phase: PhaseName
     begin_s: float
-    """From here on the counters were polled quickly for the first edge."""
+    """Start of fast polling for the first edge."""
     open_s: float
-    """By now each had ticked, and the rest had been read."""
+    """Time by which each counter had ticked and each other sensor had been read."""
     end_s: float
-    """From here on they were polled quickly for the last edge."""
+    """Start of fast polling for the last edge."""
     close_s: float
-    """By now each had ticked again, and the rest had been read."""
+    """Time by which each counter had ticked again and each other sensor had been read."""
     edges: bool = True
-    """False where nobody polled for ticks (load, warm-up, quality): a counter is then interpolated at the edges."""
+    """Whether counters were polled for ticks at the edges; if not (load, warm-up, quality), they are interpolated there."""
 
     @classmethod
-    def loose(cls, phase: Any, start_s: float, end_s: float) -> WindowTimes:
-        """A phase whose edges nobody aligned."""
-        return cls(phase=phase, begin_s=start_s, open_s=start_s, end_s=end_s, close_s=end_s, edges=False)
+    def loose(cls, phase: Any, start_s: float, end_s: float, **fields: Any) -> Self:
+        """A window whose edges were not aligned with ticks."""
+        return cls(phase=phase, begin_s=start_s, open_s=start_s, end_s=end_s, close_s=end_s, edges=False, **fields)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Readings of one domain in time order, arrays of one length.
+    """Readings of one domain in time order, as arrays of equal length.
 
     Attributes:
-        start_s: When each read began, CLOCK_MONOTONIC.
-        end_s: When it had returned.
-        value: In the domain's unit; NaN where the read failed (missing, never 0).
+        start_s: Start of each read, s on CLOCK_MONOTONIC.
+        end_s: End of each read.
+        value: Readings in the domain's unit; NaN for a failed read.
     """
 
     start_s: Floats
@@ -96,109 +102,146 @@ class Sample:
 
     @property
     def t_s(self) -> Floats:
-        """The middle of each read."""
+        """Middle of each read."""
         return (self.start_s + self.end_s) / 2
 
     def finite(self) -> Sample:
-        """Without the reads that failed."""
-        good = np.isfinite(self.value)
-        return Sample(self.start_s[good], self.end_s[good], self.value[good])
+        """The successful reads."""
+        return self._where(np.isfinite(self.value))
+
+    def between(self, start_s: float, end_s: float) -> Sample:
+        """The reads whose middle is in a closed interval."""
+        t_s = self.t_s
+        return self._where((t_s >= start_s) & (t_s <= end_s))
+
+    def _where(self, keep: Any) -> Sample:
+        return Sample(self.start_s[keep], self.end_s[keep], self.value[keep])
 
 
 @dataclass(frozen=True)
 class Trace:
-    """Everything the sensors said during one task: samples by domain name, and the failures by domain name."""
+    """All readings of one task.
+
+    Attributes:
+        domains: Domains by name.
+        samples: Readings by domain name.
+        failures: Error messages of failed sensors by domain name.
+    """
 
     domains: Mapping[str, Domain]
     samples: Mapping[str, Sample]
     failures: Mapping[str, str] = field(default_factory=dict)
 
+    def readings(self, domain: str, start_s: float = -math.inf, end_s: float = math.inf) -> Floats:
+        """Successful readings of a domain in a closed interval; empty if it was not sampled."""
+        sample = self.samples.get(domain)
+        return np.zeros(0) if sample is None else sample.finite().between(start_s, end_s).value
+
 
 class Measurement(FrozenModel):
-    """The energy of one domain over one phase, between its own edges."""
+    """The energy of one domain over one phase, between the domain's own edges."""
 
     domain: str
+    """Name of the domain."""
     sensor: str
+    """Name of the sensor plug-in."""
     kind: Kind
+    """Evidence of the energy; `absent` without one."""
     phase: str
+    """Name of the phase."""
     start_s: float
+    """First edge, s on CLOCK_MONOTONIC."""
     end_s: float
+    """Last edge, s on CLOCK_MONOTONIC."""
     inferences: float | None
-    """Completed between the edges, fractions by interpolation; null outside `steady`."""
+    """Inferences completed between the edges, with interpolated fractions; None outside `steady`."""
     gross_j: float | None
-    """null: could not be measured."""
+    """Energy between the edges, J; None: not measured."""
     idle_w: float | None = None
-    """Mean power of the idle phases; null: not measured."""
+    """Mean power of the idle phases, W; None: not measured, or outside `steady`."""
     net_j: float | None = None
-    """gross - idle x time; null where either is."""
+    """Energy without idle power, gross - idle x time, J; None if either is."""
     integrated_j: float | None = None
-    """Of a counter: the same window from its power reading; null where there is none."""
+    """For a counter: integral of its power reading over the same window, J; None: there is none."""
     lag_s: float | None = None
-    """Of a counter: how late it shows what happened; its edges were shifted back by it. Null: not known."""
+    """For a counter: delay of its values, s, by which its edges were shifted back; None: unknown."""
     edge_j: float | None = None
-    """Standard uncertainty from the edges, of `gauge` from its sampling; null for a domain without ticks."""
+    """Standard uncertainty from the edges, J (with `gauge`: from sampling); None for a domain without ticks."""
     poll_gap_s: float | None = None
-    """Width of the wider of the two brackets around the edges, s: from the start of the poll before a tick to the end of the one that shows it."""
+    """Width of the wider bracket around the two edges, s: from the start of the poll before a tick to the end of the poll that shows it.
+    None for a domain without ticks."""
     device: str = "cpu"
+    """Device of the domain."""
     parent: str | None = None
+    """Domain that contains this one; None: no such domain."""
     counter: str | None = None
-    """The energy domain of the same rail, of which this power reading is the second witness: never summed beside it."""
+    """For a power: the energy domain of the same rail, with which it is compared and never added; None: there is none."""
     gain: float | None = None
+    """Relative standard uncertainty of the sensor's gain; None for a model."""
     gauge: str | None = None
-    """Of a counter that showed no tick at an edge: the power reading whose integral stands in for it; null: the counter's own difference."""
+    """For a counter without a tick at an edge: the power domain whose integral is used instead; None: the counter itself is used."""
 
 
 class Finding(FrozenModel):
-    """A remark on a record: a code from a closed set, a sentence, and the remedy."""
+    """A remark on a record."""
 
     code: str
+    """Reason code, a key of `harness.energy.codes.CODES`."""
     sentence: str
+    """What is wrong."""
     remedy: str = ""
+    """What to do about it."""
     invalid: bool = False
-    """True where the energy must not be used."""
+    """Whether the energy must not be used."""
     values: dict[str, Any] = {}
-    """What the sentence was made of, by name."""
+    """Values in the sentence, by name; empty in records of schema 2 and before."""
 
 
 class Quality(FrozenModel):
-    """How good the outputs were, on the test data, in the same process."""
+    """Quality of the outputs on the test data, scored in the measured process."""
 
     metric: str
+    """Name of the metric."""
     direction: Literal["higher", "lower"]
+    """Direction in which the metric improves."""
     value: float
+    """Mean of the metric over the samples."""
     samples: int
+    """Number of test samples."""
     low: float | None = None
-    """95 % interval; null where the metric has none."""
+    """Lower bound of the 95 % interval; None for a metric without one."""
     high: float | None = None
+    """Upper bound of the 95 % interval; None for a metric without one."""
     threshold: float | None = None
-    """Above which a single output was taken as class 1; None where the metric has none."""
+    """Value above which a single output is class 1; None for a metric without a threshold."""
     threshold_from: Literal["suite", "probability", "logit"] | None = None
-    """Why: the suite names it, or the model's last operator gives a probability (0.5) or a score around 0 (0)."""
+    """Origin of the threshold: the suite, or a last operator that gives a probability (0.5) or a logit (0); None as `threshold`."""
     rival: float | None = None
-    """Of a score around 0: what the quality would be at 0.5; None for any other head."""
+    """For a logit: the quality at a threshold of 0.5; None for any other output."""
     ties: int | None = None
-    """Decisions between classes with exactly the same score, which the first class gets; None where the metric decides nothing."""
+    """Samples whose top classes have exactly equal scores, so that the first one is taken; None for a metric without classes."""
 
 
 class Kernel(FrozenModel):
-    """One kind of kernel that an engine really ran, all its calls together."""
+    """One kind of kernel that an engine ran, all its calls together."""
 
     op: str
-    """The operator, as the engine calls it: Conv, FullyConnected."""
+    """Operator as the engine names it: `Conv`, `FullyConnected`."""
     kernel: str | None = None
-    """What computed it: `jit_avx2_I8`, `CPUExecutionProvider`, `XNNPACK`; null where the engine does not tell."""
+    """Implementation: `jit_avx2_I8`, `CPUExecutionProvider`, `XNNPACK`; None: not reported."""
     precision: str | None = None
-    """What it computed in: `float32`, `bfloat16`, `int8` (signed or not); null where the engine does not tell."""
+    """Compute precision: `float32`, `bfloat16`, `int8` (signed or not); None: not reported."""
     share: float
-    """Of the whole query, 0 to 1; the shares of a query's kernels add up to 1."""
+    """Share of the whole query, 0 to 1; the shares of a query add up to 1."""
     basis: Literal["time", "macs"] = "time"
-    """What it is a share of: measured time, with the profiler's own cost in it; or multiply-accumulates, where the engine tells no times."""
+    """Basis of the share: measured time including the profiler's overhead, or multiply-accumulates if the engine reports no times."""
 
 
 class Latency(FrozenModel):
-    """Per query, of this launch, inside `steady`; a percentile is null where n is too small to bound it (36 / 72 / 368 for p90 / p95 / p99)."""
+    """Latency per query of one launch inside `steady`, s; None for a percentile of fewer than 36 (p90), 72 (p95) or 368 (p99) queries."""
 
     queries: int
+    """Number of queries."""
     mean_s: float
     p50_s: float
     p90_s: float | None

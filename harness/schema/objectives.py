@@ -8,13 +8,14 @@ from harness.schema.base import FrozenModel
 
 
 class Objective(FrozenModel):
-    """A column of `cases` with its direction."""
+    """A column of `cases` to minimise or maximise."""
 
     name: str
-    """As people call it: energy; of a column without a name of its own, the column."""
+    """Short name, such as `energy`; for a column without one, the column."""
     column: str
+    """Name of the column."""
     direction: Literal["min", "max", "metric"]
-    """metric: as the quality's metric says."""
+    """Direction of improvement; `metric`: that of the quality metric."""
 
 
 OBJECTIVES = (
@@ -22,6 +23,6 @@ OBJECTIVES = (
     Objective(name="quality", column="quality", direction="metric"),
     Objective(name="latency", column="latency_p50_s", direction="min"),
 )
-"""Of a front where nothing else is asked for."""
+"""Default objectives."""
 DECLARED = (*OBJECTIVES, Objective(name="memory", column="peak_memory_bytes", direction="min"))
-"""Those whose direction need not be said."""
+"""Objectives whose direction need not be given."""

@@ -1,4 +1,4 @@
-"""What plug-ins say of themselves, and the catalogue of all that were found."""
+"""Specs of plug-ins, readable without their libraries, and the catalogue of all that were found."""
 
 from __future__ import annotations
 
@@ -13,74 +13,87 @@ from harness.schema.suite import Case
 
 
 class PluginSpec(FrozenModel):
-    """What is known of a plug-in without importing its library."""
+    """What every plug-in declares."""
 
     name: str
+    """Name of the entry point."""
     summary: str = ""
+    """One line for listings."""
     packages: tuple[str, ...] = ()
     """Distributions whose versions enter the record and the content hash of what they build."""
     extra: str | None = None
-    """The extra of this package that installs them: `pip install 'harness[extra]'`."""
+    """Extra of this package that installs them, `pip install 'harness[extra]'`; None: not ours, or always installed."""
     parameters: type[BaseModel] | None = None
-    """The options a suite may give, with their types; null where there are none."""
+    """Options that a suite may give; None: it takes none."""
 
 
 class EngineSpec(PluginSpec):
-    """An engine: which artifact formats it opens, on which devices."""
+    """An engine."""
 
     formats: tuple[str, ...]
+    """Artifact formats that it opens."""
     devices: tuple[str, ...] = ("cpu",)
+    """Devices that it runs on."""
     on_request: tuple[str, ...] = ()
-    """Those of its devices that a suite must name, because what is installed cannot use them: `auto` leaves them out."""
+    """Devices that `auto` leaves out and a suite must name, because the installed packages cannot use them."""
     simulated: bool = False
-    """True for a test double: everything measured on it is `simulated`."""
+    """Whether it is a test double: everything measured on it is `simulated`."""
     load_s: float = 1.0
-    """About how long its process takes to import and load, for the expected duration of a run."""
+    """Typical time in s to import it and load a model, for the estimated duration of a run."""
 
 
 class SensorSpec(PluginSpec):
-    """A sensor; its domains are known only once it is opened."""
+    """A sensor; its domains are known only once it is open."""
 
     devices: tuple[str, ...] = ("cpu",)
-    """What it can find besides the CPU: what `auto` stands for in a suite."""
+    """Devices that it can detect, for `auto` in a suite."""
     rank: int = 0
-    """Where two sensors offer one domain the lower rank is read: a measurement before a model."""
+    """Priority among sensors of the same domain: the lowest rank is read, a measurement before a model."""
 
 
 class VariantSpec(PluginSpec):
-    """A recipe, or an exporter: which format it takes and which it gives."""
+    """A recipe, or an exporter."""
 
     conversions: tuple[tuple[str, str], ...]
-    """(format in, format out) pairs."""
+    """Pairs of input and output format."""
     exporter: bool = False
-    """True where it only changes the format, so that the planner may insert it by itself."""
+    """Whether it only changes the format, so that the planner may insert it."""
     precision: str | None = None
-    """What most of the arithmetic must run in for the variant to have happened: `int8`; null where it does not promise any."""
+    """Requested compute precision of most of the arithmetic, such as `int8`; None: none is requested."""
     needs: tuple[Literal["train", "labels"], ...] = ()
-    """What it takes from `data.train`: samples (`train`), and their labels."""
+    """Parts of `data.train` that it uses: samples (`train`) and their labels."""
     version: int = 1
-    """Raised when the same recipe starts to give another artifact: part of the content hash."""
+    """Version of the recipe, raised when it gives another artifact: part of the content hash."""
     venv: str | None = None
-    """The virtual environment of its own that it is built in, because its libraries conflict with the rest; null: the harness's own."""
+    """Name of the separate virtual environment that it is built in, because its libraries conflict with ours; None: built in ours."""
 
 
 class WorkloadSpec(PluginSpec):
-    """A built-in model with its data and its quality metric, or a family of such models."""
+    """A built-in model with its data and quality metric, or a family of such models."""
 
     metric: str | None = "accuracy"
-    """Null where the data have no labels."""
+    """Name of the quality metric; None for data without labels."""
     members: tuple[str, ...] = ()
-    """The models of a family, named `family/member` in a suite; empty: the plug-in is one model."""
+    """Models of a family, named `family/member` in a suite; empty: a single model."""
     data: Literal["labelled", "unlabelled", "none"] = "labelled"
-    """What it brings; where it is labelled the suite brings none."""
+    """Data that it provides; a suite adds none to labelled ones."""
     trained: bool = True
-    """Whether the model is trained on those data before anything else."""
+    """Whether the model is first trained on those data."""
     version: int = 1
+    """Version of the workload: part of the content hash."""
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Every plug-in found, by name; `broken` holds those that could not be imported, with the reason."""
+    """Specs of all plug-ins by name.
+
+    Attributes:
+        engines: Engines.
+        sensors: Sensors.
+        variants: Recipes and exporters.
+        workloads: Built-in models.
+        broken: Reasons why a plug-in could not be imported.
+    """
 
     engines: Mapping[str, EngineSpec]
     sensors: Mapping[str, SensorSpec]
@@ -89,10 +102,7 @@ class Catalogue:
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def requested_precision(self, case: Case) -> str | None:
-        """What a case's arithmetic must run in, as the last of its steps that promises a precision says; null where none does.
-
-        A test double keeps no promise and breaks none.
-        """
+        """Precision of the last step of a case that requests one; None if none does, or on a test double."""
         engine = self.engines.get(case.engine)
         specs = [] if engine and engine.simulated else [self.variants.get(step.recipe) for step in case.steps]
         return next((spec.precision for spec in reversed(specs) if spec and spec.precision), None)

@@ -1,4 +1,4 @@
-"""What a run leaves behind: artifacts, environments, records, an external meter's readings, the header."""
+"""What a run leaves behind: artifacts, environments, records, imported meters and the header."""
 
 from __future__ import annotations
 
@@ -15,132 +15,172 @@ from harness.schema.suite import Profile, Suite
 
 
 class ArtifactFacts(FrozenModel):
-    """What the builder counted in the model; null where the format does not tell."""
+    """Counts of a model; None where the format does not give them."""
 
     parameters: int | None = None
     nonzero_parameters: int | None = None
     macs: int | None = None
-    """Multiply-accumulates of one inference."""
+    """Multiply-accumulates per inference."""
     zeros: dict[str, float] | None = None
-    """Share of exact zeros in each weight tensor, by its name in the file, 0..1: the 500 largest, biases left out."""
+    """Share of exact zeros, 0 to 1, in each of the 500 largest weight tensors, without biases, by name in the file."""
 
 
 class Artifact(FrozenModel):
     """A file or folder that a build made."""
 
     build_id: str
+    """Hash of everything that determines the artifact."""
     format: str
+    """Model format."""
     path: str
+    """Path on the machine that built it."""
     sha256: str
+    """Hash of the content."""
     bytes: int
+    """Size on disk."""
     model: str | None = None
-    """Of the suite that built it; null in artifacts that were built before it was written down."""
+    """Name of the model in the suite that built it; None in artifacts of schema 1."""
     lineage: tuple[str, ...] = ()
+    """Build steps as text."""
     facts: ArtifactFacts = ArtifactFacts()
+    """Counts of the model."""
     notes: dict[str, Any] = {}
-    """What the recipe has to say: sparsity per layer, validation accuracy, epochs."""
+    """Values that the recipe reports: sparsity per layer, validation accuracy, epochs."""
 
 
 class Environment(FrozenModel):
     """The machine and the software, as far as they can change a result."""
 
     environment_id: str
-    """Hash of what follows, without the volatile part."""
+    """Hash of the fields below, without volatile ones."""
     host: str
+    """Host name."""
     os: str
+    """Name of the operating system."""
     kernel: str
+    """Release of the kernel."""
     python: str
+    """Version of Python."""
     cpu: str
+    """Model name of the CPU."""
     cpu_flags: tuple[str, ...]
+    """Instruction-set flags, sorted."""
     cpu_count: int
+    """Number of logical CPUs."""
     cpu_count_physical: int | None = None
+    """Number of physical cores; None: unknown."""
     cpu_limit: float | None = None
-    """How many of the CPUs it may use at once, where an affinity or a control group grants fewer than there are; null: all."""
+    """Number of CPUs usable at once, by affinity or control group; None: all."""
     memory_bytes: int
+    """Physical memory."""
     governor: str | None = None
+    """CPU frequency governor; None: not reported."""
     turbo: bool | None = None
+    """Whether the CPU may exceed its nominal clock; None: not reported."""
     virtual: str | None = None
-    """The hypervisor or container; null on bare metal, or where it cannot be told."""
+    """Hypervisor or container; None on bare metal, or unknown."""
     versions: dict[str, str]
+    """Versions of the packages that matter, by distribution."""
     harness_version: str
+    """Version of the harness."""
     harness_commit: str | None = None
+    """Git commit, with `+` if files differ from it; None outside a checkout."""
     devices: tuple[dict[str, Any], ...] = ()
-    """What each sensor's `describe` said of its device: name, uuid, driver, caps, clocks."""
+    """Facts that each sensor reports of its device: name, UUID, driver, limits, clocks."""
     boot_id: str | None = None
+    """Id of the boot; None: not reported."""
     timezone: str | None = None
+    """Name of the local time zone; None: unknown."""
 
 
 class Record(FrozenModel):
-    """One task, one attempt: a line of `records.jsonl`."""
+    """One attempt at one task: a line of `records.jsonl`."""
 
     schema_version: int = SCHEMA_VERSION
+    """Version of the schema that it was written in."""
     run_id: str
+    """Name of the run."""
     task: Literal["build", "case"]
+    """Kind of task."""
     case_id: str | None = None
+    """Case; None for a build."""
     build_id: str | None = None
-    """Of a build: its own. Of a case: the build whose artifact it ran."""
+    """For a build: its own id. For a case: the build whose artifact it ran."""
     block: int
+    """Number of the randomised block, from 0."""
     repetition: int
+    """Number of the repetition of the case, from 0."""
     attempt: int
+    """Number of the attempt at the repetition, from 1."""
     status: Status
+    """Outcome."""
     reason: str | None = None
-    """Why it is not ok; null when it is."""
+    """Cause of any status but `ok`."""
     environment_id: str
+    """Environment that it ran in."""
     boot_id: str | None
+    """Boot that it ran in, on whose clock its times are; None: not reported."""
     started_utc: str
-    """ISO 8601, UTC."""
+    """Start, ISO 8601 in UTC."""
     utc_minus_monotonic_s: float
-    """Add it to any time in this record to get Unix time."""
+    """Unix time minus CLOCK_MONOTONIC, s: add it to any time in the record to get Unix time."""
     inferences: float | None = None
-    """Between the edges of `steady`, one sample counted once; not always whole."""
+    """Inferences (samples) between the edges of `steady`, not always whole; None for a build, or not measured."""
     throughput_per_s: float | None = None
+    """Inferences per second of load in `steady`; None as `inferences`."""
     phases: tuple[Phase, ...] = ()
+    """Phases; `steady` as it was measured."""
     windows: tuple[WindowTimes, ...] = ()
-    """When each phase was asked to begin and end; empty in records of schema 2 and before."""
+    """Requested beginnings and ends of the phases; empty in records of schema 2 and before."""
     load_s: float | None = None
-    """When the first query of all began, CLOCK_MONOTONIC; null: it did not get there, or as `windows`."""
+    """Start of the first query, s on CLOCK_MONOTONIC; None: there was none, or schema 2 and before."""
     clock_step_s: float = 0.0
-    """How far the system's clock was set during the task."""
+    """Step of the system clock during the task, s."""
     measurements: tuple[Measurement, ...] = ()
+    """Energy of each domain in each phase."""
     conditions: dict[str, float | None] = {}
-    """Means over `steady` of what the sensors saw beside energy: load, temperature, clocks."""
+    """Means over `steady` of load, temperature, clocks and other conditions, by domain; None: not read in the window."""
     latency: Latency | None = None
+    """Latency per query; None for a build, or without queries in the window."""
     quality: Quality | None = None
+    """Quality on the test data; None: not scored."""
     shift_s: float | None = None
-    """Update period of a part-time sensor, by which the phase of the load was shifted; the waits are in the completions. Null: the load ran through."""
+    """Update period of a part-time sensor by which the phase of the load was shifted, s; None: the load was not shifted."""
     peak_memory_bytes: int | None = None
-    """Largest resident set of the child."""
+    """Largest resident set of the child; None: unknown."""
     peak_device_memory_bytes: int | None = None
-    """Most memory of the case's accelerator that the child held; null: not on an accelerator, or not known."""
+    """Largest memory of the case's accelerator that the child held; None: no accelerator, or unknown."""
     peak_device_memory_source: Literal["process", "rise"] | None = None
-    """process: as the driver reports it of the child's processes. rise: of the whole device, over what was used before the case."""
+    """process: as the driver reports it for the child's processes. rise: of the whole device over what was used before the case."""
     resident_bytes: int | None = None
-    """By how much the child's resident set grew from before the engine was imported to after the first queries, data not counted; null where it cannot be read."""
+    """Growth of the child's resident set from before the import of the engine to after the first queries, without data; None: unknown."""
     precision_ran: str | None = None
-    """What most of the arithmetic was computed in, by the kernels that ran; where they are not known what the engine says; null where it does not tell."""
+    """Compute precision of most of the arithmetic, by kernels or else as the engine reports it; None: unknown."""
     kernels: tuple[Kernel, ...] = ()
-    """What ran, largest share first, profiled apart from the window in the first repetition; empty: not known."""
+    """Kernels that ran, largest share first, profiled outside the window in the first repetition; empty: unknown."""
     engine_facts: dict[str, Any] = {}
+    """Facts that the engine reports of itself and of the artifact."""
     artifact: Artifact | None = None
-    """Of a build: what it made. Of a case: what it ran."""
+    """For a build: what it made. For a case: what it ran."""
     cached: bool = False
-    """A build that was found in the cache: the rest is quoted from the original's record."""
+    """Whether a build was found in the cache, so that its figures are those of the original record."""
     trace: str | None = None
-    """Path inside the run's folder."""
+    """Path of the trace inside the run's folder; None: there is none."""
     warnings: tuple[Finding, ...] = ()
+    """Findings."""
     stderr_tail: str | None = None
-    """The last lines a child that failed wrote."""
+    """Last lines that a failed child wrote; None if it did not fail."""
 
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """An artifact that lies in the cache.
+    """An artifact in the cache.
 
     Attributes:
-        record: Of its build.
-        bytes: On the disk.
-        used_unix_s: When it was last used, Unix time.
-        in_use: Whether a run that is on needs it.
+        record: Record of its build.
+        bytes: Size on disk.
+        used_unix_s: Last use, s in Unix time.
+        in_use: Whether a running process needs it.
     """
 
     record: Record
@@ -150,91 +190,107 @@ class CacheEntry:
 
 
 class MeterReading(FrozenModel):
-    """What a meter saw of one record, which it names."""
+    """What a meter measured of one record."""
 
     task: Literal["build", "case"]
+    """Key of the record, as are the next four fields."""
     case_id: str | None
     build_id: str | None
     repetition: int
     attempt: int
     measurements: tuple[Measurement, ...]
-    """One for each phase, between the phase's own edges; `gross_j` is null where the meter does not cover it."""
+    """One for each phase, between the phase's own edges; `gross_j` is None where the log does not cover it."""
     findings: tuple[Finding, ...] = ()
-    """Why a phase has no energy."""
+    """Reasons why a phase has no energy."""
 
 
 class Meter(FrozenModel):
-    """An imported log: `meters/<name>.json`, beside it the samples on Unix time as `meters/<name>.parquet`."""
+    """An imported power-meter log: `meters/<name>.json`, with its samples on Unix time in `meters/<name>.parquet`."""
 
     schema_version: int = SCHEMA_VERSION
+    """Version of the schema that it was written in."""
     domain: Domain
+    """Domain that its energies belong to."""
     source: str
-    """Name of the log's file."""
+    """File name of the log."""
     sha256: str
+    """Hash of the log."""
     clock_offset_s: float = 0.0
-    """How far the meter's clock is ahead of the run's: subtract it from the sample's times."""
+    """Time that the meter's clock is ahead of the run's, s: subtract it from the times of the samples."""
     clock_u_s: float | None = None
-    """Standard uncertainty of that; null where it was not found but given."""
-    told: tuple[str, ...] = ()
-    """What was read of columns, units, zone and clock, and what was left out, as sentences."""
+    """Standard uncertainty of the offset, s; None for one that the user gave."""
+    notes: tuple[str, ...] = ()
+    """Sentences on the columns, units, time zone and clock that were read, and on what was left out."""
     rows: int | None = None
-    """Rows in the log; None in an import of an older version."""
+    """Rows in the log; None in an import of schema 2 and before."""
     discarded: dict[str, int] = {}
-    """Rows and values of the log that were left out, by reason."""
+    """Number of rows and values that were left out, by reason."""
     readings_in_run: int | None = None
-    """Readings between the run's first and last phase; None in an import of an older version."""
+    """Readings between the first and last phase of the run; None as `rows`."""
     discarded_in_run: int | None = None
-    """Rows and values left out between them: at most 1 % of the readings."""
+    """Rows and values left out in between, at most 1 % of the readings; None as `rows`."""
     readings: tuple[MeterReading, ...] = ()
+    """Energies by record."""
 
 
 class Grid(FrozenModel):
-    """Carbon intensity of the grid that carbon figures are computed with."""
+    """Carbon intensity of the electricity grid."""
 
     country: str
-    """ISO 3166 alpha-3."""
+    """ISO 3166 alpha-3 code."""
     g_per_kwh: float
+    """CO2e per energy, g/kWh."""
     year: str | None
-    """Of the data; null where the source does not tell."""
+    """Year of the data; None: unknown."""
     source: str
+    """Origin of the data."""
 
 
 class Header(FrozenModel):
-    """What `run.json` holds: everything about a run that is not a record."""
+    """Contents of `run.json`: everything about a run but its records."""
 
     schema_version: int = SCHEMA_VERSION
+    """Version of the schema that it was written in."""
     run_id: str
+    """Name of the run and its folder."""
     started_utc: str
+    """Start, ISO 8601 in UTC."""
     harness_version: str
+    """Version of the harness."""
     harness_commit: str | None
+    """Git commit, with `+` if files differed from it; None outside a checkout."""
     profile: Profile
+    """Repetitions and windows."""
     seed: int
+    """Seed of the order of tasks."""
     suite: Suite
+    """Resolved suite."""
     suite_source: str
-    """The file as the user wrote it, for the reader."""
+    """Text of the suite file."""
     environments: tuple[Environment, ...]
     """One for each machine or boot that contributed."""
     domains: tuple[Domain, ...]
-    """Every domain that was sampled, as the probe found it."""
+    """All sampled domains, as probed."""
     unavailable: dict[str, str] = {}
     """Sensors that could not be opened, with the reason."""
     probe: dict[str, Any] = {}
-    """What the probe saw: update periods, counter against integrated power."""
+    """Results of the probe: update periods, counter against integrated power."""
     grid: Grid | None = None
+    """Grid for carbon figures; None: not requested."""
 
     @property
     def commit(self) -> str | None:
-        """Twelve digits of the harness's commit, with `+` where files differed from it; null where it is not known."""
+        """First twelve digits of the commit, with `+` if files differed from it; None: unknown."""
         return self.harness_commit and self.harness_commit[:12] + ("+" if self.harness_commit.endswith("+") else "")
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What one launch of a case said of the test samples.
+    """Scores and outputs of one launch on the test samples.
 
     Attributes:
-        per_sample: The metric of each sample, shape (n,); empty where it was not measured.
-        outputs: The scored output to the first samples, shape (m, ...), m <= n where there are labels; empty where it was not kept.
+        per_sample: Score of each sample, shape (n,); empty: not scored.
+        outputs: Scored output of the first m samples, shape (m, ...), m <= n if there are labels; empty: not kept.
     """
 
     per_sample: Floats = field(default_factory=lambda: np.zeros(0))
@@ -243,14 +299,14 @@ class Answers:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run read back from its folder.
+    """A run read from its folder.
 
     Attributes:
-        folder: Where it lies.
-        header: Its `run.json`.
-        records: Its `records.jsonl`, in order.
-        problems: Lines that could not be read, as sentences.
-        answers: By case id, where they were read too.
+        folder: Path of the folder.
+        header: Content of `run.json`.
+        records: Content of `records.jsonl`, in order.
+        problems: Sentences on lines that could not be read.
+        answers: Answers by case id, if they were read.
     """
 
     folder: str

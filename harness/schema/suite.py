@@ -1,4 +1,4 @@
-"""A suite, resolved: profiles, models, builds, cases, and the tasks made of them."""
+"""A resolved suite: profiles, models, builds, cases, and the tasks made of them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from harness.schema.base import FrozenModel
 
 
 class Profile(FrozenModel):
-    """How much a run spends: measurement.md, section 4."""
+    """Effort of a run: repetitions and windows."""
 
     name: Literal["quick", "standard", "publish"]
+    """Name of the profile."""
     first: int
-    """Repetitions of every case before any is judged."""
+    """Repetitions of each case before the stopping rule applies."""
     cap: int
-    """The most repetitions of one case."""
+    """Maximum number of repetitions of a case."""
     half_width: float | None
-    """Relative half-width of the repeatability interval at which a case is finished; null: `first` repetitions, told as they are."""
+    """Relative half-width of the repeatability interval at which a case is finished; None: `first` repetitions, whatever the width."""
     window_s: float
-    """The least length of the measured window."""
+    """Minimum length of the measured window, s."""
     window_ticks: float = 0.0
-    """The least length in update periods of the slowest counter."""
+    """Minimum length in update periods of the slowest counter."""
     window_inferences: int = 0
-    """The least length in inferences."""
+    """Minimum length in inferences."""
     idle_s: float
-    """Idle, model loaded, before and after."""
+    """Length of the idle phases before and after the load, model loaded, s."""
     warmup_s: float
-    """Bound of the warm-up that waits for a steady state; 0: the lead-in alone."""
+    """Maximum length of the warm-up to a steady state, s; 0: only the lead-in."""
     slope_s: float = 0.0
-    """Over how long power and temperature must have been level; 0: the rate of queries is watched instead."""
+    """Time for which power and temperature must be level, s; 0: the query rate is checked instead."""
 
 
 PROFILES: dict[str, Profile] = {
@@ -56,58 +57,67 @@ PROFILES: dict[str, Profile] = {
 
 
 class Step(FrozenModel):
-    """One recipe of a variant's chain with its parameters, defaults filled in."""
+    """One recipe of a variant's chain."""
 
     recipe: str
+    """Name of the plug-in."""
     parameters: dict[str, Any] = {}
+    """Options, with defaults filled in."""
 
 
 class ArrayRef(FrozenModel):
-    """One array in one `.npz` file."""
+    """One array in an `.npz` file."""
 
     path: str
+    """Absolute path of the file."""
     key: str
+    """Name of the array in the file."""
     sha256: str
+    """Hash of the content."""
     name: str | None = None
-    """The model input it feeds; null: by position."""
+    """Model input that it feeds; None: by position."""
 
 
 class DataSource(FrozenModel):
-    """Samples that are no arrays yet: a build of their own writes them as `.npz`, once."""
+    """Samples that are not arrays yet; a build writes them as `.npz`."""
 
     kind: Literal["images", "csv", "function"]
+    """Kind of source."""
     path: str
     """Absolute path of the folder or table, or `package.module:function`."""
     sha256: str
-    """Of the content; of a function that of the code beside the suite."""
+    """Hash of the content; for a function, of the code in the suite's folder."""
     labelled: bool = True
-    """Whether labels come with it; a function's are known only once it has run."""
+    """Whether it has labels; for a function this is known only after its build."""
     options: dict[str, Any] = {}
-    """As the suite says: columns, scale, size."""
+    """Options in the suite: columns, scale, size."""
 
 
 class DataRef(FrozenModel):
-    """The user's samples: arrays in `.npz` files (absolute path, key and content hash for each input in the model's order, and for the labels), or a source."""
+    """The user's samples: arrays in `.npz` files, or a source."""
 
     inputs: tuple[ArrayRef, ...] = ()
+    """An array for each input, in the model's order; empty with a source."""
     labels: ArrayRef | None = None
+    """Labels; None: there are none, or a source has them."""
     source: DataSource | None = None
+    """Source of the samples; None: arrays."""
 
     @property
     def labelled(self) -> bool:
-        """Whether labels come with the samples."""
+        """Whether the samples have labels."""
         return self.source.labelled if self.source else self.labels is not None
 
     def content(self) -> dict[str, Any]:
-        """What makes the data the same on another machine: not their paths."""
+        """Fields without paths, so that equal data are equal on another machine."""
         content = self.model_dump(mode="json", exclude={"inputs": {"__all__": {"path"}}, "labels": {"path"}, "source": {"path"}})
         return {name: value for name, value in content.items() if (name, value) != ("source", None)}
 
 
 class Training(FrozenModel):
-    """How a user's model is fine-tuned, as the suite says."""
+    """Options for fine-tuning a user's model."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     optimizer: str = "adam"
     loss: str = "sparse_categorical_crossentropy"
@@ -117,133 +127,161 @@ class Training(FrozenModel):
 
 
 class Model(FrozenModel):
-    """A model of the suite: built in (`workload`) or the user's own (`path`)."""
+    """A model of the suite, built in (`workload`) or the user's own (`path`)."""
 
     name: str
+    """Name in the suite."""
     workload: str | None = None
-    """The plug-in that brings a built-in model."""
+    """Plug-in of a built-in model; None for the user's own."""
     member: str | None = None
-    """Which model of a plug-in that brings several."""
+    """Model of a plug-in that has several; None: it has one."""
     options: dict[str, Any] = {}
-    """Of the plug-in."""
+    """Options of the plug-in."""
     path: str | None = None
-    """Absolute path of the user's file or folder, or `package.module:function`."""
+    """Absolute path of the user's file or folder, or `package.module:function`; None for a built-in model."""
     format: str
-    """keras, h5, savedmodel, tflite, onnx; `python` for a function; `workload` for a built-in one."""
+    """Model format: `keras`, `h5`, `savedmodel`, `tflite`, `onnx`; `python` for a function, `workload` for a built-in model."""
     sha256: str
-    """Of the content; for a built-in model of its name, options and version."""
+    """Hash of the content; for a built-in model of its name, options and version."""
     train: DataRef | None = None
+    """Training data; None: not given."""
     test: DataRef | None = None
+    """Test data; None: not given."""
     brings: Literal["labelled", "unlabelled"] | None = None
-    """The data that a built-in model brings with it; null: none, or the user's are used."""
+    """Data of a built-in model; None: it has none, or the user's are used."""
     trains: bool = False
-    """Whether a built-in model is trained first."""
+    """Whether a built-in model is first trained."""
     metric: str | None = "accuracy"
-    """Name of a metric, or `package.module:function`; null: no quality of its own."""
+    """Name of a metric, or `package.module:function`; None: quality is not scored."""
     metric_direction: Literal["higher", "lower"] = "higher"
-    """Which is better; for a function of the user's."""
+    """Direction in which a user's metric improves."""
     metric_threshold: float | None = None
-    """Above which a single output is class 1; None: what the model's last operator says."""
+    """Value above which a single output is class 1; None: by the model's last operator."""
     metric_ignore: int | None = None
-    """The label of positions that do not count, in maps and sequences; None: all count."""
+    """Label of positions that do not count, in maps and sequences; None: all count."""
     signature: str | None = None
-    """Which signature of a `.tflite` is measured; None: its only one, or its main graph."""
+    """Measured signature of a `.tflite` file; None: the only one, or the main graph."""
     input_shapes: dict[str, tuple[int, ...]] = {}
-    """Sizes of inputs with dynamic dimensions, by the input's name, of one sample; empty: the test data say them."""
+    """Shape of one sample of each input with dynamic dimensions, by name; empty: from the test data."""
     training: Training | None = None
+    """Options for fine-tuning; None: the defaults."""
     trusted: bool = False
+    """Whether the user allows the model to run its own code."""
     folder: str | None = None
-    """Where the user's functions are looked for: the suite's folder."""
+    """Folder that the user's functions are imported from; None: there are none."""
 
 
 class Build(FrozenModel):
-    """One step of making an artifact; `build_id` is the hash of everything that determines the result."""
+    """One step of making an artifact."""
 
     build_id: str
+    """Hash of everything that determines the result."""
     model: str
+    """Name of the model in the suite."""
     step: Step
-    """recipe `dataset`, `train` or `source` at the start of a chain, then variants and exporters; `data` for the user's samples."""
+    """Recipe: `dataset`, `train` or `source` at the start of a chain, then variants and exporters; `data` for the user's samples."""
     parent: str | None = None
-    """The build whose artifact goes in; null for the first step."""
+    """Build whose artifact is the input; None for the first step."""
     data_id: str | None = None
-    """The build that wrote the training data it learns from; null: none, or those at the start of its own chain."""
+    """Build that wrote its training data; None: it needs none, or those at the start of its own chain."""
     format: str
-    """What comes out."""
+    """Format of the result."""
     lineage: tuple[str, ...] = ()
-    """The steps so far, as text."""
+    """Steps so far, as text."""
 
 
 class Case(FrozenModel):
-    """One cell of the matrix; `case_id` is its canonical text."""
+    """One cell of the matrix."""
 
     case_id: str
+    """Canonical text of the fields below."""
     model: str
+    """Name of the model in the suite."""
     variant: str
+    """Text of the variant."""
     steps: tuple[Step, ...]
+    """Recipes of the variant."""
     engine: str
+    """Name of the engine plug-in."""
     engine_options: dict[str, Any] = {}
+    """Options of the engine."""
     device: str
+    """Device: `cpu`, `gpu`, or a plug-in's own."""
     batch_size: int
+    """Samples per query."""
     threads: int
+    """Threads of the engine."""
     scenario: str
+    """Load pattern."""
     build_id: str
-    """The build whose artifact it runs."""
+    """Build whose artifact it runs."""
     dataset_id: str | None = None
-    """The build that wrote its test data; null where the suite names arrays, or none."""
+    """Build that wrote its test data; None: the suite names arrays, or none."""
     baseline_case_id: str | None
-    """Dense on the same engine, device, batch, threads and scenario; null where the suite has none."""
+    """Dense case with the same engine, device, batch, threads and scenario; None: not in the suite."""
 
 
 class Impossible(FrozenModel):
-    """A cell of the matrix that cannot be, and why."""
+    """A cell of the matrix that is not supported."""
 
     case_id: str
+    """Canonical text of the case."""
     reason: str
+    """Why it is not supported."""
 
 
 class Limits(FrozenModel):
     """Bounds on one task."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     timeout_s: float = Field(120.0, gt=0, le=86_400)
-    """The longest a child may be silent while it loads, infers once, or measures quality."""
+    """Longest silence of a child while it loads, infers once, or scores quality, s."""
     build_timeout_s: float = Field(1800.0, gt=0, le=604_800)
+    """Longest duration of a build, s."""
     memory_bytes: int | None = Field(None, ge=64 * 2**20)
-    """Ceiling of the child's private memory; null: nine tenths of what is available when the run starts."""
+    """Limit of the child's private memory; None: nine tenths of what is available when the run starts."""
 
 
 class Suite(FrozenModel):
-    """A suite with every name resolved: what `run.json` keeps."""
+    """A suite with all names resolved, as `run.json` keeps it."""
 
     name: str
+    """Name in the file."""
     sha256: str
-    """Of the resolved content, so that two runs may be compared."""
+    """Hash of the resolved content."""
     models: tuple[Model, ...]
+    """Models."""
     cases: tuple[Case, ...]
+    """Cells of the matrix."""
     builds: tuple[Build, ...]
+    """Build steps of all cases."""
     impossible: tuple[Impossible, ...] = ()
+    """Cells that are not supported."""
     domains: tuple[str, ...] | None = None
-    """What counts as a case's energy; null: the domains of its device."""
+    """Domains that count as a case's energy; None: by its device."""
     allow: tuple[Literal["mig_shared"], ...] = ()
-    """Findings that make an energy invalid and that this suite accepts: they are reported, and the energy is used."""
+    """Codes of invalidating findings that the suite accepts: they are reported, and the energy is used."""
     quality_margin: float = 0.01
+    """Non-inferiority margin of the quality, in the metric's unit."""
     stopping: Literal["half_width", "open_pairs"] = "half_width"
-    """After the first repetitions: half_width repeats each case until its interval is narrow, open_pairs those whose place on the front is not settled."""
+    """Stopping rule: half_width repeats each case until its interval is narrow, open_pairs those whose place on the front is not settled."""
     limits: Limits = Limits()
+    """Bounds on each task."""
     seed: int = 0
+    """Seed of the order of tasks."""
 
     def model(self, name: str) -> Model:
-        """The model of that name."""
+        """The model of a name."""
         return next(model for model in self.models if model.name == name)
 
     def build(self, build_id: str) -> Build:
-        """The build of that id."""
+        """The build of an id."""
         return next(build for build in self.builds if build.build_id == build_id)
 
 
 class Task(FrozenModel):
-    """What the runner is given: a build, or one repetition of a case."""
+    """A build, or one repetition of a case."""
 
     build: Build | None = None
     case: Case | None = None
@@ -253,7 +291,7 @@ class Task(FrozenModel):
 
     @property
     def name(self) -> str:
-        """What a person is told is running."""
+        """Text for progress and messages."""
         if self.case:
             return self.case.case_id
         assert self.build
@@ -261,7 +299,7 @@ class Task(FrozenModel):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The fields of a record that say whose it is."""
+        """Fields of a record that identify its task."""
         return {
             "task": "case" if self.case else "build",
             "case_id": self.case.case_id if self.case else None,

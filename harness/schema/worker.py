@@ -1,23 +1,23 @@
-"""What crosses the border between the parent and a child: the task that a child is started with, and every message, each a type.
+"""Messages between the parent and a child: the task that a child is started with, and every message.
 
     child                                    parent
     Hello                             ->
     Mark load                         ->
     Ready                             ->      samples idle, model loaded
                                       <-      More            a round of warm-up, not recorded
-    Mark warmup                       ->      (before the first query of all)
+    Mark warmup                       ->      (before the very first query)
     Done                              ->
-                                      <-      Go              queries run from here on, each completion kept
-    Mark go                           ->      (after the first of them) waits for the lead-in, then for a tick, the window, a tick
-                                      <-      Close           the only word inside a window is the one that ends it; one completion is later
+                                      <-      Go              run queries and record each completion
+    Mark go                           ->      (after the first query) waits for the lead-in, then for a tick, the window, a tick
+                                      <-      Close           the only message inside a window ends it, after one more completion
     Done                              ->
     Mark quality, Mark quality_end    ->
     Result                            ->      samples idle again, model still loaded
-                                      <-      AskKernels         in the first repetition alone, when all has been measured
+                                      <-      AskKernels      in the first repetition, after everything is measured
     Kernels                           ->
                                       <-      Close           or end of file: the child exits
 
-A build sends Hello, Mark and Result alone. Times are CLOCK_MONOTONIC, which both processes share. Messages are JSON lines.
+A build sends only Hello, Mark and Result. Times are CLOCK_MONOTONIC, which both processes share. Messages are lines of JSON.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from harness.schema.run import Artifact, ArtifactFacts
 from harness.schema.suite import Build, DataSource, Model
 
 GROUP_S = 0.25
-"""Length of a group of queries where the phase of the load is shifted, s."""
+"""Length of a group of queries when the phase of the load is shifted, s."""
 
 # --- tasks ------------------------------------------------------------------------------------------------------------
 
@@ -43,7 +43,7 @@ class ArrayFile(FrozenModel):
     path: str
     key: str
     name: str | None = None
-    """The input of the model that it feeds; None: by position."""
+    """Model input that it feeds; None: by position."""
 
 
 class ModelFile(FrozenModel):
@@ -54,20 +54,20 @@ class ModelFile(FrozenModel):
 
 
 class SourceFile(ModelFile):
-    """The artifact that goes into a build step."""
+    """The input artifact of a build step."""
 
     facts: ArtifactFacts = ArtifactFacts()
 
 
 class InputKey(FrozenModel):
-    """An input inside a split's file."""
+    """An input array in the file of a split."""
 
     key: str
     name: str | None = None
 
 
 class SplitFile(FrozenModel):
-    """What is in the `.npz` file of one split of a built data set."""
+    """Contents of the `.npz` file of one split of a built data set."""
 
     inputs: tuple[InputKey, ...] = (InputKey(key="inputs"),)
     labels: bool = True
@@ -75,14 +75,14 @@ class SplitFile(FrozenModel):
 
 
 class Dataset(FrozenModel):
-    """A built data set: a folder with a file for each split."""
+    """A built data set: a folder with one file per split."""
 
     path: str
     splits: dict[str, SplitFile] = {}
 
 
 class MeasureTask(FrozenModel):
-    """One repetition of a case, as its child is given it."""
+    """One repetition of a case."""
 
     engine: str
     engine_options: dict[str, JsonValue] = {}
@@ -94,41 +94,41 @@ class MeasureTask(FrozenModel):
     inputs: tuple[ArrayFile, ...] = ()
     labels: ArrayFile | None = None
     metric: str | None = None
-    """None: nothing is scored."""
+    """Metric; None: nothing is scored."""
     metric_direction: Literal["higher", "lower"] = "higher"
     metric_threshold: float | None = None
     metric_ignore: int | None = None
     input_shapes: dict[str, tuple[int, ...]] | None = None
-    """Sizes of dynamic inputs, without the batch; None: the file or the data have them."""
+    """Shapes of dynamic inputs without the batch; None: those of the file or the data."""
     trusted: bool = False
     code_folder: str | None = None
-    """Where functions of the user's are imported from."""
+    """Folder that the user's functions are imported from."""
     memory_bytes: int | None = None
-    """Ceiling of the child's private memory; None: none."""
+    """Limit of the child's private memory; None: no limit."""
     completions_path: str = ""
-    """Where the completion times are left: int64 of shape (3, n), start and end in ns, and the number of queries."""
+    """Output file of the completions: int64 of shape (3, n), start and end in ns and number of queries."""
     per_sample_path: str = ""
-    """Where the score of each test sample is left."""
+    """Output file of the score of each test sample."""
     outputs_path: str | None = None
-    """Where the scored output is left; None: it is not wanted."""
+    """Output file of the scored outputs; None: they are not kept."""
     answer_s: float = 0.0
-    """How long inputs without labels may be answered for, s."""
+    """Time limit for inputs without labels, s."""
 
 
 class BuildTask(FrozenModel):
-    """One step of making a model, as its child is given it."""
+    """One build step."""
 
     model: Model
-    """Without its test data, which never enter a build."""
+    """Model without its test data, which never enter a build."""
     build: Build
     source: SourceFile | None = None
-    """What goes in; None for the first step of a chain."""
+    """Input artifact; None for the first step of a chain."""
     dataset: Dataset | None = None
-    """The training data that a build wrote; None where the suite names arrays, or none."""
+    """Training data that a build wrote; None: the suite names arrays, or none."""
     data: DataSource | None = None
-    """For a build of data: its source; None for any other."""
+    """Source of a build of data; None for any other build."""
     folder: str
-    """Where to write; empty."""
+    """Empty output folder."""
     seed: int = 0
     memory_bytes: int | None = None
 
@@ -157,14 +157,14 @@ class Mark(FrozenModel):
 
 
 class Ready(FrozenModel):
-    """The model is loaded and has answered its first query."""
+    """The model is loaded and has completed its first query."""
 
     kind: Literal["ready"] = "ready"
     first_query_s: float
     precision: str | None = None
-    """As the engine reports it; None: not reported."""
+    """Compute precision that the engine reports; None: not reported."""
     facts: dict[str, JsonValue] = {}
-    """What the engine reports of itself."""
+    """Facts that the engine reports of itself."""
 
 
 class Done(FrozenModel):
@@ -175,7 +175,7 @@ class Done(FrozenModel):
 
 
 class Scores(FrozenModel):
-    """How the test samples were scored; their scores are in the file of the task."""
+    """How the test samples were scored; fields as in `Quality`, the scores are in `per_sample_path`."""
 
     metric: str
     direction: Literal["higher", "lower"]
@@ -186,7 +186,7 @@ class Scores(FrozenModel):
 
 
 class Result(FrozenModel):
-    """How the work went: the fields that a repetition has, or a build, or the reason of its failure."""
+    """Outcome of a repetition or a build."""
 
     kind: Literal["result"] = "result"
     status: Status
@@ -198,12 +198,12 @@ class Result(FrozenModel):
 
 
 class Kernels(FrozenModel):
-    """The kernels that ran, and the types of the numbers that the artifact stores."""
+    """Kernels that ran, and the number types that the artifact stores."""
 
     kind: Literal["kernels"] = "kernels"
     kernels: tuple[Kernel, ...] = ()
     reason: str | None = None
-    """Why they are not known."""
+    """Why they are unknown."""
     stored: tuple[str, ...] | None = None
 
 
@@ -220,25 +220,25 @@ class More(FrozenModel):
 
 
 class Go(FrozenModel):
-    """Run queries and keep each completion until `Close`."""
+    """Run queries and record each completion until `Close`."""
 
     kind: Literal["go"] = "go"
     shift_s: float | None = None
-    """Update period of a sensor by which the phase of the load is shifted; None: it runs through."""
+    """Update period of a sensor by which the phase of the load is shifted, s; None: it is not shifted."""
     group: int = 0
-    """Number of the first group of queries, counted through all repetitions."""
+    """Number of the first group of queries, counted over all repetitions."""
 
 
 class Close(FrozenModel):
-    """End what is under way."""
+    """Stop the current work."""
 
     kind: Literal["close"] = "close"
     until_s: float = 0.0
-    """One completion must be later than this, CLOCK_MONOTONIC."""
+    """Time after which one more completion is needed, s on CLOCK_MONOTONIC."""
 
 
 class AskKernels(FrozenModel):
-    """Report the kernels that run."""
+    """Report the kernels."""
 
     kind: Literal["profile"] = "profile"
 
@@ -247,5 +247,5 @@ ToChild = Annotated[More | Go | Close | AskKernels, Field(discriminator="kind")]
 
 
 def as_line(message: FrozenModel) -> bytes:
-    """A message as a line of JSON."""
+    """A message as one line of JSON."""
     return message.model_dump_json().encode() + b"\n"

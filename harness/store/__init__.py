@@ -1,4 +1,4 @@
-"""The results folder: a run's header, its records appended and fsynced one by one, its raw traces; old versions readable."""
+"""The folder of a run: header, records, raw data, imported meters, manifest, and the journal of the task in flight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Parquet files beside a run's records: raw traces, completions, what a case said of the test samples; written and read back."""
+"""Raw data of a record as Parquet files: trace, completions, quality per test sample, and kept outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import Answers, Record, Sample, StoredRun, Trace
 
-SILENT = Answers()
-"""Of a case that left none."""
 KINDS = ("", ".completions", ".quality", ".outputs")
-"""Of files that a record may have: what the sensors said, when queries ended, the metric of each test sample, the scored output."""
+"""Suffixes of a record's files: sensor readings, ends of queries, metric of each test sample, scored outputs."""
 SAMPLE_SHAPE = b"sample_shape"
-"""Where the metadata of kept outputs hold the shape of one sample, as JSON."""
+"""Key of the shape of one sample, as JSON, in the metadata of kept outputs."""
+HINT = "was the run copied completely?"
 
 
 def read_trace(run: StoredRun, record: Record) -> Trace:
@@ -35,79 +34,80 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
     table = read_table(Path(run.folder) / record.trace, "domain")
     names = np.asarray(table["domain"].to_pylist())
     columns = {name: numbers(Path(record.trace), table, name) for name in ("start_s", "end_s", "value")}
-    if not all(np.isfinite(columns[name]).all() for name in ("start_s", "end_s")):  # a value may be missing, its time never
-        raise StoreError(f"{record.trace} cannot be read: it holds times that are no numbers", "was the run copied whole?")
+    if not all(np.isfinite(columns[name]).all() for name in ("start_s", "end_s")):  # only values may be missing
+        raise StoreError(f"{record.trace} cannot be read: it holds times that are no numbers", HINT)
     domains = {d.name: d for d in run.header.domains}
-    return Trace(
-        domains=domains, samples={name: Sample(*(columns[c][names == name] for c in ("start_s", "end_s", "value"))) for name in domains}
-    )
+    return Trace(domains, {name: Sample(*(column[names == name] for column in columns.values())) for name in domains})
 
 
 def read_completions(run: StoredRun, record: Record) -> np.ndarray:
-    """When the queries of a record began and ended: shape (3, n), start ns, end ns, queries; n is 0 where none were kept.
+    """Completions of a record, shape (3, n): start in ns, end in ns, and number of queries; n is 0 if none were kept.
 
     Raises:
         StoreError: The file is damaged.
     """
-    path = Path(run.folder) / f"traces/{stem_of(record)}.completions.parquet"
+    path = _path(run, record, ".completions")
     if not path.exists():
         return np.zeros((3, 0), dtype=np.int64)
     table = read_table(path)
-    found = np.stack([numbers(path, table, name) for name in ("start_ns", "end_ns", "queries")])
-    if found.dtype.kind != "i" or (found[2] < 1).any():
-        raise StoreError(f"{path} cannot be read: times and queries are whole numbers", "was the run copied whole?")
-    return found
+    completions = np.stack([numbers(path, table, name) for name in ("start_ns", "end_ns", "queries")])
+    if completions.dtype.kind != "i" or (completions[2] < 1).any():
+        raise StoreError(f"{path} cannot be read: times and queries are whole numbers", HINT)
+    return completions
 
 
 def read_per_sample(run: StoredRun, record: Record) -> np.ndarray:
-    """The metric of each test sample of a record, shape (samples,); empty where it was not kept.
+    """The metric of each test sample of a record, shape (samples,); empty if it was not kept.
 
     Raises:
         StoreError: The file is damaged.
     """
-    path = Path(run.folder) / f"traces/{stem_of(record)}.quality.parquet"
+    path = _path(run, record, ".quality")
     return numbers(path, read_table(path), "value") if path.exists() else np.zeros(0)
 
 
 def with_answers(run: StoredRun) -> StoredRun:
-    """The run with what each case said of the test samples: of its first repetition that is ok and has left it.
+    """The run with the quality and outputs of each case, from its first successful repetition that kept them.
 
     Raises:
         StoreError: A file is damaged.
     """
-    # Listed once: asking the disk for two files of each of 100,000 records takes longer than reading the records.
-    there = {path.name for path in (Path(run.folder) / "traces").glob("*.*.parquet")}
+    # One listing: two lookups for each of 100,000 records take longer than reading the records.
+    names = {path.name for path in (Path(run.folder) / "traces").glob("*.*.parquet")}
     answers: dict[str, Answers] = {}
     for record in sorted((r for r in run.records if r.case_id and r.status == "ok"), key=lambda r: (r.repetition, r.attempt)):
         assert record.case_id
-        found = answers.setdefault(record.case_id, SILENT)
-        if there and not (found.per_sample.size and found.outputs.size):
-            kept = f"{stem_of(record)}.quality.parquet" in there
-            per_sample = read_per_sample(run, record) if kept and not found.per_sample.size else found.per_sample
-            outputs = found.outputs if found.outputs.size else _read_outputs(run, record, there)
-            answers[record.case_id] = Answers(per_sample, outputs)
+        known = answers.setdefault(record.case_id, Answers())
+        if not names or (known.per_sample.size and known.outputs.size):
+            continue
+        per_sample, outputs = known.per_sample, known.outputs
+        if not per_sample.size and f"{stem_of(record)}.quality.parquet" in names:
+            per_sample = read_per_sample(run, record)
+        if not outputs.size and f"{stem_of(record)}.outputs.parquet" in names:
+            outputs = _read_outputs(_path(run, record, ".outputs"))
+        answers[record.case_id] = Answers(per_sample, outputs)
     return replace(run, answers=answers)
 
 
-def _read_outputs(run: StoredRun, record: Record, there: Collection[str]) -> np.ndarray:
-    """Shape (samples, ...); empty where they were not kept."""
-    name = f"{stem_of(record)}.outputs.parquet"
-    if name not in there:
-        return np.zeros(0)
-    path = Path(run.folder) / "traces" / name
+def _read_outputs(path: Path) -> np.ndarray:
+    """Kept outputs, shape (samples, ...)."""
     table = read_table(path)
     try:
         shape = json.loads(table.schema.metadata[SAMPLE_SHAPE])
         return np.asarray(table["output"].combine_chunks().flatten().to_numpy()).reshape(len(table), *shape)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
+        raise StoreError(f"{path} cannot be read: {error}", HINT) from None
 
 
 def read_table(path: Path, *columns: str) -> Any:
-    """A Parquet file that has these columns.
+    """A Parquet file.
+
+    Args:
+        path: The file.
+        columns: Columns that it must have.
 
     Raises:
-        StoreError: It cannot be read, or has not.
+        StoreError: It cannot be read, or a column is missing.
     """
     import pyarrow.parquet as pq
 
@@ -116,62 +116,65 @@ def read_table(path: Path, *columns: str) -> Any:
     try:
         table = pq.read_table(path)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read: {error}", "was the run copied whole?") from None
+        raise StoreError(f"{path} cannot be read: {error}", HINT) from None
     missing = [name for name in columns if name not in table.column_names]
     if missing:
-        raise StoreError(f"{path} cannot be read: it has no column {missing[0]}", "was the run copied whole?")
+        raise StoreError(f"{path} cannot be read: it has no column {missing[0]}", HINT)
     return table
 
 
 def numbers(path: Path, table: Any, column: str) -> np.ndarray:
-    """A column of a Parquet file.
+    """A column of numbers of a Parquet file.
+
+    Args:
+        path: The file, for messages.
+        table: Its content.
+        column: Name of the column.
 
     Raises:
-        StoreError: It is not there, or holds something else than numbers.
+        StoreError: The column is missing, or does not hold numbers.
     """
     values = np.asarray(table[column].to_numpy()) if column in table.column_names else np.zeros(0, dtype=object)
     if values.dtype.kind not in "fiub":
-        raise StoreError(f"{path} cannot be read: its column {column} holds no numbers, or is not there", "was the run copied whole?")
+        raise StoreError(f"{path} cannot be read: its column {column} is missing, or does not hold numbers", HINT)
     return values
 
 
 def stem_of(record: Record) -> str:
-    """A file name for a task: readable, safe, and unique in its run."""
+    """Name of a task's files: readable, safe, and unique in its run."""
     name = record.case_id or f"build/{record.build_id}"
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[:80]
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{slug}-{digest}-r{record.repetition}-a{record.attempt}"
 
 
+def _path(run: StoredRun, record: Record, kind: str) -> Path:
+    return Path(run.folder) / f"traces/{stem_of(record)}{kind}.parquet"
+
+
 def files_of(folder: Path, record: Record) -> list[Path]:
-    """The raw data of a record that lie in its run's folder."""
-    stem = folder / "traces" / stem_of(record)
-    return [path for kind in KINDS if (path := stem.with_name(f"{stem.name}{kind}.parquet")).exists()]
+    """The files of a record's raw data in the folder of its run."""
+    return [path for kind in KINDS if (path := folder / f"traces/{stem_of(record)}{kind}.parquet").exists()]
 
 
-def trace_columns(trace: Trace) -> dict[str, Any]:
-    """A trace as the columns of one table: the domains one below the other."""
-    names = [name for name, sample in trace.samples.items() for _ in range(len(sample.value))]
-    parts = list(trace.samples.values())
-
-    def joined(pick: Any) -> np.ndarray:
-        return np.concatenate([pick(part) for part in parts]) if parts else np.zeros(0)
-
-    return {"domain": names, "start_s": joined(lambda s: s.start_s), "end_s": joined(lambda s: s.end_s), "value": joined(lambda s: s.value)}
+def trace_columns(samples: Mapping[str, Sample]) -> dict[str, Any]:
+    """Readings as the columns of one table, domain after domain."""
+    names = [name for name, sample in samples.items() for _ in range(len(sample.value))]
+    parts = list(samples.values())
+    arrays = {key: [getattr(part, key) for part in parts] for key in ("start_s", "end_s", "value")}
+    return {"domain": names, **{key: np.concatenate(own) if own else np.zeros(0) for key, own in arrays.items()}}
 
 
 def write_table(path: Path, columns: dict[str, Sequence[Any] | np.ndarray]) -> None:
-    """A Parquet file of these columns, on the disk before this returns."""
+    """Write columns to a Parquet file and flush it to the disk."""
     import pyarrow as pa
 
-    _write(
-        path,
-        pa.table({name: pa.array(values, type=pa.string()) if name == "domain" else pa.array(values) for name, values in columns.items()}),
-    )
+    types = {"domain": pa.string()}
+    _write(path, pa.table({name: pa.array(values, type=types.get(name)) for name, values in columns.items()}))
 
 
 def write_outputs(path: Path, outputs: np.ndarray) -> None:
-    """One row a sample, its values flat; their shape in the file's metadata."""
+    """Write one row per sample, its values flat, with their shape in the metadata of the file."""
     import pyarrow as pa
 
     column = pa.FixedSizeListArray.from_arrays(pa.array(outputs.reshape(-1)), outputs[0].size)

@@ -1,4 +1,4 @@
-"""A file of a run: replaced whole or left as it was, of an older version or a newer one, and what goes wrong with it as a sentence."""
+"""Reads and writes the files of a run, with errors that state what to do; upgrades older versions."""
 
 from __future__ import annotations
 
@@ -13,22 +13,32 @@ from harness import userfiles
 from harness.atomic import replace_file
 from harness.errors import StoreError
 from harness.schema import OBJECTIVES, SCHEMA_VERSION, Objective
+from harness.schema.migration import upgrade
+
+
+def read_bytes(path: Path) -> bytes:
+    """Content of a file of a run.
+
+    Raises:
+        StoreError: It is missing, not a regular file, or cannot be read.
+    """
+    return userfiles.read_bytes(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replace a file of the results whole, or leave it as it was.
+    """Replace a file of the results completely, or leave it as it was.
 
     Raises:
-        StoreError: The folder cannot be written, or the disk is full.
+        StoreError: The folder is not writable, or the disk is full.
     """
     try:
         replace_file(path, content)
     except OSError as error:
-        raise trouble(path, error) from None
+        raise write_error(path, error) from None
 
 
 def write_output(path: Path, content: str | bytes) -> None:
-    """Likewise a file that a person named, through a link to what it names; a device or a pipe is written into, never replaced.
+    """Replace a file that the user named, through a link to its target; devices and pipes are written to, never replaced.
 
     Raises:
         StoreError: It cannot be written.
@@ -39,27 +49,27 @@ def write_output(path: Path, content: str | bytes) -> None:
             target.write_bytes(content.encode() if isinstance(content, str) else content)
         else:
             replace_file(target, content)
-    except (OSError, RuntimeError) as error:  # a link that goes in a circle
+    except (OSError, RuntimeError) as error:  # a link that refers to itself
         reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"{path} cannot be written: {reason}", "give another path, in a folder that exists and may be written") from None
+        raise StoreError(f"{path} cannot be written: {reason}", "give another path, in an existing folder that is writable") from None
 
 
 def migrate(raw: Any) -> Any:
-    """An older header or record in today's shape: what version 1 lacks has a default, so that it is read as it is.
+    """A header, record or meter with the names of today's schema.
 
     Raises:
         StoreError: It was written by a newer harness.
     """
-    found = raw.get("schema_version") if isinstance(raw, dict) else None
-    if isinstance(found, int) and found > SCHEMA_VERSION:
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
         raise StoreError(
-            f"this run was written by a newer harness (schema {found}, this one reads up to {SCHEMA_VERSION})", "install a newer harness"
+            f"this run was written by a newer harness (schema {version}, this one reads up to {SCHEMA_VERSION})", "install a newer harness"
         )
-    return raw
+    return upgrade(raw)
 
 
 def read_objectives(folder: Path) -> tuple[Objective, ...]:
-    """Objectives in the `fronts.json` that runs had up to schema 3; the usual three where there is none.
+    """Objectives in the `fronts.json` of runs up to schema 3; the three defaults if there is none.
 
     Its reference points are not read: see design/0017.
 
@@ -69,7 +79,7 @@ def read_objectives(folder: Path) -> tuple[Objective, ...]:
     path = folder / "fronts.json"
     if not path.exists():
         return OBJECTIVES
-    content = userfiles.read_bytes(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
+    content = read_bytes(path)
     try:
         return TypeAdapter(tuple[Objective, ...]).validate_python(json.loads(content)["objectives"])
     except (ValueError, TypeError, KeyError) as error:
@@ -79,14 +89,12 @@ def read_objectives(folder: Path) -> tuple[Objective, ...]:
         ) from None
 
 
-def trouble(path: Path, error: OSError) -> StoreError:
-    """An operating-system error as a sentence."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        full = StoreError(
-            f"the disk that holds {path} is full", "every record so far is intact: free some space, then `harness run --resume`"
+def write_error(path: Path, error: OSError) -> StoreError:
+    """The error for a file or folder that cannot be written, with exit code 3 if the disk is full."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"{path} cannot be written: {error.strerror or error}", "choose another folder with --results, or fix its permissions"
         )
-        full.exit_code = 3
-        return full
-    return StoreError(
-        f"{path} cannot be written: {error.strerror or error}", "choose another folder with --results, or mend its permissions"
-    )
+    full = StoreError(f"the disk of {path} is full", "all records so far are intact: free some space, then `harness run --resume`")
+    full.exit_code = 3
+    return full

@@ -1,4 +1,4 @@
-"""The task under way, written down as it goes: a harness that is killed leaves its energy so far. Gone once the task's record is stored."""
+"""Journal of the task in flight: what a killed harness has measured of it so far; removed once its record is stored."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from pydantic import ValidationError
 
 from harness.atomic import replace_file
 from harness.schema import FrozenModel, Sample, Task
+from harness.store.arrays import trace_columns
 
 ANNOUNCED, SEEN = "inflight.json", "inflight.arrow"
 PHASE = "phase "
-"""Before the name of a phase, where a row tells that it began rather than what a sensor said."""
+"""Prefix of the domain of rows that mark the start of a phase."""
 
 
 class Announcement(FrozenModel):
-    """What is known of a task as it begins."""
+    """A task as it begins."""
 
     task: Task
     boot_id: str | None
@@ -33,12 +34,12 @@ class Announcement(FrozenModel):
 
 @dataclass(frozen=True)
 class Lost:
-    """What a killed harness left of the task that it ran.
+    """What a killed harness left of the task in flight.
 
     Attributes:
-        announced: Which task, and the clock it was on.
-        phases: (name, when it began on CLOCK_MONOTONIC) in order.
-        samples: By domain.
+        announced: The task and its clock.
+        phases: (name, start in s on CLOCK_MONOTONIC), in order.
+        samples: Readings by domain.
     """
 
     announced: Announcement
@@ -47,14 +48,14 @@ class Lost:
 
 
 class Journal:
-    """Written by the harness while a task runs: what the sensors say, about once a second, and each phase as it begins.
+    """Journal of a task while it runs: its readings, about once a second, and each phase as it begins.
+
+    Errors of the disk are ignored: storing the record reports them.
 
     Args:
-        folder: Of the run.
-        task: About to run.
-        boot_id: Of this boot: the times are on its clock.
-
-    A disk that is full does not stop the task here: its record will tell.
+        folder: Folder of the run.
+        task: The task that begins.
+        boot_id: Id of this boot, on whose clock the times are.
     """
 
     def __init__(self, folder: Path, task: Task, boot_id: str | None) -> None:
@@ -67,7 +68,7 @@ class Journal:
             replace_file(folder / ANNOUNCED, announced.model_dump_json())
 
     def phase(self, name: str) -> None:
-        """A phase begins now."""
+        """Add the start of a phase, now."""
         now_s = np.array([time.monotonic()])
         self.samples({PHASE + name: Sample(now_s, now_s, np.array([np.nan]))})
 
@@ -75,11 +76,10 @@ class Journal:
         """Add readings."""
         import pyarrow as pa
 
-        names = [name for name, sample in samples.items() for _ in range(len(sample.value))]
-        columns = [np.concatenate([getattr(s, c) for s in samples.values()]) for c in ("start_s", "end_s", "value")] if names else []
-        if not columns:
+        columns = trace_columns(samples)
+        if not columns["domain"]:
             return
-        batch = pa.record_batch([pa.array(names), *map(pa.array, columns)], names=["domain", "start_s", "end_s", "value"])
+        batch = pa.record_batch({name: pa.array(values) for name, values in columns.items()})
         with self._lock, contextlib.suppress(OSError):
             if self._sink is None:
                 self._sink = os.open(self._folder / SEEN, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -87,7 +87,7 @@ class Journal:
             os.write(self._sink, batch.serialize())
 
     def discard(self) -> None:
-        """The record is stored: this is not needed any more."""
+        """Remove the journal, once the record is stored."""
         with self._lock, contextlib.suppress(OSError):
             if self._sink is not None:
                 os.close(self._sink)
@@ -96,13 +96,13 @@ class Journal:
 
 
 def discard(folder: Path) -> None:
-    """Remove what an earlier task left."""
+    """Remove the journal of a run's folder."""
     for name in (ANNOUNCED, SEEN):
         (folder / name).unlink(missing_ok=True)
 
 
 def lost(folder: Path) -> Lost | None:
-    """What was running when the harness was killed; null where it ended by itself."""
+    """The task in flight when the harness was killed; None if it ended by itself."""
     if not (folder / ANNOUNCED).is_file():  # a pipe would block
         return None
     try:
@@ -110,9 +110,8 @@ def lost(folder: Path) -> Lost | None:
     except (OSError, ValidationError):
         return None
     rows = _rows(folder / SEEN)
-    names = dict.fromkeys(name for name, _ in rows)
     phases, samples = [], {}
-    for name in names:
+    for name in dict.fromkeys(name for name, _ in rows):
         values = np.concatenate([columns for other, columns in rows if other == name], axis=1)
         if name.startswith(PHASE):
             phases += [(name.removeprefix(PHASE), float(start_s)) for start_s in values[0]]
@@ -122,7 +121,7 @@ def lost(folder: Path) -> Lost | None:
 
 
 def _rows(path: Path) -> list[tuple[str, np.ndarray]]:
-    """(domain, its start_s, end_s, value) of every batch that was written whole."""
+    """(domain, its start_s, end_s and value) of every batch that was written completely."""
     import pyarrow as pa
 
     rows: list[tuple[str, np.ndarray]] = []

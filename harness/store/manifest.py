@@ -1,8 +1,8 @@
-"""A run's folder -> `manifest.json`: the checksum of every file, entered by whoever wrote it; and what is no longer as it was entered.
+"""Manifest of a run's folder: the checksum of every file, and which files have changed since it was entered.
 
-`evidence` (run.json, records.jsonl line by line, traces, meters, `fronts.json` of older runs) is entered once: to enter it again would bless what
-somebody changed; whoever rightly writes one of them anew looks first whether the old one was `intact`. `report` is drawn from the
-evidence and may be drawn again, so it is listed apart and replaced whole.
+`evidence` (run.json, each line of records.jsonl, traces, meters, `fronts.json` of older runs) is entered once: entering it again would accept a
+change by someone else, so a writer that replaces one of these files first checks that the old one is `intact`. `report` is drawn from the
+evidence and may be redrawn: it is listed separately and replaced as a whole.
 """
 
 from __future__ import annotations
@@ -17,19 +17,18 @@ from typing import Any
 NAME = "manifest.json"
 RECORDS = "records.jsonl"
 UNLISTED = (NAME, "inflight.json", "inflight.arrow")
-"""The manifest itself, and the task under way, which is gone when its record is stored."""
+"""The manifest itself, and the journal of the task in flight."""
 DIGITS = 16
-"""Of each record line's SHA-256: enough to name a line; the file has a whole one."""
-
+"""Digits of the SHA-256 of each record line, which only identifies a line: the file has a complete one."""
 UNKNOWN = "is not in the manifest"
 DRAWN_FROM = ("run.json", RECORDS, "fronts.json", "traces/", "meters/", "report/")
-"""What a reader of the run looks at; a stranger's file elsewhere changes no figure."""
+"""Files from which figures are computed; a file elsewhere changes none."""
 
 Entries = dict[str, Any]
 
 
 def seal(folder: Path) -> str:
-    """Text of the manifest as it should be now: what was entered stays, new files and further records are added."""
+    """Text of the manifest with new files and records added; existing entries stay."""
     known = _read(folder)
     evidence = dict(known["evidence"]) if known else {}
     for name in _files(folder):
@@ -41,7 +40,7 @@ def seal(folder: Path) -> str:
 
 
 def redrawn(folder: Path, *written: str) -> str | None:
-    """The manifest after the report was drawn again, and after these files were rightly written anew; null where there is no manifest to keep."""
+    """Text of the manifest with a redrawn report and new entries for the files written; None if there is no manifest."""
     known = _read(folder)
     if known is None:
         return None
@@ -49,7 +48,7 @@ def redrawn(folder: Path, *written: str) -> str | None:
 
 
 def intact(folder: Path, name: str) -> bool:
-    """Whether a file is as it was entered; true also where there is neither the file nor an entry, or no manifest."""
+    """Whether a file is as entered; also if neither file nor entry exists, or there is no manifest."""
     known = _read(folder)
     if known is None:
         return True
@@ -58,10 +57,10 @@ def intact(folder: Path, name: str) -> bool:
 
 
 def entry(path: Path) -> Entries:
-    """Its SHA-256; of the records each line's too.
+    """SHA-256 of a file, for the records also of each line.
 
     Raises:
-        OSError: It cannot be read, or is not a regular file, which might block.
+        OSError: It cannot be read, or is not a regular file, which could block.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a regular file")
@@ -73,7 +72,7 @@ def entry(path: Path) -> Entries:
 
 
 def differences(folder: Path) -> tuple[bool, dict[str, str]]:
-    """Whether there is a manifest, and by file what is wrong with it, as a sentence."""
+    """(whether there is a manifest, what is wrong with each file that differs from it)."""
     path = folder / NAME
     if not path.exists():
         return False, {}
@@ -81,26 +80,26 @@ def differences(folder: Path) -> tuple[bool, dict[str, str]]:
     if known is None or path.read_text(encoding="utf-8", errors="replace") != _text(known["evidence"], known["report"]):
         return True, {NAME: "is damaged: it is not what the harness wrote"}
     listed: Mapping[str, Entries] = known["evidence"] | known["report"]
-    found = {}
+    problems = {}
     for name, was in listed.items():
         try:
             now = entry(folder / name)
         except OSError as error:
-            found[name] = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+            problems[name] = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
             continue
         if now["sha256"] != was["sha256"]:
-            found[name] = f"was changed{_which(was.get('lines'), now.get('lines'))}"
-    return True, found | {name: UNKNOWN for name in _files(folder) if name not in listed}
+            problems[name] = f"was changed{_which(was.get('lines'), now.get('lines'))}"
+    return True, problems | {name: UNKNOWN for name in _files(folder) if name not in listed}
 
 
 def listed(folder: Path) -> list[str]:
-    """The files that the manifest knows."""
+    """The files of the manifest."""
     known = _read(folder)
     return [*known["evidence"], *known["report"]] if known else []
 
 
 def _which(was: list[str] | None, now: list[str] | None) -> str:
-    """The lines that differ, from 1."""
+    """The numbers of the lines that differ, from 1."""
     if was is None or now is None:
         return ""
     lines = [str(k + 1) for k in range(max(len(was), len(now))) if was[k : k + 1] != now[k : k + 1]]
@@ -108,7 +107,7 @@ def _which(was: list[str] | None, now: list[str] | None) -> str:
 
 
 def _grown(path: Path, was: Entries | None) -> Entries:
-    """The records with those that a resumed run added; as entered where the old lines are no longer there."""
+    """Entry of the records with those that a resumed run added; the old entry if its lines have changed."""
     now = entry(path)
     return now if was is None or now["lines"][: len(was["lines"])] == was["lines"] else was
 
@@ -119,10 +118,9 @@ def _lines(data: bytes) -> list[str]:
 
 
 def _files(folder: Path) -> list[str]:
-    """Every file, hidden ones too."""
-    return sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and str(path.relative_to(folder)) not in UNLISTED
-    )
+    """Every file of a run's folder, including hidden ones."""
+    names = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if name not in UNLISTED)
 
 
 def _report(folder: Path) -> Entries:
@@ -130,20 +128,19 @@ def _report(folder: Path) -> Entries:
 
 
 def _text(evidence: Entries, report: Entries) -> str:
-    """With a checksum of its own, so that no byte of it can change unseen."""
+    """Text of a manifest, with a checksum of its own."""
     body = {"evidence": evidence, "report": report}
     own = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     return json.dumps({**body, "sha256": own}, indent=1, sort_keys=True) + "\n"
 
 
 def _read(folder: Path) -> Entries | None:
+    """The manifest; None if it is missing or malformed."""
     try:
         if not (folder / NAME).is_file():  # a pipe would block
             return None
-        found = json.loads((folder / NAME).read_bytes())
-    except (OSError, ValueError):
+        known = json.loads((folder / NAME).read_bytes())
+        entries = [*known["evidence"].values(), *known["report"].values()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), dict) for key in ("evidence", "report")):
-        return None
-    entries = [*found["evidence"].values(), *found["report"].values()]
-    return found if all(isinstance(e, dict) and isinstance(e.get("sha256"), str) for e in entries) else None
+    return known if all(isinstance(e, dict) and isinstance(e.get("sha256"), str) for e in entries) else None

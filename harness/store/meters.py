@@ -1,27 +1,25 @@
-"""The logs of external meters that were imported beside a run: kept, and joined to its records, which they never change."""
+"""Imported power-meter logs in the folder of a run, joined to its records on reading."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import Meter, MeterReading, Record, Sample, StoredRun
 from harness.store.arrays import numbers, read_table, write_table
-from harness.store.files import migrate, trouble, write_atomically
+from harness.store.files import migrate, read_bytes, write_atomically, write_error
 
 
 def write_meter(folder: Path, meter: Meter, sample: Sample) -> Path:
-    """Keep an imported log with what it says of each record; a log of the same name is replaced.
+    """Store an imported log with its reading of each record; a log of the same name is replaced.
 
     Args:
-        folder: Of the run.
-        meter: Its readings.
-        sample: Its power on Unix time, the meter's clock uncorrected.
+        folder: Folder of the run.
+        meter: Readings of the meter.
+        sample: Power on Unix time, the offset of the meter's clock not subtracted.
 
     Returns:
         The file with the readings.
@@ -32,42 +30,30 @@ def write_meter(folder: Path, meter: Meter, sample: Sample) -> Path:
     path = folder / "meters" / f"{meter.domain.name}.json"
     try:
         path.parent.mkdir(exist_ok=True)
-        write_table(
-            path.with_suffix(".parquet"),
-            {
-                "domain": [meter.domain.name] * len(sample.value),
-                "start_s": sample.start_s,
-                "end_s": sample.end_s,
-                "value": sample.value,
-            },
-        )
+        write_table(path.with_suffix(".parquet"), {"domain": [meter.domain.name] * len(sample.value), **vars(sample)})
     except OSError as error:
-        raise trouble(folder, error) from None
+        raise write_error(folder, error) from None
     write_atomically(path, meter.model_dump_json(indent=1) + "\n")
     return path
 
 
 def read_meters(folder: Path) -> list[Meter]:
-    """Every log that was imported beside a run.
+    """Every imported log of a run.
 
     Raises:
         StoreError: One is damaged.
     """
-    found = []
+    meters = []
     for path in sorted((folder / "meters").glob("*.json")):
         try:
-            found.append(Meter.model_validate_json(json.dumps(migrate(json.loads(_content(path))))))
+            meters.append(Meter.model_validate_json(json.dumps(migrate(json.loads(read_bytes(path))))))
         except ValueError as error:
             raise StoreError(f"{path} cannot be read: {str(error).splitlines()[0]}", "import the meter's log again") from None
-    return found
-
-
-def _content(path: Path) -> bytes:
-    return userfiles.read_bytes(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
+    return meters
 
 
 def read_meter_sample(folder: Path, meter: Meter) -> Sample:
-    """The power of an imported log on Unix time, the meter's clock corrected.
+    """Power of an imported log on Unix time, the offset of the meter's clock subtracted.
 
     Raises:
         StoreError: The file is missing or damaged.
@@ -79,10 +65,10 @@ def read_meter_sample(folder: Path, meter: Meter) -> Sample:
 
 
 def with_meters(run: StoredRun) -> StoredRun:
-    """The run with the readings of its meters among the measurements of its records, and their domains among its own.
+    """The run with the readings of its meters added to its records, and their domains to its header.
 
     Raises:
-        StoreError: A meter's file is damaged.
+        StoreError: The file of a meter is damaged.
     """
     meters = read_meters(Path(run.folder))
     if not meters:
@@ -99,12 +85,12 @@ def with_meters(run: StoredRun) -> StoredRun:
     )
 
 
-def _key(named: Record | MeterReading) -> tuple[Any, ...]:
-    """Which task and attempt; a case is told by its own id, a build by the build's."""
-    return named.task, named.case_id, None if named.case_id else named.build_id, named.repetition, named.attempt
+def _key(task: Record | MeterReading) -> tuple[Any, ...]:
+    """Identity of a task and attempt: a case by its own id, a build by the build's."""
+    return task.task, task.case_id, None if task.case_id else task.build_id, task.repetition, task.attempt
 
 
-def _with_readings(record: Record, readings: Sequence[MeterReading]) -> Record:
+def _with_readings(record: Record, readings: list[MeterReading]) -> Record:
     return record.model_copy(
         update={
             "measurements": (*record.measurements, *(m for reading in readings for m in reading.measurements)),

@@ -1,4 +1,4 @@
-"""The results folder: a run's header, its records appended and fsynced one by one, its raw traces; old versions readable."""
+"""A run in the results folder: finds, writes and reads its header, records and raw data."""
 
 from __future__ import annotations
 
@@ -18,35 +18,33 @@ from pydantic import ValidationError
 from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Record, StoredRun, Trace
-from harness.store.arrays import (
-    files_of,
-    stem_of,
-    trace_columns,
-    write_outputs,
-    write_table,
-)
-from harness.store.files import migrate, trouble, write_atomically
+from harness.store.arrays import files_of, stem_of, trace_columns, write_outputs, write_table
+from harness.store.files import migrate, read_bytes, write_atomically, write_error
 
 CURRENT = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
-"""How the line of a record begins that needs no migration."""
+"""First bytes of a record that needs no migration."""
 WHOLE: set[str] = set()
-"""Set of given fields that all models that were read share."""
+"""Set of given fields that is shared by all models read."""
 
 
 def new_run_id(suite_name: str, profile: str) -> str:
-    """A name for a run that sorts by time: `2026-01-31T120000Z-digits-quick`."""
+    """Name of a new run, which sorts by time: `2026-01-31T120000Z-digits-quick`."""
     slug = re.sub(r"[^A-Za-z0-9._-]+", "-", suite_name).strip("-.")[:40] or "suite"
     return f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{slug}-{profile}"
 
 
 def find_run(results: Path, run: str) -> Path:
-    """The folder of a run given by its name under the results folder, or by a path.
+    """Folder of a run.
+
+    Args:
+        results: Folder of the results.
+        run: Name of the run there, or a path.
 
     Raises:
         StoreError: There is no such run.
     """
     for folder in (Path(run), results / run):
-        if os.path.isfile(folder / "run.json"):  # noqa: PTH113 -- false, too, for what can be no path
+        if os.path.isfile(folder / "run.json"):  # noqa: PTH113 -- also False for impossible paths
             return folder
     known = sorted(p.parent.name for p in results.glob("*/run.json"))
     newest = f"the newest under {results} is {known[-1]}" if known else f"there is none under {results}"
@@ -54,10 +52,10 @@ def find_run(results: Path, run: str) -> Path:
 
 
 class Store:
-    """One run's folder, open for writing.
+    """Writer of one run.
 
     Args:
-        folder: An existing run; see `create`.
+        folder: Folder of an existing run; `create` makes a new one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,7 +63,7 @@ class Store:
 
     @classmethod
     def create(cls, results: Path, header: Header) -> Store:
-        """Make the folder of a new run.
+        """Create the folder of a new run.
 
         Raises:
             StoreError: It cannot be written.
@@ -74,7 +72,7 @@ class Store:
         try:
             (folder / "traces").mkdir(parents=True)
         except OSError as error:
-            raise trouble(results, error) from None
+            raise write_error(results, error) from None
         store = cls(folder)
         store.write_header(header)
         return store
@@ -86,27 +84,27 @@ class Store:
     def append(
         self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray, outputs: np.ndarray | None = None
     ) -> Record:
-        """Keep one task for good: first its raw data, then its line, each on the disk before this returns.
+        """Store one task: first its raw data, then its line, each flushed to the disk.
 
         Args:
-            record: Without its trace's path.
-            trace: What the sensors said.
-            completions: Shape (3, n): start ns, end ns, queries.
-            per_sample: Shape (samples,), may be empty.
-            outputs: Shape (samples, ...), may be empty; null: none.
+            record: Record of the task, without the path of its trace.
+            trace: Readings of the sensors.
+            completions: Completions, shape (3, n): start in ns, end in ns, number of queries.
+            per_sample: Metric of each test sample, shape (samples,); may be empty.
+            outputs: Outputs to keep, shape (samples, ...); None or empty for none.
 
         Returns:
             The record as stored.
 
         Raises:
-            StoreError: The disk is full or gone; what was stored before is intact.
+            StoreError: The disk is full or gone; earlier records are intact.
         """
         stem = f"traces/{stem_of(record)}"
         try:
-            for stale in files_of(self.folder, record):  # of a writer that was killed before it wrote the line
+            for stale in files_of(self.folder, record):  # left by a writer that was killed before the line
                 stale.unlink()
             if trace.samples:
-                write_table(self.folder / f"{stem}.parquet", trace_columns(trace))
+                write_table(self.folder / f"{stem}.parquet", trace_columns(trace.samples))
             if completions.size:
                 write_table(
                     self.folder / f"{stem}.completions.parquet", dict(zip(("start_ns", "end_ns", "queries"), completions, strict=True))
@@ -118,11 +116,11 @@ class Store:
             stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
             self._append_line(stored.model_dump_json().encode() + b"\n")
         except OSError as error:
-            raise trouble(self.folder, error) from None
+            raise write_error(self.folder, error) from None
         return stored
 
     def _append_line(self, line: bytes) -> None:
-        """Append one line whole, or nothing; a torn line that a killed writer left is closed first."""
+        """Append one line completely or not at all; a torn line of a killed writer is ended first."""
         path = self.folder / "records.jsonl"
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
@@ -143,7 +141,10 @@ class Store:
 
 
 def read_run(folder: Path) -> StoredRun:
-    """Read a run back.
+    """Read a run.
+
+    Args:
+        folder: Folder of the run.
 
     Raises:
         StoreError: Its `run.json` is missing, damaged, or of a newer version.
@@ -151,21 +152,21 @@ def read_run(folder: Path) -> StoredRun:
     if not os.path.lexists(folder / "run.json"):
         raise StoreError(f"{folder} holds no run.json", "give the folder of a run")
     try:
-        raw = json.loads(_content(folder / "run.json"))
+        raw = json.loads(read_bytes(folder / "run.json"))
     except ValueError as error:
         raise StoreError(f"{folder / 'run.json'} cannot be read: {error}", "the run cannot be used without it") from None
     try:
         header = Header.model_validate_json(json.dumps(migrate(raw)))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole"
+        place = ".".join(map(str, first["loc"])) or "the file"
         raise StoreError(f"{folder / 'run.json'} is damaged: {place}: {first['msg']}", "the run cannot be used without it") from None
     records, problems = _read_records(folder / "records.jsonl")
     return StoredRun(str(folder), header, tuple(records), tuple(problems))
 
 
 def _read_records(path: Path) -> tuple[list[Record], list[str]]:
-    """Every record that can be read, and a sentence for each line that cannot."""
+    """(records, a sentence for each line that cannot be read)."""
     records, problems = [], []
     if not os.path.lexists(path):
         return [], []
@@ -186,20 +187,15 @@ def _read_records(path: Path) -> tuple[list[Record], list[str]]:
     return records, problems
 
 
-def _content(path: Path) -> bytes:
-    """A file of a run's folder; raises StoreError."""
-    return userfiles.read_bytes(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
-
-
 def _record(line: bytes) -> Record:
-    """A line of today's version as it is: parsing it twice would take three times as long."""
+    """A record; a line of today's version is parsed only once, which takes a third of the time."""
     if line.startswith(CURRENT):
         return Record.model_validate_json(line)
     return Record.model_validate_json(json.dumps(migrate(json.loads(line))))
 
 
 def _lean(record: Record) -> Record:
-    """The record without each model's own set of given fields: half of its memory; see design/0018."""
+    """The record with one shared set of given fields, which halves its memory; see design/0018."""
     single = (record.latency, record.quality, record.artifact, record.artifact.facts if record.artifact else None)
     for noun in (record, *record.phases, *record.measurements, *record.kernels, *record.warnings, *single):
         if noun:
@@ -209,9 +205,9 @@ def _lean(record: Record) -> Record:
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Nothing that is read is garbage, and no record is part of a circle: looking for one among ever more records takes longer than reading them.
+    """Suspend garbage collection: records have no cycles, and searching for some takes longer than reading them.
 
-    What there is by then is frozen: else the first collection after it would go through every record.
+    Objects are frozen at the end, so that later collections skip the records.
     """
     on = gc.isenabled()
     gc.disable()

@@ -1,4 +1,4 @@
-"""The interface of a recipe: a model file in, another model file out, in a child of its own."""
+"""The interface of a recipe: a model file in, another model file out, in a child process of its own."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
+from harness.errors import EngineError
 from harness.schema import ArtifactFacts, Training, VariantSpec
 
 Array = NDArray[Any]
+LEAVE_OUT = "leave this variant out for this model"
 
 
 @dataclass(frozen=True)
 class TrainData:
-    """What a recipe may learn from; test data never comes here.
+    """What a recipe may learn from; never test data.
 
     Attributes:
         inputs: One array for each model input, first axis the sample.
-        labels: Null where the suite gives none.
-        validation: The same, kept apart to watch the training; null where there is none.
+        labels: First axis the sample; None if the suite gives none.
+        validation: Data to observe the training with; None if there are none.
     """
 
     inputs: Sequence[Array]
@@ -36,16 +38,16 @@ class Job:
     """One step of a build.
 
     Attributes:
-        source: The model file that goes in.
+        source: The input model file.
         source_format: Its format.
-        target_format: What must come out.
+        target_format: Format of the result.
         folder: An empty folder for the result.
-        parameters: A value of the spec's `parameters`; null where it has none.
-        data: Null where the suite gives no training data.
-        training: How the suite trains.
-        seed: For every random choice.
+        parameters: A value of the spec's `parameters`; None if it has none.
+        data: None if the suite gives no training data.
+        training: Settings of the training.
+        seed: Seed of every random choice.
         trusted: Whether the model may run code of its own.
-        notes: What the recipe has to say of the result: sparsity per layer, accuracy on the validation data.
+        notes: Filled by the recipe: sparsity per layer, accuracy on the validation data.
     """
 
     source: Path
@@ -60,8 +62,14 @@ class Job:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
+class RecipeParameters(BaseModel):
+    """Base of what a suite may set for a recipe."""
+
+    model_config = ConfigDict(extra="forbid")  # codespell:ignore forbid
+
+
 class Recipe(ABC):
-    """One light spec. The libraries are imported in `apply`, never at the top."""
+    """A variant or an exporter, with a light spec. Libraries are imported in `apply`, never at the top."""
 
     spec: ClassVar[VariantSpec]
 
@@ -70,13 +78,18 @@ class Recipe(ABC):
         """Make the artifact.
 
         Returns:
-            The file or folder written, inside `job.folder`, and what was counted in it.
+            The file or folder written, inside `job.folder`, and the counts of its weights.
 
         Raises:
-            EngineError: This model cannot be changed so: why, and what would do.
+            EngineError: The recipe does not work for this model; with the reason and the next step.
         """
 
 
-def count_nonzero(weights: Sequence[Array]) -> int:
-    """How many weights are not exactly 0."""
-    return int(sum(np.count_nonzero(array) for array in weights))
+def not_applicable(reason: str, hint: str = LEAVE_OUT) -> EngineError:
+    """The refusal of a recipe that can never work for this model.
+
+    Args:
+        reason: What is wrong.
+        hint: The next step.
+    """
+    return EngineError(reason, hint, refused=True)

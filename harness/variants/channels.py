@@ -1,7 +1,7 @@
-"""Structured pruning: a Keras model -> a smaller one without the channels of least L1 norm, fine-tuned on training data.
+"""Structured pruning: remove the channels of least L1 norm from a Keras model, and fine-tune it on training data.
 
-Each value along the last axis of a tensor carries a label. A layer with a kernel gives new labels; whatever treats each channel by itself hands
-them on; an addition joins the labels it meets, so that channels bound together stay or go together:
+Each value along the last axis of a tensor has a label. A layer with a kernel makes new labels; a layer that treats channels separately passes
+them on; an addition joins the labels that it meets, so that channels which depend on each other stay or go together:
 
     conv a: 0 1 2 3 -- batch norm: 0 1 2 3 --+
                                              add: 0=4 1=5 2=6 3=7 -- dense reads 0=4 1=5 2=6 3=7
@@ -20,23 +20,22 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from harness.errors import EngineError
 from harness.formats.keras import facts, import_keras, load_keras
 from harness.schema import ArtifactFacts, VariantSpec
-from harness.variants.base import Array, Job, Recipe
-from harness.variants.flat import flatten
-from harness.variants.training import fine_tuning, fit
+from harness.variants.base import LEAVE_OUT, Array, Job, Recipe, RecipeParameters, not_applicable
+from harness.variants.flatten import flatten
+from harness.variants.training import fine_tuned
 
 Labels = NDArray[np.int64]
 
-# How many output channels a layer has is set in its configuration, its kernel has input channels before output ones (transposed: after).
+# Layers -> the setting with the number of output channels. Kernels have input channels before output channels (transposed: after).
 SIZED = {"Dense": "units"} | dict.fromkeys(("Conv1D", "Conv2D", "Conv3D", "SeparableConv1D", "SeparableConv2D"), "filters")
 TRANSPOSED = ("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 SIZED |= dict.fromkeys(TRANSPOSED, "filters")
 DEPTHWISE = ("DepthwiseConv1D", "DepthwiseConv2D")
-VECTORS = ("BatchNormalization", "PReLU")  # one number for each channel
+VECTORS = ("BatchNormalization", "PReLU")  # weights with one number per channel
 JOINING = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "TrueDivide", "Divide")
 PASSING = (
     *("Activation", "ReLU", "LeakyReLU", "ELU", "Identity", "Rescaling", "ActivityRegularization", "RepeatVector"),
@@ -44,13 +43,12 @@ PASSING = (
     *(f"{kind}{n}D" for kind in ("MaxPooling", "AveragePooling", "GlobalMaxPooling", "GlobalAveragePooling") for n in (1, 2, 3)),
     *(f"{kind}{n}D" for kind in ("ZeroPadding", "Cropping", "UpSampling") for n in (1, 2, 3)),
 )
-MIXING = ("softmax", "log_softmax", "sparsemax", "glu")  # activations in which one channel depends on the others
+MIXING = ("softmax", "log_softmax", "sparsemax", "glu")  # activations across channels
 
 
-class Parameters(BaseModel):
+class Parameters(RecipeParameters):
     """What a suite may set."""
 
-    model_config = ConfigDict(extra="forbid")
     ratio: float = Field(
         0.5, gt=0, lt=1, description="share of each hidden layer's channels that is removed", json_schema_extra={"shown": True}
     )
@@ -58,7 +56,7 @@ class Parameters(BaseModel):
 
 
 class ChannelPrune(Recipe):
-    """Fewer channels in each hidden convolutional and dense layer: a smaller dense model, which every engine runs faster."""
+    """Fewer channels in each hidden convolutional and dense layer: a smaller dense model, faster on every engine."""
 
     spec: ClassVar = VariantSpec(
         name="channel_prune",
@@ -72,36 +70,30 @@ class ChannelPrune(Recipe):
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
-        """Cut, train, save."""
-        assert job.data
-        training = fine_tuning(job.training, job.parameters.epochs)
+        """Cut, fine-tune, save."""
         model, job.notes["channels"] = cut(load_keras(job.source, trusted=job.trusted), job.parameters.ratio)
-        job.notes.update(fit(model, training, job.data, job.seed))
-        target = job.folder / "model.keras"
-        model.save(target)
+        target = fine_tuned(job, model)
         return target, facts(model)
 
 
 def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
-    """A model with fewer channels, the weights that stay unchanged.
+    """A model with fewer channels; the remaining weights keep their values.
 
     Args:
-        model: A Keras model, functional or sequential; it is left as it is. Models among its layers become part of one graph.
-        ratio: Share of the channels to remove: of each layer, or of each group that an addition joins; rounded down, one always stays.
+        model: A functional or sequential Keras model; not changed. Nested models become part of one graph.
+        ratio: Share of the channels to remove from each layer, or from each group that an addition joins; rounded down, at least one stays.
 
     Returns:
-        The new model, and by layer how many channels it had and has.
+        The new model, and by layer the number of channels before and after.
 
     Raises:
-        EngineError: The channels meet a layer that cannot be cut, named in the sentence, or there are none to remove.
+        EngineError: The channels reach a layer that cannot be cut, or there are none to remove.
     """
     keras = import_keras()
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if not hasattr(model, "_nodes_by_depth"):
-        raise EngineError(
-            f"{model.name!r} is no graph of layers whose channels can be followed", "build it with the functional API", refused=True
-        )
+        raise not_applicable(f"{model.name!r} is no graph of layers whose channels can be followed", "build it with the functional API")
     graph = _walk(flatten(keras, model))
     kept = _kept(graph, ratio)
     sizes = {
@@ -109,20 +101,19 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
     }
     if all(before == after for before, after in sizes.values()):
         uncut = ", ".join(dict.fromkeys(repr(name) for name, _ in graph.barriers))
-        raise EngineError(
+        raise not_applicable(
             f"the model has no hidden layer that would lose a channel at the ratio {ratio}"
-            + (f"; not cut, for they mix channels, run twice, or are of a kind not known here: {uncut}" if uncut else ""),
+            + (f"; not cut, for they mix channels, run twice, or are of an unknown kind: {uncut}" if uncut else ""),
             "raise `ratio`, or leave this variant out",
-            refused=True,
         )
     return _rebuild(keras, graph, kept), {name: size for name, size in sizes.items() if size[0] != size[1]}
 
 
-# --- which channel meets which -------------------------------------------------------------------------------------------
+# --- labels of channels --------------------------------------------------------------------------------------------------
 
 
 class LayerStep(NamedTuple):
-    """A layer that has weights for each channel, and the labels of what it takes and gives."""
+    """A layer with weights per channel, and the labels of its input and output."""
 
     layer: Any
     inputs: Labels
@@ -131,15 +122,15 @@ class LayerStep(NamedTuple):
 
 @dataclass
 class Graph:
-    """What the walk found.
+    """The labels of a model's channels.
 
     Attributes:
-        model: Functional.
-        steps: The layers to cut.
+        model: Functional model.
+        steps: Layers to cut.
         joined: Pairs of labels that are one channel.
         fixed: Labels that must stay.
-        barriers: Name of a layer that cannot be cut, and the labels it takes.
-        count: How many labels there are.
+        barriers: (name, labels of the input) of each layer that cannot be cut.
+        count: Number of labels.
     """
 
     model: Any
@@ -150,7 +141,7 @@ class Graph:
     count: int = 0
 
     def new(self, size: int, *, fixed: bool = False) -> Labels:
-        """So many labels that no other tensor has."""
+        """New labels, as many as `size`."""
         labels = np.arange(self.count, self.count + size)
         self.count += size
         if fixed:
@@ -158,12 +149,12 @@ class Graph:
         return labels
 
     def join(self, first: Labels, second: Labels) -> None:
-        """Make each channel of one the same as that of the other."""
+        """Declare channels equal, pair by pair."""
         self.joined.append(np.stack([first, second]))
 
 
 def _walk(model: Any) -> Graph:
-    """The labels of every tensor, from the inputs to the outputs."""
+    """Label every tensor, from the inputs to the outputs."""
     graph = Graph(model)
     nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
     labels: dict[int, Labels] = {id(tensor): graph.new(_size(tensor), fixed=True) for tensor in model.inputs}
@@ -172,23 +163,23 @@ def _walk(model: Any) -> Graph:
     for node in nodes:
         if node.is_input:
             continue
-        taken = [labels[id(tensor)] for tensor in node.input_tensors]
-        shared = runs.count(id(node.operation)) > 1 and bool(node.operation.weights if hasattr(node.operation, "weights") else ())
-        given = None if shared else _through(graph, node, taken)
-        if given is None:
-            everything = np.concatenate(taken)
+        given = [labels[id(tensor)] for tensor in node.input_tensors]
+        shared = runs.count(id(node.operation)) > 1 and bool(getattr(node.operation, "weights", ()))
+        outputs = None if shared else _through(graph, node, given)
+        if outputs is None:
+            everything = np.concatenate(given)
             if id(node) in ends:
                 graph.fixed.append(everything)
             else:
                 graph.barriers.append((node.operation.name, everything))
-            given = [graph.new(_size(tensor), fixed=True) for tensor in node.outputs]
-        labels.update({id(tensor): found for tensor, found in zip(node.outputs, given, strict=True)})
+            outputs = [graph.new(_size(tensor), fixed=True) for tensor in node.outputs]
+        labels.update(zip(map(id, node.outputs), outputs, strict=True))
     graph.fixed += [labels[id(tensor)] for tensor in model.outputs]
     return graph
 
 
 def _ends(model: Any, nodes: list[Any]) -> set[int]:
-    """The nodes without weights between the last layers with weights and the outputs: what they take is an output, and stays."""
+    """The nodes between the last layers with weights and the outputs; their inputs stay, like outputs."""
     outputs, ends = {id(tensor) for tensor in model.outputs}, set()
     for node in reversed(nodes):
         if not node.is_input and outputs & {id(tensor) for tensor in node.outputs} and not getattr(node.operation, "weights", None):
@@ -197,58 +188,58 @@ def _ends(model: Any, nodes: list[Any]) -> set[int]:
     return ends
 
 
-def _through(graph: Graph, node: Any, taken: list[Labels]) -> list[Labels] | None:
-    """The labels behind a node; null where its channels cannot be told apart."""
+def _through(graph: Graph, node: Any, given: list[Labels]) -> list[Labels] | None:
+    """The labels of a node's outputs; None if its channels cannot be separated."""
     layer, kind, (output, *_) = node.operation, type(node.operation).__name__, node.outputs
-    if not type(layer).__module__.startswith("keras.") or getattr(layer, "data_format", None) == "channels_first" or not taken:
+    if not type(layer).__module__.startswith("keras.") or getattr(layer, "data_format", None) == "channels_first" or not given:
         return None
-    if kind in JOINING and len(taken) == 1 and all(isinstance(value, int | float) for value in node.arguments.args[1:]):
-        return taken  # `x + 3.0` in a graph
+    if kind in JOINING and len(given) == 1 and all(isinstance(value, int | float) for value in node.arguments.args[1:]):
+        return given  # `x + 3.0` in a graph
     if kind in JOINING or kind == "Concatenate":
-        return _merged(graph, node, taken)
-    given = _given(graph, node, taken[0]) if len(taken) == 1 and _weights_are_known(layer, kind) else None
-    if given is None or given.size != _size(output):
+        return _merged(graph, node, given)
+    labels = _after_layer(graph, node, given[0]) if len(given) == 1 and _weights_are_known(layer, kind) else None
+    if labels is None or labels.size != _size(output):
         return None
     weights = getattr(layer, "weights", ())
-    if kind in VECTORS and any(weight.shape[-1] != given.size for weight in weights):
+    if kind in VECTORS and any(weight.shape[-1] != labels.size for weight in weights):
         return None
     if weights or kind == "Reshape":
-        graph.steps.append(LayerStep(layer, taken[0], given))
-    return [given]
+        graph.steps.append(LayerStep(layer, given[0], labels))
+    return [labels]
 
 
-def _given(graph: Graph, node: Any, taken: Labels) -> Labels | None:
-    """Behind a layer of one input; null where it is of a kind not known here."""
+def _after_layer(graph: Graph, node: Any, given: Labels) -> Labels | None:
+    """The labels after a layer with one input; None if it is of an unknown kind."""
     layer, kind, (output, *_) = node.operation, type(node.operation).__name__, node.outputs
     if kind in SIZED:
         return graph.new(_size(output), fixed=_mixes(layer))
     if kind in DEPTHWISE and not _mixes(layer):
-        return np.repeat(taken, layer.depth_multiplier)
+        return np.repeat(given, layer.depth_multiplier)
     if kind == "Flatten" or (kind == "Reshape" and len(output.shape) == 2):
-        return np.tile(taken, _positions(node.input_tensors[0]))
+        return np.tile(given, _positions(node.input_tensors[0]))
     if kind == "BatchNormalization" and layer.axis not in (-1, len(output.shape) - 1):
         return None
-    # A reshape hands them on where the last axis keeps its size, which the caller looks at.
-    return taken if kind in (*VECTORS, "Reshape") or (kind in PASSING and not _mixes(layer)) else None
+    # A reshape passes labels on if the last axis keeps its size, which the caller checks.
+    return given if kind in (*VECTORS, "Reshape") or (kind in PASSING and not _mixes(layer)) else None
 
 
-def _merged(graph: Graph, node: Any, taken: list[Labels]) -> list[Labels] | None:
-    """Behind a concatenation, or an operation that meets channel with channel; a single channel is spread over the others."""
+def _merged(graph: Graph, node: Any, given: list[Labels]) -> list[Labels] | None:
+    """The labels after a concatenation or an element-wise operation, which broadcasts a single channel."""
     ranks = {len(tensor.shape) for tensor in node.input_tensors}
-    if len(ranks) != 1 or len(taken) != len(node.input_tensors) or len(taken) < 2:
+    if len(ranks) != 1 or len(given) != len(node.input_tensors) or len(given) < 2:
         return None
     if type(node.operation).__name__ == "Concatenate" and getattr(node.operation, "axis", None) in (-1, ranks.pop() - 1):
-        return [np.concatenate(taken)]
-    widest = max(taken, key=len)
-    for labels in taken:
+        return [np.concatenate(given)]
+    widest = max(given, key=len)
+    for labels in given:
         if labels.size == widest.size:
             graph.join(widest, labels)
     return [widest]
 
 
 def _weights_are_known(layer: Any, kind: str) -> bool:
-    """Whether each weight is one that `_axes` can cut: no groups, no quantized or adapted kernels."""
-    names = {weight.name for weight in getattr(layer, "weights", ())}  # an operation such as `x / 2` is no layer
+    """Whether `_axes` can cut each weight: no groups, no quantized or adapted kernels."""
+    names = {weight.name for weight in getattr(layer, "weights", ())}  # an operation such as `x / 2` has none
     known = ("kernel", "bias", "depthwise_kernel", "pointwise_kernel")
     return kind in VECTORS or (getattr(layer, "groups", 1) == 1 and names <= {*known})
 
@@ -258,16 +249,16 @@ def _mixes(layer: Any) -> bool:
 
 
 def _size(tensor: Any) -> int:
-    """Channels of a tensor; 1 where it has no axis beside the batch."""
+    """Number of channels of a tensor; 1 if it has only the batch axis."""
     return int(tensor.shape[-1] or 1) if len(tensor.shape) > 1 else 1
 
 
 def _positions(tensor: Any) -> int:
-    """Places beside batch and channels; 0 where that is open."""
+    """Number of positions besides batch and channels; 0 if a dimension is dynamic."""
     return prod(int(size or 0) for size in tensor.shape[1:-1])
 
 
-# --- which channels stay -------------------------------------------------------------------------------------------------
+# --- selection -----------------------------------------------------------------------------------------------------------
 
 
 def _kept(graph: Graph, ratio: float) -> NDArray[np.bool_]:
@@ -278,10 +269,9 @@ def _kept(graph: Graph, ratio: float) -> NDArray[np.bool_]:
         stays[channel[labels]] = True
     for name, labels in graph.barriers:
         if not stays[channel[labels]].all():
-            raise EngineError(
-                f"channels cannot be removed in front of layer {name!r}: it mixes or reorders them, runs twice, or is of a kind not known here",
-                "leave this variant out for this model, or prune weights with `prune`",
-                refused=True,
+            raise not_applicable(
+                f"channels cannot be removed in front of layer {name!r}: it mixes or reorders them, runs twice, or is of an unknown kind",
+                f"{LEAVE_OUT}, or prune weights with `prune`",
             )
     norms = np.zeros(graph.count)
     layers = [step for step in graph.steps if type(step.layer).__name__ in (*SIZED, *DEPTHWISE)]
@@ -292,7 +282,7 @@ def _kept(graph: Graph, ratio: float) -> NDArray[np.bool_]:
     for number in {int(group[step.outputs[0]]) for step in layers}:
         free = np.array([c for c in np.unique(channel[group == number]) if not stays[c]], int)
         removed[free[np.argsort(norms[free], kind="stable")][: min(int(ratio * free.size + 1e-9), max(0, free.size - 1))]] = True
-    for step in layers:  # a concatenation in a residual block may have given one layer all the least norms
+    for step in layers:  # a concatenation in a residual block may give one layer all the least norms
         if removed[channel[step.outputs]].all():
             removed[channel[step.outputs][np.argmax(norms[channel[step.outputs]])]] = False
     kept: NDArray[np.bool_] = ~removed[channel]
@@ -300,18 +290,17 @@ def _kept(graph: Graph, ratio: float) -> NDArray[np.bool_]:
 
 
 def _components(count: int, pairs: list[Labels]) -> Labels:
-    """For each label one label that stands for all it is joined with."""
+    """For each label the number of its connected component."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     first, second = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0), np.int64)
-    _, found = connected_components(coo_array((np.ones(first.size), (first, second)), shape=(count, count)), directed=False)
-    component: Labels = found.astype(np.int64)
-    return component
+    _, numbers = connected_components(coo_array((np.ones(first.size), (first, second)), shape=(count, count)), directed=False)
+    return np.asarray(numbers, np.int64)
 
 
 def _norms(layer: Any) -> Array:
-    """L1 norm of each output channel's kernel."""
+    """L1 norm of each output channel of a kernel."""
     kind = type(layer).__name__
     kernel = np.abs(np.asarray(getattr(layer, "pointwise_kernel" if kind.startswith("Separable") else "kernel")))
     if kind in DEPTHWISE:
@@ -324,7 +313,7 @@ def _norms(layer: Any) -> Array:
 
 
 def _rebuild(keras: Any, graph: Graph, kept: NDArray[np.bool_]) -> Any:
-    """The same graph of layers of the new sizes, with the weights that stay."""
+    """The same graph of smaller layers, with the remaining weights."""
     steps = {step.layer.name: step for step in graph.steps}
 
     def smaller(layer: Any) -> Any:
@@ -339,24 +328,22 @@ def _rebuild(keras: Any, graph: Graph, kept: NDArray[np.bool_]) -> Any:
     model = keras.models.clone_model(graph.model, clone_function=smaller)
     for layer in graph.model.layers:
         weights = layer.get_weights()
-        if layer.name in steps:
-            weights = [
-                _cut_weight(steps[layer.name], weight.name, value, kept) for weight, value in zip(layer.weights, weights, strict=True)
-            ]
+        if step := steps.get(layer.name):
+            weights = [_cut_weight(step, weight.name, value, kept) for weight, value in zip(layer.weights, weights, strict=True)]
         if weights:
             model.get_layer(layer.name).set_weights(weights)
     return model
 
 
 def _cut_weight(step: LayerStep, name: str, value: Array, kept: NDArray[np.bool_]) -> Array:
-    """One weight without the channels that go."""
+    """One weight without the removed channels."""
     for axis, labels in _axes(step, name):
         value = np.compress(kept[labels], value, axis=axis)
     return value
 
 
 def _axes(step: LayerStep, name: str) -> Iterator[tuple[int, Labels]]:
-    """The axes of a weight that hold channels, with their labels."""
+    """The channel axes of a weight, with their labels."""
     kind = type(step.layer).__name__
     if kind in VECTORS or name == "bias":
         yield -1, step.outputs

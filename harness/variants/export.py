@@ -1,32 +1,32 @@
-"""Exporters: a Keras model or a SavedModel -> the same model as `.tflite` or `.onnx`, nothing but the format changed."""
+"""Exporters: convert a Keras model or a SavedModel to `.tflite` or `.onnx`, and change nothing else."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from keyword import iskeyword
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.errors import EngineError
 from harness.formats import onnx, tflite
 from harness.formats.inputs import base_name
 from harness.formats.keras import SCOPE, count_macs, load_keras
-from harness.formats.libraries import first_line
+from harness.formats.libraries import import_library, library_errors
 from harness.formats.savedmodel import Signature, load_savedmodel, with_constants
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe
 
 TENSORFLOW = ("tensorflow", "tensorflow-cpu", "keras")
 PLAIN = re.compile(r"\w+", re.ASCII)
-OPEN_LIST = "element_shape"
-"""In what the converter says where a list of tensors is open in its size: TFLite has none, and a recurrent layer keeps one for each batch."""
+DYNAMIC_LIST = "element_shape"
+"""In the converter's error for a list of tensors of dynamic size, which TFLite lacks; a recurrent layer keeps one for each batch."""
 OPSET = 17
-"""Of ONNX, for what tf2onnx converts; Keras chooses its own."""
+"""Opset of the ONNX models that tf2onnx writes; Keras chooses its own."""
 
 
 class ToTflite(Recipe):
-    """Keras or SavedModel -> TFLite, float32, the batch open."""
+    """Keras or SavedModel to TFLite, float32, with a dynamic batch."""
 
     spec: ClassVar = VariantSpec(
         name="tflite",
@@ -44,7 +44,7 @@ class ToTflite(Recipe):
 
 
 class ToOnnx(Recipe):
-    """Keras or SavedModel -> ONNX, float32, the batch open."""
+    """Keras or SavedModel to ONNX, float32, with a dynamic batch."""
 
     spec: ClassVar = VariantSpec(
         name="onnx",
@@ -57,38 +57,31 @@ class ToOnnx(Recipe):
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
-        """Convert with Keras' own export, which needs a model that has run once; a SavedModel with tf2onnx."""
+        """Convert with Keras' own export, which needs a model that has been called once; a SavedModel with tf2onnx."""
+        target = job.folder / "model.onnx"
         if job.source_format == "savedmodel":
-            return _savedmodel_to_onnx(job)
+            signature = load_savedmodel(job.source, trusted=job.trusted)
+            with _converting("ONNX", ".onnx"):
+                _function_to_onnx(with_constants(signature), signature.inputs, target)
+                onnx.check_operators(target)
+            return target, onnx.facts(onnx.load_onnx(target))
         model = load_keras(job.source, trusted=job.trusted)
-        target, macs = job.folder / "model.onnx", count_macs(model)
-        try:
+        macs = count_macs(model)
+        with _converting("ONNX", ".onnx"):
             _complete_tf2onnx()
-            model(model.inputs)  # of open sizes none would fit every model
+            model(model.inputs)  # symbolic: no size would fit the dynamic dimensions of every model
             model.export(str(target), format="onnx", verbose=False)
             if len(onnx.load_onnx(target, weights=False).graph.input) > len(model.inputs):  # constants of a layer among its inputs
                 _function_to_onnx(lambda *inputs: model(list(inputs), training=False), _specs(model), target)
             onnx.check_operators(target)
-        except Exception as error:  # the converter raises whatever an unknown layer makes it raise
-            raise EngineError(
-                f"the model cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
-            ) from error
         return target, converted_facts(model, macs, onnx.facts(onnx.load_onnx(target)))
 
 
-def _savedmodel_to_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
-    signature = load_savedmodel(job.source, trusted=job.trusted)
-    target = job.folder / "model.onnx"
-    try:
-        _function_to_onnx(with_constants(signature), signature.inputs, target)
-        onnx.check_operators(target)
-    except ImportError as error:
-        raise EngineError(f"a SavedModel is converted by tf2onnx: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
-    except Exception as error:  # the converter raises whatever an unknown operator makes it raise
-        raise EngineError(
-            f"the SavedModel cannot be converted to ONNX: {first_line(error)}", "export it yourself and name the .onnx file"
-        ) from error
-    return target, onnx.facts(onnx.load_onnx(target))
+def _converting(format_name: str, suffix: str) -> AbstractContextManager[None]:
+    return library_errors(f"the model cannot be converted to {format_name}", f"convert it yourself and name the {suffix} file")
+
+
+# --- ONNX --------------------------------------------------------------------------------------------------------------
 
 
 def _specs(model: Any) -> list[Any]:
@@ -98,24 +91,28 @@ def _specs(model: Any) -> list[Any]:
 
 
 def _function_to_onnx(function: Callable[..., Any], specs: Sequence[Any], target: Path) -> None:
-    """Convert what a function of these inputs computes; constants that it captures become constants of the model, not inputs as tf2onnx makes them."""
+    """Convert a function of these inputs; tensors that it captures become constants, of which tf2onnx makes inputs."""
     import tensorflow as tf
-    import tf2onnx
     from onnx import numpy_helper
 
     _complete_tf2onnx()
     traced = tf.function(function, input_signature=specs, autograph=False)
     captures = traced.get_concrete_function().graph.captures
     captured = {inside.name: outside for outside, inside in captures if outside.dtype != tf.resource}
-    model, _ = tf2onnx.convert.from_function(traced, input_signature=specs, opset=OPSET)
+    model, _ = _import_tf2onnx().convert.from_function(traced, input_signature=specs, opset=OPSET)
     for value in [value for value in model.graph.input if value.name in captured]:
         model.graph.input.remove(value)
         model.graph.initializer.append(numpy_helper.from_array(captured[value.name].numpy(), value.name))
     onnx.import_onnx().save(model, str(target))
 
 
+def _import_tf2onnx() -> Any:
+    return import_library("tf2onnx", "tf2onnx", "pip install 'harness[tensorflow]'")
+
+
 def _complete_tf2onnx() -> None:
-    """Give tf2onnx the operator that TensorFlow computes an exact GELU with, erfc(x) = 1 - erf(x): it would leave it in the file, and ONNX has none."""
+    """Add erfc(x) = 1 - erf(x), of an exact GELU, to tf2onnx, which otherwise copies the operator that ONNX lacks into the file."""
+    _import_tf2onnx()
     import numpy as np
     from tf2onnx.handler import tf_op
     from tf2onnx.utils import make_name, map_onnx_to_numpy_type
@@ -130,38 +127,34 @@ def _complete_tf2onnx() -> None:
     tf_op("Erfc").register_compat_handler(erfc, 9)
 
 
+# --- TFLite ------------------------------------------------------------------------------------------------------------
+
+
 def to_tflite(job: Job, **settings: Any) -> tuple[Path, ArtifactFacts]:
     """Convert the Keras model or SavedModel of a job.
 
     Args:
-        job: Its source is one of these.
+        job: Its source is a Keras model or a SavedModel.
         settings: Attributes of `tf.lite.TFLiteConverter` to set.
 
     Raises:
-        EngineError: The converter cannot take this model, or LiteRT not what came of the settings.
+        EngineError: The converter rejects the model, or LiteRT the file written with these settings.
     """
-    model = (
-        load_savedmodel(job.source, trusted=job.trusted)
-        if job.source_format == "savedmodel"
-        else load_keras(job.source, trusted=job.trusted)
-    )
+    load = load_savedmodel if job.source_format == "savedmodel" else load_keras
+    model = load(job.source, trusted=job.trusted)
     import tensorflow as tf
 
     target = job.folder / "model.tflite"
-    try:
+    with _converting("TFLite", ".tflite"):
         if isinstance(model, Signature):
             content = _converted(tf.lite.TFLiteConverter.from_saved_model(str(job.source), signature_keys=[model.key]), settings)
         else:
             content = _from_keras(tf, model, settings)
         target.write_bytes(_with_names(content, model))
-    except Exception as error:  # the converter raises whatever an unknown layer makes it raise
-        raise EngineError(
-            f"the model cannot be converted to TFLite: {first_line(error)}", "convert it yourself and name the .tflite file"
-        ) from error
     if settings:
         tflite.check_runs(target)
-    found = tflite.facts(target)
-    return target, found if isinstance(model, Signature) else converted_facts(model, count_macs(model), found)
+    counted = tflite.facts(target)
+    return target, counted if isinstance(model, Signature) else converted_facts(model, count_macs(model), counted)
 
 
 def _converted(converter: Any, settings: Mapping[str, Any]) -> bytes:
@@ -171,18 +164,18 @@ def _converted(converter: Any, settings: Mapping[str, Any]) -> bytes:
 
 
 def _from_keras(tf: Any, model: Any, settings: Mapping[str, Any]) -> bytes:
-    """What TensorFlow's converter makes of a Keras model; of a batch of 1 where it can make nothing of an open one."""
+    """Convert a Keras model; with a batch of 1 if TFLite cannot express it with a dynamic batch."""
     try:
         plain_names = _has_plain_names(model)
         return _converted(tf.lite.TFLiteConverter.from_keras_model(model) if plain_names else _from_function(tf, model), settings)
-    except Exception as error:  # of a class of its own
-        if OPEN_LIST not in str(error) or "representative_dataset" in settings:  # the converter's calibration of such a loop dies
+    except Exception as error:  # TensorFlow has its own class, not exported
+        if DYNAMIC_LIST not in str(error) or "representative_dataset" in settings:  # the converter crashes when it calibrates such a loop
             raise
         return _converted(_from_function(tf, model, batch=1), settings)
 
 
 def _from_function(tf: Any, model: Any, batch: int | None = None) -> Any:
-    """The converter of a Keras model as a function, with inputs numbered where their names are none for it, and of a batch that may be fixed."""
+    """The converter of a Keras model as a function, with numbered inputs if it rejects their names, and optionally a fixed batch."""
     names = [tensor.name if _has_plain_names(model) else f"input_{place:03}" for place, tensor in enumerate(model.inputs)]
     shapes = [tensor.shape if batch is None else (batch, *tensor.shape[1:]) for tensor in model.inputs]
     specs = [tf.TensorSpec(shape, tensor.dtype, name=name) for name, shape, tensor in zip(names, shapes, model.inputs, strict=True)]
@@ -194,7 +187,7 @@ def _from_function(tf: Any, model: Any, batch: int | None = None) -> Any:
 
 
 def _has_plain_names(model: Any) -> bool:
-    """Whether TensorFlow can make arguments of the inputs' names, and nodes of the weights'."""
+    """Whether TensorFlow accepts the inputs' names as arguments, and the weights' as nodes."""
     names = [tensor.name for tensor in model.inputs]
     arguments = all(PLAIN.fullmatch(name) and not iskeyword(name) and name != "self" for name in names)
     return (
@@ -202,14 +195,13 @@ def _has_plain_names(model: Any) -> bool:
     )
 
 
-def _placeholders_are_named(signature: Signature) -> bool:
-    """Whether the graph calls the inputs as the signature does, which TensorFlow 1 leaves to the author."""
-    return set(signature.keywords) <= {base_name(tensor.name) for tensor in signature.function.inputs}
-
-
 def _with_names(content: bytes, model: Any) -> bytes:
-    """A converted model with the inputs' own names, by which data are found; as it is where the converter kept them."""
-    if _placeholders_are_named(model) if isinstance(model, Signature) else _has_plain_names(model):
+    """A converted model with the original names of its inputs, by which data are matched; unchanged if the converter kept them."""
+    if isinstance(model, Signature):  # TensorFlow 1 lets the graph name the inputs differently
+        kept = set(model.keywords) <= {base_name(tensor.name) for tensor in model.function.inputs}
+    else:
+        kept = _has_plain_names(model)
+    if kept:
         return content
     from tensorflow.lite.tools import flatbuffer_utils
 
@@ -225,12 +217,12 @@ def _with_names(content: bytes, model: Any) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(converted))
 
 
-def converted_facts(model: Any, macs: int | None, found: ArtifactFacts) -> ArtifactFacts:
-    """What a file made from a Keras model counts: converters leave out biases of 0, so parameters are those of the model.
+def converted_facts(model: Any, macs: int | None, counted: ArtifactFacts) -> ArtifactFacts:
+    """The counts of a file converted from Keras, with the model's parameters, for converters drop biases of zero.
 
     Args:
         model: The Keras model.
-        macs: Counted in it before it was called again, for then its layers run more than once.
-        found: Counted in the file.
+        macs: Its multiply-accumulates, counted before it was called again, for then its layers run more than once.
+        counted: Counts of the file.
     """
-    return found.model_copy(update={"parameters": model.count_params(), "macs": found.macs if macs is None else macs})
+    return counted.model_copy(update={"parameters": model.count_params(), "macs": counted.macs if macs is None else macs})

@@ -1,4 +1,4 @@
-"""What every quantization of an ONNX model does around the library's own step: preparation, float16, and the check of what came out."""
+"""ONNX models around a quantizer: preparation before it, float16, and checks of the result."""
 
 from __future__ import annotations
 
@@ -10,36 +10,31 @@ from typing import Any
 
 from harness.errors import EngineError
 from harness.formats import onnx
-from harness.formats.libraries import first_line
+from harness.formats.libraries import first_line, library_errors
 from harness.formats.onnx_rewrite import beyond_half, has_subgraphs, to_half, with_initializers
 from harness.schema import ArtifactFacts
-from harness.variants.base import Job
+from harness.variants.base import LEAVE_OUT, Job, not_applicable
 
 
 @contextmanager
 def quantizing(recipe: str) -> Iterator[None]:
-    """Turn what ONNX Runtime's tools raise over a model into an `EngineError`.
+    """Turn any error of ONNX Runtime's tools into an `EngineError`.
 
     Args:
-        recipe: Name of the variant, for the sentence.
+        recipe: Name of the variant.
     """
-    try:
-        yield
-    except (EngineError, MemoryError):
-        raise
-    except ImportError as error:
-        raise EngineError(f"{recipe} of an ONNX model needs more: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
-    except Exception as error:  # the tools raise whatever an unknown operator makes them raise
-        raise EngineError(
-            f"{recipe} cannot be applied to this ONNX model: {first_line(error)}", "leave this variant out for this model"
-        ) from error
+    with library_errors(f"{recipe} cannot be applied to this ONNX model", LEAVE_OUT):
+        try:
+            yield
+        except ImportError as error:
+            raise EngineError(f"{recipe} of an ONNX model needs another library: {error}", onnx.INSTALL, refused=True) from error
 
 
 @contextmanager
 def prepared(job: Job) -> Iterator[Path]:
-    """The model as the quantizer wants it: constants as initializers, shapes inferred, simple arithmetic folded.
+    """A temporary file with the model as quantizers need it: constants as initializers, shapes inferred, constants folded.
 
-    Symbolic inference of shapes fails on many models of other people's and is then left out; what still fails leaves the model as it was.
+    Symbolic shape inference fails on many models and is then left out; if the rest fails too, the model stays as it is.
 
     Args:
         job: Its source is an ONNX model in float32.
@@ -53,7 +48,7 @@ def prepared(job: Job) -> Iterator[Path]:
         for settings in ({}, {"skip_symbolic_shape": True}):
             try:
                 shape_inference.quant_pre_process(str(source), str(model), **settings)
-            except Exception as error:  # symbolic shapes of other people's models are more than it can do
+            except Exception as error:  # it does not support every model
                 job.notes["preparation"] = f"skipped: {first_line(error)}"
             else:
                 if settings:
@@ -64,17 +59,17 @@ def prepared(job: Job) -> Iterator[Path]:
 
 
 def quantize_dynamically(job: Job, source: Path, target: Path) -> None:
-    """Quantize weights to uint8, those of subgraphs too where the library can.
+    """Quantize weights to uint8, in subgraphs too if the library can.
 
     Args:
-        job: Takes a note where the library cannot.
-        source: As `prepared` gives it.
+        job: Takes a note if it cannot.
+        source: Result of `prepared`.
         target: File to write.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     def quantize(**options: Any) -> None:
-        # ONNX Runtime's integer convolution on a CPU takes unsigned weights alone.
+        # ONNX Runtime's integer convolution on a CPU takes unsigned weights only.
         quantize_dynamic(source, target, weight_type=QuantType.QUInt8, extra_options=options)
 
     if not has_subgraphs(onnx.load_onnx(source, weights=False)):
@@ -82,16 +77,16 @@ def quantize_dynamically(job: Job, source: Path, target: Path) -> None:
     try:
         quantize(EnableSubgraph=True)
         onnx.check_loads(target)
-    except Exception as error:  # the library is less sure in branches and loops
+    except Exception as error:  # the library is less reliable in branches and loops
         job.notes["subgraphs"] = f"left in float32: {first_line(error)}"
         quantize()
 
 
 def float16_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
-    """The model in float16 between float32 inputs and outputs, by ONNX Runtime's converter.
+    """Convert the model to float16 between float32 inputs and outputs, with ONNX Runtime's converter.
 
-    Where what it writes does not load (an operator in a branch that has no float16), weights alone are stored in float16 and each is cast
-    back before it is used. Operators with constants that float16 cannot hold stay in float32.
+    If ONNX Runtime rejects the result (an operator in a branch has no float16), only weights are stored in float16, each cast back before
+    use. Operators with constants beyond the range of float16 stay in float32.
     """
     target = job.folder / "model.onnx"
     with quantizing("float16"):
@@ -99,7 +94,7 @@ def float16_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
 
         model = with_initializers(onnx.load_onnx(job.source))
         onnx.check_float32(model)
-        if large := beyond_half(model):  # clipped to 65,504 they would give other answers
+        if large := beyond_half(model):  # the converter would clip them to 65,504
             job.notes["float32"] = large
         try:
             made = convert_float_to_float16(with_initializers(model), keep_io_types=True, node_block_list=large)
@@ -107,32 +102,32 @@ def float16_onnx(job: Job) -> tuple[Path, ArtifactFacts]:
             onnx.check_loads(target)
         except ImportError:
             raise
-        except Exception as error:  # it raises whatever an unknown operator makes it raise
+        except Exception as error:  # an operator that it does not know makes it raise anything
             job.notes["float16"] = f"weights alone, computed in float32: {first_line(error)}"
             if not to_half(model):
-                raise nothing("the ONNX model: it has no float32 weights") from error
+                raise nothing_to_quantize("the ONNX model: it has no float32 weights") from error
             onnx.import_onnx().save(model, str(target))
             onnx.check_loads(target)
     return target, onnx.facts(onnx.load_onnx(target))
 
 
 def quantized_onnx(target: Path) -> tuple[Path, ArtifactFacts]:
-    """What ONNX Runtime's tools wrote, if something in it is quantized and it loads.
+    """The file that ONNX Runtime's tools wrote, and its counts.
 
     Raises:
-        EngineError: Nothing is, or it does not.
+        EngineError: Nothing in it is quantized, or ONNX Runtime cannot load it.
     """
     model = onnx.load_onnx(target)
     if not onnx.is_quantized(model):
-        raise nothing("the ONNX model: it has no operator that ONNX Runtime's quantizer takes")
+        raise nothing_to_quantize("the ONNX model: it has no operator that ONNX Runtime's quantizer takes")
     onnx.check_loads(target)
     return target, onnx.facts(model)
 
 
-def nothing(where: str) -> EngineError:
+def nothing_to_quantize(where: str) -> EngineError:
     """The refusal of a variant that would change nothing.
 
     Args:
         where: What has nothing to quantize, and why.
     """
-    return EngineError(f"nothing can be quantized in {where}", "leave this variant out for this model", refused=True)
+    return not_applicable(f"nothing can be quantized in {where}")

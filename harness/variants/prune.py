@@ -1,4 +1,4 @@
-"""Magnitude pruning: a Keras model -> the same model with the smallest weights at exactly 0, fine-tuned on training data."""
+"""Magnitude pruning of Keras models: the smallest weights become exactly 0 during fine-tuning on training data."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.errors import EngineError
 from harness.formats.keras import facts, import_keras, leaf_layers, load_keras
 from harness.schema import ArtifactFacts, VariantSpec
-from harness.variants.base import Array, Job, Recipe
-from harness.variants.training import fine_tuning, fit, steps_of
+from harness.variants.base import Array, Job, Recipe, RecipeParameters
+from harness.variants.training import fine_tuned, fine_tuning, steps_of
 
 PRUNED = ("Dense", "Conv1D", "Conv2D", "Conv3D", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose")
 
 
-class Parameters(BaseModel):
+class Parameters(RecipeParameters):
     """What a suite may set."""
 
-    model_config = ConfigDict(extra="forbid")
     final_sparsity: float = Field(
         0.9, gt=0, lt=1, description="share of zeros in each kernel, or in all, at the end", json_schema_extra={"shown": True}
     )
@@ -31,7 +30,7 @@ class Parameters(BaseModel):
     begin_step: int = Field(0, ge=0, description="training step at which pruning begins")
     end_step: int | None = Field(None, ge=1, description="step at which the final sparsity is reached; null: two thirds of the fit")
     frequency: int = Field(10, ge=1, description="steps between two changes of the masks")
-    # These two came later: left out of what is hashed where they say nothing new, so that older builds are still found.
+    # Added later: left out of the hashed parameters at their defaults, so that older builds are still found in the cache.
     schedule: Literal["polynomial", "constant"] = Field(
         "polynomial", exclude_if=lambda value: value == "polynomial", description="constant: the final sparsity from begin_step on"
     )
@@ -43,17 +42,17 @@ class Parameters(BaseModel):
 
 
 class Schedule(NamedTuple):
-    """Polynomial decay of the dense part, of third degree; constant where `initial` is `final`.
+    """Cubic decay of the share of nonzero weights; constant if `initial` is `final`.
 
     Zhu and Gupta, "To prune, or not to prune" (2017), equation 1:
     s(t) = s_f + (s_i - s_f) (1 - (t - t_0) / (t_1 - t_0))^3 for t_0 <= t <= t_1.
 
     Attributes:
         initial: s_i, share of zeros at `begin`.
-        final: s_f, from `end` on.
+        final: s_f, share of zeros from `end` on.
         begin: t_0, training step.
         end: t_1, training step.
-        frequency: Steps between two changes.
+        frequency: Steps between two changes of the masks.
     """
 
     initial: float
@@ -63,19 +62,19 @@ class Schedule(NamedTuple):
     frequency: int
 
     def sparsity(self, step: int) -> float:
-        """Share of zeros at a step; 0 before the beginning."""
+        """Share of zeros at a step; 0 before `begin`."""
         if step < self.begin:
             return 0.0
         left = 1 - min(1.0, (step - self.begin) / max(1, self.end - self.begin))
         return self.final + (self.initial - self.final) * left**3
 
     def changes(self, step: int) -> bool:
-        """Whether the masks change at a step; the last change is at `end`, whatever the frequency."""
+        """Whether the masks change at a step; the last change is at `end` for every frequency."""
         return step == self.end or (self.begin <= step < self.end and (step - self.begin) % self.frequency == 0)
 
 
 class Prune(Recipe):
-    """Zeros in each kernel of the dense and convolutional layers, by magnitude; biases and everything else stay."""
+    """Zeros in the kernels of dense and convolutional layers, by magnitude; biases and other weights stay."""
 
     spec: ClassVar = VariantSpec(
         name="prune",
@@ -89,28 +88,25 @@ class Prune(Recipe):
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
-        """Train with masks, save, and count the zeros in what was saved."""
+        """Train with masks, save, and count the zeros in the saved file."""
         assert job.data
-        training = fine_tuning(job.training, job.parameters.epochs)
-        schedule = schedule_of(job.parameters, steps_of(training, job.data))
+        schedule = schedule_of(job.parameters, steps_of(fine_tuning(job), job.data))
         keras = import_keras()
         model = load_keras(job.source, trusted=job.trusted)
         layers = [layer for layer in leaf_layers(model) if type(layer).__name__ in PRUNED]
         if not layers:
             raise EngineError("the model has no dense or convolutional layer to prune", "leave `prune` out for this model")
-        job.notes.update(fit(model, training, job.data, job.seed, callbacks=[masking(keras, layers, schedule, job.parameters.scope)]))
-        target = job.folder / "model.keras"
-        model.save(target)
+        target = fine_tuned(job, model, [masking(keras, layers, schedule, job.parameters.scope)])
         saved = load_keras(target, trusted=job.trusted)
-        job.notes["sparsity"] = verify(saved, schedule.final, job.parameters.scope)
+        job.notes["sparsity"] = check_sparsity(saved, schedule.final, job.parameters.scope)
         return target, facts(saved)
 
 
 def schedule_of(parameters: Parameters, steps: int) -> Schedule:
-    """The schedule for a fit of so many steps.
+    """The schedule for a training of this number of steps.
 
     Raises:
-        EngineError: The fit ends before the schedule does.
+        EngineError: Training ends before the schedule does.
     """
     end = parameters.end_step if parameters.end_step is not None else max(parameters.begin_step, 2 * steps // 3)
     if end >= steps or parameters.begin_step > end:
@@ -124,7 +120,7 @@ def schedule_of(parameters: Parameters, steps: int) -> Schedule:
 
 
 def masking(keras: Any, layers: list[Any], schedule: Schedule, scope: str) -> Any:
-    """A Keras callback that keeps the pruned weights at 0 after each step."""
+    """A Keras callback that sets the pruned weights to 0 after each step."""
 
     class Masking(keras.callbacks.Callback):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -145,15 +141,15 @@ def masking(keras: Any, layers: list[Any], schedule: Schedule, scope: str) -> An
 
 
 def grouped(kernels: list[Array], scope: str) -> list[list[Array]]:
-    """The kernels that share a threshold: all of them (`global`), or each by itself (`layer`)."""
+    """Groups of kernels that share a threshold: all (`global`), or each by itself (`layer`)."""
     return [kernels] if scope == "global" else [[kernel] for kernel in kernels]
 
 
 def masks(kernels: list[Array], sparsity: float) -> list[Array]:
-    """For each kernel 1 for the weights that stay and 0 for the smallest of all of them, of the kernel's shape and type.
+    """For each kernel an array of its shape and type, 0 for the smallest weights of all kernels, 1 for the others.
 
     Args:
-        kernels: The weights that share one threshold.
+        kernels: Kernels that share one threshold.
         sparsity: Share of zeros; see `zeros_in` for their number.
     """
     magnitudes = [np.abs(kernel).ravel() for kernel in kernels]
@@ -167,30 +163,35 @@ def masks(kernels: list[Array], sparsity: float) -> list[Array]:
 
 
 def zeros_in(kernels: list[Array], sparsity: float) -> int:
-    """How many zeros kernels get: rounded up, but each keeps its largest weight, for a layer of zeros would answer nothing."""
+    """Number of zeros in the kernels, rounded up; each keeps its largest weight, for a layer of zeros passes nothing on."""
     size = sum(kernel.size for kernel in kernels)
     return min(ceil(sparsity * size - 1e-9), size - len(kernels))
 
 
-def verify(
-    model: Any, final_sparsity: float, scope: str = "layer", wanted: Callable[[list[Array], float], int] | None = None
+def pruned_kernels(model: Any) -> dict[str, Array]:
+    """The kernels of the layers that pruning changes, by layer."""
+    return {layer.name: np.asarray(layer.kernel) for layer in leaf_layers(model) if type(layer).__name__ in PRUNED}
+
+
+def check_sparsity(
+    model: Any, final_sparsity: float, scope: str = "layer", required: Callable[[list[Array], float], int] = zeros_in
 ) -> dict[str, float]:
     """The share of exact zeros in each pruned kernel, by layer.
 
     Args:
-        model: As saved.
-        final_sparsity: Share of zeros asked for.
-        scope: Whether each kernel has its share, or all together.
-        wanted: (kernels with one threshold, share) -> how many zeros they must have; null: `zeros_in`.
+        model: The saved model.
+        final_sparsity: Requested share of zeros.
+        scope: Whether each kernel has this share (`layer`), or all together (`global`).
+        required: Number of zeros that kernels with one threshold must have for this share.
 
     Raises:
-        EngineError: One falls short, or all together do.
+        EngineError: There are fewer.
     """
-    kernels = {layer.name: np.asarray(layer.kernel) for layer in leaf_layers(model) if type(layer).__name__ in PRUNED}
+    kernels = pruned_kernels(model)
     shares = {name: 1 - int(np.count_nonzero(kernel)) / kernel.size for name, kernel in kernels.items()}
     for group in grouped(list(kernels.values()), scope):
         zeros = sum(kernel.size - int(np.count_nonzero(kernel)) for kernel in group)
-        if zeros < (wanted or zeros_in)(group, final_sparsity):
+        if zeros < required(group, final_sparsity):
             raise EngineError(
                 f"pruning fell short of {final_sparsity} zeros: {', '.join(f'{name} {share:.4f}' for name, share in shares.items())}",
                 "this is a bug of the harness: please report it",

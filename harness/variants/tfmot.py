@@ -1,34 +1,35 @@
-"""Recipes of TensorFlow's Model Optimization Toolkit, built in its own virtual environment: pruning, clustering, quantization-aware training.
+"""TensorFlow's Model Optimization Toolkit, in its own virtual environment: pruning, clustering, quantization-aware training.
 
-Keras 3 model -> legacy Keras -> the toolkit trains and strips it -> its weights back into the Keras 3 model, so that every later step is as usual.
+The Keras 3 model is translated to legacy Keras, trained and stripped by the toolkit, and its weights are copied back, so that later steps need
+nothing special.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.errors import EngineError
 from harness.formats import tflite
-from harness.formats.keras import count_macs, facts, leaf_layers, load_keras
-from harness.formats.legacy import HINT, copy_weights, import_legacy, to_legacy
-from harness.formats.libraries import first_line
-from harness.schema import ArtifactFacts, Training, VariantSpec
-from harness.variants.base import Array, Job, Recipe
+from harness.formats.keras import count_macs, facts, load_keras
+from harness.formats.legacy_keras import HINT, copy_weights, import_legacy, to_legacy
+from harness.formats.libraries import import_library, library_errors
+from harness.schema import ArtifactFacts, VariantSpec
+from harness.variants.base import Array, Job, Recipe, RecipeParameters, not_applicable
 from harness.variants.export import converted_facts
-from harness.variants.prune import PRUNED, Parameters, Schedule, schedule_of, verify
+from harness.variants.prune import Parameters, Schedule, check_sparsity, pruned_kernels, schedule_of
 from harness.variants.training import fine_tuning, fit, steps_of
 
 VENV = "tfmot"
 PACKAGES = ("tensorflow-model-optimization", "tf-keras", "tensorflow", "tensorflow-cpu", "keras")
-CHECKED = 4
-"""Training samples on which the translated model must answer as the original."""
+COMPARED = 4
+"""Number of training samples on which the translated model must agree with the original."""
 
 
 class PruneLowMagnitude(Recipe):
@@ -46,10 +47,9 @@ class PruneLowMagnitude(Recipe):
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
-        """Prune while training, strip, and count the zeros in what was saved."""
-        training = fine_tuning(job.training, job.parameters.epochs)
+        """Prune while training, strip, and count the zeros in the saved file."""
         assert job.data
-        schedule = _aligned(schedule_of(job.parameters, steps_of(training, job.data)))
+        schedule = _aligned(schedule_of(job.parameters, steps_of(fine_tuning(job), job.data)))
         toolkit = import_toolkit().sparsity.keras
 
         def prune(model: Any) -> Any:
@@ -62,15 +62,14 @@ class PruneLowMagnitude(Recipe):
             )
             return toolkit.prune_low_magnitude(model, pruning_schedule=decay)
 
-        saved, target = _trained(job, training, prune, toolkit.strip_pruning, [toolkit.UpdatePruningStep()])
-        job.notes["sparsity"] = verify(saved, schedule.final, wanted=_zeros_in)
+        saved, target = _trained(job, prune, toolkit.strip_pruning, [toolkit.UpdatePruningStep()])
+        job.notes["sparsity"] = check_sparsity(saved, schedule.final, required=_zeros_in)
         return target, facts(saved)
 
 
-class ClusterParameters(BaseModel):
+class ClusterParameters(RecipeParameters):
     """What a suite may set for `cluster_weights`."""
 
-    model_config = ConfigDict(extra="forbid")
     number_of_clusters: int = Field(16, ge=2, le=4096, description="distinct values of each kernel", json_schema_extra={"shown": True})
     centroids: Literal["linear", "kmeans_plus_plus", "density_based"] = Field("kmeans_plus_plus", description="where the clusters begin")
     preserve_sparsity: bool = Field(False, description="zeros stay zeros, for a model that has been pruned")
@@ -92,31 +91,30 @@ class ClusterWeights(Recipe):
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
-        """Cluster, train the centroids, strip, and count the distinct values in what was saved."""
-        asked: ClusterParameters = job.parameters
+        """Cluster, train the centroids, strip, and count the distinct values in the saved file."""
+        parameters: ClusterParameters = job.parameters
         clustering = import_toolkit().clustering.keras
-        centroids = getattr(clustering.CentroidInitialization, asked.centroids.upper())
-        settings = {"preserve_sparsity": True} if asked.preserve_sparsity else {}
-        clustering_of = _sparse_clustering() if asked.preserve_sparsity else clustering.cluster_weights
+        centroids = getattr(clustering.CentroidInitialization, parameters.centroids.upper())
+        settings = {"preserve_sparsity": True} if parameters.preserve_sparsity else {}
+        clustering_of = _sparse_clustering() if parameters.preserve_sparsity else clustering.cluster_weights
 
         def cluster(model: Any) -> Any:
-            _check_clusters(model, asked)
-            made = clustering_of(model, number_of_clusters=asked.number_of_clusters, cluster_centroids_init=centroids, **settings)
+            _check_clusters(model, parameters)
+            made = clustering_of(model, number_of_clusters=parameters.number_of_clusters, cluster_centroids_init=centroids, **settings)
             if made is None:
-                raise EngineError("the toolkit clusters nothing in this model, and does not say why", HINT)
+                raise EngineError("the toolkit clusters nothing in this model, and gives no reason", HINT)
             return made
 
-        saved, target = _trained(job, fine_tuning(job.training, asked.epochs), cluster, clustering.strip_clustering, [])
-        job.notes["distinct_values"] = _distinct(saved, asked.number_of_clusters)
+        saved, target = _trained(job, cluster, clustering.strip_clustering, [])
+        job.notes["distinct_values"] = _distinct(saved, parameters.number_of_clusters)
         return target, facts(saved)
 
 
-class QatParameters(BaseModel):
+class QatParameters(RecipeParameters):
     """What a suite may set for `quantization_aware`."""
 
-    model_config = ConfigDict(extra="forbid")
     preserve: Literal["nothing", "sparsity", "clusters", "sparsity_and_clusters"] = Field(
-        "nothing", description="what earlier steps have made of the weights and training must keep"
+        "nothing", description="what earlier steps made of the weights and training must keep"
     )
     epochs: int | None = Field(None, ge=1, le=100_000, description="epochs of fine-tuning; null: those of the model's training")
 
@@ -137,15 +135,13 @@ class QuantizationAware(Recipe):
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
-        """Train with the rounding of int8 in the graph, then convert."""
+        """Train with int8 rounding in the graph, then convert."""
         quantization = import_toolkit().quantization.keras
         model = load_keras(job.source, trusted=job.trusted)
         legacy = _translated(job, model)
         with _toolkit("quantization-aware training"):
             trained = _quantized(quantization, legacy, job.parameters.preserve)
-        assert job.data
-        training = fine_tuning(job.training, job.parameters.epochs)
-        job.notes.update(fit(trained, training, job.data, job.seed, keras=import_legacy()))
+        _fit(job, trained)
         target = job.folder / "model.tflite"
         with _toolkit("the conversion of the quantized model"):
             target.write_bytes(_converted(trained))
@@ -153,46 +149,35 @@ class QuantizationAware(Recipe):
 
 
 def import_toolkit() -> Any:
-    """The toolkit on legacy Keras, which it needs for the whole process.
+    """The toolkit, with legacy Keras for the whole process.
 
     Raises:
-        EngineError: It is not installed here.
+        EngineError: It is not installed in this environment.
     """
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    try:
-        import tensorflow_model_optimization as toolkit
-    except ImportError as error:
-        raise EngineError(f"the Model Optimization Toolkit cannot be imported: {error}", "make tfmot", refused=True) from error
-    return toolkit
+    return import_library("tensorflow_model_optimization", "the Model Optimization Toolkit", "make tfmot")
 
 
-def _check_clusters(model: Any, asked: ClusterParameters) -> None:
-    """Refuse more clusters than a kernel has weights to put into them, which the toolkit answers with an error of its own.
-
-    Raises:
-        EngineError: Which layer.
-    """
-    for layer in leaf_layers(model):
-        if type(layer).__name__ in PRUNED:
-            weights = np.asarray(layer.kernel)
-            points = np.count_nonzero(weights) if asked.preserve_sparsity else weights.size
-            if points <= asked.number_of_clusters:
-                raise EngineError(
-                    f"the layer {layer.name!r} has {points} weights that are not 0, too few for {asked.number_of_clusters} clusters",
-                    "ask for fewer clusters, or prune less",
-                    refused=True,
-                )
+def _check_clusters(model: Any, parameters: ClusterParameters) -> None:
+    """Refuse more clusters than a kernel has weights, for which the toolkit's own error names no layer."""
+    for name, weights in pruned_kernels(model).items():
+        points = np.count_nonzero(weights) if parameters.preserve_sparsity else weights.size
+        if points <= parameters.number_of_clusters:
+            raise not_applicable(
+                f"the layer {name!r} has {points} weights that are not 0, too few for {parameters.number_of_clusters} clusters",
+                "ask for fewer clusters, or prune less",
+            )
 
 
 def _sparse_clustering() -> Any:
-    """The variant of `cluster_weights` that can preserve zeros: the toolkit calls it experimental, and exports it nowhere."""
+    """The variant of `cluster_weights` that can preserve zeros, which the toolkit does not export."""
     from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
     return cluster_weights
 
 
 def _aligned(schedule: Schedule) -> Schedule:
-    """The same with its end on a change of the masks: the toolkit changes them only each `frequency` steps from `begin` on."""
+    """The schedule with its end on a change of the masks, which the toolkit makes only every `frequency` steps."""
     span = max(schedule.end - schedule.begin, 1)
     frequency = min(schedule.frequency, span)
     return schedule._replace(end=schedule.begin + span // frequency * frequency, frequency=frequency)
@@ -200,27 +185,30 @@ def _aligned(schedule: Schedule) -> Schedule:
 
 def _translated(job: Job, model: Any) -> Any:
     assert job.data
-    return to_legacy(model, [array[:CHECKED] for array in job.data.inputs])
+    return to_legacy(model, [array[:COMPARED] for array in job.data.inputs])
 
 
-def _trained(
-    job: Job, training: Training, wrap: Callable[[Any], Any], strip: Callable[[Any], Any], callbacks: Sequence[Any]
-) -> tuple[Any, Path]:
-    """The model wrapped, trained, stripped, and saved as Keras 3; read back from the file."""
-    assert job.data
+def _trained(job: Job, wrap: Callable[[Any], Any], strip: Callable[[Any], Any], callbacks: Sequence[Any]) -> tuple[Any, Path]:
+    """The model wrapped, trained, stripped, saved as Keras 3, and read back from the file; with the file."""
     model = load_keras(job.source, trusted=job.trusted)
     legacy = _translated(job, model)
     with _toolkit("the wrapping of the layers"):
         wrapped = wrap(legacy)
-    job.notes.update(fit(wrapped, training, job.data, job.seed, callbacks, keras=import_legacy()))
+    _fit(job, wrapped, callbacks)
     copy_weights(strip(wrapped), model)
     target = job.folder / "model.keras"
     model.save(target)
     return load_keras(target, trusted=job.trusted), target
 
 
+def _fit(job: Job, model: Any, callbacks: Sequence[Any] = ()) -> None:
+    """Fine-tune a model of legacy Keras."""
+    assert job.data
+    job.notes.update(fit(model, fine_tuning(job), job.data, job.seed, callbacks, keras=import_legacy()))
+
+
 def _quantized(quantization: Any, model: Any, preserve: str) -> Any:
-    """The model with the rounding of int8 in its graph, keeping what the suite says."""
+    """The model with int8 rounding in its graph, which keeps what the suite asks for."""
     if preserve == "nothing":
         return quantization.quantize_model(model)
     from tensorflow_model_optimization.python.core.quantization.keras.collab_opts.cluster_preserve import (
@@ -247,32 +235,24 @@ def _converted(model: Any) -> bytes:
     return content
 
 
-@contextmanager
-def _toolkit(what: str) -> Iterator[None]:
-    """What the toolkit raises over a layer that it does not know, as a sentence."""
-    try:
-        yield
-    except (EngineError, MemoryError):
-        raise
-    except Exception as error:  # the toolkit raises whatever an unknown layer makes it raise
-        raise EngineError(f"{what} fails for this model: {first_line(error)}", HINT) from error
+def _toolkit(what: str) -> AbstractContextManager[None]:
+    return library_errors(f"{what} fails for this model", HINT)
 
 
 def _zeros_in(kernels: list[Array], sparsity: float) -> int:
-    """How many zeros the toolkit gives kernels: what each keeps is rounded, and one weight stays."""
+    """Number of zeros that the toolkit makes: it rounds the number of kept weights, and keeps at least one."""
     return sum(kernel.size - max(round(kernel.size * (1 - sparsity)), 1) for kernel in kernels)
 
 
 def _distinct(model: Any, clusters: int) -> dict[str, int]:
-    """How many distinct values each clustered kernel has, by layer.
+    """Number of distinct values in each clustered kernel, by layer.
 
     Raises:
-        EngineError: One has more than were asked for.
+        EngineError: A kernel has more than there are clusters.
     """
-    found = {layer.name: len(np.unique(np.asarray(layer.kernel))) for layer in leaf_layers(model) if type(layer).__name__ in PRUNED}
-    over = [f"{name} ({count})" for name, count in found.items() if count > clusters]
-    if over:
+    counts = {name: len(np.unique(kernel)) for name, kernel in pruned_kernels(model).items()}
+    if over := [f"{name} ({count})" for name, count in counts.items() if count > clusters]:
         raise EngineError(
             f"clustering left more than {clusters} distinct values in {', '.join(over)}", "this is a bug of the harness: please report it"
         )
-    return found
+    return counts

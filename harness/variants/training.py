@@ -1,52 +1,54 @@
-"""(Keras model, training data) -> the model fitted, and what it reached on the validation data."""
+"""Training of Keras models in place, reproducibly, and what they reach on the validation data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness.errors import EngineError
 from harness.formats.keras import import_keras
-from harness.formats.libraries import first_line
+from harness.formats.libraries import library_errors
 from harness.schema import Training
-from harness.variants.base import TrainData
+from harness.variants.base import Job, TrainData
 
 LOGITS = {
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     "categorical_crossentropy": "CategoricalCrossentropy",
     "binary_crossentropy": "BinaryCrossentropy",
 }
-"""The losses that take logits too, and their classes."""
-ASKED = 64
+"""Losses that also take logits, and their classes."""
+PROBED = 64
+"""Number of training samples whose predictions show whether a model returns logits."""
 ROUNDING = 0.01
-"""How far quantization may carry a probability over its ends."""
+"""How far quantization may move a probability beyond 0 and 1."""
 
 
 def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: Sequence[Any] = (), keras: Any = None) -> dict[str, Any]:
-    """Train a model in place, the same each time on the same machine.
+    """Train a model in place, with the same result each time on the same machine.
 
     Args:
         model: A Keras model; it is compiled here.
         training: Optimizer, loss, epochs, batch size.
-        data: Inputs and labels; its validation part is only watched.
-        seed: Of weights that are still to be drawn, and of the order of the samples.
+        data: Inputs and labels, with validation data that are only observed.
+        seed: Seed of new weights and of the order of the samples.
         callbacks: Keras callbacks.
-        keras: The module that the model is of; null: Keras 3.
+        keras: The package of the model; None: Keras 3.
 
     Returns:
         Notes for the artifact: epochs, steps, and the last loss and accuracy on the training and validation data.
 
     Raises:
-        EngineError: Optimizer, loss, or data do not fit the model, or the loss is no longer finite.
+        EngineError: Optimizer, loss or data do not fit the model, or the loss is not finite.
     """
     if data.labels is None:
         raise EngineError("training needs labels", "name them in `data.train`")
     keras = keras or import_keras()
     seed_everything(seed, keras)
-    try:
+    with library_errors("the model cannot be trained so", "see `data.train` and `training` in the suite"):
         logits = gives_logits(model, training.loss, data)
         _compile(keras, model, training, logits=logits)
         history = model.fit(
@@ -57,29 +59,35 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
             callbacks=list(callbacks),
             verbose=0,
         ).history
-    except (EngineError, MemoryError):
-        raise
-    except Exception as error:  # Keras raises whatever a shape, a loss or a label that does not fit makes it raise
-        raise EngineError(f"the model cannot be trained so: {first_line(error)}", "see `data.train` and `training` in the suite") from error
     if not isfinite(history["loss"][-1]):
         raise EngineError("training diverged: the loss is not finite", "lower `training.learning_rate`")
-    model.optimizer, model.compiled = None, False  # what only training needs would make the saved model three times as large
+    model.optimizer, model.compiled = None, False  # the optimizer would make the saved file three times as large
     reached = {name.replace("val_", "validation_"): round(values[-1], 6) for name, values in history.items()}
     return {"epochs": training.epochs, "steps": steps_of(training, data), **({"from_logits": True} if logits else {}), **reached}
 
 
-def fine_tuning(training: Training, epochs: int | None) -> Training:
-    """A model's training with the epochs of a recipe; null: as the training says."""
-    return training if epochs is None else training.model_copy(update={"epochs": epochs})
+def fine_tuned(job: Job, model: Any, callbacks: Sequence[Any] = ()) -> Path:
+    """Fine-tune a Keras model on the data of a job, note what it reached, and save it in the job's folder."""
+    assert job.data
+    job.notes.update(fit(model, fine_tuning(job), job.data, job.seed, callbacks))
+    target = job.folder / "model.keras"
+    model.save(target)
+    return target
+
+
+def fine_tuning(job: Job) -> Training:
+    """The training of a job, with the epochs of its recipe if the suite sets them."""
+    epochs = job.parameters.epochs
+    return job.training if epochs is None else job.training.model_copy(update={"epochs": epochs})
 
 
 def steps_of(training: Training, data: TrainData) -> int:
-    """How many steps a fit takes."""
+    """Number of steps of a training."""
     return ceil(len(data.inputs[0]) / training.batch_size) * training.epochs
 
 
 def seed_everything(seed: int, keras: Any = None) -> None:
-    """Make every random choice of Keras, TensorFlow, NumPy and Python, and the order of sums, the same each time."""
+    """Fix every random choice of Keras, TensorFlow, NumPy and Python, and the order of sums."""
     (keras or import_keras()).utils.set_random_seed(seed)
     import tensorflow as tf
 
@@ -87,16 +95,17 @@ def seed_everything(seed: int, keras: Any = None) -> None:
 
 
 def gives_logits(model: Any, loss: str, data: TrainData) -> bool:
-    """Whether a model that is trained by a cross-entropy answers some training samples with what is no probability: then its loss is that of logits.
+    """Whether the model's output is outside 0 to 1 for some training samples, so that a cross-entropy must take logits.
 
     Args:
-        model: A Keras model, wrapped or not, with one output; of several none is said to give logits.
-        loss: As the suite names it.
-        data: With inputs.
+        model: A Keras model, wrapped or not; False if it has several outputs.
+        loss: Loss that the suite names.
+        data: Training data.
     """
     if loss not in LOGITS:
         return False
-    answers = model.predict([array[:ASKED] for array in data.inputs] if len(data.inputs) > 1 else data.inputs[0][:ASKED], verbose=0)
+    inputs = [array[:PROBED] for array in data.inputs]
+    answers = model.predict(inputs if len(inputs) > 1 else inputs[0], verbose=0)
     return isinstance(answers, np.ndarray) and bool(((answers < -ROUNDING) | (answers > 1 + ROUNDING)).any())
 
 
@@ -105,7 +114,7 @@ def _compile(keras: Any, model: Any, training: Training, *, logits: bool) -> Non
     if training.learning_rate is not None:
         optimizer.learning_rate = training.learning_rate
     loss = getattr(keras.losses, LOGITS[training.loss])(from_logits=True) if logits else training.loss
-    # Keras counts a binary answer as right from 0.5 on, which is no probability there.
+    # Keras compares a binary answer with 0.5, which is wrong for a logit.
     counted = "crossentropy" in training.loss and not (logits and training.loss.startswith("binary"))
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"] if counted else None)
 

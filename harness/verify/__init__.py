@@ -1,12 +1,12 @@
-"""A run's folder -> whether it is what was written (checksums), and whether its figures follow from its raw data.
+"""Whether a run's folder is unchanged, and whether its figures follow from its raw data.
 
-`files` looks at the manifest, `launches` at each record beside its raw data, `whole` at what records say of each other and of the
-header, `drawn` at the report. Every formula is that of the room which made the figure.
+`files` checks the manifest, `records` each record against its raw data, `consistency` the records against each other and the header,
+`artifacts` the cached builds, `report` the table of the report. Each figure is recomputed by the code that a run uses.
 """
 
 from __future__ import annotations
 
 from harness.verify.checking import verify
-from harness.verify.found import Verification
+from harness.verify.result import Verification
 
 __all__ = ["Verification", "verify"]

@@ -1,8 +1,4 @@
-"""A run's folder -> whether it is what was written (checksums), and whether its figures follow from its raw data.
-
-`files` looks at the manifest, `launches` at each record beside its raw data, `whole` at what records say of each other and of the
-header, `drawn` at the report. Every formula is that of the room which made the figure.
-"""
+"""Verify the folder of a run: its files first, then every figure."""
 
 from __future__ import annotations
 
@@ -13,29 +9,30 @@ from harness.artifacts import Cache
 from harness.errors import HarnessError
 from harness.schema import StoredRun
 from harness.store import read_run
-from harness.verify.drawn import check_report
-from harness.verify.files import check_files, check_lines
-from harness.verify.found import Verification
-from harness.verify.launches import recomputed
-from harness.verify.whole import check_artifacts, check_whole
+from harness.verify.artifacts import check_artifacts
+from harness.verify.consistency import check_consistency
+from harness.verify.files import check_files, check_records_file
+from harness.verify.records import recompute
+from harness.verify.report import check_report
+from harness.verify.result import Verification
 
 
-def verify(folder: Path, corrected: Callable[[StoredRun], StoredRun] | None = None, cache: Cache | None = None) -> Verification:
-    """Checksums first, then every figure.
+def verify(folder: Path, calibrated: Callable[[StoredRun], StoredRun] | None = None, cache: Cache | None = None) -> Verification:
+    """Check the files of a run against its manifest, and its figures against its raw data.
 
     Args:
-        folder: Of the run.
-        corrected: Applies this machine's calibrations, for a report that was drawn with them; raises a MeterError where none fits.
-        cache: Where the artifacts may lie; null: they are not looked at.
+        folder: Folder of the run.
+        calibrated: Function that applies this machine's calibrations, for a report that was drawn with them; raises a MeterError if none fits.
+        cache: Cache of the artifacts; None to skip them.
     """
-    found = Verification()
-    check_files(folder, found)
+    result = Verification()
+    check_files(folder, result)
     try:
         run = read_run(folder)
-        check_lines(run, found)
-        check_whole(run, found)
-        check_artifacts(run, cache, found)
-        check_report(recomputed(run, found), found, corrected)
+        check_records_file(run, result)
+        check_consistency(run, result)
+        check_artifacts(run, cache, result)
+        check_report(recompute(run, result), result, calibrated)
     except HarnessError as error:
-        found.wrong.append(f"the figures cannot be computed again: {error.what}")
-    return found
+        result.problems.append(f"the figures cannot be recomputed: {error.what}")
+    return result

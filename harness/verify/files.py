@@ -1,4 +1,4 @@
-"""A run's folder beside its manifest: every file as it was entered, every line readable, every trace of some record."""
+"""Checks of the files of a run: checksums in the manifest, lines of the records, traces without a record."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from pathlib import Path
 from harness.errors import HarnessError
 from harness.schema import Record, StoredRun
 from harness.store import files_of, manifest, read_run
-from harness.verify.found import Verification, place
+from harness.verify.result import Verification, place
 
 
-def check_files(folder: Path, found: Verification) -> None:
-    """Checksums, with the record that a changed trace is of."""
-    present, wrong = manifest.differences(folder)
+def check_files(folder: Path, result: Verification) -> None:
+    """Compare the files with the checksums of the manifest; a changed trace is reported with its record."""
+    present, differences = manifest.differences(folder)
     if not present:
-        found.wrong.append(
-            "there is no manifest.json, so that no file can be checked: the run was interrupted (`harness run --resume`), "
-            "or is older than manifests, or the file was taken away; its figures are computed again all the same"
+        result.problems.append(
+            "manifest.json is missing, so no file was checked: the run was interrupted (continue it with `harness run --resume`), "
+            "is older than manifests, or the file was removed; the figures are recomputed nevertheless"
         )
         return
-    found.files = len(manifest.listed(folder))
+    result.files = len(manifest.listed(folder))
     stems: dict[str, Record] = {}
     with contextlib.suppress(HarnessError):
         stems = {r.trace.removesuffix(".parquet"): r for r in read_run(folder).records if r.trace}
-    for name, sentence in wrong.items():
+    for name, sentence in differences.items():
         if sentence == manifest.UNKNOWN and not name.startswith(manifest.DRAWN_FROM):
-            found.told.append(f"{name} {sentence}; no figure is drawn from it")
+            result.notes.append(f"{name} {sentence}; no figure depends on it")
             continue
         record = next((r for stem, r in stems.items() if name.startswith(f"{stem}.")), None)
-        found.wrong.append(f"{name} {sentence}" + (f"; it is of {place(record)}" if record else ""))
+        result.problems.append(f"{name} {sentence}" + (f" ({place(record)})" if record else ""))
 
 
-def check_lines(run: StoredRun, found: Verification) -> None:
-    """Lines that cannot be read, and raw data that no record names: a record that was taken out leaves them."""
+def check_records_file(run: StoredRun, result: Verification) -> None:
+    """Report lines of records.jsonl that cannot be read, and raw data without a record: a removed record leaves them."""
     folder = Path(run.folder)
-    # A torn line in a run that went on and was sealed is of a killed writer: its repetition was run again.
-    sealed = found.files is not None and manifest.intact(folder, manifest.RECORDS)
-    (found.told if sealed else found.wrong).extend(run.problems)
-    named = {path.name for record in run.records for path in files_of(folder, record)}
-    there = {path.name for path in (folder / "traces").glob("*") if path.is_file()}
-    found.wrong += [f"traces/{name} is of no record: was one taken out?" for name in sorted(there - named)]
+    # A torn line in a run that was continued and sealed is from a killed writer: its repetition was run again.
+    sealed = result.files is not None and manifest.intact(folder, manifest.RECORDS)
+    (result.notes if sealed else result.problems).extend(run.problems)
+    expected = {path.name for record in run.records for path in files_of(folder, record)}
+    present = {path.name for path in (folder / "traces").glob("*") if path.is_file()}
+    result.problems += [f"traces/{name} belongs to no record: was one removed?" for name in sorted(present - expected)]

@@ -1,4 +1,4 @@
-"""The models of `keras.applications`, each by its name: random weights by a seed or ImageNet's, on seeded images without labels or on the user's own."""
+"""The models of `keras.applications`, with random or ImageNet weights, on seeded images without labels or on the user's images."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import sys
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from harness.errors import EngineError
 from harness.formats.keras import import_keras
-from harness.formats.libraries import first_line
+from harness.formats.libraries import library_errors
 from harness.schema import WorkloadSpec
-from harness.workloads.base import Array, Split, Workload
+from harness.workloads.base import Array, Split, Workload, WorkloadOptions
 
 MEMBERS = (
     *("ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge"),
@@ -27,19 +26,18 @@ MEMBERS = (
 )
 SEEDS = {"train": 20240417, "test": 20240418}
 SAMPLES = {"train": 32, "test": 64}
-OPEN_SIZE = 224
-"""Height and width where a model is open in them, as MobileNetV3 is: what it was made for."""
+DEFAULT_SIZE = 224
+"""Height and width for MobileNetV3, whose own are dynamic: the size it was designed for."""
 PATCHES = 7
-"""A seeded image is so many patches wide and high."""
+"""Number of patches along the width and the height of a seeded image."""
 
 
-class Options(BaseModel):
+class Options(WorkloadOptions):
     """What a suite may set."""
 
-    model_config = ConfigDict(extra="forbid")
     weights: Literal["random", "imagenet"] = Field("random", description="random: by the suite's seed; imagenet: fetched by Keras")
     image_size: int | None = Field(
-        None, ge=32, le=4096, description="height and width of the images; null: the model's own, which ImageNet's weights want"
+        None, ge=32, le=4096, description="height and width of the images; null: the model's own, which ImageNet's weights need"
     )
 
     @model_validator(mode="after")
@@ -50,7 +48,7 @@ class Options(BaseModel):
 
 
 class Applications(Workload):
-    """Any of them; with random weights their time and energy are those of a trained one, their answers mean nothing."""
+    """A model by name; with random weights its time and energy are those of a trained one, and its answers mean nothing."""
 
     spec: ClassVar = WorkloadSpec(
         name="keras.applications",
@@ -65,29 +63,25 @@ class Applications(Workload):
     )
 
     def data(self) -> dict[str, Split]:
-        """Seeded images of random patches as the model takes them, without labels: 32 to calibrate on, 64 to compare answers on."""
+        """Seeded, preprocessed images of random patches, without labels: 32 for calibration, 64 to compare answers on."""
         shape = self.model().input_shape[1:]
         return {name: Split(self.preprocess(_images(seed, SAMPLES[name], shape))) for name, seed in SEEDS.items()}
 
     def model(self) -> Any:
-        """The whole classifier with its 1,000 classes.
+        """The classifier with its 1,000 classes.
 
         Raises:
             EngineError: ImageNet's weights cannot be fetched, or the model takes no images of this size.
         """
         build = getattr(import_keras().applications, str(self.member))
-        size = self.options.image_size or (OPEN_SIZE if str(self.member).startswith("MobileNetV3") else None)
+        size = self.options.image_size or (DEFAULT_SIZE if str(self.member).startswith("MobileNetV3") else None)
         fetched = self.options.weights == "imagenet"
-        try:
+        hint = "weights: imagenet needs the network once; weights: random does not" if fetched else "leave image_size out"
+        with library_errors(f"keras.applications cannot make {self.member}", hint):
             return build(weights="imagenet" if fetched else None, **({"input_shape": (size, size, 3)} if size else {}))
-        except Exception as error:  # Keras raises whatever a download or a size that does not fit makes it raise
-            raise EngineError(
-                f"keras.applications cannot make {self.member}: {first_line(error)}",
-                "weights: imagenet needs the network once; weights: random does not" if fetched else "leave image_size out",
-            ) from error
 
     def preprocess(self, images: Array) -> Array:
-        """As the module of the model says."""
+        """Apply the preprocessing of the model's module."""
         build = getattr(import_keras().applications, str(self.member))
         prepared: Array = sys.modules[build.__module__].preprocess_input(images.copy())
         return np.asarray(prepared, np.float32)

@@ -1,4 +1,4 @@
-"""The interface of a built-in workload: its data, split once, and its untrained model."""
+"""The interface of a built-in workload: its data, already split, and its model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from harness.schema import Training, WorkloadSpec
 
@@ -17,42 +18,48 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Split:
-    """Samples, and their labels where they have any.
+    """Samples and their labels.
 
     Attributes:
-        inputs: One array, one for each model input in its order, or one for each by its name; the first axis is the sample.
-        labels: First axis the sample; for training what the model's output should be.
+        inputs: One array, or one for each model input, in its order or by name; first axis the sample.
+        labels: First axis the sample; for training the target of the model's output. None: unlabelled.
     """
 
     inputs: Array | Sequence[Array] | Mapping[str, Array]
     labels: Array | None = None
 
 
+class WorkloadOptions(BaseModel):
+    """Base of what a suite may set for a workload."""
+
+    model_config = ConfigDict(extra="forbid")  # codespell:ignore forbid
+
+
 class Workload(ABC):
-    """One file, one class, one light spec. Heavy libraries are imported inside the methods.
+    """A built-in workload with a light spec. Libraries are imported inside the methods.
 
     Args:
-        member: Which model of a family; null where the plug-in is one model.
-        options: A value of the spec's `parameters`; null where it has none.
+        member: Name of the model in a family; None if the plug-in is a single model.
+        options: A value of the spec's `parameters`; None if it has none.
     """
 
     spec: ClassVar[WorkloadSpec]
     training: ClassVar[Training | None] = None
-    """How the model is trained, and fine-tuned later; null where the suite says it."""
+    """Settings of the training and of later fine-tuning; None if the suite gives them."""
 
     def __init__(self, member: str | None = None, options: Any = None) -> None:
         self.member, self.options = member, options
 
     def data(self) -> dict[str, Split]:
-        """The splits `train`, `validation` and `test`; no sample is in two of them, and each call gives the same. Empty where it brings none."""
+        """The splits `train`, `validation` and `test`, disjoint and the same on each call; empty if the workload has no data."""
         return {}
 
     @abstractmethod
     def model(self) -> Any:
-        """The Keras model, not compiled; untrained where the spec says that it is trained here."""
+        """The Keras model, not compiled; untrained if the spec sets `trained`."""
 
     def preprocess(self, images: Array) -> Array:
-        """Images of the user's as the model takes them.
+        """The user's images as the model takes them.
 
         Args:
             images: Shape (n, height, width, channels), float32 from 0 to 255.
@@ -61,7 +68,7 @@ class Workload(ABC):
 
 
 def columns_of(split: Split) -> list[tuple[str, str | None, Array]]:
-    """(key in the `.npz`, name of the model's input, array) of each input; the name is null where the order says it."""
+    """(key in the `.npz`, name of the model's input, array) of each input; the name is None if the order decides."""
     if isinstance(split.inputs, np.ndarray):
         return [("inputs", None, split.inputs)]
     named = split.inputs.items() if isinstance(split.inputs, Mapping) else [(None, array) for array in split.inputs]
@@ -75,7 +82,7 @@ def arrays_of(split: Split) -> dict[str, Array]:
 
 
 def describe_split(split: Split) -> dict[str, Any]:
-    """What has to be known of a split to use its `.npz`: the keys of its inputs, whether it has labels, how many samples."""
+    """The description of a split's `.npz`: keys and names of its inputs, whether it has labels, number of samples."""
     columns = columns_of(split)
     return {
         "inputs": [{"key": key, "name": name} for key, name, _ in columns],

@@ -1,25 +1,22 @@
-"""Arrays out of `.npz` files: never a pickle, never more than the keys asked for."""
+"""Arrays from `.npz` files, without unpickling, and batches of them."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.errors import EngineError
-
-Array = NDArray[Any]
+from harness.workloads.base import Array
 
 
 def load_array(path: str | Path, key: str) -> Array:
     """One array of an `.npz`.
 
     Raises:
-        EngineError: Not an `.npz`, no such key, or Python objects in it.
+        EngineError: The file is no `.npz`, has no such key, or holds Python objects.
     """
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
@@ -31,11 +28,11 @@ def load_array(path: str | Path, key: str) -> Array:
 
 
 def batches(inputs: Sequence[Array], size: int) -> list[list[Array]]:
-    """The samples in batches; the last one is filled up from the start.
+    """The samples in batches; the last one is filled up from the first samples.
 
     Args:
         inputs: One array for each model input, first axis the sample.
-        size: Samples a batch.
+        size: Samples per batch.
     """
     samples = len(inputs[0])
     starts = range(0, samples, size)

@@ -1,4 +1,4 @@
-"""Handwritten digits: scikit-learn's 1,797 images of 8 x 8 in three splits, and two small networks for them."""
+"""Handwritten digits: scikit-learn's 1,797 images of 8 x 8 pixels in three splits, and two small networks."""
 
 from __future__ import annotations
 
@@ -6,36 +6,39 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.errors import EngineError
 from harness.formats.keras import import_keras
+from harness.formats.libraries import import_library
 from harness.schema import Training, WorkloadSpec
-from harness.workloads.base import Split, Workload
+from harness.workloads.base import Array, Split, Workload
 
 SPLIT_SEED = 20240117
 HELD_OUT = 360
-"""Samples of the validation split, and of the test split; the rest trains."""
+"""Size of the validation split and of the test split; the other samples are for training."""
 PACKAGES = ("scikit-learn", "keras", "numpy")
+SKLEARN = ("scikit-learn", "pip install 'harness[tensorflow]'")
 
 
 class Digits(Workload):
-    """The data that both networks share."""
+    """The data of both networks."""
 
     def data(self) -> dict[str, Split]:
         """Images of shape (n, 8, 8, 1), float32 in 0..1, and their digits; stratified: 1,077 train, 360 validation, 360 test."""
-        try:
-            from sklearn.datasets import load_digits
-            from sklearn.model_selection import train_test_split
-        except ImportError as error:
-            raise EngineError(f"scikit-learn cannot be imported: {error}", "pip install 'harness[tensorflow]'", refused=True) from error
-        digits = load_digits()
+        digits = import_library("sklearn.datasets", *SKLEARN).load_digits()
         images = (digits.images[..., np.newaxis] / 16).astype(np.float32)
-        x, x_test, y, y_test = train_test_split(images, digits.target, test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=digits.target)
-        x_train, x_validation, y_train, y_validation = train_test_split(x, y, test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=y)
+        x, x_test, y, y_test = _split(images, digits.target)
+        x_train, x_validation, y_train, y_validation = _split(x, y)
         return {"train": Split(x_train, y_train), "validation": Split(x_validation, y_validation), "test": Split(x_test, y_test)}
 
 
+def _split(images: Array, labels: Array) -> tuple[Array, Array, Array, Array]:
+    """Images without the held-out ones, the held-out ones, and the labels of both; stratified."""
+    split = import_library("sklearn.model_selection", *SKLEARN).train_test_split
+    parts: tuple[Array, Array, Array, Array] = tuple(split(images, labels, test_size=HELD_OUT, random_state=SPLIT_SEED, stratify=labels))
+    return parts
+
+
 class DigitsCnn(Digits):
-    """A convolutional network of some 20,000 parameters that tells ten digits apart."""
+    """A convolutional network of about 20,000 parameters for ten digits."""
 
     spec: ClassVar = WorkloadSpec(
         name="digits-cnn",
@@ -60,7 +63,7 @@ class DigitsCnn(Digits):
 
 
 class DigitsMlp(Digits):
-    """A network of dense layers alone, some 17,000 parameters."""
+    """A network of dense layers with about 17,000 parameters."""
 
     spec: ClassVar = WorkloadSpec(
         name="digits-mlp", summary="scikit-learn's handwritten digits, dense network", packages=PACKAGES, extra="tensorflow"

@@ -1,4 +1,4 @@
-"""`package.module:function` of the user's -> what it gives; only ever with trust."""
+"""Calls of the user's own functions, written as `package.module:function`; only with trust."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
 
     Args:
         written: `package.module:function`.
-        folder: The suite's folder, where the module is looked for first; null: the current one.
-        arguments: What it is called with.
+        folder: Folder of the suite, searched first for the module; None: the current one.
+        arguments: Arguments of the call.
 
     Raises:
-        EngineError: It cannot be imported, or raises.
+        EngineError: It cannot be imported, or raises an error.
     """
     module, _, name = written.partition(":")
     here = str(folder or Path.cwd())

@@ -1,4 +1,4 @@
-"""Keyword spotting on generated sound: eight kinds of tones and chirps in noise, and a one-dimensional convolutional network for them."""
+"""Keyword spotting on generated sound: eight kinds of tones and chirps in noise, and a one-dimensional convolutional network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOISE = 0.45
 
 
 class KeywordSpotting(Workload):
-    """A quarter of a second of sound, eight classes; like a keyword spotter in shape and size, without its recordings."""
+    """A quarter of a second of sound in eight classes, with the shapes and size of a keyword spotter."""
 
     spec: ClassVar = WorkloadSpec(
         name="keyword-spotting",
@@ -32,12 +32,12 @@ class KeywordSpotting(Workload):
     training: ClassVar = Training(epochs=10, batch_size=32, learning_rate=0.003)
 
     def data(self) -> dict[str, Split]:
-        """Waves of shape (n, 512, 1), float32, and their kind from 0 to 7, as many of each: 2,400 train, 480 validation, 800 test."""
+        """Waves of shape (n, 512, 1), float32, and their kind from 0 to 7, balanced: 2,400 train, 480 validation, 800 test."""
         rng = np.random.default_rng(SEED)
         return {name: _split(rng, count) for name, count in SAMPLES.items()}
 
     def model(self) -> Any:
-        """Four convolutions, each at a quarter or half of the rate, the mean over time, one dense layer; ends in softmax."""
+        """Four strided convolutions, the mean over time, one dense layer; ends in softmax."""
         keras = import_keras()
         layers = keras.layers
         wave = keras.Input((LENGTH, 1), name="wave")
@@ -56,7 +56,7 @@ def _split(rng: np.random.Generator, count: int) -> Split:
 
 
 def _wave(rng: np.random.Generator, kind: str) -> NDArray[np.float64]:
-    """One sound that begins and ends somewhere in the window, with noise."""
+    """One sound with random start and end in the window, with noise."""
     t_s = np.arange(LENGTH) / RATE_HZ
     base_hz = rng.uniform(420, 700) if kind == "high tone" else rng.uniform(150, 380)
     span_hz = rng.uniform(120, 300)
@@ -78,5 +78,5 @@ def _wave(rng: np.random.Generator, kind: str) -> NDArray[np.float64]:
     if kind == "beating":
         sound *= np.sqrt(2) * np.sin(2 * np.pi * (rng.uniform(8, 14) * t_s + rng.random()))
     begins, lasts = rng.integers(0, LENGTH // 4), rng.integers(LENGTH // 2, 3 * LENGTH // 4)
-    heard = (np.arange(LENGTH) >= begins) & (np.arange(LENGTH) < begins + lasts)
-    return np.asarray(rng.uniform(0.8, 1.6) * sound * heard + noise)
+    audible = (np.arange(LENGTH) >= begins) & (np.arange(LENGTH) < begins + lasts)
+    return np.asarray(rng.uniform(0.8, 1.6) * sound * audible + noise)

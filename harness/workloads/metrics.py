@@ -1,4 +1,4 @@
-"""Quality of outputs against labels, sample by sample."""
+"""Quality metrics: outputs against labels, sample by sample."""
 
 from __future__ import annotations
 
@@ -8,29 +8,27 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.errors import EngineError
+from harness.workloads.base import Array
 from harness.workloads.functions import call_function
 from harness.workloads.labels import another_task, binary, class_labels
-from harness.workloads.positions import multilabel_accuracy, position_accuracy
-
-Array = NDArray[Any]
+from harness.workloads.positions import largest, multilabel_accuracy, position_accuracy
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A quality metric: `per_sample(outputs, references)` gives one number a sample, the quality is their mean.
+    """A quality metric: the mean of one number per sample.
 
     Attributes:
-        direction: Which is better.
-        per_sample: Compares outputs with references of the same samples, each sample by itself.
-        proportion: True where each sample is right or wrong, so that the mean has a Wilson interval.
-        against: What the references are: the labels, or the model's first input.
-        across: Where the samples must be seen together: (numbers of `per_sample`, labels) -> the numbers whose mean is the quality.
-        cuts: Whether it takes single numbers above a threshold as class 1: of a sample, of each of its labels, or of each of its positions.
-        checked: Whether it refuses labels that it cannot be measured with, so that they can be checked before anything is measured.
-        axes: How many axes the positions have that it decides about.
+        direction: Which quality is better.
+        per_sample: (outputs, references) -> one number per sample, each from that sample alone.
+        proportion: Whether samples are right or wrong, so that the mean has a Wilson interval.
+        against: The references: the labels, or the model's first input.
+        across: (numbers of `per_sample`, labels) -> the numbers to average, for a metric of all samples together.
+        cuts: What has a single score that a threshold decides about: the sample, each of its labels, or each of its positions; None: nothing.
+        checked: Whether it refuses unsuitable labels, so that they can be checked before anything is measured.
+        axes: Number of axes of the positions.
     """
 
     direction: Literal["higher", "lower"]
@@ -43,50 +41,49 @@ class Metric:
     axes: int = 0
 
     def at(self, threshold: float | None) -> Metric:
-        """The same metric with a threshold."""
+        """The metric with a threshold."""
         per_sample: Callable[..., Array] = self.per_sample
         return replace(self, per_sample=partial(per_sample, threshold=threshold))
 
 
 def accuracy(outputs: Array, labels: Array, threshold: float | None = 0.5) -> Array:
-    """1 where the class is the label, else 0; a class of which the model says NaN is wrong, and of several with the same score it names the first.
+    """1 for each sample whose class is the label, else 0; NaN is wrong, and of several equal largest scores the first counts.
 
     Args:
-        outputs: Shape (n, classes): the largest is the class. Shape (n,) or (n, 1): a class by its number or name, or, as a float, a score of class 1.
+        outputs: Shape (n, classes): scores of the classes. Shape (n,) or (n, 1): a class by number or name, or the score of class 1 if it
+            is a float.
         labels: Shape (n,) or (n, 1), or marked in shape (n, classes); two classes are 0 and 1 or -1 and 1.
-        threshold: Above which a single float is class 1; None: it is the number of a class.
+        threshold: Score above which a single float is class 1; None: it is a class number.
 
     Raises:
         EngineError: These outputs cannot be compared with these labels.
     """
     scores = outputs.reshape(len(outputs), -1)
-    if max(scores.shape[1], labels.reshape(len(labels), -1).shape[1]) > 1 and scores.dtype.kind in "OUS":  # several words have no largest
+    if max(scores.shape[1], labels.reshape(len(labels), -1).shape[1]) > 1 and scores.dtype.kind in "OUS":  # words have no largest
         raise another_task(outputs, labels)
-    wanted = class_labels(outputs, labels)
-    if sum(size > 1 for size in outputs.shape[1:]) > 1:
+    truth = class_labels(outputs, labels)
+    predicted, classes = _classes(scores, threshold)
+    if sum(size > 1 for size in outputs.shape[1:]) > 1 or (predicted.dtype.kind in "OUS") != (truth.dtype.kind in "OUS"):
         raise another_task(outputs, labels)
-    given, known = _classes(scores, threshold)
-    if (given.dtype.kind in "OUS") != (wanted.dtype.kind in "OUS"):
-        raise another_task(outputs, labels)
-    if known == 2 or (known is None and _is_signed(wanted) and np.isin(given, (0, 1)).all()):
-        wanted = binary(wanted)
-    elif known is not None and (wanted.min() < 0 or wanted.max() >= known):
+    if classes == 2 or (classes is None and _is_signed(truth) and np.isin(predicted, (0, 1)).all()):
+        truth = binary(truth)
+    elif classes is not None and (truth.min() < 0 or truth.max() >= classes):
         raise EngineError(
-            f"labels reach from {wanted.min()} to {wanted.max()}, the output has the classes 0 to {known - 1}",
+            f"labels range from {truth.min()} to {truth.max()}, the output has the classes 0 to {classes - 1}",
             "number the labels as the model does",
         )
-    return np.asarray(given == wanted, dtype=np.float64)
+    return np.asarray(predicted == truth, dtype=np.float64)
 
 
-def _is_signed(wanted: Array) -> bool:
+def _is_signed(labels: Array) -> bool:
     """Whether labels are -1 and 1."""
-    return wanted.dtype.kind == "i" and bool((wanted == -1).any()) and bool(np.isin(wanted, (-1, 1)).all())
+    return labels.dtype.kind == "i" and bool((labels == -1).any()) and bool(np.isin(labels, (-1, 1)).all())
 
 
 def _classes(scores: Array, threshold: float | None) -> tuple[Array, int | None]:
-    """The class of each row, -1 for NaN, and how many classes there are; None where the output is the class itself."""
+    """The class of each row, -1 for NaN, and the number of classes; None if the output is the class itself."""
     if scores.shape[1] > 1:
-        return _largest(scores), scores.shape[1]
+        return largest(scores, 1), scores.shape[1]
     column = scores[:, 0]
     if column.dtype.kind == "b":
         return column.astype(np.int64), 2
@@ -95,16 +92,12 @@ def _classes(scores: Array, threshold: float | None) -> tuple[Array, int | None]
     return np.where(np.isnan(column), -1, column > threshold), 2
 
 
-def _largest(scores: Array) -> Array:
-    return np.where(np.isnan(scores).any(axis=1), -1, np.argmax(scores, axis=1)) if scores.dtype.kind == "f" else np.argmax(scores, axis=1)
-
-
 def ties(outputs: Array, threshold: float | None) -> int:
-    """How many samples have several classes with exactly the largest score, or a single score exactly at the threshold.
+    """Number of samples with several classes at the largest score, or a single score exactly at the threshold.
 
     Args:
         outputs: As for `accuracy`.
-        threshold: Likewise.
+        threshold: As for `accuracy`.
     """
     scores = outputs.reshape(len(outputs), -1)
     if scores.dtype.kind not in "fiu" or (scores.shape[1] == 1 and (threshold is None or scores.dtype.kind != "f")):
@@ -115,14 +108,14 @@ def ties(outputs: Array, threshold: float | None) -> int:
 
 
 def squared_error(outputs: Array, labels: Array) -> Array:
-    """Mean squared difference of a sample's outputs and labels.
+    """Mean squared difference of each sample's outputs and labels.
 
     Args:
         outputs: Shape (n, ...).
-        labels: Of the same size.
+        labels: Same size.
 
     Raises:
-        EngineError: Another size, no numbers, or outputs that are not finite.
+        EngineError: Sizes differ, or the outputs are no finite numbers.
     """
     if outputs.size != labels.size or outputs.dtype.kind not in "fiub":
         raise another_task(outputs, labels)
@@ -133,16 +126,16 @@ def squared_error(outputs: Array, labels: Array) -> Array:
 
 
 def placements(scores: Array, labels: Array) -> Array:
-    """For each sample the share of the other class that its score is on the right side of, half a share for a tie; their mean is the area under the ROC curve.
+    """For each sample the share of the other class on the right side of its score, ties by half; the mean is the area under the ROC curve.
 
-    The placement values of DeLong, DeLong and Clarke-Pearson (1988): over each class they have the mean AUC = P(score of a 1 > score of a 0).
+    The placement values of DeLong, DeLong and Clarke-Pearson (1988): over each class their mean is AUC = P(score of a 1 > score of a 0).
 
     Args:
-        scores: Shape (n,), larger where class 1 is likelier.
+        scores: Shape (n,), larger if class 1 is likelier.
         labels: 0 or 1, shape (n,) or (n, 1).
 
     Raises:
-        EngineError: Other labels, or one class only.
+        EngineError: There are other labels, or one class only.
     """
     from scipy.stats import rankdata
 
@@ -155,18 +148,18 @@ def placements(scores: Array, labels: Array) -> Array:
     overall, within = rankdata(scores), np.empty(len(scores))
     for each in (positive, ~positive):
         within[each] = rankdata(scores[each])
-    below = overall - within  # members of the other class with a lower score, ties by half
+    below = overall - within  # samples of the other class with a lower score, ties by half
     return np.where(positive, below / (len(scores) - count), 1 - below / count)
 
 
 def metric_named(name: str, direction: Literal["higher", "lower"], folder: str | None, ignore: int | None = None) -> Metric:
-    """A metric by its name, or the user's own.
+    """A metric by name, or the user's own.
 
     Args:
-        name: One of `METRICS`, or `package.module:function`, which gives one number for each sample from (outputs, labels).
-        direction: Which is better; of a function of the user's.
-        folder: Where that is looked for.
-        ignore: The label of positions that do not count; None: all count.
+        name: One of `METRICS`, or `package.module:function`, which returns one number per sample for (outputs, labels).
+        direction: Which quality is better, for the user's function.
+        folder: Folder in which that is searched.
+        ignore: Label of positions to leave out; None: all count.
     """
     if name in METRICS:
         metric = METRICS[name]

@@ -16,11 +16,11 @@ launches = st.lists(st.floats(0.9, 1.1), min_size=2, max_size=8)
 def covered(saving: float, sd: float, sessions: int = 4000, n: int = 5) -> tuple[float, dict[str | None, int]]:
     """(share of sessions whose interval holds the truth, how often each verdict came); 100 J of build, baseline 1 J."""
     rng = np.random.default_rng(7)
-    truth, hits, verdicts = 100 / saving, 0, dict.fromkeys(["pays_back", "not_separated", "never"], 0)
+    truth, hits, verdicts = 100 / saving, 0, dict.fromkeys(["pays_back", "not_separated", "no_saving"], 0)
     for baseline, values in zip(rng.normal(1, sd, (sessions, n)), rng.normal(1 - saving, sd, (sessions, n)), strict=True):
         found = payback(100.0, Saving.of_launches(list(values), list(baseline)))
         verdicts[found.verdict] += 1
-        hits += found.verdict != "never" and found.low <= truth <= (found.high or np.inf)
+        hits += found.verdict != "no_saving" and found.low <= truth <= (found.high or np.inf)
     return hits / sessions, verdicts
 
 
@@ -51,7 +51,7 @@ def test_a_doubtful_saving_has_no_upper_bound():
 def test_a_loss_is_never_paid_back():
     """No number at all."""
     found = payback(100.0, Saving.of_launches([1.0, 1.01, 0.99], [0.5, 0.51, 0.49]))
-    assert (found.verdict, found.inferences, found.low, found.high) == ("never", None, None, None)
+    assert (found.verdict, found.inferences, found.low, found.high) == ("no_saving", None, None, None)
 
 
 def test_one_launch_has_an_estimate_and_no_verdict():

@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
-from harness.formats.keras2 import calls_another
+from harness.formats.keras2 import uses_changed_function
 from tests.models import model_facts, models, workload_facts
 
 
@@ -48,7 +48,7 @@ def test_an_h5_of_keras_2_answers_the_same():
 
 def test_only_the_function_is_another():
     """A layer may be named after it."""
-    assert not calls_another({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
+    assert not uses_changed_function({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
 
 
 @pytest.mark.parametrize("written", ["hard_sigmoid", {"class_name": "function", "config": "hard_sigmoid"}], ids=["name", "object"])

@@ -328,7 +328,7 @@ def test_what_saves_nothing_for_sure_is_said():
     assert doubtful.payback_verdict == "not_separated"
     assert doubtful.payback_low > 0
     assert pd.isna(doubtful.payback_high)
-    assert paid((3.0, 3.01, 2.99)).payback_verdict == "never"
+    assert paid((3.0, 3.01, 2.99)).payback_verdict == "no_saving"
     assert pd.isna(paid((3.0, 3.01, 2.99)).payback_inferences)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.cli import app
+from harness.cli.app import app
 from harness.errors import MeterError, StoreError
 from harness.frame.columns import TABLES
 from harness.meters import calibrate, read_log
@@ -57,7 +57,7 @@ def test_a_meters_file_that_is_damaged_is_a_sentence(tmp_path, columns):
     """A column that has gone, or holds no numbers."""
     run = metered_run(tmp_path, wrong())
     pd.DataFrame(columns).to_parquet(Path(run.folder) / "meters" / "wall.parquet")
-    with pytest.raises(StoreError, match=r"wall\.parquet cannot be read: its column \w+ holds no numbers, or is not there"):
+    with pytest.raises(StoreError, match=r"wall\.parquet cannot be read: its column \w+ is missing, or does not hold numbers"):
         calibrate.calibrate(run, "gpu:0")
 
 
@@ -129,11 +129,11 @@ def test_a_calibration_is_kept_and_corrects_what_is_asked(tmp_path, folder):
     """Gross, idle and net come out true; the recorded lines stay; without asking nothing changes."""
     run = metered_run(tmp_path, wrong(), domain=metered.CARD)
     found = calibrate.calibrate(run, "gpu:0")
-    assert calibrate.keep(found).parent == folder
-    assert calibrate.kept() == [found]
-    calibrate.keep(found)
-    assert len(calibrate.kept()) == 1
-    corrected = calibrate.apply(run, calibrate.kept())
+    assert calibrate.save(found).parent == folder
+    assert calibrate.read_all() == [found]
+    calibrate.save(found)
+    assert len(calibrate.read_all()) == 1
+    corrected = calibrate.apply(run, calibrate.read_all())
     for record in corrected.records:
         m = next(m for m in record.measurements if m.phase == "steady")
         assert m.gross_j == pytest.approx(LOAD_W * 6.0)
@@ -178,7 +178,7 @@ def test_a_damaged_calibration_is_a_sentence(folder):
     folder.mkdir()
     (folder / "x.json").write_text("{")
     with pytest.raises(MeterError, match="cannot be read"):
-        calibrate.kept()
+        calibrate.read_all()
 
 
 def test_the_commands(tmp_path, capsys):
@@ -199,7 +199,7 @@ def test_the_commands(tmp_path, capsys):
 def test_every_table_and_the_page_say_that_a_calibration_was_used(tmp_path, capsys):
     """Beside the figures it corrected, in each form; without it none does."""
     run = metered_run(tmp_path, wrong(), domains=("gpu:0",))
-    calibrate.keep(calibrate.calibrate(run, "gpu:0"))
+    calibrate.save(calibrate.calibrate(run, "gpu:0"))
 
     def export(table, form, *options):
         app(args=["export", run.folder, "--table", table, "--format", form, *options], prog_name="harness", standalone_mode=False)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from harness.errors import MeterError
-from harness.meters import formats, read_log
+from harness.meters import read_log
+from harness.meters.formats import registry
 from harness.meters.formats.base import MeterFormat
 
 NOON_S = 1_750_075_200.0
@@ -135,7 +136,7 @@ def test_a_declared_format_is_recognised_and_gives_watts(tmp_path, name):
     path = written(tmp_path, header, rows)
     for form in ("auto", name):
         log = read_log(path, form, **how)
-        assert f"format {name}" in log.told
+        assert f"format {name}" in log.notes
         at = [float(log.sample.value[(log.sample.t_s >= NOON_S + k)][0]) for k in range(len(WATTS))]
         assert at == pytest.approx(list(WATTS))
         assert not log.local
@@ -145,7 +146,7 @@ def test_a_declared_format_is_recognised_and_gives_watts(tmp_path, name):
 def test_every_declared_format_has_a_sample_and_a_line_in_the_documentation():
     """With its source, or marked as unverified."""
     text = (Path(__file__).parents[2] / "docs" / "meters.md").read_text(encoding="utf-8")
-    for name, form in formats.formats().items():
+    for name, form in registry.formats().items():
         assert name in SAMPLES or name == "mlperf"
         line = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         assert form.source in line if form.source else "unverified" in line
@@ -155,20 +156,20 @@ def test_every_declared_format_has_a_sample_and_a_line_in_the_documentation():
 def test_a_package_brings_a_format_by_an_entry_point(tmp_path, monkeypatch):
     """One object of `MeterFormat`; what is none is a sentence where it is named, and disturbs no other."""
     own = MeterFormat("my-pdu", "my PDU", lambda text: text.startswith("PDU"), power=(("load", "kW"),), time=("at",))
-    point = EntryPoint("my-pdu", "tests.meters.test_formats:own", formats.GROUP)
-    monkeypatch.setattr(formats, "entry_points", lambda group: [point])
+    point = EntryPoint("my-pdu", "tests.meters.test_formats:own", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
     monkeypatch.setattr(EntryPoint, "load", lambda self: own)
-    formats._found.cache_clear()
+    registry._loaded.cache_clear()
     try:
         path = written(tmp_path, "PDU 7\nat,load", stamped("{u},{w}"))
         assert read_log(path).sample.value.tolist() == pytest.approx([w * 1000 for w in WATTS])
         monkeypatch.setattr(EntryPoint, "load", lambda self: 1)
-        formats._found.cache_clear()
+        registry._loaded.cache_clear()
         with pytest.raises(MeterError, match="is no MeterFormat"):
             read_log(path, "my-pdu")
-        assert read_log(written(tmp_path, *SAMPLES["csv"][:2])).told[0] == "format csv"
+        assert read_log(written(tmp_path, *SAMPLES["csv"][:2])).notes[0] == "format csv"
     finally:
-        formats._found.cache_clear()
+        registry._loaded.cache_clear()
 
 
 def test_devices_of_a_format_are_channels_and_their_sum(tmp_path):

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from harness import frame
-from harness.cli import app
-from harness.cli.app import complain
+from harness.cli.app import app
+from harness.cli.console import print_error
 from harness.energy.joules import integrate
 from harness.errors import MeterError, StoreError
 from harness.meters import read_log
-from harness.meters.importing import covered, energy_between, import_log, pulse_in
+from harness.meters.clock import pulse_in
+from harness.meters.importing import covered, energy_between, import_log
 from harness.meters.pulse import find_pulse
 from harness.store import read_meter_sample, read_meters, read_run, with_meters, write_meter
 from tests import metered
@@ -115,11 +116,11 @@ def test_a_phase_without_the_meter_is_null_with_its_reason(tmp_path, run):
 @pytest.mark.parametrize(
     ("spoil", "match"),
     [
-        (lambda t, w: None if 3.5 < t < 4.5 else w, "told nothing for"),
+        (lambda t, w: None if 3.5 < t < 4.5 else w, "has no reading for"),
         (lambda t, w: -w, "below 0 W"),
-        (lambda t, w: 46.19, "one value all the while"),
-        (lambda t, w: 1e9 if abs(t - 5) < 0.06 else w, "1e+09 W, which cannot be"),
-        (lambda t, w: w if t < 2.5 or t > 9.8 or abs(t - 6) < 0.06 else None, "lie inside its"),
+        (lambda t, w: 46.19, "one value all the time"),
+        (lambda t, w: 1e9 if abs(t - 5) < 0.06 else w, "1e+09 W, which is impossible"),
+        (lambda t, w: w if t < 2.5 or t > 9.8 or abs(t - 6) < 0.06 else None, "are inside its"),
     ],
 )
 def test_a_meter_that_gaps_sticks_or_is_turned_round_gives_no_number(tmp_path, run, spoil, match):
@@ -225,7 +226,7 @@ def test_the_clock_is_found_in_the_load(tmp_path, run, period_s, ahead_s):
     meter = import_log(run, read_log(log(tmp_path, period_s=period_s, ahead_s=ahead_s)), by_pulse=True)
     assert abs(meter.clock_offset_s - ahead_s) <= 1.5 * meter.clock_u_s
     assert period_s <= meter.clock_u_s * np.sqrt(12) * 1.01 <= 1.1 * np.hypot(period_s, 1.0)
-    assert any("ahead of the run's by" in s and "+-" in s and "correlation" in s for s in meter.told)
+    assert any("ahead of the run's by" in s and "+-" in s and "correlation" in s for s in meter.notes)
     assert all(m.gross_j == pytest.approx(LOAD_W * 6.0, rel=0.03) for m in steady(meter))
 
 
@@ -242,7 +243,7 @@ def test_a_clock_that_the_load_contradicts_is_a_warning(tmp_path, run):
     """Nobody said that the meter is 4 s ahead: the energy is that of other seconds, and says so in each record."""
     meter = import_log(run, read_log(log(tmp_path, ahead_s=4.0)))
     assert all(reading.findings[0].code == "meter_clock" for reading in meter.readings)
-    assert any("but the run's load is found" in s for s in meter.told)
+    assert any("but the run's load is found" in s for s in meter.notes)
 
 
 def test_a_build_quoted_from_another_run_has_no_reading(tmp_path, run):
@@ -271,7 +272,7 @@ def test_evenly_spaced_loads_are_ambiguous(tmp_path):
 def test_local_times_take_their_zone_from_the_load_alone(tmp_path, run):
     """In whole quarter hours, and told; where the load does not show, the zone is asked for."""
     meter = import_log(run, read_log(log(tmp_path, write=local)))
-    assert any("local time is UTC+02:00" in s for s in meter.told)
+    assert any("local time is UTC+02:00" in s for s in meter.notes)
     assert all(m.gross_j == pytest.approx(LOAD_W * 6.0) for m in steady(meter))
     with pytest.raises(MeterError, match="does not stand out") as caught:
         import_log(run, read_log(log(tmp_path, write=local, load_w=IDLE_W)))
@@ -319,7 +320,7 @@ def command(*arguments):
 
 def test_each_line_of_a_hint_is_a_line_on_the_terminal(capsys):
     """So that a command can be copied from it."""
-    complain("what", "choose one:\n  harness import-meter r log.csv --unit W")
+    print_error("what", "choose one:\n  harness import-meter r log.csv --unit W")
     assert capsys.readouterr().err == "error: what\n  choose one:\n    harness import-meter r log.csv --unit W\n"
 
 

@@ -13,7 +13,7 @@ from harness.energy.joules import integrate, integrate_means
 from harness.energy.ticks import ticks
 from harness.errors import MeterError
 from harness.meters import read_log
-from harness.meters.mlperf import uncertain_rows
+from harness.meters.formats.mlperf import uncertain_rows
 
 DATA = Path(os.environ.get("HARNESS_DATA") or Path(__file__).parents[3] / "shared" / "data")
 NOON_S = 1_750_075_200.0
@@ -56,7 +56,7 @@ def test_names_units_and_times_are_read_from_the_header(tmp_path, text, t_s, wat
     assert log.sample.t_s.tolist() == pytest.approx([NOON_S + t for t in t_s], abs=1e-3)
     assert log.sample.value.tolist() == pytest.approx(watts)
     assert not log.local
-    assert log.told
+    assert log.notes
 
 
 def test_a_date_and_a_time_of_two_columns(tmp_path):
@@ -73,7 +73,7 @@ def test_what_is_blank_is_missing_and_what_is_torn_is_told(tmp_path):
     rows[3], rows[4] = f"{NOON_S + 3},", f"{NOON_S + 4},[N/A]"
     log = read_log(written(tmp_path, "\n".join(["time,power_w", *rows, "17500"[:0] + "x"])))
     assert np.flatnonzero(np.isnan(log.sample.value)).tolist() == [3, 4]
-    assert any("1 of 31 rows could not be read" in sentence and "line 32" in sentence for sentence in log.told)
+    assert any("1 of 31 rows could not be read" in sentence and "line 32" in sentence for sentence in log.notes)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_log_of_which_much_cannot_be_read_is_not_believed(tmp_path, row):
     rows = [f"{1750075200 + k},10.5" for k in range(19)]
     log = read_log(written(tmp_path, "\n".join(["time,watts", row, *rows])))
     assert len(log.sample.value) == 19
-    assert any("1 of 20 rows" in sentence and "line 2" in sentence for sentence in log.told)
+    assert any("1 of 20 rows" in sentence and "line 2" in sentence for sentence in log.notes)
     with pytest.raises(MeterError, match="3 of 22 rows could not be read"):
         read_log(written(tmp_path, "\n".join(["time,watts", *[row] * 3, *rows])))
 
@@ -183,7 +183,7 @@ def test_a_log_redirected_by_powershell_is_read(tmp_path):
 
 def test_the_range_of_powers_is_told(tmp_path):
     """A unit that was misread shows there."""
-    assert "powers from 0.2 to 0.215 W" in read_log(written(tmp_path, "time;power [mW]\n1750075200;200.0\n1750075201;215.0\n")).told
+    assert "powers from 0.2 to 0.215 W" in read_log(written(tmp_path, "time;power [mW]\n1750075200;200.0\n1750075201;215.0\n")).notes
 
 
 def test_a_clock_set_back_by_the_end_of_daylight_saving(tmp_path):
@@ -251,10 +251,10 @@ def test_the_zone_of_an_mlperf_log_comes_from_the_marks(tmp_path):
     log = read_log(path)
     assert log.sample.t_s[0] == pytest.approx(1616120950.5)
     assert log.marks == pytest.approx({"power_begin": 1616120960.0, "power_end": 1616120980.0})
-    assert any("UTC-05:00 by the session's marks" in s and "UTC-06:00" in s for s in log.told)
+    assert any("UTC-05:00 by the session's marks" in s and "UTC-06:00" in s for s in log.notes)
     assert integrate(log.sample, *log.marks.values()) == pytest.approx(20 * 519.5)
     assert read_log(path, utc_offset_s=-21600).sample.t_s[0] == pytest.approx(1616120950.5 + 3600)
-    assert not any("marks" in s for s in read_log(path, timezone="America/Chicago").told)
+    assert not any("marks" in s for s in read_log(path, timezone="America/Chicago").notes)
 
 
 def test_an_mlperf_log_without_its_session_names_no_zone(tmp_path):
@@ -282,7 +282,7 @@ def test_a_row_that_was_cut_is_left_out(tmp_path):
     rows = [f"Time,03-18-2021 21:29:{10 + k}.500,Watts,{500 + k},Mark,x" for k in range(40)]
     log = read_log(session(tmp_path, rows=[*rows, "Time,03-18-2021 21:29:5"]))
     assert len(log.sample.value) == 40
-    assert any("1 of 41 rows" in s for s in log.told)
+    assert any("1 of 41 rows" in s for s in log.notes)
     with pytest.raises(MeterError, match="no row"):
         read_log(written(tmp_path, "hello\n", "spl.txt"), "mlperf")
 
@@ -295,7 +295,7 @@ def test_doubts_of_a_meter_count_inside_the_window_alone(tmp_path):
     assert uncertain_rows("", begin_s, begin_s + 20) == 0
     path = session(tmp_path)
     written(tmp_path, "\n".join(lines), "power/ptd_logs.txt")
-    assert any("2 readings between the marks" in s for s in read_log(path).told)
+    assert any("2 readings between the marks" in s for s in read_log(path).notes)
 
 
 # --- rules ---

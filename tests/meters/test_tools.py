@@ -9,8 +9,8 @@ import pytest
 
 from harness.errors import MeterError
 from harness.meters import read_log
-from harness.meters.names import understood
 from harness.meters.options import Options
+from harness.meters.units import parse_name
 from tests.meters.test_traps import LOCAL, NOON_S, WATTS, comma, iso, table, written
 
 COMMAND = "harness import-meter r log.csv"
@@ -257,4 +257,4 @@ def test_each_command_has_a_line_and_each_option_stands_once():
 )
 def test_energies_and_ratios_are_no_watts(name, factor):
     """However they are spelled."""
-    assert understood(name).factor == factor
+    assert parse_name(name).factor == factor

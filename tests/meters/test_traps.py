@@ -11,8 +11,8 @@ import pytest
 
 from harness.errors import MeterError
 from harness.meters import read_log
-from harness.meters.names import understood
-from harness.meters.numbers import cells_of, numbers
+from harness.meters.cells import cells_of
+from harness.meters.units import parse_name
 
 NOON_S = 1_750_075_200
 """2025-06-16 12:00 UTC."""
@@ -232,7 +232,7 @@ def test_marks_are_counted_with_their_reason(tmp_path, mark):
     log = read_log(written(tmp_path, text))
     assert np.flatnonzero(np.isnan(log.sample.value)).tolist() == [4]
     assert sum(log.discarded.values()) == len(log.discarded_s) == 1
-    assert any("1 of 20 values are no reading" in sentence for sentence in log.told)
+    assert any("1 of 20 values are no reading" in sentence for sentence in log.notes)
 
 
 def test_rows_that_cannot_be_read_are_counted_where_they_stand(tmp_path):
@@ -282,10 +282,10 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
 )
 def test_the_unit_of_a_name(name, factor):
     """Of the whole word: the W of mW is no watt."""
-    assert understood(name).factor == factor
+    assert parse_name(name).factor == factor
 
 
 def test_numbers_keep_every_digit():
     """Signs, exponents, units behind them."""
     column = cells_of(pd.Series(["+1.25", "\u22123.5 W", "1.180E+03", "1e31", "-OL-", ".5"], dtype=str))
-    assert numbers(column, ".").tolist() == pytest.approx([1.25, -3.5, 1180, np.nan, np.nan, 0.5], nan_ok=True)
+    assert column.numbers(".").tolist() == pytest.approx([1.25, -3.5, 1180, np.nan, np.nan, 0.5], nan_ok=True)

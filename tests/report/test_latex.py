@@ -146,7 +146,7 @@ def test_the_method_is_written_beside_the_table_and_replaces_only_itself(tmp_pat
     with pytest.raises(HarnessError, match="not replaced"):
         run("--format", "tex", "--output", tmp_path / "other.tex")
     assert method.read_text() == r"\section{Method}" and not (tmp_path / "other.tex").exists()
-    with pytest.raises(HarnessError, match="the text on method beside"):
+    with pytest.raises(HarnessError, match="name of the text on method"):
         run("--format", "tex", "--output", method)
     with pytest.raises(HarnessError, match="--format tex"):
         run("--method")

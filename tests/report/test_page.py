@@ -64,7 +64,7 @@ def cells(**changes) -> dict:
         ({}, "800 [700 950]"),
         ({"payback_verdict": "not_separated", "payback_high": None}, "at least 700, no upper bound"),
         ({"payback_verdict": "not_separated", "payback_inferences": None, "payback_high": None}, "at least 700, no upper bound"),
-        ({"payback_verdict": "never", "payback_inferences": None, "payback_low": None, "payback_high": None}, "never"),
+        ({"payback_verdict": "no_saving", "payback_inferences": None, "payback_low": None, "payback_high": None}, "never"),
         ({"payback_verdict": None, "payback_low": None, "payback_high": None}, "800, in too few repetitions"),
         ({"payback_verdict": None, "payback_inferences": None, "payback_low": None, "payback_high": None}, "nothing is saved"),
     ],

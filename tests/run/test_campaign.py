@@ -75,7 +75,7 @@ def done(folder: Path) -> list[tuple[str, int]]:
 def wrong(folder: Path) -> list[str]:
     """What a verification has against a run that has ended and was sealed."""
     write_atomically(folder / manifest.NAME, manifest.seal(folder))
-    return verify(folder, cache=Cache()).wrong
+    return verify(folder, cache=Cache()).problems
 
 
 def test_a_users_own_model_goes_the_whole_way(tmp_path):

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.formats.keras import count_macs, import_keras, leaf_layers
 from harness.variants.channels import cut
-from harness.variants.flat import flatten
+from harness.variants.flatten import flatten
 from tests.make_models import refusal
 
 RNG = np.random.default_rng(11)

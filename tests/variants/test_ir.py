@@ -49,7 +49,7 @@ def test_what_cannot_be_converted_is_a_sentence(tmp_path):
     with pytest.raises(EngineError, match=r"cannot be converted to OpenVINO.*"):
         ToIr().apply(Job(nonsense, "onnx", "ir", tmp_path))
     data = TrainData([np.ones((9, 5), np.float32)])
-    with pytest.raises(EngineError, match=r"wants samples of shape"):
+    with pytest.raises(EngineError, match=r"takes samples of shape"):
         Int8().apply(Job(models() / "small.ir", "ir", "ir", tmp_path, CalibrationOptions(), data, Training()))
 
 

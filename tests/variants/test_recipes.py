@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from harness.errors import EngineError
+from harness.variants.calibration import calibration
 from harness.variants.prune import Parameters, Schedule, masks, schedule_of
-from harness.variants.quantize import calibration
 from tests.make_models import SAMPLES
 from tests.models import model_facts, models
 from tests.variants.made import builds

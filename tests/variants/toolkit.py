@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from harness.errors import EngineError
-from harness.formats.legacy import import_legacy, to_legacy
+from harness.formats.legacy_keras import import_legacy, to_legacy
 from harness.schema import Training
 from harness.variants.base import Job, TrainData
 from harness.variants.tfmot import ClusterWeights, PruneLowMagnitude, QuantizationAware

@@ -218,7 +218,7 @@ def test_an_int8_that_runs_in_float_is_told(tmp_path):
     assert not promised(None, **task).warnings
 
 
-@pytest.mark.parametrize(("weights", "told"), [(np.int8, []), (np.float32, ["optimisation_not_shown"])])
+@pytest.mark.parametrize(("weights", "told"), [(np.int8, []), (np.float32, ["optimisation_not_confirmed"])])
 def test_kernels_are_believed_as_far_as_the_artifact_goes(tmp_path, weights, told):
     """An engine that says int8 of a file that stores float32 alone has shown nothing."""
     path = save(

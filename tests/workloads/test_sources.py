@@ -78,7 +78,7 @@ def test_the_size_comes_from_the_model(shape, size, found):
 
 @pytest.mark.parametrize(
     ("shape", "size", "words"),
-    [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite says 32 x 32"), ((10,), None, "no images"), ((8, 8, 7), None, "no images")],
+    [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite requests 32 x 32"), ((10,), None, "no images"), ((8, 8, 7), None, "no images")],
 )  # fmt: skip
 def test_a_size_that_nobody_said(shape, size, words):
     """Is not guessed."""

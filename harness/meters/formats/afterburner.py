@@ -8,7 +8,7 @@ import pandas as pd
 from harness.errors import MeterError
 from harness.meters.formats.base import MeterFormat, head_matches
 from harness.meters.options import Options
-from harness.meters.table import Table, numbered, split
+from harness.meters.table import Table, Torn, numbered, split
 
 UNIT_CELLS = 4
 """Cells of a line 03: its kind, the time, the number of the column, the unit."""
@@ -18,19 +18,19 @@ def table(name: str, text: str, options: Options) -> Table:
     """Its readings, each column named with its unit.
 
     Raises:
-        MeterError: No readings, or the columns change where logging was started again.
+        MeterError: There are no readings, or the columns change where logging was restarted.
     """
     header: list[str] = []
     units: dict[int, str] = {}
     rows: list[list[str]] = []
     lines: list[int] = []
-    torn: list[tuple[int, int, str]] = []
+    torn: Torn = []
     for number, line in enumerate(text.splitlines(), 1):
         cells = split(line, ",")
-        kind = cells[0] if cells else ""
+        kind = "".join(cells[:1])
         if kind == "02":
             if rows and cells[2:] != header:
-                raise MeterError(f"the columns of {name} change at its line {number}: logging was started again", "cut the log there")
+                raise MeterError(f"the columns of {name} change at line {number}: logging was restarted", "cut the log there")
             header = cells[2:]
         elif kind == "03" and len(cells) >= UNIT_CELLS and cells[2].isdecimal():
             units[int(cells[2])] = cells[3]
@@ -42,7 +42,7 @@ def table(name: str, text: str, options: Options) -> Table:
     if not rows:
         raise MeterError(f"{name} holds no readings of Afterburner", "log with `Log history to file` in its monitoring settings")
     names = [f"{each} [{units[i]}]" if units.get(i) else each for i, each in enumerate(header)]
-    return Table(["time", *numbered(names)], pd.DataFrame(rows, dtype=str), np.array(lines, dtype=int), torn)
+    return Table(name, ["time", *numbered(names)], pd.DataFrame(rows, dtype=str), np.array(lines, dtype=int), torn)
 
 
 FORMAT = MeterFormat(

@@ -1,6 +1,4 @@
-"""`amd-smi metric --csv -w`: Unix seconds, one row a card, `socket_power` in watts."""
-
-from __future__ import annotations
+"""`amd-smi metric --csv -w`: Unix seconds, one row per card, `socket_power` in watts."""
 
 from harness.meters.formats.base import MeterFormat, head_matches
 

@@ -1,6 +1,4 @@
-"""Plain CSV: a header that names a time and a power with its unit, with any of the usual delimiters."""
-
-from __future__ import annotations
+"""Plain CSV: a header with a time and a power that states its unit, and any of the usual delimiters."""
 
 from harness.meters.formats.base import MeterFormat
 

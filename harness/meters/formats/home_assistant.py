@@ -1,7 +1,5 @@
 """Home Assistant's history as CSV: a row when an entity's state changes, no unit."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

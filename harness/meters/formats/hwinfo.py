@@ -1,6 +1,4 @@
-"""HWiNFO's sensor log: CSV in Windows-1252, dates with the day first, the header again at its end."""
-
-from __future__ import annotations
+"""HWiNFO's sensor log: CSV in Windows-1252, dates with the day first, the header repeated at its end."""
 
 from harness.meters.formats.base import MeterFormat, head_matches
 

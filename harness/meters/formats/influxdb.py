@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+
 import pandas as pd
 
 from harness.errors import MeterError
 from harness.meters.formats.base import MeterFormat, head_matches
-from harness.meters.names import factor_of
 from harness.meters.options import Options
 from harness.meters.table import Table, delimited
+from harness.meters.units import factor_of
 
 BOOKKEEPING = ("", "result", "table", "_start", "_stop", "_time", "_value")
 
 
 def table(name: str, text: str, options: Options) -> Table:
-    """Rows of time, series and value; a series is named by its field, measurement and tags.
+    """Rows of time, series and value; a series is named by its field, and by the tags that vary or are a unit.
 
     Raises:
-        MeterError: No `_time` and `_value`.
+        MeterError: It has no columns `_time` and `_value`.
     """
-    found = delimited(name, text, options)
-    index = {each: i for i, each in enumerate(found.names)}
+    log = delimited(name, text, options)
+    index = {each: i for i, each in enumerate(log.names)}
     if not {"_time", "_value"} <= index.keys():
         raise MeterError(
             f"{name} has no columns _time and _value", "export with `influx query --raw`, not pivoted; a pivoted one: --format csv"
         )
-    tags = [each for each in found.names if each not in BOOKKEEPING]
-    series = found.cells[[index[each] for each in tags]].agg(" ".join, axis=1) if tags else pd.Series("value", index=found.cells.index)
-    shown = [
-        each
-        for each in tags
-        if each == "_field" or found.cells[index[each]].nunique() > 1 or factor_of(str(found.cells[index[each]].iloc[0])) is not None
+    tags = {each: log.cells[i] for each, i in index.items() if each not in BOOKKEEPING}
+    naming = [
+        each for each, cells in tags.items() if each == "_field" or cells.nunique() > 1 or factor_of("".join(cells.iloc[:1])) is not None
     ]
-    if shown:
-        series = found.cells[[index[each] for each in shown]].agg(" ".join, axis=1)
-    cells = pd.DataFrame({0: found.cells[index["_time"]], 1: series, 2: found.cells[index["_value"]]})
-    result = Table(["_time", "series", "_value"], cells, np.asarray(found.lines), found.torn, found.delimiter, notes=found.notes)
-    result.on_change = "entity_id" in index  # Home Assistant writes states, when they change
-    return result
+    series = pd.Series("value", index=log.cells.index)
+    if tags:
+        series = log.cells[[index[each] for each in naming or tags]].agg(" ".join, axis=1)
+    cells = pd.DataFrame({0: log.cells[index["_time"]], 1: series, 2: log.cells[index["_value"]]})
+    # Home Assistant writes states, when they change.
+    return replace(log, names=["_time", "series", "_value"], cells=cells, headed=True, on_change="entity_id" in index)
 
 
 FORMAT = MeterFormat(

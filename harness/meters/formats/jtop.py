@@ -1,7 +1,5 @@
 """jtop's logger (jetson-stats): CSV whose power columns are in milliwatts."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

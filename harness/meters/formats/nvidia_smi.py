@@ -1,6 +1,4 @@
-"""`nvidia-smi --query-gpu=... --format=csv`: one row a card and moment."""
-
-from __future__ import annotations
+"""`nvidia-smi --query-gpu=... --format=csv`: one row per card and time stamp."""
 
 from harness.meters.formats.base import MeterFormat, head_matches
 

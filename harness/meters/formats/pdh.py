@@ -9,7 +9,7 @@ from harness.meters.table import Table
 
 
 def offset_s(table: Table) -> float | None:
-    """Local time less UTC: the header holds UTC less local time in minutes, as in `(PDH-CSV 4.0) (Central Daylight Time)(300)`."""
+    """Local time minus UTC: the header holds UTC minus local time in minutes, as in `(PDH-CSV 4.0) (Central Daylight Time)(300)`."""
     match = re.search(r"\((-?\d+)\)$", table.names[0])
     return -60.0 * int(match[1]) if match else None
 

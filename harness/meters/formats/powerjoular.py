@@ -1,7 +1,5 @@
 """PowerJoular: CSV in watts, local time."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

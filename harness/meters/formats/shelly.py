@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from harness.meters.dates import is_moment
 from harness.meters.formats.base import MeterFormat, head_matches
-from harness.meters.json_table import flat, json_lines
+from harness.meters.formats.json import flat, json_lines
 from harness.meters.options import Options
 from harness.meters.table import Table, delimited
+from harness.meters.timestamps import is_moment
 
+TIMES = ("params.ts", "ts", "timestamp", "time", "unixtime", "sys.unixtime", "result.sys.unixtime")
+"""Keys of a message's time, the best first."""
 POWER = r"(?:.*\.)?(?:apower|[abc]_act_power|act_power|total_act_power)"
 
 
@@ -18,30 +20,24 @@ def table(name: str, text: str, options: Options) -> Table:
     """Rows of its JSON messages, or of CSV."""
     if not re.search(r"^\W*[^,;]*\{", text.lstrip("\ufeff \r\n"), re.MULTILINE):
         return delimited(name, text, options)
-    found = json_lines(name, text, _reading)
-    found.on_change = '"NotifyStatus"' in text
-    return found
+    log = json_lines(name, text, _row)
+    log.on_change = '"NotifyStatus"' in text
+    return log
 
 
-def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
+def _row(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
+    """Time, source and powers of a message; None if it holds no power."""
     values = flat(message)
     power = {key.removeprefix("params.").removeprefix("result."): value for key, value in values.items() if re.fullmatch(POWER, key)}
     if not power:
         return None
-    stamp = next(
-        (
-            values[key]
-            for key in ("params.ts", "ts", "timestamp", "time", "unixtime", "sys.unixtime", "result.sys.unixtime")
-            if key in values
-        ),
-        None,
-    )
+    time = next((values[key] for key in TIMES if key in values), None)
     topic = next((word for word in before.split() if "/" in word and not is_moment(word)), "")
-    return {"time": stamp if stamp is not None else _moment(before), "src": values.get("src") or topic, **power}
+    return {"time": _time_before(before) if time is None else time, "src": values.get("src") or topic, **power}
 
 
-def _moment(before: str) -> str:
-    """A time in front of a message, as `mosquitto_sub -F '%I %t %p'` writes it."""
+def _time_before(before: str) -> str:
+    """The time in front of a message, as `mosquitto_sub -F '%I %t %p'` writes it."""
     words = before.split()
     return next((text for n in (2, 1) for text in [" ".join(words[:n])] if is_moment(text)), words[0] if words else "")
 

@@ -6,15 +6,14 @@ import re
 from typing import Any
 
 from harness.meters.formats.base import MeterFormat, head_matches
-from harness.meters.json_table import flat, json_lines
-from harness.meters.options import Options
-from harness.meters.table import Table
+from harness.meters.formats.json import flat, json_lines
 
 TOPIC = re.compile(r"(?:tele|stat)/(\S+)/\w+|(?<!\S)(\S+)/(?:tele|stat)/\w+")
 """The plug's own part of a topic."""
 
 
-def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
+def _row(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
+    """Time, topic and powers of a SENSOR message; None for other messages."""
     inner = message.get("StatusSNS", message)
     energy = inner.get("ENERGY") if isinstance(inner, dict) else None
     if not isinstance(energy, dict) or "Power" not in energy:
@@ -23,16 +22,11 @@ def _reading(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
     return {"Time": inner.get("Time"), "topic": (topic[1] or topic[2]) if topic else "", **flat({"Power": energy["Power"]})}
 
 
-def table(name: str, text: str, options: Options) -> Table:
-    """Rows of its SENSOR messages; other messages are no readings."""
-    return json_lines(name, text, _reading)
-
-
 FORMAT = MeterFormat(
     name="tasmota",
     summary="Tasmota console or MQTT log",
     recognise=head_matches(r'"ENERGY"\s*:\s*\{'),
-    table=table,
+    table=lambda name, text, options: json_lines(name, text, _row),
     time=("Time",),
     device=("topic",),
     power=((r"Power(?:\.\d+)?", "W"),),

@@ -1,30 +1,27 @@
-"""`tegrastats` of NVIDIA Jetson: one line a reading, `RAIL now/average`, in milliwatts unless the line states W."""
+"""`tegrastats` of NVIDIA Jetson: one line per reading with `RAIL now/average`, in milliwatts unless the line states W."""
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
-import pandas as pd
-
 from harness.errors import MeterError
 from harness.meters.formats.base import MeterFormat, head_matches
 from harness.meters.options import Options
-from harness.meters.table import Table
+from harness.meters.table import Table, Torn
 
 RAIL = re.compile(r"\b((?:VDD|VIN|POM|SYS|NC|CV|VDDQ)\w*) (\d+(?:\.\d+)?)(mW|W)?(?:/\d+(?:\.\d+)?(?:mW|W)?)?(?=\s|$)")
 LINE = re.compile(r"\bRAM \d+/\d+MB")
 
 
 def table(name: str, text: str, options: Options) -> Table:
-    """Its rows: the time before `RAM`, and the first of the two numbers of each rail, which is the reading of now.
+    """Rows with the text before `RAM` as time and the first of the two numbers of each rail, its present reading.
 
     Raises:
-        MeterError: No line of tegrastats.
+        MeterError: No line names a power rail.
     """
     rows: list[dict[str, str]] = []
     lines: list[int] = []
-    torn: list[tuple[int, int, str]] = []
+    torn: Torn = []
     for number, line in enumerate(text.splitlines(), 1):
         start = LINE.search(line)
         if start is None:
@@ -41,9 +38,7 @@ def table(name: str, text: str, options: Options) -> Table:
     if not text.endswith("\n") and len(rows) > 1 and set(rows[-1]) != set(rows[-2]):
         torn.append((lines.pop(), len(rows) - 1, "the last line was cut"))
         rows.pop()
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    cells = pd.DataFrame({i: [row.get(key, "") for row in rows] for i, key in enumerate(names)}, dtype=str)
-    return Table(names, cells, np.array(lines, dtype=int), torn, " ")
+    return Table.of_rows(name, rows, lines, torn, " ")
 
 
 FORMAT = MeterFormat(

@@ -1,7 +1,5 @@
 """Yokogawa power meters (WT series, WTViewer): CSV with a store number, `P-1`, `P-SIGMA`; over-range as `-OL-` or 9.9E37."""
 
-from __future__ import annotations
-
 from harness.meters.formats.base import MeterFormat, head_matches
 
 FORMAT = MeterFormat(

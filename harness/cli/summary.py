@@ -1,0 +1,91 @@
+"""What `harness run` prints at its end: table, results in sentences, warnings and widths of the intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.cli.console import print_line, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from harness.schema import Catalogue, StoredRun
+
+MAX_SENTENCES = 12
+"""Sentences printed below the table; the page has all of them."""
+
+
+def print_summary(run: StoredRun, cases: pd.DataFrame, catalogue: Catalogue) -> None:
+    """Print the results of a run.
+
+    Args:
+        run: The stored run.
+        cases: Its table `cases`.
+        catalogue: The plug-ins, for the duration of the next profile.
+    """
+    from harness.frame.rows import rows_of
+    from harness.report import sentences, terminal
+
+    print_table(lambda width: terminal(cases, width))
+    for line in (*shortened(sentences(rows_of(cases))), *warning_lines(run, cases), interval_widths(run, cases, catalogue)):
+        print_line(line)
+
+
+def shortened(sentences: Sequence[str]) -> list[str]:
+    """The first sentences, and how many more there are."""
+    rest = len(sentences) - MAX_SENTENCES
+    return [*sentences[:MAX_SENTENCES], *([f"... and {rest} more sentences in the report"] if rest > 0 else [])]
+
+
+def warning_lines(run: StoredRun, cases: pd.DataFrame) -> list[str]:
+    """Each warning code with the number of cases, its latest sentence and the remedy."""
+    from harness.analysis.uncertainty import EDGES_DOMINATE
+
+    findings = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
+    for name, codes in zip(cases["case_id"], cases["warnings"].fillna("").str.split(";"), strict=True):
+        if EDGES_DOMINATE.code in codes:  # of a case, in no record
+            findings[EDGES_DOMINATE.code, name] = EDGES_DOMINATE
+    latest = {code: finding for (code, _), finding in findings.items()}
+    return [
+        f"! {code}, {sum(c == code for c, _ in findings)} of {len(run.header.suite.cases)} cases: {finding.sentence}; {finding.remedy}"
+        for code, finding in latest.items()
+    ]
+
+
+def interval_widths(run: StoredRun, cases: pd.DataFrame, catalogue: Catalogue) -> str:
+    """Half-widths of the intervals on energy, and the duration of the next profile."""
+    from harness.run.plan import expected_s
+    from harness.schema import PROFILES
+
+    profile = run.header.profile
+    half = ((cases["energy_high_j"] - cases["energy_low_j"]) / 2 / cases["energy_j"]).dropna()
+    if half.empty:
+        widths = "no case has an interval on its energy"
+    else:
+        widths = f"95 % intervals on energy: median half-width {half.median():.1%}, largest {half.max():.1%}, from at least {profile.first} launches"
+    names = list(PROFILES)
+    if profile.name == names[-1]:
+        return widths
+    longer = names[names.index(profile.name) + 1]
+    duration_s = expected_s(run.header.suite, PROFILES[longer], catalogue)
+    return f"{widths}; for narrower intervals: --profile {longer}, about {minutes(*duration_s)} minutes"
+
+
+def unmeasured(cases: pd.DataFrame) -> list[str]:
+    """The ids of the cases whose energy no sensor measured."""
+    from harness.schema import evidence
+
+    return [name for name, kind in zip(cases["case_id"], cases["energy_kind"], strict=True) if evidence(kind) != "measured"]
+
+
+def failed(run: StoredRun) -> bool:
+    """Whether the last attempt of any task is not ok."""
+    last = {(r.case_id, None if r.case_id else r.build_id, r.repetition): r.status for r in run.records}
+    return any(status != "ok" for status in last.values())
+
+
+def minutes(*seconds: float) -> str:
+    """Durations in whole minutes, rounded up: `3 to 12`."""
+    return " to ".join(dict.fromkeys(str(-int(-s // 60)) for s in seconds))

@@ -1,0 +1,74 @@
+"""Local times and a time zone as Unix time."""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import MeterError
+from harness.schema import Floats
+
+QUARTER_S = 900.0
+"""Offsets of time zones are whole quarter hours."""
+MOST_OFFSET_S = 14 * 3600.0
+"""The largest offset of a time zone."""
+
+
+def to_unix(local_s: Floats, timezone: str | None = None, utc_offset_s: float | None = None) -> Floats:
+    """Local clock readings as Unix time.
+
+    Args:
+        local_s: Clock readings in the order of the log, counted as if they were UTC, in seconds. If they go back once, the later ones belong
+            to the second pass of an hour that occurs twice.
+        timezone: Name of the zone; None if `utc_offset_s` holds.
+        utc_offset_s: Local time minus UTC in seconds.
+
+    Raises:
+        MeterError: The zone does not exist; or a time does not exist there, or occurs twice and the order of the log does not decide which.
+    """
+    if timezone is None:
+        assert utc_offset_s is not None
+        return local_s - utc_offset_s
+    zone = _zone(timezone)
+    if zone is None:
+        raise MeterError(f"there is no time zone {timezone!r}", "write it as in Europe/Berlin, or give --utc-offset")
+    local = pd.DatetimeIndex(np.floor(local_s).astype("datetime64[s]"))
+    back = np.flatnonzero(np.diff(local_s) < 0)
+    first_pass = np.arange(len(local)) <= back[0] if len(back) == 1 else None
+    utc = local.tz_localize(zone, ambiguous="NaT" if first_pass is None else first_pass, nonexistent="NaT").tz_convert(None)
+    if utc.hasnans:
+        raise _undecided(local[utc.isna()][0], zone)
+    offsets_s: Floats = (local - utc).total_seconds().to_numpy()
+    return local_s - offsets_s
+
+
+def _undecided(local: pd.Timestamp, zone: ZoneInfo) -> MeterError:
+    """The error for a local time that does not exist in a zone, or occurs twice."""
+    first_s, second_s = (
+        offset.total_seconds() for fold in (0, 1) if (offset := local.replace(tzinfo=zone, fold=fold).utcoffset()) is not None
+    )
+    what = "occurs twice: daylight saving ends" if first_s > second_s else "does not exist: daylight saving begins"
+    return MeterError(
+        f"the local time {local:%Y-%m-%d %H:%M} {what} in {zone.key}",
+        f"give the offset that held, --utc-offset {first_s:.0f} or --utc-offset {second_s:.0f}, or cut the log there",
+    )
+
+
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
+
+
+def is_zone(name: str) -> bool:
+    """Whether the database of time zones has such a name."""
+    return _zone(name) is not None
+
+
+def offset_text(offset_s: float) -> str:
+    """`UTC-05:00` for -18000."""
+    minutes = round(abs(offset_s) / 60)
+    return f"UTC{'-' if offset_s < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"

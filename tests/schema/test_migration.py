@@ -1,0 +1,43 @@
+"""Stored objects of older schemas get today's names; those of today stay as they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.schema import SCHEMA_VERSION
+from harness.schema.migration import RENAMED_CODES, upgrade
+
+
+def old_record(version: int) -> dict[str, object]:
+    """Fields of a record whose names have changed, and one whose name has not."""
+    return {
+        "schema_version": version,
+        "run_id": "r",
+        "warnings": [{"code": code} for code in RENAMED_CODES] + [{"code": "throttled"}],
+        "engine_facts": {"precision_told": "int8", "tf32": False},  # codespell:ignore
+    }
+
+
+@pytest.mark.parametrize("version", range(1, 4))
+def test_old_names_are_replaced(version):
+    """Codes of findings and keys of the engine facts; the version of the record stays."""
+    assert upgrade(old_record(version)) == {
+        "schema_version": version,
+        "run_id": "r",
+        "warnings": [{"code": code} for code in RENAMED_CODES.values()] + [{"code": "throttled"}],
+        "engine_facts": {"precision_reported": "int8", "tf32": False},
+    }
+
+
+def test_notes_of_an_imported_meter():
+    """They had another name up to version 3."""
+    assert upgrade({"schema_version": 3, "told": ["format csv"]}) == {"schema_version": 3, "notes": ["format csv"]}  # codespell:ignore
+
+
+@pytest.mark.parametrize(
+    "raw", [old_record(SCHEMA_VERSION), None, [], {"schema_version": "1"}, {"schema_version": 3, "warnings": ["x"], "engine_facts": 1}]
+)
+def test_anything_else_is_left_for_validation(raw):
+    """Records of today, and what is not a record at all."""
+    before = repr(raw)
+    assert repr(upgrade(raw)) == before
