@@ -70,7 +70,7 @@ def test_the_page_has_edges_and_overhead(tmp_path):
     cost = {"slow_share": 0.004, "edge_share": None, "window_share": 0.012, "window_s": 1.1}
     run = replace(run, header=run.header.model_copy(update={"probe": {"sampler": cost}}))
     text = (report.write(run, frame.tables([run]), tmp_path) / "index.html").read_text()
-    assert "longer windows (--window), not more runs" in text
+    assert "longer windows (--window) rather than more runs" in text
     assert "0.40% between the edges of a window, 1.20% in a whole window" in text
     assert "Payback" not in text
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from harness.schema import SCHEMA_VERSION
 from harness.schema.migration import RENAMED_CODES, upgrade
+from harness.store import read_meters, read_run
+from harness.verify import verify
+
+RUN = Path(__file__).parents[1] / "runs" / "schema-3"
 
 
 def old_record(version: int) -> dict[str, object]:
@@ -41,3 +48,15 @@ def test_anything_else_is_left_for_validation(raw):
     """Records of today, and what is not a record at all."""
     before = repr(raw)
     assert repr(upgrade(raw)) == before
+
+
+def test_a_run_of_schema_3_is_read_and_verified(tmp_path):
+    """As its harness wrote it, with an imported meter; findings are compared by code and validity, since their sentences have changed."""
+    (meter,) = read_meters(RUN)
+    assert "format csv" in meter.notes
+    assert {r.schema_version for r in read_run(RUN).records} == {3}
+    shutil.copytree(RUN, tmp_path / "run")
+    verification = verify(tmp_path / "run")
+    assert verification.wrong == []
+    assert verification.again["energy"] > 300
+    assert verification.again["findings"] > 0
