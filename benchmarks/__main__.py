@@ -1,4 +1,4 @@
-"""`make benchmarks`: every figure, and one table at the end. Names pick some: `python -m benchmarks windows coverage`."""
+"""Benchmarks of the harness itself, as tables. `python -m benchmarks windows coverage` runs some of them, `make benchmarks` all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from tabulate import tabulate
 
-# Each a module of its own with `rows`: energy against the truth first, then the statistics, then the costs.
+# Modules with a function `rows`: energy against the truth first, then the statistics, then the costs.
 PARTS = (
     "windows",
     "cards",
@@ -29,9 +29,9 @@ PARTS = (
 
 
 def main() -> None:
-    """Run the parts asked for, all by default."""
+    """Run the parts given as arguments, all by default."""
     if unknown := [name for name in sys.argv[1:] if name not in PARTS]:
-        sys.exit(f"error: no part is named {', '.join(unknown)}; there is: {', '.join(PARTS)}")
+        sys.exit(f"error: unknown part: {', '.join(unknown)}\nchoose from: {', '.join(PARTS)}")
     tables = []
     for name in sys.argv[1:] or PARTS:
         print(f"{name} ...", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""A bare loop around each engine in a process of its own: what a person would write without the harness. Prints its p50 in seconds.
+"""A bare loop around an engine in a process of its own, as one would write it without the harness; prints the p50 in seconds.
 
 python -m benchmarks.bare ENGINE ARTIFACT DATA.npz BATCH SECONDS
 """
@@ -16,24 +16,24 @@ import numpy as np
 
 
 def litert(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
-    """LiteRT: set, invoke, get."""
+    """A call of LiteRT: set, invoke, get."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(path, num_threads=1)
-    entry, leave = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    interpreter.resize_tensor_input(entry, batch.shape)
+    input_index, output_index = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    interpreter.resize_tensor_input(input_index, batch.shape)
     interpreter.allocate_tensors()
 
     def call(x: np.ndarray) -> Any:
-        interpreter.set_tensor(entry, x)
+        interpreter.set_tensor(input_index, x)
         interpreter.invoke()
-        return interpreter.get_tensor(leave)
+        return interpreter.get_tensor(output_index)
 
     return call
 
 
 def onnxruntime(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
-    """ONNX Runtime: run."""
+    """A call of ONNX Runtime: run."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -44,7 +44,7 @@ def onnxruntime(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
 
 
 def openvino(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
-    """OpenVINO: into the request's own array, infer, out of it."""
+    """A call of OpenVINO: write into the request's array, infer, read from it."""
     import openvino as ov
 
     core = ov.Core()
@@ -52,18 +52,18 @@ def openvino(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
     model.reshape(batch.shape)
     settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     request = core.compile_model(model, "CPU", settings).create_infer_request()
-    entry, leave = request.get_input_tensor(0).data, request.get_output_tensor(0).data
+    inputs, outputs = request.get_input_tensor(0).data, request.get_output_tensor(0).data
 
     def call(x: np.ndarray) -> Any:
-        entry[...] = x
+        inputs[...] = x
         request.infer()
-        return leave
+        return outputs
 
     return call
 
 
 def tensorflow(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
-    """TensorFlow: a traced function, the answer as an array."""
+    """A call of TensorFlow: a traced function, the result as an array."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -78,7 +78,7 @@ LOOPS = {"litert": litert, "onnxruntime": onnxruntime, "openvino": openvino, "te
 
 
 def loop(call: Callable[[Any], Any], queries: Sequence[np.ndarray], seconds: float) -> np.ndarray:
-    """Ask each in turn for so long; how long each took, ns."""
+    """Durations in ns of queries in turn, over a time in seconds."""
     times, clock = array("q"), time.monotonic_ns
     until = clock() + int(seconds * 1e9)
     index = 0

@@ -1,4 +1,4 @@
-"""One case on one card of a box with several whose driver answers slowly: error of its energy, and what measuring costs the parent."""
+"""A case on one of several cards with a slow driver: error of its energy, and CPU time of the parent."""
 
 from __future__ import annotations
 
@@ -31,49 +31,49 @@ case = CASE.model_copy(update={"device": "gpu"})
 sensors, _ = open_sensors(plugins.catalogue())
 near = {d.name for _, domains in sensors for d in domains if d.device in ("cpu", "gpu")}
 sensors, _ = probe(sensors, near=near)
-bench = RunContext(sensors, PROFILES["quick"], Limits(), "run", "environment", None)
+context = RunContext(sensors, PROFILES["quick"], Limits(), "run", "environment", None)
 used = {}
-told = lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None
-record = run(Task(case=case), Request("harness.worker.measure", child_task(), simulated=True), bench, told).record
+on_phase = lambda phase: used.setdefault(phase, (time.monotonic(), time.process_time())) and None
+record = run(Task(case=case), Request("harness.worker.measure", child_task(), simulated=True), context, on_phase).record
 share = (used["quality"][1] - used["steady"][1]) / (used["quality"][0] - used["steady"][0])
 print(json.dumps({"record": record.model_dump(), "share": share}))
 """
 
-BESIDE_EIGHT = """
+WITH_EIGHT_CARDS = """
 import json
-from benchmarks.cost import bench, sampler_rows
+from benchmarks.cost import built_campaign, sampler_rows
 
 SUITE = "name: cards\\nmodels: [digits-cnn]\\ndomains: [package, dram, 'gpu:0']\\nmatrices:\\n  - {engines: [litert], variants: [dense]}\\n"
-with bench(SUITE) as running:
+with built_campaign(SUITE) as running:
     print(json.dumps(sampler_rows(running, running.header.suite.cases[0], 20)))
 """
 
 
 def rows() -> list[Row]:
-    """Worst of all numbers of cards and lengths of a call, with and without a busy neighbour."""
+    """Worst over numbers of cards and durations of a call, with and without foreign load."""
     if not shutil.which("gcc"):
         return [row("energy of one card of several", "<= 0.5 %", "skipped: the simulated NVML driver needs gcc")]
-    found = []
+    table = []
     for busy in (False, True):
         cells = [cell(cards, call_s, busy=busy) for cards in CARDS for call_s in CALLS_S]
         errors = [each["error"] for each in cells]
         worst = "no number" if None in errors else f"{max(errors):.3%}"
-        beside = "beside a process that takes a core" if busy else "on a quiet machine"
+        load = "with a foreign process on a core" if busy else "without foreign load"
         covered = sum(each["covered"] for each in cells)
-        what = f"energy of one card of 1, 2, 4, 8, calls of 0 to 12 ms, {beside}"
-        found += [
-            row(what, "worst <= 0.5 %", f"{worst}, truth inside the edges' 95 % interval in {covered} of {len(cells)}"),
-            row(f"parent in that window, {beside}", "<= 3 % of a core", f"worst {max(each['share'] for each in cells):.2%}"),
+        what = f"energy of one card of 1, 2, 4, 8, calls of 0 to 12 ms, {load}"
+        table += [
+            row(what, "worst <= 0.5 %", f"{worst}, truth in the edges' 95 % interval in {covered} of {len(cells)}"),
+            row(f"parent in that window, {load}", "<= 3 % of a core", f"worst {max(each['share'] for each in cells):.2%}"),
         ]
-    return [*found, *_beside_eight()]
+    return [*table, *_with_eight_cards()]
 
 
-def _beside_eight() -> list[Row]:
-    """The load's own latency while eight cards are sampled whose calls take as long as those of real drivers."""
+def _with_eight_cards() -> list[Row]:
+    """Latency of the load while eight cards are sampled, with calls as long as those of real drivers."""
     with tempfile.TemporaryDirectory() as folder:
         variables = nvml.configure(Path(folder), devices=8, call_s=0.0003)
         environment = {**os.environ, **variables, "PYTHONPATH": str(Path.cwd())}
-        done = subprocess.run([sys.executable, "-c", BESIDE_EIGHT], env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run([sys.executable, "-c", WITH_EIGHT_CARDS], env=environment, capture_output=True, text=True, check=True)
     goals = ("<= 1.005", "", "<= 3 %")
     return [
         {**each, "figure": f"{each['figure']}, 8 cards, calls of 0.3 ms", "goal": goal}
@@ -82,31 +82,31 @@ def _beside_eight() -> list[Row]:
 
 
 def cell(cards: int, call_s: float, *, busy: bool = False, **settings: object) -> dict[str, Any]:
-    """One repetition: error, whether the truth is inside the interval, findings that make it invalid, length of the window, share of a core."""
-    with tempfile.TemporaryDirectory() as folder, neighbour(busy):
+    """One repetition: error, whether the interval covers the truth, findings, length of the window, CPU time of the parent."""
+    with tempfile.TemporaryDirectory() as folder, foreign_load(busy):
         variables = nvml.configure(
             Path(folder), devices=cards, call_s=call_s, wave="square", wave_period_s=0.31, window_s=0.1, average_window_s=0.1, **settings
         )
         environment = {**os.environ, **variables, "PYTHONPATH": str(Path.cwd())}
         done = subprocess.run([sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True)
-        told = json.loads(done.stdout)
-        found = next(m for m in told["record"]["measurements"] if m["phase"] == "steady" and m["domain"] == "gpu:0")
-        truth_j = nvml.truth_j(variables, 0, found["start_s"], found["end_s"])
-    off_j = None if found["gross_j"] is None else abs(found["gross_j"] - truth_j)
+        result = json.loads(done.stdout)
+        energy = next(m for m in result["record"]["measurements"] if m["phase"] == "steady" and m["domain"] == "gpu:0")
+        truth_j = nvml.truth_j(variables, 0, energy["start_s"], energy["end_s"])
+    off_j = None if energy["gross_j"] is None else abs(energy["gross_j"] - truth_j)
     return {
         "error": None if off_j is None else off_j / truth_j,
-        "covered": off_j is not None and off_j <= 1.96 * (found["edge_j"] or 0.0),
-        "invalid": [f["code"] for f in told["record"]["warnings"] if f["invalid"]],
-        "codes": [f["code"] for f in told["record"]["warnings"]],
-        "window_s": found["end_s"] - found["start_s"],
-        "bracket_s": found["poll_gap_s"],
-        "share": told["share"],
+        "covered": off_j is not None and off_j <= 1.96 * (energy["edge_j"] or 0.0),
+        "invalid": [f["code"] for f in result["record"]["warnings"] if f["invalid"]],
+        "codes": [f["code"] for f in result["record"]["warnings"]],
+        "window_s": energy["end_s"] - energy["start_s"],
+        "bracket_s": energy["poll_gap_s"],
+        "share": result["share"],
     }
 
 
 @contextmanager
-def neighbour(busy: bool) -> Iterator[None]:
-    """A process that takes a core while this is open, where one is wanted."""
+def foreign_load(busy: bool) -> Iterator[None]:
+    """A process that uses a core, if `busy`."""
     if not busy:
         yield
         return

@@ -1,4 +1,4 @@
-"""What the harness adds: to a query, to a repetition, to the machine. Pairs interleaved, median ratios, the noise of A against A beside them."""
+"""Overhead of the harness per query, per repetition and on the machine: median ratios of interleaved pairs, with the noise of A against A."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ Row = dict[str, str]
 
 
 class Quiet:
-    """An observer that says nothing."""
+    """An observer that ignores all events."""
 
     def __getattr__(self, name: str) -> Any:
         return lambda *arguments, **named: None
 
 
 @contextlib.contextmanager
-def bench(text: str = SUITE) -> Iterator[campaign.Campaign]:
-    """A campaign on this machine, everything that the suite needs built."""
+def built_campaign(text: str = SUITE) -> Iterator[campaign.Campaign]:
+    """A campaign on this machine with everything built that the suite needs."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "suite.yaml"
         path.write_text(text)
         catalogue = plugins.catalogue()
         suite = load_suite(path, catalogue)
-        profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # the builds alone
+        profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # only the builds
         with campaign.begin(campaign.RunRequest(suite, text, profile, Path(folder)), catalogue, Quiet()) as running:
             running.run()
             running.header = running.header.model_copy(update={"profile": PROFILES["quick"]})
@@ -58,48 +58,48 @@ def bench(text: str = SUITE) -> Iterator[campaign.Campaign]:
 
 
 class Repetition:
-    """One repetition, with what the parent spent in its window."""
+    """One repetition, with the CPU time of the parent in its window."""
 
     def __init__(self, running: campaign.Campaign, case: Case, *, sampled: bool = True) -> None:
         self.marks: list[tuple[str, float, float]] = []
-        setting = running._bench()  # the benchmark looks inside on purpose
+        context = running._bench()
         began_s = time.monotonic()
         self.record: Record = run(
-            Task(case=case, repetition=1),  # the first alone is profiled
+            Task(case=case, repetition=1),  # only the first is profiled
             case_request(case, running.header.suite, running.artifacts, running.memory_bytes),
-            setting if sampled else replace(setting, sensors=[]),
-            self._mark,
+            context if sampled else replace(context, sensors=[]),
+            self._on_phase,
         ).record
         self.wall_s = time.monotonic() - began_s
         assert self.record.status == "ok", self.record.reason
 
-    def _mark(self, phase: str) -> None:
+    def _on_phase(self, phase: str) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self.marks.append((phase, time.monotonic(), usage.ru_utime + usage.ru_stime))
 
     @property
     def p50_s(self) -> float:
-        """Median latency."""
+        """Median latency in s."""
         assert self.record.latency
         return self.record.latency.p50_s
 
     @property
     def parent_share(self) -> float:
-        """Share of one core that the parent used inside the window."""
+        """Share of a core that the parent used in the window."""
         at = next(i for i, mark in enumerate(self.marks) if mark[0] == "steady")
         (_, t0, c0), (_, t1, c1) = self.marks[at], self.marks[at + 1]
         return (c1 - c0) / (t1 - t0)
 
     @property
     def fixed_s(self) -> float:
-        """Seconds that were neither idle nor window nor quality: start, load, warm-up, reply."""
+        """Time in s outside idle phases, window and quality: start, load, warm-up, reply."""
         measured = sum(p.duration_s for p in self.record.phases if p.name in ("idle", "steady", "quality"))
         return self.wall_s - measured
 
 
 def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
-    """Every figure of this file."""
-    with bench() as running:
+    """All figures of this module."""
+    with built_campaign() as running:
         cases = {case.engine: case for case in running.header.suite.cases}
         return [
             *sampler_rows(running, cases["litert"], pairs),
@@ -111,7 +111,7 @@ def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
 
 
 def sampler_rows(running: campaign.Campaign, case: Case, pairs: int) -> list[Row]:
-    """With and without the sampler, and without against without."""
+    """Latency with the sampler over latency without it, and without over without."""
     ratios, noise, shares = [], [], []
     for _ in range(pairs):
         a, b, c = Repetition(running, case), Repetition(running, case, sampled=False), Repetition(running, case, sampled=False)
@@ -122,15 +122,15 @@ def sampler_rows(running: campaign.Campaign, case: Case, pairs: int) -> list[Row
     verdict = "" if spread <= 0.005 else f" (inconclusive: the noise of A against A leaves {spread:.2%} on the median)"
     return [
         row(f"p50 with the sampler / without, LiteRT dense, {pairs} pairs", "<= 1.01", f"{np.median(ratios):.4f}{verdict}"),
-        row("the same, without / without (noise)", "", f"{np.median(noise):.4f}, single pairs {np.min(noise):.3f} to {np.max(noise):.3f}"),
-        row("the parent in a window, share of one core", "<= 3 %", f"{np.median(shares):.2%}, worst {np.max(shares):.2%}"),
+        row("without / without (noise)", "", f"{np.median(noise):.4f}, single pairs {np.min(noise):.3f} to {np.max(noise):.3f}"),
+        row("CPU time of the parent in a window, share of a core", "<= 3 %", f"{np.median(shares):.2%}, worst {np.max(shares):.2%}"),
     ]
 
 
 def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> list[Row]:
-    """The harness's p50 against a bare loop in a process of its own."""
+    """The harness's p50 over that of a bare loop in a process of its own."""
     return [
-        against(
+        ratio_row(
             f"p50 / bare loop, {engine}",
             "<= 1.03",
             pairs,
@@ -142,30 +142,34 @@ def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> lis
 
 
 def _turns(running: campaign.Campaign, cases: dict[str, Case], processes: int = 3) -> list[Row]:
-    """The same by turns in one process."""
+    """The same ratio, alternating in one process."""
     return [
-        row(f"the same by turns in one process, {engine}, {processes} processes", "<= 1.03", by_turns(running, cases[engine], processes))
+        row(
+            f"p50 / bare loop, alternating in one process, {engine}, {processes} processes",
+            "<= 1.03",
+            by_turns(running, cases[engine], processes),
+        )
         for engine in ENGINES
     ]
 
 
 def by_turns(running: campaign.Campaign, case: Case, processes: int) -> str:
-    """The median over processes of the median ratio within each, and how far they reach."""
-    order = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
-    argv, environment = [sys.executable, "-m", "benchmarks.turns"], {**os.environ, **order.environment}
+    """Median over processes of the median ratio within each, and their range."""
+    request = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
+    argv, environment = [sys.executable, "-m", "benchmarks.turns"], {**os.environ, **request.environment}
     medians = []
     for _ in range(processes):
-        done = subprocess.run(argv, input=json.dumps(dict(order.task)), capture_output=True, text=True, check=True, env=environment)
+        done = subprocess.run(argv, input=request.task.model_dump_json(), capture_output=True, text=True, check=True, env=environment)
         medians.append(np.median(json.loads(done.stdout)))
     return f"{np.median(medians):.4f}, single processes {np.min(medians):.3f} to {np.max(medians):.3f}"
 
 
-def against(figure: str, goal: str, pairs: int, ours: Callable[[], float], other: Callable[[], float]) -> Row:
-    """The median ratio of ours to the other, which is measured before and after ours; its own noise, after against before, stands beside it."""
+def ratio_row(figure: str, goal: str, pairs: int, ours: Callable[[], float], other: Callable[[], float]) -> Row:
+    """Median ratio of ours to the other, which is measured before and after ours, with its noise (after over before)."""
     ratios, noise = [], []
     for _ in range(pairs):
-        before, here, after = other(), ours(), other()
-        ratios.append(here / np.sqrt(before * after))
+        before, value, after = other(), ours(), other()
+        ratios.append(value / np.sqrt(before * after))
         noise.append(after / before)
     spread = (
         f"single ones {np.min(ratios):.3f} to {np.max(ratios):.3f}, the other against itself {np.min(noise):.3f} to {np.max(noise):.3f}"
@@ -174,11 +178,11 @@ def against(figure: str, goal: str, pairs: int, ours: Callable[[], float], other
 
 
 def bare_p50_s(running: campaign.Campaign, case: Case) -> float:
-    """The bare loop on the same artifact and data."""
-    order = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
+    """Median latency in s of the bare loop on the same artifact and data."""
+    request = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
     artifact, data = running.artifacts[case.build_id], running.artifacts[case.dataset_id or ""]
     argv = [sys.executable, "-m", "benchmarks.bare", case.engine, artifact.path, f"{data.path}/test.npz", str(case.batch_size), "1.5"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **order.environment})
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **request.environment})
     return float(done.stdout)
 
 
@@ -204,5 +208,5 @@ def _help() -> Row:
 
 
 def row(figure: str, goal: str, measured: str) -> Row:
-    """A line of the table."""
+    """One row of the table."""
     return {"figure": figure, "goal": goal, "measured": measured}

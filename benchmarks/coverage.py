@@ -1,6 +1,6 @@
-"""Seeded sessions, each with a sensor of its own -> how often the 95 % intervals of joules per inference cover the truth.
+"""Coverage of the 95 % intervals of joules per inference, in seeded sessions with a random sensor each.
 
-Repeatability is judged against the process mean as this sensor shows it, the absolute interval against the process mean itself.
+The repeatability interval must cover the process mean as the sensor reads it, the absolute interval the process mean itself.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ SPREADS = (0.003, 0.01, 0.03)
 
 
 class SensorModel(NamedTuple):
-    """What is declared of a sensor: standard uncertainty of its gain, and of its offset relative to the power at hand."""
+    """Declared standard uncertainties of a sensor: of its gain, and of its offset relative to the power."""
 
     name: str
     gain: float
     offset: float
 
 
-# An uncalibrated gain is that of cards at their own loads: it holds the offset. A calibrated one leaves 2 W, here of 200 W.
+# An uncalibrated gain includes the offset. A calibrated one leaves 2 W, here of 200 W.
 SENSORS = (SensorModel("RAPL", 0.05, 0.0), SensorModel("NVML", 0.07, 0.0), SensorModel("calibrated NVML", 0.005, 2 / 200))
 
 
 class Design(NamedTuple):
-    """How a session ends: at a fixed number of launches, or by a profile's rule."""
+    """End of a session: at a fixed number of launches, or by the stopping rule of a profile."""
 
     name: str
     launches: int
@@ -45,43 +45,43 @@ DESIGNS = (
 
 
 def rows(sessions: int = 2000) -> list[Row]:
-    """Coverage of each cell."""
-    found = []
+    """Coverage by design, interval and spread."""
+    table = []
     for design in DESIGNS:
         names = ["repeatability", *(f"absolute, {sensor.name}" for sensor in SENSORS)]
         cells = np.array([coverage(design, spread, sessions) for spread in SPREADS])
         for name, shares in zip(names, cells.T, strict=True):
-            told = ", ".join(f"{share:.1%} at sd {spread:.1%}" for share, spread in zip(shares, SPREADS, strict=True))
-            found.append(row(f"95 % interval covers, {design.name}, {name}", "93-97 %", told))
-    return found
+            cell = ", ".join(f"{share:.1%} at sd {spread:.1%}" for share, spread in zip(shares, SPREADS, strict=True))
+            table.append(row(f"coverage of the 95 % interval, {design.name}, {name}", "93-97 %", cell))
+    return table
 
 
 def coverage(design: Design, spread: float, sessions: int) -> list[float]:
-    """Share of the sessions whose repeatability interval, and whose absolute interval by each sensor, covers the truth, which is 1."""
+    """Coverage of the repeatability interval, and of the absolute interval with each sensor; the truth is 1."""
     rng = np.random.default_rng([DESIGNS.index(design), SPREADS.index(spread)])
     hits = np.zeros(1 + len(SENSORS))
     for _ in range(sessions):
         energies = rng.normal(1, spread, design.launches)
         for k, sensor in enumerate(SENSORS):
             gain, offset = 1 + rng.normal(0, sensor.gain), rng.normal(0, sensor.offset)
-            shown, q = _session(gain * energies + offset, design)
-            hits[1 + k] += _covers(absolute_interval(shown, float(np.hypot(sensor.gain, sensor.offset)), q), 1.0)
+            readings, q = _session(gain * energies + offset, design)
+            hits[1 + k] += _covers(absolute_interval(readings, float(np.hypot(sensor.gain, sensor.offset)), q), 1.0)
             if k == 0:
-                hits[0] += _covers(mean_interval(shown, q), gain + offset)
+                hits[0] += _covers(mean_interval(readings, q), gain + offset)
     return list(hits / sessions)
 
 
-def _session(shown: np.ndarray, design: Design) -> tuple[np.ndarray, float]:
-    """The launches that are made, and the quantile they are told with."""
+def _session(readings: np.ndarray, design: Design) -> tuple[np.ndarray, float]:
+    """Readings until the session ends, and the quantile of their interval."""
     if design.profile is None:
-        return shown, FIXED
+        return readings, FIXED
     profile = PROFILES[design.profile]
     rule = HalfWidth(profile.first, profile.cap, profile.half_width)
-    for count, value in enumerate(shown, start=1):
+    for count, value in enumerate(readings, start=1):
         rule.add(float(value))
         if rule.finished:
-            return shown[:count], STOPPED
-    raise AssertionError("the rule has no end")
+            return readings[:count], STOPPED
+    raise AssertionError("the stopping rule did not stop")
 
 
 def _covers(interval: Interval, truth: float) -> bool:

@@ -1,4 +1,4 @@
-"""Pairs of runs of known truth -> how often the gate fails a run that did not change, and finds the one row of 12 that did."""
+"""The gate on simulated pairs of runs: share of unchanged runs that fail, and of changed ones (one row of 12) that are found."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from benchmarks.cost import Row, row
 from benchmarks.coverage import SPREADS
 from harness.analysis.gate import changes
 from harness.analysis.stopping import HalfWidth
-from harness.decide.gate import METRICS, Thresholds, alpha_of
+from harness.decide.gate import alpha_of
+from harness.decide.thresholds import METRICS, Thresholds
 from harness.schema import PROFILES
 
 ROWS = 12
 CHANGE = 1.05
 NOISY = ("energy", "latency", "memory")
-"""Quality is judged on the same samples: where nothing changed it is the same, and cannot fail."""
+"""Metrics with noise; the quality of an unchanged run is the same, since it is measured on the same samples."""
 
 
 def rows(pairs: int = 200) -> list[Row]:
-    """Worst over the run-to-run spreads of up to 3 %; latency and memory scatter as much as energy, independently of it."""
+    """Worst over run-to-run spreads of up to 3 %; latency and memory vary as much as energy and independently of it."""
     spreads = [*SPREADS, 0.02]
     failed = {spread: float(np.mean([_fails(spread, seed) for seed in range(pairs)])) for spread in spreads}
     at_most = [spread for spread in spreads if spread <= 0.02]
@@ -40,7 +41,7 @@ def _finds(spread: float, seed: int) -> bool:
 
 
 def _failing(rng: np.random.Generator, metric: str, spread: float, change: float = 1.0) -> list[bool]:
-    """Which rows fail in one metric, the fourth having changed."""
+    """Whether each row fails in one metric; the fourth one has changed."""
     before, now = ([_launches(rng, spread) for _ in range(ROWS)] for _ in range(2))
     now[3] = now[3] * change
     alpha, threshold = alpha_of(metric, METRICS) / ROWS, getattr(Thresholds(), metric)
@@ -48,7 +49,7 @@ def _failing(rng: np.random.Generator, metric: str, spread: float, change: float
 
 
 def _launches(rng: np.random.Generator, spread: float) -> np.ndarray:
-    """Of one case at the standard profile: 5 to 8, by its stopping rule."""
+    """Launches of one case at the standard profile, 5 to 8 by its stopping rule."""
     profile = PROFILES["standard"]
     rule, values = HalfWidth(profile.first, profile.cap, profile.half_width), []
     while not rule.finished:

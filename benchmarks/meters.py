@@ -1,4 +1,4 @@
-"""Published measurements read as meter logs, against values computed independently; `HARNESS_DATA` names their folder."""
+"""Published measurements read by the meter formats, against independently computed truths; HARNESS_DATA is their folder."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SESSION_J = 955_892.0
 CARD_ZONE_S = 3600.0
 TICKS_PER_MS = 2933.5
 LEAD_S = 0.050
-"""Time of the meter's first sample before its stated start."""
+"""Time in s from the meter's first sample to its recorded start."""
 VOLT, AMPERE = 0.007568, 0.0488
 SETTLE_S, BEFORE_S, PIECE_S = 2.0, 0.5, 0.5
-"""Time left out after the edge of a level and before the next, and length of the pieces that give residuals."""
+"""Time in s that is left out after each edge and before the next, and length of the pieces that give residuals."""
 
 
 def rows() -> list[Row]:
-    """Each figure, or `not here` if its file is missing."""
+    """All figures; those without their file are marked."""
     return [
         _of("MLPerf session, energy between its marks", f"{SESSION_J:,.0f} J, 0.1 %", "mlperf*.tar.gz", _session),
         _of("A100, update period of its power reading", "0.10 s", "nvidia_smi_A100*.csv", _period),
@@ -41,7 +41,7 @@ def rows() -> list[Row]:
 def _of(figure: str, goal: str, pattern: str, measure: Callable[[Path], str]) -> Row:
     path = next(DATA.glob(pattern), None)
     if path is None:
-        return row(figure, goal, "not here")
+        return row(figure, goal, "file not found")
     if path.suffix == ".csv":
         return row(figure, goal, measure(path))
     with tempfile.TemporaryDirectory() as folder, tarfile.open(path) as archive:
@@ -62,7 +62,7 @@ def _period(path: Path) -> str:
 
 
 def _gain(folder: Path) -> str:
-    """The step 0 - load - 0: gain of each level, and the line through pieces of both."""
+    """Gain at both levels of a step, and the line through pieces of both."""
     card = read_log(folder / "gpudata.csv", "nvidia-smi", utc_offset_s=CARD_ZONE_S).sample
     meter = _rails(folder)
     marks = sorted({float(text) / 1e6 for text in (folder / "timestamps.csv").read_text().split()[1:]})
@@ -82,7 +82,7 @@ def _levels(sensor: Sample, meter: Sample, spans: Sequence[tuple[float, float]])
 
 
 def _rails(folder: Path) -> Sample:
-    """The meter's raw file: a 16-bit clock that wraps, then a pair of voltage and current for each of four rails."""
+    """Power from the meter's raw file: a wrapping 16-bit clock, then pairs of voltage and current of four rails."""
     raw = np.fromfile(folder / "PMD_data.bin", dtype="<u2").reshape(-1, 9)
     clock = np.cumsum(np.diff(raw[:, 0].astype(np.int64), prepend=int(raw[0, 0])) % 65536)
     pairs = np.maximum(raw[:, 1:].astype("<i2") >> 4, 0).reshape(-1, 4, 2) * (VOLT, AMPERE)

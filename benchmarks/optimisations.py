@@ -1,4 +1,4 @@
-"""Optimisations that really happened, on this machine: channels cut out, int8 on every engine with the kernels that ran, and a study that is not built twice."""
+"""Effect of optimisations on this machine: removed channels, int8 on every engine with its kernels, and builds from the cache."""
 
 from __future__ import annotations
 
@@ -42,67 +42,67 @@ POINT = 0.01
 
 
 def rows() -> list[Row]:
-    """Every figure of this file."""
+    """All figures of this module."""
     return [*cuts(), *resnet50(), *study()]
 
 
 def cuts() -> list[Row]:
-    """The cheapest cut model that is at most a point less accurate, against dense on the same engine and on TensorFlow."""
+    """Energy of the cheapest cut model within a point of accuracy, over dense on the same engine and on TensorFlow."""
     cases = run(CUTS)
-    found = []
+    table = []
     for batch in (1, 32):
         here = cases[cases["batch_size"] == batch]
         dense = here[here["variant"] == "dense"].set_index("engine")
-        good = here[here["variant"].str.startswith("channel_prune") & (here["quality"] >= dense.loc["litert", "quality"] - POINT)]
-        if good.empty:
-            found.append(row(f"channels cut, LiteRT, batch {batch}", "<= 1/3", "none within a point of dense"))
+        accurate = here[here["variant"].str.startswith("channel_prune") & (here["quality"] >= dense.loc["litert", "quality"] - POINT)]
+        if accurate.empty:
+            table.append(row(f"channels cut, LiteRT, batch {batch}", "<= 1/3", "none within a point of dense"))
             continue
-        best = good.loc[good["energy_j"].idxmin()]
-        said = f"{best['variant']}, accuracy {best['quality']:.3f} (dense {dense.loc['litert', 'quality']:.3f}), {best['energy_kind']}"
+        best = accurate.loc[accurate["energy_j"].idxmin()]
+        details = f"{best['variant']}, accuracy {best['quality']:.3f} (dense {dense.loc['litert', 'quality']:.3f}), {best['energy_kind']}"
         interval = f"[{best['energy_vs_baseline_low']:.3f}, {best['energy_vs_baseline_high']:.3f}]"
-        found += [
-            row(f"energy of cut / dense, LiteRT, batch {batch}", "<= 1/3", f"{best['energy_vs_baseline']:.3f} {interval}: {said}"),
+        table += [
+            row(f"energy of cut / dense, LiteRT, batch {batch}", "<= 1/3", f"{best['energy_vs_baseline']:.3f} {interval}: {details}"),
             row(
                 f"energy of cut on LiteRT / dense on TensorFlow, batch {batch}",
                 "<= 1/8",
                 f"{best['energy_j'] / dense.loc['tensorflow', 'energy_j']:.4f}",
             ),
         ]
-    return found
+    return table
 
 
 def resnet50() -> list[Row]:
-    """float32 against its int8: the ratio with its interval, the kernels that ran, the CPU's flags. Nothing says that int8 is faster."""
+    """Ratios of int8 to float32 with their intervals, the kernels that ran and the CPU's flags; int8 may be slower."""
     cases = run(RESNET)
     flags = set(environment.environment().cpu_flags)
-    found = [row("the CPU's flags for int8", "told", ", ".join(flag for flag in INT8_FLAGS if flag in flags) or "none")]
+    table = [row("CPU flags for int8", "reported", ", ".join(flag for flag in INT8_FLAGS if flag in flags) or "none")]
     for _, case in cases.iterrows():
-        kernels = case["kernels"] if isinstance(case["kernels"], str) else "no kernels told"
-        told = f"p50 {1e3 * case['latency_p50_s']:.1f} ms, ran {case['precision_ran']}: {kernels}"
+        kernels = case["kernels"] if isinstance(case["kernels"], str) else "kernels unknown"
+        details = f"p50 {1e3 * case['latency_p50_s']:.1f} ms, ran {case['precision_ran']}: {kernels}"
         if case["variant"] == "int8":
             low, high = case["energy_vs_baseline_low"], case["energy_vs_baseline_high"]
-            told = f"energy int8 / float32 {case['energy_vs_baseline']:.2f} [{low:.2f}, {high:.2f}]; {told}"
-        found.append(row(f"ResNet50, {case['engine']}, {case['variant']}", "told", told))
-    return found
+            details = f"energy int8 / float32 {case['energy_vs_baseline']:.2f} [{low:.2f}, {high:.2f}]; {details}"
+        table.append(row(f"ResNet50, {case['engine']}, {case['variant']}", "reported", details))
+    return table
 
 
 def study() -> list[Row]:
-    """The builds of the pruning study, a second time."""
+    """Builds of a second run of the pruning study, which the cache has."""
     path = Path("suites/pruning-study.yaml")
     catalogue = plugins.catalogue()
     suite = load_suite(path, catalogue)
-    profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # the builds alone
+    profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # only the builds
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(2):
             with campaign.begin(campaign.RunRequest(suite, path.read_text(), profile, Path(folder)), catalogue, Quiet()) as running:
                 running.run()
-        again = [record for record in read_run(running.store.folder).records if record.task == "build"]
-    built = sum(not record.cached for record in again)
-    return [row(f"builds of the second run of pruning-study ({len(suite.cases)} cases, {len(again)} artifacts)", "0", str(built))]
+        builds = [record for record in read_run(running.store.folder).records if record.task == "build"]
+    built = sum(not record.cached for record in builds)
+    return [row(f"builds of the second run of pruning-study ({len(suite.cases)} cases, {len(builds)} artifacts)", "0", str(built))]
 
 
 def run(suite: str) -> pd.DataFrame:
-    """The table of cases of a suite at the quick profile."""
+    """Table of the cases of a suite, run at the quick profile."""
     command = str(Path(sys.executable).parent / "harness")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "suite.yaml"

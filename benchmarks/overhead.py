@@ -1,4 +1,4 @@
-"""What the sampler costs between the edges of a window: one simulated GPU, CodeCarbon's model and the system's conditions, in a process of its own."""
+"""CPU time of the sampler between the edges of a window: a simulated GPU, CodeCarbon's model and the system's conditions."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ print(json.dumps({"share": share, "rates": rates}))
 
 
 def rows(seconds: float = 10.0) -> list[Row]:
-    """Share of one core."""
-    figure = "the sampler at 20 Hz, share of one core"
+    """CPU time as a share of a core."""
+    figure = "CPU time of the sampler at 20 Hz, share of a core"
     if not shutil.which("gcc"):
         return [row(figure, "<= 1 %", "skipped: the simulated NVML driver needs gcc")]
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, **nvml.configure(Path(folder), wave="square")}
         done = subprocess.run([sys.executable, "-c", CODE, str(seconds)], env=environment, capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
-    domains = len(told["rates"])
-    return [row(f"{figure}, {domains} domains, counter read {told['rates']['gpu:0']:.0f} times a second", "<= 1 %", f"{told['share']:.2%}")]
+    result = json.loads(done.stdout)
+    figure += f", {len(result['rates'])} domains, counter read {result['rates']['gpu:0']:.0f} times a second"
+    return [row(figure, "<= 1 %", f"{result['share']:.2%}")]

@@ -1,8 +1,8 @@
-"""Windows measured with a peer's meter, as its users do: JSON of (start, end, joules of the first GPU), times on CLOCK_MONOTONIC.
+"""Windows measured by a peer as its users do; prints JSON of (start, end, joules of the first GPU), times on CLOCK_MONOTONIC.
 
 python benchmarks/peer.py zeus|codecarbon WINDOWS SECONDS
 
-It imports nothing of this project, so that it runs in the peer's own virtual environment.
+Imports nothing of this project, to run in the peer's own virtual environment.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def zeus(windows: int, seconds: float) -> Iterator[Window]:
 
 
 def codecarbon(windows: int, seconds: float) -> Iterator[Window]:
-    """CodeCarbon: a tracker a window, started and stopped; it counts kWh."""
+    """CodeCarbon: one tracker per window; it counts kWh."""
     from codecarbon import OfflineEmissionsTracker
 
     for index in range(windows):

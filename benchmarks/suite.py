@@ -1,4 +1,4 @@
-"""How long the digits suite takes: the builds from an empty cache, then each profile with the artifacts built."""
+"""Duration of the digits suite: with an empty cache, then by profile with the artifacts built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GOALS = {"quick": "<= 4 min", "standard": "<= 12 min"}
 
 
 def rows(profiles: tuple[str, ...] = ("quick", "standard")) -> list[Row]:
-    """Wall times of whole commands."""
+    """Wall times of the commands."""
     command = str(Path(sys.executable).parent / "harness")
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "HARNESS_CACHE": f"{folder}/cache"}
@@ -30,5 +30,5 @@ def rows(profiles: tuple[str, ...] = ("quick", "standard")) -> list[Row]:
         warm = {profile: minutes(profile) for profile in profiles}
     return [
         *(row(f"digits suite, {profile}, artifacts built", GOALS[profile], f"{spent:.1f} min") for profile, spent in warm.items()),
-        row("digits suite, quick, empty cache", "told", f"{cold:.1f} min, of which builds {cold - warm['quick']:.1f}"),
+        row("digits suite, quick, empty cache", "reported", f"{cold:.1f} min, of which builds {cold - warm['quick']:.1f}"),
     ]

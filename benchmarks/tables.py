@@ -1,4 +1,4 @@
-"""A stored run of 100,000 records, made up -> how long reading it and making every table takes, and how much memory, in a process of its own."""
+"""Time and memory for reading a synthetic run of 100,000 records and making its tables, in a process of its own."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ ENGINES = ("litert", "onnxruntime", "openvino", "tensorflow")
 
 
 def rows(records: int = 100_000, models: int = 20, launches: int = 10) -> list[Row]:
-    """Wall time and peak resident set of reading and of all four tables."""
+    """Wall time and peak memory of reading the run and making all four tables."""
     with tempfile.TemporaryDirectory() as folder:
         run = write(Path(folder), records, models, launches)
         size = (run / "records.jsonl").stat().st_size
         done = subprocess.run([sys.executable, "-c", CODE, str(run)], capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     figure = (
-        f"tables over {records:,} records ({size / 1e6:.0f} MB, {told['rows']['cases']:,} cases of {models} models, {launches} launches)"
+        f"tables over {records:,} records ({size / 1e6:.0f} MB, {result['rows']['cases']:,} cases of {models} models, {launches} launches)"
     )
     return [
-        row(f"{figure}: wall", "<= 20 s", f"{told['wall_s']:.1f} s, of which reading {told['read_s']:.1f}"),
-        row(f"{figure}: peak memory", "<= 2 GiB", f"{told['peak_bytes'] / 2**30:.2f} GiB"),
+        row(f"{figure}: wall", "<= 20 s", f"{result['wall_s']:.1f} s, of which reading {result['read_s']:.1f}"),
+        row(f"{figure}: peak memory", "<= 2 GiB", f"{result['peak_bytes'] / 2**30:.2f} GiB"),
     ]
 
 
 def write(results: Path, records: int, models: int, launches: int) -> Path:
-    """Lay the run down as the harness would have stored it, without traces."""
+    """Write the run as the harness stores it, without traces."""
     rng = np.random.default_rng(0)
     cases = tuple(_cases(records // launches // models, models))
     header = Header(
@@ -99,7 +99,7 @@ def _cases(per_model: int, models: int) -> Iterator[Case]:
 
 
 def _record(case: Case, repetition: int, p50_s: float, quality: float, rng: np.random.Generator) -> Record:
-    """One launch: 50 W in the package, 5 W in the memory, idle before and after."""
+    """Record of one launch: 50 W in the package, 5 W in the memory, idle before and after."""
     inferences = 3.0 / p50_s
     edges = (("idle", 8.0, 9.0), ("steady", 10.0, 13.0), ("idle", 14.0, 15.0))
     return Record(

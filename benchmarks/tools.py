@@ -1,4 +1,4 @@
-"""The harness's p50 against an engine's own tool: OpenVINO's `benchmark_app`, on batches whose work hides what a call itself costs."""
+"""The harness's p50 over that of OpenVINO's `benchmark_app`, on batches so large that the overhead of a call does not matter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.cost import Repetition, Row, against, bench
+from benchmarks.cost import Repetition, Row, built_campaign, ratio_row
 from harness.run.campaign import Campaign
 from harness.schema import Case
 
@@ -23,10 +23,10 @@ UNITS = {"us": 1e-6, "ms": 1e-3}
 
 
 def rows(pairs: int = 8) -> list[Row]:
-    """Ratios of medians, pairs interleaved."""
-    with bench(SUITE) as running:
+    """Ratios of medians of interleaved pairs."""
+    with built_campaign(SUITE) as running:
         return [
-            against(
+            ratio_row(
                 f"p50 / benchmark_app, {case.variant}, batch {case.batch_size}",
                 "within 3 %",
                 pairs,
@@ -38,12 +38,12 @@ def rows(pairs: int = 8) -> list[Row]:
 
 
 def benchmark_app_p50_s(running: Campaign, case: Case, seconds: int = 2) -> float:
-    """The median that OpenVINO's tool tells of the same artifact: one thread, one stream, float32, queries one after the other."""
+    """Median latency in s by OpenVINO's tool on the same artifact: one thread, one stream, float32, synchronous."""
     model = Path(running.artifacts[case.build_id].path) / "model.xml"
     settings = {"-d": "CPU", "-api": "sync", "-hint": "none", "-nstreams": 1, "-nthreads": 1, "-infer_precision": "f32", "-t": seconds}
     settings |= {"-m": model, "-shape": f"[{case.batch_size},8,8,1]"}
     argv = [str(Path(sys.executable).parent / "benchmark_app"), *(str(word) for pair in settings.items() for word in pair)]
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    found = re.search(r"Median:\s+([\d.]+) (us|ms)", done.stdout)
-    assert found, done.stdout
-    return float(found[1]) * UNITS[found[2]]
+    median = re.search(r"Median:\s+([\d.]+) (us|ms)", done.stdout)
+    assert median, done.stdout
+    return float(median[1]) * UNITS[median[2]]

@@ -1,6 +1,6 @@
-"""The harness's session and scenario, and a bare loop, by turns in one process: what a query costs more, free of what differs between processes.
+"""The harness's session and a bare loop, alternating in one process: the overhead of a query without differences between processes.
 
-python -m benchmarks.turns < TASK.json      prints the ratio of p50 of each pair of rounds, a JSON list
+python -m benchmarks.turns < TASK.json      prints a JSON list of the ratio of p50 of each pair of rounds
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 import numpy as np
 
 from benchmarks.bare import LOOPS, loop
+from harness.schema.worker import MeasureTask
 from harness.worker import inputs
 from harness.worker.measure import open_session
 from harness.worker.scenario import Completions, single_stream
@@ -22,13 +23,13 @@ ROUND_S = 0.25
 
 
 def main() -> None:
-    """A round of each to warm up, then pairs of rounds, in turn with ours and with theirs first."""
-    task = json.load(sys.stdin)
-    samples = np.load(task["inputs"][0]["path"])[task["inputs"][0]["key"]]
+    """Run a round of each to warm up, then pairs of rounds with alternating order."""
+    task = MeasureTask.model_validate_json(sys.stdin.read())
+    samples = np.load(task.inputs[0].path)[task.inputs[0].key]
     bare = [np.ascontiguousarray(samples[i : i + 1]) for i in range(min(256, len(samples)))]
-    call = LOOPS[task["engine"]](task["artifact"]["path"], bare[0])  # first: TensorFlow's threads can be set only once
+    call = LOOPS[task.engine](task.artifact.path, bare[0])  # first: TensorFlow's threads can be set only once
     session = open_session(task)
-    data = inputs.load_data(session.inputs, task["inputs"], 1)
+    data = inputs.load_data(session.inputs, task.inputs, 1)
     queries = itertools.cycle(inputs.make_queries(session.inputs, data, 1))
 
     def ours() -> float:

@@ -1,4 +1,4 @@
-"""Energy of one window from tick to tick against the truth: null engine, parent and child as in a run, counters of known waveform."""
+"""Error of the energy of one window from tick to tick: null engine, parent and child as in a run, counters of known energy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ IDLE_W = 12.0
 
 
 class Following(SimulatedCounter):
-    """A load that draws the wave only while the child works; before and after that it idles."""
+    """A counter of a load that follows the wave while the child works, and is idle before and after."""
 
     def __init__(self, energy: Energy, update_period_s: float, phase_s: float, name: str) -> None:
         self.began_s = self.ended_s = float("inf")
         super().__init__(lambda t: IDLE_W * t + energy(max(0.0, min(t, self.ended_s) - self.began_s)), update_period_s, phase_s, name=name)
 
-    def tell(self, phase: str) -> None:
-        """The child begins to work, or has ended."""
+    def on_phase(self, phase: str) -> None:
+        """Start the load with the warm-up, end it with the quality phase."""
         now = time.monotonic() - self.origin_s + self.phase_s
         if phase == "warmup":
             self.began_s = now
@@ -37,15 +37,15 @@ class Following(SimulatedCounter):
 def rows(long: int = 8, short: int = 10) -> list[Row]:
     """Worst relative error of the energy of a window."""
     errors = _errors(long, 5.0, PERIODS_S)
-    figure = "energy of one window of 5 s, square, ramp, bursts, with the child and apart from it, counter of"
+    figure = "error of the energy of one window of 5 s, square, ramp, bursts, with the child's load and without, counter of"
     return [
-        *(row(f"{figure} {u * 1000:.0f} ms", "worst <= 0.2 %", _told(errors[u])) for u in PERIODS_S),
-        row("the same, window of 0.7 s, counter of 100 ms", "worst <= 1 %", _told(_errors(short, 0.7, (0.1,))[0.1])),
+        *(row(f"{figure} {u * 1000:.0f} ms", "worst <= 0.2 %", _format_errors(errors[u])) for u in PERIODS_S),
+        row("the same, window of 0.7 s, counter of 100 ms", "worst <= 1 %", _format_errors(_errors(short, 0.7, (0.1,))[0.1])),
     ]
 
 
 def _errors(repetitions: int, window_s: float, periods_s: tuple[float, ...]) -> dict[float, list[float]]:
-    """Relative errors by update period, NaN where there is no number: all counters in one window, each with its own edges."""
+    """Relative errors by update period, NaN without an energy; all counters are read in one window, each with its own edges."""
     profile = PROFILES["quick"].model_copy(update={"window_s": window_s, "window_ticks": 0, "idle_s": 0.5})
     errors: dict[float, list[float]] = {u: [] for u in periods_s}
     rng = np.random.default_rng(0)
@@ -62,26 +62,25 @@ def _errors(repetitions: int, window_s: float, periods_s: tuple[float, ...]) -> 
     return errors
 
 
-def _record(sensors: list[SimulatedCounter], repetition: int, bench: RunContext) -> Record:
-    def tell(phase: str) -> None:
+def _record(sensors: list[SimulatedCounter], repetition: int, context: RunContext) -> Record:
+    def on_phase(phase: str) -> None:
         for sensor in sensors:
             if isinstance(sensor, Following):
-                sensor.tell(phase)
+                sensor.on_phase(phase)
 
     record = run(
-        Task(case=CASE, repetition=repetition), Request("harness.worker.measure", child_task(), simulated=True), bench, tell
+        Task(case=CASE, repetition=repetition), Request("harness.worker.measure", child_task(), simulated=True), context, on_phase
     ).record
     assert record.status == "ok", record.reason
     return record
 
 
 def _error(sensor: SimulatedCounter, record: Record) -> float:
-    found = next(m for m in record.measurements if m.phase == "steady" and m.domain == sensor.name)
-    return float("nan") if found.gross_j is None else abs(found.gross_j / sensor.truth_j(found.start_s, found.end_s) - 1)
+    energy = next(m for m in record.measurements if m.phase == "steady" and m.domain == sensor.name)
+    return float("nan") if energy.gross_j is None else abs(energy.gross_j / sensor.truth_j(energy.start_s, energy.end_s) - 1)
 
 
-def _told(errors: list[float]) -> str:
-    lost = int(np.isnan(errors).sum())
-    return f"worst {np.nanmax(errors):.3%}, median {np.nanmedian(errors):.3%} of {len(errors)}" + (
-        f", {lost} without a number" * bool(lost)
-    )
+def _format_errors(errors: list[float]) -> str:
+    absent = int(np.isnan(errors).sum())
+    text = f"worst {np.nanmax(errors):.3%}, median {np.nanmedian(errors):.3%} of {len(errors)}"
+    return f"{text}, {absent} without an energy" if absent else text

@@ -1,4 +1,4 @@
-"""Two variants that are identical, measured in blocks until their rule stops -> how often a winner is named all the same."""
+"""False winners among pairs of identical variants, measured in blocks until the stopping rule stops."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from harness.analysis.stopping import FIXED, HalfWidth
 from harness.schema import PROFILES, Profile
 
 VERDICT = 0.995
-"""Quantile of a verdict after stopping: .005 each side."""
+"""Quantile of a verdict after a stopping rule: .005 on each side."""
 
 
 def rows(pairs: int = 500) -> list[Row]:
     """Share of pairs with a winner, worst over the spreads."""
-    found = []
+    table = []
     for name in ("standard", "publish"):
         shares = np.array([_shares(PROFILES[name], spread, pairs) for spread in SPREADS]).max(axis=0)
-        found += [
-            row(f"false winners among {pairs} identical pairs, {name}, .005 each side, worst sd", "<= 5 %", f"{shares[0]:.1%}"),
-            row("the same at .025 each side", "told", f"{shares[1]:.1%}"),
+        table += [
+            row(f"false winners among {pairs} identical pairs, {name}, .005 on each side, worst sd", "<= 5 %", f"{shares[0]:.1%}"),
+            row("the same, .025 on each side", "reported", f"{shares[1]:.1%}"),
         ]
-    return found
+    return table
 
 
 def _shares(profile: Profile, spread: float, pairs: int) -> list[float]:
-    """With the verdict's quantile, and with that of a plain 95 % interval."""
+    """Shares of winners with the verdict's quantile, and with that of a fixed 95 % interval."""
     rng = np.random.default_rng([profile.cap, SPREADS.index(spread)])
     ratios = [_pair(profile, np.exp(rng.normal(0, spread, (2, profile.cap)))) for _ in range(pairs)]
     return [float(np.mean([_names_a_winner(*ratio, q) for ratio in ratios])) for q in (VERDICT, FIXED)]
 
 
 def _pair(profile: Profile, energies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The launches of a case and of its baseline, which stays in the blocks while the case is open."""
+    """Energies of a case and of its baseline, which is measured as long as the case is."""
     case, baseline = (_launches(profile, each) for each in energies)
     return energies[0, :case], energies[1, : max(case, baseline)]
 

@@ -1,4 +1,4 @@
-"""What was built, by content hash: one cache outside `results/`, locked, whole or absent, with a size limit."""
+"""The cache of built models: by content hash, locked, with a size limit; an artifact is there as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,61 +19,60 @@ from harness.schema import Artifact, CacheEntry, Record
 
 DEFAULT_LIMIT_BYTES = 20 * 2**30
 LIMIT = "HARNESS_CACHE_LIMIT_BYTES"
-WORKSHOP, CLAIM = ".building-", ".in-use-"
-"""What the names of folders that are built in begin with, and of files that say which artifacts a process uses."""
+CHOOSE_FOLDER = "set HARNESS_CACHE to a folder that you may write"
+BUILDING, IN_USE = ".building-", ".in-use-"
+"""Prefixes of folders that are built in, and of files that list the artifacts that a process uses."""
 
 
 def default_folder() -> Path:
     """`$HARNESS_CACHE`, or the user's cache folder.
 
     Raises:
-        StoreError: The user has no home, as in some containers.
+        StoreError: The user has no home folder, as in some containers.
     """
     import platformdirs
 
     try:
         return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_path("harness", appauthor=False) / "artifacts")
     except RuntimeError as error:
-        raise StoreError(f"there is no place for the cache: {error}", "set HARNESS_CACHE to a folder you may write") from None
+        raise StoreError(f"there is no place for the cache: {error}", CHOOSE_FOLDER) from None
 
 
 def default_limit_bytes() -> int:
     """`$HARNESS_CACHE_LIMIT_BYTES`, or 20 GiB.
 
     Raises:
-        StoreError: It is no whole number.
+        StoreError: It is not a whole number.
     """
-    written = os.environ.get(LIMIT)
-    if not written:
+    value = os.environ.get(LIMIT)
+    if not value:
         return DEFAULT_LIMIT_BYTES
-    if not written.isdecimal():
-        raise StoreError(f"{LIMIT} is {written!r}, no whole number of bytes", f"say {LIMIT}={DEFAULT_LIMIT_BYTES}, for 20 GiB, or unset it")
-    return int(written)
+    if not value.isdecimal():
+        raise StoreError(
+            f"{LIMIT} is {value!r}, not a whole number of bytes", f"set it to a number such as {DEFAULT_LIMIT_BYTES}, or unset it"
+        )
+    return int(value)
 
 
 class Cache:
-    """Artifacts in folders named by build id; one appears in a single rename, so that a half-built one is never found.
+    """Artifacts in folders named by build id; a new one appears in a single rename.
 
     Args:
-        folder: Where it lies; made when missing.
-        limit_bytes: Above it the least recently used go, when `trim` is called; null: as `default_limit_bytes` says.
+        folder: Folder of the cache, created if missing; None: `default_folder`.
+        limit_bytes: Size above which `trim` removes the least recently used artifacts; None: `default_limit_bytes`.
 
     Raises:
-        StoreError: The folder cannot be written, or the limit is no number.
+        StoreError: The folder cannot be written, or the limit is not a number.
     """
 
     def __init__(self, folder: Path | None = None, limit_bytes: int | None = None) -> None:
         self.folder = folder or default_folder()
         self.limit_bytes = default_limit_bytes() if limit_bytes is None else limit_bytes
-        try:
+        with _store_errors(f"the cache {self.folder} cannot be created", CHOOSE_FOLDER):
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"the cache {self.folder} cannot be made: {error.strerror}", "set HARNESS_CACHE to a folder you may write"
-            ) from None
 
     def find(self, build_id: str) -> tuple[Artifact, Record] | None:
-        """An artifact and the record of its build; null where there is none, or where its content has changed."""
+        """An artifact and the record of its build; None if there is none, or if its content has changed."""
         home = self.folder / build_id
         try:
             record = Record.model_validate_json((home / "record.json").read_bytes())
@@ -91,48 +90,42 @@ class Cache:
 
     @contextlib.contextmanager
     def build_folder(self) -> Iterator[Path]:
-        """An empty folder to build in, on the cache's own file system; gone afterwards unless it was kept."""
-        try:
-            folder = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=self.folder))
-        except OSError as error:
-            raise StoreError(
-                f"nothing can be built in {self.folder}: {error.strerror}", "set HARNESS_CACHE to a folder with room"
-            ) from None
+        """An empty folder to build in, on the cache's file system; removed afterwards unless it was kept."""
+        with _store_errors(f"nothing can be built in {self.folder}", "set HARNESS_CACHE to a folder with free space"):
+            folder = Path(tempfile.mkdtemp(prefix=BUILDING, dir=self.folder))
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def keep(self, folder: Path, record: Record) -> Artifact:
-        """Move a finished build into its place.
+        """Move a finished build into the cache.
 
         Args:
-            folder: The workshop that holds it.
-            record: Of the build; its artifact lies inside the workshop.
+            folder: Build folder that holds it.
+            record: Record of the build, with an artifact inside the folder.
 
         Returns:
-            The artifact where it now lies.
+            The artifact with its final path.
         """
         assert record.artifact
         home = self.folder / record.artifact.build_id
         inside = Path(record.artifact.path).relative_to(folder)
         stored = record.model_copy(update={"artifact": record.artifact.model_copy(update={"path": str(inside)})})
-        with self._locked():
-            try:
-                (folder / "record.json").write_text(stored.model_dump_json(), encoding="utf-8")
-                shutil.rmtree(home, ignore_errors=True)
-                folder.rename(home)
-            except OSError as error:
-                raise StoreError(
-                    f"the artifact cannot be kept in {self.folder}: {error.strerror}", "free some space, or set HARNESS_CACHE"
-                ) from None
+        with (
+            self._locked(),
+            _store_errors(f"the artifact cannot be kept in {self.folder}", "free some space, or set HARNESS_CACHE to another folder"),
+        ):
+            (folder / "record.json").write_text(stored.model_dump_json(), encoding="utf-8")
+            shutil.rmtree(home, ignore_errors=True)
+            folder.rename(home)
         return record.artifact.model_copy(update={"path": str(home / inside)})
 
     def trim(self, in_use: Collection[str] = ()) -> int:
-        """Remove the least recently used artifacts until the limit holds, and what crashed builds left, where no run is on.
+        """Remove the least recently used artifacts down to the limit, and what crashed builds left if no run is active.
 
         Args:
-            in_use: Build ids that must stay, beside those that other runs use.
+            in_use: Build ids that must stay, in addition to those that other runs use.
 
         Returns:
             Bytes freed.
@@ -143,7 +136,7 @@ class Cache:
         return self._remove(self.limit_bytes, in_use)
 
     def clear(self) -> int:
-        """Remove every artifact that no run uses, and what crashed builds left, where no run is on; returns the bytes freed.
+        """Remove all artifacts that no run uses, as `trim` does; returns the bytes freed.
 
         Raises:
             StoreError: The cache cannot be locked.
@@ -152,53 +145,51 @@ class Cache:
 
     @contextlib.contextmanager
     def use(self, build_ids: Collection[str]) -> Iterator[None]:
-        """While this lasts no process removes these artifacts, built or still to be built; it ends with the process too.
+        """Protect artifacts, built or still to be built, from removal by any process until the context or this process ends.
 
-        What crashed builds left goes first, where no run is on.
+        What crashed builds left is removed first if no run is active.
 
         Args:
-            build_ids: Of every build of a run.
+            build_ids: Builds of a run.
 
         Raises:
             StoreError: The cache cannot be locked.
         """
-        claim = self.folder / f"{CLAIM}{uuid.uuid4().hex}"
+        claim = self.folder / f"{IN_USE}{uuid.uuid4().hex}"
         lock = FileLock(claim.with_suffix(".lock"))
         with self._locked():
-            for folder in self._leavings(self._claimed()):
+            for folder in self._leftovers(self._claimed()):
                 shutil.rmtree(folder, ignore_errors=True)
             lock.acquire()
             claim.write_text(json.dumps(sorted(build_ids)))
         try:
             yield
         finally:
-            claim.unlink(missing_ok=True)
-            lock.release()
-            Path(lock.lock_file).unlink(missing_ok=True)
+            _release(claim, lock)
 
     def entries(self) -> list[CacheEntry]:
-        """Every artifact that can be read, the last used first.
+        """All readable artifacts, last used first.
 
         Raises:
             StoreError: The cache cannot be locked.
         """
-        found = []
+        entries = []
         with self._locked():
             claimed = self._claimed() or set()
             for home in self._homes():
                 with contextlib.suppress(OSError, ValueError):
                     record = Record.model_validate_json((home / "record.json").read_bytes())
-                    found.append(CacheEntry(record, _bytes(home), home.stat().st_mtime, home.name in claimed))
-        return sorted(found, key=lambda entry: -entry.used_unix_s)
+                    entries.append(CacheEntry(record, _bytes(home), home.stat().st_mtime, home.name in claimed))
+        return sorted(entries, key=lambda entry: -entry.used_unix_s)
 
     def _remove(self, limit_bytes: int, in_use: Collection[str]) -> int:
-        """Down to the limit, the least recently used first."""
+        """Remove artifacts down to the limit, least recently used first; returns the bytes freed."""
         with self._locked():
             claimed = self._claimed()
             homes = sorted(self._homes(), key=lambda p: p.stat().st_mtime)
             sizes = {home: _bytes(home) for home in homes}
             kept = sum(sizes.values())
-            gone = self._leavings(claimed)
+            gone = self._leftovers(claimed)
             for home in homes:
                 if kept > limit_bytes and home.name not in {*in_use, *(claimed or ())}:
                     gone.append(home)
@@ -206,47 +197,57 @@ class Cache:
             before = sum(_bytes(home) for home in gone)
             for home in gone:
                 shutil.rmtree(home, ignore_errors=True)
-            return before - sum(_bytes(home) for home in gone)  # what is another user's stays
+            return before - sum(_bytes(home) for home in gone)  # another user's files stay
 
     def _homes(self) -> list[Path]:
         return [p for p in self.folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
 
-    def _leavings(self, claimed: Collection[str] | None) -> list[Path]:
-        """What crashed builds left; nothing is known to be that while a run is on."""
-        return list(self.folder.glob(f"{WORKSHOP}*")) if claimed is None else []
+    def _leftovers(self, claimed: Collection[str] | None) -> list[Path]:
+        """Folders of crashed builds; none while a run is active, which may be building."""
+        return list(self.folder.glob(f"{BUILDING}*")) if claimed is None else []
 
     def _claimed(self) -> set[str] | None:
-        """Build ids that running processes use; null where none runs. Claims whose process died are removed; the cache is locked meanwhile."""
+        """Build ids that active processes use, None if none is active; removes claims of dead processes. The cache must be locked."""
         claimed: set[str] | None = None
-        for claim in [p for p in self.folder.glob(f"{CLAIM}*") if p.suffix != ".lock"]:
+        for claim in [p for p in self.folder.glob(f"{IN_USE}*") if p.suffix != ".lock"]:
             lock = FileLock(claim.with_suffix(".lock"))
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                with contextlib.suppress(OSError, ValueError):  # it ended in this moment
+                with contextlib.suppress(OSError, ValueError):  # it may have ended just now
                     claimed = (claimed or set()) | set(json.loads(claim.read_text()))
             else:
-                claim.unlink(missing_ok=True)
-                lock.release()
-                Path(lock.lock_file).unlink(missing_ok=True)
+                _release(claim, lock)
         return claimed
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Alone with the cache."""
+        """Exclusive access to the cache."""
         lock = FileLock(self.folder / ".lock")
-        try:
+        with _store_errors(f"the cache {self.folder} cannot be locked", CHOOSE_FOLDER):
             lock.acquire()
-        except OSError as error:
-            raise StoreError(
-                f"the cache {self.folder} cannot be locked: {error.strerror or error}", "set HARNESS_CACHE to a folder you may write"
-            ) from None
         try:
             yield
         finally:
             lock.release()
 
 
+def _release(claim: Path, lock: FileLock) -> None:
+    """Remove a claim and its lock."""
+    claim.unlink(missing_ok=True)
+    lock.release()
+    Path(lock.lock_file).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _store_errors(what: str, hint: str) -> Iterator[None]:
+    """Turn an OSError into a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{what}: {error.strerror or error}", hint) from None
+
+
 def _bytes(folder: Path) -> int:
-    """On the disk."""
+    """Size of a folder on disk."""
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())

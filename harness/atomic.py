@@ -1,4 +1,4 @@
-"""A file's new content in the place of the old, whole or not at all."""
+"""Replacing a file as a whole."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: str | bytes) -> None:
-    """Write beside a file, then take its place; its rights are what the user's umask says.
+    """Write a file under a temporary name and move it into place, with the permissions of the umask.
 
     Args:
-        path: The file, there already or not.
-        content: Of the whole file; text becomes UTF-8.
+        path: File, which may exist.
+        content: New content; text is written as UTF-8.
 
     Raises:
-        OSError: The folder cannot be written, or the disk is full; the old content stands, and nothing beside it.
+        OSError: The folder cannot be written, or the disk is full; the old file is intact, and no other file is left.
     """
     part = path.with_name(f".harness-{uuid.uuid4().hex}")
     try:

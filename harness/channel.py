@@ -1,4 +1,4 @@
-"""The two ends of the pipes between parent and child; the messages and their order are in `harness.schema.worker`."""
+"""The two ends of the pipes between parent and child; `harness.schema.worker` has the messages and their order."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(ToChild)
 
 @dataclass(frozen=True)
 class Request:
-    """What a child is started with.
+    """How to start a child.
 
     Attributes:
         module: `harness.worker.measure` or `harness.worker.build`.
-        task: What it is to do; the runner adds where to leave its arrays.
-        python: The interpreter and its options; ours unless a recipe needs its own.
-        environment: Variables the engine wants set before it is imported.
+        task: Task of the child; the runner adds the paths of its output files.
+        python: Interpreter and its options; ours unless a recipe needs another.
+        environment: Environment variables that the engine needs before it is imported.
         simulated: Whether the engine is a test double.
-        artifact: What a case runs.
-        precision: What the case's variant promises to run in; null where it promises nothing.
+        artifact: Artifact of a case; None for a build.
+        precision: Precision that the case's variant requests; None: none.
     """
 
     module: str
@@ -54,10 +54,10 @@ class Request:
 
 
 class Child:
-    """The parent's end: a child process in a session of its own, its messages, and the tail of what it wrote to stderr.
+    """The parent's end: a child process in its own session, its messages, and the last lines of its output.
 
     Args:
-        request: What to start; it reads its task as JSON on its standard input.
+        request: How to start it; its task is JSON on its standard input.
 
     Raises:
         WorkerError: It could not be started.
@@ -69,7 +69,7 @@ class Child:
         self._buffer = b""
         try:
             self._process = subprocess.Popen(
-                # -P: what lies in the current folder is no part of the harness: a user's own queue.py would be run instead of Python's.
+                # -P: without the current folder on the path, where a user's queue.py would replace Python's.
                 [*request.python, "-P", "-m", request.module, str(child_in), str(child_out)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -83,7 +83,7 @@ class Child:
             os.close(self._out)
             raise WorkerError(
                 f"{request.python[0]} could not be started: {error.strerror or error}",
-                "is it an interpreter, and has the machine memory left?",
+                "check that it is a Python interpreter, and that the machine has free memory",
             ) from None
         finally:
             os.close(child_in)
@@ -97,27 +97,27 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Process id, and the id of its process group."""
+        """Process id, which is also the id of its process group."""
         return self._process.pid
 
     @property
     def tail(self) -> str:
-        """The last lines it wrote to stdout or stderr; of one that has died all of them, which its pipe may still hold."""
+        """The last lines of its stdout and stderr; after its death, including those still in the pipe."""
         if self._process.poll() is not None:
             self._drain.join(1.0)
         return self._tail.decode(errors="replace")
 
     def send(self, message: ToChild) -> None:
-        """Send one message; a child that has gone is noticed when we next receive."""
+        """Send a message; a dead child is noticed by the next `receive`."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._out, as_line(message))
 
     def receive(self, timeout_s: float) -> FromChild | None:
-        """The next message, or None after the time given.
+        """The next message; None after the timeout.
 
         Raises:
             EOFError: The child has closed its end: it is dead or dying.
-            WorkerError: It wrote something that is no message.
+            WorkerError: It wrote something that is not a message.
         """
         deadline = time.monotonic() + timeout_s
         while b"\n" not in self._buffer:
@@ -129,17 +129,12 @@ class Child:
                 raise EOFError
             self._buffer += chunk
             if len(self._buffer) > MAX_LINE_BYTES:
-                raise WorkerError(
-                    "the child sent a message of more than 4 MiB", "this is a bug of the engine plug-in or of the harness: please report it"
-                )
+                raise WorkerError("the child sent a message of more than 4 MiB", "report this bug of the engine plug-in or the harness")
         line, self._buffer = self._buffer.split(b"\n", 1)
         return _message(FROM_CHILD, line)
 
     def end(self, grace_s: float = 0.0) -> int:
-        """End the child and whatever it started, and reap it.
-
-        Args:
-            grace_s: How long it may take to leave by itself.
+        """End the child, which may exit by itself within a grace time, and all processes that it started.
 
         Returns:
             Its exit code, negative for a signal.
@@ -157,25 +152,25 @@ class Child:
         return code
 
     def exit_code(self, timeout_s: float) -> int | None:
-        """Its exit code once it has left, or None after the time given."""
+        """Its exit code; None if it is still running after the timeout."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
 
     def _keep_tail(self, stream: IO[bytes]) -> None:
-        """Read all it writes, so that it never blocks, and keep the end."""
+        """Read all its output, so that it never blocks, and keep the end."""
         with stream:
             for chunk in iter(lambda: stream.read1(65536), b""):  # type: ignore[attr-defined]
                 self._tail = (self._tail + chunk)[-TAIL_BYTES:]
 
 
 class Parent:
-    """The child's end. End of file from the parent ends this process: no orphan is left after a SIGKILL.
+    """The child's end. End of file from the parent ends this process, so that a SIGKILL leaves no orphan.
 
     Args:
-        read_fd: Where the parent's messages come in.
-        write_fd: Where ours go out.
+        read_fd: File descriptor of the parent's messages.
+        write_fd: File descriptor of our messages.
     """
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
@@ -183,21 +178,17 @@ class Parent:
         self._write_fd = write_fd
         self._messages: queue.SimpleQueue[ToChild] = queue.SimpleQueue()
         self.closing = threading.Event()
-        """Set when the parent has said `close`; cleared by `receive`."""
+        """Set when `Close` has arrived; cleared by `receive`."""
         threading.Thread(target=self._listen, args=(os.fdopen(read_fd, "rb"),), daemon=True).start()
         self.send(Hello(pid=os.getpid()))
 
     @classmethod
     def from_argv(cls, task: type[Task]) -> tuple[Parent, Task]:
-        """The channel named on the command line, and the task on standard input.
-
-        Args:
-            task: The type of the task.
-        """
+        """The channel named on the command line, and the task of a given type on standard input."""
         return cls(int(sys.argv[1]), int(sys.argv[2])), task.model_validate_json(sys.stdin.read())
 
     def send(self, message: FromChild) -> None:
-        """Send one message."""
+        """Send a message."""
         os.write(self._write_fd, as_line(message))
 
     def send_mark(self, name: str) -> None:
@@ -205,10 +196,10 @@ class Parent:
         self.send(Mark(name=name, t_s=time.monotonic()))
 
     def leave(self, profile: Callable[[], Kernels] = Kernels) -> NoReturn:
-        """Wait for the last message, and exit at once: the teardown of an engine may take a second.
+        """Wait for the last message, and exit at once, without the teardown of the engine, which may take a second.
 
         Args:
-            profile: Gives the kernels where the parent asks for them.
+            profile: Function that returns the kernels, called if the parent requests them.
         """
         while isinstance(self.receive(), AskKernels):
             self.send(profile())
@@ -229,29 +220,29 @@ class Parent:
             if isinstance(message, Close):
                 self.closing.set()
             self._messages.put(message)
-        os._exit(0)  # the parent is gone, and nobody waits for a result
+        os._exit(0)  # the parent has died
 
 
 Message = TypeVar("Message")
 
 
 def _message(adapter: TypeAdapter[Message], line: bytes) -> Message:
-    """A line as the message that it is.
+    """Parse a line.
 
     Raises:
-        WorkerError: It is none.
+        WorkerError: It is not a message.
     """
     try:
         return adapter.validate_json(line)
     except ValidationError:
         raise WorkerError(
-            f"the control pipe carried no message but {line[:80]!r}",
-            "something in the child wrote to a file descriptor that is not its own",
+            f"the child sent {line[:80]!r}, which is not a message",
+            "check whether the engine or the model writes to file descriptors that it did not open",
         ) from None
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies, for a child that hangs inside C code and cannot see the end of file."""
+    """Have Linux kill this process when its parent dies, for a child that hangs in C code and cannot notice the end of file."""
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -1,4 +1,4 @@
-"""This machine, its operating system, CPU, clocks policy and software -> Environment, as far as they can change a result."""
+"""The machine, operating system, CPU, clock policy and software that can change a result."""
 
 from __future__ import annotations
 
@@ -21,70 +21,57 @@ VOLATILE = (
     "pids", "hidden_pids", "sm_clock_now_hz", "memory_clock_now_hz", "clocks_set", "memory_temperature_degc", "pcie_generation", "pcie_width",
     "ecc_errors_corrected", "ecc_errors_uncorrected", "memory_used_bytes",
 )  # fmt: skip
-"""Of what a sensor says of its device: it changes from minute to minute, so it does not make another environment."""
+"""Facts of a device that change from minute to minute, and so do not make another environment."""
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 CONTAINERS = ("docker", "podman", "kubepods", "containerd", "lxc", "libpod")
 
 
 def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[str] = ()) -> Environment:
-    """Look at the machine.
+    """The environment of this process.
 
     Args:
-        devices: What each sensor's `describe` said.
+        devices: Facts that each sensor reports of its device.
         packages: Distributions whose versions matter; those that are not installed are left out.
     """
     import psutil
 
     cpu, flags = _cpu()
     count = psutil.cpu_count() or 1
-    fixed: dict[str, Any] = {
-        "host": platform.node(),
-        "os": _os_name(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "cpu": cpu,
-        "cpu_flags": flags,
-        "cpu_count": count,
-        "cpu_count_physical": psutil.cpu_count(logical=False),
-        "cpu_limit": cpu_limit(count),
-        "memory_bytes": psutil.virtual_memory().total,
-        "governor": governor(),
-        "turbo": turbo(),
-        "virtual": virtual(flags),
-        "versions": {name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
-        "harness_version": __version__,
-        "harness_commit": commit(),
-    }
-    found = Environment(
+    here = Environment(
         environment_id="",
+        host=platform.node(),
+        os=_os_name(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        cpu=cpu,
+        cpu_flags=flags,
+        cpu_count=count,
+        cpu_count_physical=psutil.cpu_count(logical=False),
+        cpu_limit=cpu_limit(count),
+        memory_bytes=psutil.virtual_memory().total,
+        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        turbo=turbo(),
+        virtual=virtual(flags),
+        versions={name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
+        harness_version=__version__,
+        harness_commit=commit(),
         devices=tuple(dict(device) for device in devices),
-        boot_id=boot_id(),
+        boot_id=_text("/proc/sys/kernel/random/boot_id"),
         timezone=datetime.now().astimezone().tzname(),
-        **fixed,
     )
-    return found.model_copy(update={"environment_id": identity(found)})
+    return here.model_copy(update={"environment_id": identity(here)})
 
 
-def identity(found: Environment) -> str:
-    """Twelve hexadecimal digits of everything that stays the same from one minute to the next."""
-    later = {"cpu_limit"} if found.cpu_limit is None else set()  # not told by older versions, whose ids stand
-    fixed = found.model_dump(mode="json", exclude={"environment_id", "devices", "boot_id", "timezone", *later})
-    stable = [{key: value for key, value in device.items() if key not in VOLATILE} for device in found.devices]
+def identity(environment: Environment) -> str:
+    """Hash of all facts that do not change from minute to minute, twelve hexadecimal digits."""
+    later = {"cpu_limit"} if environment.cpu_limit is None else set()  # a later field, left out so that older ids stay valid
+    fixed = environment.model_dump(mode="json", exclude={"environment_id", "devices", "boot_id", "timezone", *later})
+    stable = [{key: value for key, value in device.items() if key not in VOLATILE} for device in environment.devices]
     return hashlib.sha256(json.dumps([fixed, stable], sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def boot_id() -> str | None:
-    """Which boot this is, so that monotonic times of two records can be told apart; null where the system does not tell."""
-    return _text("/proc/sys/kernel/random/boot_id")
-
-
-def governor() -> str | None:
-    """The policy that sets the CPU's clock; null where the system shows none, as in a virtual machine."""
-    return _text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-
-
 def turbo() -> bool | None:
-    """Whether the CPU may exceed its nominal clock; null where the system does not tell."""
+    """Whether the CPU may exceed its nominal clock; None: not reported."""
     if (no_turbo := _text("/sys/devices/system/cpu/intel_pstate/no_turbo")) in ("0", "1"):
         return no_turbo == "0"
     boost = _text("/sys/devices/system/cpu/cpufreq/boost")
@@ -92,11 +79,7 @@ def turbo() -> bool | None:
 
 
 def cpu_limit(count: int) -> float | None:
-    """How many CPUs this process may use at once; null where it may use all.
-
-    Args:
-        count: The machine's.
-    """
+    """Number of CPUs that this process may use at once; None: all."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
     quotas = [int(quota) / int(period) for quota, period in control_groups("cpu.max") if quota != "max"]
     granted = min([float(allowed), *quotas])
@@ -104,7 +87,7 @@ def cpu_limit(count: int) -> float | None:
 
 
 def control_groups(name: str) -> list[list[str]]:
-    """The words of a file in each control group (version 2) that this process is in, the innermost first; those without the file are left out."""
+    """Words of a file in each control group (version 2) of this process, innermost first; groups without the file are left out."""
     own = next((line.removeprefix("0::/") for line in (_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::/")), "")
     groups = CONTROL_GROUPS / own
     texts = [_text(str(group / name)) for group in (groups, *groups.parents) if group.is_relative_to(CONTROL_GROUPS)]
@@ -112,33 +95,29 @@ def control_groups(name: str) -> list[list[str]]:
 
 
 def virtual(flags: Sequence[str]) -> str | None:
-    """The hypervisor and the container around us; null on bare metal, or where it cannot be told.
-
-    Args:
-        flags: The CPU's; a guest of any hypervisor has `hypervisor` among them.
-    """
-    found = []
+    """Hypervisor and container that we run in; None on bare metal, or unknown."""
+    layers = []
     if "hypervisor" in flags:
         vendor = " ".join(filter(None, (_text("/sys/class/dmi/id/sys_vendor"), _text("/sys/class/dmi/id/product_name"))))
-        found.append(vendor or "virtual machine")
+        layers.append(vendor or "virtual machine")
     elif guest := hypervisor():  # other architectures have no such flag, and some hypervisors hide it
-        found.append(guest)
+        layers.append(guest)
     if container := _container():
-        found.append(container)
-    return ", ".join(found) or None
+        layers.append(container)
+    return ", ".join(layers) or None
 
 
 def commit() -> str | None:
-    """The git commit of the harness where it runs from a checkout, with `+` where files differ from it; null otherwise."""
+    """Git commit of the harness, with `+` if files differ from it; None outside a checkout."""
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return None
     head, changed = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain", "--untracked-files=no", "--", "harness")
-    return head and head + ("" if changed == "" else "+")  # also where git does not tell
+    return head and head + ("" if changed == "" else "+")  # also if git fails
 
 
 def _cpu() -> tuple[str, tuple[str, ...]]:
-    """Name and flags; py-cpuinfo takes a second, so it is asked only where /proc/cpuinfo does not tell."""
+    """Name and flags of the CPU; py-cpuinfo takes a second, so it is used only if /proc/cpuinfo lacks them."""
     fields: dict[str, str] = {}
     for line in (_text("/proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
@@ -171,7 +150,7 @@ def _container() -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # a hook's name another repository
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # those of a hook name another repository
     try:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True, env=own)  # noqa: S607 - git is where the user has it
     except (OSError, subprocess.SubprocessError):
@@ -180,7 +159,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def _text(path: str) -> str | None:
-    """A small file, or null where it cannot be read."""
+    """Content of a small file; None if it is empty or cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:

@@ -1,12 +1,12 @@
-"""The errors a user can meet: each says what happened, why, and the next step."""
+"""Errors that a user can fix: what happened and why, and the next step."""
 
 
 class HarnessError(Exception):
-    """Something a person can mend.
+    """An error that a user can fix.
 
     Args:
         what: What happened and why, one sentence.
-        hint: The next step, one sentence; empty where there is none.
+        hint: Next step, one sentence; may be empty.
     """
 
     exit_code = 2
@@ -21,20 +21,22 @@ class HarnessError(Exception):
 
 
 class SuiteError(HarnessError):
-    """The suite file, or something it names, is wrong. Nothing was built."""
+    """The suite file, or something it names, is wrong; nothing was built."""
 
 
 class SensorError(HarnessError):
-    """A sensor cannot be read: missing, forbidden, lost or lying."""
+    """A sensor cannot be read: it is missing, not permitted, lost or implausible."""
 
     exit_code = 3
 
 
 class EngineError(HarnessError):
-    """An engine cannot take what it was given, or is not installed.
+    """An engine is not installed, or does not support its input.
 
     Args:
-        refused: True where the case can never run here (no GPU, engine not installed), so that its record says `refused`, not `failed`.
+        what: What happened and why, one sentence.
+        hint: Next step, one sentence; may be empty.
+        refused: Whether the case can never run here (no GPU, engine not installed), so that its record is `refused` rather than `failed`.
     """
 
     exit_code = 3

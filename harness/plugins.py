@@ -1,4 +1,4 @@
-"""Entry points, ours and other people's -> a catalogue of light specs; a plug-in's library is imported only when it works."""
+"""Entry points -> a catalogue of plug-in specs; a plug-in's library is imported only when it is used."""
 
 from __future__ import annotations
 
@@ -14,31 +14,27 @@ FAMILIES = ("engines", "sensors", "variants", "workloads")
 
 @cache
 def catalogue() -> Catalogue:
-    """Every plug-in that could be imported, with its spec; the others with their reason."""
-    found: dict[str, dict[str, PluginSpec]] = {family: {} for family in FAMILIES}
+    """Specs of all plug-ins that can be imported, and the errors of the others."""
+    specs: dict[str, dict[str, PluginSpec]] = {family: {} for family in FAMILIES}
     broken: dict[str, str] = {}
     for family in FAMILIES:
         for point in entry_points(group=f"harness.{family}"):
             try:
-                found[family][point.name] = _spec(point)
-            except Exception as error:  # somebody else's code: one broken plug-in must not take the rest with it
+                specs[family][point.name] = _spec(point)
+            except Exception as error:  # other people's code: a broken plug-in must not disable the rest
                 broken[point.name] = f"plug-in {point.value} cannot be imported: {type(error).__name__}: {error}"
-    return Catalogue(**found, broken=broken)  # type: ignore[arg-type]
+    return Catalogue(**specs, broken=broken)  # type: ignore[arg-type]
 
 
 def load(family: str, name: str) -> Any:
-    """The class of one plug-in.
-
-    Args:
-        family: One of `FAMILIES`.
-        name: Its name in the catalogue.
+    """The class of a plug-in.
 
     Raises:
-        HarnessError: No such plug-in.
+        HarnessError: There is no such plug-in.
     """
     for point in entry_points(group=f"harness.{family}", name=name):
         return point.load()
-    raise HarnessError(f"no plug-in named {name!r} among the {family}", "install the package that brings it")
+    raise HarnessError(f"no plug-in named {name!r} among the {family}", "install the package that provides it")
 
 
 def _spec(point: EntryPoint) -> PluginSpec:

@@ -1,4 +1,4 @@
-"""Values and strangers' text -> what a person reads, safe in the format it goes into."""
+"""Numbers and untrusted text, formatted for a terminal, Markdown, LaTeX and CSV."""
 
 from __future__ import annotations
 
@@ -11,32 +11,28 @@ import numpy as np
 
 PREFIXES = {-4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M"}
 NONE = "—"
-"""What stands for null: never 0."""
+"""Text of a missing value."""
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
     "±": r"$\pm$", "µ": r"$\mu$", "—": r"\textemdash{}", "[": "{[}", "*": "{*}", "`": r"\textasciigrave{}",
 }  # fmt: skip
-"""`[` and `*` would be taken for arguments of the line break before them, two hyphens for a dash."""
+"""`[` and `*` would be arguments of a line break before them, two hyphens a dash."""
 _LATEX_LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ"
-"""What LaTeX can set in every font beside ASCII; anything else stops it, so that it is told by its code."""
+"""Characters besides ASCII that LaTeX can set in every font; any other is written as its code point."""
 FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001
-"""What a spreadsheet takes for the beginning of a formula, full-width ones too."""
+"""First characters of a formula in a spreadsheet, including full-width ones."""
 
 
 def engine_text(row: Mapping[str, Any]) -> str:
-    """The engine of a row of the table of cases with the options that tell it from itself: `tensorflow(xla=true)`."""
+    """Engine of a row of the table of cases with its options: `tensorflow(xla=true)`."""
     options = row.get("engine_options")
     return f"{row['engine']}({options})" if options else str(row["engine"])
 
 
 def guess_text(detail: Mapping[str, Any]) -> str | None:
-    """The guess behind a modelled power with its bounds: `a guess: 64 W at full load, between 8 and 150 W`; None without bounds.
-
-    Args:
-        detail: Of the domain.
-    """
+    """The assumption of a modelled power: `a guess: 64 W at full load, between 8 and 150 W`; None without bounds."""
     low_w, high_w = detail.get("low_w"), detail.get("high_w")
     if low_w is None or high_w is None:
         return None
@@ -47,63 +43,63 @@ def guess_text(detail: Mapping[str, Any]) -> str | None:
 
 
 def plain(text: str) -> str:
-    """Without control, formatting and surrogate characters: a terminal obeys some, XML has no place for others."""
+    """Text without control, format and surrogate characters, which a terminal may obey and XML may not contain."""
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or c in "\ufffe\uffff" else c for c in text)
 
 
 def markdown(text: str) -> str:
-    """Safe in a cell of a Markdown table, and at the beginning of a line."""
+    """Text escaped for a cell of a Markdown table, and for the beginning of a line."""
     text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{c}" if c in "\\`*[]|~!$#" else c for c in text)
 
 
 def latex(text: str) -> str:
-    """Safe in LaTeX."""
+    """Text escaped for LaTeX."""
     known = (_LATEX.get(c, c if c.isascii() or c in _LATEX_LETTERS else f"{{[}}U+{ord(c):04X}]") for c in plain(text))
     return "".join(known).replace("--", "-{-}")
 
 
 def csv(text: str) -> str:
-    """Safe in a spreadsheet: what would be a formula becomes text (OWASP, CSV injection)."""
+    """Text escaped for a spreadsheet, so that it is no formula (OWASP, CSV injection)."""
     cleaned = plain(text)
     return f"'{cleaned}" if cleaned.lstrip().startswith(FORMULA) else cleaned
 
 
 class Scale:
-    """One SI prefix for a whole column, so that its numbers can be compared by eye.
+    """One SI prefix for a column of numbers.
 
     Args:
-        values: In the SI unit; nulls are left out.
+        values: Values in the SI unit; None is ignored.
         unit: `J`, `s`, `g`, ...
     """
 
     def __init__(self, values: Any, unit: str) -> None:
         known = np.array([abs(v) for v in values if v is not None and v], dtype=np.float64)
-        # The geometric mean less a decade: over a range of four decades the small ones keep a digit before the point.
+        # Half of the geometric mean, so that over a range of four decades the small values keep a digit before the point.
         typical = float(np.exp(np.mean(np.log(known)))) / 2 if len(known) else 1.0
         step = min(max(math.floor(math.log10(typical) / 3), min(PREFIXES)), max(PREFIXES))
         self.factor = 1000.0**step
         self.unit = PREFIXES[step] + unit
 
     def __call__(self, value: float | None) -> float | None:
-        """The value in the unit shown."""
+        """The value in the scaled unit."""
         return None if value is None else value / self.factor
 
     def text(self, value: float | None, low: float | None = None, high: float | None = None) -> str:
-        """`21.3 ± 0.4`, in the unit shown but without it."""
+        """The value with its interval in the scaled unit, without the unit: `21.3 ± 0.4`."""
         return with_interval(self(value), self(low), self(high))
 
 
 def with_interval(value: float | None, low: float | None = None, high: float | None = None, most: int | None = None) -> str:
-    """`21.34 ± 0.45`: two digits of the half-width decide where the value ends; three digits where there is no interval.
+    """A value with its interval, rounded to two digits of the half-width: `21.34 ± 0.45`; without an interval, three digits.
 
-    An interval that leans by more than a fifth of its half-width is told by its bounds: `1.6 [0.6 4.5]`.
+    An interval that is asymmetric by more than a fifth of its half-width is given by its bounds: `1.6 [0.6 4.5]`.
 
     Args:
-        value: The estimate.
-        low: Its lower bound; null: no interval.
-        high: Its upper bound.
-        most: The most decimals, where space is short.
+        value: Estimate.
+        low: Lower bound; None: no interval.
+        high: Upper bound.
+        most: Maximum number of decimals; None: no maximum.
     """
     if value is None:
         return NONE
@@ -121,7 +117,7 @@ def with_interval(value: float | None, low: float | None = None, high: float | N
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A value with that many significant digits, never in exponent form between a millionth and a million."""
+    """A value with a number of significant digits, without exponent between 1e-6 and 1e7."""
     if value is None:
         return NONE
     if value == 0 or not 1e-6 <= abs(value) < 1e7:
@@ -130,5 +126,5 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def decimals_of(value: float, digits: int) -> int:
-    """Decimals that show so many significant digits."""
+    """Number of decimals for a number of significant digits."""
     return max(0, digits - 1 - math.floor(math.log10(abs(value))))

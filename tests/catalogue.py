@@ -10,24 +10,24 @@ from harness.schema import Catalogue, EngineSpec, VariantSpec, WorkloadSpec
 
 
 class PruneParameters(BaseModel):
-    """As a pruning recipe has them."""
+    """Parameters of a pruning recipe."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid")  # codespell:ignore forbid
     final_sparsity: float = Field(0.9, gt=0, lt=1, json_schema_extra={"shown": True})
     epochs: int = 5
 
 
 class OrtOptions(BaseModel):
-    """As an engine has them."""
+    """Options of an engine."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid")  # codespell:ignore forbid
     graph_optimization: Literal["disable", "basic", "all"] = "all"
 
 
 class ZooOptions(BaseModel):
-    """As a family of models has them."""
+    """Options of a family of models."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid")  # codespell:ignore forbid
     weights: Literal["random", "imagenet"] = "random"
 
 

@@ -61,7 +61,7 @@ FLOAT_KERNELS = (
 
 
 def case(variant: str = "dense", engine: str = "litert", batch_size: int = 1, model: str = "digits-cnn", device: str = "cpu") -> Case:
-    """A cell of the matrix; its baseline is dense beside it."""
+    """A cell of the matrix; its baseline is the dense case of the same engine and batch."""
     tail = f"{engine} {device} b{batch_size} t1 single_stream"
     return Case(
         case_id=f"{model} {variant} {tail}",
@@ -239,7 +239,7 @@ def digits(found: Sequence[Domain] = MODELLED, launches: int = 3, profile: str =
 
 
 def answers(records: Iterable[Record], samples: int = 360) -> dict[str, Answers]:
-    """What the case of each record said to samples of ten classes: right as often as its quality, the wrong ones drawn anew for each variant."""
+    """Answers of each case to samples of ten classes: right as often as its quality, other wrong ones for each variant."""
     found = {}
     labels = np.random.default_rng(2).integers(0, 10, samples)
     for one in records:
@@ -247,8 +247,8 @@ def answers(records: Iterable[Record], samples: int = 360) -> dict[str, Answers]
             rng = np.random.default_rng(int(1e4 * one.quality.value))
             right = np.ones(samples)
             right[rng.choice(samples, round((1 - one.quality.value) * samples), replace=False)] = 0
-            said = np.where(right == 1, labels, (labels + 1) % 10)
-            found[one.case_id] = Answers(right, np.eye(10, dtype=np.float32)[said])
+            classes = np.where(right == 1, labels, (labels + 1) % 10)
+            found[one.case_id] = Answers(right, np.eye(10, dtype=np.float32)[classes])
     return found
 
 

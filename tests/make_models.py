@@ -1,4 +1,4 @@
-"""CHILD of the tests, the only one that imports TensorFlow: writes small models of every kind into a folder, and what the plain libraries say of them."""
+"""CHILD of the tests that imports TensorFlow: writes small models of every kind into a folder, and a report on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DATA = TrainData([SAMPLES], LABELS, TrainData([SAMPLES[:16]], LABELS[:16]))
 
 
 def main() -> None:
-    """Write all of it; the last word is `models.json`."""
+    """Write all of it, and `models.json` last."""
     folder = Path(sys.argv[1])
     keras = import_keras()
     import tensorflow as tf
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def sources(keras: Any, folder: Path) -> None:
-    """The models that the rest starts from."""
+    """The source models."""
     layers = keras.layers
     image = keras.Input((8, 8, 1), name="image")
     x = layers.Conv2D(16, 3, padding="same", activation="relu")(image)
@@ -69,7 +69,7 @@ def sources(keras: Any, folder: Path) -> None:
 
 
 def heads(keras: Any, folder: Path) -> dict[str, Any]:
-    """What the session of each engine says of the only output of four models."""
+    """What the output of four models holds, as each engine reports it."""
     layers = keras.layers
     image = keras.Input((4,), name="image")
     inner = keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="sigmoid")])
@@ -94,7 +94,7 @@ def _head(path: Path, format_: str, engine: str) -> str | None:
 
 
 def macs(keras: Any) -> dict[str, Any]:
-    """Multiply-accumulates as counted, for layers whose truth is in the test."""
+    """Multiply-accumulates as counted, of layers whose true numbers are in the test."""
     layers = keras.layers
 
     def of(shape: tuple[int | None, ...], *chain: Any) -> int | None:
@@ -147,7 +147,7 @@ def builds(folder: Path) -> dict[str, Any]:
 
 
 def built(folder: Path, recipe: str, source: str, target: str, **parameters: Any) -> dict[str, Any]:
-    """One recipe, applied; its file is moved to the name of the target."""
+    """Apply a recipe, and move its file to the name of the target."""
     plugin = load_plugin("variants", recipe)
     here = folder / f"{recipe}-{target}"
     here.mkdir()
@@ -166,7 +166,7 @@ def built(folder: Path, recipe: str, source: str, target: str, **parameters: Any
 
 
 def engine(folder: Path) -> dict[str, Any]:
-    """The TensorFlow engine beside plain Keras: the largest difference, and what it says of itself."""
+    """The TensorFlow engine against plain Keras: the largest difference, and what the engine reports."""
     plugin = load_plugin("engines", "tensorflow")
     report: dict[str, Any] = {}
     for name, options in {"graph": {}, "xla": {"xla": True}, "eager": {"mode": "eager"}}.items():
@@ -193,7 +193,7 @@ def engine(folder: Path) -> dict[str, Any]:
 
 
 def hostile(keras: Any, folder: Path) -> dict[str, Any]:
-    """Files that must not be loaded, as the error says it."""
+    """The errors of files that must not be loaded."""
     layers = keras.layers
     first = keras.Input((4,))
     brings_code = keras.Model(first, layers.Dense(2)(layers.Lambda(lambda x: 2 * x)(first)))
@@ -207,7 +207,7 @@ def hostile(keras: Any, folder: Path) -> dict[str, Any]:
 
 
 def digits(folder: Path) -> dict[str, Any]:
-    """The built-in model, built from its data set without the test file there."""
+    """The built-in model, built from its data set with the test file deleted."""
     model = Model(name="digits-cnn", workload="digits-cnn", brings="labelled", trains=True, format="workload", sha256="-")
     data = step(folder / "digits-data", model, "dataset", "npz")
     test_file = Path(data["path"]) / "test.npz"
@@ -219,7 +219,7 @@ def digits(folder: Path) -> dict[str, Any]:
 
 
 def own(folder: Path) -> list[dict[str, Any]]:
-    """A user's `.h5`, taken, then pruned on the user's data with the suite's training."""
+    """A user's `.h5`, then pruned on the user's data with the suite's training."""
     np.savez(folder / "own.npz", x=SAMPLES, y=LABELS)
     x, y = (ArrayRef(path=str(folder / "own.npz"), key=key, sha256="-") for key in ("x", "y"))
     path = folder / "small.h5"
@@ -238,7 +238,7 @@ def own(folder: Path) -> list[dict[str, Any]]:
 def step(
     folder: Path, model: Model, recipe: str, format_: str, source: Any = None, dataset: Any = None, data: Any = None, **parameters: Any
 ) -> dict[str, Any]:
-    """One step as the build child makes it."""
+    """One step, as the build process makes it."""
     folder.mkdir()
     asked = Build(build_id=recipe, model=model.name, step=Step(recipe=recipe, parameters=parameters), format=format_)
     task = BuildTask(
@@ -253,7 +253,7 @@ def step(
 
 
 def refusal(work: Any) -> list[Any] | None:
-    """The sentence of an error of ours and whether it is a refusal; null where there was none."""
+    """The message of a HarnessError and whether it is a refusal; None if there is no error."""
     try:
         work()
     except HarnessError as error:

@@ -1,4 +1,4 @@
-"""CHILD of the tests that imports TensorFlow: builds the built-in workloads without their test data, and SavedModels of other people's kind."""
+"""CHILD of the tests that imports TensorFlow: builds the built-in workloads without their test data, and SavedModels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRAINED = ("digits-mlp", "keyword-spotting", "anomaly-detection")
 
 
 def main() -> None:
-    """Write all of it; the last word is `workloads.json`."""
+    """Write all of it, and `workloads.json` last."""
     folder = Path(sys.argv[1])
     keras = import_keras()
     import tensorflow as tf
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def trained(folder: Path, name: str) -> dict[str, Any]:
-    """One epoch from a data set whose test file is gone."""
+    """One epoch from a data set with the test file deleted."""
     plugin = load_plugin("workloads", name)
     plugin.training = plugin.training.model_copy(update={"epochs": 1})
     model = Model(name=name, workload=name, brings="labelled", trains=True, format="workload", sha256="-")
@@ -82,10 +82,7 @@ def application(folder: Path) -> dict[str, Any]:
 
 
 def constants(keras: Any, folder: Path) -> dict[str, Any]:
-    """Exported to ONNX: a layer that keeps its mean and variance as constants, with an exact GELU, and what plain Keras answers; a model of long inputs.
-
-    And the shape of each MobileNetV3.
-    """
+    """Exports to ONNX of a layer with constants and an exact GELU, and of a model of long inputs; the shape of each MobileNetV3."""
     image = keras.Input((4, 4, 3), name="image")
     layers = [keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]), keras.layers.Flatten()]
     model = keras.Sequential([image, *layers, keras.layers.Dense(2, activation="gelu")])
@@ -107,7 +104,7 @@ def constants(keras: Any, folder: Path) -> dict[str, Any]:
 
 
 def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
-    """An `.h5` with what Keras 2 writes in it and Keras 3 refuses: settings, an axis in a list, calls of a model inside counted from 1, a list of one output."""
+    """An `.h5` with what only Keras 2 writes: old settings, an axis in a list, calls of a nested model counted from 1, a list of one output."""
     layers, image = keras.layers, keras.Input((8, 8, 2), name="image")
     inner = keras.Sequential([keras.Input((8, 8, 2)), layers.DepthwiseConv2D(3), layers.BatchNormalization()], name="inner")
     map_ = keras.Input((6, 6, 2))
@@ -140,7 +137,7 @@ def keras_2(keras: Any, folder: Path) -> dict[str, Any]:
 
 
 def saved(tf: Any, folder: Path) -> dict[str, Any]:
-    """Two inputs of odd names, an open axis, outputs by name: taken, exported, and run beside the plain function."""
+    """Two inputs with odd names, a dynamic dimension, outputs by name: built, exported, and run against the plain function."""
     rng = np.random.default_rng(8)
 
     class Pair(tf.Module):
@@ -198,7 +195,7 @@ MODES: dict[str, dict[str, Any]] = {"graph": {}, "eager": {"mode": "eager"}, "xl
 
 
 def engine(path: Path, answers: Any, **options: Any) -> dict[str, Any]:
-    """The TensorFlow engine beside the plain function, queries of 4."""
+    """The TensorFlow engine against the plain function, with queries of 4."""
     plugin = load_plugin("engines", "tensorflow")
     session = plugin().open(Load(path, "savedmodel", "cpu", 4, 1, plugin.spec.parameters(**options)))
     given = {"zeta_In.0": ZETA[:4], "Alpha": ALPHA[:4]}
@@ -237,7 +234,7 @@ def initialised(tf: Any, path: Path, make: Any) -> Path:
 
 
 def first_pair(tf: Any, folder: Path) -> Path:
-    """A SavedModel of TensorFlow 1 whose variables are no resources, and whose signature calls the inputs otherwise than its graph."""
+    """A SavedModel of TensorFlow 1 with reference variables, and input names in the signature that differ from its graph."""
     old, path = tf.compat.v1, folder / "first-pair"
     with tf.Graph().as_default(), old.Session() as session:
         zeta, alpha = old.placeholder(tf.float32, [None, 4]), old.placeholder(tf.float32, [None, None, 2])
@@ -249,7 +246,7 @@ def first_pair(tf: Any, folder: Path) -> Path:
 
 
 def hostile(tf: Any, folder: Path) -> dict[str, Any]:
-    """SavedModels that must not be loaded, as the error says it."""
+    """The errors of SavedModels that must not be loaded."""
 
     def write(name: str, function: Any, **signatures: Any) -> Path:
         module = tf.Module()
@@ -302,7 +299,7 @@ def hostile(tf: Any, folder: Path) -> dict[str, Any]:
 
 
 def operators(tf: Any, keras: Any, folder: Path) -> dict[str, Any]:
-    """Of Keras models the operators that are not allowed, of the allowed ones those that TensorFlow lacks, and what a table from an asset answers."""
+    """Refused operators of Keras models, allowed operators that TensorFlow lacks, and the answer of a table from an asset."""
     from tensorflow.python.framework import op_def_registry
 
     layers, models = keras.layers, {"MobileNetV2": load_keras(Path(step_path(folder)))}
@@ -357,7 +354,7 @@ def step_path(folder: Path) -> str:
 
 
 def refused_operators(tf: Any, model: Any) -> list[str]:
-    """Those of a model's graph and of its functions, in training as well."""
+    """Refused operators of a model's graph and functions, in training too."""
     specs = [tf.TensorSpec([2, *tensor.shape[1:]], tensor.dtype) for tensor in model.inputs]
     graphs = [tf.function(model).get_concrete_function(*specs, training=training).graph.as_graph_def() for training in (False, True)]
     return sorted({op for graph in graphs for op in _unknown(SimpleNamespace(graph_def=graph))})

@@ -22,20 +22,20 @@ def models() -> Path:
 
 @cache
 def model_facts() -> dict[str, Any]:
-    """What the child said of them."""
+    """The child's report on them."""
     found: dict[str, Any] = json.loads((models() / "models.json").read_text())
     return found
 
 
 @cache
 def workload_facts() -> dict[str, Any]:
-    """What the child said of the built-in workloads and of SavedModels; they lie in the same folder."""
+    """The child's report on the built-in workloads and on SavedModels, in the same folder."""
     found: dict[str, Any] = json.loads((_made("tests.make_workloads", "workloads.json") / "workloads.json").read_text())
     return found
 
 
 def _made(module: str, last: str) -> Path:
-    """The folder, once a child has written everything into it, whose last word is a file of that name."""
+    """The folder, after a child has written everything into it and this file last."""
     folder = Path(os.environ["HARNESS_TEST_MODELS"])
     with FileLock(folder / f".{module}.lock"):
         if not (folder / last).exists():
@@ -46,5 +46,5 @@ def _made(module: str, last: str) -> Path:
 
 
 def rows(array: np.ndarray) -> set[bytes]:
-    """The content of each sample, so that two splits can be shown to share none."""
+    """The content of each sample, to check that two splits share none."""
     return {np.ascontiguousarray(row).tobytes() for row in array}

@@ -1,4 +1,4 @@
-"""A plug-in of another distribution, as a vendor's would be: an engine that misbehaves as its options say, installed by a folder on PYTHONPATH."""
+"""A plug-in of another distribution: an engine that misbehaves as its options request, installed as a folder on PYTHONPATH."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.schema import EngineSpec
 
 
 class Options(BaseModel):
-    """What it does, and when."""
+    """How it misbehaves, and when."""
 
     what: Literal["nothing", "crash", "exit", "error", "hang", "python_memory", "native_memory", "flood", "interrupt_proof"] = "nothing"
     when: Literal["open", "query", "profile"] = "open"
@@ -30,7 +30,7 @@ class Rogue(Engine):
     spec: ClassVar = EngineSpec(name="rogue", formats=("*",), parameters=Options, simulated=True)
 
     def open(self, load):
-        """A session, if it comes to that."""
+        """A session, unless it misbehaves here."""
         if load.options.when == "open":
             MISDEEDS[load.options.what]()
         return RogueSession(load)
@@ -52,7 +52,7 @@ class RogueSession(Session):
         return [np.zeros((1, 1), np.float32)]
 
     def profile(self, queries, seconds):
-        """Half the time in int8, if it comes to that."""
+        """Kernels with part of the time in int8, unless it misbehaves here."""
         if self.load.options.when == "profile":
             MISDEEDS[self.load.options.what]()
         return kernels_of([("Conv", "fast", "int8", 3.0), ("Conv", "slow", "float32", 1.0)])
@@ -73,7 +73,7 @@ def python_memory():
 
 
 def native_memory():
-    """As a library in C++ ends when `new` fails."""
+    """End as a C++ library does when `new` fails."""
     os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
     os.abort()
 
@@ -85,7 +85,7 @@ def flood():
 
 
 def interrupt_proof():
-    """Deaf to every signal that one can be deaf to, and to the end of the pipe: C code that keeps Python's lock."""
+    """Ignore every signal that can be ignored, and the end of the pipe: C code that keeps Python's lock."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     ctypes.PyDLL(None).sleep(600)

@@ -150,18 +150,18 @@ def test_entries_come_last_used_first_and_skip_what_is_damaged(tmp_path):
 
 
 def test_the_limit_is_the_users(tmp_path, monkeypatch):
-    """By a variable; what is no number is a sentence."""
+    """By a variable; anything but a number is an error."""
     monkeypatch.setenv("HARNESS_CACHE_LIMIT_BYTES", "12345")
     assert Cache(tmp_path).limit_bytes == 12345
     monkeypatch.setenv("HARNESS_CACHE_LIMIT_BYTES", "20 GB")
-    with pytest.raises(StoreError, match="no whole number of bytes"):
+    with pytest.raises(StoreError, match="not a whole number of bytes"):
         Cache(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("folder", "variable"), [(artifacts.default_folder, "HARNESS_CACHE"), (calibrate.default_folder, "HARNESS_CALIBRATION")]
 )
-def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, folder, variable):
+def test_a_user_without_a_home_learns_what_to_set(monkeypatch, folder, variable):
     """A container may run under a number that is nobody's."""
 
     def nowhere(*_, **__):
@@ -176,8 +176,8 @@ def test_a_user_without_a_home_is_told_what_to_set(monkeypatch, folder, variable
 
 
 def test_a_cache_that_cannot_be_made_is_a_sentence(tmp_path):
-    """With the variable that moves it."""
+    """The hint names the variable that moves it."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot be made") as caught:
+    with pytest.raises(StoreError, match="cannot be created") as caught:
         Cache(tmp_path / "file" / "cache")
     assert "HARNESS_CACHE" in caught.value.hint

@@ -1,4 +1,4 @@
-"""What is written down of the machine."""
+"""What is recorded of the machine."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_another_card_or_another_package_is_another_environment():
         ({"/sys/fs/cgroup/cpu.max": "99900000 100000"}, None),
     ],
 )
-def test_cpus_that_may_not_be_used_are_told(files, monkeypatch, shown, limit):
+def test_cpus_that_may_not_be_used_are_counted_out(files, monkeypatch, shown, limit):
     """By a control group around us; a quota of more than there is limits nothing."""
     files.update(shown)
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: range(8))
@@ -70,8 +70,8 @@ def test_cpus_that_may_not_be_used_are_told(files, monkeypatch, shown, limit):
 
 def test_an_affinity_makes_another_environment(monkeypatch):
     """Half of the CPUs give other figures; where all may be used the id is that of older versions."""
-    whole = environment()
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: range(whole.cpu_count))
+    all_cpus = environment()
+    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: range(all_cpus.cpu_count))
     assert environment().cpu_limit is None
     monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: [])
     few = environment()
@@ -108,14 +108,14 @@ def test_the_memory_that_is_left_is_also_the_control_groups(files, monkeypatch):
         ({}, None),
     ],
 )
-def test_turbo_is_told_or_null(files, shown, turbo):
-    """Intel's file says the opposite of the general one; neither is null, not False."""
+def test_turbo_is_reported_or_none(files, shown, turbo):
+    """Intel's file has the opposite meaning of the general one; without either it is None, not False."""
     files.update(shown)
     assert module.turbo() is turbo
 
 
 def test_a_guest_names_its_hypervisor(files, monkeypatch):
-    """As far as the firmware tells, also where no CPU flag shows it; bare metal is null."""
+    """As far as the firmware reports it, also without a CPU flag; None on bare metal."""
     monkeypatch.setattr(module, "_container", lambda: None)
     monkeypatch.setattr(module, "hypervisor", lambda: None)
     assert module.virtual(("avx2",)) is None
@@ -139,8 +139,8 @@ def test_the_cpu_of_an_arm_machine_comes_from_cpuinfo(files, monkeypatch):
 
 
 @pytest.mark.parametrize(("changes", "commit"), [("", "abc"), (" M harness/energy/windows.py", "abc+"), (None, "abc+")])
-def test_a_commit_is_clean_where_git_says_so(monkeypatch, changes, commit):
-    """Where git cannot tell, it is not claimed."""
+def test_a_commit_is_clean_where_git_reports_it(monkeypatch, changes, commit):
+    """Not where git fails."""
     monkeypatch.setattr(module, "_git", lambda root, what, *arguments: "abc" if what == "rev-parse" else changes)
     monkeypatch.setattr(Path, "exists", lambda _: True)
     assert module.commit() == commit
@@ -152,13 +152,13 @@ def test_the_commit_is_that_of_the_harness_whatever_repository_a_hook_runs_in(mo
     subprocess.run(
         ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "x"], check=True
     )
-    told = module._git(tmp_path, "rev-parse", "HEAD")
-    assert told
+    head = module._git(tmp_path, "rev-parse", "HEAD")
+    assert head
     monkeypatch.setenv("GIT_DIR", "/nonexistent")
-    assert module._git(tmp_path, "rev-parse", "HEAD") == told
+    assert module._git(tmp_path, "rev-parse", "HEAD") == head
 
 
-def test_a_commit_that_cannot_be_told_is_null(monkeypatch):
-    """No git, no checkout: null."""
+def test_an_unknown_commit_is_none(monkeypatch):
+    """No git, no checkout: None."""
     monkeypatch.setattr(module, "_git", lambda root, *arguments: None)
     assert module.commit() is None

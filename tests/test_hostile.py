@@ -1,4 +1,4 @@
-"""Names that try to leave their place, through every command that prints or writes them: each stays text."""
+"""Hostile names through every command that prints or writes them: each stays text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FINDING = Finding(code="odd", sentence=HOSTILE, remedy=HOSTILE, invalid=False)
 
 
 def keep(results: Path, run_id: str, factor: float) -> None:
-    """A run in which every text of a stranger is hostile; `factor` times the energy."""
+    """Store a run with hostile text in every field of text, and `factor` times the energy."""
     records = [
         record(c, {"package": 1e-3 * factor * (1 + 0.01 * k)}, 25e-6 * (1 + 0.01 * k), 0.97, k, (DOMAIN,), warnings=(FINDING,))
         for c in CASES
@@ -49,12 +49,18 @@ def keep(results: Path, run_id: str, factor: float) -> None:
     records.append(record(LOST, {}, status="failed", reason=HOSTILE, latency=None, quality=None))
     run = stored([*CASES, LOST], records, (DOMAIN,))
     (box,) = run.header.environments
-    told = {"host": HOSTILE + run_id, "cpu": HOSTILE, "kernel": HOSTILE + run_id, "os": HOSTILE, "versions": {HOSTILE: run_id + HOSTILE}}
+    environment = {
+        "host": HOSTILE + run_id,
+        "cpu": HOSTILE,
+        "kernel": HOSTILE + run_id,
+        "os": HOSTILE,
+        "versions": {HOSTILE: run_id + HOSTILE},
+    }
     card = {"domain": "gpu:0", "name": HOSTILE, "driver": run_id + HOSTILE}
     header = run.header.model_copy(
         update={
             "run_id": run_id,
-            "environments": (box.model_copy(update={**told, "devices": (card,)}),),
+            "environments": (box.model_copy(update={**environment, "devices": (card,)}),),
             "harness_commit": run_id + HOSTILE,
             "unavailable": {HOSTILE: HOSTILE},
             "suite": run.header.suite.model_copy(update={"name": HOSTILE}),
@@ -68,7 +74,7 @@ def keep(results: Path, run_id: str, factor: float) -> None:
 
 @pytest.fixture
 def runs(tmp_path):
-    """Two of them, and offers in the same spirit."""
+    """Two hostile runs, and hostile hardware offers."""
     for run_id, factor in (("a", 1.0), ("b", 1.3)):
         keep(tmp_path / "results", run_id, factor)
     offers = {
@@ -80,7 +86,7 @@ def runs(tmp_path):
 
 
 def is_clean(text: str) -> None:
-    """A terminal obeys nothing in it, and no line of it is a stranger's."""
+    """There are no control characters, and no line begins with hostile text."""
     odd = {c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")}
     assert not odd, odd
     assert not any(line.startswith(("# x", "| y")) for line in text.splitlines())
@@ -116,7 +122,7 @@ def test_a_terminal_obeys_nothing(harness, runs, command):
 
 
 def test_the_gates_files_hold_text(harness, runs):
-    """JUnit has as many tests and failures as it counts, each by its name; Markdown as many cells in each row as it has columns."""
+    """JUnit has as many tests and failures as it states; Markdown as many cells in each row as columns."""
     harness("gate", "b", "--against", "a", "--junit", "gate.xml", "--markdown", "gate.md")
     suite = ElementTree.parse(runs / "gate.xml").getroot()
     assert (
@@ -128,7 +134,7 @@ def test_the_gates_files_hold_text(harness, runs):
 
 
 def is_markdown(text: str) -> None:
-    """Every row of a table as its heading, no HTML, no code, no heading that we did not write."""
+    """Every row has as many cells as the heading; no HTML, no code, no foreign heading."""
     is_clean(text)
     bare = re.sub(r"\\.", "", text)
     assert "<" not in bare and "`" not in bare and "](" not in bare
@@ -175,7 +181,7 @@ def is_json(text: str) -> None:
 
 @pytest.mark.parametrize("table", ["cases", "runs", "domains", "builds"])
 def test_every_export_holds_text(harness, runs, table):
-    """Of every table in every format, its headings and its notes too."""
+    """Every table in every format, with headings and notes."""
     for format_, check in (("md", is_markdown), ("tex", is_latex), ("html", is_html), ("csv", is_csv), ("json", is_json)):
         done = harness("export", "a", "b", "--table", table, "--format", format_, "--output", f"x.{format_}")
         assert done.returncode == 0, done.stderr
@@ -186,7 +192,7 @@ def test_every_export_holds_text(harness, runs, table):
 
 
 def test_the_report_holds_text(harness, runs):
-    """Its page, its tables, and its drawing, which is XML with nothing in it that acts."""
+    """Its page, its tables, and its plot, an XML file without scripts."""
     folder = Path(harness("report", "b").stdout.splitlines()[0])
     is_html(re.sub(r"<svg.*</svg>", "", (folder / "index.html").read_text(), flags=re.DOTALL))
     is_markdown((folder / "table.md").read_text())

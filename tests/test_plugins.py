@@ -25,7 +25,7 @@ class Nothing:
 
 @pytest.fixture
 def found(tmp_path, monkeypatch):
-    """The catalogue where these entry points are installed beside the null engine."""
+    """The catalogue where these entry points are installed in addition to the null engine."""
     for name, code in (("vendor_broken", BROKEN), ("vendor_untrue", UNTRUE)):
         (tmp_path / f"{name}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)

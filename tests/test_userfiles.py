@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.decide.gate import read_thresholds
 from harness.decide.offers import read_offers
+from harness.decide.thresholds import read_thresholds
 from harness.errors import HarnessError, SensorError, StoreError, SuiteError
 from harness.meters import calibrate
 from harness.sensors.replay import VARIABLE, Replay
@@ -95,7 +95,7 @@ def test_a_read_that_fails_is_a_sentence():
         read_bytes(Path("/proc/self/mem"), "log", limit_bytes=LIMIT)
 
 
-def test_what_may_not_be_read_says_so(tmp_path, monkeypatch):
+def test_a_file_without_permission_is_an_error(tmp_path, monkeypatch):
     """As root no file mode is an obstacle, so the refusal is made here."""
     path = tmp_path / "suite"
     path.write_text("x")
@@ -114,8 +114,8 @@ def test_what_may_not_be_read_says_so(tmp_path, monkeypatch):
     [
         ("name: x".encode("utf-16"), "is text in UTF-16", "iconv -f UTF-16"),
         ("name: x".encode("utf-16-le"), "holds a null byte at byte 1", "UTF-8"),
-        ("name: é".encode("latin-1"), "no text in UTF-8: unexpected end of data at byte 6", "LATIN1"),
-        (b"PK\3\4\0\0", "is not text: it holds a null byte", "right file"),
+        ("name: é".encode("latin-1"), "not text in UTF-8: unexpected end of data at byte 6", "LATIN1"),
+        (b"PK\3\4\0\0", "is not text: it holds a null byte", "another file"),
     ],
 )
 def test_another_encoding_is_named(data, sentence, hint):
@@ -169,7 +169,7 @@ def test_files_of_a_run_are_regular(tmp_path):
 
 
 def test_a_calibration_is_a_regular_file(special):
-    """Whatever lies in the folder that HARNESS_CALIBRATION names."""
+    """Whatever is in the folder that HARNESS_CALIBRATION names."""
     (special / "pipe").rename(special / "c.json")
     with pytest.raises(HarnessError, match=r"c\.json is a pipe"):
         calibrate.read_all(special)

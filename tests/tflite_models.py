@@ -10,6 +10,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+RNG = np.random.default_rng(3)
+SMALL, LARGE = RNG.normal(size=(2, 3)).astype(np.float32), RNG.normal(size=(7, 5)).astype(np.float32)
+
 
 class Graph(NamedTuple):
     """A graph to write.
@@ -93,12 +96,37 @@ def _signature(graph: Graph, name: str, index: int) -> Any:
     made.signatureKey, made.subgraphIndex = name.encode(), index
 
     def maps(indexes: Sequence[int], word: str) -> list[Any]:
-        found = []
+        entries = []
         for place, tensor in enumerate(indexes):
             entry = schema.TensorMapT()
             entry.name, entry.tensorIndex = f"{word}_{place}".encode(), tensor
-            found.append(entry)
-        return found
+            entries.append(entry)
+        return entries
 
     made.inputs, made.outputs = maps(graph.inputs, "in"), maps(graph.outputs, "out")
+    return made
+
+
+def branching():
+    """(main graph with a loop that never runs, its condition, its body with weights)."""
+    options = schema.WhileOptionsT()
+    options.condSubgraphIndex, options.bodySubgraphIndex = 1, 2
+    main = Graph([("x", (1, 3), None), ("y", (1, 3), None)], [("WHILE", [0], [1], options)], [0], [1])
+    condition = Graph([("c", (1, 3), None), ("no", (), np.array(False))], [], [0], [1])
+    return [main, condition, dense(RNG.normal(size=(3, 3)).astype(np.float32))]
+
+
+def sparsity(weights):
+    """The format's description of a matrix that stores only its nonzero values, row by row."""
+    dimension = schema.DimensionMetadataT()
+    dimension.format, dimension.denseSize = schema.DimensionType.DENSE, weights.shape[0]
+    columns = schema.DimensionMetadataT()
+    columns.format = schema.DimensionType.SPARSE_CSR
+    for name, values in (("arraySegments", np.cumsum([0, *(weights != 0).sum(axis=1)])), ("arrayIndices", np.nonzero(weights)[1])):
+        vector = schema.Int32VectorT()
+        vector.values = values.astype(np.int32).tolist()
+        setattr(columns, name, vector)
+        setattr(columns, f"{name}Type", schema.SparseIndexVector.Int32Vector)
+    made = schema.SparsityParametersT()
+    made.traversalOrder, made.dimMetadata = [0, 1], [dimension, columns]
     return made

@@ -1,1 +1,1 @@
-"""Arrays in, numbers out: no file, no clock, no plug-in."""
+"""Statistics and decisions on arrays, without files, clocks or plug-ins."""

@@ -1,4 +1,4 @@
-"""What two models say to the same inputs -> on which samples they agree, and how far apart they are."""
+"""Outputs of two models for the same inputs -> the samples on which they agree, and their largest difference."""
 
 from __future__ import annotations
 
@@ -11,48 +11,33 @@ Array = NDArray[Any]
 Bools = NDArray[np.bool_]
 
 CLOSE = 0.01
-"""Of the range of dense's outputs: outputs without classes that are no further apart agree."""
+"""Largest difference of outputs that agree, relative to the range of the dense model's outputs."""
 
 
 def same_class(outputs: Array, dense: Array, threshold: float = 0.5) -> Bools:
-    """On which samples both give the same top-1 class; a class of which either says NaN is none.
+    """Samples on which both models give the same top-1 class, shape (n,); NaN agrees with nothing.
 
     Args:
-        outputs: Shape (n, ...), one vector a sample: the largest is the class. Of one value a sample: the class by its number or, as a float, a score of class 1.
-        dense: Of the same shape and type.
-        threshold: Above which a single float is class 1.
-
-    Returns:
-        Shape (n,).
+        outputs: One vector per sample, whose largest element is the class, shape (n, ...). For one value per sample, the class number or, as
+            a float, the score of class 1.
+        dense: Outputs of the dense model, of the same shape and type.
+        threshold: Value above which a single float is class 1.
     """
     own, other = _top(outputs, threshold), _top(dense, threshold)
     return np.asarray((own == other) & (own >= 0) & (other >= 0))
 
 
 def close(outputs: Array, dense: Array) -> Bools:
-    """On which samples every output is within 1 % of the range that dense's outputs have over all samples; NaN is close to nothing.
-
-    Args:
-        outputs: Shape (n, ...).
-        dense: Of the same shape.
-
-    Returns:
-        Shape (n,).
-    """
+    """Samples on which all outputs are within 1 % of the range of the dense outputs, shape (n,); NaN is close to nothing."""
     finite = dense[np.isfinite(dense)]
     limit = CLOSE * float(np.ptp(finite)) if finite.size else 0.0
     return np.asarray((_distance(outputs, dense) <= limit).reshape(len(dense), -1).all(axis=1))
 
 
 def max_difference(outputs: Array, dense: Array) -> float | None:
-    """The largest absolute difference, in the outputs' own unit; null where one is not finite.
-
-    Args:
-        outputs: Shape (n, ...), n > 0.
-        dense: Of the same shape.
-    """
-    most = float(np.max(_distance(outputs, dense)))
-    return most if np.isfinite(most) else None
+    """Largest absolute difference of two arrays of one shape, in their own unit; None if it is not finite."""
+    largest = float(np.max(_distance(outputs, dense)))
+    return largest if np.isfinite(largest) else None
 
 
 def _distance(outputs: Array, dense: Array) -> NDArray[np.float64]:
@@ -61,10 +46,10 @@ def _distance(outputs: Array, dense: Array) -> NDArray[np.float64]:
 
 
 def _top(outputs: Array, threshold: float) -> NDArray[np.int64]:
-    """The class of each sample, shape (n,); -1 where there is none."""
+    """Class of each sample, shape (n,); -1 for NaN."""
     rows = outputs.reshape(len(outputs), -1)
-    whole = rows.dtype.kind in "iu"
-    if rows.shape[1] == 1 and whole:
+    integer = rows.dtype.kind in "iu"
+    if rows.shape[1] == 1 and integer:
         return rows[:, 0].astype(np.int64)
     classes = np.argmax(rows, axis=1) if rows.shape[1] > 1 else (rows[:, 0] > threshold).astype(np.int64)
-    return classes if whole else np.where(np.isnan(rows).any(axis=1), -1, classes)
+    return classes if integer else np.where(np.isnan(rows).any(axis=1), -1, classes)

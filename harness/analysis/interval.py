@@ -1,4 +1,4 @@
-"""Intervals: of a mean over launches, of a proportion, of a percentile of one launch."""
+"""Intervals of a mean over launches, of a proportion, and of a percentile of one launch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-# The least n at which order statistics give a finite 95 % upper bound of a percentile: 1 - p^n >= .975 (Hahn & Meeker, Statistical Intervals, ch. 5).
+from harness.schema import Floats
+
 LEAST_N = {90: 36, 95: 72, 99: 368}
-
+"""Smallest n at which order statistics bound a percentile from above at 95 %: 1 - p^n >= .975 (Hahn & Meeker, Statistical Intervals, ch. 5)."""
 FIXED, STOPPED = 0.975, 0.9825
-"""Quantile of t of a 95 % interval at a fixed number of launches, and of one reported after a stopping rule: the latter covers 94.1-96.6 %."""
-
-
+"""Quantiles of t for a 95 % interval at a fixed number of launches, and after a stopping rule (design/0004): the latter covers 94.1-96.6 %."""
 WIDE = 0.5
-"""Relative half-width from which an interval of what cannot be negative is told in log form."""
+"""Relative half-width above which the interval of a positive quantity is computed in log form."""
 
 
 class Interval(NamedTuple):
-    """An estimate with its bounds; the bounds are NaN where one value says nothing of the spread."""
+    """An estimate with its bounds; the bounds of a single value are NaN."""
 
     value: float
     low: float
@@ -29,17 +27,21 @@ class Interval(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Relative to the estimate."""
+        """Half-width relative to the estimate."""
         return (self.high - self.low) / 2 / abs(self.value) if self.value else float("nan")
 
 
-def moments(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and variance (n - 1) of the launches of one case; NaN where they are too few.
+def t_quantile(nu: float, q: float) -> float:
+    """Quantile of Student's t, in a fiftieth of the time of `scipy.stats`."""
+    from scipy.special import stdtrit
 
-    To the last bit what NumPy's `mean` and `var` give, which take four times as long for a handful of values.
+    return float(stdtrit(nu, q))
 
-    Args:
-        values: Shape (n,).
+
+def moments(values: Sequence[float] | Floats) -> tuple[float, float]:
+    """Mean and variance (n - 1) of some launches; NaN if they are too few.
+
+    The result is identical to that of NumPy's `mean` and `var`, which take four times as long for a few values.
     """
     array = np.asarray(values, dtype=np.float64)
     n = len(array)
@@ -48,30 +50,31 @@ def moments(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float
     return mean, float(np.add.reduce(centred * centred)) / (n - 1) if n > 1 else math.nan
 
 
-def mean_interval(values: Sequence[float], q: float = 0.975) -> Interval:
-    """Student's t interval of the mean of independent launches.
+def welch(parts: Sequence[tuple[float, int]], shared_u: float = 0.0) -> tuple[float, float]:
+    """Standard uncertainty of a difference of means, and its degrees of freedom (Welch 1947).
 
     Args:
-        values: One per launch, shape (R,).
-        q: Quantile of t: .975 at a fixed R, .9825 after a stopping rule (it then covers 94.1-96.6 %, where .975 covers 92 %).
+        parts: Variance of each mean, s^2 / n, with its degrees of freedom, n - 1.
+        shared_u: Standard uncertainty that more launches do not reduce, with infinitely many degrees of freedom.
     """
-    from scipy.special import stdtrit  # the quantile of t, at a fiftieth of the time of scipy.stats
+    square = sum(part for part, _ in parts) + shared_u**2
+    scatter = sum(part**2 / freedom for part, freedom in parts)
+    return math.sqrt(square), square**2 / scatter if scatter else math.inf
 
+
+def mean_interval(values: Sequence[float], q: float = FIXED) -> Interval:
+    """Student's t interval of the mean of independent launches, at the quantile `FIXED` (at which a stopping rule covers 92 %) or `STOPPED`."""
     (mean, variance), n = moments(values), len(values)
     if n < 2:
         return Interval(mean, math.nan, math.nan)
-    half = float(stdtrit(n - 1, q)) * math.sqrt(variance) / math.sqrt(n)
+    half = t_quantile(n - 1, q) * math.sqrt(variance) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half)
 
 
 def positive_interval(values: Sequence[float], q: float = FIXED) -> Interval:
-    """`mean_interval` of a quantity that cannot be negative: where it is wide, in log form, so that 0 < low < value < high.
+    """`mean_interval` of a positive quantity, with bounds above 0.
 
     Above a relative half-width U / e of 50 % the bounds are e exp(-U / e) .. e exp(U / e); it never covers less (design/0005).
-
-    Args:
-        values: One per launch, shape (R,), all positive.
-        q: Quantile of t, as for `mean_interval`.
     """
     interval = mean_interval(values, q)
     if interval.value <= 0 or not interval.half_width > WIDE:
@@ -80,8 +83,32 @@ def positive_interval(values: Sequence[float], q: float = FIXED) -> Interval:
     return Interval(interval.value, interval.value / factor, interval.value * factor)
 
 
+def absolute_interval(values: Sequence[float], gain: float, q: float = FIXED) -> Interval:
+    """Interval that includes the sensor's gain, in log form so that it stays positive; without a gain, of repeatability alone.
+
+    u_c^2 = u_A^2 + (gain e)^2, nu = (R - 1) u_c^4 / u_A^4, U = t(.975, nu) u_c, bounds e exp(-U / e) .. e exp(U / e)
+    (GUM, JCGM 100:2008, G.4, the gain having infinitely many degrees of freedom). After a stopping rule u_A is first
+    widened by t(q, R - 1) / t(.975, R - 1), since the rule depends on the scatter and not on the gain (design/0004).
+
+    Args:
+        values: One positive value per launch, shape (R,).
+        gain: Relative standard uncertainty of the gain of the whole sum.
+        q: Quantile of t.
+    """
+    (mean, variance), n = moments(values), len(values)
+    if n < 2 or mean <= 0:
+        return Interval(mean, math.nan, math.nan)
+    spread = t_quantile(n - 1, q) / t_quantile(n - 1, FIXED) * math.sqrt(variance) / math.sqrt(n)
+    combined = float(np.hypot(spread, gain * mean))
+    if not combined:
+        return Interval(mean, mean, mean)
+    nu = (n - 1) * (combined / spread) ** 4 if spread else math.inf
+    factor = float(np.exp(t_quantile(nu, FIXED) * combined / mean))
+    return Interval(mean, mean / factor, mean * factor)
+
+
 def wilson(successes: int, trials: int) -> Interval:
-    """Wilson's 95 % score interval of a proportion (Wilson 1927), as SciPy has it."""
+    """Wilson's 95 % score interval of a proportion (Wilson 1927)."""
     from scipy.stats import binomtest
 
     ci = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
@@ -89,38 +116,5 @@ def wilson(successes: int, trials: int) -> Interval:
 
 
 def percentile(values: np.ndarray, p: int) -> float | None:
-    """A percentile of one launch, or null where n is too small to bound it.
-
-    Args:
-        values: Latencies, s, shape (n,).
-        p: 50, 90, 95 or 99.
-    """
+    """Percentile 50, 90, 95 or 99 of the values of one launch; None if there are too few to bound it."""
     return float(np.percentile(values, p)) if len(values) >= LEAST_N.get(p, 1) else None
-
-
-def absolute_interval(values: Sequence[float], gain: float, q: float = 0.975) -> Interval:
-    """Interval that also holds the sensor's gain, in log form so that it stays positive.
-
-    u_c^2 = u_A^2 + (gain e)^2, nu = (R - 1) u_c^4 / u_A^4, U = t(.975, nu) u_c, bounds e exp(-U / e) .. e exp(U / e)
-    (GUM, JCGM 100:2008, G.4, the gain being known with infinitely many degrees of freedom). After a stopping rule u_A is first
-    widened by t(q, R - 1) / t(.975, R - 1): the rule looks at the scatter alone, so the gain needs no more than without it
-    (design/0004). Without a gain this is the repeatability interval.
-
-    Args:
-        values: One per launch, shape (R,), all positive.
-        gain: Relative standard uncertainty of the gain, of the whole sum.
-        q: Quantile of t, as for `mean_interval`.
-    """
-    from scipy.special import stdtrit  # the quantile of t, at a fiftieth of the time of scipy.stats
-
-    (mean, variance), n = moments(values), len(values)
-    if n < 2 or mean <= 0:
-        return Interval(mean, math.nan, math.nan)
-    widened = float(stdtrit(n - 1, q) / stdtrit(n - 1, FIXED))
-    spread = widened * math.sqrt(variance) / math.sqrt(n)
-    combined = float(np.hypot(spread, gain * mean))
-    if not combined:
-        return Interval(mean, mean, mean)
-    nu = (n - 1) * (combined / spread) ** 4 if spread else math.inf
-    factor = float(np.exp(stdtrit(nu, FIXED) * combined / mean))
-    return Interval(mean, mean / factor, mean * factor)

@@ -1,4 +1,4 @@
-"""Many ratios, each tested for a difference and for sameness -> verdicts that hold together."""
+"""Many ratios, each tested for difference and equivalence -> verdicts with a familywise error rate."""
 
 from __future__ import annotations
 
@@ -11,11 +11,7 @@ Verdict = Literal["better", "worse", "same", "not separated"]
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values that hold for the whole family however its members depend on each other (Holm 1979, Scand. J. Stat. 6).
-
-    Args:
-        p: One per hypothesis, shape (m,).
-    """
+    """Adjusted p-values for a family of hypotheses with any dependence (Holm 1979, Scand. J. Stat. 6)."""
     order = np.argsort(p)
     stepped = np.maximum.accumulate(np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)) if len(p) else np.zeros(0)
     adjusted = np.empty(len(p))
@@ -24,13 +20,13 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def p_values(d: float, u: float, nu: float, margin: float) -> tuple[float, float]:
-    """(p that d is 0, two-sided; p that |d| is at least the margin, the larger of two one-sided tests: TOST, Schuirmann 1987).
+    """p-values of difference (two-sided) and equivalence (the larger of two one-sided tests: TOST, Schuirmann 1987).
 
     Args:
         d: Logarithm of a ratio, smaller is better.
-        u: Its standard uncertainty, above 0.
+        u: Standard uncertainty of d, above 0.
         nu: Degrees of freedom of u.
-        margin: Within which it counts as the same, also a logarithm.
+        margin: Equivalence margin, a logarithm.
     """
     from scipy.stats import t
 
@@ -40,12 +36,12 @@ def p_values(d: float, u: float, nu: float, margin: float) -> tuple[float, float
 
 
 def verdicts(ratios: Sequence[tuple[float, float, float]], margin: float, alpha: float = 0.05) -> list[Verdict]:
-    """One verdict a ratio, at most `alpha` to say one that is wrong among all of them (Holm over both tests of all ratios).
+    """A verdict for each ratio; the probability that any is wrong is at most `alpha` (Holm over both tests of all ratios).
 
     Args:
-        ratios: (d, u, nu) of each: see `p_values`.
-        margin: Likewise.
-        alpha: .05 at a fixed number of launches, .01 after a stopping rule (measurement.md, section 5).
+        ratios: (d, u, nu) of each ratio, as for `p_values`.
+        margin: Equivalence margin, a logarithm.
+        alpha: Familywise error: .05 at a fixed number of launches, .01 after a stopping rule (measurement.md, section 5).
     """
     adjusted = holm([p for d, u, nu in ratios for p in p_values(d, u, nu, margin)])
     return [

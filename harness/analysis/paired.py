@@ -1,4 +1,4 @@
-"""Quality of two cases on the same test samples -> their difference with the interval of paired data, and what it shows."""
+"""Quality of two cases on the same test samples -> paired difference with its interval, and the verdict on non-inferiority."""
 
 from __future__ import annotations
 
@@ -9,28 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.analysis.interval import Interval
+from harness.schema import Floats
 
-Floats = NDArray[np.float64]
 Verdict = Literal["non_inferior", "inferior", "inconclusive"]
 
 ALPHA = 0.05
-"""One-sided error of each bound: what non-inferiority is judged with (measurement.md, section 6)."""
+"""One-sided error of each bound, for non-inferiority (measurement.md, section 6)."""
 POWER_FACTOR = 6.2
-"""(z(.95) + z(.80))^2: with so many times the variance over the squared margin, two equals are shown to be non-inferior in 80 %."""
+"""(z(.95) + z(.80))^2: times the variance over the squared margin, the sample size for a power of 80 %."""
 RESAMPLES = 2000
 RESAMPLED_AT_ONCE = 4_000_000
-"""Values drawn at once: some 32 MB an array."""
+"""Number of values that are resampled at once: some 32 MB per array."""
 
 
 def paired_difference(case: Floats, baseline: Floats) -> Interval:
-    """Mean of case less baseline with its one-sided 95 % bounds: Tango's where both are 0 and 1 alone, else by bootstrap.
-
-    Args:
-        case: The metric of each sample, shape (n,).
-        baseline: Of the same samples, shape (n,).
+    """Mean of case less baseline with one-sided 95 % bounds: Tango's for samples of 0 and 1, else by bootstrap.
 
     Returns:
-        The bounds are NaN where one sample says nothing of the spread, or a value is not finite.
+        Bounds are NaN for a single sample, or if a value is not finite.
     """
     if not len(case) or not np.isfinite(case).all() or not np.isfinite(baseline).all():
         return Interval(float("nan"), float("nan"), float("nan"))
@@ -42,12 +38,12 @@ def paired_difference(case: Floats, baseline: Floats) -> Interval:
 def tango(gained: int, lost: int, samples: int) -> Interval:
     """Difference of two proportions on the same samples, with Tango's score interval (Statistics in Medicine 17, 1998, 891-908).
 
-    It inverts McNemar's test, holds its level for small numbers, and tells a width also where the two never differ.
+    It inverts McNemar's test, holds its level for small numbers, and has a width even if the two never differ.
 
     Args:
-        gained: Samples that the case has right and the baseline wrong.
-        lost: The other way round.
-        samples: All of them, n > 0.
+        gained: Number of samples that only the case has right.
+        lost: Number of samples that only the baseline has right.
+        samples: Number of all samples, n > 0.
 
     Returns:
         (gained - lost) / n and its one-sided 95 % bounds.
@@ -62,27 +58,27 @@ def tango(gained: int, lost: int, samples: int) -> Interval:
             return sign * float(tango_score(gained, lost, samples, at)) - z
 
         end = -sign * (1 - 1e-12)
-        # At the very end of the scale there is nothing beyond: all samples differ.
+        # There is no root if all samples differ: the bound is then the end of the scale.
         return float(brentq(excess, end, difference)) if excess(end) > 0 > excess(difference) else -sign
 
     return Interval(difference, bound(1.0), bound(-1.0))
 
 
 def tango_score(gained: Any, lost: Any, samples: int, at: float) -> Floats:
-    """Standard normal score of the hypothesis that the difference of the proportions is `at`; at 0 it is McNemar's.
+    """Standard normal score of the hypothesis that a difference of proportions is `at`; at 0 it is McNemar's.
 
     Args:
-        gained: Samples that the case has right and the baseline wrong; a number, or an array.
-        lost: The other way round; of the same shape.
-        samples: All of them.
-        at: Between -1 and 1.
+        gained: Number of samples that only the case has right, a number or an array.
+        lost: Number of samples that only the baseline has right, of the same shape.
+        samples: Number of all samples.
+        at: Difference between -1 and 1.
 
     Returns:
-        Of the same shape: positive where the difference seems larger; 0 where nothing speaks against it.
+        Scores of the same shape, positive if the difference seems larger than `at`.
     """
     b, c = np.asarray(gained, dtype=np.float64), np.asarray(lost, dtype=np.float64)
     linear = (2 * samples - b + c) * at - b - c
-    # The share of lost samples that is most likely under the hypothesis.
+    # The maximum-likelihood share of lost samples under the hypothesis.
     share = (np.sqrt(np.maximum(linear**2 + 8 * samples * c * at * (1 - at), 0.0)) - linear) / (4 * samples)
     variance = samples * (2 * share + at * (1 - at))
     excess = b - c - samples * at
@@ -91,13 +87,9 @@ def tango_score(gained: Any, lost: Any, samples: int, at: float) -> Floats:
 
 
 def bootstrap(differences: Floats, seed: int = 0) -> Interval:
-    """Mean of paired differences with its one-sided 95 % bounds: percentiles of a bootstrap over the samples, as SciPy has it.
+    """Mean of paired differences with one-sided 95 % bounds: percentiles of a bootstrap over the samples.
 
     Assumes independent samples. For exponential differences each side covers 91-97 % at n = 30 (design/0007).
-
-    Args:
-        differences: Shape (n,), n > 0.
-        seed: Of the draws.
     """
     mean = float(np.mean(differences))
     if len(differences) < 2:
@@ -106,7 +98,7 @@ def bootstrap(differences: Floats, seed: int = 0) -> Interval:
         return Interval(mean, mean, mean)
     from scipy.stats import bootstrap as resampled
 
-    found = resampled(
+    bounds = resampled(
         (differences,),
         np.mean,
         n_resamples=RESAMPLES,
@@ -115,19 +107,19 @@ def bootstrap(differences: Floats, seed: int = 0) -> Interval:
         batch=max(1, RESAMPLED_AT_ONCE // len(differences)),
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return Interval(mean, float(found.low), float(found.high))
+    return Interval(mean, float(bounds.low), float(bounds.high))
 
 
 def verdict(difference: Interval, margin: float, direction: Literal["higher", "lower"]) -> Verdict | None:
-    """Whether a difference shows that the case is as good as its baseline within the margin.
+    """Whether the case is as good as its baseline within the margin.
 
     Args:
-        difference: Of case less baseline, one-sided 95 % bounds.
-        margin: How much worse is still as good, in the metric's unit.
-        direction: Of the metric: what is better.
+        difference: Case less baseline with one-sided 95 % bounds.
+        margin: Largest loss that is still as good, in the metric's unit.
+        direction: Direction in which the metric improves.
 
     Returns:
-        `non_inferior`: it is no worse than the margin; `inferior`: it is worse than the margin; `inconclusive`: neither. Null where there are no bounds.
+        `non_inferior`: the loss is below the margin. `inferior`: it is above. `inconclusive`: neither is significant. None without bounds.
     """
     low, high = (difference.low, difference.high) if direction == "higher" else (-difference.high, -difference.low)
     if np.isnan(low) or np.isnan(high):
@@ -138,14 +130,14 @@ def verdict(difference: Interval, margin: float, direction: Literal["higher", "l
 
 
 def samples_needed(differences: Floats, margin: float) -> int | None:
-    """Samples at which a case that is exactly as good as its baseline would be shown to be non-inferior in 80 %.
+    """Number of samples at which a case that equals its baseline is found to be non-inferior with a power of 80 %; None for a margin of 0.
 
-    n = 6.2 psi / margin^2, psi being the mean square of the differences: of 0 and 1 the share of samples on which the two
-    differ. Where psi is small the score interval's own width with no difference at all is the floor: z^2 (1 - margin) / margin.
+    n = 6.2 psi / margin^2, psi being the mean square of the differences: for 0 and 1, the share of samples on which the two
+    differ. For small psi the width of the score interval without any difference is the floor: z^2 (1 - margin) / margin.
 
     Args:
         differences: Case less baseline of each sample, shape (n,), n > 0.
-        margin: In the metric's unit; null is returned where it is 0.
+        margin: Largest loss that is still as good, in the metric's unit.
     """
     from scipy.stats import norm
 
@@ -158,19 +150,16 @@ def samples_needed(differences: Floats, margin: float) -> int | None:
 def as_good_and_better(
     losses: Sequence[Floats] | Floats, others: Sequence[Floats] | Floats, margin: float, alpha_better: float
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which case is shown as good as which other within the margin, and which is shown better, on the same samples.
+    """Tests of cases against others on the same samples: (as good within the margin, better), each of shape (k, m).
 
-    The tests that the intervals invert: Tango's score at the margin and McNemar's for 0 and 1, else Student's t of the paired
+    These are the tests that the intervals invert: Tango's score at the margin and McNemar's for 0 and 1, else Student's t of the paired
     differences.
 
     Args:
-        losses: Of each of k cases the loss of each sample, shape (n,), n > 1; smaller is better, equal where two are the same.
-        others: Of each of m cases, likewise.
-        margin: How much worse is still as good.
+        losses: Loss of each sample, smaller is better, for each of k cases, shape (n,) each, n > 1.
+        others: Losses of m other cases on the same samples.
+        margin: Largest difference that is still as good.
         alpha_better: One-sided error of `better`; that of `as good` is 5 %.
-
-    Returns:
-        Two arrays of shape (k, m): [a, b] is True where a is as good as b, and where it is better.
     """
     from scipy.stats import norm, t
 

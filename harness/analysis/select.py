@@ -1,16 +1,17 @@
-"""Two costs of many cases, a weight and who is allowed -> the best, the next, where the choice flips, and whether its lead is separated."""
+"""Two costs of many cases, a weight and the allowed cases -> the optimum, where the choice changes, and whether its lead is separated."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analysis.interval import FIXED, Interval
+from harness.analysis.interval import FIXED, Interval, t_quantile, welch
+from harness.schema import Floats
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
@@ -19,8 +20,8 @@ class ChoiceChange:
     """A weight at which the choice changes.
 
     Attributes:
-        share: Of the first cost, 0 to 1.
-        index: Of the case that is best beyond it.
+        share: Weight of the first cost, 0 to 1.
+        index: Index of the case that is best beyond it.
     """
 
     share: float
@@ -32,12 +33,12 @@ class Choice:
     """The constrained optimum of n cases.
 
     Attributes:
-        scores: Of every case, shape (n,); NaN where a cost that counts is not known.
-        best: Index of the optimum; null where nobody is allowed.
-        runner_up: Index of the next; null where there is none.
-        refused: Those that score better than the optimum and are not allowed, the best first; without an optimum all that score.
-        below: Where the choice flips when the first cost counts less; null: nowhere.
-        above: Likewise when it counts more.
+        scores: Weighted costs, shape (n,); NaN if a cost that counts is unknown.
+        best: Index of the optimum; None if no case is allowed.
+        runner_up: Index of the second best; None if there is none.
+        refused: Indices of cases that are not allowed and score better than the optimum, best first; without an optimum, all.
+        below: Change of the choice as the first cost counts less; None if it does not change.
+        above: Change of the choice as the first cost counts more; None if it does not change.
     """
 
     scores: Floats
@@ -49,15 +50,15 @@ class Choice:
 
 
 def choose(costs: Floats, allowed: Bools, share: float) -> Choice:
-    """Minimise share x first + (1 - share) x second cost over those that are allowed.
+    """Minimise share x first + (1 - share) x second cost over the allowed cases.
 
-    The score is linear in the weight, so that the choice is the lower envelope of straight lines: it stands between the nearest
-    crossings on either side. Of equal scores that with the smaller sum of costs is taken, then the first: a cost that weighs nothing
-    still decides between cases that are alike in the other.
+    The score is linear in the weight, so the choice is the lower envelope of straight lines and holds between the nearest
+    crossings on either side. Of equal scores the one with the smaller sum of costs is chosen, then the first: a cost of weight 0
+    still decides between cases that are equal in the other.
 
     Args:
-        costs: Shape (n, 2), NaN where not known; smaller is better, on scales that every case shares.
-        allowed: Shape (n,).
+        costs: Two costs per case on shared scales, smaller is better, NaN for unknown, shape (n, 2).
+        allowed: Whether each case is allowed, shape (n,).
         share: Weight of the first cost, 0 to 1.
     """
     weighed = [weight * cost for weight, cost in ((share, costs[:, 0]), (1 - share, costs[:, 1])) if weight > 0]
@@ -66,12 +67,12 @@ def choose(costs: Floats, allowed: Bools, share: float) -> Choice:
     good = [i for i in order if allowed[i]]
     best = good[0] if good else None
     refused = tuple(i for i in order if not allowed[i] and (best is None or scores[i] < scores[best]))
-    below, above = (None, None) if best is None else _flips(costs, [i for i in good if not np.isnan(costs[i]).any()], best, share)
+    below, above = (None, None) if best is None else _changes(costs, [i for i in good if not np.isnan(costs[i]).any()], best, share)
     return Choice(scores, best, good[1] if len(good) > 1 else None, refused, below, above)
 
 
-def _flips(costs: Floats, good: Sequence[int], best: int, share: float) -> tuple[ChoiceChange | None, ChoiceChange | None]:
-    """The nearest weights on either side at which another case scores as well as the best, and scores better beyond."""
+def _changes(costs: Floats, good: Sequence[int], best: int, share: float) -> tuple[ChoiceChange | None, ChoiceChange | None]:
+    """The nearest weights on either side beyond which another case scores better."""
     lines = [(i, *(costs[i] - costs[best])) for i in good if i != best]
     # Lead of i at share s: second + s (first - second); it falls with s where first < second, and is 0 at the crossing.
     crossings = [(-second / (first - second), first - second, i) for i, first, second in lines if first != second]
@@ -81,46 +82,42 @@ def _flips(costs: Floats, good: Sequence[int], best: int, share: float) -> tuple
 
 
 def leads(scores: Sequence[Floats], best: int, shared: Floats, q: float = FIXED) -> list[Interval]:
-    """By how much the best leads each of the others, over launches: separated where the lower bound is above 0.
+    """Lead of the best case over each other one; it is separated if the lower bound is above 0.
 
-    Welch's t of the launches' scores (Welch 1947), the shared uncertainty added in quadrature. The best was picked because it
-    looked best, so each of the m - 1 others is judged at .025 / (m - 1) one-sided, .005 / (m - 1) after a stopping rule
-    (Bonferroni): with m identical cases a lead is told in at most 5 % of the runs.
+    Welch's t of the launches' scores, with the shared uncertainty added in quadrature. The best was selected by its score, so each of
+    the m - 1 others is tested at .025 / (m - 1) one-sided, .005 / (m - 1) after a stopping rule (Bonferroni): with m identical
+    cases a lead is found in at most 5 % of the runs.
 
     Args:
-        scores: Of each of m cases the score of each launch, shape (R,).
-        best: Index of the one that leads.
+        scores: Score of each launch of each of m cases, shape (R,) each.
+        best: Index of the best case.
         shared: Standard uncertainty of each lead from what the launches share, such as a sensor's offset, shape (m,).
-        q: `interval.FIXED` or `interval.STOPPED`.
+        q: Quantile of t, `interval.FIXED` or `interval.STOPPED`.
 
     Returns:
-        One a case, of the best itself 0 without bounds; the bounds are NaN where either has a single launch.
+        One per case; the bounds are NaN for the best itself, and if either case has a single launch.
     """
-    from scipy.special import stdtrit  # the quantile of t
-
     alpha = (0.025 if q == FIXED else 0.005) / max(1, len(scores) - 1)
-    found = []
-    for i, own in enumerate(scores):
-        lead = float(np.mean(own) - np.mean(scores[best]))
-        if i == best or min(len(own), len(scores[best])) < 2:
-            found.append(Interval(lead, float("nan"), float("nan")))
-            continue
-        parts = [(float(np.var(each - each[0], ddof=1)) / len(each), len(each) - 1) for each in (own, scores[best])]
-        square = sum(part for part, _ in parts) + float(shared[i]) ** 2
-        scatter = sum(part**2 / freedom for part, freedom in parts)
-        half = float(stdtrit(square**2 / scatter if scatter else np.inf, 1 - alpha) * np.sqrt(square))
-        found.append(Interval(lead, lead - half, lead + half))
-    return found
+    return [
+        _lead(own, scores[best], float(u), alpha) if i != best else Interval(0.0, math.nan, math.nan)
+        for i, (own, u) in enumerate(zip(scores, shared, strict=True))
+    ]
+
+
+def _lead(own: Floats, best: Floats, shared_u: float, alpha: float) -> Interval:
+    lead = float(np.mean(own) - np.mean(best))
+    if min(len(own), len(best)) < 2:
+        return Interval(lead, math.nan, math.nan)
+    u, nu = welch([(float(np.var(each - each[0], ddof=1)) / len(each), len(each) - 1) for each in (own, best)], shared_u)
+    half = t_quantile(nu, 1 - alpha) * u
+    return Interval(lead, lead - half, lead + half)
 
 
 def nearest_miss(shortfalls: Floats) -> int | None:
-    """The case whose worst relative shortfall is smallest; of equal ones that with the smaller sum, then the first.
+    """The case whose worst relative shortfall is smallest, of equal ones that with the smaller sum, then the first; None without cases.
 
     Args:
-        shortfalls: Shape (n, k): of each of k limits by what share it is missed, 0 where it is kept, infinite where it is not known.
-
-    Returns:
-        Null where there is no case.
+        shortfalls: Share by which each of k limits is missed, 0 if it is met, infinite if unknown, shape (n, k).
     """
     if not len(shortfalls):
         return None

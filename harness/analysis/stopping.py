@@ -1,4 +1,4 @@
-"""Measurements, one at a time -> is it enough? A stopping rule is an object that is made, given values, and asked."""
+"""Stopping rules: objects that are given one launch at a time and decide whether more are needed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from harness.analysis.estimates import Estimates
 from harness.analysis.interval import FIXED, STOPPED, Interval, mean_interval
-from harness.analysis.pareto import Estimates, unsettled
+from harness.analysis.pareto import unsettled
 
 __all__ = ["FIXED", "OPEN_PAIRS_CAP", "STOPPED", "HalfWidth", "OpenPairs", "quantile"]
 
 OPEN_PAIRS_CAP = 60
-"""The most launches of one case under `OpenPairs`."""
+"""Maximum number of launches of one case under `OpenPairs`."""
 
 
 class HalfWidth:
     """Repeat until the repeatability interval is narrow enough.
 
-    Repeating until a 95 % interval meets the target makes it cover 92 % at worst, so the rule stops, and the report tells, with t(.9825, R - 1).
+    A 95 % interval that was repeated until it met the target covers 92 % at worst, so the rule and the report use t(.9825, R - 1).
 
     Args:
-        first: Launches before any is judged.
-        cap: The most launches.
-        half_width: Relative half-width at which it is enough; null: `first` launches, told as they are.
+        first: Number of launches before the rule applies.
+        cap: Maximum number of launches.
+        half_width: Target, relative half-width; None: `first` launches, whatever the width.
     """
 
     def __init__(self, first: int, cap: int, half_width: float | None) -> None:
@@ -31,22 +32,22 @@ class HalfWidth:
         self._values: list[float] = []
 
     def add(self, value: float) -> None:
-        """One more launch."""
+        """Add the value of a launch."""
         self._values.append(value)
 
     @property
     def launches(self) -> int:
-        """How many so far."""
+        """Number of launches so far."""
         return len(self._values)
 
     @property
     def interval(self) -> Interval:
-        """The interval so far."""
+        """Interval of the launches so far."""
         return mean_interval(self._values, quantile(self.half_width))
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is met; null where there is none."""
+        """Whether the target is met; None without a target."""
         if self.half_width is None:
             return None
         # NaN, the half-width of a single launch, compares as not reached.
@@ -54,23 +55,21 @@ class HalfWidth:
 
     @property
     def finished(self) -> bool:
-        """Whether no further launch is wanted."""
+        """Whether no further launch is needed."""
         enough = len(self._values) >= self.first and self.reached is not False
         return enough or len(self._values) >= self.cap
 
 
 class OpenPairs:
-    """Repeat only the cases whose place on the front is not settled, because they belong to a pair that is open.
+    """Repeat only the cases whose place on the front is not settled: those of an open pair (see `pareto.unsettled`).
 
-    A pair (i, j) is open as long as j may still turn out to dominate i: neither is shown to be dominated by anybody, i is not
-    shown to be better than j on some objective, and the two are not shown to be equal within the margins. Shown means with the
-    error rates of a stopping rule: see `pareto.dominates`. Simulated, it finds the right front with 90 % probability in 0.3-0.5
-    of the launches that equal allocation needs (`python -m benchmarks open_pairs`).
+    In simulations it finds the right front with 90 % probability in 0.3-0.5 of the launches that equal allocation needs
+    (`python -m benchmarks open_pairs`).
 
     Args:
-        first: Launches of every case before any is judged.
-        margins: How much worse is still as good, one for each objective.
-        cap: The most launches of one case.
+        first: Number of launches of every case before the rule applies.
+        margins: Largest difference that is still as good, for each objective.
+        cap: Maximum number of launches of one case.
     """
 
     def __init__(self, first: int, margins: Sequence[float], cap: int = OPEN_PAIRS_CAP) -> None:
@@ -78,25 +77,25 @@ class OpenPairs:
         self._launches: dict[str, list[Sequence[float]]] = {}
 
     def add(self, case: str, values: Sequence[float]) -> None:
-        """One more launch of a case: its objectives, smaller is better, a logarithm where the margin is relative."""
+        """Add a launch of a case: its objectives, smaller is better, as a logarithm if the margin is relative."""
         self._launches.setdefault(case, []).append(values)
 
     @property
     def open(self) -> Collection[str]:
-        """The cases of which a further launch is wanted."""
-        judged = [case for case, launches in self._launches.items() if len(launches) >= self.first]
-        values = [np.asarray(self._launches[case], dtype=np.float64) for case in judged]
+        """The cases that need a further launch."""
+        tested = [case for case, launches in self._launches.items() if len(launches) >= self.first]
+        values = [np.asarray(self._launches[case], dtype=np.float64) for case in tested]
         objectives = [Estimates.of_values([each[:, k] for each in values], margin) for k, margin in enumerate(self.margins)]
         pairs = unsettled(objectives, STOPPED)
-        settled = {judged[k] for k in np.flatnonzero(~np.any(pairs | pairs.T, axis=1))}
+        settled = {tested[k] for k in np.flatnonzero(~np.any(pairs | pairs.T, axis=1))}
         return {case for case, launches in self._launches.items() if case not in settled and len(launches) < self.cap}
 
     @property
     def finished(self) -> bool:
-        """Whether no further launch is wanted."""
+        """Whether no further launch is needed."""
         return not self.open
 
 
 def quantile(half_width: float | None) -> float:
-    """The quantile of t that goes with a profile's target half-width; null: a fixed number of launches."""
+    """Quantile of t for a profile's target half-width; None: a fixed number of launches."""
     return FIXED if half_width is None else STOPPED

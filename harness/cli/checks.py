@@ -27,25 +27,26 @@ def gate(
     Prints every check that does not pass; exits with 1 if one fails.
     """
     from harness.decide import gate as gating
-    from harness.report import verdicts
+    from harness.decide.thresholds import Thresholds, read_thresholds
+    from harness.report import gate as texts
     from harness.store import write_output
 
-    limits = gating.read_thresholds(thresholds) if thresholds else gating.Thresholds()
+    limits = read_thresholds(thresholds) if thresholds else Thresholds()
     now, base = read_stored(run, results), read_stored(against, results)
-    checks, caveats = gating.gate(now, base, limits), gating.caveats(now, base)
-    undetected = gating.unseen(checks)
-    for path, write in ((junit, verdicts.junit), (markdown, verdicts.summary)):
+    checks, caveats = gating.gate(now, base, limits), texts.caveat_texts(gating.caveats(now, base))
+    undetected = texts.undetected_text(gating.undetected(checks))
+    for path, write in ((junit, texts.junit), (markdown, texts.summary)):
         if path:
             write_output(path, write(checks, [*caveats, *undetected], f"{now.header.run_id} against {base.header.run_id}"))
     for caveat in caveats:
         warn(caveat)
     for check in checks:
-        if check.outcome != "pass":
-            print_line(f"{check.outcome}  {check.case_id}: {check.sentence}")
+        if check.outcome != "passed":
+            print_line(f"{check.outcome}  {check.case_id}: {texts.sentence(check)}")
     for sentence in undetected:
         print_line(sentence)
-    print(verdicts.headline(checks))
-    return 1 if any(check.outcome == "fail" for check in checks) else 0
+    print(texts.headline(checks))
+    return 1 if any(check.outcome == "failed" for check in checks) else 0
 
 
 @app.command(epilog=EXIT_CODES)

@@ -47,7 +47,7 @@ def select(
     from harness.decide.select import COLUMNS
     from harness.decide.select import select as selections_of
     from harness.frame.results import results as results_of
-    from harness.report.selection import lines
+    from harness.report.selection import selection_lines
 
     positive = {"--max-latency-p99": max_latency_p99, "--max-memory": max_memory, "--max-device-memory": max_device_memory}
     _check_limits(positive | {"--max-energy": max_energy, "--rate": rate, "--battery-wh": battery_wh}, {"--min-quality": min_quality})
@@ -61,7 +61,7 @@ def select(
         rate_per_s = (rate or best.throughput_per_s) if best and best.throughput_per_s else None
         power_w = power(best, rate_per_s) if best and rate_per_s else None
         late = missed(best, rate, quantile_t) if best and rate else None
-        for line in (*([""] if k else []), *lines(selection, battery_wh, power_w, late)):
+        for line in (*([""] if k else []), *selection_lines(selection, battery_wh, power_w, late)):
             print_line(line)
     return 0 if all(selection.best for selection in selections) else 1
 
@@ -82,12 +82,14 @@ def compare(
     """
     from harness.decide.differences import differences
     from harness.decide.offers import read_offers
-    from harness.report.comparison import MARK, difference_lines, lines
+    from harness.report.comparison import PREFIX, ratio_lines
+    from harness.report.costs import cost_lines
+    from harness.report.differences import difference_lines
 
     offered = read_offers(offers) if offers else None
     stored = [read_stored(name, results, calibrated=calibrated) for name in runs]
     findings = differences(stored)
-    comparable = not any(each.forbids for each in findings)
+    comparable = not any(each.prevents for each in findings)
     for line in difference_lines(stored, findings):
         print_line(line)
     if not comparable and not anyway:
@@ -96,8 +98,8 @@ def compare(
             "remove the differences listed above and run again, or use --anyway to compare with each line marked",
         )
         return 1
-    for line in ("", *lines(stored, offered)):
-        print_line(line, prefix=MARK if not comparable and line else "")
+    for line in ("", *ratio_lines(stored), *(cost_lines(stored, offered) if offered else ())):
+        print_line(line, prefix=PREFIX if not comparable and line else "")
     return 0
 
 

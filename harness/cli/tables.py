@@ -72,7 +72,7 @@ def report(
     from harness import frame
     from harness.decide.fronts import fronts
     from harness.frame.objectives import parse, separates
-    from harness.report.fronts import lines
+    from harness.report.fronts import front_lines
 
     objectives = parse(objective or [])
     for each in objectives:
@@ -83,7 +83,7 @@ def report(
         tables = frame.tables([run], objectives)
         print_line(str(write_report(run, tables, objectives)))
         for front in fronts(tables["cases"], objectives):
-            for line in lines(front, objectives):
+            for line in front_lines(front, objectives):
                 print_line(line)
 
 
@@ -197,7 +197,7 @@ def _check_simulated(table: pd.DataFrame, output: _Output) -> None:
 def _write(stored: Sequence[StoredRun], name: str, table: pd.DataFrame, cases: pd.DataFrame, output: _Output) -> None:
     """Write a table to the file or to stdout; without requested columns, published formats have a selection in suitable units."""
     from harness.frame.rows import rows_of
-    from harness.report import PUBLISHED, UNITS, as_read, export, notes, paper
+    from harness.report import PUBLISHED, UNITS, export, notes, paper, published_columns
     from harness.store import write_output
 
     columns, units = ([name.strip() for name in text.split(",") if name.strip()] for text in (output.columns, output.units))
@@ -211,7 +211,7 @@ def _write(stored: Sequence[StoredRun], name: str, table: pd.DataFrame, cases: p
             _write_method(output.file, text)
     else:
         if output.format in PUBLISHED and not columns:
-            columns, units = as_read(name, table, units)
+            columns, units = published_columns(name, table, units)
         data = export(table, output.format, columns=columns, units=units, notes=notes(stored, rows_of(cases)))
     if output.file:
         write_output(output.file, data)

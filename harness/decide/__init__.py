@@ -1,1 +1,1 @@
-"""Stored runs -> verdicts: which case to take, which machine to buy, whether a change may go in."""
+"""Decisions about stored runs as data: which case to select, how machines compare, whether a run is worse than another."""

@@ -1,4 +1,4 @@
-"""Runs and the offers for their machines -> what a million inferences cost on each, where the one that costs more pays, and what would turn the ranking."""
+"""Cost of a million inferences on each offered machine, break-even of the more expensive one, and inputs that change the ranking."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ SITE_RANGES = {
     "lifetime_years": (1.0, 10.0),
     "g_per_kwh": (5.0, 1200.0),
 }
-"""What is plausible for what all machines share; a value outside its range widens it."""
+"""Plausible range of each input that all machines share; a value outside widens it."""
 FACTORS = {"capital": 2.0, "embodied_g": 3.0, "throughput_per_s": 1.25, "idle_w": 2.0, "energy_j": 2.0}
-"""Up and down by so much for what is a machine's own; energies by their absolute interval where they have one."""
+"""Factor up and down of each input of a single machine; energies vary over their absolute interval if they have one."""
 RANKINGS: Mapping[str, Callable[[Service], float | None]] = {
     "money": lambda s: s.money_per_million,
     "carbon": lambda s: s.carbon_per_million_g,
@@ -35,17 +35,17 @@ RANKINGS: Mapping[str, Callable[[Service], float | None]] = {
 
 
 @dataclass(frozen=True)
-class Bought:
-    """One case on one machine in service.
+class ServiceCost:
+    """Cost of one case on one machine in service.
 
     Attributes:
-        case_id: The case.
-        run: Which of the runs; 0 is the base.
-        kind: Of the energy.
-        scope: What the energy is of.
-        service: The machine at work.
-        low: At its cheapest: energy and idle power at their lower absolute bounds, throughput at its upper one; null: a bound is not known.
-        high: At its dearest. All together at their worst: between the two lies more than 95 %.
+        case_id: Id of the case.
+        run: Number of the run; 0 is the base.
+        kind: Kind of the energy.
+        scope: Domains of the energy.
+        service: The machine in service.
+        low: At its cheapest: energy and idle power at their lower absolute bounds, throughput at its upper one; None if a bound is unknown.
+        high: At its most expensive. All bounds are combined, so the range covers more than 95 %.
     """
 
     case_id: str
@@ -59,18 +59,18 @@ class Bought:
 
 @dataclass(frozen=True)
 class RankingChange:
-    """An input varied alone, and where the ranking of a machine and the base turns.
+    """An input varied alone, and the value at which the ranking of a machine and the base changes.
 
     Attributes:
-        case_id: The case.
-        run: Which of the runs is set beside the base.
+        case_id: Id of the case.
+        run: Number of the run that is compared with the base.
         ranking: money or carbon.
-        name: Of the input.
-        owner: Whose it is: a run's number; null: of both.
-        now: Its value.
-        low: Where its plausible range begins.
-        high: Where it ends.
-        at: Where the ranking turns; null: nowhere in the range.
+        name: Field of `Service` that is varied.
+        owner: Number of the run that the input belongs to; None: both.
+        now: Present value.
+        low: Lower end of the plausible range.
+        high: Upper end of the plausible range.
+        at: Value at which the ranking changes; None if it does not in the range.
     """
 
     case_id: str
@@ -84,10 +84,10 @@ class RankingChange:
     at: float | None
 
 
-def bought(runs: Sequence[StoredRun], offers: Offers) -> list[Bought]:
-    """Every case of every run that has an energy and a throughput, at the offers' duty cycle and site.
+def service_costs(runs: Sequence[StoredRun], offers: Offers) -> list[ServiceCost]:
+    """Cost of every case with an energy and a throughput, at the duty cycle and the site of the offers.
 
-    Embodied carbon counts where every machine's is given: one that is not told is not nothing, and would win for being silent.
+    Embodied carbon counts only if it is given for every machine; an unknown one must not count as 0.
 
     Raises:
         HarnessError: A run has no offer.
@@ -99,20 +99,20 @@ def bought(runs: Sequence[StoredRun], offers: Offers) -> list[Bought]:
         each
         for k, (each_run, site) in enumerate(zip(aligned(runs), sites, strict=True))
         for result in each_run.values()
-        if (each := _bought(result, k, site)) is not None
+        if (each := _service_cost(result, k, site)) is not None
     ]
 
 
-def even(base: Bought, other: Bought) -> tuple[int, BreakEven] | None:
-    """(which run costs more to buy, from how many inferences on it costs less in all); null where both cost the same or one is not known.
+def break_even_point(base: ServiceCost, other: ServiceCost) -> tuple[int, BreakEven] | None:
+    """(number of the run with the more expensive machine, its break-even); None if both cost the same or a cost is unknown.
 
-    The running cost is that of electricity with the idle hours, at the same duty cycle on both; its bounds are the one machine at its
-    dearest where the other is at its cheapest, which is wider than 95 %.
+    The operating cost is that of electricity including idle hours, at the same duty cycle on both. Its bounds combine one machine at its
+    most expensive with the other at its cheapest, which is wider than 95 %.
     """
     capitals = base.service.capital, other.service.capital
-    if None in capitals or capitals[0] == capitals[1]:
+    if capitals[0] is None or capitals[1] is None or capitals[0] == capitals[1]:
         return None
-    dear, cheap = (base, other) if (capitals[0] or 0) > (capitals[1] or 0) else (other, base)
+    dear, cheap = (base, other) if capitals[0] > capitals[1] else (other, base)
     saving = _minus(cheap.service, dear.service)
     if saving is None:
         return None
@@ -120,11 +120,11 @@ def even(base: Bought, other: Bought) -> tuple[int, BreakEven] | None:
     if dear.low and dear.high and cheap.low and cheap.high:
         low, high = _minus(cheap.low, dear.high), _minus(cheap.high, dear.low)
         bounds = (low, high) if low is not None and high is not None else None
-    return dear.run, break_even(abs((capitals[0] or 0) - (capitals[1] or 0)), saving, bounds)
+    return dear.run, break_even(abs(capitals[0] - capitals[1]), saving, bounds)
 
 
-def sensitivity(base: Bought, other: Bought) -> list[RankingChange]:
-    """Each input varied alone, over its plausible range, for each ranking that both machines have."""
+def sensitivity(base: ServiceCost, other: ServiceCost) -> list[RankingChange]:
+    """Change of each ranking by each input, varied alone over its plausible range."""
     return [
         RankingChange(base.case_id, other.run, ranking, name, owner, now, low, high, at)
         for ranking, of in RANKINGS.items()
@@ -135,13 +135,13 @@ def sensitivity(base: Bought, other: Bought) -> list[RankingChange]:
 
 
 def _site(first: StoredRun, run: StoredRun, offers: Offers) -> dict[str, Any]:
-    """What an offer says of a run's machine, as fields of `Service`."""
+    """Fields of `Service` from the offer for a run's machine."""
     host = run.header.environments[-1].host if run.header.environments else None
     offer = offers.of(run.header.run_id, host)
     if offer is None:
-        there = ", ".join(each.machine for each in offers.offers)
+        machines = ", ".join(each.machine for each in offers.offers)
         raise HarnessError(
-            f"no offer for the run {run.header.run_id} or its host {host}; there is: {there}", "add one to the file of offers"
+            f"no offer for the run {run.header.run_id} or its host {host}; there is: {machines}", "add one to the file given with --offers"
         )
     grid = offers.grid or first.header.grid
     return {
@@ -152,16 +152,16 @@ def _site(first: StoredRun, run: StoredRun, offers: Offers) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _bought(result: Result, k: int, site: Mapping[str, Any]) -> Bought | None:
+def _service_cost(result: Result, k: int, site: Mapping[str, Any]) -> ServiceCost | None:
     energy_j = float(np.mean(result.energies)) if result.energies else 0.0
     if not energy_j > 0 or not result.throughput_per_s:
         return None
     service = Service(energy_j, result.throughput_per_s, mean(each.idle_w for _, each in result.launches), **site)
-    return Bought(result.case.case_id, k, result.kind, result.scope_label or "", service, *_ends(result, service))
+    return ServiceCost(result.case.case_id, k, result.kind, result.scope_label or "", service, *_ends(result, service))
 
 
 def _ends(result: Result, service: Service) -> tuple[Service | None, Service | None]:
-    """The machine at its cheapest and at its dearest."""
+    """The machine at its cheapest and at its most expensive."""
     of_gain = gain(result)
     if of_gain is None or len(result.energies) < 2:
         return None, None
@@ -175,36 +175,34 @@ def _ends(result: Result, service: Service) -> tuple[Service | None, Service | N
 
 
 def _minus(cheap: Service, dear: Service) -> float | None:
-    """What the dearer one saves, money an inference."""
+    """Electricity cost per inference that the more expensive machine saves."""
     costs = cheap.electricity_per_million, dear.electricity_per_million
     return None if costs[0] is None or costs[1] is None else (costs[0] - costs[1]) / 1e6
 
 
-def _inputs(base: Bought, other: Bought, ranking: str) -> list[tuple[str, int | None, float, float, float]]:
-    """(name, owner, value, low, high) of each input that the ranking depends on."""
+def _inputs(base: ServiceCost, other: ServiceCost, ranking: str) -> list[tuple[str, int | None, float, float, float]]:
+    """(name, owner, value, low, high) of each input of the ranking."""
     shared = ("pue", "duty_cycle", *(("price_per_kwh",) if ranking == "money" else ("g_per_kwh",)))
-    found: list[tuple[str, int | None, float, float, float]] = []
-    for name in shared:
-        now = getattr(base.service, name)
-        found.append((name, None, now, *_range(base, name, now)))
-    for each in (base, other):
-        for name in ("energy_j", "throughput_per_s", "idle_w", "lifetime_years", "capital" if ranking == "money" else "embodied_g"):
-            now = getattr(each.service, name)
-            found += [(name, each.run, now, *_range(each, name, now))] if now else []
-    return found
+    single = ("energy_j", "throughput_per_s", "idle_w", "lifetime_years", "capital" if ranking == "money" else "embodied_g")
+    inputs: list[tuple[ServiceCost, str, int | None]] = [(base, name, None) for name in shared]
+    inputs += [(each, name, each.run) for each in (base, other) for name in single if getattr(each.service, name)]
+    values = [(each, name, owner, getattr(each.service, name)) for each, name, owner in inputs]
+    return [(name, owner, now, *_range(each, name, now)) for each, name, owner, now in values]
 
 
-def _range(each: Bought, name: str, now: float) -> tuple[float, float]:
+def _range(each: ServiceCost, name: str, now: float) -> tuple[float, float]:
     if name in SITE_RANGES:
         low, high = SITE_RANGES[name]
-        return min(low, now or low), max(high, now)  # by ratios: 0, of a price or a grid, is below every range
+        return min(low, now or low), max(high, now)  # varied on a log scale, so 0 of a price or a grid is left out
     if name == "energy_j" and each.low and each.high:
         return each.low.energy_j, each.high.energy_j
     return now / FACTORS[name], now * FACTORS[name]
 
 
-def _varied(base: Bought, other: Bought, of: Callable[[Service], float | None], name: str, owner: int | None) -> Callable[[float], float]:
-    """The other's cost less the base's, as a function of one input."""
+def _varied(
+    base: ServiceCost, other: ServiceCost, of: Callable[[Service], float | None], name: str, owner: int | None
+) -> Callable[[float], float]:
+    """Cost of the other machine minus the base's, as a function of one input."""
 
     def difference(value: float) -> float:
         costs = [of(replace(e.service, **{name: value}) if owner in (None, e.run) else e.service) for e in (other, base)]

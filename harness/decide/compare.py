@@ -1,4 +1,4 @@
-"""Stored runs of several machines -> how each case of the others stands to the first's, over what all of them can read."""
+"""Ratios of energy and latency of each case between machines, over the domains that all of them read."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple_testing import Verdict, verdicts
 from harness.analysis.ratio import log_ratio
 from harness.energy.scope import holds_device
-from harness.frame.compare import MARGIN, p50s
+from harness.frame.baseline import MARGIN, p50s
 from harness.frame.results import Result, known, results
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One quantity of one case on another machine over the same on the first.
+class Comparison:
+    """Ratio of one quantity of one case on another machine to the first.
 
     Attributes:
-        case_id: The case.
-        run: Which of the runs, from 1; 0 is the base.
+        case_id: Id of the case.
+        run: Number of the run, from 1; 0 is the base.
         quantity: energy or latency.
-        ratio: With its 95 % interval, alone; bounds NaN where there are none.
-        verdict: Of all ratios together; null: none can be given.
-        why_not: Why there is none, in a word or two.
-        kind: Of the energies; of latency `measured`, on a test double `simulated`.
+        ratio: Ratio with its individual 95 % interval; bounds NaN if unknown.
+        verdict: Verdict, jointly for all ratios; None if there is none.
+        why_not: Why there is no verdict: modelled, gain unknown, no scatter or one launch.
+        kind: Kind of the energies; of latency `measured`, on a test double `simulated`.
     """
 
     case_id: str
@@ -41,15 +41,15 @@ class Compared:
     kind: str = ""
 
 
-def compare(runs: Sequence[StoredRun]) -> list[Compared]:
-    """Energy and latency of each case that is ok on both, over the first run's; by case, then by run.
+def compare(runs: Sequence[StoredRun]) -> list[Comparison]:
+    """Ratios of energy and latency of each case that is ok on both machines to the first run, by case, then by run.
 
-    Two machines have two sensors: u^2 of ln(e / e_base) is Welch's of the launches plus both gains squared, which do not cancel. The offset
-    of a sensor that is not calibrated is in its gain (measurement.md, section 5). A model has no gain: no interval and no verdict.
+    Two machines have two sensors, so u^2 of ln(e / e_base) is Welch's of the launches plus both squared gains, which do not cancel. The
+    offset of an uncalibrated sensor is part of its gain (measurement.md, section 5). A modelled energy has no gain, so no interval.
     """
     base, *others = aligned(runs)
-    found = [
-        _compared(case_id, k, max(first.q, other[case_id].q, FIXED), pair)
+    ratios = [
+        _comparison(case_id, k, max(first.q, other[case_id].q, FIXED), pair)
         for case_id, first in base.items()
         for k, other in enumerate(others, 1)
         if case_id in other
@@ -57,33 +57,30 @@ def compare(runs: Sequence[StoredRun]) -> list[Compared]:
         if pair
     ]
     stopped = any(run.header.profile.half_width is not None for run in runs)
-    tested = [u for _, u in found if u is not None]
-    said = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
-    return [replace(c, verdict=next(said)) if u is not None else c for c, u in found]
+    tested = [ratio for _, ratio in ratios if ratio is not None]
+    joint = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
+    return [comparison if ratio is None else replace(comparison, verdict=next(joint)) for comparison, ratio in ratios]
 
 
 def aligned(runs: Sequence[StoredRun]) -> list[dict[str, Result]]:
-    """The cases of each run that are ok, by their id, each energy cut to the rails that every run with the case has.
+    """Completed cases of each run by id, their energies reduced to the rails that every run with the case has.
 
-    Rails are families and devices: however many sockets, whichever card. A case whose runs have none in common, or not that of its own
-    device, is left as it is.
+    Rails are families and devices, whatever the number of sockets or cards. A case without a common rail, or without a common one of its
+    own device, is unchanged.
     """
-    found = [{r.case.case_id: r for r in results(run) if r.ok} for run in runs]
-    for case_id in dict.fromkeys(case_id for each in found for case_id in each):
-        own = [each[case_id] for each in found if case_id in each]
+    of_runs = [{r.case.case_id: r for r in results(run) if r.ok} for run in runs]
+    for case_id in dict.fromkeys(case_id for each in of_runs for case_id in each):
+        own = [each[case_id] for each in of_runs if case_id in each]
         common = frozenset.intersection(*(r.rails for r in own))
         holds = any(holds_device(rail, rail, own[0].case.device) for rail in common)
         if holds and any(r.rails != common for r in own):
-            for each in (each for each in found if case_id in each):
+            for each in (each for each in of_runs if case_id in each):
                 each[case_id] = replace(each[case_id], only=common)
-    return found
-
-
-# --- ratios ----------------------------------------------------------------------------------------------------------
+    return of_runs
 
 
 class _Pair(NamedTuple):
-    """A quantity on both machines: of each launch, what the launches' scatter does not hold (null: not known, and why), and the kind."""
+    """Values of a quantity on both machines, with the uncertainty `u` beyond the scatter of launches (None: unknown)."""
 
     quantity: str
     values: Sequence[float]
@@ -99,7 +96,7 @@ def _energies(result: Result, base: Result) -> _Pair | None:
     kinds = "/".join(dict.fromkeys((base.kind, result.kind)))
     gains = [gain(each) for each in (result, base)]
     if None in gains:
-        return _Pair("energy", result.energies, base.energies, None, kinds, "modelled" if "modelled" in kinds else "gain not known")
+        return _Pair("energy", result.energies, base.energies, None, kinds, "modelled" if "modelled" in kinds else "gain unknown")
     return _Pair("energy", result.energies, base.energies, float(np.linalg.norm(known(gains))), kinds)
 
 
@@ -110,22 +107,22 @@ def _latencies(result: Result, base: Result) -> _Pair | None:
 
 
 def _is_double(engine: str) -> bool:
-    """Whether an engine is a test double: then its latency is no measurement either."""
+    """Whether an engine is a test double, whose latency is simulated too."""
     from harness import plugins
 
     spec = plugins.catalogue().engines.get(engine)
     return bool(spec and spec.simulated)
 
 
-def _compared(case_id: str, k: int, q: float, pair: _Pair) -> tuple[Compared, tuple[float, float, float] | None]:
-    """The ratio, and what its verdict is drawn from; null where there is none."""
+def _comparison(case_id: str, k: int, q: float, pair: _Pair) -> tuple[Comparison, tuple[float, float, float] | None]:
+    """The ratio, and (d, u, nu) of its logarithm for the verdict; None without an interval."""
     from scipy.special import stdtrit  # the quantile of t
 
     d, u_d, nu = log_ratio(pair.values, pair.others, pair.u or 0.0)
     ratio = float(np.exp(d))
     if pair.u is None or not u_d > 0:
         why = pair.why_not or ("no scatter" if u_d == 0 else "one launch")
-        return Compared(case_id, k, pair.quantity, Interval(ratio, np.nan, np.nan), None, why, pair.kind), None
+        return Comparison(case_id, k, pair.quantity, Interval(ratio, np.nan, np.nan), None, why, pair.kind), None
     half = float(stdtrit(nu, q) * u_d)
     interval = Interval(ratio, float(np.exp(d - half)), float(np.exp(d + half)))
-    return Compared(case_id, k, pair.quantity, interval, None, "", pair.kind), (d, u_d, nu)
+    return Comparison(case_id, k, pair.quantity, interval, None, "", pair.kind), (d, u_d, nu)

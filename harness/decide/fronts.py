@@ -1,38 +1,37 @@
-"""Pareto fronts of a table of cases: the cases on each, the groups that are not separated, and its hypervolume."""
+"""Pareto fronts of a table of cases: cases on each front, groups that are not separated, and hypervolume."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
-from harness.frame.rows import rows_of
+from harness.frame.rows import Row, rows_of
 from harness.schema import Objective, evidence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = dict[str, Any]
 ROOM = 0.1
 """Distance of the reference point beyond the worst case, as a share of the range."""
 MOST_POINTS = 1_000
-"""Points of the front up to which the hypervolume is counted."""
+"""Maximum number of points on a front for which the hypervolume is computed."""
 
 
 @dataclass(frozen=True)
 class Front:
-    """The cases of one model on one machine with energies of one kind of evidence.
+    """Front of one model on one machine, of energies of one kind of evidence.
 
     Attributes:
-        name: Of the group.
-        rows: Those that have every objective.
-        on: Those of them on the front of the estimates.
-        groups: Those not separated from each other.
-        hypervolume: Of the estimates, as a share of the box from ideal to reference; None: too many points.
+        name: Model, quality metric, evidence and environment.
+        rows: Cases that have every objective.
+        on: Cases on the front of the point estimates.
+        groups: Groups of cases that are not separated from each other.
+        hypervolume: Hypervolume of the point estimates, as a share of the box from ideal to reference; None: too many points.
     """
 
     name: str
@@ -43,11 +42,11 @@ class Front:
 
 
 def fronts(cases: pd.DataFrame, objectives: Sequence[Objective]) -> list[Front]:
-    """The fronts of a run; a pure function of its table, so that a redraw gives the same hypervolume.
+    """Fronts of a run; a pure function of its table, so that a redrawn report has the same hypervolume.
 
     Args:
-        cases: Table `cases`, made with these objectives.
-        objectives: Objectives of each front.
+        cases: Table `cases` for these objectives.
+        objectives: Objectives of the fronts.
     """
     rows = [row for row in rows_of(cases) if row["p_front"] is not None and all(row[each.column] is not None for each in objectives)]
     groups: dict[str, list[Row]] = {}
@@ -73,12 +72,12 @@ def _front(name: str, rows: list[Row], objectives: Sequence[Objective]) -> Front
 
 
 def _scaled(values: np.ndarray) -> np.ndarray:
-    """Values in units of the run's own box: 0 at the best case, 1 a tenth of the range beyond the worst.
+    """Values scaled to the box of the run: 0 at the best case, 1 a tenth of the range beyond the worst.
 
-    Where all cases are equal the tenth is of the value; see design/0017.
+    If all cases are equal, the tenth is that of the value; see design/0017.
 
     Args:
-        values: Shape (cases, objectives), less is better.
+        values: Values to scale, shape (cases, objectives), lower is better.
     """
     ideal, worst = values.min(axis=0), values.max(axis=0)
     room = np.where(worst > ideal, worst - ideal, np.abs(values[0]))

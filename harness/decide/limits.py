@@ -1,24 +1,31 @@
-"""A row of `cases` and the limits asked for -> which it misses, by how much, in a sentence each."""
+"""Constraints of a selection that a case does not satisfy, each with its bound and its shortfall."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from harness.text import Scale, number
+from harness.frame.results import AGREEMENT
+from harness.frame.rows import Row
 
-Row = dict[str, Any]
+AT_MOST = {
+    "latency_p99_s": ("latency_p99_s", ("latency_p99_high_s",)),
+    "memory_bytes": ("peak_memory_bytes", ("peak_memory_bytes",)),
+    "device_memory_bytes": ("peak_device_memory_bytes", ("peak_device_memory_bytes",)),
+    "energy_j": ("energy_j", ("energy_abs_high_j", "energy_high_j")),
+}
+"""Column of each upper limit, and the columns of its upper bound, of which the first that is not empty counts."""
 
 
 class Constraints(NamedTuple):
-    """What a choice must keep; null: no such limit. Without a least quality a case must be shown as good as dense, on the same samples.
+    """Constraints of a selection; None: no such constraint, or for quality non-inferiority to dense on the same samples.
 
     Attributes:
-        quality: The least quality, judged by the lower bound; of a metric of which less is better, the most, by the upper bound.
-        latency_p99_s: The most, by the upper bound.
-        memory_bytes: The most peak memory of any launch.
-        energy_j: The most per inference, by the upper absolute bound, where there is none by that of repeatability.
-        device_memory_bytes: The most memory of its accelerator that any launch held; a case on the CPU holds none.
-        rate_per_s: Inferences a second that it must keep up with, by the lower bound of its throughput.
+        quality: Minimum quality, for the lower bound; if lower is better, the maximum, for the upper bound.
+        latency_p99_s: Maximum 99th percentile latency in seconds, for the upper bound.
+        memory_bytes: Maximum peak memory of any launch in bytes.
+        energy_j: Maximum energy per inference in joules, for the absolute upper bound, otherwise that of repeatability.
+        rate_per_s: Minimum inferences per second, for the lower bound of the throughput.
+        device_memory_bytes: Maximum peak accelerator memory of any launch in bytes; every case on the CPU satisfies it.
     """
 
     quality: float | None = None
@@ -30,104 +37,71 @@ class Constraints(NamedTuple):
 
 
 class Miss(NamedTuple):
-    """A limit that a case does not keep.
+    """A constraint that a case does not satisfy at 95 % confidence.
 
     Attributes:
-        sentence: Measured value and constraint.
-        shortfall: By what share of the limit; infinite where it is not known.
+        constraint: Field of `Constraints`, or `non_inferior`.
+        limit: Value of the constraint; of `non_inferior` 0.
+        value: Measured value; None if unknown.
+        bound: Bound compared with the limit; None if there is none.
+        shortfall: Relative distance from the limit; infinite if unknown.
     """
 
-    sentence: str
-    shortfall: float
+    constraint: str
+    limit: float
+    value: float | None
+    bound: float | None
+    shortfall: float = float("inf")
 
 
 def misses(row: Row, limits: Constraints) -> list[Miss]:
-    """The limits that a case is not shown to keep.
+    """Constraints that a case does not satisfy.
 
     Args:
-        row: Of the table `cases`.
-        limits: As asked for.
+        row: Row of `cases`.
+        limits: Constraints of the selection.
     """
-    found = [
-        _quality(row, limits.quality) if limits.quality is not None else _as_good(row),
-        _most(row, "latency p99", "latency_p99_s", ("latency_p99_high_s",), limits.latency_p99_s, "s"),
-        _most(row, "peak memory", "peak_memory_bytes", ("peak_memory_bytes",), limits.memory_bytes, "B"),
-        _device_memory(row, limits.device_memory_bytes),
-        _most(row, "energy", "energy_j", ("energy_abs_high_j", "energy_high_j"), limits.energy_j, "J"),
+    checks = [
+        _non_inferior(row) if limits.quality is None else _quality(row, limits.quality),
+        *(_at_most(row, name, getattr(limits, name)) for name in AT_MOST),
         _rate(row, limits.rate_per_s),
     ]
-    return [miss for miss in found if miss]
+    return [miss for miss in checks if miss]
 
 
-def _quality(row: Row, wanted: float) -> Miss | None:
-    higher = row["quality_direction"] != "lower"
-    side, column = ("lower", "quality_low") if higher else ("upper", "quality_high")
-    # A baseline agrees with itself for certain, and has no interval.
-    own = row["quality_metric"] == "agreement" and row["case_id"] == row["baseline_case_id"]
-    bound = row["quality"] if own else row[column]
+def _quality(row: Row, limit: float) -> Miss | None:
+    lower_is_better = row["quality_direction"] == "lower"
+    # A baseline agrees with itself by definition, without an interval.
+    exact = row["quality_metric"] == AGREEMENT and row["case_id"] == row["baseline_case_id"]
+    bound = row["quality" if exact else "quality_high" if lower_is_better else "quality_low"]
     if bound is None:
-        known = "is unknown" if row["quality"] is None else f"{number(row['quality'], 4)} has no {side} bound"
-        return Miss(f"its {row['quality_metric'] or 'quality'} {known}", float("inf"))
-    short = wanted - bound if higher else bound - wanted
-    if short <= 0:
-        return None
-    word = "at least" if higher else "at most"
-    return Miss(
-        f"{row['quality_metric']} {number(row['quality'], 4)}, {side} 95 % bound {number(bound, 5)}: {word} {number(wanted, 4)} required",
-        short / max(abs(wanted), 1e-12),
-    )
+        return Miss("quality", limit, row["quality"], None)
+    short = bound - limit if lower_is_better else limit - bound
+    return Miss("quality", limit, row["quality"], bound, short / max(abs(limit), 1e-12)) if short > 0 else None
 
 
-def _as_good(row: Row) -> Miss | None:
-    """Paired with its dense on the same samples, within the suite's margin."""
+def _non_inferior(row: Row) -> Miss | None:
+    """Paired with dense on the same samples, within the suite's margin."""
     if row["quality"] is not None and (row["case_id"] == row["baseline_case_id"] or row["quality_verdict"] == "non_inferior"):
         return None
     if row["quality_verdict"] is None:
-        return Miss("its quality is not compared with dense: not measured, or not on the same samples", float("inf"))
-    low, high = row["quality_diff_low"], row["quality_diff_high"]
-    shown = (
-        "is worse than dense by more than the margin"
-        if row["quality_verdict"] == "inferior"
-        else "is not shown to be non-inferior to dense"
-    )
-    needed = row["quality_samples_needed"]
-    more = f"; about {needed:,} test samples would decide it for two equal models" if needed else ""
-    worst = low if row["quality_direction"] != "lower" else -high
-    return Miss(f"{row['quality_metric']} {shown} ({row['quality_diff']:+.3g} [{low:+.3g}, {high:+.3g}], 90 %{more})", max(0.0, -worst))
+        return Miss("non_inferior", 0.0, None, None)
+    worst = -row["quality_diff_high"] if row["quality_direction"] == "lower" else row["quality_diff_low"]
+    return Miss("non_inferior", 0.0, row["quality_diff"], worst, max(0.0, -worst))
 
 
-def _most(row: Row, name: str, column: str, bounds: tuple[str, ...], wanted: float | None, unit: str) -> Miss | None:
-    if wanted is None:
+def _at_most(row: Row, name: str, limit: float | None) -> Miss | None:
+    if limit is None or (name == "device_memory_bytes" and row["device"] == "cpu"):
         return None
-    if row[column] is None:
-        few = " (a launch had fewer than 368 queries)" if column == "latency_p99_s" else ""
-        return Miss(f"its {name} is unknown{few}", float("inf"))
-    bound = next((row[each] for each in bounds if row[each] is not None), None)
+    column, bounds = AT_MOST[name]
+    bound = None if row[column] is None else next((row[each] for each in bounds if row[each] is not None), None)
     if bound is None:
-        return Miss(f"its {name} has no upper bound: a single launch has no measured spread", float("inf"))
-    if bound <= wanted:
-        return None
-    scale = Scale([row[column], wanted], unit)
-    upper = "" if bound == row[column] else f", upper 95 % bound {number(scale(bound))} {scale.unit}"
-    found = f"{name} {number(scale(row[column]))} {scale.unit}{upper}"
-    return Miss(f"{found}: at most {number(scale(wanted))} {scale.unit} required", bound / wanted - 1 if wanted else float("inf"))
+        return Miss(name, limit, row[column], None)
+    return Miss(name, limit, row[column], bound, bound / limit - 1 if limit else float("inf")) if bound > limit else None
 
 
-def _device_memory(row: Row, wanted: float | None) -> Miss | None:
-    """A case on the CPU keeps every limit of an accelerator's memory."""
-    if row["device"] == "cpu":
-        return None
-    return _most(row, "peak device memory", "peak_device_memory_bytes", ("peak_device_memory_bytes",), wanted, "B")
-
-
-def _rate(row: Row, wanted: float | None) -> Miss | None:
-    if wanted is None:
-        return None
+def _rate(row: Row, limit: float | None) -> Miss | None:
     rate, low = row["throughput_per_s"], row["throughput_low_per_s"]
-    if rate is None:
-        return Miss("its throughput is unknown", float("inf"))
-    if low is None:
-        return Miss("its throughput has no lower bound: a single launch has no measured spread", float("inf"))
-    if low >= wanted:
+    if limit is None or (low is not None and low >= limit):
         return None
-    return Miss(f"it does {number(rate)} inferences/s, lower 95 % bound {number(low)}: {number(wanted)} required", 1 - low / wanted)
+    return Miss("rate_per_s", limit, rate, low, float("inf") if low is None else 1 - low / limit)

@@ -1,4 +1,4 @@
-"""A case's launches and a rate -> the mean power at that rate, and the share of its deadlines missed, each with its interval."""
+"""Mean power of a case at a rate of inferences, and its share of missed deadlines, each with its interval."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from harness.store import read_completions
 
 
 def power(result: Result, rate_per_s: float) -> Interval:
-    """Mean power at a rate, idle between the inferences: W; at a rate of 0 it is the idle power.
+    """Mean power at a rate in watts, idle between the inferences; the idle power at a rate of 0.
 
-    Of each launch P0 + (e - P0 / throughput) rate, so that what its energy and its idle power have in common is kept; the gains are those
-    of the domains, each of which errs alike in both. Without gains, as of a model, the interval is that of repeatability.
+    P0 + (e - P0 / throughput) rate of each launch, which keeps the correlation of energy and idle power; a domain's gain affects both
+    alike. Without gains, as of a modelled energy, the interval is that of repeatability.
 
     Args:
-        result: A case with a valid launch whose throughput is known; an idle power that was not measured counts as 0.
-        rate_per_s: Inferences a second, at most the throughput.
+        result: Case with a valid launch with a throughput; an idle power that was not measured counts as 0.
+        rate_per_s: Inferences per second, at most the throughput.
 
     Returns:
-        The bounds are NaN where a single launch says nothing of the spread.
+        Mean power; its bounds are NaN for a single launch.
     """
     watts = [
         power_w(each.energy_j or 0.0, record.throughput_per_s or float("nan"), rate_per_s, each.idle_w or 0.0)
@@ -32,12 +32,12 @@ def power(result: Result, rate_per_s: float) -> Interval:
 
 
 def missed(result: Result, rate_per_s: float, q: float) -> tuple[Interval, int]:
-    """Share of the queries that take longer than the rate leaves them, and of how many; of the valid launches, between the edges of `steady`.
+    """Share of queries that take longer than the rate allows, and the number of queries; of valid launches, inside `steady`.
 
     Args:
-        result: Its completion times are read from its run's folder.
-        rate_per_s: Inferences a second: a query of a batch has as many times longer.
-        q: `interval.FIXED` or `STOPPED`: how the launches were ended.
+        result: Case whose completion times are in its run's folder.
+        rate_per_s: Inferences per second; the deadline of a query is its batch size over this rate.
+        q: `interval.FIXED`, or `STOPPED` after a stopping rule.
     """
     launches = []
     for record in result.valid:
@@ -49,7 +49,7 @@ def missed(result: Result, rate_per_s: float, q: float) -> tuple[Interval, int]:
 
 
 def _gain(result: Result, rate_per_s: float) -> float | None:
-    """Relative standard uncertainty of the gain of that power; null where that of a domain is not known."""
+    """Relative standard uncertainty of that power from the gains; None if the gain of a domain is unknown."""
     gains = [gain for gain, _ in result.shares]
     if result.kind == "modelled" or None in gains or not result.throughput_per_s:
         return None
@@ -63,5 +63,5 @@ def _gain(result: Result, rate_per_s: float) -> float | None:
 
 
 def _idle_w(result: Result, domain: str) -> float:
-    """Of one domain, mean over the launches; 0 where it was not measured."""
+    """Idle power of one domain in watts, mean over launches; 0 if it was not measured."""
     return mean(next((m.idle_w for m in each.parts if m.domain == domain), None) for _, each in result.launches) or 0.0

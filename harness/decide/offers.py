@@ -1,4 +1,4 @@
-"""A YAML file of offers -> what each machine costs and the site it would stand on, every mistake with its line."""
+"""Hardware offers and their site, read from a YAML file."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from harness.suite.grammar import Name
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)  # codespell:ignore
 
 
 Amount = Annotated[float, Field(ge=0, le=1e12)]
-"""Of money, or of kilograms: beyond it no sum of them has a meaning."""
+"""Money or kilograms."""
 
 
 class GridOffer(_Strict):
-    """Whose electricity it is; all three are printed beside the carbon."""
+    """Carbon intensity of the electricity, with its source for the report."""
 
     country: Annotated[str, Field(min_length=2)]
     year: Annotated[int, Field(ge=1990, le=2100)]
@@ -28,17 +28,17 @@ class GridOffer(_Strict):
 
 
 class Offer(_Strict):
-    """One machine that may be bought."""
+    """Offer for one machine."""
 
     machine: Annotated[str, Field(min_length=1)]
-    """The name of a run, or of the host it ran on."""
+    """Name of a run, or of its host."""
     capital_cost: Amount
     lifetime_years: Annotated[float, Field(ge=0.01, le=50)]
     embodied_kg_co2e: Amount | None = None
 
 
 class Offers(_Strict):
-    """The site, and the machines that are offered."""
+    """Offers for machines, and the site they would run at."""
 
     currency: Annotated[Name, Field(max_length=10)]
     electricity_price_per_kwh: Amount
@@ -49,7 +49,7 @@ class Offers(_Strict):
     offers: Annotated[list[Offer], Field(min_length=1)]
 
     def of(self, run_id: str, host: str | None) -> Offer | None:
-        """The offer of a run: by its own name first, then by its host's; null where there is none."""
+        """Offer for a run, by its name or otherwise by its host; None if there is none."""
         return next((each for name in (run_id, host) for each in self.offers if each.machine == name), None)
 
 
@@ -58,10 +58,10 @@ SECTIONS: dict[str, type[BaseModel]] = {"grid": GridOffer, "offers": Offer}
 
 
 def read_offers(path: Path) -> Offers:
-    """Read and check a file of offers.
+    """Offers of a YAML file.
 
     Raises:
-        SuiteError: With every mistake, its line and the nearest name.
+        SuiteError: A field or a value is wrong; with file, line and the nearest name.
     """
     document = read(path, KIND)
     try:
@@ -83,7 +83,7 @@ def _sentence(problem: Any, document: Document) -> str:
     if not place:
         return "offers are a mapping: see suites/offers.example.yaml" + ("; the file is empty" if document.values is None else "")
     name = next(part for part in reversed(place) if isinstance(part, str))
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] == "extra_forbidden":  # codespell:ignore
         section = next((part for part in place[:-1] if isinstance(part, str)), "")
         return f"unknown field {name!r}{nearest(name, SECTIONS.get(section, Offers).model_fields)}"
     return wrong_value(name, problem)

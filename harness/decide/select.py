@@ -1,4 +1,4 @@
-"""The tables of a run, limits and weights -> the case to take, the runner-up, who was refused and why, and whether the lead is separated."""
+"""Selection of the best case under constraints, with the runner-up, the rejected cases and whether the lead is separated."""
 
 from __future__ import annotations
 
@@ -12,43 +12,44 @@ from harness.analysis.interval import FIXED, Interval
 from harness.analysis.select import Choice, choose, leads, nearest_miss
 from harness.decide.limits import Constraints, Miss, misses
 from harness.errors import HarnessError
+from harness.frame.rows import Row, rows_of
 from harness.schema import evidence
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Row = dict[str, Any]
 Compute = Literal["latency", "macs"]
 COLUMNS = {"latency": "latency_p50_s", "macs": "macs"}
+UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 
 class Weights(NamedTuple):
-    """w1 of n (latency or multiply-accumulates), w2 of energy."""
+    """Weights of the cost (latency or multiply-accumulates) and of the energy."""
 
     compute: float = 1.0
     energy: float = 1.0
 
     @property
     def share(self) -> float:
-        """Of n in both."""
+        """Share of the cost in the sum of both."""
         return self.compute / (self.compute + self.energy)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The answer for cases that may be compared: one model on one machine, with energies of one kind of evidence.
+    """Selection among comparable cases: one model on one machine, with energies of one kind of evidence.
 
     Attributes:
-        rows: Of the table `cases`, those that may be chosen.
-        out: Those that are never chosen: failed, invalid, or without an energy.
-        dense: What the scores are relative to; null where no dense case has both figures.
-        compute: What n is.
-        weights: As asked for.
-        limits: As asked for.
-        choice: By index into `rows`; null where nothing can be scored.
-        missed: Of each row the limits that it misses.
-        leads: Of each row by how much the choice leads it; NaN of those that are not allowed.
-        nearest: Where there is no choice, the row that misses by least.
+        rows: Rows of `cases` that can be chosen.
+        out: Rows that are excluded: failed, invalid, or without an energy.
+        dense: Row that scores are relative to; None if no dense case has cost and energy.
+        compute: Quantity of the cost.
+        weights: Weights of cost and energy.
+        limits: Constraints.
+        choice: Choice by index into `rows`; None if nothing can be scored.
+        missed: Constraints that each row does not satisfy.
+        leads: Lead of the choice over each row; NaN for rejected rows.
+        nearest: Row with the smallest shortfall if there is no choice, otherwise None.
     """
 
     rows: list[Row]
@@ -64,12 +65,12 @@ class Selection:
 
     @property
     def best(self) -> Row | None:
-        """The row that was chosen."""
+        """Chosen row; None if there is no choice."""
         return self.rows[self.choice.best] if self.choice and self.choice.best is not None else None
 
     @property
     def unseparated(self) -> list[int]:
-        """Those that the choice is not shown to lead."""
+        """Rows from which the choice is not separated."""
         best = self.choice.best if self.choice else None
         return [i for i, lead in enumerate(self.leads) if i != best and not np.isnan(lead.value) and not lead.low > 0]
 
@@ -77,28 +78,28 @@ class Selection:
 def select(
     tables: dict[str, pd.DataFrame], limits: Constraints, weights: Weights, compute: Compute = "latency", q: float = FIXED
 ) -> list[Selection]:
-    """The constrained optimum: minimise w1 n + w2 E, both over dense, among the cases that keep every limit.
+    """Minimise w1*cost + w2*energy, relative to dense, among cases that satisfy all constraints at 95 % confidence.
 
     Args:
-        tables: What `frame.tables` gives of one run.
-        limits: Each is kept only where the bound of the interval keeps it.
-        weights: Not both 0.
-        compute: What n is: the median latency of a query, or multiply-accumulates of an inference.
-        q: `interval.FIXED` or `STOPPED`: how the launches were ended.
+        tables: Tables of one run, by name.
+        limits: Constraints, each compared with a bound of the 95 % interval.
+        weights: Weights of cost and energy, not both 0.
+        compute: Quantity of the cost: median latency per query, or multiply-accumulates per inference.
+        q: `interval.FIXED`, or `STOPPED` after a stopping rule.
 
     Returns:
-        One for each group that may be compared.
+        One selection for each group of comparable cases.
 
     Raises:
-        HarnessError: The weights are no weights, or the run has no case.
+        HarnessError: The weights are not valid, or the run has no case.
     """
     if min(weights) < 0 or not np.isfinite(weights).all() or sum(weights) <= 0:
         raise HarnessError(
-            f"weights {weights.compute:g},{weights.energy:g} order nothing", "give two numbers of which none is below 0 and one above"
+            f"weights {weights.compute:g},{weights.energy:g} are not valid", "give --weights two numbers that are not negative, one above 0"
         )
-    rows = _rows(tables["cases"])
+    rows = rows_of(tables["cases"])
     if not rows:
-        raise HarnessError("the run has no case that ran", "let it run first: `harness run --resume RUN`")
+        raise HarnessError("the run has no case that ran", "complete it first: `harness run --resume RUN`")
     usable = [row for row in rows if row["status"] == "ok" and row["valid"] and row["energy_j"] is not None]
     groups: dict[tuple[Any, ...], list[Row]] = {_peers(row): [] for row in usable}
     for row in usable:
@@ -106,25 +107,14 @@ def select(
     lost = [row for row in rows if row not in usable]
     if not groups:
         return [_selection([], lost, limits, weights, compute, tables, q)]
-    # A case that never ran belongs to its model: it is named beside the first group of that model.
-    named: set[str] = set()
-    found = []
-    for members in groups.values():
-        model = members[0]["model"]
-        out = [] if model in named else [row for row in lost if row["model"] == model]
-        named.add(model)
-        found.append(_selection(members, out, limits, weights, compute, tables, q))
-    return found
-
-
-def _rows(frame: pd.DataFrame) -> list[Row]:
-    from harness.frame.rows import rows_of
-
-    return rows_of(frame)
+    # An excluded case is listed once, with the first group of its model.
+    first = {members[0]["model"]: key for key, members in reversed(groups.items())}
+    out = {key: [row for row in lost if first.get(row["model"]) == key] for key in groups}
+    return [_selection(members, out[key], limits, weights, compute, tables, q) for key, members in groups.items()]
 
 
 def _peers(row: Row) -> tuple[Any, ...]:
-    """What must agree: a measured energy never stands beside a modelled one."""
+    """Key of comparable cases; measured and modelled energies never are."""
     return row["model"], row["quality_metric"], row["environment_id"], evidence(row["energy_kind"])
 
 
@@ -134,19 +124,16 @@ def _selection(
     column = COLUMNS[compute]
     dense = next((row for row in rows if row["case_id"] == row["baseline_case_id"] and row[column]), None)
     missed = [misses(row, limits) for row in rows]
-    blank = [Interval(float("nan"), float("nan"), float("nan"))] * len(rows)
     shortfalls = np.array([[sum(miss.shortfall for miss in each)] for each in missed]).reshape(-1, 1)
-    if dense is None:
-        return Selection(rows, out, None, compute, weights, limits, None, missed, blank, nearest_miss(shortfalls))
-    costs = np.array(
-        [[np.nan if row[column] is None else row[column] / dense[column], row["energy_j"] / dense["energy_j"]] for row in rows]
-    )
-    allowed = np.array([not each for each in missed], dtype=np.bool_)
-    choice = choose(costs, allowed, weights.share)
-    shown = blank if choice.best is None else _leads(rows, dense, choice, allowed, compute, weights, tables, q)
-    return Selection(
-        rows, out, dense, compute, weights, limits, choice, missed, shown, None if choice.best is not None else nearest_miss(shortfalls)
-    )
+    choice, lead = None, [UNKNOWN] * len(rows)
+    if dense is not None:
+        costs = [[np.nan if row[column] is None else row[column] / dense[column], row["energy_j"] / dense["energy_j"]] for row in rows]
+        allowed = np.array([not each for each in missed], dtype=np.bool_)
+        choice = choose(np.array(costs), allowed, weights.share)
+        if choice.best is not None:
+            lead = _leads(rows, dense, choice, allowed, compute, weights, tables, q)
+    nearest = nearest_miss(shortfalls) if choice is None or choice.best is None else None
+    return Selection(rows, out, dense, compute, weights, limits, choice, missed, lead, nearest)
 
 
 def _leads(
@@ -159,21 +146,20 @@ def _leads(
     tables: dict[str, pd.DataFrame],
     q: float,
 ) -> list[Interval]:
-    """Over the launches of each case that is allowed; n and E of one launch stand together, so that their correlation is kept."""
+    """Leads over the launches of each allowed case; cost and energy of one launch are kept together for their correlation."""
     assert choice.best is not None
-    blank = Interval(float("nan"), float("nan"), float("nan"))
     members = [i for i in range(len(rows)) if allowed[i] and not np.isnan(choice.scores[i])]
     launches = [_scores(rows[i], dense, compute, weights.share, tables["runs"]) for i in members]
     if not all(map(len, launches)):
-        return [blank] * len(rows)
+        return [UNKNOWN] * len(rows)
     domains = dict(iter(tables["domains"].groupby("case_id")))
-    shared = np.array([(1 - weights.share) * _shared(rows[i], rows[choice.best], dense, domains) for i in members])
-    found = dict(zip(members, leads(launches, members.index(choice.best), shared, q), strict=True))
-    return [found.get(i, blank) for i in range(len(rows))]
+    shared = np.array([(1 - weights.share) * _shared_u(rows[i], rows[choice.best], dense, domains) for i in members])
+    by_row = dict(zip(members, leads(launches, members.index(choice.best), shared, q), strict=True))
+    return [by_row.get(i, UNKNOWN) for i in range(len(rows))]
 
 
 def _scores(row: Row, dense: Row, compute: Compute, share: float, runs: pd.DataFrame) -> np.ndarray:
-    """Of each valid launch that has an energy; the multiply-accumulates are the same in all."""
+    """Scores of the valid launches with an energy; multiply-accumulates are the same in all."""
     own = runs[(runs["case_id"] == row["case_id"]) & runs["valid"].fillna(False) & runs["energy_j"].notna()]
     if compute == "latency":
         own = own[own["latency_p50_s"].notna()]
@@ -185,20 +171,20 @@ def _scores(row: Row, dense: Row, compute: Compute, share: float, runs: pd.DataF
     return scores
 
 
-def _shared(row: Row, best: Row, dense: Row, domains: Mapping[Any, pd.DataFrame]) -> float:
-    """Standard uncertainty of the difference of two relative energies from what the energies of a run share: the offset, the gain of each domain.
+def _shared_u(row: Row, best: Row, dense: Row, domains: Mapping[Any, pd.DataFrame]) -> float:
+    """Standard uncertainty of the difference of two relative energies from the offset and the gains that they share.
 
     To first order one of them moves the difference by u_i/D - u_b/D - (e_i - e_b)/D u_D/D; a gain that moves all alike by nothing.
     """
     moves = [_moves_j(each, domains) for each in (row, best, dense)]
     difference = (row["energy_j"] - best["energy_j"]) / dense["energy_j"]
     names = dict.fromkeys(name for each in moves for name in each)
-    of, against, whole = ([each.get(name, 0.0) for name in names] for each in moves)
-    return float(np.linalg.norm(np.array(of) - np.array(against) - difference * np.array(whole)) / dense["energy_j"])
+    u_row, u_best, u_dense = (np.array([each.get(name, 0.0) for name in names]) for each in moves)
+    return float(np.linalg.norm(u_row - u_best - difference * u_dense) / dense["energy_j"])
 
 
 def _moves_j(row: Row, domains: Mapping[Any, pd.DataFrame]) -> dict[str, float]:
-    """By how much one standard uncertainty of the offset and of the gain of each domain moves the energy of a case, J; a gain that is not known by nothing."""
+    """Change of a case's energy by one standard uncertainty of the offset and of each known gain, in joules."""
     own = domains[row["case_id"]]
     known = own[own["in_scope"] & own["gain"].notna() & own["energy_j"].notna()]
     gains = {str(name): float(gain * joules) for name, gain, joules in zip(known["domain"], known["gain"], known["energy_j"], strict=True)}

@@ -1,1 +1,1 @@
-"""Traces and windows -> joules and every other figure of a record, and what may be wrong with them. Pure."""
+"""Traces and windows -> joules and all other figures of a record, with findings on what may be wrong with them."""

@@ -1,43 +1,44 @@
-"""The conditions of an accelerator in one repetition -> what is to be remarked of them: codes with their values. Pure.
+"""Conditions of an accelerator in one repetition -> remarks on throttling, heat, clocks, sharing and use; memory of the child.
 
-What was there before the case: the readings until the child's process could begin to use the card, which takes longer than its interpreter to start.
+"Before the case" means the readings until the child could begin to use the card, which takes longer than its interpreter to start.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from harness.energy.clock_limits import UNSEEN, card_of, clock_limits
-from harness.schema import Domain, Floats, Measurement, Trace
+from harness.schema import Domain, Measurement, Phase, Trace
 
 Remark = tuple[str, dict[str, object]]
-"""A code of `harness.energy.codes.CODES` with the values of its sentence."""
+"""A code of `harness.energy.codes.CODES` with its values."""
 STARTS_S = 0.15
-"""A child's interpreter starts for at least so long before anything can be on the card."""
+"""Shortest time from the start of a child's interpreter to its first use of the card."""
 BUSY = 0.05
-"""A card that is busier before the load is shared."""
+"""Utilization before the load above which a card is shared."""
 MOVED = 0.02
-"""By so much the utilization rises where a card is used; it is reported in steps of 0.01."""
+"""Rise of the utilization, reported in steps of 0.01, that shows that a card is used."""
 MEMORY_RISE_BYTES = 16 * 2**20
-"""Less is no context: the smallest takes some 60 MiB."""
+"""Rise of memory in use below which there is no context: the smallest takes some 60 MiB."""
 OCCUPIED_BYTES, OCCUPIED_WITH_RESERVE_BYTES = 256 * 2**20, 2**30
-"""Device memory in use from which somebody else is on the card: a context takes 300 to 600 MiB. Older drivers count their own reserve in."""
+"""Memory in use that shows another process: a context takes 300 to 600 MiB. Older drivers include their own reserve."""
 HOT_DEGC, MEMORY_HOT_DEGC, COLD_DEGC = 95.0, 110.0, -20.0
-"""GDDR6X and HBM are made for up to 105 degC and more."""
+"""Limits of plausible temperatures; GDDR6X and HBM are specified up to 105 degC and more."""
 CLOCK_CHANGED = 0.05
 
 
 class Span(NamedTuple):
-    """The times of one repetition, CLOCK_MONOTONIC, s.
+    """Times of one repetition, s on CLOCK_MONOTONIC.
 
     Attributes:
-        load_s: When the child was started; null: not known.
-        idle: The idle phase before the load; null: none.
-        start_s: The first edge of `steady`.
-        end_s: Its last edge.
+        load_s: Start of the child; None: unknown.
+        idle: Idle phase before the load; None: there is none.
+        start_s: First edge of `steady`.
+        end_s: Last edge of `steady`.
     """
 
     load_s: float | None
@@ -47,7 +48,7 @@ class Span(NamedTuple):
 
 
 def span_of(measurements: Iterable[Measurement]) -> Span | None:
-    """The times that the measurements of a repetition give; null where nothing was measured in `steady`."""
+    """Times of a repetition; None if nothing was measured in `steady`."""
     measurements = list(measurements)
     steady = [m for m in measurements if m.phase == "steady"]
     if not steady:
@@ -58,18 +59,17 @@ def span_of(measurements: Iterable[Measurement]) -> Span | None:
 
 
 def remarks(trace: Trace, span: Span, devices: Collection[str], device: str | None) -> Iterator[Remark]:
-    """Slowing down, heat, clocks, sharing, and a card that did nothing.
+    """Remarks on throttling, heat, clocks, sharing, and a card that was not used.
 
     Args:
-        trace: What the sensors reported.
-        span: The times of the repetition.
-        devices: Whose energy counts.
-        device: Of the case; null: not known.
+        trace: Readings of the repetition.
+        span: Times of the repetition.
+        devices: Devices whose energy counts.
+        device: Device of the case; None: unknown.
     """
-    shares = clock_limits(trace, span.start_s, span.end_s)
-    cards = dict.fromkeys(card_of(name) for name, d in trace.domains.items() if d.device in devices and d.device != "cpu")
-    for card in cards:
-        slowed, capped = shares.get(f"{card} slowed"), shares.get(f"{card} power_capped")
+    limits = clock_limits(trace, span.start_s, span.end_s)
+    for card in dict.fromkeys(card_of(name) for name, d in trace.domains.items() if d.device in devices and d.device != "cpu"):
+        slowed, capped = limits.get(f"{card} slowed"), limits.get(f"{card} power_capped")
         if slowed and slowed.share >= (UNSEEN if slowed.counted else 1e-9):
             reasons = f" (event reasons {slowed.reasons:#x})" if slowed.reasons else ""
             of = "of the window" if slowed.counted else "of the readings in the window"
@@ -84,27 +84,28 @@ def remarks(trace: Trace, span: Span, devices: Collection[str], device: str | No
             yield from _heat_and_clocks(trace, name, domain, span)
 
 
-def device_memory(
-    trace: Trace, device: str, load_s: float | None, steady: tuple[float, float] | None = None
-) -> tuple[int | None, Literal["process", "rise"] | None]:
-    """Most memory of an accelerator that the measured process held, bytes, and how that is known.
+def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> tuple[int | None, Literal["process", "rise"] | None]:
+    """Largest memory of an accelerator that the child held, bytes, and its source.
 
     Args:
-        trace: What the sensors reported.
-        device: Of the case.
-        load_s: When the child was started; null: not known.
-        steady: The window: that nothing was held is known only where it was read in it; null: it is not asked for.
+        trace: Readings of the task.
+        phases: Phases of the task; the child was started when `load` began, and a memory of 0 must have been read in `steady`.
+        device: Device of the case; None for a build.
 
     Returns:
-        `process`: as the driver reports it of the child's own processes. `rise`: where it does not name them, the most memory in use of the whole card
-        over what was in use before the case. (None, None) where neither is known.
+        `process`: as the driver reports it for the child's processes. `rise`: if it does not list them, the largest memory in use of the whole
+        card over what was in use before the case. (None, None): unknown, or no accelerator.
     """
-    cards = dict.fromkeys(card_of(name) for name, d in trace.domains.items() if d.device == device)
-    for card in cards:
-        own = _values(trace, f"{card} child_memory", load_s, None)
+    if device in (None, "cpu"):
+        return None, None
+    load_s = next((phase.start_s for phase in phases if phase.name == "load"), None)
+    steady = next(((phase.start_s, phase.end_s) for phase in phases if phase.name == "steady"), None)
+    begin_s = -math.inf if load_s is None else load_s
+    for card in dict.fromkeys(card_of(name) for name, d in trace.domains.items() if d.device == device):
+        own = trace.readings(f"{card} child_memory", begin_s)
         if np.any(own > 0):
             return int(np.max(own)), "process"
-        used, level = _values(trace, f"{card} memory_used", load_s, None), _before(trace, f"{card} memory_used", load_s)
+        used, level = trace.readings(f"{card} memory_used", begin_s), _before(trace, f"{card} memory_used", load_s)
         if _absent(trace, card, load_s) and _was_read(trace, f"{card} child_memory", steady):
             return 0, "process"
         if level is not None and len(used) and (np.max(used) > level or _was_read(trace, f"{card} memory_used", steady)):
@@ -113,12 +114,7 @@ def device_memory(
 
 
 def why_not_read(trace: Trace, device: str) -> str:
-    """Why a case on an accelerator has no energy of it, as a clause.
-
-    Args:
-        trace: What the sensors reported.
-        device: Of the case.
-    """
+    """Why a case on an accelerator has no energy of it, as a clause."""
     energies = [domain for domain in trace.domains.values() if domain.kind]
     if any(domain.device == device for domain in energies):
         return f"the suite's `domains` leave out the energy of the device {device}"
@@ -127,98 +123,87 @@ def why_not_read(trace: Trace, device: str) -> str:
 
 
 def percent(share: float) -> str:
-    """`12 %` of 0.12; three digits."""
+    """A share as a percentage with three digits: `12 %`."""
     return f"{100 * share:.3g} %"
 
 
 def _of(trace: Trace, card: str) -> dict[str, Domain]:
-    """The domains of one card."""
+    """Domains of one card."""
     return {name: domain for name, domain in trace.domains.items() if card_of(name) == card}
 
 
-def _values(trace: Trace, name: str, start_s: float | None, end_s: float | None) -> Floats:
-    """Readings in a time, without those that failed; empty where there is no such domain."""
-    if name not in trace.samples:
-        return np.zeros(0)
-    sample = trace.samples[name].finite()
-    low, high = -np.inf if start_s is None else start_s, np.inf if end_s is None else end_s
-    return sample.value[(sample.t_s >= low) & (sample.t_s <= high)]
-
-
 def _before(trace: Trace, name: str, load_s: float | None) -> float | None:
-    """The least that was read before the case; null where nothing was."""
-    values = _values(trace, name, None, load_s + STARTS_S) if load_s is not None else np.zeros(0)
+    """Smallest reading before the case; None if there is none."""
+    values = trace.readings(name, end_s=load_s + STARTS_S) if load_s is not None else np.zeros(0)
     return float(np.min(values)) if len(values) else None
 
 
 def _was_read(trace: Trace, name: str, steady: tuple[float, float] | None) -> bool:
-    """Whether a domain has a reading in the window."""
-    return steady is None or len(_values(trace, name, *steady)) > 0
+    return steady is None or len(trace.readings(name, *steady)) > 0
 
 
 def _absent(trace: Trace, card: str, load_s: float | None) -> bool:
-    """Whether the driver names everybody on the card throughout, and the measured process is not among them."""
-    name = f"{card} child_memory"
-    if name not in trace.samples:
+    """Whether the driver lists all processes on the card throughout, and the child is not among them."""
+    sample = trace.samples.get(f"{card} child_memory")
+    if sample is None:
         return False
-    sample = trace.samples[name]
-    known = sample.value[sample.t_s >= (-np.inf if load_s is None else load_s)]
-    return bool(len(known) and np.isfinite(known).all() and not np.any(known > 0))
+    held = sample.between(-math.inf if load_s is None else load_s, math.inf).value
+    return bool(len(held) and np.isfinite(held).all() and not np.any(held > 0))
 
 
 def _load(trace: Trace, card: str) -> str:
-    """The domain that shows how busy a card is; empty where there is none."""
+    """Name of the domain of a card's utilization; empty if there is none."""
     return next((name for name, domain in _of(trace, card).items() if domain.quantity == "load"), "")
 
 
 def _idle_load(trace: Trace, card: str, span: Span) -> float | None:
-    """The least utilization before the load: a busy moment of the child's own, or of the case before, is none of somebody else's."""
+    """Smallest utilization before the load, so that a busy moment of the child or of the previous case does not count; None: not read."""
     name = _load(trace, card)
-    idle = _values(trace, name, *span.idle) if span.idle else np.zeros(0)
-    found = [*idle, *([level] if (level := _before(trace, name, span.load_s)) is not None else [])]
-    return float(min(found)) if found else None
+    level = _before(trace, name, span.load_s)
+    values = [*(trace.readings(name, *span.idle) if span.idle else ()), *(() if level is None else (level,))]
+    return float(min(values)) if values else None
 
 
 def _shared(trace: Trace, card: str, span: Span) -> Iterator[Remark]:
-    """Others on the card: processes that are not ours, memory in use, or load, before the case. What no pid here names is no evidence."""
-    found = []
-    foreign = _values(trace, f"{card} foreign_processes", None, span.end_s)
+    """Other users of the card: known foreign processes, or memory in use or load before the case. Hidden processes are no evidence."""
+    signs = []
+    foreign = trace.readings(f"{card} foreign_processes", end_s=span.end_s)
     if len(foreign) and (n := int(np.max(foreign))):
-        found.append(f"{n} other {'process was' if n == 1 else 'processes were'} on it")
+        signs.append(f"{n} other {'process was' if n == 1 else 'processes were'} on it")
     used = _before(trace, f"{card} memory_used", span.load_s)
     if used is not None:
         without_reserve = trace.domains[f"{card} memory_used"].detail.get("without_reserve")
         if used > (OCCUPIED_BYTES if without_reserve else OCCUPIED_WITH_RESERVE_BYTES):
-            found.append(f"{used / 2**20:,.0f} MiB of its memory were in use before the case")
+            signs.append(f"{used / 2**20:,.0f} MiB of its memory were in use before the case")
     busy = _idle_load(trace, card, span)
     if busy is not None and busy > BUSY:
-        found.append(f"it was {percent(busy)} busy before the load began")
-    if found:
-        yield "card_shared", {"device": card, "how": "; ".join(found)}
+        signs.append(f"it was {percent(busy)} busy before the load began")
+    if signs:
+        yield "card_shared", {"device": card, "how": "; ".join(signs)}
 
 
 def _not_used(trace: Trace, card: str, span: Span) -> Iterator[Remark]:
-    """Neither the utilization rose in `steady`, nor did the child's memory on the card; silent where one of the two is not known."""
-    load, before = _values(trace, _load(trace, card), span.start_s, span.end_s), _idle_load(trace, card, span)
+    """A card whose utilization and child's memory did not rise in `steady`; nothing if either is unknown."""
+    load, before = trace.readings(_load(trace, card), span.start_s, span.end_s), _idle_load(trace, card, span)
     if not len(load) or before is None or float(np.max(load)) - before >= MOVED:
         return
-    own = _values(trace, f"{card} child_memory", span.load_s, span.end_s)
-    used, level = _values(trace, f"{card} memory_used", span.load_s, span.end_s), _before(trace, f"{card} memory_used", span.load_s)
-    if np.any(own > 0):
+    begin_s = -math.inf if span.load_s is None else span.load_s
+    if np.any(trace.readings(f"{card} child_memory", begin_s, span.end_s) > 0):
         return
+    used, level = trace.readings(f"{card} memory_used", begin_s, span.end_s), _before(trace, f"{card} memory_used", span.load_s)
     if _absent(trace, card, span.load_s) or (level is not None and len(used) and float(np.max(used)) - level < MEMORY_RISE_BYTES):
         yield "card_not_used", {"device": card}
 
 
 def _heat_and_clocks(trace: Trace, name: str, domain: Domain, span: Span) -> Iterator[Remark]:
-    value = _values(trace, name, span.start_s, span.end_s)
+    value = trace.readings(name, span.start_s, span.end_s)
     if domain.quantity == "temperature" and len(value):
         hot = MEMORY_HOT_DEGC if name.endswith(" memory_temperature") else HOT_DEGC
         if not COLD_DEGC <= value.min() <= value.max() <= hot:
             yield "temperature_out_of_range", {"domain": name, "degc": float(value.max() if value.max() > hot else value.min())}
     elif domain.quantity == "clock":
         tenth_s = (span.end_s - span.start_s) / 10
-        first = _values(trace, name, span.start_s, span.start_s + tenth_s)
-        last = _values(trace, name, span.end_s - tenth_s, span.end_s)
+        first = trace.readings(name, span.start_s, span.start_s + tenth_s)
+        last = trace.readings(name, span.end_s - tenth_s, span.end_s)
         if len(first) and len(last) and abs(float(np.mean(last)) / float(np.mean(first)) - 1) > CLOCK_CHANGED:
             yield "clock_frequency_changed", {"domain": name, "before_hz": float(np.mean(first)), "after_hz": float(np.mean(last))}

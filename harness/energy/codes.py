@@ -151,12 +151,7 @@ CODES: dict[str, Code] = {
 
 
 def finding(code: str, **values: object) -> Finding:
-    """The finding of a code.
-
-    Args:
-        code: A key of `CODES`.
-        values: Values that the templates of the code name.
-    """
+    """The finding of a code, whose templates take the values by name."""
     entry = CODES[code]
     return Finding(
         code=code,

@@ -1,13 +1,13 @@
-"""A counter's energy beside its integrated power over one window -> how far they are apart, and how far an honest pair of them may be.
+"""A counter's energy and its integrated power over one window -> their difference, and how large it may be by chance.
 
-The power reading beside a counter is a second witness, and it has faults of its own. It is no better than
+The power reading is an independent measurement with errors of its own. Relative to the mean power P these are
 
-    2 s sqrt(dt / T)       what samples of a load that varies by s leave open, dt the period in which the reading changes, T the window
-    w r / (P T)            its memory w (the second that some readings are the mean of, else dt) at the two edges, r the range of its readings
+    2 s sqrt(dt / T)       sampling of a load that varies by s; dt is the period in which the reading changes, T the window
+    w r / (P T)            its memory w (its averaging time, or dt if longer) at the two edges; r is the range of its readings
 
-relative to the mean power P (measurement by samples: GUM 4.3; readings and their means: arXiv 2312.02741). A level load leaves neither, however short
-the window. One fault no reading shows: an instant reading sees about 25 ms of each 100 ms, so a load that repeats in step with it is misread at any
-length of the window, with readings that are level. Where the queries repeat so, the witness convicts nobody.
+(measurement by samples: GUM 4.3; readings and their averaging: arXiv 2312.02741). A level load leaves neither, however short the window.
+One error is invisible in the readings: an instantaneous reading covers about 25 ms of each 100 ms, so a load that repeats in step with it is
+misread in a window of any length, with level readings. Where the queries repeat so, the counter is not rejected.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from harness.schema import Domain, Measurement, Trace
 
 WARN, REJECT = 0.05, 0.10
 FEWEST = 5
-"""Readings of the power in a window, below which its integral proves nothing."""
+"""Number of power readings in a window below which their integral proves nothing."""
 CHANGES_S = 0.1
-"""How often a power reading changes on every NVIDIA card since Turing, where the trace does not show it."""
+"""Update period of the power reading of every NVIDIA card since Turing, for traces without one."""
 SEES_S = 0.025
-"""What an instant reading sees of each period on A100 and Hopper: arXiv 2312.02741."""
+"""Part of each period that an instantaneous reading covers on A100 and Hopper: arXiv 2312.02741."""
 JITTER = 0.02
-"""By how much the queries' period may be off."""
+"""Relative uncertainty of the queries' period."""
 IN_STEP = 0.1
-"""Part of the load's swing that stays in the mean of readings taken in step with it."""
+"""Part of the load's swing that must stay in the mean of readings taken in step with it."""
 HARMONICS = (1, 2, 3)
 
 
 class CrossCheck(NamedTuple):
-    """What the integrated power says of the counter.
+    """Comparison of a counter with its integrated power.
 
     Attributes:
         apart: Counter over integrated power, less 1.
-        leeway: How far apart an honest pair may be in this window, relative; infinite where the power was hardly read.
-        in_step: Whether the queries repeat in step with the readings, so that these may miss a part of the load.
+        leeway: Largest relative difference of a correct pair in this window; infinite if the power was hardly read.
+        in_step: Whether the queries repeat in step with the readings, which may then miss part of the load.
     """
 
     apart: float
@@ -48,50 +48,39 @@ class CrossCheck(NamedTuple):
 
     @property
     def warns(self) -> bool:
-        """Whether they are further apart than 5 %."""
+        """Whether they differ by more than 5 %."""
         return abs(self.apart) > WARN
 
     @property
     def rejects(self) -> bool:
-        """Whether they are further apart than 10 %, beyond what the window leaves open."""
+        """Whether they differ by more than 10 % beyond the leeway."""
         return abs(self.apart) - self.leeway > REJECT and not self.in_step
 
 
 def cross_check(trace: Trace, m: Measurement, query_s: float | None) -> CrossCheck | None:
-    """The second witness of one window of a counter.
-
-    Args:
-        trace: What the sensors reported.
-        m: Of the counter.
-        query_s: How long a query takes, the period in which the load repeats; None: not known.
-
-    Returns:
-        None where one of the two has no energy.
-    """
+    """Comparison of one window of a counter, under queries of `query_s`, with its power reading; None if either has no energy."""
     if not m.gross_j or not m.integrated_j:
         return None
     apart, window_s = m.gross_j / m.integrated_j - 1, m.end_s - m.start_s
     gauge = next((d for d in trace.domains.values() if d.counter == m.domain), None)
     if gauge is None:
         return CrossCheck(apart, math.inf, False)
-    whole = _full_coverage(gauge)
-    return CrossCheck(
-        apart,
-        _leeway(trace, gauge, m, whole=whole),
-        not whole and query_s is not None and in_step(query_s, gauge.update_period_s or CHANGES_S, window_s),
-    )
+    period_s = gauge.update_period_s or CHANGES_S
+    gapless = (gauge.average_s or 0.0) > period_s  # each reading is a mean over more than its period
+    aliased = not gapless and query_s is not None and in_step(query_s, period_s, window_s)
+    return CrossCheck(apart, _leeway(trace, gauge, m, gapless=gapless), aliased)
 
 
 def in_step(query_s: float, period_s: float, window_s: float) -> bool:
-    """Whether readings of `SEES_S` in each period may miss a part of a load that repeats with the queries.
+    """Whether readings that cover `SEES_S` of each period may miss part of a load that repeats with the queries.
 
     The phase of the k-th reading in the load's cycle is k p/q; the mean of N readings keeps of the load's harmonic h the share
-    |sin(N x) / (N sin x)|, x = pi h p/q, of which a reading that sees w keeps |sin y / y|, y = pi h w/q.
+    |sin(N x) / (N sin x)|, x = pi h p/q, of which a reading that covers w keeps |sin y / y|, y = pi h w/q.
 
     Args:
-        query_s: Period q of the load.
-        period_s: Period p of the readings.
-        window_s: Length of the window.
+        query_s: Period q of the load, s.
+        period_s: Period p of the readings, s.
+        window_s: Length of the window, s.
     """
     if query_s <= 0:
         return False
@@ -102,25 +91,21 @@ def in_step(query_s: float, period_s: float, window_s: float) -> bool:
 
 
 def _mean_of_phases(n: int, step: float) -> float:
-    """sin(n x) / (n sin x) with x = pi step: 1 where the step is a whole number of cycles."""
+    """sin(n x) / (n sin x) with x = pi step: 1 for a whole number of cycles."""
     x = math.pi * (step % 1.0)
     return 1.0 if math.sin(x) < 1e-9 else math.sin(n * x) / (n * math.sin(x))
 
 
-def _full_coverage(gauge: Domain) -> bool:
-    """Whether each reading is the mean of a longer time than its period, so that it misses nothing."""
-    return (gauge.average_s or 0.0) > (gauge.update_period_s or CHANGES_S)
-
-
-def _leeway(trace: Trace, gauge: Domain, m: Measurement, *, whole: bool) -> float:
-    sample, window_s = trace.samples[gauge.name].finite(), m.end_s - m.start_s
-    inside = (sample.t_s >= m.start_s) & (sample.t_s <= m.end_s)
-    watts = sample.value[inside]
+def _leeway(trace: Trace, gauge: Domain, m: Measurement, *, gapless: bool) -> float:
+    """Largest relative difference by sampling and memory of the power reading."""
+    readings, window_s = trace.samples[gauge.name].finite(), m.end_s - m.start_s
+    window = readings.between(m.start_s, m.end_s)
+    watts = window.value
     mean_w = float(np.mean(watts)) if len(watts) >= FEWEST else 0.0
     if mean_w <= 0:
         return math.inf
-    period_s = max(gauge.update_period_s or CHANGES_S, float(np.median(np.diff(sample.t_s[inside]))))
+    period_s = max(gauge.update_period_s or CHANGES_S, float(np.median(np.diff(window.t_s))))
     memory_s = max(gauge.average_s or 0.0, period_s)
-    near = sample.value[(sample.t_s >= m.start_s - memory_s) & (sample.t_s <= m.end_s)]
-    sampled = 0.0 if whole else 2 * float(np.std(watts)) * math.sqrt(period_s / window_s)
+    near = readings.between(m.start_s - memory_s, m.end_s).value
+    sampled = 0.0 if gapless else 2 * float(np.std(watts)) * math.sqrt(period_s / window_s)
     return (sampled + memory_s * float(np.ptp(near)) / window_s) / mean_w

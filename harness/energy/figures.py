@@ -1,4 +1,4 @@
-"""Raw data of one task -> every figure of its record: the one way that a run, `verify` and the recovery of a lost task get them. Pure."""
+"""Raw data of one task -> all figures of its record, for runs, `verify` and the recovery of lost tasks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.kernels import precision_of
-from harness.energy import joules, performance, validity
-from harness.energy.joules import CompletionCurve, Window
+from harness.energy import cards, joules, performance, validity
+from harness.energy.completions import CompletionCurve
+from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
+from harness.energy.precision import examine_precision
 from harness.energy.scope import case_energy, device_detail, near_domains
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
 from harness.schema.worker import Scores
@@ -19,19 +21,19 @@ from harness.schema.worker import Scores
 
 @dataclass(frozen=True)
 class Raw:
-    """What was kept of a task.
+    """Raw data of a task.
 
     Attributes:
-        trace: What the sensors showed.
-        windows: When each phase began and ended, in order.
-        completions: Shape (3, n): start and end of each query in ns on CLOCK_MONOTONIC, and how many queries; empty where none were kept.
-        per_sample: Shape (n,): score of each test sample; empty where there is none.
+        trace: Readings of the sensors.
+        windows: Requested beginning and end of each phase, in order.
+        completions: Start and end of each query in ns on CLOCK_MONOTONIC, and number of queries, shape (3, n).
+        per_sample: Score of each test sample, shape (n,).
         scores: How the samples were scored; None: they were not.
-        load_s: When the load began, CLOCK_MONOTONIC; None: not known, and no counter's lag is.
-        clock_step_s: How far the system's clock was set meanwhile.
-        precision: As the engine reported it; None: not reported.
-        kernels: That ran; empty: not known.
-        facts: What the child reported of its engine.
+        load_s: Start of the load, s on CLOCK_MONOTONIC; None: unknown, and so are the lags of the counters.
+        clock_step_s: Step of the system clock during the task, s.
+        precision: Precision that the engine reports; None: not reported.
+        kernels: Kernels that ran; empty: unknown.
+        facts: Facts that the child reports of its engine.
     """
 
     trace: Trace
@@ -48,16 +50,16 @@ class Raw:
 
 @dataclass(frozen=True)
 class Setting:
-    """What was asked for.
+    """Settings of a task.
 
     Attributes:
-        case: None: of a build.
-        domains: The suite's choice of what counts as the case's energy; None: by its device.
+        case: Case; None for a build.
+        domains: The suite's choice of domains of the case's energy; None: by its device.
         allow: Codes of findings that the suite accepts.
         simulated: Whether the engine is a test double.
-        shift_s: Update period by which the phase of the load was shifted; None: it ran through.
-        requested_precision: Precision that the variant promises; None: it promises nothing.
-        profiled: Whether the engine was asked for its kernels in this repetition.
+        shift_s: Update period by which the phase of the load was shifted, s; None: it was not shifted.
+        requested_precision: Precision that the variant requests; None: none.
+        profiled: Whether the kernels were requested in this repetition.
     """
 
     case: Case | None = None
@@ -74,9 +76,9 @@ class Figures:
     """The fields of a record that follow from its raw data.
 
     Attributes:
-        measurements: As computed, also those that a finding voids.
-        phases: Each with its own times; `steady` as it was measured.
-        findings: Empty where the task did not run to its end.
+        measurements: Measurements, including those that a finding voids.
+        phases: Phases; `steady` as it was measured.
+        findings: Findings; empty if the task did not run to its end.
     """
 
     measurements: tuple[Measurement, ...]
@@ -92,30 +94,24 @@ class Figures:
     findings: tuple[Finding, ...]
 
     def of_record(self, trace: Trace) -> dict[str, Any]:
-        """The fields as a record has them: without the energy of what is known not to be it."""
+        """The fields of a record, without energies that are known to be wrong."""
         own = {name: value for name, value in vars(self).items() if name not in ("findings", "measurements")}
         return {**own, "measurements": tuple(validity.void(trace, self.measurements))}
 
 
 def figures(raw: Raw, setting: Setting, *, ended: bool = True) -> Figures:
-    """Every figure of a task.
-
-    Args:
-        raw: What was kept of it.
-        setting: What was asked for.
-        ended: Whether it ran to its end: what is wrong with one that did not is its status.
-    """
+    """All figures of a task; one that has not ended properly has no findings, since its status states what is wrong."""
     return figures_of(raw, setting, *measured(raw, setting), ended=ended)
 
 
 def progress_of(completions: np.ndarray, setting: Setting) -> CompletionCurve:
-    """How many inferences had been completed when."""
+    """Inferences completed over time."""
     start_ns, end_ns, count = completions
     return CompletionCurve.of(start_ns, end_ns, count, setting.case.batch_size if setting.case else 1, shifted=setting.shift_s is not None)
 
 
 def measured(raw: Raw, setting: Setting) -> tuple[list[Measurement], dict[str, Lag]]:
-    """The energy of every domain in every window, and the lags of the counters for which they are known."""
+    """The energy of every domain in every window, and the known lags of counters."""
     near = near_domains(tuple(raw.trace.domains.values()), setting.case.device if setting.case else "cpu", setting.domains)
     windows = [Window(**times.model_dump(), near=near) for times in raw.windows]
     lags = lags_of(raw.trace, raw.load_s, next((w.end_s for w in windows if w.phase == "steady"), None))
@@ -123,15 +119,7 @@ def measured(raw: Raw, setting: Setting) -> tuple[list[Measurement], dict[str, L
 
 
 def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], lags: Mapping[str, Lag], *, ended: bool = True) -> Figures:
-    """The rest of the figures, from measurements that are known.
-
-    Args:
-        raw: What was kept of the task.
-        setting: What was asked for.
-        measurements: Of all domains and windows.
-        lags: Of the counters.
-        ended: Whether it ran to its end.
-    """
+    """As `figures`, of a task whose measurements and lags are known."""
     if setting.simulated:
         measurements = [m.model_copy(update={"kind": "simulated"}) for m in measurements]
     phases = _phases(raw.windows, performance.steady_span(measurements))
@@ -141,8 +129,7 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
     conditions, latency = performance.conditions(raw.trace, window), performance.latency(raw.completions, window)
     quality = performance.quality(raw.scores, raw.per_sample)
-    peak_bytes, source = performance.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
-    found = _findings(raw, setting, measurements, lags, conditions, latency) if ended else []
+    peak_bytes, source = cards.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
     return Figures(
         measurements=tuple(measurements),
         phases=phases,
@@ -154,17 +141,16 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
         precision_ran=precision_of(raw.kernels) or raw.precision,
         peak_device_memory_bytes=peak_bytes,
         peak_device_memory_source=source,
-        findings=(*(validity.examine_quality(quality) if ended else ()), *found),
+        findings=(*performance.examine_quality(quality), *_findings(raw, setting, measurements, lags, conditions, latency))
+        if ended
+        else (),
     )
 
 
 def _phases(windows: Sequence[WindowTimes], steady: tuple[float, float] | None) -> tuple[Phase, ...]:
     """Windows as phases; `steady` as it was measured."""
-    phases = []
-    for window in windows:
-        start_s, end_s = steady if window.phase == "steady" and steady else (window.open_s, window.end_s)
-        phases.append(Phase(name=window.phase, start_s=start_s, end_s=end_s))
-    return tuple(phases)
+    spans = [steady if steady and window.phase == "steady" else (window.open_s, window.end_s) for window in windows]
+    return tuple(Phase(name=w.phase, start_s=start_s, end_s=end_s) for w, (start_s, end_s) in zip(windows, spans, strict=True))
 
 
 def _findings(
@@ -175,10 +161,10 @@ def _findings(
     conditions: Mapping[str, float | None],
     latency: Latency | None,
 ) -> list[Finding]:
-    """Whether the energy is valid, the device the one that was asked for, and the precision too."""
-    found: list[Finding] = []
+    """Findings on the energy, the device and the precision."""
+    findings: list[Finding] = []
     if case := setting.case:
-        found += validity.examine(
+        findings += validity.examine(
             raw.trace,
             measurements,
             conditions,
@@ -190,8 +176,8 @@ def _findings(
             allow=setting.allow,
         )
         charged = device_detail(raw.trace.domains.values(), case.device).get("uuid")
-        found += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
-    found += validity.examine_precision(
+        findings += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
+    findings += examine_precision(
         setting.requested_precision, raw.precision, raw.kernels, raw.facts.get("stored_types"), profiled=setting.profiled
     )
-    return found
+    return findings

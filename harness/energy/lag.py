@@ -1,4 +1,4 @@
-"""The beginning of a load and a counter's ticks after it -> how late the counter shows what happened, or that this is not known."""
+"""Start of a load and a counter's ticks after it -> the lag of the counter, if it can be determined."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from harness.schema import Domain, Floats, Sample, Trace
 LAG_WATCH_S = 1.0
 LAG_TICKS = 6
 LAG_KNOWN_S = 0.005
-"""A lag that is not known to this is not corrected."""
+"""Uncertainty above which a lag is not corrected."""
 MOST_LAG_S = 0.3
-"""What rises later still has another reason."""
+"""Largest lag: a later rise has another cause."""
 LEAST_RISE = 0.2
-"""Of the idle power: a smaller step shows no lag."""
+"""Smallest step in power that shows a lag, relative to idle power."""
 SILENT, HALF_RISEN = 0.05, 0.5
-"""Of the load's power: what is less is none yet; what begins below the other and only rises, rises slowly."""
+"""Shares of the load's power below which it is not there yet, and below which a power that only rises began slowly."""
 GRAIN_S = 0.01
-"""Power is looked at over ticks so far apart: the time of a tick is known to a fraction of a millisecond."""
+"""Distance of the ticks between which power is computed: their times are known to a fraction of a millisecond."""
 SAME_LOAD = 0.1
-"""Of its power: a load that later differs by more was no level load."""
+"""Relative difference of the later power above which the load is not level."""
 
 
 @dataclass(frozen=True)
 class Lag:
-    """How late a counter shows what happened.
+    """Delay of a counter.
 
     Attributes:
-        seconds: The estimate.
-        within_s: How far the counter's ticks lie from those of a level load that is shown so late: the estimate is no better.
-        late: Whether the load's power is not there at first, or rises slowly.
+        seconds: Estimate, s.
+        within_s: Largest distance of the ticks from those of a level load with this lag, s, which bounds the uncertainty.
+        late: Whether the load's power is missing at first, or rises slowly.
     """
 
     seconds: float
@@ -43,30 +43,30 @@ class Lag:
 
     @property
     def known(self) -> bool:
-        """Whether it is known well enough to correct."""
+        """Whether it is certain enough to correct."""
         return self.within_s <= LAG_KNOWN_S
 
     @property
     def suspect(self) -> bool:
-        """Whether there may be a lag, or a smoothing, that cannot be corrected."""
+        """Whether there may be a lag or smoothing that cannot be corrected."""
         return self.late and not self.known
 
 
 def lag_of(sample: Sample, domain: Domain, load_s: float, end_s: float | None = None) -> Lag | None:
-    """The lag of a counter from the step in power where the load began.
+    """The lag of a counter from the step in power at the start of the load.
 
-    Before the step the counter rises with the idle power, after it with the load's. At its ticks a counter is exact, but for
-    its lag; so the line through the ticks after the step meets the idle line at load_s + lag. This holds for a load that is
-    level and follows the child. Where a tick lies off the line, or the power is another one later, the lag is not known.
+    Before the step the counter rises with the idle power, after it with the load's. At its ticks a counter is exact apart from its lag, so
+    the line through the ticks after the step meets the idle line at load_s + lag. This holds for a level load that follows the child. If a tick
+    is off the line, or the power differs later, the lag is unknown.
 
     Args:
-        sample: The counter's readings, polled quickly from before the step on.
-        domain: Its domain.
-        load_s: When the load began.
-        end_s: Until when it ran; null: not known.
+        sample: Readings of the counter, polled quickly from before the step on.
+        domain: Domain of the counter.
+        load_s: Start of the load, s on CLOCK_MONOTONIC.
+        end_s: End of the load; None: unknown.
 
     Returns:
-        Null where the step is too small, or the ticks are too few, to tell, and where the power rose before the load began.
+        None if the step is too small, the ticks are too few, or the power rose before the load began.
     """
     level, _ = unwrap(sample, domain.wrap_j)
     steps = ticks(level, domain.update_period_s)
@@ -83,7 +83,7 @@ def lag_of(sample: Sample, domain: Domain, load_s: float, end_s: float | None = 
     power_w, intercept_j = np.polyfit(t_s[risen], excess_j[risen], 1)
     lag_s = float(-intercept_j / power_w)
     within_s = float(np.max(np.abs(excess_j[risen] - power_w * t_s[risen] - intercept_j)) / abs(power_w))
-    # No counter is early: clearly before the load began another one did; a little before it, a load that is not level at first looks so.
+    # A counter is never early: a rise clearly before the load is of another load, one just before it of a load that is not level at first.
     if lag_s < -max(LAG_KNOWN_S, within_s):
         return None
     if lag_s > MOST_LAG_S or not _goes_on(steps, (until_s, end_s or until_s), idle_w + power_w, domain.update_period_s):
@@ -93,22 +93,16 @@ def lag_of(sample: Sample, domain: Domain, load_s: float, end_s: float | None = 
 
 
 def lags_of(trace: Trace, load_s: float | None, end_s: float | None = None) -> dict[str, Lag]:
-    """The lag of each counter for which the beginning of the load shows it.
-
-    Args:
-        trace: What the sensors said.
-        load_s: When the load began; null: not known.
-        end_s: Until when it ran; null: not known.
-    """
+    """Lags of the counters for which they can be determined, by domain; none if the start of the load is unknown."""
     if load_s is None:
         return {}
     counters = (domain for domain in trace.domains.values() if domain.quantity == "energy")
-    found = {domain.name: lag_of(trace.samples[domain.name], domain, load_s, end_s) for domain in counters}
-    return {name: lag for name, lag in found.items() if lag}
+    lags = {domain.name: lag_of(trace.samples[domain.name], domain, load_s, end_s) for domain in counters}
+    return {name: lag for name, lag in lags.items() if lag}
 
 
 def _around(steps: Ticks, load_s: float, until_s: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which ticks before the load, and which after it until a time, are known well: narrowly, or where too few are, to `LAG_KNOWN_S`."""
+    """Masks of the ticks before and after the load with narrow brackets, or with brackets up to `LAG_KNOWN_S` if those are too few."""
     for widest_s in (CLEAN_GAP_S, 2 * LAG_KNOWN_S):
         clean = steps.gap_s <= widest_s
         before, after = clean & (steps.t_s <= load_s), clean & (steps.t_s > load_s) & (steps.t_s <= until_s)
@@ -118,15 +112,15 @@ def _around(steps: Ticks, load_s: float, until_s: float) -> tuple[NDArray[np.boo
 
 
 def _power_w(steps: Ticks, which: np.ndarray) -> float:
-    """Mean power from the first to the last of some ticks; NaN where they are one."""
+    """Mean power from the first to the last of some ticks, W; NaN for a single one."""
     t_s, value_j = steps.t_s[which], steps.value_j[which]
     return float((value_j[-1] - value_j[0]) / (t_s[-1] - t_s[0])) if len(t_s) > 1 else math.nan
 
 
 def _goes_on(steps: Ticks, span_s: tuple[float, float], power_w: float, period_s: float | None) -> bool:
-    """Whether the power is the same in a later span, in its mean and from one tick to the next, as far as can be seen.
+    """Whether the power stays the same in a later span, in its mean and from tick to tick.
 
-    A wave of nearly a tick's period is level for a few ticks; over more of them it shows.
+    A wave of nearly a tick's period looks level for a few ticks, but not for many.
     """
     later = (steps.t_s >= span_s[0]) & (steps.t_s <= span_s[1])
     if np.sum(later) < 2:
@@ -138,7 +132,7 @@ def _goes_on(steps: Ticks, span_s: tuple[float, float], power_w: float, period_s
 
 
 def _rise(t_s: Floats, excess_j: Floats) -> tuple[float, bool]:
-    """(how long nothing was shown, whether the power rises slowly, without ever falling), from the energy since the load began."""
+    """(time without power, s; whether the power rises slowly and never falls), from the energy since the start of the load."""
     grid_s = np.arange(0.0, t_s[-1], GRAIN_S)
     at = np.unique(np.append(np.searchsorted(t_s, grid_s), len(t_s) - 1))
     share = np.diff(excess_j[at]) / np.diff(t_s[at]) / (excess_j[-1] / t_s[-1])

@@ -1,94 +1,81 @@
-"""Raw data of one repetition -> the figures of its record that are no energy: throughput, latency, quality, conditions. Pure."""
+"""Raw data of one repetition -> figures other than energy: throughput, latency, quality, conditions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal
+from collections.abc import Iterable
 
 import numpy as np
 
 from harness.analysis.interval import percentile, wilson
-from harness.energy import cards
 from harness.energy.clock_limits import clock_limits
-from harness.schema import Latency, Measurement, Phase, Quality, Trace
+from harness.energy.codes import finding
+from harness.schema import Finding, Latency, Measurement, Phase, Quality, Trace
 from harness.schema.worker import Scores
 
 SHARES = ("multilabel_accuracy", "pixel_accuracy", "token_accuracy")
-"""Metrics whose samples are shares of many decisions, and no proportion even where all are right."""
+"""Metrics whose samples are shares of many decisions, and so no proportion even if all are 0 or 1."""
+RIVAL_SAMPLES, RIVAL_SHARE = 3, 0.02
+"""A threshold is doubtful if another one gets so many more samples right, and so large a share of all."""
 
 
 def steady_span(measurements: Iterable[Measurement]) -> tuple[float, float] | None:
-    """From the first edge of any domain to the last, s: what counts as `steady` of a repetition; null where nothing was measured in it."""
+    """First and last edge of any domain in `steady`, s; None if nothing was measured in it."""
     steady = [m for m in measurements if m.phase == "steady"]
     return (min(m.start_s for m in steady), max(m.end_s for m in steady)) if steady else None
 
 
 def throughput_per_s(inferences: float | None, window: Phase | None, waited_s: float = 0.0) -> float | None:
-    """Inferences over the time that the load ran, which is not the time that it was made to wait."""
-    if not inferences or window is None:
-        return None
-    return inferences / (window.duration_s - waited_s)
+    """Inferences per second of load, without the time that the load paused; None if either is missing."""
+    return inferences / (window.duration_s - waited_s) if inferences and window else None
 
 
 def latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
-    """Percentiles of the queries that began and ended inside the window."""
+    """Latency of the queries that began and ended inside the window; None if there is none."""
     if window is None or not completions.size:
         return None
     start_s, end_s = completions[0] * 1e-9, completions[1] * 1e-9
     inside = (start_s >= window.start_s) & (end_s <= window.end_s)
-    each = (end_s - start_s)[inside] / completions[2][inside]
+    count = completions[2][inside]
+    each = (end_s - start_s)[inside] / count
     if not len(each):
         return None
     p50, p90, p95, p99 = (percentile(each, p) for p in (50, 90, 95, 99))
     assert p50 is not None
-    return Latency(
-        queries=int(completions[2][inside].sum()),
-        mean_s=float(np.average(each, weights=completions[2][inside])),
-        p50_s=p50,
-        p90_s=p90,
-        p95_s=p95,
-        p99_s=p99,
-    )
+    return Latency(queries=int(count.sum()), mean_s=float(np.average(each, weights=count)), p50_s=p50, p90_s=p90, p95_s=p95, p99_s=p99)
 
 
 def quality(scores: Scores | None, per_sample: np.ndarray) -> Quality | None:
-    """The mean of a metric over the test samples, with Wilson's interval where right and wrong were counted.
-
-    Args:
-        scores: How the samples were scored; None where they were not.
-        per_sample: Shape (n,); empty where it was not kept: then there is no quality.
-    """
+    """Mean of a metric over the test samples, with Wilson's interval if each is right or wrong; None if there are no scores."""
     if not scores or not len(per_sample):
         return None
-    found = Quality(**scores.model_dump(), value=float(np.mean(per_sample)), samples=len(per_sample))
+    mean = Quality(**scores.model_dump(), value=float(np.mean(per_sample)), samples=len(per_sample))
     if scores.metric in SHARES or not np.isin(per_sample, (0, 1)).all():
-        return found
+        return mean
     interval = wilson(int(per_sample.sum()), len(per_sample))
-    return found.model_copy(update={"low": interval.low, "high": interval.high})
+    return mean.model_copy(update={"low": interval.low, "high": interval.high})
+
+
+def examine_quality(quality: Quality | None) -> list[Finding]:
+    """Findings on a quality: exact ties, and a threshold that is clearly worse than another; none if there is no quality."""
+    if quality is None:
+        return []
+    findings = []
+    if quality.ties:
+        share = quality.ties / quality.samples
+        findings.append(finding("ties_in_top_class", ties=quality.ties, samples=quality.samples, metric=quality.metric, share=share))
+    gain = 0.0 if quality.rival is None else quality.rival - quality.value
+    if gain * quality.samples >= RIVAL_SAMPLES and gain > RIVAL_SHARE:
+        findings.append(finding("threshold_doubtful", metric=quality.metric, value=quality.value, rival=quality.rival))
+    return findings
 
 
 def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
-    """Means over the window of what is no energy; of what held a card's clock down the share of the window."""
-    means: dict[str, float | None] = {}
+    """Means of the conditions over the window, and shares of it in which a card's clock was held down; None if not read in it."""
     if window is None:
-        return means
+        return {}
+    means: dict[str, float | None] = {}
     for name, domain in trace.domains.items():
         if domain.quantity not in ("energy", "power", "mean_power", "flags", "duration"):
-            sample = trace.samples[name].finite()
-            inside = sample.value[(sample.t_s >= window.start_s) & (sample.t_s <= window.end_s)]
-            means[name] = float(np.mean(inside)) if len(inside) else None
+            values = trace.readings(name, window.start_s, window.end_s)
+            means[name] = float(np.mean(values)) if len(values) else None
     return means | {name: each.share for name, each in clock_limits(trace, window.start_s, window.end_s).items()}
-
-
-def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> tuple[int | None, Literal["process", "rise"] | None]:
-    """Most memory of the case's accelerator that the child held, bytes, and how that is known; (None, None) on the CPU, or where it is not known.
-
-    Args:
-        trace: What the sensors reported.
-        phases: Of the task; the child was started when `load` began.
-        device: Of the case; null: of a build.
-    """
-    if device in (None, "cpu"):
-        return None, None
-    steady = next(((phase.start_s, phase.end_s) for phase in phases if phase.name == "steady"), None)
-    return cards.device_memory(trace, str(device), next((phase.start_s for phase in phases if phase.name == "load"), None), steady)

@@ -1,4 +1,4 @@
-"""The ticks of a counter so far -> when the next one is due, so that nobody need poll for it in between."""
+"""The ticks of a counter so far -> when the next one is due, so that it need not be polled in between."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections import deque
 import numpy as np
 
 TICKS = 32
-"""The newest ticks that the period is fitted to."""
+"""Number of latest ticks that the period is fitted to."""
 FEWEST = 6
 LEAST_MARGIN, MOST_MARGIN = 0.02, 0.25
-"""Of a period: how early before a tick is due polling begins at least; a counter whose ticks scatter by more is not predicted."""
+"""Margins relative to the period: polling begins at least so early before a tick, and not at all if it would have to begin earlier."""
 SIGMAS = 4.0
 MOST_GAP, MOST_OFF = 12, 0.2
-"""Over more periods than this it is not known how many passed between two ticks, nor where a tick lies this far from a whole number of them."""
+"""Largest gap between two ticks in periods, and largest distance from a whole number of periods, at which the ticks in between can be counted."""
 
 
 class TickPredictor:
     """Predicts the ticks of a counter that updates at a fixed period, from a line through its latest ticks.
 
     Args:
-        period_s: Update period as probed; None: not known, and nothing is predicted.
+        period_s: Probed update period, s; None: unknown, and nothing is predicted.
     """
 
     def __init__(self, period_s: float | None) -> None:
@@ -29,21 +29,17 @@ class TickPredictor:
         self._widths_s: deque[float] = deque(maxlen=TICKS)
 
     def add(self, tick_s: float, width_s: float) -> None:
-        """Note a tick: the middle of its bracket and the bracket's width, s."""
+        """Add a tick: the middle of its bracket and the bracket's width, s."""
         self._ticks_s.append(tick_s)
         self._widths_s.append(width_s)
 
     def forget(self) -> None:
-        """Predict nothing until new ticks have been seen."""
+        """Forget all ticks, so that nothing is predicted until there are new ones."""
         self._ticks_s.clear()
         self._widths_s.clear()
 
     def next_s(self, now_s: float) -> tuple[float, float] | None:
-        """When to begin polling for the next tick, and until when it must have come; None where it cannot be predicted.
-
-        Args:
-            now_s: The next tick is one after this.
-        """
+        """When to begin polling for the next tick, and when it must have come, s; None if it cannot be predicted."""
         if self.period_s is None or len(self._ticks_s) < FEWEST:
             return None
         ticks_s = np.array(self._ticks_s)
@@ -61,6 +57,6 @@ class TickPredictor:
         margin_s = max(SIGMAS * u_s, LEAST_MARGIN * period_s, float(np.median(self._widths_s)))
         if margin_s > MOST_MARGIN * period_s:
             return None
-        # What is due so soon that its polling should have begun is left to the one after.
+        # If polling for it should already have begun, the tick after it is predicted.
         late = due_s - margin_s < now_s
         return (due_s - margin_s + late * period_s, due_s + margin_s + late * period_s)

@@ -156,11 +156,7 @@ class Engine(ABC):
 
 
 def check_batch(inputs: Sequence[Tensor], batch_size: int) -> None:
-    """Check that the inputs take a batch: all of them, or at least one if the batch size is 1.
-
-    Args:
-        inputs: Inputs as the model declares them.
-        batch_size: Batch size of the case.
+    """Check that a model's inputs take the batch of a case: all of them, or at least one if the batch size is 1.
 
     Raises:
         EngineError: The model has another fixed batch size.
@@ -213,12 +209,7 @@ def undisturbed(queries: Sequence[Sequence[Call]]) -> list[Call]:
 
 
 def kernels_of(calls: Iterable[Call], basis: Literal["time", "macs"] = "time") -> tuple[Kernel, ...]:
-    """Kernels with their share of the total, largest first; calls of the same kernel are added.
-
-    Args:
-        calls: Profiled calls.
-        basis: What the last value of each call is.
-    """
+    """Kernels with their share of the total, largest first; `basis` is what the last value of each call counts."""
     spent: defaultdict[tuple[str, str | None, str | None], float] = defaultdict(float)
     for op, kernel, precision, amount in calls:
         spent[op, kernel, precision] += amount

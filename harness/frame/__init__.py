@@ -1,4 +1,4 @@
-"""Stored runs -> tidy pandas tables by declared lists of columns: `cases`, `runs` (repetitions), `domains` (of each case), `builds`."""
+"""Tidy pandas tables of stored runs with declared columns: `cases`, `runs` (repetitions), `domains`, `builds` and `history`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One case in many runs -> a row a run in the order of time, with how it stands to the run before and what changed between them."""
+"""Rows of the table `history`: one case in many runs in order of time, each compared with the previous run."""
 
 from __future__ import annotations
 
@@ -11,55 +11,60 @@ import numpy as np
 from harness.analysis.interval import FIXED
 from harness.analysis.multiple_testing import verdicts
 from harness.analysis.ratio import log_ratio
+from harness.frame.baseline import MARGIN, p50s, shared_u
 from harness.frame.columns import HISTORY
-from harness.frame.compare import MARGIN, p50s, shared_u
 from harness.frame.results import Result, known
 from harness.frame.rows import Row
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
 
 Ratio = tuple[float, float, float]
-"""(d, u, nu) of a logarithm: see `analysis.ratio.log_ratio`."""
+"""(d, u, nu) of the logarithm of a ratio: see `analysis.ratio.log_ratio`."""
 
 
-def history_rows(found: Sequence[tuple[Result, Mapping[str, Any]]]) -> list[Row]:
-    """The rows of the table `history`.
+def history_rows(cases: Sequence[tuple[Result, Mapping[str, Any]]]) -> list[Row]:
+    """Rows of the table `history`.
 
     Args:
-        found: Of each run the case's result, and its row of the table `cases`.
+        cases: Result of the case and its row of `cases`, of each run.
     """
-    ordered = sorted(found, key=lambda pair: pair[0].run.header.started_utc)
-    settings = [dict(_setting(result, case)) for result, case in ordered]
+    ordered = sorted(cases, key=lambda pair: pair[0].run.header.started_utc)
+    settings = [dict(_settings(result, case)) for result, case in ordered]
     rows: list[Row] = [
         {**{column.name: case.get(column.name) for column in HISTORY}, "started_utc": result.run.header.started_utc}
         for result, case in ordered
     ]
-    for k, compared in enumerate(_against_previous([result for result, _ in ordered]), 1):
-        rows[k] |= compared | {"changed": "; ".join(_changes(settings[k - 1], settings[k])) or None}
+    for k, comparison in enumerate(_against_previous([result for result, _ in ordered]), 1):
+        rows[k] |= comparison | {"changed": "; ".join(_changes(settings[k - 1], settings[k])) or None}
     return rows
+
+
+def case_ids(stored: Iterable[StoredRun]) -> list[str]:
+    """Ids of the cases that ran in any of the runs."""
+    return list(dict.fromkeys(record.case_id for run in stored for record in run.records if record.case_id))
 
 
 def _against_previous(ordered: Sequence[Result]) -> list[Row]:
-    """Of each run but the first the ratios of energy and latency to the run before, with the verdicts of all of them together (Holm)."""
+    """Ratios of energy and latency of each run but the first to the previous one, with their joint verdicts (Holm)."""
     pairs = list(pairwise(ordered))
-    found = [
+    ratios = [
         (quantity, k, ratio)
-        for quantity, of in (("energy", _energy), ("latency", _latency))
-        for k, (before, now) in enumerate(pairs)
-        if (ratio := of(now, before)) is not None
+        for quantity, ratio_of in (("energy", _energy), ("latency", _latency))
+        for k, (previous, current) in enumerate(pairs)
+        if (ratio := ratio_of(current, previous)) is not None
     ]
-    tested = [ratio for _, _, ratio in found if ratio[1] > 0]
+    tested = [ratio for _, _, ratio in ratios if ratio[1] > 0]
     stopped = any(result.q != FIXED for result in ordered)
-    said = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
+    changes = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
     rows: list[Row] = [{} for _ in pairs]
-    for quantity, k, ratio in found:
+    for quantity, k, ratio in ratios:
         q = max(result.q for result in pairs[k])
-        rows[k] |= _told_ratio(quantity, ratio, q) | ({f"{quantity}_change": next(said)} if ratio[1] > 0 else {})
+        rows[k] |= _ratio_columns(quantity, ratio, q) | ({f"{quantity}_change": next(changes)} if ratio[1] > 0 else {})
     return rows
 
 
-def _told_ratio(quantity: str, ratio: Ratio, q: float) -> Row:
-    """With its own 95 % interval, where there is one."""
+def _ratio_columns(quantity: str, ratio: Ratio, q: float) -> Row:
+    """A ratio with its own 95 % interval, NaN without scatter."""
     from scipy.special import stdtrit  # the quantile of t
 
     d, u, nu = ratio
@@ -68,41 +73,35 @@ def _told_ratio(quantity: str, ratio: Ratio, q: float) -> Row:
     return {f"{quantity}_vs_previous{end}": float(np.exp(x)) for end, x in ends.items()}
 
 
-def _energy(now: Result, before: Result) -> Ratio | None:
-    """Null where other domains were summed, or another kind; a model of another machine is no comparison.
+def _energy(current: Result, previous: Result) -> Ratio | None:
+    """Ratio of the energies; None for other domains, another kind, or another machine with unknown gain.
 
-    The gains of one machine's sensors cancel, those of two do not.
+    The gains of one machine's sensors cancel, those of two machines do not.
     """
-    if (now.kind, now.scope_label) != (before.kind, before.scope_label) or any(
-        min(each.energies, default=0) <= 0 for each in (now, before)
-    ):
+    both = (current, previous)
+    if (current.kind, current.scope_label) != (previous.kind, previous.scope_label) or any(min(r.energies, default=0) <= 0 for r in both):
         return None
-    if _sensors(now) == _sensors(before):
-        return log_ratio(now.energies, before.energies, shared_u(now, before))
-    gains = [gain(each) for each in (now, before)]
-    return None if None in gains else log_ratio(now.energies, before.energies, float(np.linalg.norm(known(gains))))
+    if _sensors(current) == _sensors(previous):
+        return log_ratio(current.energies, previous.energies, shared_u(current, previous))
+    gains = [gain(each) for each in both]
+    return None if None in gains else log_ratio(current.energies, previous.energies, float(np.linalg.norm(known(gains))))
 
 
-def _latency(now: Result, before: Result) -> Ratio | None:
-    values = p50s(now), p50s(before)
+def _latency(current: Result, previous: Result) -> Ratio | None:
+    values = p50s(current), p50s(previous)
     return log_ratio(*values) if all(values) else None
 
 
 def _sensors(result: Result) -> tuple[object, ...]:
-    """What the gain of a case's energy belongs to: the machine, the sensor of each domain, the card, its calibration."""
+    """Identity of the gain of a case's energy: the machine, and sensor, card and calibration of each domain."""
     environment = result.environment
     names = (result.scope or "").split("+")
     own = [(d.name, d.sensor, d.detail.get("uuid"), d.detail.get("calibration")) for d in result.run.header.domains if d.name in names]
     return (environment.host, environment.cpu, *own) if environment else (None, id(result))
 
 
-def case_ids(stored: Iterable[StoredRun]) -> list[str]:
-    """Every case that ran in any of the runs."""
-    return list(dict.fromkeys(record.case_id for run in stored for record in run.records if record.case_id))
-
-
-def _setting(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
-    """What may move a figure beside the case itself, by name."""
+def _settings(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Everything but the case itself that may change a figure, as (name, value)."""
     header, environment = result.run.header, result.environment
     yield "profile", header.profile.name
     yield "suite", header.suite.sha256[:12]
@@ -117,12 +116,9 @@ def _setting(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, obj
             yield from ((f"{device.get('name', number)} {key}", device[key]) for key in sorted(device) if key != "name")
 
 
-def _changes(before: Mapping[str, object], now: Mapping[str, object]) -> Iterator[str]:
-    """`onnxruntime 1.22 -> 1.23`, one for each name that differs."""
-    for name in dict.fromkeys((*before, *now)):
-        if before.get(name) != now.get(name):
-            yield f"{name} {_told(before.get(name))} -> {_told(now.get(name))}"
-
-
-def _told(value: object) -> str:
-    return "not told" if value is None else str(value)
+def _changes(previous: Mapping[str, object], current: Mapping[str, object]) -> Iterator[str]:
+    """`onnxruntime 1.22 -> 1.23` for each name whose value differs."""
+    for name in dict.fromkeys((*previous, *current)):
+        values = previous.get(name), current.get(name)
+        if values[0] != values[1]:
+            yield f"{name} {' -> '.join('unknown' if value is None else str(value) for value in values)}"

@@ -1,4 +1,4 @@
-"""What a person writes of an objective -> the declared one; results and an objective -> its value in each launch."""
+"""Objectives of a Pareto front: parsed from command-line text, and their values in each launch of a case."""
 
 from __future__ import annotations
 
@@ -15,69 +15,74 @@ from harness.frame.rows import Row
 from harness.schema import DECLARED, OBJECTIVES, Objective
 
 ENERGIES = {"energy_j": "energy_j", "carbon_g": "energy_j", "energy_net_j": "net_j", "energy_modelled_j": "modelled_j"}
-"""Of these each launch has one; carbon is energy times a constant."""
+"""Energy of a launch that each column is computed from; carbon is energy times a constant."""
 LATENCIES = {f"latency_{p}_s": f"{p}_s" for p in ("p50", "p90", "p99")}
 OF_A_LAUNCH = ("throughput_per_s", "peak_memory_bytes", "peak_device_memory_bytes", "resident_bytes")
 EXACT = ("artifact_bytes", "parameters", "nonzero_parameters", "macs", "batch_size", "threads", "device_count")
-"""Counted, not measured: they have no scatter."""
+"""Columns that are counted, so without uncertainty."""
 MOST = 6
 SEPARATOR = ";"
 
 
 def parse(texts: Sequence[str]) -> tuple[Objective, ...]:
-    """The objectives that a front is of; those of `OBJECTIVES` where nothing is said.
+    """Objectives of a front; `OBJECTIVES` if there are no texts.
 
     Args:
-        texts: Each `energy`, `latency`, `quality`, `memory`, or `COLUMN:min`, `COLUMN:max` with a column of `cases`.
+        texts: `energy`, `latency`, `quality`, `memory`, or `COLUMN:min`, `COLUMN:max` with a column of `cases`.
 
     Raises:
-        HarnessError: There is no such column, it holds no numbers, or its direction is not said.
+        HarnessError: A column does not exist or is not numeric, or its direction is missing.
     """
-    found = tuple(map(_one, texts)) or OBJECTIVES
-    columns = [each.column for each in found]
-    if len(set(columns)) < len(columns) or not 2 <= len(found) <= MOST:
+    objectives = tuple(map(_one, texts)) or OBJECTIVES
+    columns = [each.column for each in objectives]
+    if len(set(columns)) < len(columns) or not 2 <= len(objectives) <= MOST:
         raise HarnessError(
-            f"a front is of two to {MOST} different objectives, not of {', '.join(columns)}", "name each once with --objective"
+            f"a front has two to {MOST} different objectives, not {', '.join(columns)}", "give each of them once with --objective"
         )
-    return found
+    return objectives
 
 
-def written(objectives: Sequence[Objective]) -> str:
-    """Objectives as text that `read` takes: `energy;quality;peak_memory_bytes:max`."""
+def to_cell(objectives: Sequence[Objective]) -> str:
+    """Cell of `front_objectives`, which `read` takes: `energy;quality;peak_memory_bytes:max`."""
     return SEPARATOR.join(each.name if each in DECLARED else f"{each.column}:{each.direction}" for each in objectives)
 
 
-def read(text: str) -> tuple[Objective, ...]:
+def read(cell: str) -> tuple[Objective, ...]:
     """Objectives of a cell of `front_objectives`.
 
     Raises:
         HarnessError: As `parse`.
     """
-    return parse(text.split(SEPARATOR))
+    return parse(cell.split(SEPARATOR))
 
 
 def separates(objective: Objective) -> bool:
-    """Whether the scatter of its values is known; of a column that no launch tells it is not: it separates no two cases."""
+    """Whether the uncertainty of the objective is known; without it, no two cases are separated in it."""
     return objective.column in (*ENERGIES, *LATENCIES, *OF_A_LAUNCH, *EXACT, "quality")
 
 
 def values(objective: Objective, result: Result, row: Row) -> list[float]:
-    """The value of each launch of a case, smaller is better; NaN where it is not known.
+    """Value of the objective in each launch of a case, smaller is better; NaN if unknown.
 
     Args:
-        objective: Of the front.
-        result: The case.
-        row: Of the table `cases`, for a column that no launch tells.
+        objective: Objective of the front.
+        result: Result of the case.
+        row: Row of `cases`, for a column without values of single launches.
     """
-    way = sign(objective, result)
-    return [float("nan") if found is None else way * float(found) for found in _raw(objective.column, result, row)]
+    factor = sign(objective, result)
+    return [float("nan") if value is None else factor * float(value) for value in _raw(objective.column, result, row)]
 
 
 def sign(objective: Objective, result: Result) -> float:
-    """1 where less is better, else -1."""
+    """1 if lower is better, otherwise -1."""
     if objective.direction == "metric":
         return -1.0 if result.qualities and result.qualities[-1].direction == "higher" else 1.0
     return -1.0 if objective.direction == "max" else 1.0
+
+
+def margin(values: np.ndarray, relative: float) -> float:
+    """Absolute margin for values that may be 0 or negative: the relative one of their median magnitude."""
+    return relative * float(np.nanmedian(np.abs(values))) if values.size else 0.0
 
 
 def _raw(column: str, result: Result, row: Row) -> list[float | None]:
@@ -97,32 +102,22 @@ def _raw(column: str, result: Result, row: Row) -> list[float | None]:
 
 def _one(text: str) -> Objective:
     name, _, direction = text.partition(":")
-    known = next((each for each in DECLARED if name in (each.name, each.column)), None)
-    columns = {column.name: column for column in CASES}
-    if known is None and name not in columns:
-        near = difflib.get_close_matches(name, [*columns, *(each.name for each in DECLARED)], 1)
-        hint = f"did you mean {near[0]!r}?" if near else "`harness export RUN --format csv` shows the columns"
+    declared = next((each for each in DECLARED if name in (each.name, each.column)), None)
+    types = {column.name: column.type for column in CASES}
+    if declared is None and name not in types:
+        near = difflib.get_close_matches(name, [*types, *(each.name for each in DECLARED)], 1)
+        hint = f"did you mean {near[0]!r}?" if near else "`harness export RUN --format csv` prints the columns"
         raise HarnessError(f"there is no column {name!r} in the table `cases`", hint)
     if direction not in ("", "min", "max"):
-        raise HarnessError(f"{direction!r} is no direction", f"say {name}:min or {name}:max")
-    if known is not None:
-        return _declared(known, text, direction)
-    if columns[name].type not in ("float", "int"):
-        raise HarnessError(f"the column {name!r} holds no numbers: there is no front of it", "name a column of numbers")
+        raise HarnessError(f"unknown direction {direction!r}", f"give --objective {name}:min or --objective {name}:max")
+    if declared is not None:
+        if direction and direction != declared.direction:
+            own = "its metric sets it" if declared.direction == "metric" else f"lower {declared.name} is better"
+            raise HarnessError(f"the direction of {text!r} is fixed: {own}", f"give --objective {declared.name}")
+        return declared
+    if types[name] not in ("float", "int"):
+        raise HarnessError(f"the column {name!r} is not numeric, so it is no objective", "give a numeric column")
     if not direction:
-        raise HarnessError(f"the column {name!r} has no direction: less or more may be better", f"say {name}:min or {name}:max")
-    way: Literal["min", "max"] = "min" if direction == "min" else "max"
-    return Objective(name=name, column=name, direction=way)
-
-
-def _declared(known: Objective, text: str, direction: str) -> Objective:
-    """As it is; a direction said beside it must be its own."""
-    if direction and direction != known.direction:
-        own = "its metric says which is better" if known.direction == "metric" else f"of {known.name} less is better"
-        raise HarnessError(f"the direction of {text!r} is not for choosing: {own}", f"say --objective {known.name}")
-    return known
-
-
-def margin(values: np.ndarray, relative: float) -> float:
-    """A relative margin in the unit of values that may be 0 or below: of their median size."""
-    return relative * float(np.nanmedian(np.abs(values))) if values.size else 0.0
+        raise HarnessError(f"the column {name!r} has no direction", f"give --objective {name}:min or --objective {name}:max")
+    chosen: Literal["min", "max"] = "min" if direction == "min" else "max"
+    return Objective(name=name, column=name, direction=chosen)

@@ -1,4 +1,4 @@
-"""A case and its baseline -> after how many inferences what was spent on its own build steps is saved."""
+"""Payback columns of a case: number of inferences after which the energy of its own build steps is saved."""
 
 from __future__ import annotations
 
@@ -16,10 +16,7 @@ from harness.schema import Build, Record, StoredRun, evidence
 
 
 def payback(result: Result, baseline: Result | None) -> dict[str, Any]:
-    """The payback columns of `cases`; empty where they have no meaning.
-
-    The build's energy and the saving must be of one kind: both measured, or both modelled.
-    """
+    """Payback columns of `cases`; empty unless build and saving are both measured or both modelled, over one scope."""
     if baseline is None or result.case.case_id == baseline.case.case_id or not (result.energies and baseline.energies):
         return {}
     own = _own_steps(result, baseline)
@@ -32,24 +29,24 @@ def payback(result: Result, baseline: Result | None) -> dict[str, Any]:
     saving = Saving.of_launches(result.energies, baseline.energies, offset_j)
     edges_j = [m.edge_j for each in known(spent) for m in each.parts if m.edge_j is not None]
     u_build_j = float(np.sqrt(sum(edge**2 for edge in edges_j) + build_offset_j**2))
-    found = fieller(build_j, saving, result.q, u_build_j, build_offset_j * offset_j)
+    point = fieller(build_j, saving, result.q, u_build_j, build_offset_j * offset_j)
     return {
         "build_j": build_j,
-        "payback_inferences": found.inferences,
-        "payback_low": found.low,
-        "payback_high": found.high,
-        "payback_verdict": found.verdict,
+        "payback_inferences": point.inferences,
+        "payback_low": point.low,
+        "payback_high": point.high,
+        "payback_verdict": point.verdict,
     }
 
 
 def _own_steps(result: Result, baseline: Result) -> list[Build]:
-    """The steps of the case's build that the baseline's build does not share."""
+    """Steps of the case's build that the baseline's build does not share."""
     shared = {build.build_id for build in _chain(result.run, baseline.case.build_id)}
     return [build for build in _chain(result.run, result.case.build_id) if build.build_id not in shared]
 
 
 def _chain(run: StoredRun, build_id: str | None) -> list[Build]:
-    """A build and those that it was made from."""
+    """A build and its ancestors, the build itself first."""
     builds = {build.build_id: build for build in run.header.suite.builds}
     chain = []
     while build_id in builds:
@@ -59,13 +56,13 @@ def _chain(run: StoredRun, build_id: str | None) -> list[Build]:
 
 
 def _energy(run: StoredRun, build: Build) -> CaseEnergy | None:
-    """Of its last record that is ok, which a cached build quotes; null where the run has none."""
+    """Energy of the last completed record of a build, which for a cached one is the original's; None if there is none."""
     records: list[Record] = [r for r in run.records if r.task == "build" and r.build_id == build.build_id and r.status == "ok"]
     return build_energy(records[-1].measurements) if records else None
 
 
 def _offsets_j(result: Result, baseline: Result, spent: Iterable[CaseEnergy]) -> tuple[float, float]:
-    """What the sensors' offset adds to the saving, signed, and to the build; both from one offset, so that they go together."""
+    """Energy that one standard uncertainty of the sensors' offset adds to the saving (signed) and to the build, in joules."""
     watts = offset_w(result)
     seconds = [_seconds(each) for each in (baseline, result)]
     if watts is None or None in seconds:
@@ -76,12 +73,12 @@ def _offsets_j(result: Result, baseline: Result, spent: Iterable[CaseEnergy]) ->
 
 
 def _seconds(result: Result) -> float | None:
-    """T / n, mean over launches and domains, s."""
-    found = known(per_inference_s([m]) for _, each in result.launches for m in each.parts)
-    return float(np.mean(found)) if found else None
+    """Window length per inference, mean over launches and domains, in seconds."""
+    seconds = known(per_inference_s([m]) for _, each in result.launches for m in each.parts)
+    return float(np.mean(seconds)) if seconds else None
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
-    """Null where there is nothing, or where a part is missing."""
+    """Sum of the values; None if there are none or one is None."""
     values = list(values)
     return sum(known(values)) if values and None not in values else None

@@ -1,4 +1,4 @@
-"""A case and its baseline -> how good it is, and whether it is shown to be as good on the same samples."""
+"""Quality columns of a case: its quality, its agreement with the baseline and their paired difference."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from harness.frame.rows import Row
 
 
 def quality(result: Result) -> Row:
-    """The quality with its interval over test samples, the agreement with the baseline, and what is no answer; empty where nothing is known."""
-    found, agreement = result.qualities, result.agreement
-    row: Row = {}
-    if found:
-        row = {
-            "quality_metric": found[-1].metric,
-            "quality_direction": found[-1].direction,
-            "quality": mean(q.value for q in found),
-            "quality_low": mean(q.low for q in found),
-            "quality_high": mean(q.high for q in found),
+    """Quality with its interval over test samples, agreement with the baseline, and share of outputs that are not finite."""
+    qualities, agreement = result.qualities, result.agreement
+    row: Row = {"not_finite_share": _not_finite_share(result)}
+    if qualities:
+        row |= {
+            "quality_metric": qualities[-1].metric,
+            "quality_direction": qualities[-1].direction,
+            "quality": mean(q.value for q in qualities),
+            "quality_low": mean(q.low for q in qualities),
+            "quality_high": mean(q.high for q in qualities),
         }
-    row |= {"agreement": agreement.quality.value, "output_max_diff": agreement.max_diff} if agreement else {}
-    return row | {"not_finite_share": _not_finite_share(result)}
+    return row | ({"agreement": agreement.quality.value, "output_max_diff": agreement.max_diff} if agreement else {})
 
 
 def _not_finite_share(result: Result) -> float | None:
@@ -36,9 +35,9 @@ def _not_finite_share(result: Result) -> float | None:
 
 
 def paired(result: Result) -> Row:
-    """The difference to the baseline's quality: of the means, and sample by sample with what it shows; empty where there is no baseline.
+    """Difference of the quality to the baseline's, of the means and paired by sample, with the verdict.
 
-    A baseline beside itself differs by 0 without an interval. Where the samples were not kept, or are not the same ones, there is no verdict.
+    Empty without a baseline; 0 without an interval for the baseline itself; no verdict if the samples differ or were not kept.
     """
     baseline = result.baseline
     if baseline is None or not result.qualities or not baseline.qualities or result.qualities[-1].metric != baseline.qualities[-1].metric:
@@ -52,12 +51,12 @@ def paired(result: Result) -> Row:
         return row | {"quality_diff": 0.0}
     if not len(case) or case.shape != base.shape:
         return row
-    found, margin = paired_difference(case, base), result.run.header.suite.quality_margin
-    shown = verdict(found, margin, result.qualities[-1].direction)
+    difference, margin = paired_difference(case, base), result.run.header.suite.quality_margin
+    outcome = verdict(difference, margin, result.qualities[-1].direction)
     return row | {
-        "quality_diff": found.value,
-        "quality_diff_low": found.low,
-        "quality_diff_high": found.high,
-        "quality_verdict": shown,
-        "quality_samples_needed": samples_needed(case - base, margin) if shown == "inconclusive" else None,
+        "quality_diff": difference.value,
+        "quality_diff_low": difference.low,
+        "quality_diff_high": difference.high,
+        "quality_verdict": outcome,
+        "quality_samples_needed": samples_needed(case - base, margin) if outcome == "inconclusive" else None,
     }

@@ -1,4 +1,4 @@
-"""A stored run -> the results of each case: the attempts that count, and the energy of each."""
+"""Results of each case of a stored run: the attempts that count, their energies, qualities and agreement."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement,
 
 T = TypeVar("T")
 AGREEMENT = "agreement"
-"""The metric where there are no labels."""
+"""Quality metric of models without labels."""
 SEVERAL = ("multilabel_accuracy", "pixel_accuracy", "token_accuracy")
-"""Metrics of outputs that name more than one class a sample."""
+"""Metrics of outputs with more than one class per sample."""
 
 
 def results(run: StoredRun) -> list[Result]:
-    """The cases that ran, in the suite's order; of each repetition the last attempt that is ok, else the last."""
+    """Cases that ran, in the suite's order; each repetition by its last attempt that is ok, otherwise by its last."""
     attempts: dict[str, dict[int, Record]] = {}
     for record in run.records:
         if record.task == "case" and record.case_id:
             repetition = attempts.setdefault(record.case_id, {})
             if record.status == "ok" or getattr(repetition.get(record.repetition), "status", None) != "ok":
                 repetition[record.repetition] = record
-    found = {
+    by_id = {
         case.case_id: Result(run, case, tuple(attempts[case.case_id][k] for k in sorted(attempts[case.case_id])))
         for case in run.header.suite.cases
         if case.case_id in attempts
     }
-    return [replace(result, baseline=found.get(result.case.baseline_case_id or "")) for result in found.values()]
+    return [replace(result, baseline=by_id.get(result.case.baseline_case_id or "")) for result in by_id.values()]
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,11 @@ class Result:
     """A case with the attempts that count, one per repetition.
 
     Attributes:
-        run: It belongs to.
-        case: What was measured.
-        chosen: The attempts that count.
-        baseline: The result of the case it is compared with, of a baseline its own; null where there is none.
-        only: What is left of the scope, by families and devices, where another machine reads no more; null: all of it.
+        run: Run of the case.
+        case: The case.
+        chosen: Attempts that count.
+        baseline: Result of the baseline, which for a baseline is itself; None if it did not run.
+        only: Rails (families and devices) to sum, for a comparison with a machine that reads fewer; None: all.
     """
 
     run: StoredRun
@@ -60,95 +60,95 @@ class Result:
 
     @cached_property
     def ok(self) -> tuple[Record, ...]:
-        """Those that ran to their end."""
+        """Attempts that completed."""
         return tuple(r for r in self.chosen if r.status == "ok")
 
     @cached_property
     def valid(self) -> tuple[Record, ...]:
-        """Those without a finding that forbids their energy."""
+        """Completed attempts without a finding that invalidates their energy."""
         return tuple(r for r in self.ok if not any(f.invalid for f in r.warnings))
 
     def sum(self, record: Record) -> CaseEnergy:
-        """What counts as the energy of one repetition that is ok."""
+        """Energy of one completed attempt."""
         return self._sums[id(record)]
 
     @cached_property
     def _sums(self) -> dict[int, CaseEnergy]:
-        """By identity: a record is no key, and comparing two of them takes longer than summing one."""
+        """Energies by the identity of the record, since hashing or comparing records takes longer than summing one."""
         domains = self.run.header.suite.domains
-        whole = {id(record): case_energy(record.measurements, self.case.device, domains) for record in self.ok}
+        sums = {id(record): case_energy(record.measurements, self.case.device, domains) for record in self.ok}
         if self.only is None:
-            return whole
-        left = {id(record): [n for n, m in whole[id(record)].windows.items() if self._rail(n, m) in self.only] for record in self.ok}
-        return {id(record): case_energy(record.measurements, self.case.device, left[id(record)]) for record in self.ok}
+            return sums
+        names = {key: [n for n, m in energy.windows.items() if self._rail(n, m) in self.only] for key, energy in sums.items()}
+        return {id(record): case_energy(record.measurements, self.case.device, names[id(record)]) for record in self.ok}
 
     def _rail(self, name: str, windows: Sequence[Measurement]) -> str:
         return family(label(name, windows[0].device))
 
     @cached_property
     def rails(self) -> frozenset[str]:
-        """What its energy sums, by families and devices: `package`, `dram`, `gpu`; however many sockets, whichever card."""
+        """Rails summed, as families and devices whatever the number of sockets or cards: `package`, `dram`, `gpu`."""
         return frozenset(self._rail(name, windows) for each in self._sums.values() for name, windows in each.windows.items())
 
     @cached_property
     def scope_label(self) -> str | None:
-        """The scope as figures of several boxes have it in common: `package+dram+gpu`."""
+        """Scope in terms shared by all machines: `package+dram+gpu`."""
         return next((self.sum(r).label for r in self.ok if self.sum(r).scope == self.scope), None) or None
 
     @property
     def device_uuid(self) -> str | None:
-        """UUID of the accelerator that it ran on; null for `cpu`, and where no sensor reads it."""
+        """UUID of the accelerator; None for `cpu`, or if no sensor reads it."""
         return None if self.case.device == "cpu" else device_detail(self.run.header.domains, self.case.device).get("uuid")
 
     @cached_property
     def scope(self) -> str | None:
-        """The domains summed: of the repetition that has most, so that one which lost a sensor is no smaller energy but none."""
+        """Domains summed in the repetition with most of them; one that lost a sensor thus has no energy, not a smaller one."""
         return max((self.sum(r).scope for r in self.ok), key=lambda names: len(names.split("+")), default=None) or None
 
     @cached_property
     def launches(self) -> list[tuple[Record, CaseEnergy]]:
-        """The valid repetitions that have an energy of the whole scope."""
-        found = [(record, self.sum(record)) for record in self.valid]
-        return [(record, each) for record, each in found if each.energy_j is not None and each.scope == self.scope]
+        """Valid repetitions with an energy of the whole scope."""
+        energies = [(record, self.sum(record)) for record in self.valid]
+        return [(record, energy) for record, energy in energies if energy.energy_j is not None and energy.scope == self.scope]
 
     @cached_property
     def energies(self) -> list[float]:
-        """Joules per inference of each of `launches`."""
+        """Energy per inference of each of `launches`, in joules."""
         return known(each.energy_j for _, each in self.launches)
 
     @cached_property
     def kind(self) -> Kind:
-        """The weakest kind in these energies."""
+        """Weakest kind of these energies."""
         return weakest(each.kind for _, each in self.launches)
 
     @cached_property
     def shares(self) -> list[tuple[float | None, float | None]]:
-        """(gain, mean joules per inference) of each domain of the scope."""
-        found = [[each.windows[name] for _, each in self.launches] for name in (self.scope or "").split("+")]
-        return [(launches[0][0].gain if launches else None, mean(map(per_inference, launches))) for launches in found]
+        """(gain, mean energy per inference in joules) of each domain of the scope."""
+        windows = [[energy.windows[name] for _, energy in self.launches] for name in (self.scope or "").split("+")]
+        return [(launches[0][0].gain if launches else None, mean(map(per_inference, launches))) for launches in windows]
 
     @cached_property
     def throughput_per_s(self) -> float | None:
-        """Inferences a second, mean over the launches that have an energy."""
+        """Inferences per second, mean over the launches with an energy."""
         return mean(record.throughput_per_s for record, _ in self.launches)
 
     @property
     def is_baseline(self) -> bool:
-        """Whether others are compared with it: over itself everything is 1 by definition, and has no interval."""
+        """Whether other cases are compared with this one; its ratio to itself is 1 by definition, without an interval."""
         return self.case.case_id == self.case.baseline_case_id
 
     @cached_property
     def qualities(self) -> list[Quality]:
-        """Of the repetitions in which it was measured; where there is none, the agreement with the baseline."""
+        """Measured qualities of the repetitions; if there are none, the agreement with the baseline."""
         return known(r.quality for r in self.ok) or ([self.agreement.quality] if self.agreement else [])
 
     def quality_of(self, record: Record) -> Quality | None:
-        """Of one repetition; where none was measured in any, the agreement with the baseline."""
+        """Quality of one repetition; if none was measured in any, the agreement with the baseline."""
         return record.quality or (self.agreement.quality if self.agreement and not any(r.quality for r in self.ok) else None)
 
     @cached_property
     def per_sample(self) -> Floats:
-        """What the mean of is the quality, shape (samples,); empty where it was not kept."""
+        """Values whose mean is the quality, shape (samples,); empty if they were not kept."""
         if any(r.quality for r in self.ok):
             answers = self.run.answers.get(self.case.case_id)
             return answers.per_sample if answers else np.zeros(0)
@@ -156,7 +156,7 @@ class Result:
 
     @cached_property
     def agreement(self) -> Agreement | None:
-        """With the baseline, on the samples whose outputs both have kept; null where either has none, or of another shape."""
+        """Agreement with the baseline on samples stored by both; None if either has none or the shapes differ."""
         baseline = self if self.is_baseline else self.baseline
         answers = [self.run.answers.get(each.case.case_id) for each in (self, baseline) if each and each.ok]
         own, other = (answer.outputs if answer else np.zeros(0) for answer in (*answers, None, None)[:2])
@@ -172,12 +172,12 @@ class Result:
 
     @property
     def _threshold(self) -> float:
-        """Above which a single output was taken as class 1."""
+        """Threshold above which a single output is class 1."""
         measured = next((r.quality for r in self.ok if r.quality), None)
         return 0.5 if measured is None or measured.threshold is None else measured.threshold
 
     def _has_classes(self, outputs: np.ndarray) -> bool:
-        """Whether an output names a class: it was scored by a metric of which more is better, or it is a vector and no metric says otherwise."""
+        """Whether an output is a class: scored by a metric where higher is better, or a vector without a metric that contradicts it."""
         long_axes = sum(size > 1 for size in outputs.shape[1:])
         measured = next((r.quality for r in self.ok if r.quality), None)
         if measured:
@@ -187,30 +187,30 @@ class Result:
 
     @cached_property
     def q(self) -> float:
-        """The quantile of t its intervals are told with."""
+        """Quantile of t for its intervals."""
         return quantile(self.run.header.profile.half_width)
 
     @property
     def environment(self) -> Environment | None:
-        """Where it ran; null where the run does not hold it."""
-        wanted = self.chosen[-1].environment_id
-        return next((e for e in self.run.header.environments if e.environment_id == wanted), None)
+        """Environment of the last attempt; None if the run does not store it."""
+        environment_id = self.chosen[-1].environment_id
+        return next((e for e in self.run.header.environments if e.environment_id == environment_id), None)
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """Cases that agree in this may stand on one front: never a measured energy beside a modelled one."""
+        """Key of the cases that may share a front; measured and modelled energies never do."""
         metric = self.qualities[-1].metric if self.qualities else ""
         return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a case says beside its baseline.
+    """Outputs of a case compared with those of its baseline.
 
     Attributes:
-        samples: On which they agree, shape (n,).
-        max_diff: Largest absolute difference of their outputs; null where one is not finite.
-        quality: The share of these samples with Wilson's interval; of the baseline itself 1 without one.
+        samples: Whether each sample agrees, shape (n,).
+        max_diff: Largest absolute difference of the outputs; None if one is not finite.
+        quality: Share of agreeing samples with Wilson's interval; 1 without interval for the baseline itself.
     """
 
     samples: NDArray[np.bool_]
@@ -219,24 +219,24 @@ class Agreement:
 
 
 def calibrated(domains: Iterable[Domain], scope: str | None) -> str | None:
-    """The domains of a sum whose sensor was corrected by a calibration, as `package+gpu:0`; null where none was."""
+    """Domains of a sum whose sensor was corrected by a calibration, as `package+gpu:0`; None if none was."""
     names = {d.name for d in domains if d.detail.get("calibration")}
     return "+".join(name for name in (scope or "").split("+") if name in names) or None
 
 
-def rails(found: Sequence[Domain]) -> list[Domain]:
-    """The domains that carry energy; a power reading of a rail that has a counter is the counter's second witness, not another rail."""
-    names = {d.name for d in found}
-    return [d for d in found if d.quantity in ("energy", "power", "mean_power") and d.counter not in names]
+def rails(domains: Sequence[Domain]) -> list[Domain]:
+    """Domains that carry energy; the power reading of a rail that also has a counter is left out."""
+    names = {d.name for d in domains}
+    return [d for d in domains if d.quantity in ("energy", "power", "mean_power") and d.counter not in names]
 
 
 def known(values: Iterable[T | None]) -> list[T]:
-    """Without the nulls."""
+    """Values that are not None."""
     return [value for value in values if value is not None]
 
 
 def mean(values: Iterable[float | None]) -> float | None:
-    """The mean; null where there is no value, or one is missing: a mean of some is not the mean of all."""
-    found = list(values)
-    # Not NumPy's: of the handful of launches it takes ten times as long.
-    return math.fsum(found) / len(found) if found and None not in found else None  # type: ignore[arg-type]  # no None is left
+    """Mean of the values; None if there are none or one is None."""
+    listed = list(values)
+    # Ten times as fast as NumPy for a few launches.
+    return math.fsum(listed) / len(listed) if listed and None not in listed else None  # type: ignore[arg-type]  # no None is left

@@ -1,4 +1,4 @@
-"""A table as plain Python rows."""
+"""Rows of a pandas table as plain Python dictionaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 def rows_of(frame: pd.DataFrame) -> list[Row]:
-    """A frame as plain Python rows: null is None, whatever pandas calls it."""
+    """Rows of a table as dictionaries, with None for every missing value."""
     import pandas as pd
 
     return [{str(key): None if pd.isna(value) else value for key, value in row.items()} for row in frame.to_dict("records")]

@@ -1,4 +1,4 @@
-"""Artifacts in the cache -> a table for the terminal."""
+"""Table of the cached artifacts for the terminal."""
 
 from __future__ import annotations
 
@@ -15,32 +15,28 @@ if TYPE_CHECKING:
 
 
 def cached(entries: Sequence[CacheEntry]) -> Table:
-    """One row an artifact: model, steps with the format that each gave, size, when it was last used, what its last step cost to build.
+    """One row per artifact: model, steps with their formats, size, time of last use, and energy of the last build step.
 
     Args:
-        entries: As the cache has them.
+        entries: Entries of the cache.
     """
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for heading in ("model", "lineage", "size", "last used, UTC", "build energy"):
-        # The lineage alone folds: the rest is short.
-        right = heading in ("size", "build energy")
-        table.add_column(
-            heading,
-            justify="right" if right else "left",
-            no_wrap=heading != "lineage",
-            overflow="fold" if heading == "lineage" else "ellipsis",
-        )
+    table.add_column("model", no_wrap=True)
+    table.add_column("lineage", overflow="fold")
+    table.add_column("size", justify="right", no_wrap=True)
+    table.add_column("last used, UTC", no_wrap=True)
+    table.add_column("build energy", justify="right", no_wrap=True)
     for entry in entries:
         table.add_row(*(Text(plain(cell)) for cell in _cells(entry)))
     return table
 
 
 def size(count: int) -> str:
-    """`97.8 kB`."""
+    """Size with a decimal prefix: `97.8 kB`."""
     step = next((step for step in range(3) if count < 1000 ** (step + 1)), 3)
     return f"{number(count / 1000**step) if step else count} {('B', 'kB', 'MB', 'GB')[step]}"
 

@@ -1,4 +1,4 @@
-"""A table -> what goes to another program or into a paper: csv, json, parquet (raw values), md, tex, html (rounded, with notes below)."""
+"""Export of a table: csv, json and parquet with raw values; md, tex and html rounded, with notes below."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from harness import text
 from harness.errors import HarnessError
 from harness.frame.rows import rows_of
 from harness.report import latex
-from harness.report.tables import as_it_is, left_of, readable, tabulated
+from harness.report.tables import NOT_SEPARATED, NS, case_cells, left_of, table_cells, tabulated
 from harness.report.units import in_units
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PUBLISHED = ("md", "tex", "html")
-"""Formats that people put before others."""
+"""Formats for people, with rounded values."""
 RAW = ("csv", "json", "parquet")
-"""Formats for programs: full precision, the kind of the energy in a column."""
+"""Formats for programs, with full precision."""
 FORMATS = (*PUBLISHED, *RAW)
 GROUPS = ("run", "host", "model", "engine", "device", "threads", "scenario")
-"""What cases share; in LaTeX it stands above the rows that share it, and leaves the line to the figures."""
+"""Columns of the cases that LaTeX has as lines above the rows that share their values."""
 Cells = tuple[list[str], list[list[str]]]
 
 
@@ -38,39 +38,39 @@ def export(
     label: str = "tab:cases",
     groups: Collection[str] = (),
 ) -> bytes:
-    """A public table in a format.
+    """Public table in a format.
 
     Args:
-        table: `cases`, `runs`, `domains`, `builds`, or a history.
-        format: Of `FORMATS`. The raw ones have every column unrounded; the published ones what a person reads of `cases`, and
-            of any other table its columns with their intervals.
-        columns: The names of those wanted, in this order, in SI; none: as the format has it.
+        table: One of the public tables.
+        format: One of `FORMATS`.
+        columns: Names of the columns in order; empty: all of them, or for `cases` in a published format a selection with own headings.
         units: Names out of `units.UNITS`.
-        notes: How the figures were taken, for all formats but csv, which has no place for them.
+        notes: Notes on the method, in all formats but csv.
         caption: Caption, in LaTeX.
         label: Label, in LaTeX.
-        groups: Names of columns that LaTeX has as lines above the rows that share their values.
+        groups: Columns that LaTeX has as lines above the rows that share their values.
 
     Raises:
-        HarnessError: No such format, or a unit that no column is in.
+        HarnessError: The format is unknown, or no column is in a unit.
     """
     if format not in FORMATS:
         raise HarnessError(f"there is no format {format!r}", f"choose one of {', '.join(FORMATS)}")
     converted, names = in_units(table, units)
     chosen = [names[column] for column in columns]
     if format in PUBLISHED:
-        # What a person reads of the cases is a selection with headings of its own.
-        read = "baseline_case_id" in table and not columns
-        cells = readable(rows_of(table), marks=format == "tex", units=units) if read else as_it_is(converted, chosen)
+        of_cases = "baseline_case_id" in table and not columns
+        cells = case_cells(rows_of(table), marks=format == "tex", units=units) if of_cases else table_cells(converted, chosen)
+        if any(NS in line for line in cells[1]):
+            notes = [*notes, f"{NOT_SEPARATED}."]
         if format == "tex":
-            return latex.table(*cells, notes, caption=caption, label=label, groups=GROUPS if read else groups).encode()
+            return latex.table(*cells, notes, caption=caption, label=label, groups=GROUPS if of_cases else groups).encode()
         return {"md": _markdown, "html": _html}[format](cells, notes).encode()
     raw = converted[chosen] if columns else converted
     return {"csv": _csv, "json": _json, "parquet": _parquet}[format](raw, notes)
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Raw SI values, null as nothing, text that no spreadsheet takes for a formula."""
+    """Raw SI values, with empty cells for missing ones and text that no spreadsheet takes for a formula."""
     return str(_escaped(table, text.csv).to_csv(index=False, lineterminator="\n"))
 
 
@@ -79,23 +79,23 @@ def _csv(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
 
 
 def _json(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
-    """The notes and a list of objects, null as null; ASCII, so that no terminal obeys a character of a stranger's text."""
+    """The notes and a list of objects, in ASCII so that no terminal obeys a control character."""
     return (json.dumps({"notes": notes, "rows": rows_of(table)}, indent=1, allow_nan=False, default=_native) + "\n").encode()
 
 
 def _native(value: Any) -> object:
-    """A NumPy scalar as Python's own."""
+    """A NumPy scalar as a Python one."""
     return value.item()
 
 
 def _parquet(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
-    """With the notes as JSON in the file's metadata, under `notes`."""
+    """Parquet with the notes as JSON in the file's metadata, under `notes`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = pa.Table.from_pandas(_escaped(table, text.plain), preserve_index=False)
+    arrow = pa.Table.from_pandas(_escaped(table, text.plain), preserve_index=False)
     stream = io.BytesIO()
-    pq.write_table(found.replace_schema_metadata({**(found.schema.metadata or {}), b"notes": json.dumps(notes).encode()}), stream)
+    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), b"notes": json.dumps(notes).encode()}), stream)
     return stream.getvalue()
 
 
@@ -105,7 +105,18 @@ def _markdown(cells: Cells, notes: Sequence[str]) -> str:
 
 
 def _html(cells: Cells, notes: Sequence[str]) -> str:
-    """A page of its own, without script or request."""
+    """A self-contained page without script or request."""
+    headings, lines = cells
+    return rendered("table.html.j2", headings=headings, lines=lines, numeric=[not left for left in left_of(*cells)], notes=notes)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """HTML of a template of this package; every text in it is escaped and without control characters.
+
+    Args:
+        template: Name of the template.
+        values: Values of the template.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -116,15 +127,10 @@ def _html(cells: Cells, notes: Sequence[str]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    headings, lines = cells
-    return environment.get_template("table.html.j2").render(
-        headings=[text.plain(heading) for heading in headings],
-        lines=[[text.plain(cell) for cell in line] for line in lines],
-        numeric=[not left for left in left_of(*cells)],
-        notes=[text.plain(note) for note in notes],
-    )
+    environment.finalize = lambda value: text.plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    return environment.get_template(template).render(**values)
 
 
 def _escaped(table: pd.DataFrame, escape: Callable[[str], str]) -> pd.DataFrame:
-    """The text columns made safe."""
+    """Text columns with escaped values."""
     return table.assign(**{name: table[name].map(escape, na_action="ignore") for name in table.columns if table[name].dtype == "string"})

@@ -1,4 +1,4 @@
-"""A front -> the lines that a person reads of it."""
+"""Pareto front as lines of text."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from harness.schema import Objective
 from harness.text import engine_text, number
 
 
-def lines(found: Front, objectives: Sequence[Objective]) -> list[str]:
-    """What a person reads of a front."""
-    lost = sum(bool(row["dominated"]) for row in found.rows)
-    volume = "not counted, too many points" if found.hypervolume is None else f"{number(found.hypervolume)} of the box to the reference"
-    said = [
-        f"front of {', '.join(each.name for each in objectives)}: {found.name}",
-        f"  {len(found.on)} of {len(found.rows)} cases on it by the estimates, {lost} shown to be dominated; hypervolume {volume}",
+def front_lines(front: Front, objectives: Sequence[Objective]) -> list[str]:
+    """The front's cases with their shares of resamples, groups that are not separated, and hypervolume."""
+    lost = sum(bool(row["dominated"]) for row in front.rows)
+    volume = (
+        "not computed, too many points" if front.hypervolume is None else f"{number(front.hypervolume)} of the box to the reference point"
+    )
+    return [
+        f"front of {', '.join(each.name for each in objectives)}: {front.name}",
+        f"  {len(front.on)} of {len(front.rows)} cases on it (point estimates), {lost} dominated at 95 % confidence; hypervolume {volume}",
+        *(f"  {row['p_front']:.0%} {_case(row)}" for row in sorted(front.on, key=lambda row: -row["p_front"])),
+        *(f"  not separated: {'; '.join(map(_case, members))}" for members in front.groups),
     ]
-    said += [f"  {row['p_front']:.0%} {_case(row)}" for row in sorted(found.on, key=lambda row: -row["p_front"])]
-    said += [f"  not separated: {'; '.join(map(_case, members))}" for members in found.groups]
-    return said
 
 
 def _case(row: Row) -> str:

@@ -1,4 +1,4 @@
-r"""LaTeX of a table and of the text on method, to be `\input`: booktabs in one column, across two, or over several pages."""
+r"""LaTeX of a table and of the text on method, for `\input`: booktabs in one column, across two, or over several pages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ r"""Widths in em at `\footnotesize` of one column and of both in two-column temp
 LONG = 35
 """Lines beyond which a table is a `longtable`: with folded names, a float of more may not fit a page."""
 FOLDING, NARROWEST = 12, 5
-"""Characters beyond which a column of words folds where one column does not hold the table, and the width in em kept for it."""
+"""Length beyond which a column of words folds if the table is too wide for one column, and its minimum width in em."""
 JOINTS = re.compile(r"(?<=[+/=,;:)(_-])(?=\S)|(?<=\.)(?=[^\W\d])|(?<=[^\W_]{16})(?=[^\W_])")
-"""Where a long word may be broken: after what joins its parts, or after 16 characters without a joint."""
+"""Positions where a long word may break: after punctuation, or after 16 characters without any."""
 METHOD_HEAD = "% Method of the tables, written by `harness export`"
-"""First line of a method text, by which a file of the same name that somebody else wrote is recognised."""
+"""First line of a text on method, which distinguishes it from an author's file of the same name."""
 
 
 def table(
@@ -31,7 +31,7 @@ def table(
 ) -> str:
     r"""Format a table: `table` if it fits one column, else `table*`, or `longtable` if it is longer than a page.
 
-    Names fold in what the numbers leave of `\linewidth`, so that TeX fits the table to the page of any template.
+    Names fold in the part of `\linewidth` that the numbers leave, so that TeX fits the table to any template (design/0019).
 
     Args:
         headings: Headings of the columns, not escaped.
@@ -41,12 +41,12 @@ def table(
         label: Label for `\ref`.
         groups: Headings whose columns become lines above the rows that share their values.
     """
-    shown = [i for i, heading in enumerate(headings) if heading not in groups]
-    head = [headings[i] for i in shown]
+    kept = [i for i, heading in enumerate(headings) if heading not in groups]
+    head = [headings[i] for i in kept]
     sections: dict[str, list[list[str]]] = {}
     for line in lines:
-        title = ", ".join(f"{heading} {line[i]}" for i, heading in enumerate(headings) if i not in shown)
-        sections.setdefault(title, []).append([line[i] for i in shown])
+        title = ", ".join(f"{heading} {line[i]}" for i, heading in enumerate(headings) if i not in kept)
+        sections.setdefault(title, []).append([line[i] for i in kept])
     rows = [row for section in sections.values() for row in section]
     columns, folds, width = _columns(head, rows)
     top = [r"\toprule", " & ".join(map(_heading, head, left_of(head, rows))) + r" \\", *([] if any(sections) else [r"\midrule"])]
@@ -77,7 +77,7 @@ def method(sentences: Sequence[str]) -> str:
 
 
 def _long(titled: str, columns: str, setup: Sequence[str], top: Sequence[str], body: Sequence[str], below: str) -> list[str]:
-    """A `longtable`, which LaTeX refuses in two columns: pages of one column are begun for it where needed."""
+    """A `longtable`, in pages of one column since LaTeX has none in two."""
     return [
         r"\makeatletter\let\ifbacktotwocolumn\if@twocolumn\makeatother",
         r"\ifbacktotwocolumn\onecolumn\fi",
@@ -101,7 +101,7 @@ def _long(titled: str, columns: str, setup: Sequence[str], top: Sequence[str], b
 
 
 def _section(title: str, rows: Sequence[Sequence[str]], folds: Sequence[bool]) -> list[str]:
-    """Rows below the line with what they share."""
+    """Rows below the line with their shared values."""
     cells = [[_breakable(cell) if fold else latex(cell) for cell, fold in zip(row, folds, strict=True)] for row in rows]
     column = r"p{\linewidth}" if any(folds) or _em(title) > COLUMN else "l"
     above = [rf"\midrule\multicolumn{{{len(folds)}}}{{@{{}}{column}@{{}}}}{{\itshape {_breakable(title, FOLDING)}}} \\*"] if title else []
@@ -109,7 +109,7 @@ def _section(title: str, rows: Sequence[Sequence[str]], folds: Sequence[bool]) -
 
 
 def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, list[bool], float]:
-    """Column format of a tabular, which columns fold, and the least width in em."""
+    """Column format of a tabular, whether each column folds, and the minimum width in em."""
     left = left_of(head, rows)
     texts = [[*_two_lines(heading), *(row[i] for row in rows)] for i, heading in enumerate(head)]
     widths = [max(map(_em, column)) + 0.71 for column in texts]  # with twice 3 pt between columns
@@ -124,7 +124,7 @@ def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, l
 
 
 def _em(text: str) -> float:
-    """Width of a text in em, from above, as Computer Modern sets it."""
+    """Upper estimate of the width of a text in Computer Modern, in em."""
     return sum(0.33 if c in " .,:;|[]()'ijl-" else 0.8 if c.isupper() or c in "±µ—%mw" else 0.5 for c in text)
 
 
@@ -134,7 +134,7 @@ def _breakable(text: str, beyond: int = 0) -> str:
 
 
 def _two_lines(heading: str) -> list[str]:
-    """A long heading in two lines, parted nearest to its middle."""
+    """A long heading in two lines, split nearest to its middle."""
     ends = [i + 1 for i, c in enumerate(heading[:-1]) if c in " _"]
     if len(heading) <= 8 or not ends:
         return [heading]
@@ -143,6 +143,6 @@ def _two_lines(heading: str) -> list[str]:
 
 
 def _heading(heading: str, left: bool) -> str:
-    """Over the bottom line of the others."""
+    """A heading, in two lines if it is long."""
     lines = list(map(latex, _two_lines(heading)))
     return lines[0] if len(lines) == 1 else rf"\shortstack[{'l' if left else 'r'}]{{{lines[0]}\\{lines[1]}}}"

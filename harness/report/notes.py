@@ -48,27 +48,26 @@ def short_notes(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 MARKS = "front: Pareto-optimal in at least 95 % of bootstrap resamples; front?: in 5 to 95 %; !: with warnings."
-"""Words that stand as remarks in a table for a paper."""
+"""Explanation of the remarks in a table for a paper."""
 
 
 def remarked(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Failures, reasons and warnings of the cases, a sentence each: what a table has no room for.
+    """Failures, reasons and warnings of the cases, one sentence per case.
 
     Args:
         rows: Rows of the table `cases`.
     """
     several = len({row["run_id"] for row in rows}) > 1
-    return [
-        f"{row['run_id'] + ': ' if several else ''}{row['case_id']}: {said}." for row in rows if (said := remarks(row)) not in ("", "front")
-    ]
+    texts = [(row, remarks(row)) for row in rows]
+    return [f"{row['run_id'] + ': ' if several else ''}{row['case_id']}: {text}." for row, text in texts if text not in ("", "front")]
 
 
 def _of_run(run: StoredRun, rows: Sequence[dict[str, Any]]) -> list[str]:
     header = run.header
     failed = sum(row["status"] != "ok" for row in rows)
-    spoilt = sum(row["valid"] is False for row in rows)
+    invalid = sum(row["valid"] is False for row in rows)
     missing = [f"{failed} did not complete"] if failed else []
-    missing += [f"{spoilt} have no valid energy"] if spoilt else []
+    missing += [f"{invalid} have no valid energy"] if invalid else []
     return [
         f"Run {header.run_id}, started {header.started_utc}, suite {header.suite.name} ({header.suite.sha256[:12]}), n = {len(rows)} cases"
         + (f", of which {' and '.join(missing)}" if missing else "")

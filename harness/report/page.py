@@ -1,4 +1,4 @@
-"""A run and its tables -> one self-contained page: table, figure, machine, method. No script, no request."""
+"""Self-contained page of a run: table, figure, findings, method and machine, without script or request."""
 
 from __future__ import annotations
 
@@ -9,33 +9,29 @@ from typing import TYPE_CHECKING, Any
 from harness.analysis.uncertainty import EDGES_DOMINATE
 from harness.frame.rows import rows_of
 from harness.report import plots, tables
+from harness.report.export import rendered
 from harness.report.notes import machine, method
 from harness.report.sentences import sentences
 from harness.schema import OBJECTIVES, Finding, Objective, Record, StoredRun
-from harness.text import NONE, number, plain
+from harness.text import NONE, number
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objectives: Sequence[Objective] = OBJECTIVES) -> str:
-    """The page as HTML.
+    """HTML of the page.
 
     Args:
         run: The run.
-        frames: Its public tables, by name.
+        frames: Tables of the run, by name.
         svg: The figure.
-        objectives: What the fronts are of.
+        objectives: Objectives of the fronts.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     rows = rows_of(frames["cases"])
-    headings, cells = tables.readable(rows)
-    environment = Environment(
-        loader=PackageLoader("harness.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.finalize = lambda value: plain(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
-    return environment.get_template("page.html.j2").render(
+    headings, cells = tables.case_cells(rows)
+    return rendered(
+        "page.html.j2",
         header=run.header,
         headings=headings,
         lines=[(row, line) for row, line in zip(rows, cells, strict=True)],
@@ -56,35 +52,33 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
 
 
 def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[tuple[Finding, str]]:
-    """Each code with its first sentence and remedy, and how many repetitions or cases it concerns."""
-    found: dict[str, tuple[Finding, int]] = {}
-    for record in records:
-        for finding in record.warnings:
-            first, n = found.get(finding.code, (finding, 0))
-            found[finding.code] = (first, n + 1)
-    told = [(first, f"{n} repetition{'s' if n > 1 else ''}, the first") for first, n in found.values()]
+    """First finding of each code, and the number of repetitions or cases with it; those that invalidate energies first."""
+    by_code: dict[str, list[Finding]] = {}
+    for finding in (finding for record in records for finding in record.warnings):
+        by_code.setdefault(finding.code, []).append(finding)
+    counted = [(own[0], f"{len(own)} repetition{'s' if len(own) > 1 else ''}, the first") for own in by_code.values()]
     edges = sum(EDGES_DOMINATE.code in (row["warnings"] or "").split(";") for row in rows)
-    told += [(EDGES_DOMINATE, f"{edges} case{'s' if edges > 1 else ''}")] if edges else []
-    return sorted(told, key=lambda pair: (not pair[0].invalid, pair[0].code))
+    counted += [(EDGES_DOMINATE, f"{edges} case{'s' if edges > 1 else ''}")] if edges else []
+    return sorted(counted, key=lambda pair: (not pair[0].invalid, pair[0].code))
 
 
 def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
-    """(case, energy of its own build steps with its kind, after how many inferences it is saved) of each case that has such steps."""
+    """(case, energy of its own build steps with its kind, payback) of each case with such steps."""
     return [
         (row["case_id"], f"{number(row['build_j'])} J, {tables.kind_of(row)}", payback(row)) for row in rows if row["build_j"] is not None
     ]
 
 
 def payback(row: dict[str, Any]) -> str:
-    """In words: never a number that is not known."""
+    """Number of inferences with its interval, or why there is none."""
     if row["payback_verdict"] == "no_saving":
-        return "never: it saves nothing"
+        return "never: no saving"
     if row["payback_verdict"] == "not_separated":
         return f"at least {number(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
     if row["payback_inferences"] is None:
-        return "nothing is saved, in too few repetitions for an interval"
+        return "no saving; too few repetitions for an interval"
     if row["payback_verdict"] is None:
-        return f"{number(row['payback_inferences'])}, in too few repetitions for an interval"
+        return f"{number(row['payback_inferences'])}; too few repetitions for an interval"
     return f"{number(row['payback_inferences'])} [{number(row['payback_low'], 2)} {number(row['payback_high'], 2)}]"
 
 
@@ -103,9 +97,9 @@ def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
 
 
 def _inline(svg: str) -> Any:
-    """The figure as a part of the page: without prologue, as wide as its place."""
+    """The figure as a part of the page: without prologue and size."""
     from markupsafe import Markup
 
     body = svg[svg.index("<svg") :]
-    # Markup: matplotlib has escaped every text in it.
+    # Safe: matplotlib has escaped every text in it.
     return Markup(re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', lambda m: m.group(1) or "", body, count=2))  # noqa: S704

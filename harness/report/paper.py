@@ -1,4 +1,4 @@
-"""Stored runs and a table of theirs -> what an author puts into a paper: the table with short notes, and the text on method."""
+"""Table of stored runs for a paper: the table with short notes, and the text on method, both in LaTeX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.report import latex
 from harness.report.export import export
 from harness.report.notes import MARKS, notes, remarked, short_notes
-from harness.report.tables import as_read
+from harness.report.tables import published_columns
 from harness.schema import StoredRun
 from harness.text import engine_text
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 GROUPS = {"runs": ("run_id", "case_id"), "domains": ("run_id", "case_id"), "builds": ("run_id", "model")}
-"""Columns that stand above the rows that share them."""
-WHERE = "% The method: method.tex, which --output writes beside the table, or `harness export RUN... --format tex --method`\n"
+"""Columns that become lines above the rows that share their values."""
+WHERE = "% The method: method.tex, which --output writes next to the table, or `harness export RUN... --format tex --method`\n"
 LEFT_OUT = {"runs": ("idle_w",), "history": ("started_utc", "host")}
-"""Columns without room: the idle power is in `domains`, the start in the run's name, another host in `changed`."""
+"""Columns without room: idle power is in `domains`, the start in the name of the run, another host in `changed`."""
 TITLES = {
     "cases": "Energy, latency and quality of each case",
     "runs": "Energy, latency and quality of each repetition",
@@ -37,25 +37,26 @@ def paper(
     columns: Sequence[str],
     units: Sequence[str],
 ) -> tuple[bytes, bytes]:
-    """Table with caption, label and short notes, and the text on method with all notes, failures and warnings, both in LaTeX.
+    """Table with caption, label and short notes, and the text on method with all notes, failures and warnings.
 
     Args:
-        stored: Runs that the table is of.
+        stored: Runs of the table.
         name: Name of the table.
         table: The table.
         rows: Rows of the table `cases` of the same runs.
-        columns: Columns wanted; empty: those that a person reads, without the words that all rows share, which become a note.
-        units: Units wanted, as `export` takes them.
+        columns: Names of the columns; empty: the published ones, with words that all rows share as a note.
+        units: Names out of `units.UNITS`.
     """
     short = [*short_notes(rows), *([MARKS] if name == "cases" and not columns else [])]
-    chosen, wanted = (list(columns), list(units)) if columns else as_read(name, table, units)
-    if chosen and not columns:
-        shared = _shared(table, [column for column in chosen if column not in LEFT_OUT.get(name, ())])
-        chosen = [column for column in chosen if column not in shared and column not in LEFT_OUT.get(name, ())]
+    chosen, in_units = (list(columns), list(units)) if columns else published_columns(name, table, units)
+    if not columns:
+        chosen = [column for column in chosen if column not in LEFT_OUT.get(name, ())]
+        shared = _shared(table, chosen)
+        chosen = [column for column in chosen if column not in shared]
         short += [f"In every row: {', '.join(f'{column} {value}' for column, value in shared.items())}."] if shared else []
-    of = f"{TITLES[name]}; {_scope(rows)}."
+    title = f"{TITLES[name]}; {_scope(rows)}."
     groups = () if columns else GROUPS.get(name, ())
-    tex = export(table, "tex", columns=chosen, units=wanted, notes=short, caption=of, label=f"tab:{name}", groups=groups)
+    tex = export(table, "tex", columns=chosen, units=in_units, notes=short, caption=title, label=f"tab:{name}", groups=groups)
     return WHERE.encode() + tex, latex.method([*notes(stored, rows), *remarked(rows)]).encode()
 
 
@@ -66,11 +67,10 @@ def _shared(table: pd.DataFrame, columns: Sequence[str]) -> dict[str, str]:
 
 
 def _scope(rows: Sequence[dict[str, Any]]) -> str:
-    """What all cases share: `model digits-cnn, device cpu, threads 1, scenario single_stream`; without cases, `no case`."""
+    """Properties shared by all cases: `model digits-cnn, device cpu, threads 1`; otherwise the number of cases."""
     values = {
         "model": {row["model"] for row in rows},
         "engine": {engine_text(row) for row in rows},
         **{name: {row[name] for row in rows} for name in ("device", "threads", "scenario")},
     }
-    shared = [f"{name} {next(iter(found))}" for name, found in values.items() if len(found) == 1]
-    return ", ".join(shared) or f"{len(rows)} cases"
+    return ", ".join(f"{name} {next(iter(each))}" for name, each in values.items() if len(each) == 1) or f"{len(rows)} cases"

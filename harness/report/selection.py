@@ -1,19 +1,19 @@
-"""A selection as lines of text."""
+"""Selection as lines of text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from harness.analysis.interval import Interval
 from harness.analysis.mission import hours
-from harness.decide.limits import Constraints
+from harness.decide.limits import AT_MOST, Constraints
 from harness.decide.select import COLUMNS, Selection
+from harness.frame.rows import Row
+from harness.report.limits import NAMES, miss_text
 from harness.text import Scale, engine_text, number, with_interval
 
-Row = Mapping[str, Any]
 KINDS = {
     "modelled": "MODELLED: computed from a model of the machine, not measured",
     "simulated": "SIMULATED: from a test double, not valid for any real machine",
@@ -22,22 +22,27 @@ MOST = 12
 """Maximum number of cases printed in a list."""
 
 
-def lines(
-    found: Selection, battery_wh: float | None = None, drawn_w: Interval | None = None, missed: tuple[Interval, int] | None = None
+def selection_lines(
+    selection: Selection, battery_wh: float | None = None, drawn_w: Interval | None = None, missed: tuple[Interval, int] | None = None
 ) -> list[str]:
     """Request, choice, runner-up, lead, sensitivity to the weight and rejected cases; then battery and deadlines.
 
     Args:
-        found: The selection.
+        selection: The selection.
         battery_wh: Energy of a battery in watt-hours; None: no battery.
         drawn_w: Mean power of the choice in watts at the requested rate, without one at its throughput; None if unknown.
         missed: Share of deadlines that the choice missed, and the number of queries.
     """
-    text = [*_asked(found), *(_answer(found) if found.best else _no_answer(found)), *_refused(found), *_out(found)]
-    if found.best and battery_wh is not None:
-        text.append(f"battery    {_battery(found.best, battery_wh, found.limits.rate_per_s, drawn_w)}")
-    if found.best and found.limits.rate_per_s and missed:
-        text.append(f"deadlines  {_deadlines(found.best, found.limits.rate_per_s, missed)}")
+    text = [
+        *_request(selection),
+        *(_answer(selection) if selection.best else _no_answer(selection)),
+        *_rejected(selection),
+        *_excluded(selection),
+    ]
+    if selection.best and battery_wh is not None:
+        text.append(f"battery    {_battery(selection.best, battery_wh, selection.limits.rate_per_s, drawn_w)}")
+    if selection.best and selection.limits.rate_per_s and missed:
+        text.append(f"deadlines  {_deadlines(selection.best, selection.limits.rate_per_s, missed)}")
     return text
 
 
@@ -46,17 +51,18 @@ def _name(row: Row) -> str:
     return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']} · {row['threads']} thread{'s' if row['threads'] > 1 else ''}{tail}"
 
 
-def _asked(found: Selection) -> Iterator[str]:
-    first = (found.rows or found.out)[0]
+def _request(selection: Selection) -> Iterator[str]:
+    first = (selection.rows or selection.out)[0]
     yield f"{first['model']} on {first['host'] or 'an unknown machine'}"
-    if found.rows and (kind := KINDS.get(first["energy_kind"])):
+    if selection.rows and (kind := KINDS.get(first["energy_kind"])):
         yield f"energy is {kind}"
-    n = "latency p50" if found.compute == "latency" else "MACs"
+    n = "latency p50" if selection.compute == "latency" else "MACs"
     yield (
-        f"minimise {found.weights.share:.2g} x {n} + {1 - found.weights.share:.2g} x energy"
-        + (f", each over that of {_name(found.dense)}" if found.dense else "")
+        f"minimise {selection.weights.share:.2g} * {n} + {1 - selection.weights.share:.2g} * energy"
+        + (f", both relative to {_name(selection.dense)}," if selection.dense else "")
+        + " among cases that satisfy all constraints at 95 % confidence"
     )
-    yield f"subject to {_limits(found.limits, first['quality_direction'])}"
+    yield f"subject to {_limits(selection.limits, first['quality_direction'])}"
 
 
 def _limits(limits: Constraints, direction: str | None) -> str:
@@ -64,114 +70,116 @@ def _limits(limits: Constraints, direction: str | None) -> str:
     if limits.quality is not None:
         side, sign = ("upper", "<=") if direction == "lower" else ("lower", ">=")
         parts = [f"quality ({side} 95 % bound) {sign} {limits.quality:g}"]
-    bounds = ((limits.latency_p99_s, "latency p99", "s"), (limits.memory_bytes, "peak memory", "B"), (limits.energy_j, "energy", "J"))
-    for value, name, unit in bounds:
-        if value is not None:
+    for field in AT_MOST:
+        if (value := getattr(limits, field)) is not None:
+            name, unit = NAMES[field]
             scale = Scale([value], unit)
             parts.append(f"{name}{'' if unit == 'B' else ' (upper 95 % bound)'} <= {number(scale(value))} {scale.unit}")
     return ", ".join([*parts, *([f"throughput (lower 95 % bound) >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])
 
 
-def _answer(found: Selection) -> Iterator[str]:
-    choice = found.choice
+def _answer(selection: Selection) -> Iterator[str]:
+    choice = selection.choice
     assert choice and choice.best is not None
-    yield f"choice     {_scored(found, choice.best)}"
-    yield f"           {_figures(found.rows[choice.best])}"
+    yield f"choice     {_scored(selection, choice.best)}"
+    yield f"           {_figures(selection.rows[choice.best])}"
     if choice.runner_up is None:
         yield "runner-up  none: no other case satisfies all constraints"
         return
-    yield f"runner-up  {_scored(found, choice.runner_up)}"
-    yield f"           {_figures(found.rows[choice.runner_up])}"
-    lead = found.leads[choice.runner_up]
+    yield f"runner-up  {_scored(selection, choice.runner_up)}"
+    yield f"           {_figures(selection.rows[choice.runner_up])}"
+    lead = selection.leads[choice.runner_up]
     ratio = f"{number(lead.value)}" + ("" if np.isnan(lead.low) else f" [{number(lead.low)}, {number(lead.high)}]")
-    rest = found.unseparated
+    rest = selection.unseparated
     if not rest and not np.isnan(lead.low):
         yield f"lead       {ratio}: separated from every other case that satisfies the constraints"
     else:
-        names = "; ".join(_name(found.rows[i]) for i in rest[:MOST]) + (f" and {len(rest) - MOST} more" if len(rest) > MOST else "")
+        names = "; ".join(_name(selection.rows[i]) for i in rest[:MOST]) + (f" and {len(rest) - MOST} more" if len(rest) > MOST else "")
         yield f"lead       {ratio}: NOT SEPARATED from {names or 'the others: a single launch has no measured spread'}"
-    yield f"changes    {_changes(found)}"
+    yield f"changes    {_changes(selection)}"
 
 
-def _scored(found: Selection, i: int) -> str:
-    assert found.choice and found.dense
-    row, column = found.rows[i], COLUMNS[found.compute]
-    n = "?" if row[column] is None else number(row[column] / found.dense[column])
-    return f"{_name(row)}: score {number(found.choice.scores[i])} ({found.compute} {n}, energy {number(row['energy_j'] / found.dense['energy_j'])} of dense)"
+def _scored(selection: Selection, i: int) -> str:
+    assert selection.choice and selection.dense
+    row, column = selection.rows[i], COLUMNS[selection.compute]
+    n = "?" if row[column] is None else number(row[column] / selection.dense[column])
+    return f"{_name(row)}: score {number(selection.choice.scores[i])} ({selection.compute} {n}, energy {number(row['energy_j'] / selection.dense['energy_j'])} of dense)"
 
 
 def _figures(row: Row) -> str:
-    energy, time, memory = (
-        Scale([row["energy_j"]], "J"),
-        Scale([row["latency_p50_s"], row["latency_p99_s"]], "s"),
-        Scale([row["peak_memory_bytes"]], "B"),
-    )
-    held = Scale([row["peak_device_memory_bytes"]], "B")
+    energy, time = Scale([row["energy_j"]], "J"), Scale([row["latency_p50_s"], row["latency_p99_s"]], "s")
     quality = (
         f"{row['quality_metric']} {with_interval(row['quality'], row['quality_low'], row['quality_high'])}"
         if row["quality"] is not None
         else "quality not measured"
     )
-    return "; ".join(
-        [
-            f"energy {energy.text(row['energy_j'], row['energy_low_j'], row['energy_high_j'])} {energy.unit}, {row['energy_kind']} ({row['energy_scope']})",
-            quality,
-            f"latency p50 {time.text(row['latency_p50_s'], row['latency_p50_low_s'], row['latency_p50_high_s'])}, p99 {number(time(row['latency_p99_s']))} {time.unit}",
-            f"peak memory {number(memory(row['peak_memory_bytes']))} {memory.unit}",
-            *(
-                [f"peak device memory {number(held(row['peak_device_memory_bytes']))} {held.unit}"]
-                if row["peak_device_memory_bytes"]
-                else []
-            ),
-        ]
-    )
-
-
-def _changes(found: Selection) -> str:
-    assert found.choice
-    n = "latency" if found.compute == "latency" else "MACs"
+    latency = time.text(row["latency_p50_s"], row["latency_p50_low_s"], row["latency_p50_high_s"])
     parts = [
-        f"{word} {change.share:.2g} of the weight on {n}: {_name(found.rows[change.index])}"
-        for word, change in (("below", found.choice.below), ("above", found.choice.above))
+        f"energy {energy.text(row['energy_j'], row['energy_low_j'], row['energy_high_j'])} {energy.unit}, {row['energy_kind']} ({row['energy_scope']})",
+        quality,
+        f"latency p50 {latency}, p99 {number(time(row['latency_p99_s']))} {time.unit}",
+        f"peak memory {_bytes(row['peak_memory_bytes'])}",
+    ]
+    return "; ".join(parts + ([f"peak device memory {_bytes(row['peak_device_memory_bytes'])}"] if row["peak_device_memory_bytes"] else []))
+
+
+def _bytes(count: int | None) -> str:
+    scale = Scale([count], "B")
+    return f"{number(scale(count))} {scale.unit}"
+
+
+def _changes(selection: Selection) -> str:
+    assert selection.choice
+    n = "latency" if selection.compute == "latency" else "MACs"
+    parts = [
+        f"{word} {change.share:.2g} of the weight on {n}: {_name(selection.rows[change.index])}"
+        for word, change in (("below", selection.choice.below), ("above", selection.choice.above))
         if change
     ]
     return "; ".join(parts) or "at no weight: best at every weight"
 
 
-def _no_answer(found: Selection) -> Iterator[str]:
-    if not found.rows:
+def _no_answer(selection: Selection) -> Iterator[str]:
+    if not selection.rows:
         yield "no answer  no case has a valid energy"
-    elif found.dense is None:
-        yield f"no answer  no dense case has both its energy and its {found.compute}: scores need it as reference"
+    elif selection.dense is None:
+        yield f"no answer  no dense case has both its energy and its {selection.compute}: scores need it as reference"
     else:
         yield "no answer  no case satisfies all constraints at 95 % confidence"
-    if found.nearest is not None and found.missed[found.nearest]:
-        row = found.rows[found.nearest]
-        yield f"nearest    {_name(row)}: {'; '.join(miss.sentence for miss in found.missed[found.nearest])}"
+    if selection.nearest is not None and selection.missed[selection.nearest]:
+        row = selection.rows[selection.nearest]
+        yield f"nearest    {_name(row)}: {_misses(selection, selection.nearest)}"
         yield f"           {_figures(row)}"
 
 
-def _refused(found: Selection) -> Iterator[str]:
-    refused = found.choice.refused if found.choice else ()
-    if refused:
-        yield "rejected, with a better score:" if found.best else "rejected, best score first:"
-    for i in refused[:MOST]:
-        assert found.choice
-        yield f"  {number(found.choice.scores[i])}  {_name(found.rows[i])}: {'; '.join(miss.sentence for miss in found.missed[i])}"
-    if len(refused) > MOST:
-        yield f"  and {len(refused) - MOST} more"
+def _rejected(selection: Selection) -> Iterator[str]:
+    rejected = selection.choice.refused if selection.choice else ()
+    if rejected:
+        yield "rejected, with a better score:" if selection.best else "rejected, best score first:"
+    for i in rejected[:MOST]:
+        assert selection.choice
+        yield f"  {number(selection.choice.scores[i])}  {_name(selection.rows[i])}: {_misses(selection, i)}"
+    yield from _more(rejected)
 
 
-def _out(found: Selection) -> Iterator[str]:
-    if found.out:
+def _excluded(selection: Selection) -> Iterator[str]:
+    if selection.out:
         yield "excluded:"
-    for row in found.out[:MOST]:
-        yield f"  {_name(row)}: {_why_out(row)}"
-    if len(found.out) > MOST:
-        yield f"  and {len(found.out) - MOST} more"
+    for row in selection.out[:MOST]:
+        yield f"  {_name(row)}: {_cause(row)}"
+    yield from _more(selection.out)
 
 
-def _why_out(row: Row) -> str:
+def _more(listed: Sequence[object]) -> list[str]:
+    return [f"  and {len(listed) - MOST} more"] if len(listed) > MOST else []
+
+
+def _misses(selection: Selection, i: int) -> str:
+    """Constraints that a row does not satisfy."""
+    return "; ".join(miss_text(selection.rows[i], miss) for miss in selection.missed[i])
+
+
+def _cause(row: Row) -> str:
     if row["status"] != "ok":
         return f"{row['status']}: {row['reason'] or 'no reason was recorded'}"
     return f"invalid: {(row['invalid_reasons'] or 'reason not recorded').replace(';', ', ')}" if not row["valid"] else "no energy"
@@ -184,7 +192,7 @@ def _battery(row: Row, battery_wh: float, rate_per_s: float | None, drawn_w: Int
     span, shortest, longest = (None if w is None else hours(battery_wh, w) for w in (watts, high_w, low_w))
     kind = f", {row['energy_kind']}" if row["energy_kind"] in KINDS else ""
     rate = number(rate_per_s or row["throughput_per_s"])
-    if row["idle_w"] is None and rate_per_s:  # what is not idle draws at least so much
+    if row["idle_w"] is None and rate_per_s:  # the idle power adds to it
         most = number(longest or span)
         return f"at most {most} h of {battery_wh:g} Wh at {rate} inferences/s: idle power not measured{kind}"
     return (

@@ -10,11 +10,11 @@ from harness.text import engine_text, number
 
 Row = Mapping[str, Any]
 
-ASKED = re.compile(r"weight_int8|weight_int4|quantization_aware|bfloat16|float16|int16x8|int8|int4")
-"""Precisions that the name of a recipe may request, for weights alone or for all."""
+REQUESTED = re.compile(r"weight_int8|weight_int4|quantization_aware|bfloat16|float16|int16x8|int8|int4")
+"""Precisions in names of recipes, of the weights alone or of all arithmetic."""
 WEIGHTS = "weight_"
 ZEROS = 0.25
-"""Share of weights that are exactly 0 from which a case is called pruned; a trained network has next to none."""
+"""Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has hardly any."""
 NO_SAVING = 0.95
 """Lower bound of the ratio above which a relevant saving is excluded: only then is no time saved."""
 
@@ -61,44 +61,42 @@ def _not_finite(row: Row) -> str | None:
 
 def _precision(row: Row, baseline: Row) -> str | None:
     """Whether the requested precision ran, and its effect on the time."""
-    asked = _asked(row["variant"])
+    requested = _requested(row["variant"])
     ran, before = row["precision_ran"], baseline["precision_ran"]
-    if asked and "optimisation_not_confirmed" in (row["warnings"] or "").split(";"):
+    if requested and "optimisation_not_confirmed" in (row["warnings"] or "").split(";"):
         reported = f" (the engine reports {ran})" if ran else ""
-        return f"{asked} was requested, but nothing confirms that it ran{reported}{_time(row, 'dense', ', and ')}"
-    if not asked or not ran:
+        return f"{requested} was requested, but nothing confirms that it ran{reported}{_time(row)}"
+    if not requested or not ran:
         return None
-    if asked.startswith(WEIGHTS):
-        return f"weights in {asked.removeprefix(WEIGHTS)}, {ran} ran{_time(row, 'dense', ', and ')}"
-    if asked.removesuffix("x8") not in ran:
-        return f"{asked} was requested, but {ran} ran{_time(row, 'dense', ', and ')}"
+    if requested.startswith(WEIGHTS):
+        return f"weights in {requested.removeprefix(WEIGHTS)}, {ran} ran{_time(row)}"
+    if requested.removesuffix("x8") not in ran:
+        return f"{requested} was requested, but {ran} ran{_time(row)}"
     share = row.get("int8_share")
-    if share == 0 and asked == "int8":
-        return f"int8 was requested, but no int8 kernel ran{_time(row, 'dense', ', and ')}"
+    if share == 0 and requested == "int8":
+        return f"int8 was requested, but no int8 kernel ran{_time(row)}"
     basis = "multiply-accumulates" if "multiply-accumulates" in str(row.get("kernels")) else "time"
-    kernels = f", {100 * share:.0f} % of the {basis} in int8 kernels" if share and asked == "int8" else ""
-    return f"{ran} ran{kernels}{_time(row, before if before and before != ran else 'dense', ', and ')}"
+    kernels = f", {100 * share:.0f} % of the {basis} in int8 kernels" if share and requested == "int8" else ""
+    return f"{ran} ran{kernels}{_time(row, before if before and before != ran else 'dense')}"
 
 
-def _asked(variant: str) -> str | None:
-    """The last precision that the chain of recipes names; what stands in its parameters does not count."""
-    found = ASKED.findall(re.sub(r"\([^()]*\)", "", variant))
-    return found[-1].replace("quantization_aware", "int8") if found else None
+def _requested(variant: str) -> str | None:
+    """Last precision named by the chain of recipes, parameters aside; None if there is none."""
+    names = REQUESTED.findall(re.sub(r"\([^()]*\)", "", variant))
+    return names[-1].replace("quantization_aware", "int8") if names else None
 
 
 def _pruning(row: Row, baseline: Row) -> str | None:
     """Effect of zero weights on the time; None for a chain that also changes the precision, since the two effects cannot be separated."""
     zeros, before = _zeros(row), _zeros(baseline) or 0.0
-    if zeros is None or zeros < ZEROS or zeros <= before + ZEROS / 2 or _asked(row["variant"]):
-        return None
     low, high = row["latency_vs_baseline_low"], row["latency_vs_baseline_high"]
-    unused = ", no kernel used them" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
-    pruned = f"pruned to {100 * zeros:.0f} % zeros"
-    if low is None or high is None:
+    if zeros is None or zeros < ZEROS or zeros <= before + ZEROS / 2 or _requested(row["variant"]) or low is None or high is None:
         return None
-    if low >= NO_SAVING:
-        return f"{pruned}{unused}: no time saved (p50 ratio {_ratio(row)})"
-    return f"{pruned}{_time(row, 'dense', ', and ')}"
+    pruned = f"pruned to {100 * zeros:.0f} % zeros"
+    if low < NO_SAVING:
+        return f"{pruned}{_time(row)}"
+    unused = ", no kernel used them" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
+    return f"{pruned}{unused}: no time saved (p50 ratio {_ratio(row)})"
 
 
 def _zeros(row: Row) -> float | None:
@@ -108,14 +106,14 @@ def _zeros(row: Row) -> float | None:
     return 1 - float(row["nonzero_parameters"]) / float(row["parameters"])
 
 
-def _time(row: Row, than: str, before: str) -> str:
-    """`, and was slower than float32 on this CPU (1.5 x [1.4, 1.6])`; empty where there is no interval."""
+def _time(row: Row, than: str = "dense") -> str:
+    """`, and was slower than float32 on this CPU (1.5 x [1.4, 1.6])`; empty without an interval."""
     low, high = row["latency_vs_baseline_low"], row["latency_vs_baseline_high"]
     if low is None or high is None:
         return ""
     if low <= 1 <= high:
         return f"; its time is not separated from {than}'s (p50 ratio {_ratio(row)})"
-    return f"{before}was {'slower' if low > 1 else 'faster'} than {than} on this {row['device'].upper()} ({_ratio(row, ' x')})"
+    return f", and was {'slower' if low > 1 else 'faster'} than {than} on this {row['device'].upper()} ({_ratio(row, ' x')})"
 
 
 def _ratio(row: Row, unit: str = "") -> str:
@@ -125,11 +123,11 @@ def _ratio(row: Row, unit: str = "") -> str:
 
 def _quality(row: Row) -> str | None:
     """Result of the paired comparison of quality; None if the case is non-inferior."""
-    shown, metric = row["quality_verdict"], row["quality_metric"]
-    if shown not in ("inferior", "inconclusive"):
+    verdict, metric = row["quality_verdict"], row["quality_metric"]
+    if verdict not in ("inferior", "inconclusive"):
         return None
     numbers = f"{row['quality_diff']:+.3g} [{row['quality_diff_low']:+.3g}, {row['quality_diff_high']:+.3g}], 90 %"
-    if shown == "inferior":
+    if verdict == "inferior":
         return f"{metric} is worse than dense by more than the margin ({numbers})"
     needed = row["quality_samples_needed"]
     return f"{metric} is not shown to be non-inferior to dense within the margin ({numbers})" + (

@@ -1,4 +1,4 @@
-"""The table of a report that was drawn before, and the objectives that it was drawn with."""
+"""Table and objectives of a report that was written before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TABLE = "report/table.csv"
 
 
 def stored_table(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """Columns and rows of the report's table in a run's folder, each cell as text.
+    """Columns and rows of the report's table in a run's folder, with cells as text.
 
     Raises:
         StoreError: It cannot be read.
@@ -27,11 +27,11 @@ def stored_table(folder: Path) -> tuple[list[str], list[dict[str, Any]]]:
         table = csv.DictReader(io.StringIO(content))
         return list(table.fieldnames or ()), list(table)
     except csv.Error as error:
-        raise StoreError(f"{folder / TABLE} cannot be read: {error}", "`harness report` draws it again") from None
+        raise StoreError(f"{folder / TABLE} cannot be read: {error}", "redraw it: `harness report RUN`") from None
 
 
 def drawn_objectives(folder: Path) -> tuple[Objective, ...]:
-    """Objectives that the report in a run's folder was drawn with; the usual three where it names none.
+    """Objectives of the report in a run's folder; the usual three if it names none.
 
     Raises:
         HarnessError: The report's table, or the `fronts.json` of an older run, cannot be read.

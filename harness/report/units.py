@@ -1,4 +1,4 @@
-"""A table in SI units -> the same in the units asked for: each stands in the names of its columns."""
+"""Conversion of a table's columns from SI to requested units, which become part of the columns' names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class Unit(NamedTuple):
-    """What one asks for, and what it does.
+    """Unit of an export.
 
     Attributes:
-        si: The end of a column's name that it replaces: `j`, `s`, `w`, `bytes`, `g`.
-        per_si: How many of it one SI unit is.
-        ending: What replaces it: `energy_j` becomes `energy_mJ`.
-        per_inference: Whether it has a meaning only for what is counted per inference.
+        si: End of the column names that it replaces: `j`, `s`, `w`, `bytes`, `g`.
+        per_si: Its number in one SI unit.
+        ending: New end of the name: `energy_j` becomes `energy_mJ`.
+        per_inference: Whether it applies only to values per inference.
     """
 
     si: str
@@ -39,66 +39,63 @@ UNITS = {
     "mg": Unit("g", 1e3, "mg"),
     "g/1000": Unit("g", 1e3, "g_per_1000", per_inference=True),
 }
-"""By the name a user gives."""
-LABELS = {
-    "Wh/1000": "Wh / 1,000 inferences",
-    "kWh/1000000": "kWh / 1,000,000 inferences",
-}
-WHOLE = ("build_j",)
-"""Columns that are of a whole build, not per inference."""
+"""Units by the name that --units takes."""
+LABELS = {"Wh/1000": "Wh / 1,000 inferences", "kWh/1000000": "kWh / 1,000,000 inferences"}
+OF_A_BUILD = ("build_j",)
+"""Columns of `cases` that are not per inference."""
 
 
 def scale(values: Iterable[float | None], unit: str, units: Collection[str] = ()) -> Scale:
-    """The unit of a column: the one asked for, else the SI unit with the prefix that suits the values.
+    """Scale of a column: the requested unit, otherwise the SI unit with a suitable prefix.
 
     Args:
-        values: In SI.
-        unit: `J`, `s`.
+        values: Values in SI.
+        unit: SI unit, `J` or `s`.
         units: Names out of `UNITS`.
     """
-    found = Scale(values, unit)
+    result = Scale(values, unit)
     for name in units:
         if UNITS[name].si == unit.lower():
-            found.factor, found.unit = 1 / UNITS[name].per_si, LABELS.get(name, name.replace("u", "µ"))
-    return found
+            result.factor, result.unit = 1 / UNITS[name].per_si, LABELS.get(name, name.replace("u", "µ"))
+    return result
 
 
 def suited(table: pd.DataFrame) -> list[str]:
-    """The units of energy, time and size whose prefix suits the figures of a table."""
-    known = (("J", "energy_j"), ("s", "latency_p50_s"), ("B", "artifact_bytes"))
-    found = [scale(table[column].dropna(), unit).unit.replace("µ", "u") for unit, column in known if column in table]
-    return [unit for unit in found if unit in UNITS]
+    """Units of energy, time and size with a suitable prefix for a table."""
+    columns = (("J", "energy_j"), ("s", "latency_p50_s"), ("B", "artifact_bytes"))
+    units = [scale(table[column].dropna(), unit).unit.replace("µ", "u") for unit, column in columns if column in table]
+    return [unit for unit in units if unit in UNITS]
 
 
 def in_units(table: pd.DataFrame, units: Collection[str]) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The columns whose SI unit is replaced multiplied and renamed, the rest as they were.
+    """Table with the columns of each unit converted and renamed.
 
     Args:
         table: A public table.
         units: Names out of `UNITS`, at most one for each SI unit.
 
     Returns:
-        The table, and its columns' names by those they had.
+        The table, and the new name of each column.
 
     Raises:
-        HarnessError: Two of the units replace the same one, or one has no column to stand for.
+        HarnessError: Two of the units replace the same one, or no column can be in one.
     """
     names = {str(column): str(column) for column in table.columns}
     for name in dict.fromkeys(units):
         unit = UNITS[name]
-        own = [column for column in table.columns if _takes(str(column), unit, whole="case_id" not in table)]
+        own = [column for column in table.columns if _applies(unit, str(column), of_builds="case_id" not in table)]
         if clash := [other for other in units if other != name and UNITS[other].si == unit.si]:
-            raise HarnessError(f"{name} and {clash[0]} are units of the same columns", "give one of them")
+            raise HarnessError(f"{name} and {clash[0]} are units of the same columns", "give one of them with --units")
         if not own:
             counted = ", counted per inference" if unit.per_inference else ""
-            raise HarnessError(f"this table has no column that could be told in {name}", f"it is for columns in _{unit.si}{counted}")
+            raise HarnessError(f"no column of this table can be in {name}", f"{name} is for columns in _{unit.si}{counted}")
         names |= {column: f"{column.removesuffix(unit.si)}{unit.ending}" for column in own}
         table = table.assign(**{column: table[column].astype("Float64") * unit.per_si for column in own})
     return table.rename(columns=names), names
 
 
-def _takes(column: str, unit: Unit, *, whole: bool) -> bool:
-    """Whether a column is in the unit's SI unit; throughput_per_s is a rate, and what a whole build took is not per inference."""
+def _applies(unit: Unit, column: str, *, of_builds: bool) -> bool:
+    """Whether a column is in the unit's SI unit; a rate per second is not, nor is a value of a whole build per inference."""
     if not column.endswith(f"_{unit.si}") or column.endswith("_per_s"):
         return False
-    return not (unit.per_inference and (whole or column in WHOLE))
+    return not (unit.per_inference and (of_builds or column in OF_A_BUILD))

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from harness.channel import Child, Request
-from harness.energy import codes, joules
+from harness.energy import codes, steady_state
 from harness.energy.figures import Raw, Setting, figures
 from harness.energy.ticks import similar_s, widest_last_s
 from harness.errors import WorkerError
@@ -349,7 +349,7 @@ class _Repetition:
     def _is_level(self, began_s: float) -> bool:
         """Whether temperature and power have been level for as long as the profile asks."""
         now_s, slope_s = time.monotonic(), self.bench.profile.slope_s
-        return not slope_s or (now_s - began_s >= slope_s and joules.is_level(self.sampler.trace(), now_s - slope_s, now_s))
+        return not slope_s or (now_s - began_s >= slope_s and steady_state.is_steady(self.sampler.trace(), now_s - slope_s, now_s))
 
     # --- the record ---
 

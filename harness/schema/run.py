@@ -54,13 +54,9 @@ class Environment(FrozenModel):
     environment_id: str
     """Hash of the fields below, without volatile ones."""
     host: str
-    """Host name."""
     os: str
-    """Name of the operating system."""
     kernel: str
-    """Release of the kernel."""
     python: str
-    """Version of Python."""
     cpu: str
     """Model name of the CPU."""
     cpu_flags: tuple[str, ...]
@@ -80,9 +76,7 @@ class Environment(FrozenModel):
     virtual: str | None = None
     """Hypervisor or container; None on bare metal, or unknown."""
     versions: dict[str, str]
-    """Versions of the packages that matter, by distribution."""
     harness_version: str
-    """Version of the harness."""
     harness_commit: str | None = None
     """Git commit, with `+` if files differ from it; None outside a checkout."""
     devices: tuple[dict[str, Any], ...] = ()
@@ -254,9 +248,7 @@ class Header(FrozenModel):
     run_id: str
     """Name of the run and its folder."""
     started_utc: str
-    """Start, ISO 8601 in UTC."""
     harness_version: str
-    """Version of the harness."""
     harness_commit: str | None
     """Git commit, with `+` if files differed from it; None outside a checkout."""
     profile: Profile

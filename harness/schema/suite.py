@@ -13,7 +13,6 @@ class Profile(FrozenModel):
     """Effort of a run: repetitions and windows."""
 
     name: Literal["quick", "standard", "publish"]
-    """Name of the profile."""
     first: int
     """Repetitions of each case before the stopping rule applies."""
     cap: int
@@ -73,7 +72,6 @@ class ArrayRef(FrozenModel):
     key: str
     """Name of the array in the file."""
     sha256: str
-    """Hash of the content."""
     name: str | None = None
     """Model input that it feeds; None: by position."""
 
@@ -82,7 +80,6 @@ class DataSource(FrozenModel):
     """Samples that are not arrays yet; a build writes them as `.npz`."""
 
     kind: Literal["images", "csv", "function"]
-    """Kind of source."""
     path: str
     """Absolute path of the folder or table, or `package.module:function`."""
     sha256: str
@@ -196,21 +193,16 @@ class Case(FrozenModel):
     case_id: str
     """Canonical text of the fields below."""
     model: str
-    """Name of the model in the suite."""
     variant: str
     """Text of the variant."""
     steps: tuple[Step, ...]
     """Recipes of the variant."""
     engine: str
-    """Name of the engine plug-in."""
     engine_options: dict[str, Any] = {}
-    """Options of the engine."""
     device: str
     """Device: `cpu`, `gpu`, or a plug-in's own."""
     batch_size: int
-    """Samples per query."""
     threads: int
-    """Threads of the engine."""
     scenario: str
     """Load pattern."""
     build_id: str
@@ -225,9 +217,7 @@ class Impossible(FrozenModel):
     """A cell of the matrix that is not supported."""
 
     case_id: str
-    """Canonical text of the case."""
     reason: str
-    """Why it is not supported."""
 
 
 class Limits(FrozenModel):
@@ -247,11 +237,9 @@ class Suite(FrozenModel):
     """A suite with all names resolved, as `run.json` keeps it."""
 
     name: str
-    """Name in the file."""
     sha256: str
     """Hash of the resolved content."""
     models: tuple[Model, ...]
-    """Models."""
     cases: tuple[Case, ...]
     """Cells of the matrix."""
     builds: tuple[Build, ...]

@@ -121,19 +121,16 @@ def _number(text: str) -> float:
 
 
 def cpus_here(root: Path = Path("/")) -> Cpus:
-    """CPUs of this machine.
-
-    Args:
-        root: Folder of /proc and /sys, for tests.
-    """
+    """CPUs of this machine; `root` is the folder of /proc and /sys, for tests."""
     import psutil
 
-    threads = psutil.cpu_count() or 1 if root == Path("/") else _lines(root, "proc/cpuinfo", "processor")
+    processors = sum(line.startswith("processor") for line in _text(root / "proc/cpuinfo").splitlines())
+    threads = psutil.cpu_count() if root == Path("/") else processors
     # With lxcfs, /proc/stat of a container shows only its own CPUs: a part of the machine, as in a virtual one.
     shared = any(" /proc/stat " in line and "lxcfs" in line for line in _text(root / "proc/self/mountinfo").splitlines())
     guest = hypervisor(root) or ("a container with a part of the machine's CPUs" if shared else None)
     nodes = len(list((root / "sys/devices/system/node").glob("node[0-9]*")))
-    return Cpus(_name(root), threads, _sockets(root), max(1, nodes), guest)
+    return Cpus(_name(root), threads or 1, _sockets(root), max(1, nodes), guest)
 
 
 def _sockets(root: Path) -> int:
@@ -154,10 +151,6 @@ def _name(root: Path) -> str:
 
         name = cpuinfo.get_cpu_info().get("brand_raw") or ""
     return name
-
-
-def _lines(root: Path, file: str, start: str) -> int:
-    return max(1, sum(line.startswith(start) for line in _text(root / file).splitlines()))
 
 
 def _text(path: Path) -> str:

@@ -172,11 +172,9 @@ class Nvml(Sensor):
         return [other.model_copy(update={"name": f"{name} average power", "detail": detail, **changes})]
 
     def _power_reading(self, handle: Any, full_coverage: bool) -> tuple[str | None, Callable[[], float] | None]:
-        """Name of the best power reading that is available, and a function that reads it in W.
+        """Name of the best available power reading, and a function that reads it in W.
 
-        Args:
-            handle: Handle of the card.
-            full_coverage: Whether to prefer the mean, which covers its whole period; the instant reading of some cards covers a quarter.
+        For full coverage it is the mean of its whole period; the instant reading of some cards covers a quarter.
         """
         fields = [("POWER_INSTANT", POWER_INSTANT), ("POWER_AVERAGE", POWER_AVERAGE)]
         for name, number in reversed(fields) if full_coverage else fields:

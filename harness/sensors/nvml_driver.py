@@ -28,11 +28,7 @@ EVENT_REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrent
 
 
 class Driver:
-    """The driver's management library.
-
-    Args:
-        nvml: The module `pynvml`.
-    """
+    """The driver's management library, through the module `pynvml`."""
 
     def __init__(self, nvml: Any) -> None:
         self.nvml = nvml

@@ -73,11 +73,7 @@ def devices_present(catalogue: Catalogue) -> set[str]:
 
 
 def gpu_left_out(present: Collection[str]) -> str | None:
-    """Warning that the device `auto` leaves out the GPU of this machine; None if it does not.
-
-    Args:
-        present: Result of `devices_present`.
-    """
+    """Warning that `auto` leaves out the GPU of this machine, given the result of `devices_present`; None if it does not."""
     if "gpu" in present or not any(Path(path).exists() for path in NVIDIA_DRIVER):
         return None
     return (

@@ -94,11 +94,7 @@ class Psutil(Sensor):
 
 
 class _Rate:
-    """Rate of a running total since the previous reading.
-
-    Args:
-        total: Function that reads the total in s.
-    """
+    """Rate since the previous reading of a running total in s."""
 
     def __init__(self, total: Callable[[], float]) -> None:
         self._total = total

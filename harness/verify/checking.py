@@ -26,9 +26,14 @@ def verify(folder: Path, calibrated: Callable[[StoredRun], StoredRun] | None = N
         cache: Cache of the artifacts; None to skip them.
     """
     result = Verification()
-    check_files(folder, result)
     try:
         run = read_run(folder)
+    except HarnessError as error:
+        check_files(folder, (), result)
+        result.problems.append(f"the run cannot be read: {error.what}")
+        return result
+    check_files(folder, run.records, result)
+    try:
         check_records_file(run, result)
         check_consistency(run, result)
         check_artifacts(run, cache, result)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Iterable
 from pathlib import Path
 
-from harness.errors import HarnessError
 from harness.schema import Record, StoredRun
-from harness.store import files_of, manifest, read_run
+from harness.store import files_of, manifest
 from harness.verify.result import Verification, place
 
 
-def check_files(folder: Path, result: Verification) -> None:
+def check_files(folder: Path, records: Iterable[Record], result: Verification) -> None:
     """Compare the files with the checksums of the manifest; a changed trace is reported with its record."""
     present, differences = manifest.differences(folder)
     if not present:
@@ -21,9 +20,7 @@ def check_files(folder: Path, result: Verification) -> None:
         )
         return
     result.files = len(manifest.listed(folder))
-    stems: dict[str, Record] = {}
-    with contextlib.suppress(HarnessError):
-        stems = {r.trace.removesuffix(".parquet"): r for r in read_run(folder).records if r.trace}
+    stems = {r.trace.removesuffix(".parquet"): r for r in records if r.trace}
     for name, sentence in differences.items():
         if sentence == manifest.UNKNOWN and not name.startswith(manifest.DRAWN_FROM):
             result.notes.append(f"{name} {sentence}; no figure depends on it")

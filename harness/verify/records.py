@@ -12,8 +12,8 @@ import numpy as np
 
 from harness import plugins
 from harness.energy import joules, performance, validity
+from harness.energy.completions import CompletionCurve
 from harness.energy.figures import Figures, Raw, Setting, figures, figures_of, progress_of
-from harness.energy.joules import CompletionCurve
 from harness.errors import HarnessError
 from harness.schema import Case, Finding, Measurement, Record, Sample, StoredRun, Trace, WindowTimes
 from harness.schema.worker import Scores

@@ -28,7 +28,9 @@ def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
         sys.path.insert(0, here)
     try:
         return getattr(importlib.import_module(module), name)(*arguments)
-    except (MemoryError, KeyboardInterrupt):
+    except MemoryError:
         raise
     except Exception as error:  # the user's code may raise anything
-        raise EngineError(f"{written} failed: {type(error).__name__}: {first_line(error)}", "run the function by itself") from error
+        kind = type(error).__name__
+        reason = first_line(error).removeprefix(kind).removeprefix(": ")
+        raise EngineError(f"{written} failed: {kind}{reason and ': '}{reason}", "run the function by itself") from error

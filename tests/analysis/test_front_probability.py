@@ -1,4 +1,4 @@
-"""The chance of being on the front, when the launches are drawn again."""
+"""The probability of being on the front, by bootstrap resamples of the launches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_shared_offset_can_change_the_order_and_a_common_one_cannot():
     assert 0.5 < p_front(launches, shared=np.array([[[0.2], [0.1]]]))[0] < 0.9
 
 
-def test_launches_of_unequal_number_stand_beside_each_other():
+def test_cases_may_have_unequal_numbers_of_launches():
     """Padding never enters a mean: a case of 30 launches does not pull one of 2 towards 0."""
     assert p_front([np.full((2, 1), 2.0), np.full((30, 1), 1.0)]).tolist() == [0, 1]
 
@@ -59,7 +59,7 @@ def test_who_cannot_be_on_a_front_need_not_be_drawn():
 
 
 def test_two_that_lose_as_many_of_the_samples_drawn_are_alike():
-    """Not told apart by how their sums are rounded: with more energy, and other samples lost, a case is on the front only where it lost fewer of those drawn."""
+    """Rounding of their sums does not separate them: with more energy, and other samples lost, a case is on the front only where it lost fewer of those drawn."""
     losses, order = np.zeros((2, 90)), np.random.default_rng(0).permutation(90)
     losses[0, order[:30]] = losses[1, order[30:60]] = 1
     launches = [np.array([[joules, 1 / 3]] * 3) for joules in (1.0, 2.0)]

@@ -26,8 +26,8 @@ def test_cases_that_scatter_alike_share_one_variance():
     assert own[2] / own[0] > 1e9
 
 
-def test_a_launch_alone_says_nothing_and_equal_launches_say_all():
-    """No spread to be told: NaN; no spread at all: a difference is a change."""
+def test_a_single_launch_and_equal_launches():
+    """Unknown spread: NaN; no spread at all: any difference is a change."""
     assert np.isnan(changes([np.array([1.0])], [np.array([2.0])])[0].p)
     assert changes([np.ones(3)], [np.ones(3)])[0].p == 1.0
     assert changes([np.ones(3)], [np.full(3, 1.1)])[0].p == 0.0

@@ -8,7 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from harness.analysis.interval import FIXED, STOPPED, absolute_interval, mean_interval, moments, percentile, positive_interval, wilson
+from harness.analysis.interval import (
+    FIXED,
+    STOPPED,
+    absolute_interval,
+    mean_interval,
+    moments,
+    percentile,
+    positive_interval,
+    t_quantile,
+    welch,
+    wilson,
+)
 
 launches = st.lists(st.floats(1e-6, 1e6), min_size=2, max_size=30)
 
@@ -22,7 +33,7 @@ def test_mean_interval_is_students():
 
 @given(launches)
 def test_the_moments_are_those_of_numpy(values):
-    """To the last bit, so that a figure does not depend on which of the two told it."""
+    """To the last bit, so that a figure does not depend on which of the two computed it."""
     assert moments(values) == (np.mean(values), np.var(values, ddof=1))
 
 
@@ -38,7 +49,7 @@ def test_a_wide_interval_of_what_is_positive_stays_positive(values):
 
 
 def test_a_single_launch_has_no_interval():
-    """One value says nothing of the spread: the bounds are NaN, not the value itself."""
+    """The spread of one value is unknown: the bounds are NaN, not the value itself."""
     for interval in (mean_interval([3.0]), absolute_interval([3.0], 0.05)):
         assert interval.value == 3.0
         assert np.isnan([interval.low, interval.high]).all()
@@ -73,3 +84,15 @@ def test_wilson_and_percentiles():
     assert interval.low < 350 / 360 < interval.high < 1
     assert percentile(np.arange(35.0), 90) is None
     assert percentile(np.arange(36.0), 90) is not None
+
+
+def test_welch_is_scipys():
+    """Statistic and degrees of freedom; a shared uncertainty adds in quadrature and has infinitely many."""
+    a, b = [1.0, 1.2, 0.9, 1.1], [2.0, 2.5, 1.8]
+    parts = [(np.var(each, ddof=1) / len(each), len(each) - 1) for each in (a, b)]
+    u, nu = welch(parts)
+    test = stats.ttest_ind(a, b, equal_var=False)
+    assert (u, nu) == pytest.approx(((np.mean(a) - np.mean(b)) / test.statistic, test.df))
+    assert welch(parts, 1.0)[0] == pytest.approx(np.hypot(u, 1.0)) and welch(parts, 1.0)[1] > nu
+    assert welch([(0.0, 2), (0.0, 2)]) == (0.0, np.inf)
+    assert t_quantile(np.inf, 0.975) == pytest.approx(1.959964)

@@ -1,4 +1,4 @@
-"""The precision that ran is that of what multiplies, by share; what is not known stays null."""
+"""The precision that ran is that of what multiplies, by share; what is not known stays None."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_the_precision_is_that_of_what_multiplies(kernels, precision):
 
 
 def test_the_share_is_of_the_whole():
-    """Also of what does not multiply; null where nobody tells a precision, 0 where somebody does and it is another."""
+    """Also of what does not multiply; None if no precision is known, 0 if they are others."""
     assert share_of(ENDS, "int8") == pytest.approx(0.3)
     assert share_of(ENDS, "bfloat16") == 0
     assert share_of([kernel("Conv", None, 1.0)], "int8") is None
     assert share_of([], "int8") is None
 
 
-def test_the_text_tells_the_largest_and_what_it_is_a_share_of():
+def test_the_text_has_the_largest_kernels_and_the_basis_of_their_shares():
     """Never multiply-accumulates for times."""
     assert kernels_text([kernel("Conv", "int8", 0.706, kernel="jit_avx2_I8")]) == "Conv jit_avx2_I8 int8 71 %"
     assert kernels_text([kernel("CONV_2D", None, 1.0, basis="macs")]) == "CONV_2D 100 % of the multiply-accumulates"

@@ -43,8 +43,8 @@ def test_at_no_difference_the_score_is_mcnemars():
     assert tango_score(0, 0, 50, 0.0) == 0
 
 
-def test_a_case_at_the_margin_is_seldom_called_non_inferior():
-    """Of 4,000 draws of 1,000 samples that are truly worse by the margin, 5 % pass; of equals with psi 2 %, 80 % pass at the number of samples told."""
+def test_a_case_at_the_margin_is_rarely_called_non_inferior():
+    """Of 4,000 draws of 1,000 samples that are truly worse by the margin, 5 % pass; of equals with psi 2 %, 80 % pass at the number of samples given."""
     rng, n, margin = np.random.default_rng(3), 1000, 0.02
     cells = rng.multinomial(n, [0.01, 0.03, 0.96], 4000)
     assert np.mean(tango_score(cells[:, 0], cells[:, 1], n, -margin) > norm.isf(0.05)) == pytest.approx(0.05, abs=0.015)
@@ -56,7 +56,7 @@ def test_a_case_at_the_margin_is_seldom_called_non_inferior():
 
 
 def test_equals_need_enough_samples_too():
-    """No sample differs, and yet 200 do not show it at 1 %: 268 do, which is what is told."""
+    """No sample differs, and yet 200 do not suffice at 1 %: 268 do, which is what is given."""
     zeros = np.zeros(200)
     assert verdict(paired_difference(zeros, zeros), 0.01, "higher") == "inconclusive"
     needed = samples_needed(zeros, 0.01)
@@ -79,7 +79,7 @@ def test_a_mean_of_numbers_is_bootstrapped():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "direction", "said"),
+    ("low", "high", "direction", "expected"),
     [
         (-0.005, 0.02, "higher", "non_inferior"),
         (-0.02, 0.005, "higher", "inconclusive"),
@@ -91,14 +91,14 @@ def test_a_mean_of_numbers_is_bootstrapped():
         (NAN, NAN, "higher", None),
     ],
 )
-def test_the_verdict_reads_the_bound_on_the_bad_side(low, high, direction, said):
+def test_the_verdict_reads_the_bound_on_the_bad_side(low, high, direction, expected):
     """Whichever side that is."""
-    assert verdict(Interval((low + high) / 2, low, high), 0.01, direction) == said
+    assert verdict(Interval((low + high) / 2, low, high), 0.01, direction) == expected
 
 
 @pytest.mark.parametrize("kind", ["right and wrong", "numbers"])
 def test_the_tests_of_many_agree_with_the_intervals_of_two(kind):
-    """As good where the bound is above the margin; better where the test at no difference says so."""
+    """As good where the bound is above the margin; better where the test at no difference is significant."""
     rng = np.random.default_rng(5)
     shares = (0.02, 0.02, 0.05, 0.3)
     losses = [(rng.random(800) < p).astype(float) if kind == "right and wrong" else rng.normal(p, 0.1, 800) for p in shares]

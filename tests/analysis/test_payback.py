@@ -1,4 +1,4 @@
-"""Payback: Fieller's interval covers, and says so where there is no bound."""
+"""Payback: Fieller's interval covers, and has no upper bound where there is none."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_loss_is_never_paid_back():
 
 
 def test_one_launch_has_an_estimate_and_no_verdict():
-    """It says nothing of the scatter."""
+    """Its scatter is unknown."""
     found = payback(100.0, Saving.of_launches([0.5], [1.0, 1.0]))
     assert (found.inferences, found.low, found.high, found.verdict) == (200, None, None, None)
 

@@ -23,7 +23,7 @@ def test_it_is_welchs_interval_of_the_logarithms():
 
 @given(launches, launches, st.floats(0.5, 2.0))
 def test_the_gain_cancels(a, b, gain):
-    """A sensor that reads everything by the same factor wrong tells the same ratio."""
+    """A sensor whose readings are all wrong by the same factor gives the same ratio."""
     plain, scaled = log_welch(a, b), log_welch([gain * v for v in a], [gain * v for v in b])
     assert scaled == pytest.approx(plain, rel=1e-6)
 

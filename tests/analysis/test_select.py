@@ -45,7 +45,7 @@ def test_the_choice_is_what_exhaustive_search_finds(world, share):
 
 @given(worlds, shares, shares)
 def test_between_the_flips_the_choice_stands_and_beyond_them_it_falls(world, share, other):
-    """At any other weight exhaustive search agrees with what the flips say; at a flip the next case scores as well."""
+    """At any other weight exhaustive search agrees with the changes; at a change the next case scores as well."""
     costs, allowed = world
     found = choose(costs, allowed & ~np.isnan(costs).any(axis=1), share)
     if found.best is None:
@@ -75,11 +75,11 @@ def test_a_clear_lead_is_separated_and_a_single_launch_separates_nothing():
 def test_of_identical_cases_hardly_any_gets_a_separated_lead(q):
     """Eight cases alike: the one that looks best is shown to lead all others in at most 5 % of 300 seeded runs."""
     rng = np.random.default_rng(0)
-    told = 0
+    separated = 0
     for scores in rng.normal(1, 0.02, (300, 8, 5)):
         best = int(np.argmin(scores.mean(axis=1)))
-        told += all(lead.low > 0 for i, lead in enumerate(leads(list(scores), best, np.zeros(8), q)) if i != best)
-    assert told <= 15
+        separated += all(lead.low > 0 for i, lead in enumerate(leads(list(scores), best, np.zeros(8), q)) if i != best)
+    assert separated <= 15
 
 
 def test_the_nearest_miss():

@@ -37,7 +37,7 @@ def test_equal_launches_are_enough_at_first_and_not_before():
 
 
 def test_the_cap_ends_a_wide_case_without_reaching_it():
-    """At the cap it is over, and the record says that the target was not met."""
+    """At the cap it is over, and the target is not met."""
     rule = after(HalfWidth(5, 8, 0.02), [1.0, 2.0] * 4)
     assert rule.finished
     assert rule.reached is False
@@ -84,7 +84,7 @@ def test_only_an_open_pair_is_repeated(means, open_):
     assert pairs(means).open == open_
 
 
-def test_two_that_are_equal_are_told_so_and_left():
+def test_two_equal_cases_are_settled():
     """With enough launches each is shown to be as good as the other within the margin."""
     assert pairs({"a": (0.0, 0.0), "b": (0.0, 0.0)}, launches=5).open
     assert not pairs({"a": (0.0, 0.0), "b": (0.0, 0.0)}, launches=40).open

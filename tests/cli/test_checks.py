@@ -17,13 +17,13 @@ def test_the_gate_passes_noise_and_reports_the_check_that_fails(harness, results
     assert harness("gate", "base", "--against", "base").returncode == 0
     done = harness("gate", "now", "--against", "base", "--junit", "gate.xml", "--markdown", "gate.md")
     assert done.returncode == 1
-    failing = [line for line in done.stdout.splitlines() if line.startswith("fail")]
+    failing = [line for line in done.stdout.splitlines() if line.startswith("failed")]
     assert len(failing) == 1 and CELLS[1].case_id in failing[0] and "energy +10.0%" in failing[0]
     assert "gate: failed, 1 of" in done.stdout
     (failure,) = ElementTree.parse(tmp_path / "gate.xml").iterfind(".//testcase[failure]")
     assert (failure.get("classname"), failure.get("name")) == ("energy", CELLS[1].case_id)
     summary = (tmp_path / "gate.md").read_text()
-    assert "### Failed" in summary and "energy +10.0%" in summary and "is new" in summary
+    assert "### Failed" in summary and "energy +10.0%" in summary and "not in the base run" in summary
 
 
 @pytest.mark.parametrize(

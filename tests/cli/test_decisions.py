@@ -48,7 +48,7 @@ def test_the_life_of_a_battery_has_the_interval_of_the_power(harness, results):
     ("arguments", "words"),
     [
         (["--weights", "1"], ["--weights '1' is not two numbers"]),
-        (["--weights", "0,0"], ["order nothing"]),
+        (["--weights", "0,0"], ["weights 0,0 are not valid"]),
         (["--compute", "mac"], ["did you mean 'macs'"]),
         (["--battery-wh", "-1"], ["--battery-wh -1"]),
         (["--max-energy", "nan"], ["--max-energy nan is not a valid limit", "above 0"]),

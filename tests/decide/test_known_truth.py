@@ -12,7 +12,7 @@ import pytest
 
 from harness import plugins
 from harness.cli.entry import run_command
-from harness.decide.compare import Compared, compare
+from harness.decide.compare import Comparison, compare
 from harness.frame.results import results
 from harness.run import campaign, timing
 from harness.schema import PROFILES, StoredRun
@@ -77,13 +77,13 @@ def measured(folder: Path, name: str, factor: float, patch: pytest.MonkeyPatch) 
     patch.setattr(platform, "node", lambda: name)
     with running(plant(folder / name, *zones)) as tree:
         patch.setenv(ROOT_VARIABLE, str(tree.root))
-        wish = campaign.RunRequest(load_suite(tiny.write(folder, SUITE), plugins.catalogue()), SUITE, PROFILE, folder / "results")
-        with campaign.begin(wish, plugins.catalogue(), Watcher()) as running_:
+        request = campaign.RunRequest(load_suite(tiny.write(folder, SUITE), plugins.catalogue()), SUITE, PROFILE, folder / "results")
+        with campaign.begin(request, plugins.catalogue(), Watcher()) as running_:
             running_.run()
         return Machine(read_run(running_.store.folder), tree)
 
 
-def energy(machines: dict[str, Machine], base: str, other: str) -> Compared:
+def energy(machines: dict[str, Machine], base: str, other: str) -> Comparison:
     return next(each for each in compare([machines[base].run, machines[other].run]) if each.quantity == "energy")
 
 
@@ -96,7 +96,7 @@ def test_each_energy_is_the_truth(machines):
         assert np.mean(result.energies) == pytest.approx(machine.truth_j, rel=0.01)
 
 
-def test_a_known_ratio_is_covered_and_named(machines):
+def test_a_known_ratio_is_covered_and_significant(machines):
     """1.6 times the energy is worse, the other way round better; the interval holds the truth of these very windows and of the watts."""
     found = energy(machines, "alpha", "gamma")
     assert found.verdict == "worse" and found.kind == "simulated"
@@ -106,26 +106,26 @@ def test_a_known_ratio_is_covered_and_named(machines):
 
 
 def test_equal_machines_get_no_winner(machines):
-    """Neither is named; the truth of 1 is in the interval. Their latencies are the same engine's."""
+    """The true ratio of 1 is in the interval. The latencies are those of one engine."""
     found = energy(machines, "alpha", "beta")
     assert found.verdict in ("same", "not separated")
     assert found.ratio.low < 1 < found.ratio.high
 
 
-def test_a_stranger_is_told_that_they_are_simulated_and_may_be_compared(machines, capsys):
-    """Hosts of other names are the point of it, one kind and one scope on both; nobody takes the joules for measured."""
+def test_the_output_reports_simulated_and_comparable_machines(machines, capsys):
+    """Other host names prevent nothing; the energies are marked as simulated."""
     folders = [str(machines[name].run.folder) for name in FACTORS]
     assert run_command(["compare", *folders]) == 0
-    said = capsys.readouterr().out
-    assert all(word in said for word in ("alpha", "beta", "gamma", "The runs are comparable", "energy is SIMULATED"))
-    assert [line.split()[0] for line in said.splitlines() if "worse" in line and "energy" in line and "/A" in line] == ["C/A"]
+    output = capsys.readouterr().out
+    assert all(word in output for word in ("alpha", "beta", "gamma", "The runs are comparable", "energy is SIMULATED"))
+    assert [line.split()[0] for line in output.splitlines() if "worse" in line and "energy" in line and "/A" in line] == ["C/A"]
 
 
 def test_the_gate_finds_it(machines, capsys):
     """60 % more energy fails that row; the base against itself passes."""
     alpha, gamma = (str(machines[name].run.folder) for name in ("alpha", "gamma"))
     assert run_command(["gate", gamma, "--against", alpha]) == 1
-    said = capsys.readouterr()
-    assert "fail  product/dense/rogue" in said.out and "energy +" in said.out
-    assert "simulated" in said.err and "machines or their software differ" in said.err
+    output = capsys.readouterr()
+    assert "failed  product/dense/rogue" in output.out and "energy +" in output.out
+    assert "simulated" in output.err and "machines or their software differ" in output.err
     assert run_command(["gate", alpha, "--against", alpha]) == 0

@@ -1,4 +1,4 @@
-"""What a buyer writes, and what he is told of his mistakes."""
+"""Hardware offers, read from YAML."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ EXAMPLE = Path(__file__).parents[2] / "suites" / "offers.example.yaml"
 
 
 def test_the_example_is_read():
-    """By a run's name before its host's."""
+    """An offer for the run's name takes precedence over its host's."""
     offers = read_offers(EXAMPLE)
     assert offers.of("run", "box-2").capital_cost == 6500
     assert offers.of("run", "nowhere") is None
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "words"),
     [
         ("duty_cycle: 0.3 ", "duty_cicle: 0.3 ", "unknown field 'duty_cicle'; did you mean 'duty_cycle'?"),
         ("    capital_cost: 4000", "    capital_costs: 4000", "unknown field 'capital_costs'; did you mean 'capital_cost'?"),
@@ -41,25 +41,25 @@ def test_the_example_is_read():
         ("currency: EUR", 'currency: ""', ":2: 'currency' must have at least 1 character"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(tmp_path, old, new, said):
+def test_an_error_has_its_line(tmp_path, old, new, words):
     """File, line, and the nearest name; exit 2."""
     path = tmp_path / "offers.yaml"
     path.write_text(EXAMPLE.read_text().replace(old, new))
     with pytest.raises(SuiteError) as error:
         read_offers(path)
-    assert said in str(error.value)
+    assert words in str(error.value)
     assert error.value.exit_code == 2
 
 
-def test_an_empty_file_and_none(tmp_path):
-    """Both are sentences."""
+def test_an_empty_or_missing_file(tmp_path):
+    """Both are errors with a sentence."""
     (tmp_path / "o.yaml").write_text("")
     with pytest.raises(SuiteError, match="the file is empty"):
         read_offers(tmp_path / "o.yaml")
     site = EXAMPLE.read_text().split("offers:")[0]
-    for nothing, said in (("[]", "'offers' is empty: at least one is needed"), ("", "'offers' must be a list, not nothing")):
+    for nothing, words in (("[]", "'offers' is empty: at least one is needed"), ("", "'offers' must be a list, not nothing")):
         (tmp_path / "o.yaml").write_text(f"{site}offers: {nothing}\n")
-        with pytest.raises(SuiteError, match=said):
+        with pytest.raises(SuiteError, match=words):
             read_offers(tmp_path / "o.yaml")
     with pytest.raises(SuiteError, match="no file of offers"):
         read_offers(tmp_path / "none.yaml")

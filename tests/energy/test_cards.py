@@ -1,4 +1,4 @@
-"""What the conditions of a card say of a repetition: who else was on it, whether it was used, what the child held of its memory."""
+"""Conditions of a card in a repetition: sharing, use, throttling, and memory of the child."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from harness.energy.cards import Span, device_memory, remarks
-from harness.schema import Domain, Sample, Trace
+from harness.schema import Domain, Phase, Sample, Trace
 
 T_S = np.arange(-0.25, 6, 0.25)
 SPAN = Span(load_s=0.0, idle=(1.0, 1.5), start_s=2.0, end_s=5.0)
+PHASES = (Phase(name="load", start_s=0.0, end_s=1.0), Phase(name="steady", start_s=2.0, end_s=5.0))
 MIB = 2**20
 LOADED = (T_S > 1.8) & (T_S < 5.2)
 QUANTITIES = {
@@ -25,7 +26,7 @@ QUANTITIES = {
 
 
 def trace(without_reserve=True, device="gpu", **values) -> Trace:
-    """A card that idles, is loaded from 1.8 s on, and holds the child's 500 MiB from 0.5 s on, unless said otherwise; null: not reported."""
+    """A card that idles, is loaded from 1.8 s on, and holds the child's 500 MiB from 0.5 s on, by default; None: not reported."""
     usual = {
         "utilization": np.where(LOADED, 0.9, 0.0),
         "memory_used": 3 * MIB + np.where(T_S >= 0.5, 500 * MIB, 0),
@@ -65,7 +66,7 @@ def test_a_card_to_itself_has_no_remark():
 
 
 def test_a_process_that_is_not_ours_shares_the_card():
-    """Before the case or beside it; one that came after it did not."""
+    """Before or during the case; one that came after it did not."""
     assert "2 other processes were on it" in found(trace(foreign_processes=2))["card_shared"]
     assert "1 other process was on it" in found(trace(foreign_processes=np.where(T_S > 3, 1, 0)))["card_shared"]
     assert found(trace(foreign_processes=np.where(T_S > 5.1, 1, 0))) == {}
@@ -74,8 +75,8 @@ def test_a_process_that_is_not_ours_shares_the_card():
 def test_a_hidden_process_is_no_evidence_and_what_it_does_is():
     """It may be the child itself. Memory in use and load before the case are somebody's."""
     assert found(trace(hidden_processes=3)) == {}
-    told = found(trace(hidden_processes=3, memory_used=3000 * MIB + np.where(T_S >= 0.5, 500 * MIB, 0), child_memory=np.nan))
-    assert told["card_shared"] == "3,000 MiB of its memory were in use before the case"
+    remarked = found(trace(hidden_processes=3, memory_used=3000 * MIB + np.where(T_S >= 0.5, 500 * MIB, 0), child_memory=np.nan))
+    assert remarked["card_shared"] == "3,000 MiB of its memory were in use before the case"
     assert found(trace(utilization=np.where(LOADED, 1.0, 0.4)))["card_shared"] == "it was 40 % busy before the load began"
 
 
@@ -129,24 +130,29 @@ def test_memory_may_be_hotter_than_the_die():
 def test_the_peak_memory_of_the_child():
     """By its own processes where the driver names them, else by the rise of the whole card, and null where neither is known."""
     peak = np.where(T_S == 3.0, 800 * MIB, np.where(T_S >= 0.5, 500 * MIB, np.nan))
-    assert device_memory(trace(child_memory=peak), "gpu", 0.0) == (800 * MIB, "process")
-    assert device_memory(trace(child_memory=np.nan), "gpu", 0.0) == (500 * MIB, "rise")
-    assert device_memory(trace(child_memory=None), "gpu", 0.0) == (500 * MIB, "rise")
-    assert device_memory(trace(child_memory=None, memory_used=None), "gpu", 0.0) == (None, None)
-    assert device_memory(trace(child_memory=None), "gpu", None) == (None, None)
-    assert device_memory(trace(), "npu", 0.0) == (None, None)
+    assert device_memory(trace(child_memory=peak), PHASES[:1], "gpu") == (800 * MIB, "process")
+    assert device_memory(trace(child_memory=np.nan), PHASES[:1], "gpu") == (500 * MIB, "rise")
+    assert device_memory(trace(child_memory=None), PHASES[:1], "gpu") == (500 * MIB, "rise")
+    assert device_memory(trace(child_memory=None, memory_used=None), PHASES[:1], "gpu") == (None, None)
+    assert device_memory(trace(child_memory=None), (), "gpu") == (None, None)
+    assert device_memory(trace(), PHASES, "npu") == (None, None)
 
 
 def test_memory_that_was_not_read_while_the_child_ran_is_not_known_to_be_0():
     """Where calls are slow it may be read before the case and after it alone."""
     around = np.where(LOADED, np.nan, 100.0 * MIB)
     for child in (np.nan, np.where(LOADED, np.nan, 0.0)):
-        assert device_memory(trace(child_memory=child, memory_used=around), "gpu", 0.0, (2.0, 5.0)) == (None, None)
-    assert device_memory(trace(child_memory=np.nan, memory_used=100.0 * MIB), "gpu", 0.0, (2.0, 5.0)) == (0, "rise")
+        assert device_memory(trace(child_memory=child, memory_used=around), PHASES, "gpu") == (None, None)
+    assert device_memory(trace(child_memory=np.nan, memory_used=100.0 * MIB), PHASES, "gpu") == (0, "rise")
 
 
 def test_a_child_that_comes_to_be_hidden_does_not_hold_nothing():
     """Before it began a neighbour alone was listed, all named; then somebody is hidden: it may be the child."""
     early = np.where(T_S < 0.5, 0.0, np.nan)
-    assert device_memory(trace(child_memory=early), "gpu", 0.0) == (500 * MIB, "rise")
-    assert device_memory(trace(child_memory=0.0), "gpu", 0.0) == (0, "process")
+    assert device_memory(trace(child_memory=early), PHASES[:1], "gpu") == (500 * MIB, "rise")
+    assert device_memory(trace(child_memory=0.0), PHASES[:1], "gpu") == (0, "process")
+
+
+def test_a_case_on_the_cpu_holds_no_device_memory():
+    """Nor does a build."""
+    assert device_memory(trace(), PHASES, "cpu") == device_memory(trace(), PHASES, None) == (None, None)

@@ -1,4 +1,4 @@
-"""The time in which a card's clock was held down: counted by the driver where it counts, else sampled."""
+"""Share of a window in which a card's clock was held down: counted by the driver, else sampled."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_without_a_counter_it_is_the_share_of_the_readings():
     [np.full(len(T_S), 5.0), 1e3 * T_S, 5.0 - T_S, np.full(len(T_S), np.nan)],
     ids=["stands still", "in another unit", "runs backwards", "failed"],
 )
-def test_a_counter_that_contradicts_its_flags_is_not_believed(counter):
+def test_a_counter_that_contradicts_its_flags_is_ignored(counter):
     """Thermal slowdown in every reading is one, whatever a counter gives that does not count it."""
     found = clock_limits(trace(np.full(len(T_S), 0x40), slowed_time=counter), 1.0, 3.0)["gpu:0 slowed"]
     assert found == (1.0, False, 0x40)
@@ -56,7 +56,7 @@ def test_one_reading_of_a_flag_is_outvoted_by_a_counter():
     assert found.counted and found.share == pytest.approx(0.001)
 
 
-def test_nothing_is_told_of_a_window_that_is_not_bracketed():
+def test_a_window_that_is_not_covered_has_no_limits():
     """That would be extrapolation."""
     sample = Sample(T_S, T_S, T_S)
     assert gained(sample, -1.0, 2.0) is None and gained(sample, 1.0, 9.0) is None and gained(sample, 2.0, 2.0) is None

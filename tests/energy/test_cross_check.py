@@ -1,4 +1,4 @@
-"""When integrated power convicts a counter, and when it is no honest witness."""
+"""When integrated power rejects a counter, and when it may itself be wrong."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ POLL_S = 0.05
 
 
 def seen(power, seconds, gain=1.0, query_s=None, average_s=None, sees_s=0.025, period_s=0.1):
-    """A counter that shows `gain` times the true energy of `power(t)` from 2 s on, and a gauge that sees `sees_s` of each period beside it."""
+    """A counter that shows `gain` times the true energy of `power(t)` from 2 s on, and a gauge that covers `sees_s` of each period."""
     fine_s = np.arange(0, 3 + seconds, 0.0005)
     energy_j = np.concatenate([[0.0], np.cumsum(power(fine_s[:-1] + 0.00025)) * 0.0005])
     t_s = np.arange(1.0, 3 + seconds, POLL_S)
@@ -46,8 +46,8 @@ def square(period_s, duty=0.5):
     ("gain", "warns", "rejects"),
     [(1.0, False, False), (1.04, False, False), (0.93, True, False), (1.07, True, False), (1.12, True, True), (0.85, True, True)],
 )
-def test_a_level_load_convicts_at_any_length(seconds, gain, warns, rejects):
-    """Above 5 % a warning, above 10 % no energy: there is nothing that could excuse the difference."""
+def test_a_level_load_rejects_at_any_length(seconds, gain, warns, rejects):
+    """Above 5 % a warning, above 10 % no energy: nothing else explains the difference."""
     for found in (
         seen(level, seconds, gain),
         seen(level, seconds, gain, average_s=1.0, sees_s=1.0),
@@ -59,11 +59,11 @@ def test_a_level_load_convicts_at_any_length(seconds, gain, warns, rejects):
 @pytest.mark.parametrize("period_s", [0.11, 0.23, 0.3, 0.37, 0.7])
 @pytest.mark.parametrize("seconds", [0.7, 1.5, 3.0])
 def test_a_load_that_swings_is_not_rejected_for_what_its_samples_leave_open(period_s, seconds):
-    """A good counter beside a reading that sees a quarter of each period, over a window of a few of its swings."""
+    """A good counter with a reading that covers a quarter of each period, over a window of a few of its swings."""
     assert not seen(square(period_s), seconds).rejects
 
 
-def test_a_long_window_of_a_swinging_load_convicts_again():
+def test_a_long_window_of_a_swinging_load_rejects_again():
     """What the samples leave open shrinks with the window."""
     assert seen(square(0.37), 60.0, gain=1.25).rejects
 
@@ -95,7 +95,7 @@ def test_what_repeats_in_step(query_s, expected):
     assert in_step(query_s, 0.1, 3.0) is expected
 
 
-def test_power_that_was_hardly_read_convicts_nobody():
+def test_power_that_was_hardly_read_rejects_nothing():
     """Four readings in the window are no integral."""
     gauge = Domain(name="gpu:0 power", sensor="nvml", quantity="power", unit="W", kind="sampled", counter="gpu:0")
     t_s = np.array([0.0, 1.0, 2.0, 3.0, 4.0])

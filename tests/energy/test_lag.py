@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.energy.lag import lag_of
-from tests.energy.test_joules import COUNTER, evenly, one, staircase, steady, step
+from tests.energy.traces import COUNTER, evenly, one, staircase, steady, step
 
 
 @pytest.mark.parametrize("lag_s", [0.0, 0.03, 0.1, 0.25])
@@ -45,7 +45,7 @@ def test_no_lag_is_negative():
     assert found.seconds == 0.0
 
 
-def test_without_a_step_nothing_is_said_of_the_lag():
+def test_without_a_step_the_lag_is_unknown():
     """A load that does not follow the child, or barely moves the power."""
     assert lag_of(staircase(lambda t: 100 * t), COUNTER, 1.0) is None
     assert lag_of(staircase(step(100, 110, 1.0)), COUNTER, 1.0) is None
@@ -53,7 +53,7 @@ def test_without_a_step_nothing_is_said_of_the_lag():
 
 
 def test_power_that_rose_before_the_load_began_is_another_load():
-    """No counter is early: nothing is said of its lag, so nothing is moved by it."""
+    """A counter is never early: its lag is unknown, and its edges stay."""
     assert lag_of(staircase(step(30, 150, 1.02)), COUNTER, 1.06) is None
 
 
@@ -68,7 +68,7 @@ def uneven(high_w: float, period_s: float, from_s: float):
 
 
 @pytest.mark.parametrize(("period_s", "wave_s"), [(0.001, 0.3), (0.02, 0.13), (0.1, 0.3), (0.25, 0.13)])
-def test_an_uneven_load_tells_no_lag_to_correct(period_s, wave_s):
+def test_under_an_uneven_load_no_lag_is_corrected(period_s, wave_s):
     """A line through its ticks meets the idle line anywhere; however many ticks there are, they do not average that out."""
     domain = COUNTER.model_copy(update={"update_period_s": period_s})
     for shift_s in np.linspace(0, period_s, 7):
@@ -78,7 +78,7 @@ def test_an_uneven_load_tells_no_lag_to_correct(period_s, wave_s):
 
 @pytest.mark.parametrize("period_s", [0.02, 0.1, 0.25])
 def test_a_lag_under_an_uneven_load_is_suspect(period_s):
-    """Nothing was shown for a while after the load began, so there is a lag; how long it is cannot be told."""
+    """Nothing was shown for a while after the load began, so there is a lag; how long it is is unknown."""
     domain = COUNTER.model_copy(update={"update_period_s": period_s})
     found = lag_of(staircase(uneven(200, 0.3, 1.005), period_s, until_s=8.0, lag_s=period_s), domain, 1.005, 7.0)
     assert found.suspect

@@ -10,7 +10,7 @@ from tests.factories import measurement
 
 
 def parts(*names, modelled=()):
-    """A measurement of 1 J per inference of each, 10 J of a whole; none says what its parent is, as imported meters do not."""
+    """A measurement of 1 J per inference of each, 10 J of a whole; without parents, as of imported meters."""
     return [
         measurement(
             Domain(
@@ -58,7 +58,7 @@ def test_a_case_on_a_card_that_no_domain_holds_has_no_energy(domains):
     assert case_energy(parts("package", "dram", modelled=("package", "dram")), "gpu").kind == "absent"
 
 
-def test_the_card_alone_stands_beside_the_sum():
+def test_the_energy_of_the_card_alone_is_kept_with_the_sum():
     """The host's rails are in the one and not in the other."""
     found = case_energy(parts("package", "dram", "gpu:0"), "gpu")
     assert (found.energy_j, found.device_j) == (3.0, 1.0)
@@ -77,6 +77,6 @@ def other_card():
 
 
 def test_a_modelled_part_does_not_take_a_measured_wholes_place():
-    """It stands beside it."""
+    """It has a field of its own."""
     found = case_energy(parts("wall", "package", modelled=("package",)), "cpu", ("wall", "package"))
     assert (found.scope, found.energy_j, found.modelled_j, found.kind) == ("wall", 10.0, 1.0, "sampled")

@@ -1,13 +1,15 @@
-"""What the operators before an output say of its numbers, in each format."""
+"""What an output holds, by the operators before it, in each format."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
 from harness.formats.heads import graph_head, head_of, onnx_head, plain, tflite_head
 from tests.models import model_facts, models
 from tests.onnx_models import save
+from tests.tflite_models import SMALL, dense, write
 
 INPUT = [("x", "FLOAT", ["n", 3])]
 CONSTANTS = {
@@ -55,14 +57,14 @@ PRODUCT = ("z", "MatMul", ["x", "w"])
         ),
     ],
 )
-def test_of_onnx(tmp_path, nodes, head):
-    """Through what only moves or casts numbers; scaled probabilities, and what is cut from below, are neither."""
+def test_onnx_head(tmp_path, nodes, head):
+    """Operators that only move or cast values are followed; scaled probabilities and values clipped at zero are unknown."""
     assert onnx_head(save(tmp_path, INPUT, nodes, outputs=["y"], **CONSTANTS), "y") == head
 
 
 @pytest.mark.parametrize("name", ["small", "int8", "dynamic_int8", "float16"])
-def test_of_tflite(name):
-    """A softmax, behind quantization too."""
+def test_tflite_head(name):
+    """A softmax, quantized or not."""
     from harness.formats.tflite_graph import read_graph
 
     path = models() / f"{name}.tflite"
@@ -71,8 +73,8 @@ def test_of_tflite(name):
     assert tflite_head(path, "no such output") is None
 
 
-def test_of_every_engine():
-    """Each session tells the same of one model, whatever its format."""
+def test_every_engine_reports_the_same():
+    """Each engine reports the same for one model in its format."""
     assert model_facts()["heads"] == {
         "softmax": ["probability"] * 4,
         "linear": ["logit"] * 4,
@@ -81,14 +83,14 @@ def test_of_every_engine():
     }
 
 
-def test_a_circle_ends():
-    """A damaged file may lead back to where it began."""
+def test_a_cycle_ends():
+    """A damaged file may hold a cycle; the formats' spellings of an operator are equal."""
     assert head_of("a", lambda name: ("identity", [name])) is None
     assert plain("HARD_SIGMOID") == plain("HardSigmoid") == plain("hard_sigmoid")
 
 
-def test_of_a_graph_through_its_functions():
-    """As a SavedModel keeps it: the signature calls a function, whose result is told by its name and place."""
+def test_a_graph_is_followed_through_its_functions():
+    """As in a SavedModel: the signature calls a function, whose outputs have a name and a position."""
     from types import SimpleNamespace as Is
 
     def node(name, op, inputs=(), function=""):
@@ -108,3 +110,10 @@ def test_of_a_graph_through_its_functions():
     assert graph_head(graph, "Identity:0") == "probability"
     assert graph_head(graph, "call:0") == "logit"
     assert graph_head(graph, "elsewhere:0") is None
+
+
+@pytest.mark.parametrize(("activation", "head"), [("NONE", "logit"), ("TANH", "logit"), ("RELU", None), ("RELU6", None)])
+def test_a_fused_activation_is_part_of_the_head(tmp_path, activation, head):
+    """It is stored in the options of the operator."""
+    path = write(tmp_path / "m.tflite", [dense(SMALL, activation=getattr(schema.ActivationFunctionType, activation))])
+    assert tflite_head(path, "y") == head

@@ -1,4 +1,4 @@
-"""Keras files of other people's: refused before Keras sees them where they bring code or draw from elsewhere."""
+"""Keras files: refused before Keras loads them if they bring code or read other files; multiply-accumulates of layers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ import pytest
 
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
-from harness.formats.keras2 import uses_changed_function
-from tests.models import model_facts, models, workload_facts
+from tests.models import model_facts, models
 
 
 @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
-def test_a_lambda_wants_trust(name):
-    """In both formats; with trust it is loaded."""
+def test_a_lambda_needs_trust(name):
+    """In both formats; a trusted one is loaded."""
     assert "brings code of its own (Lambda)" in model_facts()["refused"][name][0]
     assert model_facts()["refused"]["trusted"] == 10
 
 
-def test_damage_inside_is_a_sentence():
-    """Weights that do not match their checksum."""
+def test_a_wrong_checksum_is_reported():
+    """Weights with a wrong checksum are reported in one sentence."""
     assert model_facts()["refused"]["flipped.keras"][0].startswith("flipped.keras cannot be read as a Keras model")
 
 
@@ -31,41 +30,17 @@ def test_damage_inside_is_a_sentence():
 @pytest.mark.parametrize(
     "content", [b"", b"nonsense", b"PK\x03\x04" + bytes(40), b"\x89HDF\r\n\x1a\n" + bytes(40)], ids=["empty", "text", "zip", "hdf"]
 )
-def test_a_damaged_file_is_a_sentence(tmp_path, name, content):
-    """Without importing Keras for it."""
+def test_a_damaged_file_is_reported(tmp_path, name, content):
+    """Reported with its name, without importing Keras."""
     (tmp_path / name).write_bytes(content)
     with pytest.raises(EngineError, match=name):
         load_keras(tmp_path / name)
 
 
-@pytest.mark.slow
-def test_an_h5_of_keras_2_answers_the_same():
-    """Whatever it says that means nothing any more; what would mean something else is refused, with what to do where Keras 2 is."""
-    assert workload_facts()["keras_2"]["difference"] == 0
-    sentence, _ = workload_facts()["keras_2"]["refused"]
-    assert "time_major" in sentence and "it is of Keras 2: save it there as a SavedModel" in sentence
-
-
-def test_only_the_function_is_another():
-    """A layer may be named after it."""
-    assert not uses_changed_function({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
-
-
-@pytest.mark.parametrize("written", ["hard_sigmoid", {"class_name": "function", "config": "hard_sigmoid"}], ids=["name", "object"])
-def test_a_function_that_keras_3_computes_otherwise_is_refused(tmp_path, written):
-    """An LSTM of the first Keras 2 would load, and answer something else without a word."""
-    layer = {"class_name": "LSTM", "config": {"units": 4, "recurrent_activation": written}}
-    with h5py.File(tmp_path / "old.h5", "w") as file:
-        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
-        file.attrs["keras_version"] = "2.2.4"
-    with pytest.raises(EngineError, match=r"(?s)old\.h5 uses hard_sigmoid.*SavedModel"):
-        load_keras(tmp_path / "old.h5")
-
-
 @pytest.mark.parametrize("cut", [0.2, 0.7, 0.99])
 @pytest.mark.parametrize("name", ["small.keras", "small.h5"])
-def test_a_file_cut_short_is_a_sentence(tmp_path, name, cut):
-    """As a full disk leaves it."""
+def test_a_truncated_file_is_reported(tmp_path, name, cut):
+    """Reported with its name."""
     whole = (models() / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(len(whole) * cut)])
     with pytest.raises(EngineError, match=name):
@@ -82,7 +57,7 @@ def test_a_file_cut_short_is_a_sentence(tmp_path, name, cut):
     ],
 )
 def test_classes_that_are_not_of_keras_are_refused(tmp_path, config, words):
-    """Wherever they hide in the configuration."""
+    """At any depth of the configuration."""
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
         archive.writestr("config.json", json.dumps(config))
     with pytest.raises(EngineError, match=words):
@@ -91,7 +66,7 @@ def test_classes_that_are_not_of_keras_are_refused(tmp_path, config, words):
 
 @pytest.mark.parametrize("entry", ["../../evil", "/etc/evil"])
 def test_a_path_out_of_the_archive_is_refused(tmp_path, entry):
-    """Whatever would become of it."""
+    """Absolute or with `..`."""
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
         archive.writestr("config.json", "{}")
         archive.writestr(entry, "x")
@@ -100,7 +75,7 @@ def test_a_path_out_of_the_archive_is_refused(tmp_path, entry):
 
 
 def test_data_of_other_files_are_refused(tmp_path):
-    """An external link, and a data set whose bytes lie elsewhere."""
+    """An external link, and a data set with its bytes in another file."""
     for name in ("link", "data"):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             file.attrs["model_config"] = "{}"
@@ -113,16 +88,16 @@ def test_data_of_other_files_are_refused(tmp_path):
             load_keras(tmp_path / f"{name}.h5")
 
 
-def test_weights_alone_are_no_model(tmp_path):
-    """With what to do instead."""
+def test_weights_without_a_model_are_refused(tmp_path):
+    """The error names the next step."""
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file["kernel"] = np.zeros(3)
     with pytest.raises(EngineError, match="weights without a model"):
         load_keras(tmp_path / "w.h5")
 
 
-def test_an_archive_that_unpacks_to_far_too_much_is_refused(tmp_path):
-    """By what it says of itself, before anything is unpacked: 300 MiB of zeros in 300 KB."""
+def test_a_zip_bomb_is_refused(tmp_path):
+    """By the sizes in its directory, before anything is unpacked: 300 MiB of zeros in 300 KB."""
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("config.json", "{}")
@@ -131,3 +106,27 @@ def test_an_archive_that_unpacks_to_far_too_much_is_refused(tmp_path):
                 entry.write(bytes(2**20))
     with pytest.raises(EngineError, match="out of next to nothing"):
         load_keras(path)
+
+
+@pytest.mark.parametrize(
+    ("layer", "truth"),
+    [
+        ("dense", 6 * 4),
+        ("conv2d", 6 * 6 * 5 * 3 * 9),
+        ("strided", 4 * 4 * 5 * 3 * 9),
+        ("grouped", 6 * 6 * 6 * 2 * 9),
+        ("depthwise", 6 * 6 * 3 * 9),
+        ("separable", 6 * 6 * (3 * 9 + 3 * 5)),
+        ("transposed", 4 * 4 * 3 * 5 * 9),
+        ("conv1d", 8 * 4 * 2 * 3),
+        ("normalized", 6 * 4),
+        ("sequential", 6 * 4),
+        ("nested", 6 * 4 + 4 * 2),
+        ("unknown", None),
+        ("open", None),
+        ("shared", None),
+    ],
+)
+def test_multiply_accumulates(layer, truth):
+    """Computed by hand; None if a layer with weights is unknown, runs twice, or has dynamic dimensions."""
+    assert model_facts()["macs"][layer] == truth

@@ -1,13 +1,14 @@
-"""Errors of libraries, as they were seen, as one sentence each."""
+"""Missing libraries and real errors of libraries, reported in one sentence."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from harness.errors import EngineError
-from harness.formats.libraries import first_line, reading
+from harness.formats.libraries import first_line, import_library, library_errors, reading
 
 TRACED = """in user code:
 
@@ -122,21 +123,45 @@ List of objects that could not be loaded:
         (OSError("\n  plain\nmore"), "plain"),
     ],
 )
-def test_the_line_that_says_what_is_wrong_is_taken(error, line):
-    """Not the lines of the library before it."""
+def test_the_line_with_the_reason_is_taken(error, line):
+    """Not the lines before it that locate the error in the library."""
     assert first_line(error) == line
 
 
 def test_of_a_long_line_both_ends_are_kept():
-    """What stands at the end of a signature of C++ is the reason."""
+    """The reason may follow a long C++ signature."""
     line = first_line(RuntimeError("failed: " + "x" * 1000 + " opset 9999 is not known"))
     assert line.startswith("failed: ") and line.endswith("opset 9999 is not known") and len(line) <= 300
 
 
 def test_the_folder_of_the_file_is_left_out():
-    """A cache's: the sentence names the file, and the case is told beside it."""
+    """The message names the file without a folder of the cache."""
     with (
         pytest.raises(EngineError, match=r"^m.onnx cannot be read as a model: m.onnx: no such operator\n"),
         reading(Path("/home/me/.cache/1f/m.onnx"), "a model", "export it again"),
     ):
         raise RuntimeError("/home/me/.cache/1f/m.onnx: no such operator")
+
+
+def test_a_missing_library_is_refused_with_the_command_that_installs_it(monkeypatch):
+    """Also a module of it that is loaded already."""
+    assert import_library("json.decoder", "JSON", "").__name__ == "json.decoder"
+    monkeypatch.setitem(sys.modules, "json", None)
+    for module in ("json", "json.decoder"):
+        with pytest.raises(EngineError, match=r"JSON cannot be imported: .*\npip install json") as caught:
+            import_library(module, "JSON", "pip install json")
+        assert caught.value.refused
+
+
+def test_errors_of_ours_and_of_memory_pass_unchanged():
+    """Any other error becomes one sentence."""
+    for error in (EngineError("ours", "hint"), MemoryError()):
+        with pytest.raises(type(error)) as caught, library_errors("it failed", "try again"):
+            raise error
+        assert caught.value is error
+    with (
+        pytest.raises(EngineError, match=r"^it failed: KeyError: 'x'\ntry again$") as caught,
+        library_errors("it failed", "try again", refused=True),
+    ):
+        raise KeyError("x")
+    assert caught.value.refused

@@ -1,1 +1,1 @@
-"""Mirrors harness/frame."""
+"""Tests of harness/frame."""

@@ -1,1 +1,1 @@
-"""Tests mirror the package."""
+"""Tests of harness/report."""

@@ -1,4 +1,4 @@
-"""A report that was drawn before: its table, and the objectives it was drawn with."""
+"""Table and objectives of a report that was written before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def table(folder, text):
 
 
 def test_cells_are_text_and_a_table_without_rows_has_columns(tmp_path):
-    """As they stand in the file."""
+    """As in the file."""
     table(tmp_path, "case_id,energy_j\n")
     assert stored_table(tmp_path) == (["case_id", "energy_j"], [])
     table(tmp_path, "case_id,energy_j\na,1e-3\n")
@@ -23,7 +23,7 @@ def test_cells_are_text_and_a_table_without_rows_has_columns(tmp_path):
 
 
 def test_the_objectives_are_those_of_the_first_row(tmp_path):
-    """The usual three of a table that names none, and of an empty one."""
+    """The usual three for a table that names none, and for an empty one."""
     for text in ("", "case_id\n", "case_id\na\n", "front_objectives\nenergy;quality;latency\n"):
         table(tmp_path, text)
         assert drawn_objectives(tmp_path) == OBJECTIVES
@@ -32,15 +32,15 @@ def test_the_objectives_are_those_of_the_first_row(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["front_objectives\nenergy;wings\n", "front_objectives\n" + "x" * 200_000 + "\n"])
-def test_what_cannot_be_read_is_a_sentence(tmp_path, text):
-    """An unknown column; a cell that no table has."""
+def test_unreadable_objectives_are_an_error(tmp_path, text):
+    """An unknown column; a cell that is too long."""
     table(tmp_path, text)
     with pytest.raises(HarnessError):
         drawn_objectives(tmp_path)
 
 
-def test_a_table_that_is_missing_or_no_text_is_a_sentence(tmp_path):
-    """Never a traceback."""
+def test_a_table_that_is_missing_or_not_text_is_an_error(tmp_path):
+    """A StoreError for both."""
     with pytest.raises(StoreError):
         stored_table(tmp_path)
     table(tmp_path, "")

@@ -1,4 +1,4 @@
-"""CHILD of the tests that imports TensorFlow: applies recipes that start from Keras to the small models, and says what came of it."""
+"""CHILD of the tests that imports TensorFlow: applies recipes that start from Keras to the small models, and reports the results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.make_models import SAMPLES, built, refusal, step
 
 
 def main() -> None:
-    """The last word is `builds.json`, beside the models it starts from."""
+    """Write `builds.json` next to the models."""
     folder = Path(sys.argv[1])
     import_keras()
     import tensorflow as tf
@@ -54,7 +54,7 @@ def builds(folder: Path) -> dict[str, Any]:
 
 
 def odd(folder: Path) -> dict[str, float]:
-    """A model whose names TensorFlow's graphs cannot have, on each engine: the largest difference from Keras, with inputs found by name."""
+    """A model with names that TensorFlow's graphs do not accept, on each engine: the largest difference from Keras, with inputs by name."""
     keras = import_keras()
     layers = keras.layers
     foo, upper = keras.Input((4,), name="größe"), keras.Input((4,), name="Größe")
@@ -84,7 +84,7 @@ def _difference(name: str, path: Path, format_: str, data: dict[str, Any], wante
 
 
 def digits(folder: Path) -> dict[str, Any]:
-    """The built-in model cut and trained, its test file gone."""
+    """The built-in model cut and trained without its test file."""
     assert not (folder / "digits-data" / "data" / "test.npz").exists()
     model = Model(name="digits-cnn", workload="digits-cnn", brings="labelled", trains=True, format="workload", sha256="-")
     source = {"path": str(folder / "digits" / "model.keras"), "format": "keras", "facts": {}}

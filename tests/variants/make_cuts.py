@@ -1,4 +1,4 @@
-"""CHILD of the tests that imports TensorFlow: cuts graphs of every kind, and says how the smaller models answer."""
+"""CHILD of the tests that imports TensorFlow: cuts graphs of all kinds, and reports how the smaller models answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(11)
 
 
 def main() -> None:
-    """The last word is `cuts.json`."""
+    """Write `cuts.json`."""
     keras = import_keras()
     keras.utils.set_random_seed(7)
     facts: dict[str, Any] = {
@@ -61,7 +61,7 @@ def graphs(keras: Any, layers: Any) -> dict[str, tuple[Any, tuple[str, ...]]]:
 
 
 def application(keras: Any, name: str, **more: Any) -> Any:
-    """A published architecture, its weights random."""
+    """A published architecture with random weights."""
     return getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=5, classifier_activation=None, **more)
 
 
@@ -87,7 +87,7 @@ def inverted(keras: Any, layers: Any) -> Any:
 
 
 def concatenated(keras: Any, layers: Any) -> Any:
-    """Two branches and the image side by side, then along the other axis."""
+    """Two branches and the image concatenated along the channels, then along the other axis."""
     image = keras.Input((8, 6))
     x = layers.Concatenate()([layers.Conv1D(6, 3, padding="same")(image), image, layers.Conv1D(4, 1)(image)])
     x = layers.Concatenate(axis=1)([layers.Conv1D(6, 1)(x), layers.Conv1D(6, 1, strides=2)(x)])
@@ -113,7 +113,7 @@ def excited(keras: Any, layers: Any) -> Any:
 
 
 def nested(keras: Any, layers: Any) -> Any:
-    """What transfer learning makes: scaling in the graph, a sequential model in a functional one, both with a layer of the same name."""
+    """As in transfer learning: scaling in the graph, a sequential model in a functional one, with a layer name in common."""
     image = keras.Input((8, 8, 3))
     stem = keras.Sequential(
         [keras.Input((8, 8, 3)), layers.Conv2D(8, 3, padding="same", name="same"), layers.BatchNormalization()], name="stem"
@@ -126,7 +126,7 @@ def nested(keras: Any, layers: Any) -> Any:
 
 
 def compared(keras: Any, model: Any, stays: tuple[str, ...]) -> dict[str, Any]:
-    """Every other channel made to give 0, half of the channels removed: the largest difference of the answers, and the sizes."""
+    """Every other channel set to 0 and half of the channels removed: the largest difference of the answers, and the sizes."""
     for layer in leaf_layers(model):
         if getattr(layer, "weights", ()) and layer.name not in stays:
             layer.set_weights([silenced(type(layer).__name__, weight) for weight in layer.weights])
@@ -144,7 +144,7 @@ def compared(keras: Any, model: Any, stays: tuple[str, ...]) -> dict[str, Any]:
 
 
 def silenced(kind: str, weight: Any) -> Any:
-    """Random values, 0 where they make a channel of even number."""
+    """Random values, 0 for output channels of even number."""
     values = RNG.normal(size=weight.shape).astype(np.float32) * min(0.3, 2 / np.sqrt(max(1, np.prod(weight.shape[:-1]))))
     if "variance" in weight.name:
         return np.abs(values) + 0.5
@@ -158,7 +158,7 @@ def silenced(kind: str, weight: Any) -> Any:
 
 
 def barriers(keras: Any, layers: Any) -> dict[str, Any]:
-    """Models with a layer in the way, by its name."""
+    """Models with a layer that cannot be cut, by its name."""
 
     def of(make: Any) -> Any:
         first = keras.Input((8, 4))
@@ -180,7 +180,7 @@ def barriers(keras: Any, layers: Any) -> dict[str, Any]:
 
 
 def mode(keras: Any, layers: Any) -> list[float]:
-    """The largest difference between a model whose inner one always normalises by the batch and its flat form, and that to what is stored."""
+    """The largest difference of a model, whose nested one normalises by the batch, to its flat form, and to stored statistics."""
     first = keras.Input((8, 3))
     inner = keras.Sequential([keras.Input((8, 3)), layers.BatchNormalization()], name="inner")
     model = keras.Model(first, layers.Dense(2)(inner(first, training=True)))
@@ -190,7 +190,7 @@ def mode(keras: Any, layers: Any) -> list[float]:
 
 
 def tails(keras: Any, layers: Any) -> dict[str, Any]:
-    """Models whose odd layers are not in the way: before the first cut and after the last."""
+    """Models with odd layers only before the first cut and after the last."""
     words, image = keras.Input((8, 4)), keras.Input((8, 4))
     hidden = layers.Dense(6, name="hidden")
     x = layers.Conv1D(6, 3, name="hidden")(layers.Reshape((4, 8))(image))
@@ -201,7 +201,7 @@ def tails(keras: Any, layers: Any) -> dict[str, Any]:
 
 
 def joined(keras: Any, layers: Any) -> list[Any]:
-    """The norms of two joined layers that disagree, and which channels stay: those of the largest sums."""
+    """The remaining channels of two joined layers whose norms differ: those with the largest sums."""
     first = keras.Input((3,))
     one, other = layers.Dense(4, use_bias=False), layers.Dense(4, use_bias=False)
     model = keras.Model(first, layers.Dense(2)(layers.Add()([one(first), other(first)])))

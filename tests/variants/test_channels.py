@@ -1,4 +1,4 @@
-"""Channels cut out of Keras graphs: the smaller model answers as the one whose channels gave 0, or is refused with the layer's name."""
+"""Channels cut from Keras graphs: the smaller model answers as the one with these channels at 0, or is refused with the layer's name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
     "name", ["sequential", "residual", "inverted", "concatenated", "transposed", "excited", "nested", "mobilenet", "resnet"]
 )
 def test_a_cut_model_answers_as_the_masked_one(name):
-    """Half of the channels gave 0 and are gone, before any fine-tuning: through normalisation, padding, flattening, sums and concatenations."""
+    """Before fine-tuning: through normalisation, padding, flattening, sums and concatenations."""
     found = cuts()["cut"][name]
     assert found["largest"] > 1e-3
     assert found["difference"] < 1e-5 * max(1, found["largest"])
@@ -30,30 +30,24 @@ def test_joined_layers_lose_the_channels_of_the_least_sum():
 
 @pytest.mark.parametrize("name", ["recurrent", "reshaped", "attending", "normal", "grouped", "twice", "inner_twice", "softest"])
 def test_a_graph_that_cannot_be_cut_is_refused_with_the_layers_name(name):
-    """Whatever mixes channels, is not known, or runs twice."""
+    """Layers that mix channels, are unknown, or run twice."""
     sentence, refused = cuts()["uncut"][name]
     assert refused and f"layer '{name}'" in sentence and "prune" in sentence
 
 
-def test_an_inner_model_stays_in_the_mode_it_was_called_in():
-    """`inner(x, training=True)` normalises by the batch, flat too."""
-    same, other = cuts()["mode"]
-    assert same < 1e-6 and other > 1
-
-
 def test_a_model_without_hidden_layers_is_refused():
-    """Its outputs stay."""
+    """Outputs are not cut."""
     assert "no hidden layer" in cuts()["uncut"]["nothing"][0]
 
 
 @pytest.mark.parametrize("name", ["first", "last"])
 def test_odd_layers_before_the_first_and_after_the_last_are_not_in_the_way(name):
-    """What they take and give stays as it is; the layer between is cut."""
+    """Their inputs and outputs stay; the layer between them is cut."""
     assert cuts()["tails"][name] == {"hidden": [6, 3]}
 
 
 def test_the_recipe_cuts_trains_and_counts():
-    """Channels and weights of the file, multiply-accumulates of the cut network, the names of the inputs kept, the same for the same seed."""
+    """Channels, weights and multiply-accumulates are those of the cut network; input names stay; one seed gives one result."""
     found, again = builds()["built"]["channels.keras"], builds()["built"]["channels-again.keras"]
     assert found["notes"]["channels"] == {"conv2d": [16, 4]}
     assert found["shapes"] == [[3, 3, 1, 4], [4], [256, 2], [2]]
@@ -64,13 +58,13 @@ def test_the_recipe_cuts_trains_and_counts():
 
 
 def test_a_cut_model_is_quantized_like_any_other():
-    """The chain's figures are those of the cut network."""
+    """The counts are those of the cut network."""
     found = builds()["built"]["channels-int8.tflite"]
     assert (found["parameters"], found["macs"]) == (4 * 9 + 4 + 256 * 2 + 2, 64 * 4 * 9 + 256 * 2)
 
 
 def test_fine_tuning_recovers_and_sees_no_test_data():
-    """The digits at half of their channels after five epochs, without the test file there."""
+    """The digits at half of their channels after five epochs, with the test file deleted."""
     found = builds()["digits"]
     assert list(found["notes"]["channels"].values()) == [[16, 8], [32, 16], [32, 16]]
     assert found["notes"]["validation_accuracy"] > 0.93

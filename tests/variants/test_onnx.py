@@ -1,26 +1,20 @@
-"""Variants of ONNX files as other people export them: branches, Cast, Pad, weights in `Constant` nodes, numbers beyond float16."""
+"""Variants of unusual ONNX files: branches, Cast, Pad, weights in `Constant` nodes, values beyond float16."""
 
 from __future__ import annotations
 
-import logging
-
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 
 from harness.errors import EngineError
 from harness.formats import onnx as files
 from harness.formats.onnx_rewrite import has_subgraphs
-from harness.plugins import load
-from harness.variants.base import Job
-from tests.formats.test_onnx_weights import KERNEL, X, answers, branch, branched, constant, model, product
-
-RELU = helper.make_node("Relu", ["a"], ["y"])
+from tests.onnx_models import KERNEL, X, answers, branch, branched, constant, model, product
+from tests.variants.made import applied
 
 
 def cast():
-    """A Cast to float32 of a comparison, with the result multiplied: float16's converters disagree on it."""
+    """A comparison cast to float32 and multiplied, on which float16 converters disagree."""
     nodes = [
         helper.make_node("Greater", ["x", "half"], ["over"]),
         helper.make_node("Cast", ["over"], ["as_float"], to=TensorProto.FLOAT),
@@ -61,7 +55,7 @@ def sorting_branch():
 
 
 def normalized():
-    """A normalisation by a variance of 1e8: clipped to float16's largest number it would give 40 times as much."""
+    """A normalisation by a variance of 1e8: clipped to the largest float16, outputs would be 40 times as large."""
     inits = [
         ("w", 1e4 * KERNEL.T.reshape(6, 5, 1, 1)),
         ("one", np.ones(6, np.float32)),
@@ -76,32 +70,17 @@ def normalized():
     return model(nodes, [("axes", np.array([2, 3])), *inits])
 
 
-def applied(recipe, made, folder):
-    """The variant of a model, with what the recipe noted."""
-    source = folder / "source.onnx"
-    onnx.save(made, str(source))
-    target = folder / recipe
-    target.mkdir()
-    plugin, job = load("variants", recipe), Job(source, "onnx", "onnx", target)
-    logging.disable(logging.WARNING)
-    try:
-        path, facts = plugin().apply(job)
-    finally:
-        logging.disable(logging.NOTSET)
-    return files.load_onnx(path), facts, job.notes
-
-
 @pytest.mark.parametrize("made", [cast(), pad(), branched(), sorting_branch(), normalized()], ids=["cast", "pad", "if", "if-topk", "large"])
-def test_float16_of_what_other_people_export(made, tmp_path):
-    """It loads, answers nearly the same, and stores float16."""
+def test_float16_of_unusual_models(made, tmp_path):
+    """The result loads, stores float16, and gives nearly the same answers."""
     half, _, _ = applied("float16", made, tmp_path)
     assert "float16" in files.stored_types(half)
     for sign in (1, -1):
         assert np.allclose(answers(half, sign * X), answers(made, sign * X), rtol=1e-2, atol=1e-2)
 
 
-def test_where_float16_keeps_the_arithmetic_it_is_noted(tmp_path):
-    """Weights alone where the converter's model does not load; operators with numbers that are too large by name."""
+def test_float32_parts_of_float16_are_noted(tmp_path):
+    """Weights alone if the converted model does not load; the names of operators with values beyond float16."""
     assert "weights alone" in applied("float16", sorting_branch(), tmp_path)[2]["float16"]
     (tmp_path / "b").mkdir()
     assert len(applied("float16", normalized(), tmp_path / "b")[2]["float32"]) == 1
@@ -111,7 +90,7 @@ def test_where_float16_keeps_the_arithmetic_it_is_noted(tmp_path):
     "made", [model([constant("w", KERNEL), product()]), branched(), branched(shared=True)], ids=["constant", "if", "if-outer"]
 )
 def test_dynamic_int8_finds_weights_wherever_they_are(made, tmp_path):
-    """In `Constant` nodes as Paddle writes them, in branches, and in the graph around these; every kernel becomes int8."""
+    """In `Constant` nodes, in branches, and in the outer graph; every kernel becomes int8."""
     small, facts, _ = applied("dynamic_int8", made, tmp_path)
     assert files.stored_types(small) == {"uint8"}
     kernels = [tensor for tensor in files.tensors(small) if tensor.data_type == TensorProto.UINT8 and len(tensor.dims) == 2]
@@ -119,41 +98,8 @@ def test_dynamic_int8_finds_weights_wherever_they_are(made, tmp_path):
     assert all(np.allclose(answers(small, sign * X), answers(made, sign * X), atol=0.2) for sign in (1, -1))
 
 
-def test_weight_int8_takes_weights_of_constant_nodes(tmp_path):
-    """NNCF finds none there, and wants each node to have a name of its own."""
-    nodes = [constant("w", np.tile(KERNEL, (1, 8))), helper.make_node("MatMul", ["x", "w"], ["a"]), RELU]
-    small, _, _ = applied("weight_int8", model(nodes), tmp_path)
-    assert "int8" in files.stored_types(small)
-
-
-def in_openvino(made, folder):
-    """What is counted of the model in OpenVINO's format."""
-    source = folder / "source.onnx"
-    onnx.save(made, str(source))
-    (folder / "ir").mkdir()
-    return load("variants", "ir")().apply(Job(source, "onnx", "ir", folder / "ir"))[1]
-
-
-def test_openvino_counts_recurrent_and_integer_weights(tmp_path):
-    """An LSTM's, and those that it widens to 32 bits; of a model with branches nothing is known."""
-    gates, states = np.ones((1, 8, 5), np.float32), np.ones((1, 8, 2), np.float32)
-    gates[0, 0, 0] = 0
-    nodes = [
-        helper.make_node("Unsqueeze", ["x", "axes"], ["steps"]),
-        helper.make_node("LSTM", ["steps", "W", "R"], ["", "y"], hidden_size=2),
-    ]
-    (tmp_path / "lstm").mkdir()
-    counted = in_openvino(model(nodes, [("axes", np.array([0])), ("W", gates), ("R", states)]), tmp_path / "lstm").nonzero_parameters
-    assert counted == 39 + 16
-    (tmp_path / "int8").mkdir()
-    small = applied("dynamic_int8", model([product()], [("w", KERNEL)]), tmp_path / "int8")[0]
-    assert in_openvino(small, tmp_path / "int8").nonzero_parameters == files.facts(small).nonzero_parameters
-    (tmp_path / "if").mkdir()
-    assert in_openvino(branched(), tmp_path / "if").nonzero_parameters is None
-
-
-def test_what_is_small_already_is_not_made_float16(tmp_path):
-    """Of integers, and of float16."""
+def test_a_quantized_model_is_not_converted_to_float16(tmp_path):
+    """Integer and float16 models."""
     (tmp_path / "b").mkdir()
     for recipe, folder in (("dynamic_int8", tmp_path), ("float16", tmp_path / "b")):
         small = applied(recipe, model([product()], [("w", KERNEL)]), folder)[0]

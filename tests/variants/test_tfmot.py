@@ -1,10 +1,7 @@
-"""The TensorFlow Model Optimization Toolkit, in its own environment: what it says it did is in the files that come out."""
+"""The TensorFlow Model Optimization Toolkit, in its own environment: its changes are in the files."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,84 +12,65 @@ from harness import venvs
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
 from harness.formats.tflite import precision
+from tests.variants.made import toolkit
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).with_name("toolkit.py")
 needs_toolkit = pytest.mark.skipif(not (venvs.folder("tfmot") / "bin/python").exists(), reason="make tfmot")
 
 
-@pytest.fixture(scope="module")
-def told(tmp_path_factory):
-    """What the toolkit's process tells."""
-    folder = tmp_path_factory.mktemp("toolkit")
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(SCRIPT.parents[2])}
-    done = subprocess.run([venvs.python("tfmot"), str(SCRIPT), str(folder)], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def kernels(path):
-    """Of the convolution and the dense layer of a saved Keras 3 model."""
+    """The kernels of a saved Keras 3 model."""
     return [np.asarray(layer.kernel) for layer in load_keras(Path(path)).layers if hasattr(layer, "kernel")]
 
 
 @needs_toolkit
-def test_pruning_leaves_the_zeros_that_were_asked_for(told):
-    """In the saved Keras 3 model, in each kernel, and nowhere a pruning wrapper."""
-    for kernel in kernels(told["prune"]["path"]):
+def test_pruning_leaves_the_requested_zeros():
+    """In each kernel of the saved Keras 3 model, without pruning wrappers."""
+    for kernel in kernels(toolkit()["prune"]["path"]):
         assert np.mean(kernel == 0) >= 0.49
-    assert told["prune"]["notes"]["steps"] == 12
+    assert toolkit()["prune"]["notes"]["steps"] == 12
 
 
 @needs_toolkit
-def test_a_schedule_that_the_fit_cannot_reach_is_refused(told):
-    """With the number of steps that it would take."""
-    refused = told["unreachable"]
+def test_a_schedule_that_the_fit_cannot_reach_is_refused():
+    """With the number of steps it needs."""
+    refused = toolkit()["unreachable"]
     assert "2000" in refused["refused"] and "12 steps" in refused["refused"]
     assert "2001 steps" in refused["hint"] and refused["for_good"]
 
 
 @needs_toolkit
-def test_clustering_leaves_few_values(told):
-    """No more in a kernel than clusters; with zeros preserved they stay zeros."""
-    assert all(len(np.unique(kernel)) <= 4 for kernel in kernels(told["cluster"]["path"]))
-    for kernel in kernels(told["cluster pruned"]["path"]):
+def test_clustering_leaves_few_values():
+    """At most as many values in a kernel as clusters; preserved zeros stay zeros."""
+    assert all(len(np.unique(kernel)) <= 4 for kernel in kernels(toolkit()["cluster"]["path"]))
+    for kernel in kernels(toolkit()["cluster pruned"]["path"]):
         assert len(np.unique(kernel)) <= 4
         assert np.mean(kernel == 0) >= 0.49
 
 
 @needs_toolkit
-def test_more_clusters_than_weights_are_refused_by_layer(told):
-    """The toolkit's own error names neither the layer nor the way out."""
-    assert "conv2d" in told["too many clusters"]["refused"] and "32 clusters" in told["too many clusters"]["refused"]
+def test_more_clusters_than_weights_are_refused_by_layer():
+    """With the layer, which the toolkit's own error does not name."""
+    assert "conv2d" in toolkit()["too many clusters"]["refused"] and "32 clusters" in toolkit()["too many clusters"]["refused"]
 
 
 @needs_toolkit
 @pytest.mark.parametrize("name", ["qat", "qat preserving"])
-def test_quantization_aware_training_gives_an_int8_model(told, name):
-    """The file computes in int8, and counts the parameters of the model that went in."""
-    assert precision(Path(told[name]["path"])) == "int8"
-    assert told[name]["facts"]["parameters"] == told["prune"]["facts"]["parameters"]
+def test_quantization_aware_training_gives_an_int8_model(name):
+    """The file computes in int8; parameters are those of the original model."""
+    assert precision(Path(toolkit()[name]["path"])) == "int8"
+    assert toolkit()[name]["facts"]["parameters"] == toolkit()["prune"]["facts"]["parameters"]
 
 
 @needs_toolkit
-def test_a_layer_that_the_toolkit_does_not_know_is_a_sentence(told):
-    """Its name, and no traceback."""
-    assert "unit_normalization" in told["qat odd"]["refused"]
+def test_an_unknown_layer_is_reported():
+    """The error names the layer, without a traceback."""
+    assert "unit_normalization" in toolkit()["qat odd"]["refused"]
 
 
-@needs_toolkit
-def test_models_are_the_same_in_legacy_keras_or_are_refused(told):
-    """Sequential, shared, nested, recurrent; what legacy Keras lacks is named."""
-    graphs = told["graphs"]
-    assert {graphs[name] for name in ("sequential", "shared", "recurrent")} == {"same"}
-    assert "'odd'" in graphs["unknown layer"] and "RMSNormalization" in graphs["unknown layer"]
-    assert "'hard'" in graphs["unknown function"]
-
-
-def test_without_the_environment_the_next_step_is_told(tmp_path, monkeypatch):
-    """Which folder, which command; refused, not failed."""
+def test_without_the_environment_the_next_step_is_named(tmp_path, monkeypatch):
+    """The error names the folder and the command; refused, not failed."""
     monkeypatch.setenv("HARNESS_VENV_TFMOT", str(tmp_path / "none"))
     with pytest.raises(EngineError, match=r"none(.|\n)*make tfmot") as caught:
         venvs.python("tfmot")
@@ -100,7 +78,7 @@ def test_without_the_environment_the_next_step_is_told(tmp_path, monkeypatch):
     assert venvs.versions("tfmot", ["numpy"]) == {"numpy": None}
 
 
-def test_the_environment_lies_beside_ours(monkeypatch):
-    """So that `make tfmot` and the harness agree without a word in the suite."""
+def test_the_environment_is_next_to_ours(monkeypatch):
+    """`make tfmot` and the harness agree without a setting."""
     monkeypatch.delenv("HARNESS_VENV_TFMOT", raising=False)
     assert venvs.folder("tfmot") == Path(sys.prefix).parent / ".venv-tfmot"

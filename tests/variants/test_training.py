@@ -1,4 +1,4 @@
-"""Training as a suite says it: what needs no Keras."""
+"""Training as a suite configures it: the parts that need no Keras."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.variants.training import gives_logits
 
 
 class Answering:
-    """A model that gives these answers to whatever it is asked."""
+    """A model with constant answers."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -31,6 +31,6 @@ class Answering:
     ],
 )
 def test_a_model_without_a_softmax_is_trained_on_its_logits(answers, loss, logits):
-    """As probabilities they would ruin it, without an error: the toolkit's own example ends so."""
+    """A loss of probabilities would ruin the training without an error, as for the toolkit's own example."""
     data = TrainData([np.zeros((2, 3), np.float32)], np.zeros(2))
     assert gives_logits(Answering(np.array(answers)), loss, data) is logits

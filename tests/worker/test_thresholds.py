@@ -7,10 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from harness.energy import validity
 from harness.engines.base import Tensor
 from harness.errors import EngineError
-from harness.schema import Quality
 from harness.worker.thresholds import check, decide, judged
 from harness.workloads.metrics import METRICS
 from tests.tasks import child_task
@@ -94,16 +92,3 @@ def test_a_record_keeps_what_was_decided():
     given = np.array([[-1.0], [0.2], [3.0], [0.0]])
     assert judged(decided("logit"), given, LABELS, LABELS) == {"threshold": 0.0, "threshold_from": "logit", "ties": 1, "rival": 0.75}
     assert judged(decided(None, np.zeros((4, 2), np.float32)), np.zeros((4, 2)), LABELS, LABELS)["ties"] == 4
-
-
-def test_ties_and_a_better_threshold_are_findings():
-    """With how many; neither forbids the energy, and a quality of an older record has none."""
-    quality = Quality(
-        metric="accuracy", direction="higher", value=0.5, samples=100, ties=7, rival=0.9, threshold=0.0, threshold_from="logit"
-    )
-    tied, doubtful = validity.examine_quality(quality)
-    assert (tied.code, doubtful.code) == ("ties_in_top_class", "threshold_doubtful")
-    assert "7 of 100" in tied.sentence and "0.9" in doubtful.sentence and "threshold: 0.5" in doubtful.remedy
-    assert not (tied.invalid or doubtful.invalid)
-    assert not validity.examine_quality(Quality(metric="accuracy", direction="higher", value=0.5, samples=100))
-    assert not validity.examine_quality(quality.model_copy(update={"ties": 0, "rival": 0.51}))

@@ -1,4 +1,4 @@
-"""Arrays out of files, and in batches."""
+"""Arrays from files, and in batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.workloads.data import batches, load_array
 
 
 def test_the_last_batch_is_filled_up_from_the_start():
-    """Every batch is whole, whatever the model takes, and each sample is in one of them before any comes again."""
+    """Every batch is full, and each sample occurs once before any is repeated."""
     inputs = [np.arange(5), np.arange(10).reshape(5, 2)]
     found = batches(inputs, 4)
     assert [batch[0].tolist() for batch in found] == [[0, 1, 2, 3], [4, 0, 1, 2]]
@@ -21,8 +21,8 @@ def test_the_last_batch_is_filled_up_from_the_start():
 @pytest.mark.parametrize(
     ("content", "words"), [(None, "No such file"), (b"", "No data"), (b"PK\x03\x04torn", "not a zip"), ({"y": np.zeros(2)}, "no array 'x'")]
 )
-def test_an_array_that_is_not_there_is_a_sentence(tmp_path, content, words):
-    """With what there is in its place."""
+def test_a_missing_array_is_reported(tmp_path, content, words):
+    """The error names the file, or the keys that it has."""
     path = tmp_path / "data.npz"
     if isinstance(content, dict):
         np.savez(path, **content)
@@ -33,7 +33,7 @@ def test_an_array_that_is_not_there_is_a_sentence(tmp_path, content, words):
 
 
 def test_python_objects_are_not_unpickled(tmp_path):
-    """Whoever wrote the file could run code in the child."""
+    """A pickle could run code of the file's author."""
     np.savez(tmp_path / "data.npz", x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(EngineError, match="allow_pickle"):
         load_array(tmp_path / "data.npz", "x")

@@ -1,4 +1,4 @@
-"""Images, tables and functions become arrays: the right size, the right number for each class, and a sentence for what is wrong."""
+"""Images, tables and functions as arrays: sizes, class numbers, and errors."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def pictures(tmp_path):
 
 
 def test_images_have_the_models_size_and_their_classes_number(pictures):
-    """Scaled as the suite says, labels in the order of the classes."""
+    """Scaled as the suite requests; labels in the order of the classes."""
     split = read_images(source("images", pictures, scale=1 / 255, mean=0.5, std=[0.5, 1, 2]), ["bird", "cat", "dog"], (8, 6, 3), 0)
     assert split.inputs.shape == (5, 8, 6, 3) and split.inputs.dtype == np.float32
     assert split.labels.tolist() == [1, 1, 1, 2, 2]
     assert np.allclose(split.inputs[0, 0, 0], [(0.2 - 0.5) / 0.5, (0.2 - 0.5) / 1, (0.2 - 0.5) / 2])
 
 
-def test_images_are_prepared_by_the_model_where_the_suite_does_not_say_how(pictures):
-    """And by nothing where neither does."""
+def test_images_are_preprocessed_by_the_model_unless_the_suite_does(pictures):
+    """Without either, pixels are unchanged."""
     assert read_images(source("images", pictures), ["cat", "dog"], (4, 4, 1), 0).inputs.max() == 204
     prepared = read_images(source("images", pictures), ["cat", "dog"], (4, 4, 3), 0, lambda pixels: pixels / 2)
     assert prepared.inputs.max() == 102
@@ -46,7 +46,7 @@ def test_images_are_prepared_by_the_model_where_the_suite_does_not_say_how(pictu
 
 
 def test_fewer_images_are_a_seeded_choice_of_each_class(pictures):
-    """The same for one seed, one of each class in turn; not the first of each, which may be alike."""
+    """The same for one seed, from each class in turn; not the first files, which may be similar."""
     few = [read_images(source("images", pictures, samples=2), ["cat", "dog"], (4, 4, 3), 7) for _ in range(2)]
     assert few[0].labels.tolist() == [0, 1]
     assert np.array_equal(few[0].inputs, few[1].inputs)
@@ -72,7 +72,7 @@ def test_a_folder_without_subfolders_has_no_labels(pictures):
     ],
 )
 def test_the_size_comes_from_the_model(shape, size, found):
-    """Channels last or first; from the suite where the model is open."""
+    """Channels last or first; from the suite if the model's size is dynamic."""
     assert image_size(shape, size) == found
 
 
@@ -80,14 +80,14 @@ def test_the_size_comes_from_the_model(shape, size, found):
     ("shape", "size", "words"),
     [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite requests 32 x 32"), ((10,), None, "no images"), ((8, 8, 7), None, "no images")],
 )  # fmt: skip
-def test_a_size_that_nobody_said(shape, size, words):
-    """Is not guessed."""
+def test_an_unknown_size_is_refused(shape, size, words):
+    """It is not guessed."""
     with pytest.raises(EngineError, match=words):
         image_size(shape, size)
 
 
-def test_images_that_cannot_be_taken(pictures):
-    """A damaged one is named, so is a folder that is no class; an empty folder and too many bytes are sentences."""
+def test_unusable_images_are_refused(pictures):
+    """A damaged image, a folder that is no class, an empty folder, too many bytes."""
     with pytest.raises(EngineError, match="'dog', which is no class"):
         read_images(source("images", pictures), ["cat"], (4, 4, 3), 0)
     with pytest.raises(EngineError, match="more than 4 GiB"):
@@ -108,7 +108,7 @@ TABLE = "length,width,kind\n1.5,2,b\n3,4,a\n"
 
 
 def test_a_table(tmp_path):
-    """Columns in the order that was asked for, for each input; words become the numbers of their classes."""
+    """Columns in the requested order, for each input; words become class numbers."""
     (tmp_path / "t.csv").write_text(TABLE)
     split = read_csv(source("csv", tmp_path / "t.csv", label="kind", features={"": ["width", "length"]}), ["a", "b"])
     assert split.inputs.tolist() == [[2, 1.5], [4, 3]] and split.inputs.dtype == np.float32
@@ -118,8 +118,8 @@ def test_a_table(tmp_path):
     assert [ref["name"] for ref in describe_split(several)["inputs"]] == ["in b", "in a"]
 
 
-def test_a_class_may_be_named_as_others_write_nothing(tmp_path):
-    """NA is Namibia, None is an answer."""
+def test_a_class_may_be_named_like_a_missing_value(tmp_path):
+    """NA (Namibia) and None are no missing values."""
     (tmp_path / "t.csv").write_text("x,land\n1,NA\n2,None\n3,DE\n")
     split = read_csv(source("csv", tmp_path / "t.csv", label="land", features={"": ["x"]}), ["DE", "NA", "None"])
     assert split.labels.tolist() == [1, 2, 0]
@@ -135,8 +135,8 @@ def test_a_class_may_be_named_as_others_write_nothing(tmp_path):
         ("", "cannot be read as a table"),
     ],
 )
-def test_a_table_that_cannot_be_taken(tmp_path, text, words):
-    """With the column and the row."""
+def test_an_unusable_table_is_refused(tmp_path, text, words):
+    """The error names the column and the row."""
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(EngineError, match=words):
         read_csv(source("csv", tmp_path / "t.csv", label="kind", features={"": ["length", "width"]}), ["a", "b"])
@@ -156,7 +156,7 @@ def fails(): raise RuntimeError("no data today")
 
 
 def test_a_function(tmp_path):
-    """Gives inputs and labels, or inputs alone, or inputs by name; only with trust."""
+    """It returns inputs and labels, inputs alone, or inputs by name; only with trust."""
     (tmp_path / "own_data.py").write_text(CODE)
 
     def given(name: str):

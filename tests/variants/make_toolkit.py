@@ -1,4 +1,4 @@
-"""Run in the toolkit's environment: each of its recipes on a small model, and models that legacy Keras must translate. Prints what came out as JSON."""
+"""CHILD of the tests in the toolkit's environment: each of its recipes on a small model, and translations to legacy Keras."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def small(*extra):
 
 
 def applied(folder, name, source, epochs=4, **parameters):
-    """What a recipe makes, or its refusal."""
+    """The result of a recipe, or its refusal."""
     target = folder / f"{name}-{len(list(folder.iterdir()))}"
     target.mkdir()
     recipe = RECIPES[name]
@@ -45,7 +45,7 @@ def applied(folder, name, source, epochs=4, **parameters):
 
 
 def translated(model, *shapes):
-    """`same`, or why not."""
+    """`same`, or the refusal."""
     try:
         to_legacy(model, [RNG.random((2, *shape), dtype=np.float32) for shape in shapes])
     except EngineError as error:
@@ -69,7 +69,8 @@ def graphs():
 
 
 def main(folder):
-    """Everything, one process: importing the toolkit takes longer than all of it."""
+    """Everything in one process: importing the toolkit takes longer than all the rest."""
+    folder.mkdir()
     source = folder / "model.keras"
     small().save(source)
     odd = folder / "odd.keras"
@@ -90,5 +91,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    told = json.dumps(main(Path(sys.argv[1])))
-    print(f"\n{told}")
+    (Path(sys.argv[1]) / "toolkit.json").write_text(json.dumps(main(Path(sys.argv[1]) / "toolkit")))

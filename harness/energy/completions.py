@@ -1,0 +1,68 @@
+"""Completion times of queries -> number of inferences completed, and time that the load paused, in any interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.schema import Floats
+
+WAIT_S = 0.0005
+"""Shortest gap between two queries of a shifted load that is a pause."""
+
+
+@dataclass(frozen=True)
+class CompletionCurve:
+    """Inferences completed over time.
+
+    Attributes:
+        t_s: Times in order, s on CLOCK_MONOTONIC, shape (n,).
+        inferences: Inferences completed by then, shape (n,).
+        waits: Start and end of each pause that shifted the phase of the load, s, shape (m, 2).
+    """
+
+    t_s: Floats
+    inferences: Floats
+    waits: Floats
+
+    @classmethod
+    def of(
+        cls, start_ns: Sequence[int], end_ns: Sequence[int], count: Sequence[int], batch_size: int, *, shifted: bool = False
+    ) -> CompletionCurve:
+        """The curve of completed queries (or chunks of queries).
+
+        Args:
+            start_ns: Start of each, ns on CLOCK_MONOTONIC.
+            end_ns: End of each.
+            count: Queries that ended together.
+            batch_size: Inferences per query.
+            shifted: Whether gaps between queries are pauses that shifted the phase of the load.
+        """
+        begun_s, ended_s = (np.asarray(times, dtype=np.float64) * 1e-9 for times in (start_ns, end_ns))
+        pauses = np.stack([ended_s[:-1], begun_s[1:]], axis=1) if shifted and len(ended_s) else np.zeros((0, 2))
+        done = np.cumsum(np.asarray(count, dtype=np.float64)) * batch_size
+        before = np.concatenate([np.zeros(len(begun_s[:1])), done[:-1]])
+        # Nothing is completed in a pause; without pauses a query begins where the last one ended.
+        begins = slice(None) if shifted else slice(1)
+        t_s, inferences = np.concatenate([begun_s[begins], ended_s]), np.concatenate([before[begins], done])
+        order = np.lexsort((inferences, t_s))
+        return cls(t_s[order], inferences[order], pauses[pauses[:, 1] - pauses[:, 0] > WAIT_S])
+
+    def between(self, start_s: float, end_s: float) -> float | None:
+        """Inferences completed in an interval, with interpolated fractions; None if the queries do not cover it."""
+        if len(self.t_s) < 2 or start_s < self.t_s[0] or end_s > self.t_s[-1]:
+            return None
+        return float(np.interp(end_s, self.t_s, self.inferences) - np.interp(start_s, self.t_s, self.inferences))
+
+    def waited_s(self, start_s: float, end_s: float) -> float:
+        """Time in an interval that the load paused, s."""
+        overlaps = np.minimum(self.waits[:, 1], end_s) - np.maximum(self.waits[:, 0], start_s)
+        return float(np.sum(np.maximum(overlaps, 0.0)))
+
+    def distance_s(self, t_s: Floats) -> Floats:
+        """Time from each of some times to the nearest completion, s, shape (k,)."""
+        after = np.clip(np.searchsorted(self.t_s, t_s), 1, len(self.t_s) - 1)
+        distance: Floats = np.minimum(np.abs(self.t_s[after] - t_s), np.abs(t_s - self.t_s[after - 1]))
+        return distance

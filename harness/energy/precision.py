@@ -1,0 +1,45 @@
+"""Kernels that ran and types that the artifact stores -> whether the requested precision ran."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from harness.analysis.kernels import precision_of, share_of
+from harness.energy.codes import finding
+from harness.schema import Finding, Kernel
+
+STORED_AS = {"int16x8": "int8"}
+"""Stored type of a precision that is named after activations and weights; any other is stored as itself."""
+
+
+def examine_precision(
+    requested: str | None, reported: str | None, kernels: Sequence[Kernel], stored: Collection[str] | None = None, *, profiled: bool = True
+) -> list[Finding]:
+    """Findings on the requested precision; it is confirmed by kernels that the artifact does not contradict, not by the engine's report.
+
+    Args:
+        requested: Precision that the variant requests; None: none.
+        reported: Precision that the engine reports; None: not reported.
+        kernels: Kernels that ran; empty: unknown.
+        stored: Types of the numbers in the artifact; None: unknown.
+        profiled: Whether the kernels were requested in this repetition. If not, nothing is found: the engine's report on the whole file would
+            contradict the kernels of another repetition where a model is int8 in its multiplications and float32 in the rest.
+    """
+    if requested is None or not profiled:
+        return []
+    observed = precision_of(kernels)
+    ran = observed or reported
+    if ran and requested not in ran.replace("uint8", "int8").split():
+        return [finding("optimisation_not_run", asked=requested, ran=ran, share=_share_text(kernels, requested))]
+    why = ""
+    if observed is None:
+        why = f"the engine reports no kernels, only {reported!r}" if reported else "the engine reports neither kernels nor precision"
+    elif stored is not None and STORED_AS.get(requested, requested) not in stored:
+        why = f"its kernels are {requested}, but the artifact stores only {' and '.join(sorted(stored)) or 'no numbers'}"
+    return [finding("optimisation_not_confirmed", asked=requested, why=why)] if why else []
+
+
+def _share_text(kernels: Sequence[Kernel], precision: str) -> str:
+    share = share_of(kernels, precision)
+    basis = "time" if kernels and kernels[0].basis == "time" else "multiply-accumulates"
+    return "" if share is None else f" ({100 * share:.0f} % of the {basis} in {precision} kernels)"

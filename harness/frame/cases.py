@@ -1,0 +1,200 @@
+"""Row of the table `cases`: every figure of one case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from harness.analysis.interval import absolute_interval, positive_interval
+from harness.analysis.kernels import kernels_text, share_of
+from harness.analysis.stopping import HalfWidth
+from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
+from harness.energy.scope import family
+from harness.frame.baseline import ratios
+from harness.frame.payback import payback
+from harness.frame.quality import paired, quality
+from harness.frame.results import Result, calibrated, known, mean, rails
+from harness.frame.rows import Row
+from harness.frame.uncertainty import terms
+from harness.schema import Case, Finding, Record
+
+
+def case_row(result: Result) -> Row:
+    """Columns of `cases` but those of the front; absent columns are empty."""
+    uncertainty = terms(result)
+    return {
+        **_identity(result),
+        **_status(result, uncertainty),
+        **quality(result),
+        **paired(result),
+        **_performance(result),
+        **_energy(result, uncertainty),
+        **artifact((result.ok or result.chosen)[-1]),
+        **ratios(result, result.baseline),
+        **payback(result, result.baseline),
+    }
+
+
+def with_interval(stem: str, unit: str, values: Sequence[float | None], q: float) -> Row:
+    """Mean and 95 % bounds, as `energy_j`, `energy_low_j`, `energy_high_j`; empty without values or if one is None.
+
+    Args:
+        stem: Name of the column without its unit.
+        unit: Unit, the end of the name.
+        values: One value per launch.
+        q: Quantile of t: see `positive_interval`.
+    """
+    if not values or None in values:
+        return {}
+    interval = positive_interval(known(values), q)
+    return {f"{stem}_{unit}": interval.value, f"{stem}_low_{unit}": interval.low, f"{stem}_high_{unit}": interval.high}
+
+
+def artifact(record: Record) -> Row:
+    """Size, hash and counts of the model file of a record; empty without one."""
+    if not record.artifact:
+        return {}
+    facts = record.artifact.facts
+    counts = {name: getattr(facts, name) for name in ("parameters", "nonzero_parameters", "macs")}
+    return {"artifact_bytes": record.artifact.bytes, "sha256": record.artifact.sha256, **counts}
+
+
+def window_s(record: Record) -> float | None:
+    """Length of the measured window in seconds; None if it was not reached."""
+    return sum([p.duration_s for p in record.phases if p.name == "steady"]) or None
+
+
+def codes(findings: Iterable[Finding]) -> str | None:
+    """Codes of findings, each once, joined by semicolons; None without findings."""
+    return ";".join(dict.fromkeys([f.code for f in findings])) or None
+
+
+def precision_ran(result: Result) -> str | None:
+    """Precision of most of the arithmetic; None if unknown."""
+    return next((r.precision_ran for r in _profiled_first(result) if r.precision_ran), None)
+
+
+def _identity(result: Result) -> Row:
+    header, case, environment = result.run.header, result.case, result.environment
+    name, count = _device(result)
+    copied = ("case_id", "model", "variant", "engine", "device", "batch_size", "threads", "scenario", "baseline_case_id")
+    return {
+        **{field: getattr(case, field) for field in copied},
+        "engine_options": _options(case),
+        "schema_version": header.schema_version,
+        "run_id": header.run_id,
+        "suite_hash": header.suite.sha256,
+        "environment_id": result.chosen[-1].environment_id,
+        "host": environment.host if environment else None,
+        "device_name": name,
+        "device_count": count,
+        "unit": "inference",
+    }
+
+
+def _options(case: Case) -> str | None:
+    """Engine options in the case's id, which omits defaults: `xla=true, inter_op=2`; None without options."""
+    start = f"{case.model}/{case.variant}/{case.engine}("
+    return case.case_id.removeprefix(start).partition(f")/{case.device}/")[0] if case.case_id.startswith(start) else None
+
+
+def _device(result: Result) -> tuple[str | None, int | None]:
+    """(product name, number of domains) of the case's device."""
+    device, domains = result.case.device, rails(result.run.header.domains)
+    if device == "cpu":
+        own = [d for d in domains if family(d.name) == "package"]
+        name = result.environment.cpu if result.environment else None
+    else:
+        own = [d for d in domains if device in (d.device, d.name) and d.parent is None]
+        name = next((str(d.detail["name"]) for d in own if d.detail.get("name")), None)
+    return name, len(own) or None
+
+
+def _status(result: Result, uncertainty: Terms) -> Row:
+    last = (result.ok or result.chosen)[-1]
+    findings = [f for r in result.ok for f in r.warnings]
+    valid = bool(result.valid) if result.ok else None
+    edges = [EDGES_DOMINATE] if uncertainty.edges_dominate else []
+    return {
+        "status": last.status,
+        "reason": last.reason,
+        "valid": valid,
+        "invalid_reasons": None if valid else codes(f for f in findings if f.invalid),
+        "warnings": codes(f for f in (*findings, *edges) if valid or not f.invalid),
+        "repetitions": len(result.ok),
+        "window_s": mean(window_s(r) for r in result.ok),
+        "precision_ran": precision_ran(result),
+        **_kernels(result),
+        **_accelerator(result),
+        **{name: _largest(result, name) for name in ("peak_memory_bytes", "peak_device_memory_bytes", "resident_bytes")},
+    }
+
+
+def _largest(result: Result, name: str) -> int | None:
+    return max(known(getattr(r, name) for r in result.ok), default=None)
+
+
+def _accelerator(result: Result) -> Row:
+    """Power limit and arithmetic of the case's accelerator."""
+    cards = [d.name for d in rails(result.run.header.domains) if d.device == result.case.device and d.device != "cpu"]
+    shares = [share for r in result.ok for card in cards if (share := r.conditions.get(f"{card} power_capped")) is not None]
+    tf32 = next((r.engine_facts["tf32"] for r in result.ok if r.engine_facts.get("tf32") is not None), None)
+    return {"power_capped_share": mean(shares), "tf32": tf32}
+
+
+def _kernels(result: Result) -> Row:
+    kernels = next((r.kernels for r in _profiled_first(result)), ())
+    return {"kernels": kernels_text(kernels), "int8_share": share_of(kernels, "int8")}
+
+
+def _profiled_first(result: Result) -> list[Record]:
+    """Completed attempts, those with profiled kernels first."""
+    return sorted(result.ok, key=lambda r: not r.kernels)
+
+
+def _performance(result: Result) -> Row:
+    row = with_interval("throughput", "per_s", [r.throughput_per_s for r in result.ok], result.q)
+    for p in ("p50", "p90", "p99"):
+        values = [getattr(r.latency, f"{p}_s") if r.latency else None for r in result.ok]
+        row |= with_interval(f"latency_{p}", "s", values, result.q)
+    return row
+
+
+def _energy(result: Result, uncertainty: Terms) -> Row:
+    header, energies = result.run.header, [energy for _, energy in result.launches]
+    row: Row = {
+        "energy_kind": result.kind,
+        "energy_scope": result.scope_label,
+        "device_uuid": result.device_uuid,
+        "calibrated": calibrated(header.domains, result.scope),
+        "energy_repetitions": len(energies),
+        "energy_modelled_j": mean(result.sum(r).modelled_j for r in result.valid),
+    }
+    if not energies:
+        return row
+    row |= with_interval("energy", "j", result.energies, result.q)
+    return {
+        **row,
+        **uncertainty._asdict(),
+        **_absolute(result, row["energy_j"], uncertainty.u_gain_j),
+        **with_interval("device_energy", "j", [energy.device_j for energy in energies], result.q),
+        "energy_net_j": mean(energy.net_j for energy in energies),
+        "idle_w": mean(energy.idle_w for energy in energies),
+        "carbon_g": row["energy_j"] / 3.6e6 * header.grid.g_per_kwh if header.grid else None,
+        "target_reached": _reached(result),
+    }
+
+
+def _absolute(result: Result, energy_j: float, u_gain_j: float | None) -> Row:
+    """Bounds with the gains of the domains; empty if one is unknown."""
+    if u_gain_j is None:
+        return {}
+    interval = absolute_interval(result.energies, u_gain_j / energy_j, result.q)
+    return {"energy_abs_low_j": interval.low, "energy_abs_high_j": interval.high}
+
+
+def _reached(result: Result) -> bool | None:
+    profile = result.run.header.profile
+    rule = HalfWidth(profile.first, profile.cap, profile.half_width)
+    for energy in result.energies:
+        rule.add(energy)
+    return rule.reached

@@ -1,0 +1,274 @@
+"""One panel of the figure: a scatter plot of two quantities with intervals, fronts and numbered cases."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.analysis.pareto import front
+from harness.frame.rows import Row
+from harness.report.tables import provenance
+from harness.schema import Objective, evidence
+from harness.text import Scale, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe & Ito, Color Universal Design (2008), without the yellow, which is not visible on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "p", "<", ">", "h", "X", "P", "*")
+BANDS = ("#F0E442", "#56B4E9", "#CC79A7", "#BBBBBB")
+INK, SOFT, PALE = "#222222", "#444444", "#999999"
+UNITS = {"_j": "J", "_bytes": "B", "_g": "g", "_w": "W", "_per_s": "/s", "_s": "s"}
+NAMES = {"energy_j": "energy per inference", "latency_p50_s": "latency p50 per query"}
+SHARES = ("accuracy", "agreement", "reconstruction_auc")
+"""Metrics with a maximum of 1, above which their axis has no number."""
+ROUNDING = 1e-9
+"""Tolerance for ticks, which are multiples of a step: 5 x 0.2 is above 1."""
+FEW_DECADES = 10**2.5
+"""Ratio of an axis's ends from which numbers at 2 and 5 would overlap those of the decades."""
+NARROW = 1e3
+"""Ratio of an axis's values to its range from which its numbers are so long that fewer have room."""
+TITLE = 52
+"""Maximum number of characters of a title."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Quantity on an axis.
+
+    Attributes:
+        name: Label.
+        column: Column of `cases`.
+        low: Column of its lower bound.
+        high: Column of its upper bound.
+        unit: SI unit; empty for a quality or a count.
+        more: Whether higher is better; for a quality its metric decides.
+    """
+
+    name: str
+    column: str
+    low: str
+    high: str
+    unit: str
+    more: bool
+
+    @property
+    def is_quality(self) -> bool:
+        """Whether the quantity is the quality."""
+        return self.column == "quality"
+
+
+def axis_of(objective: Objective) -> Axis:
+    """Axis of an objective, with the unit from the end of its column's name."""
+    column = objective.column
+    end, unit = next(((end, unit) for end, unit in UNITS.items() if column.endswith(end)), ("", ""))
+    stem = column.removesuffix(end)
+    return Axis(
+        NAMES.get(column, stem.replace("_", " ")), column, f"{stem}_low{end}", f"{stem}_high{end}", unit, objective.direction == "max"
+    )
+
+
+class Style:
+    """Number, colour (engine), marker (family of the variant) and size (batch) of each case.
+
+    Args:
+        rows: All cases of the figure.
+    """
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self.numbers = {row["case_id"]: i for i, row in enumerate(rows, start=1)}
+        self.engines = _indexed(f"{row['engine']} {row['device']}" for row in rows)
+        self.families = _indexed(_family(row) for row in rows)
+        self.batches = _indexed(sorted({row["batch_size"] for row in rows}))
+
+    def of(self, row: Row) -> dict[str, Any]:
+        """Keywords for `Axes.scatter`: hollow if the energy is invalid, pale if the case is dominated."""
+        colour = COLOURS[self.engines[f"{row['engine']} {row['device']}"] % len(COLOURS)]
+        hollow = row["valid"] is False
+        return {
+            "marker": MARKERS[self.families[_family(row)] % len(MARKERS)],
+            "s": 48 + 42 * self.batches[row["batch_size"]],
+            "facecolor": "none" if hollow else colour,
+            "edgecolor": PALE if hollow else "white",
+            "linewidth": 1.4 if hollow else 0.6,
+            "alpha": 0.45 if row["dominated"] else 0.95,
+        }
+
+
+def _indexed(values: Iterable[Hashable]) -> dict[Any, int]:
+    return {value: i for i, value in enumerate(dict.fromkeys(values))}
+
+
+def _family(row: Row) -> str:
+    """`prune+int8` of `prune(final_sparsity=0.9)+int8`."""
+    return "+".join(step.split("(")[0] for step in row["variant"].split("+"))
+
+
+def draw_panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis], model: str) -> None:
+    """Draw the cases of one model.
+
+    Args:
+        ax: Axes to draw on.
+        rows: Rows of `cases` of the model.
+        style: Style of all cases.
+        axes: Quantities of x and y.
+        model: Name of the model for the title; empty: none.
+    """
+    x, y = axes
+    present = [row for row in rows if row[x.column] is not None and row[y.column] is not None]
+    scales = tuple(Scale((row[axis.column] for row in present), axis.unit) if axis.unit else None for axis in axes)
+    title = f"{x.name.split(' per ')[0]} and {y.name.split(' per ')[0]}" + (f": {model}" if model else "")
+    ax.set_title(shortened(plain(title), TITLE), loc="left", fontsize=12, pad=34, parse_math=False)
+    ax.text(0, 1.02, _caption(rows, present, style), transform=ax.transAxes, fontsize=8.5, color=SOFT, va="bottom", parse_math=False)
+    if not present:
+        ax.text(0.5, 0.5, f"no case has both {x.name} and {y.name}", transform=ax.transAxes, ha="center", color=INK)
+        ax.set_axis_off()
+        return
+    points = np.array([[_scaled(row[axis.column], scale) for axis, scale in zip(axes, scales, strict=True)] for row in present])
+    for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
+        getattr(ax, f"set_{name}label")(plain(_label(axis, scale, present)), parse_math=False)
+        getattr(ax, f"set_{name}scale")(_axis_scale(axis, points[:, k]))
+    for row, point in zip(present, points, strict=True):
+        spans = [_span(axis, scale, row, value) for axis, scale, value in zip(axes, scales, point, strict=True)]
+        ax.errorbar(point[0], point[1], xerr=spans[0], yerr=spans[1], fmt="none", ecolor="#b0b0b0", elinewidth=0.9, capsize=1.5, zorder=2)
+        ax.scatter(*point, zorder=3, **style.of(row))
+    _bands(ax, present, points)
+    _fronts(ax, present, points, axes)
+    _limits(ax, present, axes, scales, points)
+    ax.grid(True, color="#e6e6e6", linewidth=0.6)
+    ax.set_axisbelow(True)
+    _plain_ticks(ax)
+    _share_ticks(ax, present, axes)
+    _number(ax, [str(style.numbers[row["case_id"]]) for row in present], points)
+
+
+def shortened(text: str, most: int) -> str:
+    """Text without its middle if it is longer, since names of one family often differ at their ends."""
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
+
+
+def _caption(rows: Sequence[Row], present: Sequence[Row], style: Style) -> str:
+    """Kinds and domains of the energies, and the cases that are not in the panel with the reason."""
+    missing: dict[str, list[int]] = {}
+    for row in rows:
+        if row not in present:
+            why = row["status"] if row["status"] != "ok" else "energy invalid" if row["valid"] is False else "not measured"
+            missing.setdefault(why, []).append(style.numbers[row["case_id"]])
+    parts = ", ".join(f"{' '.join(map(str, numbers[:12]))}{' …' if len(numbers) > 12 else ''} ({why})" for why, numbers in missing.items())
+    return plain(provenance(rows)) + (f"\nnot shown: {parts}" if parts else "")
+
+
+def _axis_scale(axis: Axis, values: np.ndarray) -> str:
+    """Logarithmic if the cases differ by more than a factor of four."""
+    return "log" if axis.unit and values.min() > 0 and values.max() / values.min() > 4 else "linear"
+
+
+def _label(axis: Axis, scale: Scale | None, rows: Sequence[Row]) -> str:
+    if scale:
+        return f"{axis.name}, {scale.unit}"
+    if not axis.is_quality:
+        return axis.name
+    metric, direction = (next((row[name] for row in rows if row[name]), "") for name in ("quality_metric", "quality_direction"))
+    return f"{metric} ({direction} is better)"
+
+
+def _scaled(value: float, scale: Scale | None) -> float:
+    return value / scale.factor if scale else value
+
+
+def _span(axis: Axis, scale: Scale | None, row: Row, value: float) -> list[list[float]] | None:
+    """Lengths of an error bar, 95 % over launches, of a quality over test samples."""
+    low, high = row.get(axis.low), row.get(axis.high)
+    if low is None or high is None:
+        return None
+    return [[max(0.0, value - _scaled(low, scale))], [max(0.0, _scaled(high, scale) - value)]]
+
+
+def _fronts(ax: Axes, rows: Sequence[Row], points: np.ndarray, axes: tuple[Axis, Axis]) -> None:
+    """Front of each kind of evidence, solid between points whose intervals over launches do not overlap, otherwise dashed."""
+    groups: dict[str, list[int]] = {}
+    for i, row in enumerate(rows):
+        if row["valid"] is not False:
+            groups.setdefault(evidence(row["energy_kind"]), []).append(i)
+    higher = rows[0]["quality_direction"] == "higher"
+    sign = [-1.0 if axis.more or (axis.is_quality and higher) else 1.0 for axis in axes]
+    for members in groups.values():
+        on = [members[i] for i in np.flatnonzero(front(points[members] * sign))]
+        for a, b in pairwise(sorted(on, key=lambda i: points[i, 0])):
+            solid = all(_apart(rows[a], rows[b], axis) for axis in axes)
+            ax.plot(*points[[a, b]].T, color=INK, linewidth=1.2, linestyle="-" if solid else (0, (4, 3)), zorder=1)
+
+
+def _bands(ax: Axes, rows: Sequence[Row], points: np.ndarray) -> None:
+    """A broad pale band through the cases of each group that is not separated."""
+    groups: dict[int, list[int]] = {}
+    for i, row in enumerate(rows):
+        if row["front_group"] is not None:
+            groups.setdefault(row["front_group"], []).append(i)
+    for k, members in groups.items():
+        ends = points[sorted(members, key=lambda i: tuple(points[i]))]
+        ax.plot(
+            *ends.T, color=BANDS[k % len(BANDS)], linewidth=19, alpha=0.45, solid_capstyle="round", solid_joinstyle="round", zorder=0.5
+        )  # fmt: skip
+
+
+def _apart(a: Row, b: Row, axis: Axis) -> bool:
+    """Whether two cases differ by more than the scatter of launches; qualities are on the same samples."""
+    if axis.is_quality or axis.low not in a:
+        return bool(a[axis.column] != b[axis.column])
+    bounds = (a[axis.low], a[axis.high], b[axis.low], b[axis.high])
+    return None not in bounds and (bounds[1] < bounds[2] or bounds[3] < bounds[0])
+
+
+def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequence[Scale | None], points: np.ndarray) -> None:
+    """Set limits that show every point, and the error bars up to a third beyond, so that one wide interval does not compress the rest."""
+    for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
+        log = getattr(ax, f"get_{name}scale")() == "log"
+        go, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
+        bounds = [_scaled(float(row[bound]), scale) for row in rows for bound in (axis.low, axis.high) if row.get(bound) is not None]
+        place = go(points[:, k])
+        ends = go(np.array([b for b in bounds if b > 0 or not log] + [*points[:, k]]))
+        spread = float(np.ptp(place)) or float(np.ptp(ends)) or abs(float(place[0])) * 0.1 or 1.0
+        low, high = max(ends.min(), place.min() - spread / 3), min(ends.max(), place.max() + spread / 3)
+        getattr(ax, f"set_{name}lim")(*back(np.array([low - 0.08 * spread, high + 0.08 * spread])))
+
+
+def _plain_ticks(ax: Axes) -> None:
+    """Plain numbers: on a linear axis without an offset, on a logarithmic one with 2 and 5 between the decades if there is room."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() == "linear":
+            low, high = axis.get_view_interval()
+            axis.set_major_formatter(ScalarFormatter(useOffset=False))
+            if max(abs(low), abs(high)) > NARROW * (high - low):
+                axis.set_major_locator(MaxNLocator(4))
+        else:
+            low, high = axis.get_view_interval()
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < FEW_DECADES else (1.0,)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _share_ticks(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis]) -> None:
+    """No number above 1 for a quality that cannot exceed 1."""
+    for axis, quantity in zip((ax.xaxis, ax.yaxis), axes, strict=True):
+        if quantity.is_quality and all(row["quality_metric"] in SHARES for row in rows):
+            low, high = axis.get_view_interval()
+            axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= min(high, 1.0 + ROUNDING)])
+
+
+def _number(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
+    """Number of each case next to its point, without hiding a point or another number."""
+    import textalloc
+
+    x, y = points.T
+    textalloc.allocate(
+        ax, x, y, list(texts), x_scatter=x, y_scatter=y, textsize=9 if len(texts) <= 24 else 7.5, textcolor=INK, linecolor=PALE,
+        linewidth=0.6, margin=0.011, min_distance=0.018, max_distance=0.3, nbr_candidates=800, zorder=4,
+    )  # fmt: skip

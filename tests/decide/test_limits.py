@@ -1,0 +1,100 @@
+"""Constraints of a selection, each compared with a bound."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.decide.limits import Constraints, misses
+from harness.report.limits import miss_text
+from harness.report.selection import selection_lines
+from tests.decide.selected import found, pair
+from tests.factories import CARD, COUNTERS, case, digits, record, stored
+
+
+def test_accelerator_memory_is_a_limit_of_its_own():
+    """For the peak of any launch; a case on the CPU satisfies it, one on an accelerator without a figure does not."""
+
+    def best(device, limit, **changes):
+        cell = case("int8", device=device)
+        run = stored(
+            [case(), cell],
+            [
+                record(c, None, s, 0.97, k, (*COUNTERS, CARD[0]), **(changes if c is cell else {}))
+                for c, s in ((case(), 20e-6), (cell, 10e-6))
+                for k in range(3)
+            ],
+            (*COUNTERS, CARD[0]),
+        )
+        return found(run, Constraints(0.0, device_memory_bytes=limit))[0]
+
+    assert best("cpu", 1.0).best["variant"] == "int8"
+    assert best("gpu", 6e8, peak_device_memory_bytes=500_000_000).best["device"] == "gpu"
+    assert best("gpu", 4e8, peak_device_memory_bytes=500_000_000).best["device"] == "cpu"
+    unknown = best("gpu", 4e8)
+    assert unknown.best["device"] == "cpu" and any("peak device memory unknown" in line for line in selection_lines(unknown))
+
+
+def test_the_quality_is_compared_by_its_lower_bound():
+    """0.97 of 360 samples has a lower bound of 0.947: 0.95 rejects it, 0.94 does not."""
+    assert found(pair(), Constraints(0.94))[0].best["variant"] == "int8"
+    (selection,) = found(pair(), Constraints(0.95))
+    assert selection.best is None
+    text = "\n".join(selection_lines(selection))
+    assert "no answer" in text and "nearest" in text and "lower 95 % bound 0.94" in text
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Constraints(0.0, latency_p99_s=12e-6), "latency p99"),
+        (Constraints(0.0, memory_bytes=1e6), "peak memory"),
+        (Constraints(0.0, energy_j=1e-9), "energy"),
+        (Constraints(0.0, rate_per_s=1e9), "inferences/s"),
+    ],
+)
+def test_each_limit_rejects(limits, words):
+    """With the measured value and the limit."""
+    (selection,) = found(pair(), limits)
+    assert selection.best is None
+    row, (miss, *_) = next(pair for pair in zip(selection.rows, selection.missed, strict=True) if pair[1])
+    assert miss.shortfall > 0 and miss.bound is not None
+    assert words in miss_text(row, miss) and "required" in miss_text(row, miss)
+
+
+def test_a_limit_within_the_interval_is_not_satisfied():
+    """The estimate is below it, the upper bound above: rejected."""
+    row = found(pair())[0].best
+    between = (row["energy_j"] + row["energy_abs_high_j"]) / 2
+    assert found(pair(), Constraints(0.0, energy_j=between))[0].best is None
+    assert found(pair(), Constraints(0.0, energy_j=row["energy_abs_high_j"] * 1.001))[0].best["variant"] == "int8"
+
+
+def test_a_rate_within_the_interval_of_the_throughput_is_not_satisfied():
+    """Three launches scatter by 0.1 %: the mean reaches the rate, the lower bound by t(.975, 2) does not."""
+    row = found(pair())[0].best
+    rates = 1e5 / (1 + 0.001 * np.arange(3))
+    mean, half = rates.mean(), 4.3027 * rates.std(ddof=1) / 3**0.5
+    assert (row["throughput_low_per_s"], row["throughput_high_per_s"]) == pytest.approx((mean - half, mean + half), rel=1e-6)
+    (selection,) = found(pair(), Constraints(0.0, rate_per_s=mean - half / 2))
+    assert selection.best is None
+    assert {miss.constraint for each in selection.missed for miss in each} == {"rate_per_s"}
+    assert all(miss.bound < mean - half / 2 for each in selection.missed for miss in each)
+    assert found(pair(), Constraints(0.0, rate_per_s=mean - half * 1.01))[0].best["variant"] == "int8"
+
+
+def test_without_a_minimum_quality_it_must_be_non_inferior_to_dense():
+    """360 samples are too few for a case that differs; dense always is."""
+    (selection,) = found(digits(), Constraints())
+    assert selection.best["quality_verdict"] in (None, "non_inferior")
+    assert any("not shown to be non-inferior to dense" in line or "worse than dense" in line for line in selection_lines(selection))
+
+
+def test_a_shortfall_is_relative_and_infinite_if_unknown():
+    """Half the limit above it is 0.5; a figure without a bound misses by an unknown share."""
+    row = found(pair())[0].rows[0] | {"peak_memory_bytes": 150}
+    (miss,) = misses(row, Constraints(0.0, memory_bytes=100.0))
+    assert (miss.constraint, miss.value, miss.bound, miss.shortfall) == ("memory_bytes", 150, 150, 0.5)
+    (miss,) = misses(row | {"latency_p99_high_s": None}, Constraints(0.0, latency_p99_s=1.0))
+    assert miss.bound is None and miss.shortfall == float("inf")
+    assert misses(row, Constraints(0.0, memory_bytes=150.0)) == []

@@ -1,0 +1,49 @@
+"""Whether the precision that a variant requests ran."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.energy.precision import examine_precision
+from harness.schema import Kernel
+
+IN_INT8 = [Kernel(op="Conv", precision="int8", share=0.8), Kernel(op="Softmax", precision="float32", share=0.2)]
+IN_INT16X8 = [Kernel(op="Conv", precision="int16x8", share=1.0)]
+IN_FLOAT = [
+    Kernel(op="Conv", precision="int8", share=0.2, basis="macs"),
+    Kernel(op="Gemm", precision="float32", share=0.8, basis="macs"),
+]
+
+
+@pytest.mark.parametrize(
+    ("requested", "reported", "kernels", "stored", "code", "sentence"),
+    [
+        ("int8", "int8", IN_FLOAT, {"int8"}, "run", "float32 ran (20 % of the multiply-accumulates in int8 kernels): time"),
+        ("float16", "bfloat16", [], None, "run", "bfloat16 ran"),
+        ("int8", "float32", [], None, "run", "float32 ran"),
+        ("int8", "int16x8", [], None, "run", "int16x8 ran"),
+        ("int8", "uint8 weights", [], {"int8"}, "confirmed", "the engine reports no kernels, only 'uint8 weights'"),
+        ("int8", "int8", [], {"int8"}, "confirmed", "the engine reports no kernels, only 'int8'"),
+        ("int8", None, [], {"int8"}, "confirmed", "the engine reports neither kernels nor precision"),
+        ("int8", None, [Kernel(op="Conv", share=1.0)], {"int8"}, "confirmed", "the engine reports neither kernels nor precision"),
+        ("int8", "int8", IN_INT8, {"float32"}, "confirmed", "its kernels are int8, but the artifact stores only float32"),
+        ("int8", "float32", IN_INT8, {"int8", "float32"}, None, ""),
+        ("int8", "int8 weights", IN_INT8, None, None, ""),
+        ("int16x8", "int16x8", IN_INT16X8, {"int8"}, None, ""),
+        ("int16x8", "int16x8", IN_INT16X8, {"float32"}, "confirmed", "kernels are int16x8, but the artifact stores only float32"),
+        ("int16x8", "int8 weights", IN_INT8, {"int8"}, "run", "requests int16x8, but int8 ran"),
+        ("int8", "int16x8", IN_INT16X8, {"int8"}, "run", "int16x8 ran"),
+        (None, "float32", IN_FLOAT, {"float32"}, None, ""),
+    ],
+)
+def test_kernels_confirm_the_requested_precision(requested, reported, kernels, stored, code, sentence):
+    """If the artifact stores such numbers; the engine's report alone confirms nothing."""
+    findings = examine_precision(requested, reported, kernels, stored)
+    assert [f.code for f in findings] == ([f"optimisation_not_{code}"] if code else [])
+    assert all(sentence in f.sentence and not f.invalid for f in findings)
+
+
+def test_a_repetition_that_was_not_profiled_has_no_finding():
+    """Kernels are requested once per case, and the engine's report on the whole file may differ from its kernels."""
+    assert examine_precision("int8", "int8 weights", [], profiled=False) == []
+    assert examine_precision("int8", "float32", [], profiled=False) == []

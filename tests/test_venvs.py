@@ -1,0 +1,38 @@
+"""Separate virtual environments: where they are, and what is installed in them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import venvs
+from harness.errors import EngineError
+
+
+def test_it_is_next_to_ours_or_where_a_variable_names_it(monkeypatch, tmp_path):
+    """The variable has the name in capitals."""
+    monkeypatch.delenv("HARNESS_VENV_OTHER", raising=False)
+    assert venvs.folder("other") == Path(sys.prefix).parent / ".venv-other"
+    monkeypatch.setenv("HARNESS_VENV_OTHER", str(tmp_path))
+    assert venvs.folder("other") == tmp_path
+
+
+def test_a_missing_interpreter_is_refused_with_the_command_that_makes_it(monkeypatch, tmp_path):
+    """So that the record is `refused`."""
+    monkeypatch.setenv("HARNESS_VENV_OTHER", str(tmp_path))
+    with pytest.raises(EngineError, match="does not exist") as caught:
+        venvs.python("other")
+    assert caught.value.refused and "make other" in caught.value.hint and "HARNESS_VENV_OTHER" in caught.value.hint
+
+
+def test_versions_are_those_of_the_environment(monkeypatch, tmp_path):
+    """Ours without a name; None for a package that is not installed."""
+    assert venvs.versions(None, ["numpy", "no-such-package"])["no-such-package"] is None
+    assert venvs.versions(None, ["numpy"])["numpy"]
+    info = tmp_path / "lib/python3.11/site-packages/numpy-9.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 9.9\n")
+    monkeypatch.setenv("HARNESS_VENV_OTHER", str(tmp_path))
+    assert venvs.versions("other", ["numpy", "pydantic"]) == {"numpy": "9.9", "pydantic": None}
