@@ -296,10 +296,5 @@ def _fits(calibration: Calibration, domain: Domain, environment: Environment) ->
 
 
 def _calibrated(domain: Domain, calibration: Calibration) -> Domain:
-    return domain.model_copy(
-        update={
-            "sensor": f"{domain.sensor} (calibrated)",
-            "gain": _gain(calibration),
-            "detail": {**domain.detail, "calibration": calibration.model_dump(mode="json")},
-        }
-    )
+    detail = {**domain.detail, "calibration": calibration.model_dump(mode="json")}
+    return domain.model_copy(update={"sensor": f"{domain.sensor} (calibrated)", "gain": _gain(calibration), "detail": detail})

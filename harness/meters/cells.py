@@ -69,11 +69,11 @@ class Cells:
     @property
     def evidence(self) -> Evidence:
         """What the numbers show of the decimal mark; a mantissa does not group thousands."""
-        found = evidence_of(self.text[self.exponent == ""])
+        counts = evidence_of(self.text[self.exponent == ""])
         mantissas = self.text[self.exponent != ""]
-        found.point += int(mantissas.str.count(r"\.").eq(1).sum())
-        found.comma += int(mantissas.str.count(",").eq(1).sum())
-        return found
+        counts.point += int(mantissas.str.count(r"\.").eq(1).sum())
+        counts.comma += int(mantissas.str.count(",").eq(1).sum())
+        return counts
 
     @property
     def in_watts(self) -> bool:
@@ -117,14 +117,14 @@ def cells_of(column: pd.Series) -> Cells:
 
 def evidence_of(texts: Iterable[str]) -> Evidence:
     """What numbers as written show of the decimal mark."""
-    found = Evidence()
+    counts = Evidence()
     for text, count in Counter(texts).items():
         if "." not in text and "," not in text:
             continue
         point, comma = POINT.fullmatch(text), COMMA.fullmatch(text)
-        found.point += count * bool(point and not comma)
-        found.comma += count * bool(comma and not point)
+        counts.point += count * bool(point and not comma)
+        counts.comma += count * bool(comma and not point)
         if point and comma:
-            found.either += count
-            found.sample = found.sample or text
-    return found
+            counts.either += count
+            counts.sample = counts.sample or text
+    return counts

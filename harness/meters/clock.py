@@ -63,7 +63,7 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
         log,
         sample=Sample(t_s, t_s, log.sample.value),
         local=False,
-        marks={mark: t - zone_s for mark, t in log.marks.items()},
+        marks={name: t - zone_s for name, t in log.marks.items()},
         notes=(*log.notes, note),
         discarded_s=log.discarded_s - zone_s,
     )

@@ -88,7 +88,7 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
         choices: The other fields of `Options`.
 
     Raises:
-        MeterError: It cannot be read, does not prove to hold power, has two readings, goes back in time, or its local times
+        MeterError: It cannot be read, does not prove to hold power, can be read in two ways, goes back in time, or its local times
             fall where daylight saving ends.
     """
     options = Options(format, **choices)  # type: ignore[arg-type]
@@ -122,8 +122,8 @@ def _content(path: Path) -> bytes:
 
 def _decoded(data: bytes, source: str) -> str:
     """Text of a log by its byte order mark, as UTF-16 if every other byte is zero, as UTF-8, else as Windows-1252."""
-    for mark, encoding in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
-        if data.startswith(mark):
+    for prefix, encoding in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        if data.startswith(prefix):
             return data.decode(encoding, errors="replace")
     head = data[:4096]
     if head.count(0) > 0.3 * len(head):

@@ -87,8 +87,7 @@ class Options:
     def line(self, *extra: str) -> str:
         """The command line with more arguments, quoted for a shell; an option given twice replaces the first one."""
         words = shlex.split(self.command)
-        for flag in (each for each in extra if each.startswith("--")):
-            if flag in words:
-                at = words.index(flag)
-                del words[at : at + 2]
+        for flag in extra:
+            if flag.startswith("--") and flag in words:
+                del words[words.index(flag) : words.index(flag) + 2]
         return shlex.join([*words, *extra])

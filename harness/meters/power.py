@@ -90,7 +90,7 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
         taken: Columns of times and of device labels.
 
     Raises:
-        MeterError: No column proves to hold power, or one has two readings.
+        MeterError: No column proves to hold power, or one can be read in two ways.
     """
     notes: list[str] = []
     others = [i for i in range(len(table.names)) if i not in taken]
@@ -221,10 +221,10 @@ def _check_unit(proven: Sequence[_Candidate], options: Options) -> None:
 
 def _refuse(table: Table, candidates: list[_Candidate], options: Options, others: Sequence[int]) -> NoReturn:
     """Report why no column proves to hold power, with the command that decides it."""
-    found = f"columns found: {table.listed()}"
+    listed = f"columns found: {table.listed()}"
     empty = [name for name in (table.names[i] for i in others) if parse_name(name).factor and parse_name(name).may_be_power]
     if empty and not candidates:
-        raise MeterError(f"no reading of {bare_name(empty[0])} in {table.source} is a number", found)
+        raise MeterError(f"no reading of {bare_name(empty[0])} in {table.source} is a number", listed)
     if not candidates and not table.headed:
         candidates = _only_number(table, others)
     names = [each.name for each in candidates]
@@ -232,15 +232,15 @@ def _refuse(table: Table, candidates: list[_Candidate], options: Options, others
         mega = parse_name(names[0]).mega
         why = "names its unit as MW: megawatts, or milliwatts in capitals" if mega else "names no unit of power"
         choice = ("if it holds milliwatts", ("--unit", "mW")) if mega else ("if it holds watts", ("--unit", "W"))
-        raise MeterError(f"the column {names[0]!r} of {table.source} {why}", options.advice(choice, after=found))
+        raise MeterError(f"the column {names[0]!r} of {table.source} {why}", options.advice(choice, after=listed))
     silent = names or [table.names[i] for i in others if _varies(table, i)]
     silent.sort(key=lambda name: re.match(r"P(?![a-z])", name) is None)
     if not silent:
-        raise MeterError(f"{table.source} holds no power", f"log power in watts; {found}")
+        raise MeterError(f"{table.source} holds no power", f"log power in watts; {listed}")
     what = f"{table.source}: no column names a unit of power"
     if names:
         what = f"{len(names)} columns of {table.source} may hold power, and none names a unit: {', '.join(map(repr, names))}"
-    raise MeterError(what, options.advice(("name the one that holds watts", ("--power-column", silent[0], "--unit", "W")), after=found))
+    raise MeterError(what, options.advice(("name the one that holds watts", ("--power-column", silent[0], "--unit", "W")), after=listed))
 
 
 def _varies(table: Table, index: int) -> bool:
@@ -300,19 +300,19 @@ def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, option
         raise MeterError(f"{name!r} of {table.source} holds decimal points and decimal commas", "write all of its numbers with one mark")
     if own.point or own.comma or not own.either:
         return "." if own.point >= own.comma else ","
-    mark, other = (",", ".") if "," in own.sample else (".", ",")
+    decimal, other = (",", ".") if "," in own.sample else (".", ",")
     if around.comma and not around.point:
         return ","
-    if mark == "," and table.delimiter == ";":
+    if decimal == "," and table.delimiter == ";":
         return ","  # a list is separated by semicolons where the comma is the decimal mark
     all_marked = count <= own.either  # a column with decimals has no whole numbers
     impossible = float(np.nanquantile(cells.numbers(other), 0.99) * factor) > MOST_W
-    if mark == "." and (around.point or impossible or (table.delimiter in POINT_DELIMITERS and all_marked)):
+    if decimal == "." and (around.point or impossible or (table.delimiter in POINT_DELIMITERS and all_marked)):
         return "."
     raise MeterError(
-        f"{name!r} of {table.source}: {own.sample!r} is {own.sample.replace(',', '.')} or {own.sample.replace(mark, '')}, and no other value decides it",
+        f"{name!r} of {table.source}: {own.sample!r} is {own.sample.replace(',', '.')} or {own.sample.replace(decimal, '')}, and no other value decides it",
         options.advice(
-            (f"if the {'comma' if mark == ',' else 'point'} is the decimal mark", ("--decimal", mark)),
+            (f"if the {'comma' if decimal == ',' else 'point'} is the decimal mark", ("--decimal", decimal)),
             ("if it groups thousands", ("--decimal", other)),
         ),
     )

@@ -51,7 +51,7 @@ def channels_of(table: Table, form: MeterFormat, options: Options) -> Channels:
         options: Choices of the user.
 
     Raises:
-        MeterError: There is no time or no power, or something has two readings.
+        MeterError: There is no time or no power, or something can be read in two ways.
     """
     _check_content(table)
     table = join_units(table)

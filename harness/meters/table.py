@@ -194,7 +194,7 @@ def _fits(below: Sequence[str], delimiter: str, count: int, *, near: bool) -> bo
         return False
     widths = [len(_trimmed(row)) for row in rows]
     if delimiter == " ":
-        return bool(rows) and all(width == count for width in widths) and not any(mark in line for line in lines for mark in ";\t|")
+        return bool(rows) and all(width == count for width in widths) and not any(other in line for line in lines for other in ";\t|")
     close = sum(data and abs(width - count) <= max(1, count // 4) for width, data in zip(widths, good, strict=True))
     return not rows or 2 * close >= max(sum(good), 1)
 
@@ -236,11 +236,11 @@ def _body(name: str, lines: Sequence[str], header: Header, *, ended: bool) -> Ta
 
 def _classified(name: str, lines: Sequence[str], header: Header) -> _Lines:
     """Rows, torn rows, units, comments and repeated headers; refuses rows below a second header with other columns."""
-    found, width, headed = _Lines(), len(header.names), header.line >= 0
+    kinds, width, headed = _Lines(), len(header.names), header.line >= 0
     for number, line in enumerate(lines[: max(header.line, 0)], 1):
         cells = _trimmed(split(line, header.delimiter))
         if len(cells) == width and DATUM.match(cells[0]) and is_moment(cells[0]):
-            found.torn.append((number, 0, "a row above the header"))
+            kinds.torn.append((number, 0, "a row above the header"))
     below = [
         (number, line, split(line, header.delimiter))
         for number, line in enumerate(lines[header.line + 1 :], header.line + 2)
@@ -251,11 +251,11 @@ def _classified(name: str, lines: Sequence[str], header: Header) -> _Lines:
     changed = 0
     for number, line, cells in below:
         if headed and [each.lstrip("#").strip() for each in _trimmed(cells)][-width:] == list(header.names):
-            found.headers += 1
+            kinds.headers += 1
         elif line.lstrip().startswith("#"):
-            found.comments += 1
-        elif headed and not found.good and not found.units and _are_units(cells):
-            found.units = cells
+            kinds.comments += 1
+        elif headed and not kinds.good and not kinds.units and _are_units(cells):
+            kinds.units = cells
         elif headed and _is_header_like(cells, header):
             changed = changed or number
         elif changed and any(map(DATUM.match, cells[:2])):
@@ -263,11 +263,11 @@ def _classified(name: str, lines: Sequence[str], header: Header) -> _Lines:
                 f"the columns of {name} change at line {changed}: the logger was restarted", "cut the log there, import one part"
             )
         elif why := _why_torn(line, cells, width, counts) or ("a row below a second header" if changed else ""):
-            found.torn.append((number, len(found.good), why))
+            kinds.torn.append((number, len(kinds.good), why))
         else:
-            found.good.append(line)
-            found.numbers.append(number)
-    return found
+            kinds.good.append(line)
+            kinds.numbers.append(number)
+    return kinds
 
 
 def _is_header_like(cells: Sequence[str], header: Header) -> bool:

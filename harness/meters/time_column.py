@@ -82,7 +82,7 @@ def times_of(table: Table, form: MeterFormat, options: Options) -> RowTimes:
     """The times of a table's rows, by its format and the choices of the user.
 
     Raises:
-        MeterError: No column holds times, several disagree, or the times have two readings.
+        MeterError: No column holds times, several disagree, or the times can be read in two ways.
     """
     column = _column(table, form, options)
     times = column.times

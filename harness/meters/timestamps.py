@@ -84,7 +84,7 @@ def read_times(texts: Sequence[str], name: str = "time", *, unit: str | None = N
         order: `ymd`, `dmy` or `mdy`, if the user gives it; None for the one that the column allows.
 
     Raises:
-        MeterError: Some rows have a zone and some have none, a date has two readings, or times since a start have no unit.
+        MeterError: Some rows have a zone and some have none, a date can be read in two ways, or times since a start have no unit.
     """
     cells = [text.strip() for text in texts]
     numbers = _numbers(cells)
@@ -231,7 +231,7 @@ def _order(dates: Sequence[Date]) -> str:
     """The only order of year, month and day in which every date exists; refuses two that give different dates."""
     if any(len(a) == 4 for a, *_ in dates):
         return "ymd"
-    points = any(mark == "." for _, mark, *_ in dates)
+    points = any(separator == "." for _, separator, *_ in dates)
     possible = ["dmy"] if points else ["mdy", "dmy"]
     if not any(len(c) == 4 for *_, c in dates):
         possible.append("ymd")  # a year of two digits may come first
@@ -241,9 +241,9 @@ def _order(dates: Sequence[Date]) -> str:
     if len({tuple(_parts(order, date) for date in dates) for order in left}) <= 1:
         return (left or possible)[0]
     orders = {"{:04d}-{:02d}-{:02d}".format(*_parts(order, dates[0])): order for order in left}
-    a, mark, b, c = dates[0]
+    a, separator, b, c = dates[0]
     raise MeterError(
-        f"the log's dates can be read in two ways: {a}{mark}{b}{mark}{c} is {' or '.join(orders)}",
+        f"the log's dates can be read in two ways: {a}{separator}{b}{separator}{c} is {' or '.join(orders)}",
         "\n".join(f"--date-order {order}" for order in orders.values()),
     )
 

@@ -57,11 +57,7 @@ def read_completions(run: StoredRun, record: Record) -> np.ndarray:
 
 
 def read_per_sample(run: StoredRun, record: Record) -> np.ndarray:
-    """The metric of each test sample of a record, shape (samples,); empty if it was not kept.
-
-    Raises:
-        StoreError: The file is damaged.
-    """
+    """The metric of each test sample of a record, shape (samples,); empty if it was not kept, StoreError if it is damaged."""
     path = _path(run, record, ".quality")
     return numbers(path, read_table(path), "value") if path.exists() else np.zeros(0)
 

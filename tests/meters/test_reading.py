@@ -56,7 +56,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_logs_with_two_readings_are_refused_with_the_next_step(tmp_path, name):
+def test_ambiguous_logs_are_refused_with_the_next_step(tmp_path, name):
     """The command or the columns are in the message."""
     check_refused(tmp_path, *REFUSED[name])
 

@@ -22,7 +22,7 @@ def test_a_log_of_the_tool_is_recognised_and_gives_watts(tmp_path):
     check_format(tmp_path, "pdh", header, rows, choices)
 
 
-def test_a_log_with_two_readings_is_refused_with_the_next_step(tmp_path):
+def test_an_ambiguous_log_is_refused_with_the_next_step(tmp_path):
     """With the command that decides."""
     check_refused(
         tmp_path,
