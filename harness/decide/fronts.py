@@ -42,12 +42,7 @@ class Front:
 
 
 def fronts(cases: pd.DataFrame, objectives: Sequence[Objective]) -> list[Front]:
-    """Fronts of a run; a pure function of its table, so that a redrawn report has the same hypervolume.
-
-    Args:
-        cases: Table `cases` for these objectives.
-        objectives: Objectives of the fronts.
-    """
+    """Fronts of a run; a pure function of its table, so that a redrawn report has the same hypervolume."""
     rows = [row for row in rows_of(cases) if row["p_front"] is not None and all(row[each.column] is not None for each in objectives)]
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -75,9 +70,6 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     """Values scaled to the box of the run: 0 at the best case, 1 a tenth of the range beyond the worst.
 
     If all cases are equal, the tenth is that of the value; see design/0017.
-
-    Args:
-        values: Values to scale, shape (cases, objectives), lower is better.
     """
     ideal, worst = values.min(axis=0), values.max(axis=0)
     room = np.where(worst > ideal, worst - ideal, np.abs(values[0]))

@@ -67,11 +67,7 @@ def table(
 
 
 def method(sentences: Sequence[str]) -> str:
-    """Method text for the paper or its appendix: a list with an item per sentence.
-
-    Args:
-        sentences: Not escaped.
-    """
+    """Text on method for the paper or its appendix: a list of the sentences, which are escaped here."""
     items = [rf"\item {_breakable(sentence, FOLDING)}" for sentence in sentences]
     return "\n".join([METHOD_HEAD, *([r"\begin{itemize}\raggedright", *items, r"\end{itemize}"] if items else []), ""])
 

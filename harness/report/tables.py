@@ -121,6 +121,11 @@ def _ratio(row: Row, most: int | None = None) -> str:
     return with_interval(row["energy_vs_baseline"], row["energy_vs_baseline_low"], row["energy_vs_baseline_high"], most)
 
 
+def case_text(row: Row) -> str:
+    """`int8 · litert cpu · batch 32`."""
+    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
+
+
 def kind_of(row: Row) -> str:
     """Kind of the energy: `counter`, or `counter, calibrated`."""
     return f"{row['energy_kind']}, calibrated" if row["calibrated"] else str(row["energy_kind"])
@@ -240,14 +245,7 @@ def left_of(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[boo
 
 
 def tabulated(headings: Sequence[str], cells: Sequence[Sequence[str]], escape: Callable[[str], str], style: str) -> str:
-    """Text of a table.
-
-    Args:
-        headings: Headings of the columns.
-        cells: Rows of cells.
-        escape: Function that escapes a cell for the format.
-        style: Table format of `tabulate`.
-    """
+    """Text of a table."""
     from tabulate import tabulate
 
     align = ["left" if left else "right" for left in left_of(headings, cells)]
