@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
+from harness.frame.objectives import sign
 from harness.frame.rows import Row, rows_of
 from harness.schema import Objective, evidence
 
@@ -55,7 +56,8 @@ def _name(row: Row) -> str:
 
 
 def _front(name: str, rows: list[Row], objectives: Sequence[Objective]) -> Front:
-    values = np.array([[_sign(each, rows[0]) * row[each.column] for each in objectives] for row in rows], dtype=np.float64)
+    signs = [sign(each, rows[0]["quality_direction"]) for each in objectives]
+    values = np.array([[row[each.column] for each in objectives] for row in rows], dtype=np.float64) * signs
     scaled = _scaled(values)
     on = np.flatnonzero(front(scaled))
     members: dict[int, list[Row]] = {}
@@ -76,7 +78,3 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     reference = worst + ROOM * np.where(room > 0, room, 1.0)
     scaled: np.ndarray = (values - ideal) / (reference - ideal)
     return scaled
-
-
-def _sign(objective: Objective, row: Row) -> float:
-    return -1.0 if objective.direction == "max" or (objective.direction == "metric" and row["quality_direction"] == "higher") else 1.0

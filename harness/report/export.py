@@ -64,7 +64,10 @@ def export(
             notes = [*notes, f"{NOT_SEPARATED}."]
         if format == "tex":
             return latex.table(*cells, notes, caption=caption, label=label, groups=GROUPS if of_cases else groups).encode()
-        return (_markdown(cells, notes) if format == "md" else _html(cells, notes)).encode()
+        if format == "md":
+            return _markdown(cells, notes).encode()
+        numeric = [not left for left in left_of(*cells)]
+        return rendered("table.html.j2", headings=cells[0], lines=cells[1], numeric=numeric, notes=notes).encode()
     raw = converted[chosen] if columns else converted
     if format == "csv":
         return to_csv(raw).encode()
@@ -97,12 +100,6 @@ def _parquet(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
 def _markdown(cells: Cells, notes: Sequence[str]) -> str:
     below = "".join(f"- {text.markdown(note)}\n" for note in notes)
     return f"{tabulated(*cells, text.markdown, 'pipe')}\n" + (f"\n{below}" if notes else "")
-
-
-def _html(cells: Cells, notes: Sequence[str]) -> str:
-    """A self-contained page without script or request."""
-    headings, lines = cells
-    return rendered("table.html.j2", headings=headings, lines=lines, numeric=[not left for left in left_of(*cells)], notes=notes)
 
 
 def rendered(template: str, **values: Any) -> str:

@@ -102,7 +102,7 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool, marks: bool) ->
         "energy": energy.text(row["energy_j"], row["energy_low_j"], row["energy_high_j"]),
         "vs dense": _ratio(row, 3 if brief else None),
         "kind": kind_of(row),
-        "remarks": _mark(row) if marks else remarks(row),
+        "remarks": _short_remark(row) if marks else remarks(row),
     }
 
 
@@ -143,7 +143,7 @@ def remarks(row: Row) -> str:
     return "; ".join(parts)
 
 
-def _mark(row: Row) -> str:
+def _short_remark(row: Row) -> str:
     """One word for the remarks: `invalid`, `front`, `front?`, with `!` for warnings."""
     if row["status"] != "ok" or row["valid"] is False:
         return str(row["status"]) if row["status"] != "ok" else "invalid"
@@ -186,12 +186,7 @@ def published_columns(name: str, table: pd.DataFrame, units: Sequence[str] = ())
 
 
 def table_cells(frame: pd.DataFrame, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
-    """Columns of any table as headings and cells; values are rounded by their intervals.
-
-    Args:
-        frame: The table.
-        columns: Columns to show; empty: all but bounds, which are shown with their values.
-    """
+    """Columns of any table as headings and cells, by default all but bounds; values are rounded by their intervals and shown with them."""
     bounds = _bounds([str(column) for column in frame.columns])
     of_values = {name for pair in bounds.values() for name in pair}
     names = list(columns) or [str(column) for column in frame.columns if column not in of_values]
