@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple_testing import Verdict, verdicts
-from harness.analysis.ratio import log_ratio
+from harness.analysis.ratio import log_ratio, log_welch
 from harness.energy.scope import holds_device
 from harness.frame.baseline import MARGIN, p50s
 from harness.frame.results import Result, known, results
@@ -116,13 +116,9 @@ def _is_double(engine: str) -> bool:
 
 def _comparison(case_id: str, k: int, q: float, pair: _Pair) -> tuple[Comparison, tuple[float, float, float] | None]:
     """The ratio, and (d, u, nu) of its logarithm for the verdict; None without an interval."""
-    from scipy.special import stdtrit  # the quantile of t
-
-    d, u_d, nu = log_ratio(pair.values, pair.others, pair.u or 0.0)
-    ratio = float(np.exp(d))
-    if pair.u is None or not u_d > 0:
-        why = pair.why_not or ("no scatter" if u_d == 0 else "one launch")
-        return Comparison(case_id, k, pair.quantity, Interval(ratio, np.nan, np.nan), None, why, pair.kind), None
-    half = float(stdtrit(nu, q) * u_d)
-    interval = Interval(ratio, float(np.exp(d - half)), float(np.exp(d + half)))
-    return Comparison(case_id, k, pair.quantity, interval, None, "", pair.kind), (d, u_d, nu)
+    interval = log_welch(pair.values, pair.others, q, pair.u or 0.0)
+    ratio = log_ratio(pair.values, pair.others, pair.u or 0.0)
+    if pair.u is None or not ratio[1] > 0:
+        why = pair.why_not or ("no scatter" if ratio[1] == 0 else "one launch")
+        return Comparison(case_id, k, pair.quantity, Interval(interval.value, np.nan, np.nan), None, why, pair.kind), None
+    return Comparison(case_id, k, pair.quantity, interval, None, "", pair.kind), ratio

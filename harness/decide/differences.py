@@ -91,9 +91,9 @@ def cards(environment: Environment) -> dict[str, dict[str, Any]]:
 
 def _difference(name: str, values: Iterable[Any], reason: str, *, prevents: bool = False, detail: str = "") -> Iterator[Difference]:
     """Nothing if the values are equal; a value that is unknown prevents nothing."""
-    found = Difference(name, tuple(values), reason, detail=detail)
-    if len(set(map(str, found.values))) > 1:
-        yield replace(found, prevents=prevents and found.is_known)
+    difference = Difference(name, tuple(values), reason, detail=detail)
+    if len(set(map(str, difference.values))) > 1:
+        yield replace(difference, prevents=prevents and difference.is_known)
 
 
 def _headers(runs: Sequence[StoredRun]) -> Iterator[Difference]:
@@ -242,10 +242,10 @@ def _cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     }
     for name, (of, reason, prevents) in properties.items():
         first = {d: i for i in reversed(common) for d in _difference(name, (of(each[i]) for each in cases), reason, prevents=prevents)}
-        yield from (replace(difference, cases=_shown(case_id, common)) for difference, case_id in first.items())
+        yield from (replace(difference, cases=_first_of(case_id, common)) for difference, case_id in first.items())
 
 
-def _shown(first: str, common: Sequence[str]) -> tuple[str, ...]:
+def _first_of(first: str, common: Sequence[str]) -> tuple[str, ...]:
     """The first case, and `...` if there may be more."""
     return (first, "...") if len(common) > 1 else (first,)
 
@@ -259,7 +259,7 @@ def _reduced_scopes(cases: Sequence[Mapping[str, Result]], common: Sequence[str]
             scopes = tuple(replace(r, only=None).scope_label for r in own)
             first[scopes, "+".join(sorted(own[0].only, key=host_first))] = case_id
     for (scopes, left), case_id in first.items():
-        yield Difference("energy scope", scopes, "common_scope", cases=_shown(case_id, common), detail=left)
+        yield Difference("energy scope", scopes, "common_scope", cases=_first_of(case_id, common), detail=left)
 
 
 def _reading(result: Result) -> str | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
+from harness.frame.objectives import sign
 from harness.frame.rows import Row, rows_of
 from harness.schema import Objective, evidence
 
@@ -42,12 +43,7 @@ class Front:
 
 
 def fronts(cases: pd.DataFrame, objectives: Sequence[Objective]) -> list[Front]:
-    """Fronts of a run; a pure function of its table, so that a redrawn report has the same hypervolume.
-
-    Args:
-        cases: Table `cases` for these objectives.
-        objectives: Objectives of the fronts.
-    """
+    """Fronts of a run; a pure function of its table, so that a redrawn report has the same hypervolume."""
     rows = [row for row in rows_of(cases) if row["p_front"] is not None and all(row[each.column] is not None for each in objectives)]
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -60,7 +56,8 @@ def _name(row: Row) -> str:
 
 
 def _front(name: str, rows: list[Row], objectives: Sequence[Objective]) -> Front:
-    values = np.array([[_sign(each, rows[0]) * row[each.column] for each in objectives] for row in rows], dtype=np.float64)
+    signs = [sign(each, rows[0]["quality_direction"]) for each in objectives]
+    values = np.array([[row[each.column] for each in objectives] for row in rows], dtype=np.float64) * signs
     scaled = _scaled(values)
     on = np.flatnonzero(front(scaled))
     members: dict[int, list[Row]] = {}
@@ -75,16 +72,9 @@ def _scaled(values: np.ndarray) -> np.ndarray:
     """Values scaled to the box of the run: 0 at the best case, 1 a tenth of the range beyond the worst.
 
     If all cases are equal, the tenth is that of the value; see design/0017.
-
-    Args:
-        values: Values to scale, shape (cases, objectives), lower is better.
     """
     ideal, worst = values.min(axis=0), values.max(axis=0)
     room = np.where(worst > ideal, worst - ideal, np.abs(values[0]))
     reference = worst + ROOM * np.where(room > 0, room, 1.0)
     scaled: np.ndarray = (values - ideal) / (reference - ideal)
     return scaled
-
-
-def _sign(objective: Objective, row: Row) -> float:
-    return -1.0 if objective.direction == "max" or (objective.direction == "metric" and row["quality_direction"] == "higher") else 1.0

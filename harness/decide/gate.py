@@ -68,10 +68,14 @@ def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Chec
     checks = [check for name in names if (check := _case(name, old.get(name), new.get(name)))]
     unpaired = {check.case_id for check in checks}
     pairs = [(old[name], new[name]) for name in names if name not in unpaired]
-    active = [metric for metric in METRICS if getattr(thresholds, metric) is not None and _is_measured(metric, pairs)]
-    for metric in active:
-        own = _on_an_accelerator(pairs) if metric == "device_memory" else pairs
-        checks += _metric(metric, own, getattr(thresholds, metric), alpha_of(metric, active) / max(len(own), 1))
+    of_metric = {metric: pairs for metric in METRICS if getattr(thresholds, metric) is not None}
+    on_card = [pair for pair in pairs if pair[1].case.device != "cpu"]
+    if "device_memory" in of_metric:
+        of_metric["device_memory"] = on_card
+        if not any(len(_values("device_memory", result)) for pair in on_card for result in pair):
+            del of_metric["device_memory"]  # takes no share of the error without a value
+    for metric, own in of_metric.items():
+        checks += _metric(metric, own, getattr(thresholds, metric), alpha_of(metric, list(of_metric)) / max(len(own), 1))
     if not any(check.outcome == "passed" or check.p is not None for check in checks):
         checks.append(Check("(all)", "case", "failed", "nothing_compared"))
     return checks
@@ -100,12 +104,7 @@ def undetected(checks: Sequence[Check]) -> dict[str, float]:
 
 
 def alpha_of(metric: str, active: Sequence[str]) -> float:
-    """One-sided error of one metric over all rows of a run: half of it is the energy's, the other metrics share the rest.
-
-    Args:
-        metric: One of `METRICS`.
-        active: Metrics that are judged.
-    """
+    """One-sided error of one metric over all rows of a run: half of it is the energy's, the other metrics share the rest."""
     return ENERGY_ALPHA if metric == "energy" else REST_ALPHA / (len(active) - ("energy" in active))
 
 
@@ -121,15 +120,6 @@ def _case(name: str, old: Result | None, new: Result | None) -> Check | None:
         last = new.chosen[-1]
         return Check(name, "case", "failed", "not_ok", {"status": last.status, "cause": last.reason or "no reason was recorded"})
     return None
-
-
-def _is_measured(metric: str, pairs: Sequence[tuple[Result, Result]]) -> bool:
-    """Whether there are values to judge: without an accelerator its memory takes no share of the error."""
-    return metric != "device_memory" or any(len(_values(metric, result)) for pair in _on_an_accelerator(pairs) for result in pair)
-
-
-def _on_an_accelerator(pairs: Sequence[tuple[Result, Result]]) -> list[tuple[Result, Result]]:
-    return [pair for pair in pairs if pair[1].case.device != "cpu"]
 
 
 def _metric(metric: str, pairs: Sequence[tuple[Result, Result]], threshold: float, alpha: float) -> list[Check]:

@@ -55,12 +55,7 @@ class Miss(NamedTuple):
 
 
 def misses(row: Row, limits: Constraints) -> list[Miss]:
-    """Constraints that a case does not satisfy.
-
-    Args:
-        row: Row of `cases`.
-        limits: Constraints of the selection.
-    """
+    """Constraints that a case does not satisfy."""
     checks = [
         _non_inferior(row) if limits.quality is None else _quality(row, limits.quality),
         *(_at_most(row, name, getattr(limits, name)) for name in AT_MOST),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, NamedTuple
 
 
@@ -10,31 +11,19 @@ class Column(NamedTuple):
 
     Attributes:
         name: Name, ending in the unit if it has one.
-        type: Type of the values.
         meaning: Meaning, a noun phrase with the unit.
         null: When the cell is empty; an empty text if it never is.
+        type: Type of the values.
     """
 
     name: str
-    type: Literal["str", "float", "int", "bool"]
     meaning: str
     null: str = ""
+    type: Literal["str", "float", "int", "bool"] = "str"
 
 
-def _text(name: str, meaning: str, null: str = "") -> Column:
-    return Column(name, "str", meaning, null)
-
-
-def _float(name: str, meaning: str, null: str = "") -> Column:
-    return Column(name, "float", meaning, null)
-
-
-def _int(name: str, meaning: str, null: str = "") -> Column:
-    return Column(name, "int", meaning, null)
-
-
-def _bool(name: str, meaning: str, null: str = "") -> Column:
-    return Column(name, "bool", meaning, null)
+_text = Column
+_float, _int, _bool = partial(Column, type="float"), partial(Column, type="int"), partial(Column, type="bool")
 
 
 def _bounds(stem: str, unit: str, interval: str, null: str) -> tuple[Column, Column]:
@@ -67,15 +56,11 @@ REASON = _text("reason", "reason for a status other than ok", "the status is ok"
 KIND = _text("energy_kind", "weakest kind of the energies in energy_j: counter, sampled, modelled, simulated or absent")
 NET = _float("energy_net_j", "energy per unit minus idle power, in joules", "idle power was not measured")
 MODELLED = _float(
-    "energy_modelled_j",
-    "gross energy per unit of modelled domains, in joules; never added to measured ones",
-    "no modelled domain",
+    "energy_modelled_j", "gross energy per unit of modelled domains, in joules; never added to measured ones", "no modelled domain"
 )
 IDLE = _float("idle_w", "power of the summed domains with the model loaded and idle, in watts", _NOT_MEASURED)
 DEVICE_ENERGY = _float(
-    "device_energy_j",
-    "gross energy per unit of the accelerator alone, in joules; energy_j adds the host's domains",
-    _NO_DEVICE,
+    "device_energy_j", "gross energy per unit of the accelerator alone, in joules; energy_j adds the host's domains", _NO_DEVICE
 )
 DEVICE_MEMORY = _int(
     "peak_device_memory_bytes",

@@ -22,13 +22,7 @@ ALIKE = 1e-9
 
 
 def fronts(results: Sequence[Result], rows: Sequence[Row], objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, Row]:
-    """`p_front`, `dominated` and `front_group` of each case among its peers, by case_id.
-
-    Args:
-        results: Results of one run.
-        rows: Other columns of `cases` of each result.
-        objectives: Objectives of the front.
-    """
+    """`p_front`, `dominated` and `front_group` of each case of a run among its peers, by case_id, from its other columns."""
     columns: dict[str, Row] = {result.case.case_id: {} for result in results}
     launches = {result.case.case_id: _launches(result, row, objectives) for result, row in zip(results, rows, strict=True)}
     peers: dict[tuple[str, ...], list[Result]] = {}

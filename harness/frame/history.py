@@ -23,11 +23,7 @@ Ratio = tuple[float, float, float]
 
 
 def history_rows(cases: Sequence[tuple[Result, Mapping[str, Any]]]) -> list[Row]:
-    """Rows of the table `history`.
-
-    Args:
-        cases: Result of the case and its row of `cases`, of each run.
-    """
+    """Rows of the table `history`, of each run's result and its row of `cases`."""
     ordered = sorted(cases, key=lambda pair: pair[0].run.header.started_utc)
     settings = [dict(_settings(result, case)) for result, case in ordered]
     rows: list[Row] = [

@@ -62,22 +62,14 @@ def separates(objective: Objective) -> bool:
 
 
 def values(objective: Objective, result: Result, row: Row) -> list[float]:
-    """Value of the objective in each launch of a case, smaller is better; NaN if unknown.
-
-    Args:
-        objective: Objective of the front.
-        result: Result of the case.
-        row: Row of `cases`, for a column without values of single launches.
-    """
-    factor = sign(objective, result)
+    """Value of the objective in each launch of a case, or of its row if launches have none; smaller is better, NaN if unknown."""
+    factor = sign(objective, result.qualities[-1].direction if result.qualities else None)
     return [float("nan") if value is None else factor * float(value) for value in _raw(objective.column, result, row)]
 
 
-def sign(objective: Objective, result: Result) -> float:
+def sign(objective: Objective, quality_direction: str | None) -> float:
     """1 if lower is better, otherwise -1."""
-    if objective.direction == "metric":
-        return -1.0 if result.qualities and result.qualities[-1].direction == "higher" else 1.0
-    return -1.0 if objective.direction == "max" else 1.0
+    return -1.0 if objective.direction == "max" or (objective.direction == "metric" and quality_direction == "higher") else 1.0
 
 
 def margin(values: np.ndarray, relative: float) -> float:

@@ -28,12 +28,7 @@ TYPES = {"str": "string", "float": "float64", "int": "Int64", "bool": "boolean"}
 
 
 def tables(stored: Sequence[StoredRun], objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, pd.DataFrame]:
-    """Tables `cases`, `runs`, `domains` and `builds`, by name.
-
-    Args:
-        stored: Runs read from their folders.
-        objectives: Objectives of the fronts.
-    """
+    """Tables `cases`, `runs`, `domains` and `builds`, by name."""
     of_runs = [results(run) for run in stored]  # once: the tables share what they compute of a case
     return {"cases": _cases(of_runs, objectives), "runs": _runs(of_runs), "domains": _domains(of_runs), "builds": builds(stored)}
 
@@ -60,16 +55,9 @@ def builds(stored: Iterable[StoredRun]) -> pd.DataFrame:
 
 
 def history(stored: Sequence[StoredRun], case_id: str) -> pd.DataFrame:
-    """One row per run of a case, in order of time; columns: `harness.frame.columns.HISTORY`.
-
-    Args:
-        stored: Runs read from their folders.
-        case_id: Id of the case.
-    """
-    return _frame(
-        "history",
-        history_rows([(result, case_row(result)) for run in stored for result in results(run) if result.case.case_id == case_id]),
-    )
+    """One row per run of a case, in order of time; columns: `harness.frame.columns.HISTORY`."""
+    of_case = [result for run in stored for result in results(run) if result.case.case_id == case_id]
+    return _frame("history", history_rows([(result, case_row(result)) for result in of_case]))
 
 
 def _cases(of_runs: Sequence[Sequence[Result]], objectives: Sequence[Objective]) -> pd.DataFrame:

@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
 
 def cached(entries: Sequence[CacheEntry]) -> Table:
-    """One row per artifact: model, steps with their formats, size, time of last use, and energy of the last build step.
-
-    Args:
-        entries: Entries of the cache.
-    """
+    """One row per artifact: model, steps with their formats, size, time of last use, and energy of the last build step."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -37,7 +33,7 @@ def cached(entries: Sequence[CacheEntry]) -> Table:
 
 def size(count: int) -> str:
     """Size with a decimal prefix: `97.8 kB`."""
-    step = next((step for step in range(3) if count < 1000 ** (step + 1)), 3)
+    step = sum(count >= 1000**k for k in (1, 2, 3))
     return f"{number(count / 1000**step) if step else count} {('B', 'kB', 'MB', 'GB')[step]}"
 
 

@@ -17,11 +17,7 @@ PREFIX = "[NOT COMPARABLE] "
 
 
 def ratio_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
-    """Ratio, interval and verdict of energy and latency of each case on each machine to the base.
-
-    Args:
-        runs: The base, then the others.
-    """
+    """Ratio, interval and verdict of energy and latency of each case on each machine to the base."""
     comparisons = compare(runs)
     if not comparisons:
         yield "no case was measured on the base and on another machine"

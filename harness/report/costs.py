@@ -26,11 +26,7 @@ INPUTS = {
 
 
 def cost_lines(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
-    """Cost of a million inferences on each machine, break-even, and inputs that change the ranking.
-
-    Args:
-        runs: The base, then the others.
-        offers: Hardware offers.
+    """Cost of a million inferences on each machine, the base first, break-even, and inputs that change the ranking.
 
     Raises:
         HarnessError: A run has no offer.

@@ -64,9 +64,14 @@ def export(
             notes = [*notes, f"{NOT_SEPARATED}."]
         if format == "tex":
             return latex.table(*cells, notes, caption=caption, label=label, groups=GROUPS if of_cases else groups).encode()
-        return {"md": _markdown, "html": _html}[format](cells, notes).encode()
+        if format == "md":
+            return _markdown(cells, notes).encode()
+        numeric = [not left for left in left_of(*cells)]
+        return rendered("table.html.j2", headings=cells[0], lines=cells[1], numeric=numeric, notes=notes).encode()
     raw = converted[chosen] if columns else converted
-    return {"csv": _csv, "json": _json, "parquet": _parquet}[format](raw, notes)
+    if format == "csv":
+        return to_csv(raw).encode()
+    return _json(raw, notes) if format == "json" else _parquet(raw, notes)
 
 
 def to_csv(table: pd.DataFrame) -> str:
@@ -74,18 +79,11 @@ def to_csv(table: pd.DataFrame) -> str:
     return str(_escaped(table, text.csv).to_csv(index=False, lineterminator="\n"))
 
 
-def _csv(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
-    return to_csv(table).encode()
-
-
 def _json(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
     """The notes and a list of objects, in ASCII so that no terminal obeys a control character."""
-    return (json.dumps({"notes": notes, "rows": rows_of(table)}, indent=1, allow_nan=False, default=_native) + "\n").encode()
-
-
-def _native(value: Any) -> object:
-    """A NumPy scalar as a Python one."""
-    return value.item()
+    return (
+        json.dumps({"notes": notes, "rows": rows_of(table)}, indent=1, allow_nan=False, default=lambda scalar: scalar.item()) + "\n"
+    ).encode()
 
 
 def _parquet(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
@@ -104,19 +102,8 @@ def _markdown(cells: Cells, notes: Sequence[str]) -> str:
     return f"{tabulated(*cells, text.markdown, 'pipe')}\n" + (f"\n{below}" if notes else "")
 
 
-def _html(cells: Cells, notes: Sequence[str]) -> str:
-    """A self-contained page without script or request."""
-    headings, lines = cells
-    return rendered("table.html.j2", headings=headings, lines=lines, numeric=[not left for left in left_of(*cells)], notes=notes)
-
-
 def rendered(template: str, **values: Any) -> str:
-    """HTML of a template of this package; every text in it is escaped and without control characters.
-
-    Args:
-        template: Name of the template.
-        values: Values of the template.
-    """
+    """HTML of a template of this package; every text in it is escaped and without control characters."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -23,16 +23,7 @@ FILES = ("table.md", "table.csv", "pareto.png", "pareto.svg", "index.html")
 def write(
     run: StoredRun, tables: Mapping[str, pd.DataFrame], folder: Path | None = None, objectives: Sequence[Objective] = OBJECTIVES
 ) -> Path:
-    """Write the report of a run, replacing each file atomically.
-
-    Args:
-        run: Run read from its folder.
-        tables: Tables of the run, by name.
-        folder: Folder to write to; None: `report` in the run's folder.
-        objectives: Objectives of the fronts in the tables.
-
-    Returns:
-        The folder.
+    """Write the report of a run, by default into `report` in the run's folder, replacing each file atomically; returns the folder.
 
     Raises:
         StoreError: A file cannot be written.

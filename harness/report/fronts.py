@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from harness.decide.fronts import Front
 from harness.frame.rows import Row
+from harness.report.tables import case_text
 from harness.schema import Objective
-from harness.text import engine_text, number
+from harness.text import number
 
 
 def front_lines(front: Front, objectives: Sequence[Objective]) -> list[str]:
@@ -26,4 +27,4 @@ def front_lines(front: Front, objectives: Sequence[Objective]) -> list[str]:
 
 def _case(row: Row) -> str:
     threads = "" if row["threads"] == 1 else f" · {row['threads']} threads"
-    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}{threads}"
+    return f"{case_text(row)}{threads}"

@@ -52,11 +52,7 @@ def caveat_texts(caveats: Sequence[Caveat]) -> list[str]:
 
 
 def undetected_text(shares: Mapping[str, float]) -> list[str]:
-    """The increases that the gate does not detect, as at most one sentence.
-
-    Args:
-        shares: Relative increases by metric, of `decide.gate.undetected`.
-    """
+    """The increases that the gate does not detect, as at most one sentence."""
     parts = [
         f"{number(100 * share, 2)} % in {_words(metric)}" if share < LARGE else f"over 1,000 % in {_words(metric)}"
         for metric, share in shares.items()
@@ -71,13 +67,7 @@ def headline(checks: Sequence[Check]) -> str:
 
 
 def junit(checks: Sequence[Check], remarks: Sequence[str], name: str) -> str:
-    """JUnit XML with a test per check; inconclusive ones are skipped, with their reason.
-
-    Args:
-        checks: Checks of the gate.
-        remarks: Sentences for `system-out`.
-        name: Name of the test suite.
-    """
+    """JUnit XML with a test per check; inconclusive ones are skipped, with their reason."""
     suite = ElementTree.Element(
         "testsuite",
         name=plain(name),
@@ -99,13 +89,7 @@ def junit(checks: Sequence[Check], remarks: Sequence[str], name: str) -> str:
 
 
 def summary(checks: Sequence[Check], remarks: Sequence[str], name: str) -> str:
-    """Markdown summary: the failed checks, then the inconclusive ones.
-
-    Args:
-        checks: Checks of the gate.
-        remarks: Sentences above the tables.
-        name: Names of the two runs.
-    """
+    """Markdown summary: the failed checks, then the inconclusive ones."""
     from tabulate import tabulate
 
     lines = [f"## {markdown(headline(checks))}", "", markdown(name), *[f"- {markdown(each)}" for each in remarks]]

@@ -31,15 +31,8 @@ def table(
 ) -> str:
     r"""Format a table: `table` if it fits one column, else `table*`, or `longtable` if it is longer than a page.
 
-    Names fold in the part of `\linewidth` that the numbers leave, so that TeX fits the table to any template (design/0019).
-
-    Args:
-        headings: Headings of the columns, not escaped.
-        lines: Rows of cells, not escaped.
-        notes: Sentences below the table, not escaped.
-        caption: Caption, not escaped.
-        label: Label for `\ref`.
-        groups: Headings whose columns become lines above the rows that share their values.
+    Names fold in the part of `\linewidth` that the numbers leave, so that TeX fits the table to any template (design/0019). All texts but
+    the label are escaped here. Columns whose headings are in `groups` become lines above the rows that share their values.
     """
     kept = [i for i, heading in enumerate(headings) if heading not in groups]
     head = [headings[i] for i in kept]
@@ -67,11 +60,7 @@ def table(
 
 
 def method(sentences: Sequence[str]) -> str:
-    """Method text for the paper or its appendix: a list with an item per sentence.
-
-    Args:
-        sentences: Not escaped.
-    """
+    """Text on method for the paper or its appendix: a list of the sentences, which are escaped here."""
     items = [rf"\item {_breakable(sentence, FOLDING)}" for sentence in sentences]
     return "\n".join([METHOD_HEAD, *([r"\begin{itemize}\raggedright", *items, r"\end{itemize}"] if items else []), ""])
 

@@ -18,12 +18,7 @@ ONE_LAUNCH = "a single launch has no measured spread"
 
 
 def miss_text(row: Row, miss: Miss) -> str:
-    """`energy 500 µJ, upper 95 % bound 510 µJ: at most 400 µJ required`.
-
-    Args:
-        row: Row of `cases`.
-        miss: Constraint that the case does not satisfy.
-    """
+    """`energy 500 µJ, upper 95 % bound 510 µJ: at most 400 µJ required`."""
     if miss.constraint == "non_inferior":
         return _inferior(row)
     if miss.constraint == "quality":

@@ -16,10 +16,6 @@ SIMULATED = "Simulated energy comes from a test double: it is not valid for any 
 def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[str]:
     """Method notes of a table: n, scope, interval, sensors, caps, versions, and modelled, simulated or calibrated energies.
 
-    Args:
-        stored: Runs of the table.
-        rows: Rows of the table `cases` of the same runs.
-
     Returns:
         The sentences shared by all runs once, then those of single runs with the name of the run.
     """
@@ -31,11 +27,7 @@ def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[s
 
 
 def short_notes(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Notes for below a table in a paper, at most six lines across two columns; the rest is `notes`, as a text of its own.
-
-    Args:
-        rows: Rows of the table `cases` of the same runs.
-    """
+    """Notes for below a table in a paper, at most six lines across two columns; the rest is `notes`, as a text of its own."""
     counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
     launches = f", {'-'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} launches each" if counts else ""
     kinds = {row["energy_kind"] for row in rows}
@@ -52,11 +44,7 @@ MARKS = "front: Pareto-optimal in at least 95 % of bootstrap resamples; front?: 
 
 
 def remarked(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Failures, reasons and warnings of the cases, one sentence per case.
-
-    Args:
-        rows: Rows of the table `cases`.
-    """
+    """Failures, reasons and warnings of the cases, one sentence per case."""
     several = len({row["run_id"] for row in rows}) > 1
     texts = [(row, remarks(row)) for row in rows]
     return [f"{row['run_id'] + ': ' if several else ''}{row['case_id']}: {text}." for row, text in texts if text not in ("", "front")]

@@ -20,14 +20,7 @@ if TYPE_CHECKING:
 
 
 def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objectives: Sequence[Objective] = OBJECTIVES) -> str:
-    """HTML of the page.
-
-    Args:
-        run: The run.
-        frames: Tables of the run, by name.
-        svg: The figure.
-        objectives: Objectives of the fronts.
-    """
+    """HTML of the page."""
     rows = rows_of(frames["cases"])
     headings, cells = tables.case_cells(rows)
     return rendered(

@@ -110,15 +110,7 @@ def _family(row: Row) -> str:
 
 
 def draw_panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis], model: str) -> None:
-    """Draw the cases of one model.
-
-    Args:
-        ax: Axes to draw on.
-        rows: Rows of `cases` of the model.
-        style: Style of all cases.
-        axes: Quantities of x and y.
-        model: Name of the model for the title; empty: none.
-    """
+    """Draw the cases of one model."""
     x, y = axes
     present = [row for row in rows if row[x.column] is not None and row[y.column] is not None]
     scales = tuple(Scale((row[axis.column] for row in present), axis.unit) if axis.unit else None for axis in axes)
@@ -132,7 +124,8 @@ def draw_panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Ax
     points = np.array([[_scaled(row[axis.column], scale) for axis, scale in zip(axes, scales, strict=True)] for row in present])
     for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
         getattr(ax, f"set_{name}label")(plain(_label(axis, scale, present)), parse_math=False)
-        getattr(ax, f"set_{name}scale")(_axis_scale(axis, points[:, k]))
+        low, high = points[:, k].min(), points[:, k].max()
+        getattr(ax, f"set_{name}scale")("log" if axis.unit and low > 0 and high / low > 4 else "linear")
     for row, point in zip(present, points, strict=True):
         spans = [_span(axis, scale, row, value) for axis, scale, value in zip(axes, scales, point, strict=True)]
         ax.errorbar(point[0], point[1], xerr=spans[0], yerr=spans[1], fmt="none", ecolor="#b0b0b0", elinewidth=0.9, capsize=1.5, zorder=2)
@@ -161,11 +154,6 @@ def _caption(rows: Sequence[Row], present: Sequence[Row], style: Style) -> str:
             missing.setdefault(why, []).append(style.numbers[row["case_id"]])
     parts = ", ".join(f"{' '.join(map(str, numbers[:12]))}{' …' if len(numbers) > 12 else ''} ({why})" for why, numbers in missing.items())
     return plain(provenance(rows)) + (f"\nnot shown: {parts}" if parts else "")
-
-
-def _axis_scale(axis: Axis, values: np.ndarray) -> str:
-    """Logarithmic if the cases differ by more than a factor of four."""
-    return "log" if axis.unit and values.min() > 0 and values.max() / values.min() > 4 else "linear"
 
 
 def _label(axis: Axis, scale: Scale | None, rows: Sequence[Row]) -> str:

@@ -37,15 +37,9 @@ def paper(
     columns: Sequence[str],
     units: Sequence[str],
 ) -> tuple[bytes, bytes]:
-    """Table with caption, label and short notes, and the text on method with all notes, failures and warnings.
+    """Table with caption, label and short notes, and the text on method with all notes, failures and warnings of the rows of `cases`.
 
-    Args:
-        stored: Runs of the table.
-        name: Name of the table.
-        table: The table.
-        rows: Rows of the table `cases` of the same runs.
-        columns: Names of the columns; empty: the published ones, with words that all rows share as a note.
-        units: Names out of `units.UNITS`.
+    Without names of columns it has the published ones, with words that all rows share as a note. Units are names out of `units.UNITS`.
     """
     short = [*short_notes(rows), *([MARKS] if name == "cases" and not columns else [])]
     chosen, in_units = (list(columns), list(units)) if columns else published_columns(name, table, units)

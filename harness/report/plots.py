@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.frame.rows import Row, rows_of
 from harness.report.panel import INK, SOFT, Axis, Style, axis_of, draw_panel, shortened
-from harness.report.tables import provenance, remarks
+from harness.report.tables import case_text, provenance, remarks
 from harness.schema import OBJECTIVES, Objective
 from harness.text import engine_text, number, plain
 
@@ -41,12 +41,7 @@ def panels(objectives: Sequence[Objective] = OBJECTIVES) -> list[tuple[Axis, Axi
 
 
 def draw(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, bytes]:
-    """The figure as `png` and as `svg`, in which text stays text.
-
-    Args:
-        frame: Table `cases`.
-        objectives: Objectives of its fronts.
-    """
+    """The figure as `png` and as `svg`, in which text stays text."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -108,8 +103,7 @@ def _compose(figure: Figure, rows: Sequence[Row], pairs: Sequence[tuple[Axis, Ax
 
 def _legend_text(row: Row, *, names_model: bool = False) -> str:
     """`digits-cnn · dense · litert cpu · batch 32 · offline`, and why it failed or is invalid."""
-    parts = [row["variant"], f"{engine_text(row)} {row['device']}", f"batch {row['batch_size']}"]
-    parts = [row["model"], *parts] if names_model else parts
+    parts = [row["model"], case_text(row)] if names_model else [case_text(row)]
     parts += [] if row["threads"] == 1 else [f"{row['threads']} threads"]
     parts += [] if row["scenario"] == "single_stream" else [row["scenario"]]
     problem = remarks(row) if row["status"] != "ok" or row["valid"] is False else ""

@@ -12,7 +12,8 @@ from harness.decide.limits import AT_MOST, Constraints
 from harness.decide.select import COLUMNS, Selection
 from harness.frame.rows import Row
 from harness.report.limits import NAMES, miss_text
-from harness.text import Scale, engine_text, number, with_interval
+from harness.report.tables import case_text
+from harness.text import Scale, number, with_interval
 
 KINDS = {
     "modelled": "MODELLED: computed from a model of the machine, not measured",
@@ -48,7 +49,7 @@ def selection_lines(
 
 def _name(row: Row) -> str:
     tail = "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
-    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']} · {row['threads']} thread{'s' if row['threads'] > 1 else ''}{tail}"
+    return f"{case_text(row)} · {row['threads']} thread{'s' if row['threads'] > 1 else ''}{tail}"
 
 
 def _request(selection: Selection) -> Iterator[str]:

@@ -20,14 +20,7 @@ NO_SAVING = 0.95
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:
-    """One sentence per case and finding, in the order of the table.
-
-    Args:
-        rows: Rows of the table `cases`; `kernels` and `int8_share` are used if the table has them.
-
-    Returns:
-        The sentences; empty if nothing was optimised or nothing is known about it.
-    """
+    """One sentence per case and finding, in the order of the rows of `cases`; none if nothing was optimised or is known about it."""
     by_id = {row["case_id"]: row for row in rows}
     lines = []
     for row in rows:

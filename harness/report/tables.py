@@ -102,7 +102,7 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool, marks: bool) ->
         "energy": energy.text(row["energy_j"], row["energy_low_j"], row["energy_high_j"]),
         "vs dense": _ratio(row, 3 if brief else None),
         "kind": kind_of(row),
-        "remarks": _mark(row) if marks else remarks(row),
+        "remarks": _short_remark(row) if marks else remarks(row),
     }
 
 
@@ -119,6 +119,11 @@ def _ratio(row: Row, most: int | None = None) -> str:
     if row["case_id"] == row["baseline_case_id"] and row["energy_j"] is not None:
         return "1"
     return with_interval(row["energy_vs_baseline"], row["energy_vs_baseline_low"], row["energy_vs_baseline_high"], most)
+
+
+def case_text(row: Row) -> str:
+    """`int8 · litert cpu · batch 32`."""
+    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
 
 
 def kind_of(row: Row) -> str:
@@ -138,7 +143,7 @@ def remarks(row: Row) -> str:
     return "; ".join(parts)
 
 
-def _mark(row: Row) -> str:
+def _short_remark(row: Row) -> str:
     """One word for the remarks: `invalid`, `front`, `front?`, with `!` for warnings."""
     if row["status"] != "ok" or row["valid"] is False:
         return str(row["status"]) if row["status"] != "ok" else "invalid"
@@ -181,12 +186,7 @@ def published_columns(name: str, table: pd.DataFrame, units: Sequence[str] = ())
 
 
 def table_cells(frame: pd.DataFrame, columns: Sequence[str] = ()) -> tuple[list[str], list[list[str]]]:
-    """Columns of any table as headings and cells; values are rounded by their intervals.
-
-    Args:
-        frame: The table.
-        columns: Columns to show; empty: all but bounds, which are shown with their values.
-    """
+    """Columns of any table as headings and cells, by default all but bounds; values are rounded by their intervals and shown with them."""
     bounds = _bounds([str(column) for column in frame.columns])
     of_values = {name for pair in bounds.values() for name in pair}
     names = list(columns) or [str(column) for column in frame.columns if column not in of_values]
@@ -240,14 +240,7 @@ def left_of(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> list[boo
 
 
 def tabulated(headings: Sequence[str], cells: Sequence[Sequence[str]], escape: Callable[[str], str], style: str) -> str:
-    """Text of a table.
-
-    Args:
-        headings: Headings of the columns.
-        cells: Rows of cells.
-        escape: Function that escapes a cell for the format.
-        style: Table format of `tabulate`.
-    """
+    """Text of a table."""
     from tabulate import tabulate
 
     align = ["left" if left else "right" for left in left_of(headings, cells)]

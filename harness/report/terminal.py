@@ -21,12 +21,7 @@ FOLDED = 16
 
 
 def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
-    """Table of the cases for a terminal.
-
-    Args:
-        frame: Table `cases`.
-        columns: Width of the terminal in characters; columns without room are only in the report.
-    """
+    """Table of the cases for a terminal that is `columns` characters wide."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

@@ -46,13 +46,7 @@ OF_A_BUILD = ("build_j",)
 
 
 def scale(values: Iterable[float | None], unit: str, units: Collection[str] = ()) -> Scale:
-    """Scale of a column: the requested unit, otherwise the SI unit with a suitable prefix.
-
-    Args:
-        values: Values in SI.
-        unit: SI unit, `J` or `s`.
-        units: Names out of `UNITS`.
-    """
+    """Scale of a column in SI: one of the requested `UNITS`, otherwise the SI unit (`J`, `s`) with a suitable prefix."""
     result = Scale(values, unit)
     for name in units:
         if UNITS[name].si == unit.lower():
