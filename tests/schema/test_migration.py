@@ -57,6 +57,6 @@ def test_a_run_of_schema_3_is_read_and_verified(tmp_path):
     assert {r.schema_version for r in read_run(RUN).records} == {3}
     shutil.copytree(RUN, tmp_path / "run")
     verification = verify(tmp_path / "run")
-    assert verification.wrong == []
-    assert verification.again["energy"] > 300
-    assert verification.again["findings"] > 0
+    assert verification.problems == []
+    assert verification.recomputed["energy"] > 300
+    assert verification.recomputed["findings"] > 0
