@@ -8,10 +8,10 @@ import pytest
 from harness.errors import EngineError
 from harness.variants.prune import Parameters, Schedule, masks, schedule_of
 from harness.variants.quantize import calibration
+from tests.launch import measured
 from tests.make_models import SAMPLES
 from tests.models import models, said
 from tests.variants.made import builds
-from tests.worker.test_measure import measured
 
 QUANTIZED = [f"{recipe}.{target}" for recipe in ("float16", "dynamic_int8", "int8") for target in ("tflite", "onnx")]
 
