@@ -48,7 +48,7 @@ def run(
     The run and its report are stored in the results folder.
     """
     from harness import plugins
-    from harness.run import campaign
+    from harness.run import start
     from harness.run.progress import Progress
 
     catalogue = plugins.catalogue()
@@ -57,9 +57,9 @@ def run(
             from harness.store import find_run
 
             again = _load(suite, device, trust=trust) if suite else None
-            with campaign.resume(find_run(results, resume), catalogue, progress, again) as running:
+            with start.resume(find_run(results, resume), catalogue, progress, again) as running:
                 return _finish(running, require_measured=require_measured)
-        with campaign.begin(_wish(suite, _profile(profile, window), results, device, country, trust=trust), catalogue, progress) as running:
+        with start.begin(_wish(suite, _profile(profile, window), results, device, country, trust=trust), catalogue, progress) as running:
             return _finish(running, require_measured=require_measured)
 
 
@@ -116,7 +116,7 @@ def _profile(name: str, window_s: float | None) -> Profile:
 def _wish(suite: Path | None, profile: Profile, results: Path, device: str, country: str | None, *, trust: bool) -> Any:
     from harness import userfiles
     from harness.errors import SuiteError
-    from harness.run.campaign import RunRequest
+    from harness.run.start import RunRequest
 
     if suite is None:
         raise SuiteError("no suite given", "run `harness run SUITE` or `harness run --resume RUN`")
