@@ -170,8 +170,8 @@ def _parse(path: Path, text: str, kind: DocumentKind) -> Any:
     try:
         return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        at = error.problem_mark or error.context_mark
+        line = at.line + 1 if at else 1
         raise SuiteError(
             f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", f"fix that line; {kind.consequence}"
         ) from None

@@ -15,7 +15,7 @@ from harness.suite.document import Document, format_value, nearest, wrong_value
 class Strict(BaseModel):
     """Base of all items: unknown fields and silent conversions are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)  # codespell:ignore  the value is pydantic's
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)  # codespell:ignore
 
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\u2028\u2029]+$")]
@@ -273,7 +273,7 @@ def _add_problem(document: Document, problem: Mapping[str, Any], root: type[Base
 def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type[BaseModel], owner: str) -> str:
     kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     what = next((str(part) for part in reversed(place) if isinstance(part, str)), "the suite")
-    if kind == "extra_forbidden":  # codespell:ignore  pydantic's
+    if kind == "extra_forbidden":  # codespell:ignore
         if owner:
             return f"unknown parameter of {owner} {what!r}{nearest(what, root.model_fields)}"
         section = next((part for part in reversed(place[:-1]) if part in SECTIONS), None)

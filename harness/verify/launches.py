@@ -117,7 +117,7 @@ def _raw(record: Record, trace: Trace, completions: np.ndarray, per_sample: np.n
         scores=Scores(**record.quality.model_dump(include=set(Scores.model_fields))) if record.quality else None,
         load_s=record.load_s,
         clock_step_s=record.clock_step_s,
-        precision=facts.get("precision_reported", facts.get("precision_told", record.precision_ran)),  # codespell:ignore  the older name
+        precision=facts.get("precision_reported", facts.get("precision_told", record.precision_ran)),  # codespell:ignore
         kernels=record.kernels,
         facts=facts,
     )
