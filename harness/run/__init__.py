@@ -1,1 +1,1 @@
-"""PARENT: decides what runs next, runs it and stores its record. It never imports the child."""
+"""PARENT: decides what runs next, runs it and stores its record."""

@@ -1,4 +1,4 @@
-"""Asks `plan` for tasks, runs and stores them, until there are none: a first run, the stopping rule and `--resume` are this one loop."""
+"""Runs and stores the tasks of `plan` until there are none."""
 
 from __future__ import annotations
 
@@ -31,21 +31,10 @@ class Observer(Protocol):
         """Another run holds the machine."""
 
     def sensors(self, domains: Sequence[Domain], unavailable: Mapping[str, str]) -> None:
-        """The sensors are open.
-
-        Args:
-            domains: Domains that will be measured.
-            unavailable: Reason for each sensor that cannot be read.
-        """
+        """The sensors are open; those that cannot be read are unavailable for a reason."""
 
     def task(self, task: Task, left: int, left_s: float | None) -> None:
-        """A task begins.
-
-        Args:
-            task: The task.
-            left: Number of remaining tasks, this one included.
-            left_s: Expected duration of those, in seconds; None: unknown.
-        """
+        """A task begins; `left` tasks, it included, take about `left_s` seconds."""
 
     def phase(self, name: str) -> None:
         """A phase of the task begins."""
@@ -58,16 +47,7 @@ class Observer(Protocol):
 
 
 class Campaign:
-    """One run, from its open tasks to their records.
-
-    Args:
-        store: Folder of the run.
-        header: The run's `run.json`.
-        catalogue: Installed plug-ins.
-        sensors: Opened and probed sensors.
-        observer: Receives the progress.
-        records: Records of earlier sessions.
-    """
+    """One run, from its open tasks to their records."""
 
     def __init__(
         self, store: Store, header: Header, catalogue: Catalogue, sensors: Sensors, observer: Observer, records: Sequence[Record] = ()
@@ -106,7 +86,7 @@ class Campaign:
         self.cache.trim(in_use={build.build_id for build in suite.builds})
 
     def _store_lost(self) -> None:
-        """Store the task during which an earlier session was killed, with its energy so far."""
+        """Store the task during which an earlier session was killed."""
         lost = journal.lost(self.store.folder)
         if lost and not self._is_stored(task := lost.announced.task):
             simulated = task.case is not None and self.catalogue.engines[task.case.engine].simulated
@@ -116,17 +96,17 @@ class Campaign:
         journal.discard(self.store.folder)
 
     def _is_stored(self, task: Task) -> bool:
-        """Whether the task has a record: a power cut may bring back the journal of a task that had ended."""
+        """Whether the task has a record; a power cut may bring back its journal."""
         return any(all(getattr(record, name) == value for name, value in task.identity.items()) for record in self.records)
 
     def _cached_ancestors(self) -> list[Build]:
-        """Builds that a cached artifact makes unnecessary; their records are quoted, because the payback counts their energy."""
+        """Builds that the cache makes unnecessary; the payback counts their energy."""
         needed = {build.build_id for build in plan.needed_builds(self.header.suite, self.artifacts)}
         recorded = {r.build_id for r in self.records if r.task == "build"}
         return [b for b in self.header.suite.builds if b.build_id in self.originals and b.build_id not in needed | recorded]
 
     def _left(self, task: Task, block: Sequence[Task]) -> tuple[int, float | None]:
-        """Least number of remaining tasks and their expected duration in seconds; None if unknown."""
+        """Number of remaining tasks and their expected seconds; None if unknown."""
         if task.build:
             return len(block), None
         later = max(0, self.header.profile.first - task.repetition - 1)
@@ -151,10 +131,8 @@ class Campaign:
         if original := self.originals.get(build.build_id):
             self._store(_without_raw(self._quoted(original, task, build)))
             return
-        if missing := next((b for b in (build.parent, build.data_id) if b and b not in self.artifacts), None):
-            self._store(
-                self._not_begun(task, self._missing_status(missing), f"the build before it failed: {self._missing_reason(missing)}")
-            )
+        if missing := self._missing(build.parent, build.data_id):
+            self._store(self._not_begun(task, missing[0], f"the build before it failed: {missing[1]}"))
             return
         with self.cache.workshop() as folder:
             try:
@@ -174,9 +152,8 @@ class Campaign:
         return original.model_copy(update={**update, "artifact": self.artifacts[build.build_id]})
 
     def _case(self, task: Task, case: Case) -> None:
-        if missing := next((b for b in (case.build_id, case.dataset_id) if b and b not in self.artifacts), None):
-            reason = f"its artifact was not built: {self._missing_reason(missing)}"
-            self._store(self._not_begun(task, self._missing_status(missing), reason))
+        if missing := self._missing(case.build_id, case.dataset_id):
+            self._store(self._not_begun(task, missing[0], f"its artifact was not built: {missing[1]}"))
             return
         detail = device_detail((d for _, domains in self.sensors for d in domains), case.device)
         self._store(self._run(task, case_request(case, self.header.suite, self.artifacts, self.memory_bytes, detail.get("visible"))))
@@ -217,18 +194,14 @@ class Campaign:
     def _not_begun(self, task: Task, status: Status, reason: str) -> Outcome:
         return _without_raw(recovery.not_begun(task, status, reason, self.header.run_id, self.header.environments[-1]))
 
-    def _last_record(self, build_id: str) -> Record | None:
-        return next((r for r in reversed(self.records) if r.task == "build" and r.build_id == build_id), None)
-
-    def _missing_reason(self, build_id: str) -> str:
-        """Why an artifact is missing."""
-        record = self._last_record(build_id)
-        return record.reason or record.status if record else "it has no record"
-
-    def _missing_status(self, build_id: str) -> Status:
-        """Status of a task whose artifact is missing."""
-        record = self._last_record(build_id)
-        return "refused" if record and record.status == "refused" else "failed"
+    def _missing(self, *build_ids: str | None) -> tuple[Status, str] | None:
+        """Status and reason of a task that needs these artifacts; None if all are there."""
+        missing = next((build_id for build_id in build_ids if build_id and build_id not in self.artifacts), None)
+        if missing is None:
+            return None
+        record = next((r for r in reversed(self.records) if r.task == "build" and r.build_id == missing), None)
+        reason = record.reason or record.status if record else "it has no record"
+        return "refused" if record and record.status == "refused" else "failed", reason
 
 
 def _without_raw(record: Record, trace: Trace | None = None) -> Outcome:

@@ -1,4 +1,4 @@
-"""Conditions for starting or resuming a run: a writable folder, a long enough window, the same files, machine and sensors."""
+"""Conditions for starting or resuming a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_writable(folder: Path) -> None:
 
 
 def check_window(profile: Profile, domains: Sequence[Domain]) -> None:
-    """Check that a requested window holds as many ticks of each counter as the profile requires.
+    """Check that a requested window holds enough ticks of each counter.
 
     Raises:
         SuiteError: It does not; names the counter and a sufficient length.
@@ -50,10 +50,6 @@ def check_window(profile: Profile, domains: Sequence[Domain]) -> None:
 
 def check_card(header: Header, here: Sequence[Domain]) -> None:
     """Check that the cases of a run would continue on the same GPU.
-
-    Args:
-        header: Header of the run.
-        here: Domains that can be read now.
 
     Raises:
         SuiteError: They would run on another GPU, or none can be read.
@@ -113,7 +109,7 @@ def check_files(stored: StoredRun) -> None:
 
 
 def _files_of(model: Model) -> dict[str, str]:
-    """Hash of each file and folder that a model uses, by path; functions are left out."""
+    """Hash of each file and folder that a model uses, by path."""
     data = [ref for ref in (model.train, model.test) if ref]
     files = {array.path: array.sha256 for ref in data for array in (*ref.inputs, *([ref.labels] if ref.labels else []))}
     files |= {ref.source.path: ref.source.sha256 for ref in data if ref.source and ref.source.kind != "function"}

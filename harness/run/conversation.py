@@ -1,4 +1,4 @@
-"""The parent's side of the protocol: messages awaited with a time limit, phase marks kept on the way."""
+"""The parent's side of the protocol: awaits messages, keeps phase marks."""
 
 from __future__ import annotations
 
@@ -40,10 +40,6 @@ class Conversation:
     def wait_for(self, kind: type[Reply], patience_s: float) -> Reply:
         """The next message of one type.
 
-        Args:
-            kind: Type of the message.
-            patience_s: Time limit for each call, in seconds.
-
         Raises:
             TaskEndedError: The limit has passed, or the child has sent its result instead.
         """
@@ -56,12 +52,7 @@ class Conversation:
         raise TaskEndedError("timeout", f"the child sent nothing for {patience_s:.0f} s while the parent waited for {kind.__name__}")
 
     def listen(self, seconds: float, until: threading.Event | None = None) -> None:
-        """Wait while the child works; it may report phases, fail or die.
-
-        Args:
-            seconds: Longest wait.
-            until: Ends the wait early when set; None: the full time is waited.
-        """
+        """Wait while the child works; it may report phases, fail or die."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and not (until and until.is_set()):
             message = self._child.receive(min(left, POLL_S) if until else left)

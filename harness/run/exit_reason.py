@@ -10,12 +10,7 @@ from harness.schema import Status
 
 
 def exit_reason(child: Child, kills: int) -> tuple[Status, str]:
-    """Status and reason of a child that closed its pipe without a result.
-
-    Args:
-        child: The child, which has exited or is about to.
-        kills: Value of `oom_kills` before the child was started.
-    """
+    """Status and reason of a child that closed its pipe without a result."""
     code = child.exit_code(5.0)
     if "bad_alloc" in child.tail or oom_kills() > kills:
         return "oom", "the process ran out of memory"

@@ -1,4 +1,4 @@
-"""What a run needs of the machine: the lock against a second run, its sensors, its environment, its free memory."""
+"""The lock, the sensors, the environment and the free memory of the machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Sensors = Sequence[tuple[Sensor, Sequence[Domain]]]
 
 @contextlib.contextmanager
 def opened_sensors(catalogue: Catalogue, suite: Suite) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
-    """Open every readable sensor, and probe those that the cases of the suite depend on.
+    """Open every readable sensor, and probe those that the suite depends on.
 
     Yields:
         The sensors with their domains, the reason for each unavailable one, and the results of the probe.
@@ -45,7 +45,7 @@ def near_suite(sensors: Sensors, suite: Suite) -> frozenset[str]:
 
 @contextlib.contextmanager
 def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold the machine for one run: two at a time would disturb each other, so the second waits.
+    """Hold the machine for one run, since two at a time disturb each other.
 
     The operating system releases the lock when its owner dies.
 
@@ -90,14 +90,14 @@ def _owner(path: Path) -> str:
 
 
 def environment_here(catalogue: Catalogue, sensors: Sensors) -> Environment:
-    """The machine, and the versions of all packages that the installed plug-ins may use."""
+    """The machine, and the versions of all packages that plug-ins may use."""
     families = (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads)
     packages = sorted({package for family in families for spec in family.values() for package in spec.packages})
     return environment([device for sensor, _ in sensors for device in sensor.describe()], packages)
 
 
 def available_memory_bytes() -> int:
-    """Memory that processes may still take without swapping: the machine's, or that of the tightest control group."""
+    """Memory available without swapping, in the machine and its control groups."""
     import psutil
 
     groups = zip(*(control_groups(f"memory.{name}") for name in ("max", "current", "stat")), strict=False)

@@ -1,4 +1,4 @@
-"""(Suite, profile, records so far) -> the next block of tasks, empty at the end. Pure and seeded.
+"""(Suite, profile, records so far) -> the next block of tasks. Pure, seeded.
 
 A first run, `--resume` and the stopping rule all ask for the next block until there is none.
 """
@@ -54,7 +54,7 @@ def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cac
 
 
 def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[float, float]:
-    """Expected duration of the measurements with the fewest and with the most repetitions, in seconds, without builds."""
+    """Seconds that the fewest and the most repetitions take, without builds."""
     warmup_s = min(profile.warmup_s, max(3.0, profile.slope_s * 1.5)) if profile.warmup_s else 0.0
     fixed_s = START_S + 2 * profile.idle_s + warmup_s + 1.0 + profile.window_s
     round_s = sum(fixed_s + catalogue.engines[case.engine].load_s for case in suite.cases)
@@ -62,7 +62,7 @@ def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[fl
 
 
 def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
-    """Builds whose artifacts the cases use, and their ancestors that are not in the cache, parents first."""
+    """Builds that the cases need and the cache lacks, parents first."""
     by_id = {build.build_id: build for build in suite.builds}
     needed: set[str] = set()
 
@@ -87,7 +87,7 @@ def _missing_builds(suite: Suite, records: Iterable[Record], cached: Collection[
 
 
 def _by_pairs(suite: Suite, profile: Profile) -> bool:
-    """Whether the Pareto front decides; a profile without a target, such as quick, has no stopping rule."""
+    """Whether the Pareto front decides; no rule does in a profile without a target."""
     return suite.stopping == "open_pairs" and profile.half_width is not None
 
 
@@ -118,7 +118,7 @@ def _in_open_pairs(suite: Suite, profile: Profile, by_case: Mapping[str, Sequenc
 
 
 def _places(suite: Suite, case: Case, records: Sequence[Record], before: int) -> Iterator[tuple[object, tuple[float, float, float]]]:
-    """(Key of the front, (ln energy, ln latency, loss of quality)) of each earlier repetition that has all of them.
+    """(Key of the front, place on it) of each earlier repetition that has one.
 
     Quality is that of the given test samples, of which more launches make no more: only its scatter between launches counts.
     """
@@ -148,17 +148,12 @@ def _is_open(suite: Suite, case: Case, profile: Profile, records: Sequence[Recor
         return False
     if repetition < profile.first:
         return True
-    energies_j = _energies(suite, case, records, repetition)
+    energies_j = [case_energy(record.measurements, case.device, suite.domains).energy_j for record in _usable(records, repetition)]
     rule = HalfWidth(profile.first, profile.cap, profile.half_width)
     for energy_j in energies_j:
-        rule.add(energy_j)
-    return bool(energies_j) and not rule.finished
-
-
-def _energies(suite: Suite, case: Case, records: Sequence[Record], before: int) -> list[float]:
-    """Joules per inference of the earlier repetitions."""
-    energies = (case_energy(record.measurements, case.device, suite.domains).energy_j for record in _usable(records, before))
-    return [energy_j for energy_j in energies if energy_j is not None]
+        if energy_j is not None:
+            rule.add(energy_j)
+    return any(energy_j is not None for energy_j in energies_j) and not rule.finished
 
 
 def _usable(records: Iterable[Record], before: int) -> list[Record]:
@@ -168,7 +163,7 @@ def _usable(records: Iterable[Record], before: int) -> list[Record]:
 
 
 def _hopeless(records: Iterable[Record], repetition: int) -> bool:
-    """Whether a case was refused, or failed `GIVE_UP_AFTER` times before this repetition and never succeeded."""
+    """Whether a case was refused, or failed too often and never succeeded."""
     earlier = [r for r in records if r.repetition < repetition]
     newest = {r.repetition: r.status for r in earlier}
     return "refused" in newest.values() or (len(newest) >= GIVE_UP_AFTER and "ok" not in newest.values())

@@ -1,4 +1,4 @@
-"""Progress of a campaign on stderr: a bar in a terminal, plain lines elsewhere. Draws only on an event, never inside a window."""
+"""Progress on stderr: a bar in a terminal, lines elsewhere; never in a window."""
 
 from __future__ import annotations
 

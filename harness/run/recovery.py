@@ -1,4 +1,4 @@
-"""Records of tasks that did not run to their end: never begun, or lost when the harness was killed."""
+"""Records of tasks that never began, or were lost with the harness."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Enviro
 
 
 def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trace]:
-    """The record of a task that was lost with the harness: its phases and their energy as far as they were sampled.
+    """The record of a task that was lost with the harness, as far as sampled.
 
     Args:
         lost: The journal of the task.
@@ -53,7 +53,7 @@ def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trac
 
 
 def _windows(lost: Lost) -> list[WindowTimes]:
-    """Each phase until the next one began; the last ends when every sensor had been read."""
+    """Each phase until the next, the last until every sensor had been read."""
     last_s = min((float(sample.t_s[-1]) for sample in lost.samples.values() if len(sample.value)), default=None)
     if last_s is None:
         return []

@@ -1,4 +1,4 @@
-"""(A build or a case, the suite, the artifacts so far) -> what its child is started with."""
+"""(A build or a case, the suite, artifacts) -> what its child is started with."""
 
 from __future__ import annotations
 
@@ -22,13 +22,6 @@ BUILD_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3",
 
 def build_request(build: Build, suite: Suite, artifacts: Mapping[str, Artifact], folder: Path, memory_bytes: int) -> Request:
     """The request of a build; the model's test data are left out.
-
-    Args:
-        build: The build.
-        suite: Suite that it belongs to.
-        artifacts: Artifacts by build id, that of its parent among them.
-        folder: Empty folder for the result.
-        memory_bytes: Memory limit of the child.
 
     Raises:
         EngineError: The virtual environment of the recipe is not installed.
@@ -87,13 +80,13 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
 
 
 def _cuda_visible(device: str, visible: str | None) -> dict[str, str]:
-    """The GPUs that CUDA shows to the child: none for a case on the CPU, because an opened GPU draws power."""
+    """GPUs that CUDA shows to the child: none for a case on the CPU."""
     value = "-1" if device == "cpu" else visible if device == "gpu" else None
     return {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
 
 
 def null_request() -> tuple[Task, Request]:
-    """A task of the null engine, for the overhead of the harness: busy-waits for 1 ms a query."""
+    """A task of the null engine, which busy-waits for 1 ms a query."""
     case = Case(
         case_id="null", model="null", variant="dense", steps=(), engine="null", device="cpu", batch_size=1, threads=1,
         scenario="single_stream", build_id="null", baseline_case_id=None,
@@ -110,7 +103,7 @@ def _first(suite: Suite, build: Build) -> Build:
 
 
 def _data_source(model: Model, build: Build) -> DataSource | None:
-    """The source of a build of data: one split, so that no build sees both; None for any other build."""
+    """Source of a build of data; None for any other build."""
     if build.step.recipe != "data":
         return None
     ref = model.test if build.step.parameters["split"] == "test" else model.train

@@ -1,4 +1,4 @@
-"""PARENT: one task -> one record. Starts the sampler and the child, measures the phases, computes the figures."""
+"""PARENT: one task -> one record, from sampler and child to figures."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ class _Execution:
         self.windows.measure("idle", self.context.profile.idle_s)
 
     def _warm_up(self) -> float:
-        """Run queries until the machine is steady or the profile's limit is reached; returns the seconds taken."""
+        """Run queries until the machine is steady; returns the seconds taken."""
         rates: list[float] = []
         began_s = time.monotonic()
         while time.monotonic() - began_s + ROUND_S <= self.context.profile.warmup_s:
@@ -232,12 +232,12 @@ class _Execution:
         return time.monotonic() - began_s
 
     def _is_level(self, began_s: float) -> bool:
-        """Whether temperature and power have been level for as long as the profile requires."""
+        """Whether temperature and power are level for as long as required."""
         now_s, slope_s = time.monotonic(), self.context.profile.slope_s
         return not slope_s or (now_s - began_s >= slope_s and joules.is_level(self.sampler.trace(), now_s - slope_s, now_s))
 
     def _ask_kernels(self) -> None:
-        """Ask for the kernels that ran: in the first repetition, after every measurement, so that a failure here costs nothing."""
+        """Ask for the kernels that ran, once a case and after all measurements."""
         if self.task.repetition:
             return
         self.conversation.send(AskKernels())
@@ -265,7 +265,7 @@ class _Execution:
         return self.timing.query_patience_s(self._query_s)
 
     def _groups(self) -> int:
-        """More groups of queries than one repetition can hold, so that no two repetitions share one."""
+        """Numbers of query groups reserved for each repetition."""
         return int((self.timing.window_s(self._query_s) + LEAD_IN_S) / GROUP_S) + 1
 
     # --- record ---
@@ -320,7 +320,7 @@ class _Execution:
 
 
 def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
-    """An array that the child left, or an empty one: a child that is killed while it writes leaves a truncated file."""
+    """An array that the child left; empty if missing or truncated."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError):

@@ -1,4 +1,4 @@
-"""Starts or resumes a run: checks, machine lock, open sensors, overhead of the harness, header."""
+"""Starts or resumes a run: checks, machine lock, sensors, header."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def begin(request: RunRequest, catalogue: Catalogue, observer: Observer) -> Iter
 
 @contextlib.contextmanager
 def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite | None = None) -> Iterator[Campaign]:
-    """Continue an interrupted run, on the same machine with the same suite and the same sensors.
+    """Continue an interrupted run with the same machine, suite and sensors.
 
     Args:
         folder: Folder of the run.
@@ -112,7 +112,7 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
 def _machine(
     run_id: str, suite: Suite, catalogue: Catalogue, observer: Observer
 ) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
-    """The machine locked, the cached artifacts of the suite protected, the sensors open."""
+    """Lock the machine, protect the suite's artifacts, and open the sensors."""
     with (
         machine_lock(run_id, observer.waiting),
         Cache().use({build.build_id for build in suite.builds}),
@@ -150,7 +150,7 @@ def _overhead(sensors: Sensors, suite: Suite, here: Environment) -> dict[str, fl
 
 
 def _rewrite_header(store: Store, header: Header) -> None:
-    """Store a header with one more boot; the manifest follows only if the header before it was unchanged."""
+    """Store a changed header, and seal it again if it was intact."""
     intact = manifest.intact(store.folder, "run.json")
     store.write_header(header)
     if intact and (text := manifest.redrawn(store.folder, "run.json")):

@@ -1,4 +1,4 @@
-"""(Sensors, profile, case) -> length and time limit of each part of a repetition. Pure."""
+"""(Sensors, profile, case) -> lengths and time limits of a repetition. Pure."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Timing:
 
     @cached_property
     def near(self) -> frozenset[str]:
-        """Names of the domains that the figures of the case depend on; for a build those of the CPU, where it runs."""
+        """Domains that the figures of the case depend on; those of the CPU for a build."""
         return near_domains(self.domains, self.device or "cpu", self.counted)
 
     @property
@@ -58,16 +58,16 @@ class Timing:
 
     @property
     def shift_s(self) -> float | None:
-        """Update period of a part-time sensor that counts, by which the load's phase is shifted; None: it is not shifted."""
+        """Update period of a part-time sensor that shifts the load's phase; or None."""
         alone = [d for d in self.domains if d.part_time and d.counter is None]
         own = [d for d in alone if counts(d.name, d.device, self.device or "cpu", self.counted)]
         return max((d.update_period_s or UNSEEN_PERIOD_S for d in own), default=None)
 
     @property
     def settle_s(self) -> float:
-        """How long the sensors may still show the load before: a few update periods, and their averaging time.
+        """How long the sensors may still show the load before.
 
-        A reading that accompanies a counter need not settle, unless the counter did not tick and the reading may replace it.
+        A few update periods and the averaging time. A reading that accompanies a counter need not settle, unless the counter did not tick and the reading may replace it.
         """
         still = {None, *(d.name for d in self._near if d.quantity == "energy" and d.update_period_s is None)}
         reaches = [
@@ -79,14 +79,14 @@ class Timing:
 
     @property
     def lag_watch_s(self) -> float:
-        """How long the counters are polled quickly after the load begins, which shows their lags."""
+        """How long counters are polled quickly under load, which shows their lags."""
         return max(LAG_WATCH_S, LAG_TICKS * self.tick_s)
 
     def lead_in_s(self, warmed_s: float) -> float:
-        """How long the load runs before its window: a second, and until the sensors show it alone.
+        """How long the load runs before its window.
 
-        Where the load's phase is shifted it exceeds the longest wait before the first query: a window that opens in that
-        wait counts no inference.
+        A second, and until the sensors show the load alone. Where its phase is shifted, longer than the wait before the first
+        query: a window that opens in that wait counts no inference.
 
         Args:
             warmed_s: How long the load has been running.
@@ -98,16 +98,11 @@ class Timing:
         return max(self.profile.window_s, self.profile.window_ticks * self.tick_s, self.profile.window_inferences * query_s)
 
     def grown_s(self, seconds: float, brackets_s: Collection[float]) -> float:
-        """Length of a window, grown to suit its edges.
-
-        Args:
-            seconds: Length without growth.
-            brackets_s: Width of the bracket around the first edge of each counter; the last edge is expected to be as wide.
-        """
+        """Length of a window, grown to suit brackets of these widths around its edges."""
         return max(seconds, min(LONGEST_GROWTH_S, max((window_for(width, width) for width in brackets_s), default=0.0)))
 
     def edge_ticks(self, query_s: float) -> int:
-        """Number of ticks to choose from at each edge: several if an inference is longer than half a tick."""
+        """Number of ticks to choose from at each edge: several for long inferences."""
         return EDGE_TICKS if self.tick_s and query_s > self.tick_s / 2 else 1
 
     def edge_patience_s(self, ticks: int) -> float:

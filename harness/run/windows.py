@@ -1,4 +1,4 @@
-"""The phases of a task as windows on the clock; the edges of a measured window wait for ticks of the counters."""
+"""The phases of a task; a measured window extends from tick to tick."""
 
 from __future__ import annotations
 
@@ -15,12 +15,6 @@ from harness.sensors.sampler import Sampler
 
 class Windows:
     """Opens and closes the phases of one task.
-
-    Args:
-        sampler: Running sampler of all sensors.
-        timing: Durations and time limits of the case.
-        conversation: Messages of the child, which are received while a window is open.
-        on_phase: Called with the name of each phase as it begins.
 
     Attributes:
         closed: Closed windows in order.
@@ -59,7 +53,7 @@ class Windows:
         self._open = None
 
     def _edge(self, ticks: int, allowed: Callable[[str], float] | None = None) -> tuple[float, dict[str, float]]:
-        """Wait until every counter near the case has ticked, then read the remaining domains.
+        """Wait until every counter near the case ticks, then read the other domains.
 
         Returns:
             Start of the wait, and the width of the bracket around the edge of each counter that ticked, in seconds.
@@ -72,5 +66,5 @@ class Windows:
         return asked_s, {name: similar_s(widths) for name, widths in edge.brackets_s.items() if widths}
 
     def _allowed(self, begin_s: float, brackets_s: Mapping[str, float]) -> Callable[[str], float]:
-        """Largest width of the bracket around the last edge of each counter, for the window so far, in seconds."""
+        """Largest bracket around the last edge of each counter, in seconds."""
         return lambda name: widest_last_s(brackets_s.get(name, 0.0), time.monotonic() - begin_s)

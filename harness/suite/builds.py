@@ -1,4 +1,4 @@
-"""Routes -> builds; the id of a build is the hash of everything that determines its artifact."""
+"""Routes -> builds, each identified by what determines its artifact."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ DATA_PACKAGES = ("numpy", "pandas", "pillow")
 
 class Builds:
     """Collects the builds of a suite; the same build requested twice is one.
-
-    Args:
-        variants: Installed recipes and exporters.
-        seed: Seed of the suite.
 
     Attributes:
         by_id: Builds by their id, parents first.
@@ -62,19 +58,13 @@ class Builds:
         return chain
 
     def test_data_id(self, model: Model, first: Build) -> str | None:
-        """Id of the build that writes the test data; None if they are arrays already, or if there are none."""
+        """Id of the build that writes the test data; None if no build does."""
         if model.brings:
             return first.build_id
         return self._data(model, "test", first).build_id if model.test and model.test.source else None
 
     def _data(self, model: Model, split: str, first: Build) -> Build:
-        """The build that turns one split of the user's samples into arrays: one split, so that no build sees both.
-
-        Args:
-            model: The model.
-            split: `train` or `test`.
-            first: First build of the model, from which images take their size.
-        """
+        """The build that turns one split of the user's samples into arrays."""
         data = getattr(model, split)
         from_model = data.source.kind == "images"
         names = class_names(model, split)
@@ -98,6 +88,6 @@ def _lineage_text(hop: Hop, spec: VariantSpec | None) -> str:
 
 
 def class_names(model: Model, split: str) -> list[str]:
-    """Classes of a split in the order of their numbers; those of the training data, so that both splits agree."""
+    """Classes of a split by number; those of the training data if there are any."""
     sources = [ref.source for ref in (model.train, getattr(model, split)) if ref and ref.source]
     return next((list(source.options["classes"]) for source in sources if source.options.get("classes")), [])

@@ -1,4 +1,4 @@
-"""`data.train` and `data.test` of a suite -> references whose files, keys and columns exist, each with its hash."""
+"""`data.train` and `data.test` of a suite -> checked, hashed references."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _header(files: Files, place: Place, path: Path) -> list[str] | None:
 
 
 def _words(path: Path, column: int) -> list[str]:
-    """Distinct labels of a column of words in alphabetical order; empty if they are numbers."""
+    """Distinct labels of a column of words, sorted; empty if they are numbers."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
         rows = itertools.islice(csv.reader(stream, skipinitialspace=True), 1, None)
         words = sorted({row[column].strip() for row in rows if len(row) > column})
@@ -130,7 +130,7 @@ def _words(path: Path, column: int) -> list[str]:
 
 
 def _classes(files: Files, place: Place, samples: Samples) -> list[str] | None:
-    """Names in the file of classes; empty if the suite has no such file, None if it cannot be read."""
+    """Names in the file of classes; empty without a file, None if unreadable."""
     if samples.classes is None:
         return []
     path = files.file((*place, "classes"), samples.classes)

@@ -1,4 +1,4 @@
-"""A YAML file -> plain values with the line of each; duplicate keys, exploding aliases and odd scalars are errors with their line."""
+"""A YAML file -> plain values with their lines."""
 
 from __future__ import annotations
 
@@ -88,13 +88,7 @@ def nearest(name: object, names: Iterable[str]) -> str:
 
 
 def wrong_value(name: str, problem: Mapping[str, Any], unit: str = "") -> str:
-    """One of pydantic's errors in plain words.
-
-    Args:
-        name: Name of the field.
-        problem: An item of `ValidationError.errors()`.
-        unit: Unit of the field, such as ` of seconds`.
-    """
+    """One of pydantic's errors in plain words."""
     kind, given, value = problem["type"], problem.get("input"), format_value(problem.get("input"))
     field = f"each of {name!r}" if isinstance(problem["loc"][-1], int) else repr(name)
     if kind == "missing":
@@ -183,7 +177,7 @@ def _parse(path: Path, text: str, kind: DocumentKind) -> Any:
 
 
 class _Walk:
-    """Converts ruamel's commented values into plain ones, and counts them, because aliases multiply."""
+    """Converts ruamel's values into plain ones, and counts them."""
 
     def __init__(self, document: Document) -> None:
         self.document = document

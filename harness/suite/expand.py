@@ -1,4 +1,4 @@
-"""Matrices x resolved models -> cases, the builds they need, and the unsupported combinations with their reasons."""
+"""Matrices x models -> cases, their builds, and unsupported combinations."""
 
 from __future__ import annotations
 
@@ -57,16 +57,7 @@ class Cell(NamedTuple):
 def expand(
     document: Document, written: SuiteFile, models: Sequence[Model | None], catalogue: Catalogue, devices: Collection[str], device: str
 ) -> Suite:
-    """The suite, with each cell of its matrices as a case or as unsupported.
-
-    Args:
-        document: The suite file, to which errors are added.
-        written: Its content.
-        models: Resolved models; None for one with an error.
-        catalogue: Installed plug-ins.
-        devices: Devices of this machine, which `auto` stands for.
-        device: Device whose cases are kept; `auto` keeps all.
-    """
+    """The suite, with each cell of its matrices as a case or as unsupported."""
     resolved = tuple(model for model in models if model)
     expansion = _Expansion(document, catalogue, written.seed, devices, device)
     for index, matrix in enumerate(written.matrices):
@@ -156,7 +147,7 @@ class _Expansion:
         return Step(recipe=name, parameters=parameters)
 
     def _data_suffices(self, place: Place, model: Model, variant: Variant) -> bool:
-        """Whether the model has the training data that the variant needs; test data never enter a build."""
+        """Whether the model has the training data that the variant needs."""
         for step in variant.steps:
             needs = self.catalogue.variants[step.recipe].needs
             labelled = model.train.labelled if model.train else model.brings == "labelled"
@@ -172,7 +163,7 @@ class _Expansion:
         return True
 
     def _devices(self, matrix: Matrix, engine: EngineSpec) -> Iterator[str]:
-        """Devices of one engine in a matrix; `auto` stands for those that the engine supports and the machine has."""
+        """Devices of one engine in a matrix, with `auto` replaced."""
         for device in matrix.devices:
             able = [d for d in engine.devices if d not in engine.on_request and (d in self.present or d == self.device)]
             chosen = able if device == "auto" else [device]

@@ -1,4 +1,4 @@
-"""Files, folders and functions named in a suite: whether they exist and are allowed, and the hash of their content."""
+"""Files, folders and functions named in a suite, and their hashes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _NameError(Exception):
 
 
 class Files:
-    """Resolves names in a suite; one that is missing or not allowed gives None and an error in the document.
+    """Resolves names in a suite; a wrong one gives None and adds an error.
 
     Args:
         document: The suite; paths are relative to its folder.
@@ -123,7 +123,7 @@ class Files:
         return hashlib.sha256(f"{written} {self._code(written)}".encode()).hexdigest()
 
     def _code(self, written: str) -> str:
-        """Hash of the module, or of its whole package, in the suite's folder; empty for an installed one."""
+        """Hash of the module or its package in the suite's folder; else empty."""
         top = written.partition(":")[0].split(".")[0]
         package, module = self.folder / top, self.folder / f"{top}.py"
         if module.is_file():
@@ -142,5 +142,5 @@ def _is_text(name: str) -> bool:
 
 
 def _can_be_copied(item: Path) -> bool:
-    """Whether it is not a pipe, a broken link, or a link to a folder that contains it."""
+    """Whether it is not a pipe, a broken link, or a link to its own ancestor."""
     return item.is_file() or (item.is_dir() and not (item.is_symlink() and item.parent.resolve().is_relative_to(item.resolve())))

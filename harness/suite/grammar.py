@@ -1,4 +1,4 @@
-"""The grammar of suite files as pydantic models, and their errors as sentences with the line and what was probably meant."""
+"""The grammar of suite files as pydantic models, and their error messages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class Strict(BaseModel):
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\u2028\u2029]+$")]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Text = Annotated[str, Tag("text")]
 
 
 class Samples(Strict):
-    """Source of samples and labels: arrays, a folder of images, a table, or a function; exactly one of them."""
+    """Source of samples: exactly one of arrays, images, a table or a function."""
 
     inputs: Annotated[str | dict[str, str] | None, Field(description="`file.npz:key`, or a mapping from the model's inputs to those")] = (
         None
@@ -49,14 +50,14 @@ class Samples(Strict):
 
 
 class Data(Strict):
-    """The user's data: `train` for fine-tuning and calibration, `test` for quality only."""
+    """The user's data: `train` for builds, `test` for quality only."""
 
     train: Samples | None = None
     test: Samples | None = None
 
 
 class MetricItem(Strict):
-    """A metric of the user's own (`function(outputs, labels)` returns a number for each sample), or a named one (`name`) with settings."""
+    """A metric of the user's own (`function`), or a named one with settings."""
 
     function: str | None = None
     direction: Annotated[Literal["higher", "lower"], Field(description="which is better; for a function")] = "higher"
@@ -76,14 +77,14 @@ def _shape(value: Any) -> str | None:
 
 
 class OwnModel(Strict):
-    """A model of the user's own (`path`), or a built-in one with options or the user's data (`workload`)."""
+    """A model of the user's own (`path`), or a configured built-in (`workload`)."""
 
     name: Name
     path: Annotated[str, Field(min_length=1)] | None = None
     workload: str | None = None
     options: dict[str, Any] = {}
     data: Data = Data()
-    metric: Annotated[Annotated[str, Tag("text")] | Annotated[MetricItem, Tag("mapping")], Discriminator(_shape)] | None = None
+    metric: Annotated[Text | Annotated[MetricItem, Tag("mapping")], Discriminator(_shape)] | None = None
     training: Training | None = None
     signature: Annotated[str | None, Field(min_length=1, description="signature of a .tflite to measure")] = None
     input_shapes: Annotated[
@@ -99,22 +100,16 @@ class EngineItem(Strict):
     options: dict[str, Any] = {}
 
 
-StepItem = Annotated[Annotated[str, Tag("text")] | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")], Discriminator(_shape)]
-VariantItem = Annotated[
-    Annotated[str, Tag("text")]
-    | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")]
-    | Annotated[Annotated[list[StepItem], Field(min_length=1)], Tag("list")],
-    Discriminator(_shape),
-]
+Recipe = Annotated[dict[str, dict[str, Any] | None], Tag("mapping")]
+StepItem = Annotated[Text | Recipe, Discriminator(_shape)]
+VariantItem = Annotated[Text | Recipe | Annotated[Annotated[list[StepItem], Field(min_length=1)], Tag("list")], Discriminator(_shape)]
 
 
 class Matrix(Strict):
     """A product of its lists, over all models."""
 
     variants: Annotated[list[VariantItem], Field(min_length=1)] = ["dense"]
-    engines: Annotated[
-        list[Annotated[Annotated[str, Tag("text")] | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)
-    ]
+    engines: Annotated[list[Annotated[Text | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
     devices: Annotated[list[str], Field(min_length=1)] = ["auto"]
     batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1]
     threads: Annotated[list[Positive], Field(min_length=1)] = [1]
@@ -133,9 +128,7 @@ class SuiteFile(Strict):
     """A suite, as a user writes it."""
 
     name: Name
-    models: Annotated[
-        list[Annotated[Annotated[str, Tag("text")] | Annotated[OwnModel, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)
-    ]
+    models: Annotated[list[Annotated[Text | Annotated[OwnModel, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
     matrices: Annotated[list[Matrix], Field(min_length=1)]
     domains: Literal["auto"] | Annotated[list[Name], Field(min_length=1)] = "auto"
     allow: Annotated[
@@ -198,15 +191,7 @@ def parse(document: Document) -> SuiteFile:
 def validate_parameters(
     document: Document, place: Sequence[str | int], owner: str, model: type[BaseModel] | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The parameters of a recipe or the options of an engine, with defaults filled in; errors are added to the document.
-
-    Args:
-        document: The suite.
-        place: Place of the parameters.
-        owner: Name of the recipe or the engine.
-        model: Its parameters; None: it takes none.
-        given: Values in the suite.
-    """
+    """Parameters or options with defaults; errors are added to the document."""
     if model is None:
         for name in given:
             document.add_problem((*place, name), f"{owner} takes no parameters: leave {name!r} out")

@@ -1,4 +1,4 @@
-"""What makes a suite, a model, a variant or an engine the same as another: canonical texts and hashes."""
+"""Canonical texts and hashes of suites, models, variants and engines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def model_identity(model: Model) -> dict[str, Any]:
 
 
 def call_text(name: str, parameters: type[BaseModel] | None, values: Mapping[str, Any]) -> str:
-    """A name with its parameters, except those with their default that are not declared `shown`."""
+    """A name with its parameters, except those left at their default."""
     if parameters is None:
         return name
     arguments = []

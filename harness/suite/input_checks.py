@@ -1,4 +1,4 @@
-"""Checks of a suite that read the user's model files and data: signatures, sizes of inputs, a fixed batch."""
+"""Checks of a suite that read the user's model files and data."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ from harness.suite.document import Document, Place, nearest
 
 
 def check_file(document: Document, place: Place, model: Model) -> None:
-    """Add an error for everything in a model's file that no case can run.
-
-    Args:
-        document: The suite.
-        place: Place of the model in the suite.
-        model: A model of the user's own.
-    """
+    """Add an error for everything in a model's file that no case can run."""
     try:
         inputs = declared_inputs(str(model.path), model.format, model.sha256, model.signature)
     except EngineError as error:  # about signatures, with the line to add
@@ -45,7 +39,7 @@ def check_file(document: Document, place: Place, model: Model) -> None:
 
 
 def unfit_batch(model: Model, batch_size: int) -> str | None:
-    """Why a model's file does not take a batch size; None if it does, or if that is unknown before the build."""
+    """Why a model's file does not take a batch size; None if it may."""
     if model.path is None:
         return None
     try:
@@ -63,13 +57,7 @@ def unfit_batch(model: Model, batch_size: int) -> str | None:
 
 @cache
 def declared_inputs(path: str, format_: str, sha256: str, signature: str | None) -> list[Input] | None:
-    """The inputs that a file declares; None if the file is unreadable, or readable only by its framework.
-
-    Args:
-        path: Path of the model.
-        format_: Format of the model.
-        sha256: Hash of its content, the key of the cache.
-        signature: Signature of a `.tflite`; None: its only one.
+    """The inputs that a file declares; None if it cannot be read here.
 
     Raises:
         EngineError: A `.tflite` lacks the signature, or has several and none is chosen.
@@ -78,7 +66,7 @@ def declared_inputs(path: str, format_: str, sha256: str, signature: str | None)
 
 
 def sample_shape(each: Input) -> tuple[int | None, ...]:
-    """Shape of one sample: without the batch if the first axis is dynamic or 1, else all axes."""
+    """Shape of one sample: without a first axis that is dynamic or 1."""
     return each.shape[1:] if each.shape and each.shape[0] in (None, 1) else each.shape
 
 
@@ -105,7 +93,7 @@ def _check_shapes(document: Document, place: Place, model: Model, inputs: Sequen
 
 
 def _check_arrays(document: Document, place: Place, refs: Sequence[ArrayRef], labels: ArrayRef | None, inputs: Sequence[Input]) -> None:
-    """Check shapes and numbers of the test arrays; the child checks those that cannot be read here."""
+    """Check shapes and numbers of the test arrays that can be read here."""
     if len(refs) != len(inputs):
         names = ", ".join(plain(each.name) for each in inputs)
         document.add_problem(

@@ -1,4 +1,4 @@
-"""(A suite file, the catalogue) -> a resolved `Suite`; every error in the file is reported before anything is built."""
+"""(A suite file, the catalogue) -> a resolved `Suite`, or all errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load_suite(
 
 
 def as_written(source: str, models: Sequence[Model]) -> dict[str, Any]:
-    """Fields of `Suite` that its file determines apart from the matrices, its hash among them.
+    """Fields of `Suite` that its file determines without the matrices.
 
     Args:
         source: Text of the suite file.

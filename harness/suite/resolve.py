@@ -1,4 +1,4 @@
-"""The models of a suite file -> models whose files exist and are allowed, each with its hash."""
+"""The models of a suite file -> models with checked, hashed files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAVEDMODEL = "saved_model.pb"
 
 
 def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, trusted: bool) -> tuple[Model | None, ...]:
-    """The models of a suite; None for one with an error, which is added to the document."""
+    """The models of a suite; None, and an error, for one that is wrong."""
     files = Files(document, trusted=trusted)
     models = []
     seen: set[str] = set()
@@ -73,7 +73,7 @@ class _Item:
         }
 
     def metric(self) -> str | None:
-        """Name of the metric; None if the suite wants none, or names none and the test data have no labels."""
+        """Name of the metric; None if the suite or the data have none."""
         metric, named = self.item.metric, "metric" in self.item.model_fields_set
         own = isinstance(metric, MetricItem) and metric.name is None
         written = (metric.function or metric.name) if isinstance(metric, MetricItem) else metric
@@ -135,7 +135,7 @@ class _BuiltIn(_Item):
         self.problem("workload", f"unknown built-in model {self.written!r}{close} (a model of your own needs `name` and `path`)")
 
     def _may_change(self, spec: WorkloadSpec) -> bool:
-        """Check that the suite does not change what a built-in model with labelled data brings."""
+        """Check that a built-in model with labelled data is left unchanged."""
         for name in ("signature", "input_shapes"):
             if name in self.item.model_fields_set:
                 self.problem(name, f"{name!r} belongs to a model of your own (`path`), not to a built-in one: leave it out")

@@ -1,4 +1,4 @@
-"""The way from a model to an artifact that an engine opens: the variant's steps, and exporters where needed."""
+"""Routes from a model to an artifact that an engine opens."""
 
 from __future__ import annotations
 

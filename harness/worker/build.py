@@ -1,4 +1,4 @@
-"""CHILD: one build step -> an artifact: data, training, the user's own file, a recipe or an exporter. It never sees test data of a model."""
+"""CHILD: one build step -> an artifact; it never sees a model's test data."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _dataset(task: BuildTask) -> Made:
 
 
 def _data(task: BuildTask) -> Made:
-    """One split of the user's samples as arrays; images are resized to the model's input."""
+    """One split of the user's samples as arrays."""
     assert task.data
     names, source = task.build.step.parameters["classes"], task.data
     if source.kind == "images":
@@ -135,7 +135,7 @@ def _workload(task: BuildTask) -> Workload:
 
 
 def _source(task: BuildTask) -> Made:
-    """A model that is not trained here, built in or the user's own, checked and in a format that the later steps read."""
+    """A model that is not trained here, in a format that the later steps read."""
     take = {
         "workload": _take_workload,
         "keras": _take_keras,
@@ -158,15 +158,14 @@ def _check_unchanged(path: Path, sha256: str) -> None:
         raise EngineError(f"{path} does not exist", "correct `path` in the suite")
     if fingerprint(path)[0] != sha256:
         raise EngineError(f"{path} has changed since the suite was read", "start the run again")
-    if path.is_file() and not path.stat().st_size:
-        raise EngineError(f"{path.name} is empty", "copy or download it again")
-    if path.is_file() and _head(path) == LFS_POINTER:
-        raise EngineError(f"{path.name} is a Git LFS pointer, not the model", "run `git lfs pull`")
-
-
-def _head(path: Path) -> bytes:
+    if path.is_dir():
+        return
     with path.open("rb") as file:
-        return file.read(len(LFS_POINTER))
+        head = file.read(len(LFS_POINTER))
+    if not head:
+        raise EngineError(f"{path.name} is empty", "copy or download it again")
+    if head == LFS_POINTER:
+        raise EngineError(f"{path.name} is a Git LFS pointer, not the model", "run `git lfs pull`")
 
 
 def _take_workload(task: BuildTask) -> Made:
@@ -186,7 +185,7 @@ def _take_keras(task: BuildTask) -> Made:
 
 
 def _take_function(task: BuildTask) -> Made:
-    """A model that a function of the user builds; the function runs only if the suite is trusted."""
+    """A model that a function of the user builds, in a trusted suite."""
     if not task.model.trusted:
         raise EngineError(f"{task.model.path} is code, which runs only in a trusted suite", keras_files.TRUST)
     keras = keras_files.import_keras()
@@ -206,7 +205,7 @@ def _take_savedmodel(task: BuildTask) -> Made:
 
 
 def _take_tflite(task: BuildTask) -> Made:
-    """A copy of the file; of several signatures, the graph of the chosen one becomes the main graph, which every engine runs."""
+    """A copy of the file, with the chosen signature as its main graph."""
     source, path = Path(str(task.model.path)), Path(task.folder) / "model.tflite"
     tflite_files.check_tflite(source)
     with reading(source, *tflite_files.KIND):
@@ -270,7 +269,7 @@ def _training(task: BuildTask) -> Training:
 
 
 def _train_data(task: BuildTask) -> TrainData | None:
-    """Training and validation splits that a build wrote, or the user's training arrays; None if there are none."""
+    """Training and validation splits, or the user's training arrays; None if absent."""
     if task.dataset is not None:
         train, validation = (_split(task, name) for name in ("train", "validation"))
         return train and replace(train, validation=validation)
@@ -305,7 +304,7 @@ def _checked(task: BuildTask, inputs: Sequence[Array], names: Sequence[str | Non
 
 
 def _inherit(facts: ArtifactFacts, parent: ArtifactFacts) -> ArtifactFacts:
-    """The facts with missing numbers of weights and multiply-accumulates taken from the parent: no step changes those uncounted."""
+    """The facts, with the numbers that the step could not count from its parent."""
     inherited = {name: getattr(parent, name) for name in ("parameters", "macs") if getattr(facts, name) is None}
     return facts.model_copy(update=inherited)
 

@@ -1,4 +1,4 @@
-"""Test data -> queries: batches of samples in the shapes and types of a model's inputs."""
+"""Test data -> queries in the shapes and types of a model's inputs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOISE_SAMPLES = 64
 
 
 def load_data(inputs: Sequence[Tensor], refs: Sequence[ArrayFile], batch_size: int) -> list[Array]:
-    """Test inputs in the order and the shapes of the model's inputs; empty if the suite has none.
+    """Test inputs in the order and shapes of the model's; empty if there are none.
 
     Raises:
         EngineError: The arrays do not fit the inputs.
@@ -89,7 +89,7 @@ def _sample_shape(tensor: Tensor, batch_size: int) -> tuple[int | None, ...]:
 
 
 def make_queries(inputs: Sequence[Tensor], data: Sequence[Array], batch_size: int) -> list[list[Array]]:
-    """Batches of encoded samples, of the test inputs or of seeded noise, to be sent in turn."""
+    """Batches of encoded samples: of the test inputs, or of seeded noise."""
     if not inputs:
         return [[]]
     if not data:
@@ -105,7 +105,7 @@ def encode(inputs: Sequence[Tensor], batch: Sequence[Array], batch_size: int) ->
 
 
 def noise(tensor: Tensor, batch_size: int, seed: int = 0) -> Array:
-    """Seeded samples in an input's shape, first axis the sample: between 0 and 1 for real inputs, zeros otherwise.
+    """Seeded samples in an input's shape; zeros for inputs that are not real.
 
     Raises:
         EngineError: The input has dynamic dimensions.
@@ -135,11 +135,6 @@ def is_real(tensor: Tensor) -> bool:
 
 def sized(inputs: Sequence[Tensor], shapes: Mapping[str, Sequence[int]], batch_size: int) -> list[Tensor]:
     """The inputs with the sizes that the suite gives their dynamic dimensions.
-
-    Args:
-        inputs: Inputs as the model declares them.
-        shapes: Shape of one sample by input name.
-        batch_size: Samples a query.
 
     Raises:
         EngineError: No input has such a name, or the model does not take such a shape.

@@ -1,4 +1,4 @@
-"""CHILD: an artifact -> a session -> a scenario, then the quality in the same process. It imports one engine and no sensor."""
+"""CHILD: an artifact -> a session -> a scenario, and its quality."""
 
 from __future__ import annotations
 
@@ -53,11 +53,6 @@ def main() -> None:
 def measure(channel: Parent, task: MeasureTask, keep_profiler: Callable[[Profiler], None]) -> dict[str, Any]:
     """Load the model, answer queries until `Close`, then measure the quality.
 
-    Args:
-        channel: Connection to the parent.
-        task: The repetition.
-        keep_profiler: Receives a function that profiles the session later.
-
     Returns:
         The fields of the result: `quality`, `peak_memory_bytes`, `resident_bytes`.
     """
@@ -106,7 +101,7 @@ def measure(channel: Parent, task: MeasureTask, keep_profiler: Callable[[Profile
 
 
 def profiled(profile: Profiler, types: tuple[str, ...] | None) -> Kernels:
-    """The kernels that ran, or why they are unknown: whatever a profiler raises, the case has been measured."""
+    """The kernels that ran, or why they are unknown; never raises."""
     try:
         return Kernels(kernels=tuple(profile()), stored=types)
     except Exception as error:
@@ -114,7 +109,7 @@ def profiled(profile: Profiler, types: tuple[str, ...] | None) -> Kernels:
 
 
 def stored(artifact: ModelFile) -> tuple[str, ...] | None:
-    """Types of the numbers stored in the artifact, independent of its engine; None if unknown."""
+    """Types of the numbers stored in the artifact; None if unknown."""
     try:
         types = stored_types(Path(artifact.path), artifact.format)
     except EngineError:
@@ -147,7 +142,7 @@ def timed(session: Session, query: Sequence[Array]) -> tuple[Sequence[Array], fl
 
 
 def answer_queries(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
-    """Warm up for as long as the parent asks, then keep every completion until it sends `Close`.
+    """Warm up while the parent asks, then keep every completion until `Close`.
 
     The completions extend beyond both edges of the parent's window, however long a busy machine delays this process.
     """
@@ -164,20 +159,15 @@ def answer_queries(channel: Parent, session: Session, queries: list[list[Array]]
     if isinstance(message, Go):
         if not marked:
             channel.mark("warmup")
-        play(session, source, _at_once, completions)
+        play(session, source, lambda: True, completions)
         channel.mark("go")
         steady = shifted(play, message.shift_s, message.group) if message.shift_s else play
         steady(session, source, channel.closing.is_set, completions)
         ended = channel.receive()
         if isinstance(ended, Close) and completions.end_ns[-1] * 1e-9 < ended.until_s:
-            play(session, source, _at_once, completions)
+            play(session, source, lambda: True, completions)
     channel.send(Done(n=sum(completions.count)))
     return completions
-
-
-def _at_once() -> bool:
-    """Stop after the first query."""
-    return True
 
 
 def _over(channel: Parent, until_s: float) -> bool:
@@ -199,7 +189,7 @@ def rss_bytes() -> int | None:
 
 
 def grown(before: int | None, opened: int | None, loaded: int | None, after: int | None) -> int | None:
-    """Growth of the resident set from opening the model and answering, without that from reading data in between; None if unknown."""
+    """Growth of the resident set without that from reading data; None if unknown."""
     if before is None or opened is None or loaded is None or after is None:
         return None
     return opened - before + after - loaded

@@ -1,4 +1,4 @@
-"""CHILD: runs the child's work under a memory limit, and turns any error into a result message."""
+"""CHILD: runs its work under a memory limit; any error becomes a result."""
 
 from __future__ import annotations
 
@@ -19,12 +19,7 @@ OOM_MESSAGES = ("bad_alloc", "bad allocation", "ResourceExhausted", "Failed to a
 
 
 def outcome(work: Callable[[], Mapping[str, Any]], memory_bytes: int | None) -> Result:
-    """The result of a child's work.
-
-    Args:
-        work: Returns the fields of a successful result.
-        memory_bytes: Limit of the private memory of this process; None: no limit.
-    """
+    """The result of a child's work; `work` returns the fields of a successful one."""
     limit_memory(memory_bytes)
     try:
         return Result(status="ok", **work())
@@ -41,7 +36,7 @@ def outcome(work: Callable[[], Mapping[str, Any]], memory_bytes: int | None) -> 
 
 
 def limit_memory(limit_bytes: int | None) -> None:
-    """Make allocations beyond the limit fail in this process, before the machine runs out of memory."""
+    """Make allocations beyond the limit fail in this process."""
     if limit_bytes and sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 

@@ -1,4 +1,4 @@
-"""How queries arrive: (session, queries) -> completion times, until a stop condition holds. Imports no engine."""
+"""How queries arrive: (session, queries) -> completion times."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _int64() -> array[int]:
 
 @dataclass
 class Completions:
-    """Start and end of queries, CLOCK_MONOTONIC in ns, and the number of queries of each entry."""
+    """Start and end of queries, CLOCK_MONOTONIC in ns, and their numbers."""
 
     start_ns: array[int] = field(default_factory=_int64)
     end_ns: array[int] = field(default_factory=_int64)
@@ -47,7 +47,7 @@ Scenario = Callable[[Runnable, Iterator[Any], Stop, Completions], None]
 
 
 def single_stream(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
-    """Send each query when the one before has been answered (a closed loop), and time each."""
+    """Send each query when the one before has been answered (a closed loop)."""
     run, clock = session.run, time.monotonic_ns
     start, end, count = completions.start_ns.append, completions.end_ns.append, completions.count.append
     for query in queries:
@@ -83,7 +83,7 @@ SCENARIOS: dict[str, Scenario] = {"single_stream": single_stream, "offline": off
 
 
 def shifted(scenario: Scenario, period_s: float, first: int) -> Scenario:
-    """The scenario in groups of queries, each begun at another phase of a sensor's update period.
+    """The scenario in groups, each begun at another phase of a sensor's period.
 
     A sensor that sees only a part of each period misreads a load that beats with it, however long the run. Equidistributed
     phases (group j at frac(0.618 j), Weyl's sequence of the golden ratio) let it see every part of the load equally often.
@@ -110,12 +110,6 @@ def _group_over(until_s: float, stop: Stop) -> bool:
 
 
 def wait_s(now_s: float, period_s: float, group: int) -> float:
-    """Seconds until the phase of a group.
-
-    Args:
-        now_s: Time on the clock that the phases refer to.
-        period_s: Update period of the sensor.
-        group: Number of the group.
-    """
+    """Seconds from a time until the phase of a group of queries."""
     phase_s = math.fmod(GOLDEN * group, 1.0) * period_s
     return (phase_s - now_s) % period_s

@@ -1,4 +1,4 @@
-"""Answers to the test set -> the score of each sample, and the outputs that other variants are compared with."""
+"""Answers to the test set -> scores, and the outputs kept for comparisons."""
 
 from __future__ import annotations
 
@@ -27,15 +27,9 @@ def references(metric: Metric, data: Sequence[Array], labels: Array) -> Array:
 
 
 def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str, metric: Metric, labels: Array, batch_size: int) -> int:
-    """Index of the first output that the metric can compare with the labels; outputs with one number a class are tried first.
+    """Index of the first output that the metric can compare with the labels.
 
-    Args:
-        outputs: Outputs of the model.
-        answers: Answer of each output to one query.
-        name: Name of the metric.
-        metric: The metric.
-        labels: Labels, or whatever the metric compares with, first axis the sample; the largest is tried.
-        batch_size: Samples a query.
+    Outputs with one number a class come first; the sample with the largest label is tried.
 
     Raises:
         EngineError: No output can be compared; gives a reason for each.
@@ -66,14 +60,14 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str
 
 
 def _is_detection(answers: Sequence[Array], index: int, batch_size: int) -> bool:
-    """Whether an output has one number for each box whose four corners another output has."""
+    """Whether an output has one number for each box of another output."""
     count = np.size(answers[index]) // batch_size
     others = [np.shape(answer) for place, answer in enumerate(answers) if place != index]
     return count > 1 and any(shape[-2:] == (count, 4) and np.prod(shape) == 4 * count * batch_size for shape in others)
 
 
 def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
-    """A copy of one output's answer to one query in real values, first axis the sample.
+    """A copy of an output's answer in real values, first axis the sample.
 
     Raises:
         EngineError: It has no row for each sample.
@@ -121,16 +115,9 @@ def answers_to(
 def answer_unlabelled(
     session: Session, inputs: Sequence[Tensor], data: Sequence[Array], answers: Sequence[Array], task: MeasureTask
 ) -> None:
-    """Answer inputs without labels, or seeded noise, and keep the output: the quality is then its agreement with dense.
+    """Answer inputs without labels, or noise, and keep the output.
 
     Nothing is kept if no output is numeric, or if no input is: noise would then be zeros, and every sample the same.
-
-    Args:
-        session: Open session of the engine.
-        inputs: Its inputs, with the sizes that the suite gives them.
-        data: Test inputs; empty: noise.
-        answers: Answers to the first query.
-        task: The child's task.
     """
     batch_size = task.batch_size
     scored = next((i for i, tensor in enumerate(session.outputs) if _is_numeric(tensor, answers[i], batch_size)), None)
@@ -151,7 +138,7 @@ def _is_numeric(tensor: Tensor, answer: Array, batch_size: int) -> bool:
 
 
 def keep_outputs(outputs: Array, task: MeasureTask) -> None:
-    """Save the first samples that fit, if the task asks for them: fractions as float32, integers as int64."""
+    """Save the first samples that fit, if the task asks for them."""
     if not task.outputs_path or outputs.dtype.kind not in "fiub":
         return
     values = outputs.astype(np.float32 if outputs.dtype.kind == "f" else np.int64)

@@ -32,15 +32,7 @@ class Decision(NamedTuple):
 
 
 def choose_threshold(session: Session, scored: int, answer: Array, metric: Metric, labels: Array, task: MeasureTask) -> Decision:
-    """The threshold of an output, from the suite or from the operators before the output.
-
-    Args:
-        session: Open session of the engine.
-        scored: Index of the scored output.
-        answer: Decoded answer of that output to the first query, first axis the sample.
-        metric: The metric, without a threshold.
-        labels: Labels of all samples.
-        task: The child's task.
+    """The threshold of an output, from the suite or the model's last operators.
 
     Raises:
         EngineError: The threshold is unknown.
@@ -59,13 +51,7 @@ def choose_threshold(session: Session, scored: int, answer: Array, metric: Metri
 
 
 def check_range(answers: Array, decision: Decision, name: str, task: MeasureTask) -> None:
-    """Check the answers of an output to all samples against the kind of output that the file states.
-
-    Args:
-        answers: Answers to all samples.
-        decision: Threshold of the output.
-        name: Name of the output.
-        task: The child's task.
+    """Check all answers of an output against the kind that the file states.
 
     Raises:
         EngineError: The answers are of another kind, or may be.
@@ -87,7 +73,7 @@ def check_range(answers: Array, decision: Decision, name: str, task: MeasureTask
 
 
 def unknown_threshold(reason: str, task: MeasureTask) -> EngineError:
-    """The refusal of an output whose threshold is unknown, with the line to add to the suite."""
+    """The refusal of an output whose threshold is unknown."""
     return EngineError(
         f"{task.metric} cannot be measured: {reason}",
         f"add `metric: {{name: {task.metric}, threshold: 0.5}}` to the model in the suite for a probability, `threshold: 0` for a logit",
@@ -96,14 +82,7 @@ def unknown_threshold(reason: str, task: MeasureTask) -> EngineError:
 
 
 def quality_fields(decision: Decision, answers: Array, references: Array, labels: Array) -> dict[str, Any]:
-    """Fields of `Scores` about the threshold: its value and source, exact ties, and for a logit the quality at 0.5.
-
-    Args:
-        decision: Threshold of the output.
-        answers: Answers to all samples.
-        references: Values that the metric compares the answers with.
-        labels: Labels of all samples.
-    """
+    """Fields of `Scores` about the threshold, exact ties and the quality at 0.5."""
     fields: dict[str, Any] = {"threshold": decision.threshold, "threshold_from": decision.source}
     if decision.metric.cuts == "sample":
         fields["ties"] = ties(answers, decision.threshold)
@@ -113,7 +92,7 @@ def quality_fields(decision: Decision, answers: Array, references: Array, labels
 
 
 def _cuts(metric: Metric, answer: Array, labels: Array) -> bool:
-    """Whether the metric takes single floats of this output above a threshold as class 1."""
+    """Whether the metric cuts single floats of this output at a threshold."""
     if answer.dtype.kind != "f" or metric.cuts is None:
         return False
     if metric.cuts == "sample":
