@@ -98,7 +98,7 @@ class Files:
         except FileNotFoundError:
             siblings = [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.suffix == path.suffix]
             close = nearest(written, siblings)
-            raise _NameError(f"there is no file {written!r} in {self.folder}{close if 'mean' in close else ''}") from None
+            raise _NameError(f"there is no file {written!r} in {self.folder}{close if 'mean' in close else ': correct the path'}") from None
         except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself, before Python 3.13
             raise _NameError(f"{written!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
         return path

@@ -84,7 +84,9 @@ class _Item:
         elif own or self.files.is_function(written):
             self.files.function((*self.place, "metric"), written)
         elif written not in METRICS:
-            self.problem("metric", f"unknown metric {written!r}{nearest(written, METRICS)}, or write package.module:function")
+            self.problem(
+                "metric", f"unknown metric {written!r}{nearest(written, METRICS)} (a function of your own is package.module:function)"
+            )
         return written if (self.test and self.test.labelled) or named else None
 
     def _check_settings(self, metric: MetricItem) -> None:
