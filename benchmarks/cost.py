@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from harness import plugins
-from harness.run import campaign
+from harness.run import start
+from harness.run.campaign import Campaign
 from harness.run.requests import case_request
 from harness.run.runner import run
 from harness.schema import PROFILES, Case, Record, Task
@@ -43,7 +44,7 @@ class Quiet:
 
 
 @contextlib.contextmanager
-def built_campaign(text: str = SUITE) -> Iterator[campaign.Campaign]:
+def built_campaign(text: str = SUITE) -> Iterator[Campaign]:
     """A campaign on this machine with everything built that the suite needs."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "suite.yaml"
@@ -51,7 +52,7 @@ def built_campaign(text: str = SUITE) -> Iterator[campaign.Campaign]:
         catalogue = plugins.catalogue()
         suite = load_suite(path, catalogue)
         profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # only the builds
-        with campaign.begin(campaign.RunRequest(suite, text, profile, Path(folder)), catalogue, Quiet()) as running:
+        with start.begin(start.RunRequest(suite, text, profile, Path(folder)), catalogue, Quiet()) as running:
             running.run()
             running.header = running.header.model_copy(update={"profile": PROFILES["quick"]})
             yield running
@@ -60,7 +61,7 @@ def built_campaign(text: str = SUITE) -> Iterator[campaign.Campaign]:
 class Repetition:
     """One repetition, with the CPU time of the parent in its window."""
 
-    def __init__(self, running: campaign.Campaign, case: Case, *, sampled: bool = True) -> None:
+    def __init__(self, running: Campaign, case: Case, *, sampled: bool = True) -> None:
         self.marks: list[tuple[str, float, float]] = []
         context = running._bench()
         began_s = time.monotonic()
@@ -110,7 +111,7 @@ def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
         ]
 
 
-def sampler_rows(running: campaign.Campaign, case: Case, pairs: int) -> list[Row]:
+def sampler_rows(running: Campaign, case: Case, pairs: int) -> list[Row]:
     """Latency with the sampler over latency without it, and without over without."""
     ratios, noise, shares = [], [], []
     for _ in range(pairs):
@@ -127,7 +128,7 @@ def sampler_rows(running: campaign.Campaign, case: Case, pairs: int) -> list[Row
     ]
 
 
-def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> list[Row]:
+def _bare(running: Campaign, cases: dict[str, Case], pairs: int) -> list[Row]:
     """The harness's p50 over that of a bare loop in a process of its own."""
     return [
         ratio_row(
@@ -141,7 +142,7 @@ def _bare(running: campaign.Campaign, cases: dict[str, Case], pairs: int) -> lis
     ]
 
 
-def _turns(running: campaign.Campaign, cases: dict[str, Case], processes: int = 3) -> list[Row]:
+def _turns(running: Campaign, cases: dict[str, Case], processes: int = 3) -> list[Row]:
     """The same ratio, alternating in one process."""
     return [
         row(
@@ -153,7 +154,7 @@ def _turns(running: campaign.Campaign, cases: dict[str, Case], processes: int = 
     ]
 
 
-def by_turns(running: campaign.Campaign, case: Case, processes: int) -> str:
+def by_turns(running: Campaign, case: Case, processes: int) -> str:
     """Median over processes of the median ratio within each, and their range."""
     request = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
     argv, environment = [sys.executable, "-m", "benchmarks.turns"], {**os.environ, **request.environment}
@@ -177,7 +178,7 @@ def ratio_row(figure: str, goal: str, pairs: int, ours: Callable[[], float], oth
     return row(f"{figure}, {pairs} times", goal, f"{np.median(ratios):.4f}, {spread}")
 
 
-def bare_p50_s(running: campaign.Campaign, case: Case) -> float:
+def bare_p50_s(running: Campaign, case: Case) -> float:
     """Median latency in s of the bare loop on the same artifact and data."""
     request = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
     artifact, data = running.artifacts[case.build_id], running.artifacts[case.dataset_id or ""]
@@ -186,7 +187,7 @@ def bare_p50_s(running: campaign.Campaign, case: Case) -> float:
     return float(done.stdout)
 
 
-def _fixed(running: campaign.Campaign, cases: dict[str, Case], repetitions: int = 3) -> list[Row]:
+def _fixed(running: Campaign, cases: dict[str, Case], repetitions: int = 3) -> list[Row]:
     goals = {"litert": "<= 2.5 s", "onnxruntime": "<= 2.5 s", "openvino": "<= 2.5 s", "tensorflow": "<= 8 s"}
     return [
         row(

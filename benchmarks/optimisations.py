@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.cost import Quiet, Row, row
 from harness import environment, plugins
-from harness.run import campaign
+from harness.run import start
 from harness.schema import PROFILES
 from harness.sensors.doctor import INT8_FLAGS
 from harness.store import read_run
@@ -94,7 +94,7 @@ def study() -> list[Row]:
     profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # only the builds
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(2):
-            with campaign.begin(campaign.RunRequest(suite, path.read_text(), profile, Path(folder)), catalogue, Quiet()) as running:
+            with start.begin(start.RunRequest(suite, path.read_text(), profile, Path(folder)), catalogue, Quiet()) as running:
                 running.run()
         builds = [record for record in read_run(running.store.folder).records if record.task == "build"]
     built = sum(not record.cached for record in builds)

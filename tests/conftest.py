@@ -1,4 +1,4 @@
-"""The command line as a fixture, and one folder for what all workers of a session share: the process that began the session makes and removes it."""
+"""The command line as a fixture, and a folder that all workers of a session share; the process that started the session removes it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Name the folder before the workers start: they inherit the variable."""
+    """Create the folder before the workers start, which inherit the variable."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ["HARNESS_TEST_MODELS"] = tempfile.mkdtemp(prefix="harness-models-")
 
 
 def pytest_unconfigure() -> None:
-    """Remove it."""
+    """Remove the folder."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         shutil.rmtree(os.environ["HARNESS_TEST_MODELS"], ignore_errors=True)
 
 
 @pytest.fixture
 def environment(tmp_path):
-    """A cache, a lock and a results folder of the test's own."""
+    """Environment variables with a cache, a lock and a results folder of the test's own."""
     return {
         **os.environ,
         "HARNESS_CACHE": str(tmp_path / "cache"),
@@ -50,3 +50,11 @@ def harness(tmp_path, environment, monkeypatch, capsys):
         return subprocess.CompletedProcess(arguments, code, *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def short_lead_in(monkeypatch):
+    """No second is lost on the lead-in of a window."""
+    from harness.run import timing
+
+    monkeypatch.setattr(timing, "LEAD_IN_S", 0.1)

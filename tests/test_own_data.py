@@ -1,4 +1,4 @@
-"""The user's samples from the suite to the quality: a table and a function become arrays in builds of their own, and the answers are known."""
+"""The user's samples from the suite to the quality: a table and a function become arrays in builds of their own; the quality is known."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def distance(outputs, labels): return np.abs(outputs - labels).max(axis=1)
 
 @pytest.fixture
 def folder(tmp_path):
-    """A suite with two models whose answers are known."""
+    """A suite with two models whose quality is known."""
     weights = np.array([[1, 0], [0, 1]], np.float32)
     save(tmp_path, [("x", "FLOAT", ["n", 2])], [("y", "MatMul", ["x", "w"])], "one.onnx", w=weights)
     pair = [("in put:a", "FLOAT", ["n", 3]), ("in put:b", "FLOAT", ["n", "width"])]
@@ -55,13 +55,13 @@ def folder(tmp_path):
 
 
 def harness(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command, with a cache of its own and not in the suite's folder."""
+    """The command with a cache of its own, outside the suite's folder."""
     environment = {**os.environ, "HARNESS_CACHE": str(folder / "cache"), "TMPDIR": str(folder), "HARNESS_RESULTS": str(folder / "results")}
     return subprocess.run([*HARNESS, *arguments], capture_output=True, text=True, env=environment, timeout=100)
 
 
 def records(folder: Path) -> list[dict]:
-    """What the newest run stored."""
+    """The records of the newest run."""
     run = sorted((folder / "results").glob("*/records.jsonl"))[-1]
     return [json.loads(line) for line in run.read_text().splitlines()]
 
@@ -70,22 +70,21 @@ def test_samples_become_arrays_once(folder):
     """Words are numbered by the training data, inputs found by name, the metric is the user's; a second run builds nothing."""
     done = harness(folder, "run", str(folder / "suite.yaml"), "--window", "0.05", "--trust")
     assert done.returncode == 0, done.stderr
-    found = records(folder)
-    quality = {record["case_id"].split("/")[0]: record["quality"] for record in found if record["task"] == "case"}
+    quality = {record["case_id"].split("/")[0]: record["quality"] for record in records(folder) if record["task"] == "case"}
     assert (quality["table"]["metric"], quality["table"]["value"], quality["table"]["samples"]) == ("accuracy", 1.0, 30)
     assert (quality["function"]["metric"], quality["function"]["direction"]) == ("own_data:distance", "lower")
     assert quality["function"]["value"] == 0
     lines = harness(folder, "plan", str(folder / "suite.yaml"), "--trust").stdout.splitlines()
     builds = [line for line in lines if line.startswith("  build")]
-    assert sum("data(test)" in line for line in builds) == 2 and "data(train)" not in str(builds)  # dense learns nothing
+    assert sum("data(test)" in line for line in builds) == 2 and "data(train)" not in str(builds)  # dense needs no training data
     assert all("cached" in line for line in builds)
 
 
-def test_data_that_cannot_be_read_fail_their_model_alone(folder):
-    """With the sentence of the build; the other model's cases run."""
+def test_unreadable_data_fail_only_their_model(folder):
+    """With the error of the build; the other model is measured."""
     (folder / "test.csv").write_text("left,right,kind\n1,none,first\n")
     done = harness(folder, "run", str(folder / "suite.yaml"), "--window", "0.05", "--trust")
     assert done.returncode == 3
-    found = [record for record in records(folder) if record["task"] == "case"]
-    assert {(record["case_id"].split("/")[0], record["status"]) for record in found} == {("table", "failed"), ("function", "ok")}
-    assert any("'right' is no finite number in row 2" in str(record["reason"]) for record in found)
+    cases = [record for record in records(folder) if record["task"] == "case"]
+    assert {(record["case_id"].split("/")[0], record["status"]) for record in cases} == {("table", "failed"), ("function", "ok")}
+    assert any("'right' is no finite number in row 2" in str(record["reason"]) for record in cases)

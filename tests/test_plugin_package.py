@@ -1,4 +1,4 @@
-"""A package outside the repository, built, installed into a folder and put on Python's path: its engine and its sensor join a run without a line changed here."""
+"""A package outside the repository is built and installed: its engine and its sensor are used in a run without a change here."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class Rail(Sensor):
 """
 
 
-def test_an_engine_and_a_sensor_of_another_package_join_a_run(tmp_path):
-    """By their entry points alone: the case runs on the engine with its options, the joules are the sensor's, kernels and version are recorded."""
+def test_an_engine_and_a_sensor_of_another_package_are_used(tmp_path):
+    """By their entry points: the case runs on the engine with its options, the energy is the sensor's, kernels and version are recorded."""
     source, target = tmp_path / "acme", tmp_path / "installed"
     source.mkdir()
     for name, text in (("pyproject.toml", PYPROJECT), ("acme_engine.py", ENGINE), ("acme_sensor.py", SENSOR)):

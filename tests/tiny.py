@@ -1,4 +1,4 @@
-"""A suite with the smallest model there is: a user's own ONNX file that multiplies by a matrix, with data it answers perfectly."""
+"""A suite with a minimal model: a user's own ONNX file with one matrix product, and data that it classifies without an error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ matrices:
 
 
 def write(folder: Path, suite: str = SUITE) -> Path:
-    """Model, data and suite; returns the suite's path."""
+    """Write model, data and suite; returns the path of the suite."""
     import onnx
     from onnx import TensorProto, helper
 

@@ -12,7 +12,8 @@ from harness.cli.app import EXIT_CODES, REPORTED, Results, app, check_names, che
 from harness.cli.console import print_error, print_line, warn
 
 if TYPE_CHECKING:
-    from harness.run.campaign import Campaign, RunRequest
+    from harness.run.campaign import Campaign
+    from harness.run.start import RunRequest
     from harness.schema import Profile, Suite
 
 Device = Annotated[
@@ -44,7 +45,7 @@ def run(
     The run and its report are stored in the results folder.
     """
     from harness import plugins
-    from harness.run import campaign
+    from harness.run import start
     from harness.run.progress import Progress
     from harness.store import find_run
 
@@ -52,9 +53,9 @@ def run(
     with Progress() as progress:
         if resume is not None:
             given = _load(suite, device, trust=trust) if suite else None
-            started = campaign.resume(find_run(results, resume), catalogue, progress, given)
+            started = start.resume(find_run(results, resume), catalogue, progress, given)
         else:
-            started = campaign.begin(_request(suite, _profile(profile, window), results, device, country, trust=trust), catalogue, progress)
+            started = start.begin(_request(suite, _profile(profile, window), results, device, country, trust=trust), catalogue, progress)
         with started as running:
             return _finish(running, require_measured=require_measured)
 
@@ -110,7 +111,7 @@ def _request(suite: Path | None, profile: Profile, results: Path, device: str, c
     """The request for a new run, from the options of `harness run`."""
     from harness import userfiles
     from harness.errors import SuiteError
-    from harness.run.campaign import RunRequest
+    from harness.run.start import RunRequest
     from harness.sensors.codecarbon import grid
 
     if suite is None:

@@ -1,1 +1,1 @@
-"""PARENT: what is run next, on what, for how long, and what becomes of it. It never imports the child."""
+"""PARENT: decides what runs next, runs it and stores its record."""

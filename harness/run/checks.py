@@ -1,4 +1,4 @@
-"""What must hold before a run begins or goes on: a folder that can be written, a window that is long enough, files that have not changed."""
+"""Conditions for starting or resuming a run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from harness.schema import PROFILES, Domain, Environment, Header, Model, Profile
 from harness.store.files import write_error
 
 PROBE_SLACK = 0.02
-"""By how much two probes of one counter may differ: the length that one names holds before the next."""
+"""Relative difference allowed between two probes of one counter: a window length named by one is accepted by the next."""
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse before anything is built what could not be stored.
+    """Check that results can be stored, before anything is built.
 
     Raises:
-        StoreError: The folder cannot be made or written, or its disk is full.
+        StoreError: The folder cannot be created or written, or its disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -31,72 +31,92 @@ def check_writable(folder: Path) -> None:
 
 
 def check_window(profile: Profile, domains: Sequence[Domain]) -> None:
-    """Refuse a window that holds too few ticks of a counter for the profile's accuracy.
+    """Check that a requested window holds enough ticks of each counter.
 
     Raises:
-        SuiteError: Which counter, and the length that would do.
+        SuiteError: It does not; names the counter and a sufficient length.
     """
+    if profile.window_s == PROFILES[profile.name].window_s:
+        return  # the profile's own window is lengthened instead
     for domain in domains:
         needed_s = profile.window_ticks * (domain.update_period_s or 0.0) if domain.quantity == "energy" else 0.0
-        too_short = profile.window_s < needed_s * (1 - PROBE_SLACK)
-        if too_short and profile.window_s != PROFILES[profile.name].window_s:  # the profile's own is lengthened instead
+        if profile.window_s < needed_s * (1 - PROBE_SLACK):
             raise SuiteError(
-                f"a window of {profile.window_s:g} s is too short: the counter of {domain.name} ticks each {domain.update_period_s:.3g} s, "
-                f"and {profile.name} takes {profile.window_ticks:g} ticks",
+                f"a window of {profile.window_s:g} s is too short: the counter of {domain.name} ticks every {domain.update_period_s:.3g} s, "
+                f"and the profile {profile.name} requires {profile.window_ticks:g} ticks",
                 f"give --window {math.ceil(needed_s * 100) / 100:g}, or leave it out",
             )
 
 
 def check_card(header: Header, here: Sequence[Domain]) -> None:
-    """A run that has cases on a card goes on with that card.
-
-    Args:
-        header: Of the run.
-        here: The domains now.
+    """Check that the cases of a run would continue on the same GPU.
 
     Raises:
-        SuiteError: The card that cases run on now is another one, or none.
+        SuiteError: They would run on another GPU, or none can be read.
     """
     for device in sorted({case.device for case in header.suite.cases} - {"cpu"}):
         then, now = (device_detail(domains, device) for domains in (header.domains, here))
         if then.get("uuid") and then["uuid"] != now.get("uuid"):
-            instead = f"cases on {device} would now run on {now['uuid']}" if now.get("uuid") else f"no card is read for {device} now"
-            own = "the CUDA_VISIBLE_DEVICES that it was begun with" if then.get("mig") else f"CUDA_VISIBLE_DEVICES={then['uuid']}"
+            problem = f"cases on {device} would now run on {now['uuid']}" if now.get("uuid") else f"no GPU can be read for {device} now"
+            variable = "the CUDA_VISIBLE_DEVICES that it was started with" if then.get("mig") else f"CUDA_VISIBLE_DEVICES={then['uuid']}"
             raise SuiteError(
-                f"{header.run_id} was begun on the card {then['uuid']}, and {instead}", f"resume it with {own}, or start a new run"
+                f"{header.run_id} was started on {then['uuid']}, and {problem}", f"resume it with {variable}, or start a new run"
             )
 
 
-def check_files(stored: StoredRun) -> None:
-    """The user's files must be what they were when the run began.
+def check_environment(header: Header, here: Environment) -> None:
+    """Check that a run would continue on the same machine with the same versions.
 
     Raises:
-        SuiteError: One has changed or gone.
+        SuiteError: It would not; names the differences.
+    """
+    first = header.environments[0]
+    if here.environment_id != first.environment_id:
+        a, b = first.model_dump(mode="json"), here.model_dump(mode="json")
+        names = [name for name in a if a[name] != b[name] and name not in ("environment_id", "boot_id", "devices")]
+        raise SuiteError(
+            f"{header.run_id} was started on another machine or with other versions: {', '.join(names) or 'its devices'}",
+            "resume it there, or start a new run here",
+        )
+
+
+def check_sensors(header: Header, here: Sequence[Domain]) -> None:
+    """Check that a run would continue with the same sensors.
+
+    Raises:
+        SuiteError: It would not; names the domains.
+    """
+    now, then = ({(d.name, d.kind) for d in domains} for domains in (here, header.domains))
+    if now != then:
+        raise SuiteError(
+            f"{header.run_id} was started with other sensors: {', '.join(sorted({name for name, _ in now ^ then}))}",
+            "make the same sensors readable (`harness doctor`), or start a new run",
+        )
+
+
+def check_files(stored: StoredRun) -> None:
+    """Check that the user's files are the ones that the run started with.
+
+    Raises:
+        SuiteError: One has changed or is missing.
     """
     from harness.formats.fingerprint import fingerprint
 
     for model in stored.header.suite.models:
         for path, sha256 in _files_of(model).items():
             if not Path(path).exists() or fingerprint(Path(path)).sha256 != sha256:
-                raise SuiteError(f"{path} has changed or gone since the run began", "put it back, or start a new run")
+                raise SuiteError(f"{path} has changed or is missing since the run was started", "restore it, or start a new run")
 
 
 def _files_of(model: Model) -> dict[str, str]:
-    """Every file and folder of the user's that a model draws on, with the hash it had; functions are left out."""
+    """Hash of each file and folder that a model uses, by path."""
     data = [ref for ref in (model.train, model.test) if ref]
     files = {array.path: array.sha256 for ref in data for array in (*ref.inputs, *([ref.labels] if ref.labels else []))}
     files |= {ref.source.path: ref.source.sha256 for ref in data if ref.source and ref.source.kind != "function"}
     return files | ({model.path: model.sha256} if model.path and model.format != "python" else {})
 
 
-def differences(first: Environment, here: Environment) -> str:
-    """What of the machine and its versions is not as it was, by name."""
-    a, b = first.model_dump(mode="json"), here.model_dump(mode="json")
-    names = [name for name in a if a[name] != b[name] and name not in ("environment_id", "boot_id", "devices")]
-    return ", ".join(names) or "its devices"
-
-
-def unused(results: Path, run_id: str) -> str:
-    """The id, or with a number behind it where a run of the same second exists."""
+def unused_id(results: Path, run_id: str) -> str:
+    """The run id, with a number appended if a run with it exists."""
     taken = (f"{run_id}-{n}" if n else run_id for n in range(1000))
     return next(name for name in taken if not (results / name).exists())

@@ -1,4 +1,4 @@
-"""The machine to itself: the lock that keeps a second run waiting, the sensors opened and probed, the environment told."""
+"""The lock, the sensors, the environment and the free memory of the machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ Sensors = Sequence[tuple[Sensor, Sequence[Domain]]]
 
 @contextlib.contextmanager
 def opened_sensors(catalogue: Catalogue, suite: Suite) -> Iterator[tuple[Sensors, dict[str, str], dict[str, Any]]]:
-    """Every sensor that can be read here, closed again at the end; what the cases of the suite depend on is probed."""
+    """Open every readable sensor, and probe those that the suite depends on.
+
+    Yields:
+        The sensors with their domains, the reason for each unavailable one, and the results of the probe.
+    """
     sensors, unavailable = open_sensors(catalogue)
     try:
         sensors, probed = probe(sensors, near=near_suite(sensors, suite))
@@ -34,20 +38,23 @@ def opened_sensors(catalogue: Catalogue, suite: Suite) -> Iterator[tuple[Sensors
 
 
 def near_suite(sensors: Sensors, suite: Suite) -> frozenset[str]:
-    """Names of the domains that the figures of some case of the suite depend on."""
+    """Names of the domains that the figures of any case of the suite depend on."""
     domains = [domain for _, each in sensors for domain in each]
     return frozenset().union(*(near_domains(domains, device, suite.domains) for device in {case.device for case in suite.cases} | {"cpu"}))
 
 
 @contextlib.contextmanager
 def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
-    """One run at a time on this machine, since two would spoil each other; the second waits.
+    """Hold the machine for one run, since two at a time disturb each other.
+
+    The operating system releases the lock when its owner dies.
 
     Args:
-        run_id: Told to whoever waits for us.
-        waiting: Told who owns the lock, before we wait.
+        run_id: Shown to a run that waits for this one.
+        waiting: Called with the owner of the lock before the wait.
 
-    The operating system frees the lock when its owner dies, so that none is ever stale.
+    Raises:
+        StoreError: The lock file cannot be opened.
     """
     from filelock import FileLock, Timeout
 
@@ -61,8 +68,8 @@ def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
             lock.acquire(poll_interval=0.5)
     except OSError as error:
         raise StoreError(
-            f"the lock of this machine, harness-machine.lock in the folder of temporary files, cannot be taken: {error.strerror or error}",
-            "is it another user's? ask them, or remove it when no run is on",
+            f"cannot lock the machine (harness-machine.lock in the temporary folder): {error.strerror or error}",
+            "if the file belongs to another user, ask them, or remove it when no run is active",
         ) from None
     try:
         with contextlib.suppress(OSError):
@@ -70,38 +77,32 @@ def machine_lock(run_id: str, waiting: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            owner.unlink()  # another user could not write it anew
+            owner.unlink()  # another user could not overwrite it
         lock.release()
 
 
 def _owner(path: Path) -> str:
     try:
-        said = json.loads(path.read_text())
-        return f"run {said['run']} of process {said['pid']}, since {said['since']}"
+        owner = json.loads(path.read_text())
+        return f"run {owner['run']} of process {owner['pid']}, since {owner['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another run"
 
 
 def environment_here(catalogue: Catalogue, sensors: Sensors) -> Environment:
-    """The machine and the versions of everything that the catalogue's plug-ins may use."""
-    packages = sorted(
-        {
-            p
-            for family in (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads)
-            for spec in family.values()
-            for p in spec.packages
-        }
-    )
+    """The machine, and the versions of all packages that plug-ins may use."""
+    families = (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads)
+    packages = sorted({package for family in families for spec in family.values() for package in spec.packages})
     return environment([device for sensor, _ in sensors for device in sensor.describe()], packages)
 
 
 def available_memory_bytes() -> int:
-    """What processes may still take without swapping: of the machine's memory, and of that of each control group around us."""
+    """Memory available without swapping, in the machine and its control groups."""
     import psutil
 
     groups = zip(*(control_groups(f"memory.{name}") for name in ("max", "current", "stat")), strict=False)
     left = [
-        int(most) - int(now) + int(dict(zip(stat[::2], stat[1::2], strict=True))["inactive_file"])  # the kernel gives that back
+        int(most) - int(now) + int(dict(zip(stat[::2], stat[1::2], strict=True))["inactive_file"])  # reclaimed by the kernel
         for (most,), (now,), stat in groups
         if most != "max"
     ]

@@ -1,6 +1,6 @@
-"""(Suite, profile, records so far) -> the next block of tasks, or nothing. Pure and seeded.
+"""(Suite, profile, records so far) -> the next block of tasks. Pure, seeded.
 
-The first run, `--resume` and the stopping rule are one mechanism: ask for the next block until there is none.
+A first run, `--resume` and the stopping rule all ask for the next block until there is none.
 """
 
 from __future__ import annotations
@@ -15,25 +15,27 @@ from harness.energy.scope import case_energy
 from harness.schema import Build, Case, Catalogue, Profile, Record, Suite, Task, evidence
 
 GIVE_UP_AFTER = 2
-"""A case that has failed so often and never succeeded is not asked again in this session."""
+"""Failures after which a case that never succeeded is not run again in this session."""
 MARGIN = math.log1p(0.01)
-"""How much more energy or time still counts as as good, as a difference of logarithms."""
+"""Increase of energy or time that still counts as equal, as a difference of logarithms."""
 START_S = 0.7
+"""Typical start time of a child, in seconds."""
 BUILD_S = 9.0
+"""Typical duration of a build, in seconds."""
 
 
 def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cached: Collection[str] = (), attempt: int = 1) -> list[Task]:
-    """What to do next.
+    """The next tasks of a run.
 
     Args:
         suite: The resolved suite.
-        profile: How often.
-        records: Everything stored so far.
-        cached: Build ids whose artifact is in the cache.
-        attempt: 1 in the first session of a run, one more with each resume: what failed before is tried once more.
+        profile: Numbers of repetitions.
+        records: All records so far.
+        cached: Ids of the builds whose artifact is in the cache.
+        attempt: 1 in the first session of a run, one more with each resume, which tries failed tasks once more.
 
     Returns:
-        Builds in their order; else each open case once, in seeded random order; empty when all is done.
+        Missing builds in order; otherwise each open case once, in seeded random order; empty at the end.
     """
     builds = _missing_builds(suite, records, cached, attempt)
     if builds:
@@ -43,8 +45,7 @@ def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cac
         if record.case_id:
             by_case[record.case_id].append(record)
     for repetition in range(_cap(suite, profile)):
-        wanted = _wanted(suite, profile, by_case, repetition)
-        order = sorted(wanted, key=lambda case: case.case_id)
+        order = sorted(_open_cases(suite, profile, by_case, repetition), key=lambda case: case.case_id)
         random.Random(f"{suite.seed}/{repetition}").shuffle(order)  # noqa: S311  a design, not a secret
         block = [case for case in order if not _settled(by_case[case.case_id], repetition, attempt)]
         if block:
@@ -53,7 +54,7 @@ def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cac
 
 
 def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[float, float]:
-    """About how long the measuring takes with the first repetitions, and with the cap, s; builds are not in it."""
+    """Seconds that the fewest and the most repetitions take, without builds."""
     warmup_s = min(profile.warmup_s, max(3.0, profile.slope_s * 1.5)) if profile.warmup_s else 0.0
     fixed_s = START_S + 2 * profile.idle_s + warmup_s + 1.0 + profile.window_s
     round_s = sum(fixed_s + catalogue.engines[case.engine].load_s for case in suite.cases)
@@ -61,7 +62,7 @@ def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[fl
 
 
 def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
-    """The builds whose artifacts the cases use, and those of their ancestors that are not in the cache, parents first."""
+    """Builds that the cases need and the cache lacks, parents first."""
     by_id = {build.build_id: build for build in suite.builds}
     needed: set[str] = set()
 
@@ -79,14 +80,14 @@ def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
 
 
 def _missing_builds(suite: Suite, records: Iterable[Record], cached: Collection[str], attempt: int) -> list[Build]:
-    """The needed builds that have no record yet, or whose artifact has since gone from the cache."""
+    """Needed builds without a record, or whose artifact is no longer in the cache."""
     builds = [r for r in records if r.task == "build"]
     done = {r.build_id for r in builds if (r.status == "ok" and r.build_id in cached) or (r.status != "ok" and r.attempt >= attempt)}
     return [build for build in needed_builds(suite, cached) if build.build_id not in done]
 
 
 def _by_pairs(suite: Suite, profile: Profile) -> bool:
-    """Whether the place on the front decides; a profile without a target, such as quick, repeats nothing by any rule."""
+    """Whether the Pareto front decides; no rule does in a profile without a target."""
     return suite.stopping == "open_pairs" and profile.half_width is not None
 
 
@@ -94,18 +95,18 @@ def _cap(suite: Suite, profile: Profile) -> int:
     return OPEN_PAIRS_CAP if _by_pairs(suite, profile) else profile.cap
 
 
-def _wanted(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
-    """The cases whose repetition of this number is asked for."""
+def _open_cases(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
+    """Cases that need this repetition."""
     if _by_pairs(suite, profile) and repetition >= profile.first:
         return _in_open_pairs(suite, profile, by_case, repetition)
     return _too_wide(suite, profile, by_case, repetition)
 
 
 def _in_open_pairs(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
-    """Those whose place on the front of energy, latency and quality the repetitions before leave open.
+    """Cases whose place on the front of energy, latency and quality is still open.
 
-    A case without energy or latency is on no front. Cases stand on one front as in the tables: of one model and metric, all measured or all
-    modelled.
+    A case without energy or latency is on no front. As in the tables, a front has cases of one model and metric, all measured
+    or all modelled.
     """
     rules: dict[object, OpenPairs] = defaultdict(lambda: OpenPairs(profile.first, (MARGIN, MARGIN, suite.quality_margin)))
     for case in suite.cases:
@@ -117,9 +118,9 @@ def _in_open_pairs(suite: Suite, profile: Profile, by_case: Mapping[str, Sequenc
 
 
 def _places(suite: Suite, case: Case, records: Sequence[Record], before: int) -> Iterator[tuple[object, tuple[float, float, float]]]:
-    """(whom it is compared with, its place: ln energy, ln latency, loss of quality) of each repetition before one that has them.
+    """(Key of the front, place on it) of each earlier repetition that has one.
 
-    Quality is what these test samples say: more launches do not make them more, so only its scatter between launches counts.
+    Quality is that of the given test samples, of which more launches make no more: only its scatter between launches counts.
     """
     for record in _usable(records, before):
         each = case_energy(record.measurements, case.device, suite.domains)
@@ -131,7 +132,7 @@ def _places(suite: Suite, case: Case, records: Sequence[Record], before: int) ->
 
 
 def _too_wide(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
-    """Those whose interval is not narrow enough; a baseline stays while a comparison with it is open."""
+    """Cases whose interval is not narrow enough, and the baselines of those."""
     open_ = {case.case_id for case in suite.cases if _is_open(suite, case, profile, by_case.get(case.case_id, ()), repetition)}
     baselines = {case.baseline_case_id for case in suite.cases if case.case_id in open_ and repetition >= profile.first}
     return [
@@ -142,37 +143,32 @@ def _too_wide(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Rec
 
 
 def _is_open(suite: Suite, case: Case, profile: Profile, records: Sequence[Record], repetition: int) -> bool:
-    """Whether a case still needs this repetition, judged by the repetitions before it."""
+    """Whether a case needs this repetition, given the earlier ones."""
     if _hopeless(records, repetition):
         return False
     if repetition < profile.first:
         return True
-    energies_j = _energies(suite, case, records, repetition)
+    energies_j = [case_energy(record.measurements, case.device, suite.domains).energy_j for record in _usable(records, repetition)]
     rule = HalfWidth(profile.first, profile.cap, profile.half_width)
     for energy_j in energies_j:
-        rule.add(energy_j)
-    return bool(energies_j) and not rule.finished
-
-
-def _energies(suite: Suite, case: Case, records: Sequence[Record], before: int) -> list[float]:
-    """Joules per inference of the repetitions before one."""
-    found = (case_energy(record.measurements, case.device, suite.domains).energy_j for record in _usable(records, before))
-    return [energy_j for energy_j in found if energy_j is not None]
+        if energy_j is not None:
+            rule.add(energy_j)
+    return any(energy_j is not None for energy_j in energies_j) and not rule.finished
 
 
 def _usable(records: Iterable[Record], before: int) -> list[Record]:
-    """The repetitions before one that are ok and whose energy nothing forbids, in their order."""
+    """Earlier repetitions that are ok and whose energy is valid, in order."""
     ok = {r.repetition: r for r in records if r.status == "ok" and r.repetition < before}
     return [record for _, record in sorted(ok.items()) if not any(f.invalid for f in record.warnings)]
 
 
 def _hopeless(records: Iterable[Record], repetition: int) -> bool:
-    """Refused once, or failed `GIVE_UP_AFTER` times before this repetition and never succeeded."""
+    """Whether a case was refused, or failed too often and never succeeded."""
     earlier = [r for r in records if r.repetition < repetition]
     newest = {r.repetition: r.status for r in earlier}
     return "refused" in newest.values() or (len(newest) >= GIVE_UP_AFTER and "ok" not in newest.values())
 
 
 def _settled(records: Iterable[Record], repetition: int, attempt: int) -> bool:
-    """Whether a repetition needs no more doing in this session."""
+    """Whether a repetition is done as far as this session is concerned."""
     return any(r.repetition == repetition and (r.status in ("ok", "refused") or r.attempt >= attempt) for r in records)

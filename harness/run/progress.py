@@ -1,10 +1,9 @@
-"""How a campaign goes, told on stderr: a bar in a terminal, plain lines elsewhere. Draws only when something happens, never inside a window."""
+"""Progress on stderr: a bar in a terminal, lines elsewhere; never in a window."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from types import TracebackType
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +14,7 @@ from harness.schema import Domain, Record, Task
 
 
 class Progress:
-    """An observer of a campaign; a context that ends the bar."""
+    """An observer of a campaign, and a context that ends the bar."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -26,7 +25,7 @@ class Progress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
             console=self._console,
-            auto_refresh=False,  # a refresh in a window would cost the measured machine something
+            auto_refresh=False,  # a refresh inside a window would load the measured machine
             transient=True,
         )
         self._row = self._bar.add_task("starting", total=None, left="")
@@ -38,25 +37,25 @@ class Progress:
             self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.done()
 
     def done(self) -> None:
-        """Nothing more comes: end the bar, so that what follows is not drawn over."""
+        """End the bar, so that it does not draw over later output."""
         if self._live:
             self._bar.stop()
             self._live = False
 
     def waiting(self, owner: str) -> None:
         """Another run holds the machine."""
-        self._say(f"waiting: {owner} is measuring on this machine, and two runs would spoil each other")
+        self._print(f"waiting for {owner}, which is measuring on this machine: two runs at once would disturb each other")
 
     def sensors(self, domains: Sequence[Domain], unavailable: Mapping[str, str]) -> None:
-        """What will be measured, and what cannot be."""
+        """The sensors are open."""
         energies = [f"{d.name} ({d.kind}, {d.sensor})" for d in domains if d.kind]
-        self._say("energy of: " + (", ".join(energies) or "nothing on this machine"))
+        self._print("energy of: " + (", ".join(energies) or "nothing on this machine"))
         if energies and all(d.kind == "modelled" for d in domains if d.kind):
-            self._say("no sensor measures energy here: every joule is modelled; `harness doctor` says what would mend it")
+            self._print("no sensor measures energy here, every joule is modelled: `harness doctor` shows how to fix that")
 
     def task(self, task: Task, left: int, left_s: float | None) -> None:
         """A task begins."""
@@ -65,22 +64,20 @@ class Progress:
         self._bar.refresh()
 
     def phase(self, name: str) -> None:
-        """A phase of it begins."""
+        """A phase of the task begins."""
         if self._live:
             self._bar.update(self._row, description=f"{self._name()}  {name}")
             self._bar.refresh()
 
     def record(self, record: Record) -> None:
-        """It has been stored."""
+        """The record of the task is stored."""
         self._done += 1
         row = self._bar.tasks[0]
         if record.status != "ok":
-            self._say(f"{record.status}: {self._name()}: {(record.reason or 'no reason was told').partition(chr(10))[0]}")
+            self._print(f"{record.status}: {self._name()}: {(record.reason or 'no reason reported').partition(chr(10))[0]}")
         elif not self._live:
-            total = int(row.total or self._done)
-            self._say(
-                f"[{self._done}/{total}] {self._name()}{'  from the cache' if record.cached else ''}{'  ' + row.fields['left'] if row.fields['left'] else ''}"
-            )
+            notes = ["from the cache"] * record.cached + [left for left in [row.fields["left"]] if left]
+            self._print("  ".join([f"[{self._done}/{int(row.total or self._done)}] {self._name()}", *notes]))
 
     def _name(self) -> str:
         task = self._task
@@ -88,7 +85,7 @@ class Progress:
             return ""
         return task.name if task.build else f"{task.name}  #{task.repetition + 1}"
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._live:
             self._bar.console.print(escape(text))
         else:
@@ -96,7 +93,7 @@ class Progress:
 
 
 def _left(seconds: float | None) -> str:
-    """`about 3 min left`."""
+    """`about 3 min left`; empty if unknown."""
     if seconds is None:
         return ""
     return f"about {seconds / 60:.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"

@@ -1,4 +1,4 @@
-"""Records of tasks that the runner did not bring to an end: never begun, or lost with a harness that was killed."""
+"""Records of tasks that never began, or were lost with the harness."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ from harness.store.journal import Lost
 
 
 def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Environment) -> Record:
-    """The record of a task that could not begin.
-
-    Args:
-        task: A build or a repetition of a case.
-        status: `failed` or `refused`.
-        reason: Why.
-        run_id: Of the run.
-        here: This machine.
-    """
+    """The record of a task that could not begin."""
     return Record(
         run_id=run_id,
         **task.identity,
@@ -33,39 +25,35 @@ def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Enviro
 
 
 def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trace]:
-    """The record of a task that was lost with its harness: the phases as far as they went, and the energy of each.
+    """The record of a task that was lost with the harness, as far as sampled.
 
     Args:
-        lost: What the harness had written down.
-        header: Of the run.
-        simulated: Whether the engine was a test double.
+        lost: The journal of the task.
+        header: Header of the run.
+        simulated: Whether the engine is a test double.
     """
     announced = lost.announced
     domains = {domain.name: domain for domain in header.domains if domain.name in lost.samples}
     trace = Trace(domains, {name: lost.samples[name] for name in domains})
     windows = _windows(lost)
-    found = figures(Raw(trace, windows), Setting(case=announced.task.case, domains=header.suite.domains, simulated=simulated), ended=False)
-    record = not_begun(
-        announced.task,
-        "killed",
-        "the harness itself ended while this ran: it was killed, or its disk was full",
-        header.run_id,
-        header.environments[-1],
-    )
+    setting = Setting(case=announced.task.case, domains=header.suite.domains, simulated=simulated)
+    figures_ = figures(Raw(trace, windows), setting, ended=False)
+    reason = "the harness itself ended during this task: it was killed, or its disk was full"
+    record = not_begun(announced.task, "killed", reason, header.run_id, header.environments[-1])
     return record.model_copy(
         update={
             "boot_id": announced.boot_id,
             "started_utc": announced.started_utc,
             "utc_minus_monotonic_s": announced.utc_minus_monotonic_s,
             "windows": tuple(windows),
-            **found.of_record(trace),
-            "conditions": {},  # nobody looked at a window of its own
+            **figures_.of_record(trace),
+            "conditions": {},  # no window was completed
         }
     ), trace
 
 
 def _windows(lost: Lost) -> list[WindowTimes]:
-    """Each phase until the next one, the last until every sensor had last been read: nobody aligned their edges."""
+    """Each phase until the next, the last until every sensor had been read."""
     last_s = min((float(sample.t_s[-1]) for sample in lost.samples.values() if len(sample.value)), default=None)
     if last_s is None:
         return []

@@ -1,4 +1,4 @@
-"""(A suite file, the catalogue) -> a resolved `Suite`: all validation of what a user writes happens here, before anything is built."""
+"""(A suite file, the catalogue) -> a resolved `Suite`."""
 
 from __future__ import annotations
 

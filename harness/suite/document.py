@@ -1,4 +1,4 @@
-"""A YAML file -> plain values, with the line of each; duplicates, explosions and oddities are errors with their place."""
+"""A YAML file -> plain values with their lines."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ Place = tuple[str | int, ...]
 
 
 class DocumentKind(NamedTuple):
-    """What sort of file it is.
+    """A kind of file that a user writes.
 
     Attributes:
-        noun: What it is called in a sentence.
-        undone: What did not happen because of a mistake in it.
-        grammar: Where its fields are told.
+        noun: Name of the kind in a sentence.
+        consequence: What did not happen because of an error in the file.
+        help: Where its fields are documented.
     """
 
     noun: str
-    undone: str
-    grammar: str
+    consequence: str
+    help: str
 
 
 SUITE = DocumentKind("suite", "nothing was built", "`harness schema` prints the whole grammar for your editor")
@@ -39,15 +39,15 @@ SUITE = DocumentKind("suite", "nothing was built", "`harness schema` prints the 
 
 @dataclass
 class Document:
-    """The values of a file, and where each stands.
+    """The values of a file and their lines.
 
     Attributes:
         path: The file.
         text: Its content.
         values: Plain lists, mappings and scalars.
-        lines: The line of each place, from 1.
-        problems: What is wrong so far, as `file:line: sentence`.
-        kind: What sort of file it is.
+        lines: Line of each place, from 1.
+        problems: Errors found so far, as `file:line: sentence`.
+        kind: Kind of the file.
     """
 
     path: Path
@@ -58,87 +58,77 @@ class Document:
     kind: DocumentKind = SUITE
 
     def add_problem(self, place: Sequence[str | int], sentence: str) -> None:
-        """Note that something is wrong at a place, or at the nearest place above it that stands in the file."""
+        """Add an error at a place, or at the nearest place above it that is in the file."""
         known = tuple(place)
         while known and known not in self.lines:
             known = known[:-1]
-        if len(sentence) > MAX_SENTENCE:  # it quotes what the user wrote
+        if len(sentence) > MAX_SENTENCE:  # it quotes the file
             sentence = f"{sentence[: MAX_SENTENCE // 2]} ... {sentence[-MAX_SENTENCE // 2 :]}"
         self.problems.append(f"{self.path}:{self.lines.get(known, 1)}: {sentence}")
 
     def check(self) -> None:
-        """Give up if anything is wrong.
+        """Raise the errors found so far, if any.
 
         Raises:
-            SuiteError: With every problem, in the order of the lines.
+            SuiteError: All errors in the order of their lines.
         """
         if self.problems:
             problems = sorted(dict.fromkeys(self.problems), key=lambda text: int(text.removeprefix(f"{self.path}:").split(":")[0]))
             lines = problems[:20] + ([f"... and {len(problems) - 20} more"] if len(problems) > 20 else [])
-            raise SuiteError("\n".join(lines), f"{self.kind.undone}; {self.kind.grammar}")
+            raise SuiteError("\n".join(lines), f"{self.kind.consequence}; {self.kind.help}")
 
 
 def nearest(name: object, names: Iterable[str]) -> str:
-    """`; did you mean ...?`, or what there is to choose from."""
+    """The nearest name as `; did you mean ...?`, or else all names."""
     names = list(names)
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; there is: {', '.join(sorted(names))}" if names else ""
+    return f"; available: {', '.join(sorted(names))}" if names else ""
 
 
 def wrong_value(name: str, problem: Mapping[str, Any], unit: str = "") -> str:
-    """One of pydantic's errors as a person would say it.
-
-    Args:
-        name: Of the field.
-        problem: Of `ValidationError.errors()`.
-        unit: What a number of this field counts, such as ` of seconds`.
-    """
-    kind, given, told = problem["type"], problem.get("input"), format_value(problem.get("input"))
+    """One of pydantic's errors in plain words."""
+    kind, given, value = problem["type"], problem.get("input"), format_value(problem.get("input"))
     field = f"each of {name!r}" if isinstance(problem["loc"][-1], int) else repr(name)
     if kind == "missing":
         return f"the field {name!r} is missing"
     if kind == "too_short" and not given:
         return f"{field} is empty: at least one is needed"
     if kind in ("list_type", "tuple_type"):
-        return f"{field} must be a list" + (f": write [{given}]" if isinstance(given, str | int | float) else f", not {told}")
+        return f"{field} must be a list" + (f": write [{given}]" if isinstance(given, str | int | float) else f", not {value}")
     if kind in ("model_type", "dict_type"):
-        return f"{field} must be a mapping, not {told}"
+        return f"{field} must be a mapping, not {value}"
     if kind in ("float_type", "int_type"):
-        return f"{field} must be a {'plain' if kind == 'float_type' else 'whole'} number{unit}, not {'the text ' if isinstance(given, str) else ''}{told}"
+        return f"{field} must be a {'plain' if kind == 'float_type' else 'whole'} number{unit}, not {'the text ' if isinstance(given, str) else ''}{value}"
     if kind == "string_type":
-        return f"{field} must be text, not {told}" + ("" if isinstance(given, dict | list | None) else ": put it in quotes")
+        return f"{field} must be text, not {value}" + ("" if isinstance(given, dict | list | None) else ": put it in quotes")
     if kind == "string_pattern_mismatch":  # that of `grammar.Name`
-        return f"{field} must be text without control characters or '/', not {told}"
+        return f"{field} must be text without control characters or '/', not {value}"
     message = re.sub("^(Input|String) should", "must", problem["msg"]).replace("Value error, ", "")
-    return f"{field} {message[0].lower()}{message[1:]}, not {told}"
+    return f"{field} {message[0].lower()}{message[1:]}, not {value}"
 
 
 def format_value(value: Any) -> str:
-    """A value as its file writes it, cut to 80 characters."""
+    """A value as YAML writes it, truncated to 80 characters."""
     text = {None: "nothing", True: "true", False: "false"}[value] if value is None or isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 
 def read(path: Path, kind: DocumentKind = SUITE) -> Document:
-    """Read a suite file, or another that a user writes.
-
-    Args:
-        path: The YAML file.
-        kind: What sort of file it is.
+    """Read a suite or another YAML file that a user writes.
 
     Raises:
-        SuiteError: It cannot be read, is no YAML, says a key twice, or grows beyond reason.
+        SuiteError: The file cannot be read, is not YAML, has a key twice, or its aliases explode.
     """
     return of_text(path, _text(path, kind.noun), kind)
 
 
 def of_text(path: Path, text: str, kind: DocumentKind = SUITE) -> Document:
-    """Likewise of what such a file holds.
+    """The document of a text, as if read from a path.
 
     Raises:
-        SuiteError: As `read`.
+        SuiteError: As for `read`.
     """
     tree = _parse(path, text, kind)
     document = Document(path, text, None, {}, kind=kind)
@@ -151,7 +141,7 @@ def _text(path: Path, noun: str) -> str:
     try:
         return userfiles.read_text(path, noun, limit_bytes=userfiles.DOCUMENT_BYTES, error=SuiteError)
     except SuiteError as error:
-        if os.path.isdir(path):  # noqa: PTH112 -- false, too, for what can be no path
+        if os.path.isdir(path):  # noqa: PTH112 -- does not raise for an impossible path
             raise SuiteError(error.what, _nearby(path / "x")) from None
         if error.what.startswith("there is no"):
             raise SuiteError(error.what, _nearby(path)) from None
@@ -160,11 +150,11 @@ def _text(path: Path, noun: str) -> str:
 
 def _nearby(path: Path) -> str:
     folder = path.parent if path.parent.is_dir() else Path("suites")
-    found = sorted(str(p) for p in folder.glob("*.yaml"))
-    close = difflib.get_close_matches(str(path), found, n=1, cutoff=0.7)
+    files = sorted(str(p) for p in folder.glob("*.yaml"))
+    close = difflib.get_close_matches(str(path), files, n=1, cutoff=0.7)
     if close:
         return f"did you mean {close[0]}?"
-    return f"there is: {', '.join(found[:5])}" if found else "give the path of a YAML file"
+    return f"available: {', '.join(files[:5])}" if files else "give the path of a YAML file"
 
 
 def _parse(path: Path, text: str, kind: DocumentKind) -> Any:
@@ -174,36 +164,37 @@ def _parse(path: Path, text: str, kind: DocumentKind) -> Any:
     try:
         return YAML(typ="rt").load(text)
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        at = error.problem_mark or error.context_mark
+        line = at.line + 1 if at else 1
         raise SuiteError(
-            f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", f"mend that line; {kind.undone}"
+            f"{path}:{line}: not valid YAML: {str(error.problem or error.context).splitlines()[0]}", f"fix that line; {kind.consequence}"
         ) from None
-    except KeyError:  # ruamel looks its rules up by the version
-        raise SuiteError(f"{path}:1: not valid YAML: it asks for a version other than 1.1 and 1.2", "leave out the line `%YAML`") from None
+    except KeyError:  # ruamel has rules for these versions only
+        raise SuiteError(f"{path}:1: not valid YAML: its version is neither 1.1 nor 1.2", "leave out the line `%YAML`") from None
     except (YAMLError, ValueError, RecursionError, AttributeError, TypeError) as error:
-        sentence = (
-            "nested too deeply" if isinstance(error, RecursionError) else str(error).splitlines()[0] if str(error) else type(error).__name__
-        )
-        raise SuiteError(f"{path}:1: not valid YAML: {sentence}", f"mend it; {kind.undone}") from None
+        sentence = "nested too deeply" if isinstance(error, RecursionError) else next(iter(str(error).splitlines()), type(error).__name__)
+        raise SuiteError(f"{path}:1: not valid YAML: {sentence}", f"fix the file; {kind.consequence}") from None
 
 
 class _Walk:
-    """Turns ruamel's commented values into plain ones, counting what aliases make of them."""
+    """Converts ruamel's values into plain ones, and counts them."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
         self.nodes = 0
 
     def value(self, node: Any, place: Place, depth: int) -> Any:
-        """One node and what is below it."""
+        """The plain value of a node."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise SuiteError(
-                f"{self.document.path}: its aliases grow to more than {MAX_NODES} values", "write the values out instead of nesting aliases"
+                f"{self.document.path}: its aliases expand to more than {MAX_NODES} values",
+                "write the values out instead of nesting aliases",
             )
         if depth > MAX_DEPTH:
-            raise SuiteError(f"{self.document.path}: nested more than {MAX_DEPTH} deep, or an alias that holds itself", "write it flat")
+            raise SuiteError(
+                f"{self.document.path}: nested more than {MAX_DEPTH} levels deep, or an alias contains itself", "reduce the nesting"
+            )
         if isinstance(node, dict):
             return self._mapping(node, place, depth)
         if isinstance(node, list):
@@ -243,7 +234,7 @@ class _Walk:
 
 
 class _Other:
-    """A YAML scalar that no field takes (a date, a tag); shown as it was written."""
+    """A YAML scalar that no field accepts, such as a date; shown as written."""
 
     def __init__(self, node: Any) -> None:
         self._text = str(getattr(node, "value", node))

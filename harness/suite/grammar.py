@@ -1,4 +1,4 @@
-"""The shape of a suite file as pydantic models, and their errors as sentences with the line and what was meant."""
+"""The grammar of suite files as pydantic models, and their error messages."""
 
 from __future__ import annotations
 
@@ -13,82 +13,83 @@ from harness.suite.document import Document, format_value, nearest, wrong_value
 
 
 class Strict(BaseModel):
-    """No field that is not named, no silent conversion."""
+    """Base of all items: unknown fields and silent conversions are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)  # codespell:ignore
 
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\u2028\u2029]+$")]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Text = Annotated[str, Tag("text")]
 
 
 class Samples(Strict):
-    """Where samples and labels come from: arrays, a folder of images, a table, or a function; exactly one of the four."""
+    """Source of samples: exactly one of arrays, images, a table or a function."""
 
     inputs: Annotated[str | dict[str, str] | None, Field(description="`file.npz:key`, or a mapping from the model's inputs to those")] = (
         None
     )
     labels: Annotated[str | None, Field(description="`file.npz:key`")] = None
-    images: Annotated[str | None, Field(description="a folder with a subfolder for each class, or of images without labels")] = None
-    csv: Annotated[str | None, Field(description="a table with a header, a sample a row")] = None
-    function: Annotated[str | None, Field(description="`package.module:function` that gives (inputs, labels); with --trust")] = None
-    label: Annotated[str | None, Field(description="the column of a table that holds the labels")] = None
+    images: Annotated[str | None, Field(description="a folder with a subfolder for each class, or with images without labels")] = None
+    csv: Annotated[str | None, Field(description="a table with a header, one sample a row")] = None
+    function: Annotated[str | None, Field(description="`package.module:function` that returns (inputs, labels); needs --trust")] = None
+    label: Annotated[str | None, Field(description="column of a table with the labels")] = None
     features: Annotated[
-        list[str] | dict[str, list[str]] | None, Field(description="the columns of a table that go in; null: all but the label")
+        list[str] | dict[str, list[str]] | None, Field(description="columns of a table that are inputs; null: all except the label")
     ] = None
     classes: Annotated[
-        str | None, Field(description="a text file with the name of each class in the model's order; null: in alphabetical order")
+        str | None, Field(description="text file with the name of each class in the model's order; null: alphabetical order")
     ] = None
     size: Annotated[
-        list[Positive] | None, Field(min_length=2, max_length=2, description="height and width of images; null: the model's")
+        list[Positive] | None, Field(min_length=2, max_length=2, description="height and width of images; null: those of the model's input")
     ] = None
     scale: Annotated[float | None, Field(gt=0, description="image value = (pixel * scale - mean) / std, pixels from 0 to 255")] = None
     mean: float | list[float] | None = None
     std: float | list[float] | None = None
-    samples: Annotated[Positive | None, Field(description="at most so many images, a seeded choice of each class; null: all")] = None
+    samples: Annotated[Positive | None, Field(description="largest number of images, a seeded choice from each class; null: all")] = None
 
 
 class Data(Strict):
-    """The user's data; `train` for fine-tuning and calibration, `test` for quality only."""
+    """The user's data: `train` for builds, `test` for quality only."""
 
     train: Samples | None = None
     test: Samples | None = None
 
 
 class MetricItem(Strict):
-    """A metric of the user's own (`function(outputs, labels)` gives a number for each sample), or a named one (`name`) with its settings."""
+    """A metric of the user's own (`function`), or a named one with settings."""
 
     function: str | None = None
-    direction: Annotated[Literal["higher", "lower"], Field(description="which is better; of a function")] = "higher"
+    direction: Annotated[Literal["higher", "lower"], Field(description="which is better; for a function")] = "higher"
     name: str | None = None
     threshold: Annotated[
         float | None,
-        Field(allow_inf_nan=False, description="above which a single output is class 1: 0.5 for a probability, 0 for a logit"),
+        Field(allow_inf_nan=False, description="threshold above which a single output is class 1: 0.5 for a probability, 0 for a logit"),
     ] = None
-    ignore: Annotated[int | None, Field(description="the label of pixels or tokens that do not count")] = None
+    ignore: Annotated[int | None, Field(description="label of pixels or tokens to ignore")] = None
 
 
 def _shape(value: Any) -> str | None:
-    """Which of the written forms a value has."""
+    """The form in which a value is written."""
     if isinstance(value, BaseModel):
         return "mapping"
     return "text" if isinstance(value, str) else "mapping" if isinstance(value, dict) else "list" if isinstance(value, list) else None
 
 
 class OwnModel(Strict):
-    """A model of the user's own (`path`), or a built-in one with options or the user's data (`workload`)."""
+    """A model of the user's own (`path`), or a configured built-in (`workload`)."""
 
     name: Name
     path: Annotated[str, Field(min_length=1)] | None = None
     workload: str | None = None
     options: dict[str, Any] = {}
     data: Data = Data()
-    metric: Annotated[Annotated[str, Tag("text")] | Annotated[MetricItem, Tag("mapping")], Discriminator(_shape)] | None = None
+    metric: Annotated[Text | Annotated[MetricItem, Tag("mapping")], Discriminator(_shape)] | None = None
     training: Training | None = None
-    signature: Annotated[str | None, Field(min_length=1, description="which signature of a .tflite is measured")] = None
+    signature: Annotated[str | None, Field(min_length=1, description="signature of a .tflite to measure")] = None
     input_shapes: Annotated[
         dict[str, list[Positive]],
-        Field(description="sizes of inputs with dynamic dimensions where there are no test data, of one sample: without the batch"),
+        Field(description="sizes of inputs with dynamic dimensions if there are no test data, of one sample: without the batch"),
     ] = {}
 
 
@@ -99,22 +100,16 @@ class EngineItem(Strict):
     options: dict[str, Any] = {}
 
 
-StepItem = Annotated[Annotated[str, Tag("text")] | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")], Discriminator(_shape)]
-VariantItem = Annotated[
-    Annotated[str, Tag("text")]
-    | Annotated[dict[str, dict[str, Any] | None], Tag("mapping")]
-    | Annotated[Annotated[list[StepItem], Field(min_length=1)], Tag("list")],
-    Discriminator(_shape),
-]
+Recipe = Annotated[dict[str, dict[str, Any] | None], Tag("mapping")]
+StepItem = Annotated[Text | Recipe, Discriminator(_shape)]
+VariantItem = Annotated[Text | Recipe | Annotated[Annotated[list[StepItem], Field(min_length=1)], Tag("list")], Discriminator(_shape)]
 
 
 class Matrix(Strict):
     """A product of its lists, over all models."""
 
     variants: Annotated[list[VariantItem], Field(min_length=1)] = ["dense"]
-    engines: Annotated[
-        list[Annotated[Annotated[str, Tag("text")] | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)
-    ]
+    engines: Annotated[list[Annotated[Text | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
     devices: Annotated[list[str], Field(min_length=1)] = ["auto"]
     batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1]
     threads: Annotated[list[Positive], Field(min_length=1)] = [1]
@@ -122,10 +117,10 @@ class Matrix(Strict):
 
 
 class QualityRule(Strict):
-    """When a quality still counts as as good."""
+    """When a lower quality still counts as equal."""
 
     margin: Annotated[
-        float, Field(ge=0, lt=1, description="how much worse than dense still counts as as good, as a fraction: 0.01 is one point")
+        float, Field(ge=0, lt=1, description="largest loss of quality against dense that counts as equal, as a fraction: 0.01 is one point")
     ] = 0.01
 
 
@@ -133,23 +128,21 @@ class SuiteFile(Strict):
     """A suite, as a user writes it."""
 
     name: Name
-    models: Annotated[
-        list[Annotated[Annotated[str, Tag("text")] | Annotated[OwnModel, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)
-    ]
+    models: Annotated[list[Annotated[Text | Annotated[OwnModel, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
     matrices: Annotated[list[Matrix], Field(min_length=1)]
     domains: Literal["auto"] | Annotated[list[Name], Field(min_length=1)] = "auto"
     allow: Annotated[
         list[Literal["mig_shared"]],
         Field(
-            description="findings that would make an energy invalid, accepted: mig_shared charges a slice of a GPU with the whole card's energy"
+            description="findings that are accepted although they make an energy invalid: mig_shared charges a slice of a GPU with the whole GPU's energy"
         ),
     ] = []
     quality: QualityRule = QualityRule()
     stopping: Annotated[
         Literal["half_width", "open_pairs"],
         Field(
-            description="what is repeated after the first repetitions: each case until its interval is narrow, or the cases whose place "
-            "on the front of energy, latency and quality is not settled; the quick profile repeats nothing"
+            description="cases that are repeated after the first repetitions: each until its interval is narrow, or those whose place on the "
+            "front of energy, latency and quality is open; the quick profile repeats none"
         ),
     ] = "half_width"
     limits: Limits = Limits()
@@ -175,14 +168,15 @@ TAGS = {
 
 
 def parse(document: Document) -> SuiteFile:
-    """The document as a suite file.
+    """The content of a suite file.
 
     Raises:
-        SuiteError: With the line of each mistake.
+        SuiteError: All errors, each with its line.
     """
     if not isinstance(document.values, dict):
         document.add_problem(
-            (), "a suite is a mapping with `name`, `models` and `matrices`" + ("; the file is empty" if document.values is None else "")
+            (),
+            "a suite must be a mapping with `name`, `models` and `matrices`" + ("; the file is empty" if document.values is None else ""),
         )
         document.check()
     try:
@@ -197,18 +191,10 @@ def parse(document: Document) -> SuiteFile:
 def validate_parameters(
     document: Document, place: Sequence[str | int], owner: str, model: type[BaseModel] | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The parameters of a recipe or the options of an engine, defaults filled in; mistakes are noted in the document.
-
-    Args:
-        document: Takes the problems.
-        place: Where the parameters stand.
-        owner: Whose they are, for the sentence.
-        model: What it takes; null: nothing.
-        given: What the suite says.
-    """
+    """Parameters or options with defaults; errors are added to the document."""
     if model is None:
         for name in given:
-            document.add_problem((*place, name), f"{owner} takes no parameters, so not {name!r}")
+            document.add_problem((*place, name), f"{owner} takes no parameters: leave {name!r} out")
         return {}
     try:
         return model.model_validate(given, strict=True).model_dump()
@@ -219,11 +205,7 @@ def validate_parameters(
 
 
 def json_schema(catalogue: Catalogue) -> dict[str, Any]:
-    """The grammar as a JSON schema, with the names that this installation knows.
-
-    Args:
-        catalogue: Gives the engines, variants and workloads.
-    """
+    """The grammar as a JSON schema, with the names of all installed plug-ins."""
     schema = SuiteFile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "harness suite"
@@ -255,7 +237,7 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def built_in_names(catalogue: Catalogue) -> list[str]:
-    """The built-in models as a suite names them: `digits-cnn`, `family/member`."""
+    """Names of the built-in models in a suite: `digits-cnn`, `family/member`."""
     return [
         name
         for workload, spec in catalogue.workloads.items()
@@ -268,15 +250,15 @@ def _parameters_schema(model: type[BaseModel] | None) -> dict[str, Any]:
 
 
 def _add_problem(document: Document, problem: Mapping[str, Any], root: type[BaseModel], owner: str = "") -> None:
-    """Say one pydantic error as a person would."""
-    place = [part for part in problem["loc"] if part not in TAGS or part in ("models",)]
+    """Add one of pydantic's errors to the document."""
+    place = [part for part in problem["loc"] if part not in TAGS]
     document.add_problem(place, _sentence(problem, place, root, owner))
 
 
 def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type[BaseModel], owner: str) -> str:
     kind, given, context = problem["type"], problem.get("input"), problem.get("ctx", {})
     what = next((str(part) for part in reversed(place) if isinstance(part, str)), "the suite")
-    if kind == "extra_forbidden":
+    if kind == "extra_forbidden":  # codespell:ignore
         if owner:
             return f"unknown parameter of {owner} {what!r}{nearest(what, root.model_fields)}"
         section = next((part for part in reversed(place[:-1]) if part in SECTIONS), None)
@@ -292,7 +274,7 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
 
 
 def _meant(name: str, section: str | None) -> str:
-    """The nearest field of this section; where another section has a nearer one, that and its place."""
+    """The nearest field of this section, or of another one if that is nearer."""
     here = SECTIONS[section].model_fields if section else SuiteFile.model_fields
     elsewhere = {field: where for where, model in SECTIONS.items() for field in model.model_fields}
     close = difflib.get_close_matches(name, [*here, *elsewhere], n=1, cutoff=0.5)
@@ -303,5 +285,5 @@ def _meant(name: str, section: str | None) -> str:
 
 def _unit(name: str) -> str:
     units = {"_s": " of seconds", "_bytes": " of bytes", "_j": " of joules", "_w": " of watts"}
-    fraction = " (a fraction: 0.01 is one per cent)" if name in ("margin",) or "sparsity" in name else ""
+    fraction = " (a fraction: 0.01 is 1 %)" if name == "margin" or "sparsity" in name else ""
     return next((text for suffix, text in units.items() if name.endswith(suffix)), fraction)

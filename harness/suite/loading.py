@@ -1,4 +1,4 @@
-"""(A suite file, the catalogue) -> a resolved `Suite`: all validation of what a user writes happens here, before anything is built."""
+"""(A suite file, the catalogue) -> a resolved `Suite`, or all errors."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Any
 
 from harness.schema import Catalogue, Model, Suite
 from harness.suite.document import of_text, read
-from harness.suite.expand import expand, of_file
+from harness.suite.expand import expand
 from harness.suite.grammar import parse
+from harness.suite.identity import suite_fields
 from harness.suite.resolve import resolve
 
 
 def load_suite(
     path: Path, catalogue: Catalogue, devices: Collection[str] = ("cpu",), *, device: str = "auto", trusted: bool = False
 ) -> Suite:
-    """Read, validate and expand a suite.
+    """Read, check and expand a suite.
 
     Args:
         path: The YAML file.
-        catalogue: What this installation knows.
-        devices: What this machine has: what `auto` stands for.
-        device: Keep only the cases of this device; `auto` keeps all.
+        catalogue: Installed plug-ins.
+        devices: Devices of this machine, which `auto` stands for.
+        device: Device whose cases are kept; `auto` keeps all.
         trusted: Let models run code of their own, and let paths leave the suite's folder.
 
     Raises:
-        SuiteError: Every mistake with its line, and what was meant.
+        SuiteError: All errors, each with its line and what was probably meant.
     """
     document = read(path)
     written = parse(document)
@@ -37,13 +38,13 @@ def load_suite(
 
 
 def as_written(source: str, models: Sequence[Model]) -> dict[str, Any]:
-    """What a suite's file says of it apart from its matrices: fields of `Suite`, its hash among them.
+    """Fields of `Suite` that its file determines without the matrices.
 
     Args:
-        source: What the file holds.
-        models: As they were resolved.
+        source: Text of the suite file.
+        models: Resolved models.
 
     Raises:
-        SuiteError: It is no suite that this version reads.
+        SuiteError: The text is not a suite of this version.
     """
-    return of_file(parse(of_text(Path("suite.yaml"), source)), models)
+    return suite_fields(parse(of_text(Path("suite.yaml"), source)), models)

@@ -1,4 +1,4 @@
-"""The models of a suite file -> models whose files exist, are where they may be, and are known by their hash."""
+"""The models of a suite file -> models with checked, hashed files."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.schema import Catalogue, Model, WorkloadSpec
-from harness.suite.content import check_file
 from harness.suite.data import resolve_data
 from harness.suite.document import Document, Place, nearest
 from harness.suite.files import Files
 from harness.suite.grammar import MetricItem, OwnModel, SuiteFile, built_in_names, validate_parameters
+from harness.suite.input_checks import check_file
 
 FORMATS: Mapping[str, str] = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".tflite": "tflite", ".onnx": "onnx"}
 METRICS = ("accuracy", "multilabel_accuracy", "pixel_accuracy", "token_accuracy", "mean_squared_error", "reconstruction_auc")
 CUTTING, POSITIONS = METRICS[:4], METRICS[2:4]
-"""Those that take a threshold, and those that may leave out positions."""
+"""Metrics that take a threshold, and metrics that may ignore positions."""
 SAVEDMODEL = "saved_model.pb"
 
 
 def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, trusted: bool) -> tuple[Model | None, ...]:
-    """Each model of the suite, or null where something is wrong with it (noted in the document)."""
+    """The models of a suite; None, and an error, for one that is wrong."""
     files = Files(document, trusted=trusted)
     models = []
     seen: set[str] = set()
@@ -30,7 +30,7 @@ def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, tru
         place = ("models", index)
         name = item.rpartition("/")[2] if isinstance(item, str) else item.name
         if name in seen:
-            document.add_problem(place, f"two models are named {name!r}")
+            document.add_problem(place, f"two models are named {name!r}: rename one")
         seen.add(name)
         models.append(_model(files, place, item, catalogue))
     return tuple(models)
@@ -41,21 +41,25 @@ def _model(files: Files, place: Place, item: str | OwnModel, catalogue: Catalogu
         return _BuiltIn(files, place, OwnModel(name="-", workload=item), catalogue).model(item.rpartition("/")[2])
     if (item.path is None) == (item.workload is None):
         files.document.add_problem(
-            place, f"model {item.name!r} needs `path` (your own file) or `workload` (a built-in model), one of the two"
+            place, f"model {item.name!r} needs either `path` (a file of your own) or `workload` (a built-in model), one of the two"
         )
         return None
     return _BuiltIn(files, place, item, catalogue).model(item.name) if item.workload else _Own(files, place, item).model()
 
 
 class _Item:
-    """What both kinds of models have."""
+    """A model in the suite, of either kind."""
 
     def __init__(self, files: Files, place: Place, item: OwnModel) -> None:
-        self.files, self.place, self.item, self.document = files, place, item, files.document
+        self.files, self.place, self.item = files, place, item
         self.train, self.test = (resolve_data(files, (*place, "data", split), getattr(item.data, split)) for split in ("train", "test"))
 
+    def problem(self, field: str, sentence: str) -> None:
+        """Add an error about a field of the model."""
+        self.files.document.add_problem((*self.place, *field.split(".")), sentence)
+
     def common(self) -> dict[str, Any]:
-        """The fields that are resolved alike."""
+        """Fields that both kinds of models have."""
         metric = self.item.metric if isinstance(self.item.metric, MetricItem) else MetricItem()
         return {
             "train": self.train,
@@ -69,29 +73,31 @@ class _Item:
         }
 
     def metric(self) -> str | None:
-        """The name of the metric; null where the suite wants none, or says nothing and the test data have no labels."""
-        place, metric = (*self.place, "metric"), self.item.metric
+        """Name of the metric; None if the suite or the data have none."""
+        metric, named = self.item.metric, "metric" in self.item.model_fields_set
         own = isinstance(metric, MetricItem) and metric.name is None
         written = (metric.function or metric.name) if isinstance(metric, MetricItem) else metric
         if isinstance(metric, MetricItem):
-            self._check_settings(place, metric)
+            self._check_settings(metric)
         if written is None:
-            written = None if "metric" in self.item.model_fields_set else "accuracy"
+            written = None if named else "accuracy"
         elif own or self.files.is_function(written):
-            self.files.function(place, written)
+            self.files.function((*self.place, "metric"), written)
         elif written not in METRICS:
-            self.document.add_problem(place, f"no metric is named {written!r}{nearest(written, METRICS)}, or give package.module:function")
-        return written if (self.test and self.test.labelled) or "metric" in self.item.model_fields_set else None
+            self.problem(
+                "metric", f"unknown metric {written!r}{nearest(written, METRICS)} (a function of your own is package.module:function)"
+            )
+        return written if (self.test and self.test.labelled) or named else None
 
-    def _check_settings(self, place: Place, metric: MetricItem) -> None:
-        """Whether a metric is written with the settings that it has."""
+    def _check_settings(self, metric: MetricItem) -> None:
+        """Check that a metric has only settings that apply to it."""
         if (metric.function is None) == (metric.name is None):
-            self.document.add_problem(place, "a metric is a `function` of your own or the `name` of one, one of the two")
+            self.problem("metric", "a metric needs either `function` (your own) or `name`, one of the two")
         for field, takers in (("threshold", CUTTING), ("ignore", POSITIONS)):
             if getattr(metric, field) is not None and metric.name not in takers:
-                self.document.add_problem((*place, field), f"{field!r} belongs to the metrics {', '.join(takers)}")
+                self.problem(f"metric.{field}", f"{field!r} belongs to the metrics {', '.join(takers)}: leave it out")
         if metric.name and "direction" in metric.model_fields_set:
-            self.document.add_problem((*place, "direction"), "'direction' belongs to a function: a named metric has its own")
+            self.problem("metric.direction", "'direction' belongs to a function, a named metric has its own: leave it out")
 
 
 class _BuiltIn(_Item):
@@ -102,13 +108,13 @@ class _BuiltIn(_Item):
         self.catalogue, self.written = catalogue, str(item.workload)
 
     def model(self, name: str) -> Model | None:
-        """The model, or null."""
+        """The model; None if it has an error."""
         workload, _, member = self.written.partition("/")
         spec = self.catalogue.workloads.get(workload)
         if spec is None or self.written not in built_in_names(self.catalogue):
             self._unknown()
             return None
-        options = validate_parameters(self.document, (*self.place, "options"), self.written, spec.parameters, self.item.options)
+        options = validate_parameters(self.files.document, (*self.place, "options"), self.written, spec.parameters, self.item.options)
         own = self.train is not None or self.test is not None
         if not self._may_change(spec):
             return None
@@ -128,36 +134,33 @@ class _BuiltIn(_Item):
         close = nearest(self.written, built_in_names(self.catalogue))
         if "did you mean" not in close:
             close = nearest(self.written, self.catalogue.workloads)
-        place = (*self.place, "workload")
-        self.document.add_problem(place, f"no built-in model is named {self.written!r}{close} (your own model needs `name` and `path`)")
+        self.problem("workload", f"unknown built-in model {self.written!r}{close} (a model of your own needs `name` and `path`)")
 
     def _may_change(self, spec: WorkloadSpec) -> bool:
-        """Whether the suite leaves alone what a built-in model with labelled data brings."""
+        """Check that a built-in model with labelled data is left unchanged."""
         for name in ("signature", "input_shapes"):
             if name in self.item.model_fields_set:
-                self.document.add_problem((*self.place, name), f"{name!r} belongs to a model of your own (`path`), not to a built-in one")
-        said = [name for name in ("data", "metric", "training") if name in self.item.model_fields_set]
-        if spec.data == "labelled" and said:
-            self.document.add_problem(
-                (*self.place, said[0]), f"{self.written} brings its own data, metric and training: leave {said[0]!r} out"
-            )
+                self.problem(name, f"{name!r} belongs to a model of your own (`path`), not to a built-in one: leave it out")
+        changed = [name for name in ("data", "metric", "training") if name in self.item.model_fields_set]
+        if spec.data == "labelled" and changed:
+            self.problem(changed[0], f"{self.written} brings its own data, metric and training: leave {changed[0]!r} out")
             return False
         return True
 
 
 def _identity(written: str, spec: WorkloadSpec, options: Mapping[str, Any]) -> str:
-    said = f" {json.dumps(options, sort_keys=True)}" if options else ""
-    return hashlib.sha256(f"{written} {spec.version}{said}".encode()).hexdigest()
+    suffix = f" {json.dumps(options, sort_keys=True)}" if options else ""
+    return hashlib.sha256(f"{written} {spec.version}{suffix}".encode()).hexdigest()
 
 
 class _Own(_Item):
-    """One model of the user's own."""
+    """A model of the user's own."""
 
     def model(self) -> Model | None:
-        """The model, or null."""
+        """The model; None if it has an error."""
         metric, located = self.metric(), self._located()
         if self.item.options:
-            self.document.add_problem((*self.place, "options"), "options belong to a built-in model (`workload`), not to a file")
+            self.problem("options", "options belong to a built-in model (`workload`), not to a file: leave them out")
         if located is None:
             return None
         path, format_, sha256 = located
@@ -170,11 +173,11 @@ class _Own(_Item):
             input_shapes={name: tuple(sizes) for name, sizes in self.item.input_shapes.items()},
             **{**self.common(), "metric": metric},
         )
-        check_file(self.document, self.place, model)
+        check_file(self.files.document, self.place, model)
         return model
 
     def _located(self) -> tuple[str, str, str] | None:
-        """(path, format, hash) of the model."""
+        """(Path, format, hash) of the model; None if it has an error."""
         place, written = (*self.place, "path"), str(self.item.path)
         if self.files.is_function(written):
             sha256 = self.files.function(place, written)
@@ -184,13 +187,11 @@ class _Own(_Item):
             return None
         if path.is_dir():
             if not (path / SAVEDMODEL).is_file():
-                self.document.add_problem(place, f"{written!r} is a folder without {SAVEDMODEL}, so no SavedModel")
+                self.problem("path", f"the folder {written!r} is not a SavedModel: it has no {SAVEDMODEL}")
                 return None
             return (str(path), "savedmodel", self.files.sha256(path)) if self.files.tree(place, written) else None
         format_ = FORMATS.get(path.suffix.lower())
         if format_ is None:
-            self.document.add_problem(
-                place, f"{written!r} has no suffix of a model file: {', '.join(FORMATS)}, and is no SavedModel folder"
-            )
+            self.problem("path", f"{written!r} is not a model file: give a {', '.join(FORMATS)} file or a SavedModel folder")
             return None
         return str(path), format_, self.files.sha256(path)

@@ -1,1 +1,1 @@
-"""CHILD: builds a model, or answers queries and scores them. It never imports the parent, nor a sensor."""
+"""CHILD: builds a model, or answers queries and scores them."""

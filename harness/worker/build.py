@@ -1,4 +1,4 @@
-"""CHILD: one step of making a model -> an artifact: data, training, the user's own file, a recipe or an exporter. Sees no test data of a model."""
+"""CHILD: one build step -> an artifact; it never sees a model's test data."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ from harness.workloads.functions import call_function
 from harness.workloads.sources import call_data, read_csv, read_images
 
 ONNX_BYTES = 2**31 - 1
-"""The most that one protobuf message may hold."""
+"""Largest size of a protobuf message."""
 LFS_POINTER = b"version https://git-lfs"
 
-
 Made = tuple[Path, ArtifactFacts, dict[str, Any]]
+"""Path, facts and notes of an artifact."""
 
 
 def main() -> None:
-    """Do the task on standard input, and say how it went."""
+    """Build the task on standard input, and report the result."""
     channel, task = Parent.from_argv(BuildTask)
     channel.send_mark("build")
     channel.send(outcome(lambda: {"artifact": build(task)}, task.memory_bytes))
@@ -49,13 +49,10 @@ def main() -> None:
 
 
 def build(task: BuildTask) -> Artifact:
-    """Make one artifact.
-
-    Args:
-        task: What to make, from what, and where to.
+    """Build one artifact.
 
     Raises:
-        EngineError: It cannot be made so.
+        EngineError: The model cannot be read, or the step fails on it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     path, facts, notes = FIRST_STEPS.get(task.build.step.recipe, _recipe)(task)
@@ -77,16 +74,17 @@ def build(task: BuildTask) -> Artifact:
 
 
 def _dataset(task: BuildTask) -> Made:
-    """The splits of a built-in workload, a file each."""
+    """The splits of a built-in workload, one file each."""
     return _written(task, _workload(task).data())
 
 
 def _data(task: BuildTask) -> Made:
-    """One split of the user's samples as arrays; images in the size of the model's input."""
+    """One split of the user's samples as arrays."""
     assert task.data
-    names, source, workload = task.build.step.parameters["classes"], task.data, _workload(task) if task.model.workload else None
+    names, source = task.build.step.parameters["classes"], task.data
     if source.kind == "images":
-        split = read_images(source, names, _image_shape(task), task.seed, workload.preprocess if workload else None)
+        preprocess = _workload(task).preprocess if task.model.workload else None
+        split = read_images(source, names, _image_shape(task), task.seed, preprocess)
     elif source.kind == "csv":
         split = read_csv(source, names)
     else:
@@ -103,25 +101,32 @@ def _written(task: BuildTask, splits: dict[str, Split]) -> Made:
 
 
 def _image_shape(task: BuildTask) -> tuple[int | None, ...]:
-    """The shape of the model's only input, without its batch."""
+    """Shape of the model's only input, without the batch."""
     assert task.source
     inputs = model_inputs(Path(task.source.path), task.source.format, trusted=task.model.trusted)
     if len(inputs) != 1:
-        raise EngineError(f"the model has {len(inputs)} inputs, a folder of images feeds one", "give the data as a function or .npz")
+        raise EngineError(
+            f"the model has {len(inputs)} inputs, but a folder of images feeds only one", "give the data as a function or as .npz"
+        )
     return inputs[0].shape[1:]
 
 
 def _train(task: BuildTask) -> Made:
-    """A built-in workload's model, trained."""
+    """The trained model of a built-in workload."""
     workload = _workload(task)
     seed_everything(task.seed)
     model = workload.model()
     data = _train_data(task)
     assert data and workload.training
     notes = fit(model, workload.training, data, task.seed)
+    return _saved(task, model, notes)
+
+
+def _saved(task: BuildTask, model: Any, notes: dict[str, Any] | None = None) -> Made:
+    """A Keras model as an artifact."""
     path = Path(task.folder) / "model.keras"
     model.save(path)
-    return path, keras_files.facts(model), notes
+    return path, keras_files.facts(model), notes or {}
 
 
 def _workload(task: BuildTask) -> Workload:
@@ -130,7 +135,7 @@ def _workload(task: BuildTask) -> Workload:
 
 
 def _source(task: BuildTask) -> Made:
-    """A model that is not trained here: built in, or the user's own, checked, in the format that the rest of the harness takes."""
+    """A model that is not trained here, in a format that the later steps read."""
     take = {
         "workload": _take_workload,
         "keras": _take_keras,
@@ -142,7 +147,7 @@ def _source(task: BuildTask) -> Made:
     }
     format_ = task.model.format
     if format_ not in take or (format_ != "workload" and not task.model.path):
-        raise EngineError(f"models of the format {format_!r} cannot be read", f"convert it to one of {', '.join(take)}")
+        raise EngineError(f"models of the format {format_!r} are not supported", f"convert it to one of {', '.join(take)}")
     if format_ not in ("workload", "python"):
         _check_unchanged(Path(str(task.model.path)), task.model.sha256)
     return take[format_](task)
@@ -150,78 +155,71 @@ def _source(task: BuildTask) -> Made:
 
 def _check_unchanged(path: Path, sha256: str) -> None:
     if not path.exists():
-        raise EngineError(f"{path} is not there", "correct `path` in the suite")
+        raise EngineError(f"{path} does not exist", "correct `path` in the suite")
     if fingerprint(path)[0] != sha256:
         raise EngineError(f"{path} has changed since the suite was read", "start the run again")
-    if path.is_file() and not path.stat().st_size:
-        raise EngineError(f"{path.name} is empty", "copy or download it again")
-    if path.is_file() and _begins_with(path, LFS_POINTER):
-        raise EngineError(f"{path.name} is only a pointer of Git LFS to the model", "git lfs pull")
-
-
-def _begins_with(path: Path, words: bytes) -> bool:
+    if path.is_dir():
+        return
     with path.open("rb") as file:
-        return file.read(len(words)) == words
+        head = file.read(len(LFS_POINTER))
+    if not head:
+        raise EngineError(f"{path.name} is empty", "copy or download it again")
+    if head == LFS_POINTER:
+        raise EngineError(f"{path.name} is a Git LFS pointer, not the model", "run `git lfs pull`")
 
 
 def _take_workload(task: BuildTask) -> Made:
-    """A built-in model as it is, its random weights by the seed."""
+    """A built-in model; random weights follow the seed."""
     seed_everything(task.seed)
-    model = _workload(task).model()
-    path = Path(task.folder) / "model.keras"
-    model.save(path)
-    return path, keras_files.facts(model), {}
+    return _saved(task, _workload(task).model())
 
 
 def _take_keras(task: BuildTask) -> Made:
     source = Path(str(task.model.path))
     model = keras_files.load_keras(source, trusted=task.model.trusted)
+    if source.suffix != ".keras":
+        return _saved(task, model)
     path = Path(task.folder) / "model.keras"
-    if source.suffix == ".keras":
-        shutil.copyfile(source, path)
-    else:
-        model.save(path)
+    shutil.copyfile(source, path)
     return path, keras_files.facts(model), {}
 
 
 def _take_function(task: BuildTask) -> Made:
-    """A model that a function of the user's builds: code of theirs, so only with trust."""
+    """A model that a function of the user builds, in a trusted suite."""
     if not task.model.trusted:
-        raise EngineError(f"{task.model.path} is code, which is not run without trust", keras_files.TRUST)
+        raise EngineError(f"{task.model.path} is code, which runs only in a trusted suite", keras_files.TRUST)
     keras = keras_files.import_keras()
     model = call_function(str(task.model.path), task.model.folder)
     if not isinstance(model, keras.Model):
-        raise EngineError(f"{task.model.path} gave a {type(model).__name__}", "let it return a Keras model")
-    path = Path(task.folder) / "model.keras"
-    model.save(path)
-    return path, keras_files.facts(model), {}
+        raise EngineError(f"{task.model.path} returned a {type(model).__name__}", "return a Keras model")
+    return _saved(task, model)
 
 
 def _take_savedmodel(task: BuildTask) -> Made:
-    """The folder as it is."""
+    """A copy of the folder."""
     source, path = Path(str(task.model.path)), Path(task.folder) / "model"
     facts = savedmodel_files.facts(savedmodel_files.load_savedmodel(source, trusted=task.model.trusted))
-    with reading(source, *savedmodel_files.KIND):  # links that lead nowhere, pipes
+    with reading(source, *savedmodel_files.KIND):  # broken links, pipes
         shutil.copytree(source, path)
     return path, facts, {}
 
 
 def _take_tflite(task: BuildTask) -> Made:
-    """The file as it is; where it has several signatures, with the graph of the chosen one as its main graph, which is what runs everywhere."""
+    """A copy of the file, with the chosen signature as its main graph."""
     source, path = Path(str(task.model.path)), Path(task.folder) / "model.tflite"
     tflite_files.check_tflite(source)
     with reading(source, *tflite_files.KIND):
-        found = tflite_graph.signatures(source)
-        name = tflite_graph.choose(found, task.model.signature)
-        if name is None or (len(found) == 1 and found[name] == 0):
+        signatures = tflite_graph.signatures(source)
+        name = tflite_graph.choose(signatures, task.model.signature)
+        if name is None or (len(signatures) == 1 and signatures[name] == 0):
             shutil.copyfile(source, path)
         else:
-            path.write_bytes(tflite_graph.with_main_graph(source.read_bytes(), found[name], name))
-    return path, tflite_files.facts(path), {"signature": name} if len(found) > 1 else {}
+            path.write_bytes(tflite_graph.with_main_graph(source.read_bytes(), signatures[name], name))
+    return path, tflite_files.facts(path), {"signature": name} if len(signatures) > 1 else {}
 
 
 def _take_onnx(task: BuildTask) -> Made:
-    """The model in one file, its external data with it."""
+    """The model with its external data in one file."""
     source, path = Path(str(task.model.path)), Path(task.folder) / "model.onnx"
     model = onnx_files.load_onnx(source)
     if source.stat().st_size == (size := model.ByteSize()):
@@ -229,7 +227,9 @@ def _take_onnx(task: BuildTask) -> Made:
     elif size <= ONNX_BYTES:
         onnx_files.import_onnx().save(model, str(path))
     else:
-        raise EngineError(f"{source.name} with its external data is larger than 2 GiB", "models of this size are not supported in ONNX yet")
+        raise EngineError(
+            f"{source.name} with its external data is larger than 2 GiB", "ONNX models of this size are not supported: use a smaller one"
+        )
     with reading(source, *onnx_files.KIND):
         return path, onnx_files.facts(model), {}
 
@@ -240,7 +240,7 @@ FIRST_STEPS: dict[str, Callable[[BuildTask], Made]] = {"dataset": _dataset, "dat
 
 
 def _recipe(task: BuildTask) -> Made:
-    """A variant or an exporter, on the artifact of the step before."""
+    """A variant or an exporter applied to the artifact of the step before."""
     recipe: Recipe = plugins.load("variants", task.build.step.recipe)()
     spec = recipe.spec
     assert task.source
@@ -256,18 +256,20 @@ def _recipe(task: BuildTask) -> Made:
         trusted=task.model.trusted,
     )
     if spec.needs and (job.data is None or ("labels" in spec.needs and job.data.labels is None)):
-        raise EngineError(f"{spec.name} needs {' and '.join(spec.needs)}, which the model does not have", "name them in `data.train`")
+        raise EngineError(
+            f"{spec.name} needs {' and '.join(spec.needs)}, which the model does not have", "add them to `data.train` in the suite"
+        )
     path, facts = recipe.apply(job)
     return path, _inherit(facts, task.source.facts), job.notes
 
 
 def _training(task: BuildTask) -> Training:
-    """The suite's, or the built-in workload's own."""
+    """The training settings of the suite, or else of the built-in workload."""
     return task.model.training or (_workload(task).training if task.model.workload else None) or Training()
 
 
 def _train_data(task: BuildTask) -> TrainData | None:
-    """The training and validation splits that a build wrote, or the user's own training arrays; null where there are none."""
+    """Training and validation splits, or the user's training arrays; None if absent."""
     if task.dataset is not None:
         train, validation = (_split(task, name) for name in ("train", "validation"))
         return train and replace(train, validation=validation)
@@ -279,7 +281,7 @@ def _train_data(task: BuildTask) -> TrainData | None:
 
 
 def _split(task: BuildTask, name: str) -> TrainData | None:
-    """One split of a built data set; null where it has none of that name."""
+    """One split of a built data set; None if it has no such split."""
     assert task.dataset is not None
     path = Path(task.dataset.path) / f"{name}.npz"
     split = task.dataset.splits.get(name, SplitFile())
@@ -290,17 +292,19 @@ def _split(task: BuildTask, name: str) -> TrainData | None:
 
 
 def _checked(task: BuildTask, inputs: Sequence[Array], names: Sequence[str | None], labels: Array | None) -> TrainData:
-    """The arrays in the task of the model's inputs, all of one length."""
+    """The arrays in the order of the model's inputs, checked to be of one length."""
     if len({len(array) for array in (*inputs, *([] if labels is None else [labels]))}) > 1:
-        raise EngineError("the arrays of `data.train` have different numbers of samples", "the first axis is the sample")
+        raise EngineError(
+            "the arrays of `data.train` have different numbers of samples", "make their first axes, which are the samples, equally long"
+        )
     if any(names) and task.source:
-        wanted = model_inputs(Path(task.source.path), task.source.format, trusted=task.model.trusted)
-        inputs = [inputs[index] for index in positions([tensor.name for tensor in wanted], names)]
+        tensors = model_inputs(Path(task.source.path), task.source.format, trusted=task.model.trusted)
+        inputs = [inputs[index] for index in positions([tensor.name for tensor in tensors], names)]
     return TrainData(inputs, labels)
 
 
 def _inherit(facts: ArtifactFacts, parent: ArtifactFacts) -> ArtifactFacts:
-    """What the step could not count and cannot have changed: how many weights there are and what is multiplied, not which of them are 0."""
+    """The facts, with the numbers that the step could not count from its parent."""
     inherited = {name: getattr(parent, name) for name in ("parameters", "macs") if getattr(facts, name) is None}
     return facts.model_copy(update=inherited)
 

@@ -1,4 +1,4 @@
-"""CHILD: an artifact -> a session -> a scenario, and the quality of the same process. Imports one engine and no sensor."""
+"""CHILD: an artifact -> a session -> a scenario, and its quality."""
 
 from __future__ import annotations
 
@@ -26,37 +26,32 @@ from harness.worker.inputs import load_data, load_labels, make_queries, sized
 from harness.worker.outcome import outcome
 from harness.worker.scenario import SCENARIOS, Completions, shifted
 from harness.worker.scoring import answer_unlabelled, answers_to, choose_output, decoded, keep_outputs, references, scores
-from harness.worker.thresholds import check, decide, judged
+from harness.worker.thresholds import check_range, choose_threshold, quality_fields
 from harness.workloads.data import batches
 from harness.workloads.metrics import metric_named
 
 ANSWERS = (
     "a model that answers its first query",
-    "the file may be damaged; if the engine's own tool runs it on the same input, look at `data.test` in the suite",
+    "the file may be damaged; if the engine's own tool runs it on the same input, check `data.test` in the suite",
 )
 PROFILE_QUERIES = 4
-"""The first warms up."""
+"""Number of profiled queries; the first warms up."""
 PROFILE_S = 0.5
-
-
-def main() -> None:
-    """Do the task on standard input, and say how it went."""
-    channel, task = Parent.from_argv(MeasureTask)
-    profiles: list[Profiler] = []
-    channel.send(outcome(lambda: measure(channel, task, profiles.append), task.memory_bytes))
-    channel.leave(lambda: profiled(profiles[0], stored(task.artifact)))
-
+"""Time limit of profiling, in seconds."""
 
 Profiler = Callable[[], Sequence[Kernel]]
 
 
-def measure(channel: Parent, task: MeasureTask, offer: Callable[[Profiler], None]) -> dict[str, Any]:
-    """Load, answer queries until `Close`, then measure quality.
+def main() -> None:
+    """Measure the task on standard input, and report the result."""
+    channel, task = Parent.from_argv(MeasureTask)
+    profilers: list[Profiler] = []
+    channel.send(outcome(lambda: measure(channel, task, profilers.append), task.memory_bytes))
+    channel.leave(lambda: profiled(profilers[0], stored(task.artifact)))
 
-    Args:
-        channel: To the parent.
-        task: The repetition.
-        offer: Given what profiles the session, for later.
+
+def measure(channel: Parent, task: MeasureTask, keep_profiler: Callable[[Profiler], None]) -> dict[str, Any]:
+    """Load the model, answer queries until `Close`, then measure the quality.
 
     Returns:
         The fields of the result: `quality`, `peak_memory_bytes`, `resident_bytes`.
@@ -73,29 +68,30 @@ def measure(channel: Parent, task: MeasureTask, offer: Callable[[Profiler], None
     with reading(Path(task.artifact.path), *ANSWERS):
         answers, first_query_s = [timed(session, queries[0]) for _ in range(2)][-1]
     resident_bytes = grown(before_bytes, opened_bytes, loaded_bytes, rss_bytes())
-    offer(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
+    keep_profiler(lambda: session.profile(list(itertools.islice(itertools.cycle(queries), PROFILE_QUERIES)), PROFILE_S))
     facts = session.facts()
     if task.device != "cpu":
         facts |= {"device_uuids": visible_uuids()}
     scored, decision = 0, None
     if labels is not None and task.metric:
         metric = metric_named(task.metric, task.metric_direction, task.code_folder, task.metric_ignore)
-        wanted = references(metric, data, labels)
-        scored = choose_output(session.outputs, answers, task.metric, metric, wanted, task.batch_size)
-        decision = decide(session, scored, decoded(session.outputs[scored], answers[scored], task.batch_size), metric, wanted, task)
+        targets = references(metric, data, labels)
+        scored = choose_output(session.outputs, answers, task.metric, metric, targets, task.batch_size)
+        answer = decoded(session.outputs[scored], answers[scored], task.batch_size)
+        decision = choose_threshold(session, scored, answer, metric, targets, task)
         facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
     channel.send(Ready(first_query_s=first_query_s, precision=session.precision(), facts=facts))
-    completions = answer(channel, session, queries, task.scenario)
+    completions = answer_queries(channel, session, queries, task.scenario)
     np.save(task.completions_path, np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
     if labels is not None and decision is not None and task.metric:
         channel.send_mark("quality")
-        given = answers_to(session, batches(data, task.batch_size), task.batch_size, scored)[: len(labels)]
-        check(given, decision, session.outputs[scored].name, task)
-        per_sample = scores(decision.metric, given, data, labels)
-        np.save(task.per_sample_path, per_sample)
-        keep_outputs(given, task)
-        quality = Scores(metric=task.metric, direction=decision.metric.direction, **judged(decision, given, wanted, labels))
+        outputs = answers_to(session, batches(data, task.batch_size), task.batch_size, scored)[: len(labels)]
+        check_range(outputs, decision, session.outputs[scored].name, task)
+        np.save(task.per_sample_path, scores(decision.metric, outputs, data, labels))
+        keep_outputs(outputs, task)
+        fields = quality_fields(decision, outputs, targets, labels)
+        quality = Scores(metric=task.metric, direction=decision.metric.direction, **fields)
         channel.send_mark("quality_end")
     elif task.outputs_path:
         channel.send_mark("quality")
@@ -105,7 +101,7 @@ def measure(channel: Parent, task: MeasureTask, offer: Callable[[Profiler], None
 
 
 def profiled(profile: Profiler, types: tuple[str, ...] | None) -> Kernels:
-    """The kernels that ran, or why they are not known: whatever goes wrong in a profiler, the case has been measured."""
+    """The kernels that ran, or why they are unknown; never raises."""
     try:
         return Kernels(kernels=tuple(profile()), stored=types)
     except Exception as error:
@@ -113,7 +109,7 @@ def profiled(profile: Profiler, types: tuple[str, ...] | None) -> Kernels:
 
 
 def stored(artifact: ModelFile) -> tuple[str, ...] | None:
-    """The types of the numbers that the artifact stores, whatever its engine reports; None where they are not known."""
+    """Types of the numbers stored in the artifact; None if unknown."""
     try:
         types = stored_types(Path(artifact.path), artifact.format)
     except EngineError:
@@ -138,20 +134,17 @@ def open_session(task: MeasureTask) -> Session:
 
 
 def timed(session: Session, query: Sequence[Array]) -> tuple[Sequence[Array], float]:
-    """The answer to one query, and how long it took, s."""
+    """The answer to one query, and its latency in seconds."""
     began = time.monotonic()
     answers = session.run(query)
     session.synchronize()
     return answers, time.monotonic() - began
 
 
-# --- the queries ----------------------------------------------------------------------------------------------------------
+def answer_queries(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
+    """Warm up while the parent asks, then keep every completion until `Close`.
 
-
-def answer(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
-    """Warm up as long as the parent says, then keep every completion until it says `close`.
-
-    The completions reach over both edges of the parent's window, however long a busy machine keeps this process waiting.
+    The completions extend beyond both edges of the parent's window, however long a busy machine delays this process.
     """
     play, source, marked = SCENARIOS[scenario], itertools.cycle(queries), False
     while isinstance(message := channel.receive(), More):
@@ -166,20 +159,15 @@ def answer(channel: Parent, session: Session, queries: list[list[Array]], scenar
     if isinstance(message, Go):
         if not marked:
             channel.send_mark("warmup")
-        play(session, source, _at_once, completions)
+        play(session, source, lambda: True, completions)
         channel.send_mark("go")
         steady = shifted(play, message.shift_s, message.group) if message.shift_s else play
         steady(session, source, channel.closing.is_set, completions)
         ended = channel.receive()
         if isinstance(ended, Close) and completions.end_ns[-1] * 1e-9 < ended.until_s:
-            play(session, source, _at_once, completions)
+            play(session, source, lambda: True, completions)
     channel.send(Done(n=sum(completions.count)))
     return completions
-
-
-def _at_once() -> bool:
-    """Stop after the first query."""
-    return True
 
 
 def _over(channel: Parent, until_s: float) -> bool:
@@ -188,20 +176,20 @@ def _over(channel: Parent, until_s: float) -> bool:
 
 
 def peak_memory_bytes() -> int | None:
-    """Largest resident set of this process; null where the system does not tell.
+    """Peak resident set size of this process; None if unknown.
 
-    Linux: VmHWM, because `ru_maxrss` keeps the size of the parent that this process was forked from.
+    On Linux VmHWM, because `ru_maxrss` includes the parent that this process was forked from.
     """
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else _status_bytes("VmHWM:")
 
 
 def rss_bytes() -> int | None:
-    """Resident set of this process now; null where the system does not tell."""
+    """Current resident set size of this process; None if unknown."""
     return _status_bytes("VmRSS:")
 
 
 def grown(before: int | None, opened: int | None, loaded: int | None, after: int | None) -> int | None:
-    """What opening and answering added to the resident set, bytes, without what reading the data between them did; null where one is not known."""
+    """Growth of the resident set without that from reading data; None if unknown."""
     if before is None or opened is None or loaded is None or after is None:
         return None
     return opened - before + after - loaded

@@ -1,4 +1,4 @@
-"""CHILD: a piece of work -> its result message, under a memory ceiling and whatever goes wrong in it."""
+"""CHILD: runs its work under a memory limit; any error becomes a result."""
 
 from __future__ import annotations
 
@@ -14,18 +14,12 @@ from harness.schema import Status
 from harness.schema.worker import Result
 
 REASON_CHARACTERS = 2000
+OOM_MESSAGES = ("bad_alloc", "bad allocation", "ResourceExhausted", "Failed to allocate memory", "out of memory", "OOM when")
+"""Parts of engines' messages that mean that memory ran out."""
 
 
 def outcome(work: Callable[[], Mapping[str, Any]], memory_bytes: int | None) -> Result:
-    """Run a child's work.
-
-    Args:
-        work: What to do; gives the fields of the result.
-        memory_bytes: Ceiling of this process's private memory; null: none.
-
-    Returns:
-        What the work gave with status `ok`, or the status and the reason of its failure.
-    """
+    """The result of a child's work; `work` returns the fields of a successful one."""
     limit_memory(memory_bytes)
     try:
         return Result(status="ok", **work())
@@ -34,20 +28,18 @@ def outcome(work: Callable[[], Mapping[str, Any]], memory_bytes: int | None) -> 
         return Result(status="refused" if refused else _status(str(error)), reason=str(error))
     except MemoryError as error:
         return Result(status="oom", reason=f"out of memory: {error or 'an allocation failed'}")
-    except Exception as error:  # an engine may raise anything; the record keeps it
+    except Exception as error:  # an engine may raise anything
         traceback.print_exc()
         text, line = (f"{type(error).__name__}: {each}" for each in (error, first_line(error)))
-        reason = text if text.startswith(line) else f"{line}\n{text}"  # the line that says why comes first, for it alone may be shown
+        reason = text if text.startswith(line) else f"{line}\n{text}"  # the most informative line first: it may be shown alone
         return Result(status=_status(text), reason=reason[:REASON_CHARACTERS])
 
 
 def limit_memory(limit_bytes: int | None) -> None:
-    """Let an allocation beyond the limit fail in this process instead of the machine's memory running out."""
+    """Make allocations beyond the limit fail in this process."""
     if limit_bytes and sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 
 
 def _status(text: str) -> Status:
-    """`oom` where an engine's message means that memory ran out, else `failed`."""
-    words = ("bad_alloc", "bad allocation", "ResourceExhausted", "Failed to allocate memory", "out of memory", "OOM when")
-    return "oom" if any(word in text for word in words) else "failed"
+    return "oom" if any(message in text for message in OOM_MESSAGES) else "failed"

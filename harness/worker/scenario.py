@@ -1,4 +1,4 @@
-"""How queries arrive: (session, queries) -> completion times, until told to stop. Knows no engine."""
+"""How queries arrive: (session, queries) -> completion times."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from typing import Any, Protocol
 from harness.schema.worker import GROUP_S
 
 GOLDEN = (math.sqrt(5) - 1) / 2
-CHUNK_NS = 1_000_000  # a completion time stands for at most 1 ms of queries
+CHUNK_NS = 1_000_000
+"""Longest time that one completion time of the offline scenario stands for."""
 
 
 class Runnable(Protocol):
-    """What a scenario needs of an engine's session."""
+    """The part of an engine's session that a scenario uses."""
 
     def run(self, inputs: Any) -> Any:
-        """Answer one query; returns when the answer is there."""
+        """Answer one query."""
 
     def synchronize(self) -> None:
-        """Wait for whatever the device still has to do."""
+        """Wait until the device is done."""
+
+
+def _int64() -> array[int]:
+    return array("q")
 
 
 @dataclass
 class Completions:
-    """When queries began and ended, CLOCK_MONOTONIC in ns, and how many ended together."""
+    """Start and end of queries, CLOCK_MONOTONIC in ns, and their numbers."""
 
-    start_ns: array[int] = field(default_factory=lambda: array("q"))
-    end_ns: array[int] = field(default_factory=lambda: array("q"))
-    count: array[int] = field(default_factory=lambda: array("q"))
+    start_ns: array[int] = field(default_factory=_int64)
+    end_ns: array[int] = field(default_factory=_int64)
+    count: array[int] = field(default_factory=_int64)
 
 
 Stop = Callable[[], bool]
+Scenario = Callable[[Runnable, Iterator[Any], Stop, Completions], None]
+"""Takes a session, endless queries, a stop condition checked after each entry, and the completions to append to."""
 
 
 def single_stream(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
-    """One query at a time, the next when the last has been answered (a closed loop); each is timed.
-
-    Args:
-        session: Answers the queries.
-        queries: Inputs without an end.
-        stop: Asked after every query.
-        completions: Appended to.
-    """
+    """Send each query when the one before has been answered (a closed loop)."""
     run, clock = session.run, time.monotonic_ns
     start, end, count = completions.start_ns.append, completions.end_ns.append, completions.count.append
     for query in queries:
@@ -61,14 +61,7 @@ def single_stream(session: Runnable, queries: Iterator[Any], stop: Stop, complet
 
 
 def offline(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
-    """All queries are there at once and are sent back to back; the clock is read once a chunk of at most about 1 ms.
-
-    Args:
-        session: Answers the queries.
-        queries: Inputs without an end.
-        stop: Asked after every chunk.
-        completions: Appended to, one entry a chunk.
-    """
+    """Send queries back to back, and read the clock once a chunk of about 1 ms."""
     run, clock = session.run, time.monotonic_ns
     size = 1
     while True:
@@ -86,31 +79,30 @@ def offline(session: Runnable, queries: Iterator[Any], stop: Stop, completions: 
         size = max(1, min(2 * size, size * CHUNK_NS // (2 * max(ended - began, 1))))
 
 
-Scenario = Callable[[Runnable, Iterator[Any], Stop, Completions], None]
 SCENARIOS: dict[str, Scenario] = {"single_stream": single_stream, "offline": offline}
 
 
-def shifted(play: Scenario, period_s: float, first: int) -> Scenario:
-    """The same scenario in groups of 0.25 s, each begun at another phase of a sensor's update period.
+def shifted(scenario: Scenario, period_s: float, first: int) -> Scenario:
+    """The scenario in groups, each begun at another phase of a sensor's period.
 
-    A sensor that sees a part of each period misreads a load that beats with it, at any run length. Equidistributed phases
-    (group j at frac(0.618 j), Weyl's sequence of the golden ratio) let it see every part of the load equally often.
+    A sensor that sees only a part of each period misreads a load that beats with it, however long the run. Equidistributed
+    phases (group j at frac(0.618 j), Weyl's sequence of the golden ratio) let it see every part of the load equally often.
 
     Args:
-        play: The scenario.
-        period_s: The sensor's update period.
-        first: Number of the first group; groups are numbered through all repetitions.
+        scenario: The scenario.
+        period_s: Update period of the sensor, in seconds.
+        first: Number of the first group, counted through all repetitions.
     """
 
-    def scenario(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
+    def in_groups(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
         for group in itertools.count(first):
             time.sleep(wait_s(time.monotonic(), period_s, group))
             until_s = time.monotonic() + GROUP_S
-            play(session, queries, partial(_group_over, until_s, stop), completions)
+            scenario(session, queries, partial(_group_over, until_s, stop), completions)
             if stop():
                 return
 
-    return scenario
+    return in_groups
 
 
 def _group_over(until_s: float, stop: Stop) -> bool:
@@ -118,12 +110,6 @@ def _group_over(until_s: float, stop: Stop) -> bool:
 
 
 def wait_s(now_s: float, period_s: float, group: int) -> float:
-    """How long until the phase of a group comes round.
-
-    Args:
-        now_s: On the clock that the phases are counted on.
-        period_s: The sensor's update period.
-        group: Its number.
-    """
+    """Seconds from a time until the phase of a group of queries."""
     phase_s = math.fmod(GOLDEN * group, 1.0) * period_s
     return (phase_s - now_s) % period_s

@@ -1,4 +1,4 @@
-"""What an output's numbers are -> the threshold that a metric cuts them at, and whether the numbers that came are of that kind."""
+"""The threshold at which a metric cuts an output, and whether the answers fit it."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from harness.workloads.positions import has_single_scores
 
 THRESHOLDS: dict[str, float] = {"probability": 0.5, "logit": 0.0}
 ROUNDING = 1e-3
-"""How far beyond 0 and 1 a probability may come by a coarse number format."""
+"""How far a coarse number format may round a probability beyond 0 and 1."""
 
 
 class Decision(NamedTuple):
     """A metric with its threshold.
 
     Attributes:
-        metric: Cuts at the threshold where it cuts at all.
-        threshold: None where it does not.
-        source: Why it is that: the suite names it, or what the model's last operator gives.
+        metric: The metric, cutting at the threshold if it cuts at all.
+        threshold: The threshold; None if the metric does not cut.
+        source: Where the threshold comes from: the suite, or the last operator of the model.
     """
 
     metric: Metric
@@ -31,19 +31,11 @@ class Decision(NamedTuple):
     source: Literal["suite", "probability", "logit"] | None = None
 
 
-def decide(session: Session, scored: int, answer: Array, metric: Metric, labels: Array, task: MeasureTask) -> Decision:
-    """The threshold of an output, from the suite or from the operators before the output.
-
-    Args:
-        session: Of the engine.
-        scored: Which of its outputs.
-        answer: What that gave to the first query, decoded, first axis the sample.
-        metric: As the suite names it.
-        labels: Of all samples.
-        task: With `metric` and `metric_threshold`.
+def choose_threshold(session: Session, scored: int, answer: Array, metric: Metric, labels: Array, task: MeasureTask) -> Decision:
+    """The threshold of an output, from the suite or the model's last operators.
 
     Raises:
-        EngineError: Neither says it.
+        EngineError: The threshold is unknown.
     """
     if not _cuts(metric, answer, labels):
         return Decision(metric)
@@ -53,71 +45,54 @@ def decide(session: Session, scored: int, answer: Array, metric: Metric, labels:
     if head == "class":
         return Decision(metric.at(None)) if metric.cuts == "sample" else Decision(metric.at(0.5))
     if head is None:
-        raise undecided(
-            f"the model's file does not say whether the output {session.outputs[scored].name!r} is a probability or a logit", task
-        )
+        name = session.outputs[scored].name
+        raise unknown_threshold(f"the model's file does not state whether the output {name!r} is a probability or a logit", task)
     return Decision(metric.at(THRESHOLDS[head]), THRESHOLDS[head], head)
 
 
-def check(given: Array, decision: Decision, name: str, task: MeasureTask) -> None:
-    """Hold the numbers that came against what the file says of them.
-
-    Args:
-        given: What the output gave to all samples.
-        decision: As `decide` made it.
-        name: Of the output.
-        task: With `metric`.
+def check_range(answers: Array, decision: Decision, name: str, task: MeasureTask) -> None:
+    """Check all answers of an output against the kind that the file states.
 
     Raises:
-        EngineError: They are not of that kind, or could as well be of the other.
+        EngineError: The answers are of another kind, or may be.
     """
-    finite = given[np.isfinite(given)] if given.dtype.kind == "f" else given
+    finite = answers[np.isfinite(answers)] if answers.dtype.kind == "f" else answers
     if not finite.size or decision.source in (None, "suite"):
         return
     low, high = float(finite.min()), float(finite.max())
     if decision.source == "probability" and not (low >= -ROUNDING and high <= 1 + ROUNDING):
-        raise undecided(f"by the model's file the output {name!r} is a probability, but it reaches from {low:.4g} to {high:.4g}", task)
+        raise unknown_threshold(
+            f"according to the model's file the output {name!r} is a probability, but its values range from {low:.4g} to {high:.4g}", task
+        )
     if decision.source == "logit" and low >= 0 and high <= 1:
-        raise undecided(
-            f"by the model's file the output {name!r} is a score around 0, but all its values lie between {low:.4g} and {high:.4g}, as "
-            "probabilities do",
+        raise unknown_threshold(
+            f"according to the model's file the output {name!r} is a logit, but all its values are between {low:.4g} and {high:.4g}, "
+            "as those of probabilities are",
             task,
         )
 
 
-def undecided(what: str, task: MeasureTask) -> EngineError:
-    """The refusal of an output whose threshold is not known, with the line that names it.
-
-    Args:
-        what: Why it is not.
-        task: With `metric`.
-    """
+def unknown_threshold(reason: str, task: MeasureTask) -> EngineError:
+    """The refusal of an output whose threshold is unknown."""
     return EngineError(
-        f"{task.metric} cannot be measured: {what}",
+        f"{task.metric} cannot be measured: {reason}",
         f"add `metric: {{name: {task.metric}, threshold: 0.5}}` to the model in the suite for a probability, `threshold: 0` for a logit",
         refused=True,
     )
 
 
-def judged(decision: Decision, given: Array, data: Array, labels: Array) -> dict[str, Any]:
-    """What a record keeps of the decisions: the threshold and its source, exact ties, and of logits what 0.5 would give.
-
-    Args:
-        decision: As `decide` made it.
-        given: What the output gave to all samples.
-        data: What the metric compares with.
-        labels: Of all samples.
-    """
-    found: dict[str, Any] = {"threshold": decision.threshold, "threshold_from": decision.source}
+def quality_fields(decision: Decision, answers: Array, references: Array, labels: Array) -> dict[str, Any]:
+    """Fields of `Scores` about the threshold, exact ties and the quality at 0.5."""
+    fields: dict[str, Any] = {"threshold": decision.threshold, "threshold_from": decision.source}
     if decision.metric.cuts == "sample":
-        found["ties"] = ties(given, decision.threshold)
+        fields["ties"] = ties(answers, decision.threshold)
     if decision.source == "logit":
-        found["rival"] = float(np.mean(decision.metric.at(0.5).per_sample(given, data)))
-    return found
+        fields["rival"] = float(np.mean(decision.metric.at(0.5).per_sample(answers, references)))
+    return fields
 
 
 def _cuts(metric: Metric, answer: Array, labels: Array) -> bool:
-    """Whether the metric takes single floats of this output above a threshold as class 1."""
+    """Whether the metric cuts single floats of this output at a threshold."""
     if answer.dtype.kind != "f" or metric.cuts is None:
         return False
     if metric.cuts == "sample":

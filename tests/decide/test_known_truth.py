@@ -14,14 +14,14 @@ from harness import plugins
 from harness.cli.entry import run_command
 from harness.decide.compare import Comparison, compare
 from harness.frame.results import results
-from harness.run import campaign, timing
+from harness.run import start, timing
 from harness.schema import PROFILES, StoredRun
 from harness.sensors.rapl import ROOT_VARIABLE
 from harness.store import read_run
 from harness.suite import load_suite
 from tests import rogue, tiny
+from tests.campaigns import Watcher
 from tests.instruments.powercap import Tree, Zone, plant, running
-from tests.run.test_campaign import Watcher
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +61,7 @@ def machines(tmp_path_factory) -> dict[str, Machine]:
         patch.syspath_prepend(folder)
         patch.setattr(tempfile, "tempdir", str(folder))
         patch.setattr(timing, "LEAD_IN_S", 0.05)
-        patch.setattr(campaign, "COST_S", 0.06)
+        patch.setattr(start, "COST_S", 0.06)
         plugins.catalogue.cache_clear()
         found = {name: measured(folder, name, factor, patch) for name, factor in FACTORS.items()}
     plugins.catalogue.cache_clear()
@@ -77,8 +77,8 @@ def measured(folder: Path, name: str, factor: float, patch: pytest.MonkeyPatch) 
     patch.setattr(platform, "node", lambda: name)
     with running(plant(folder / name, *zones)) as tree:
         patch.setenv(ROOT_VARIABLE, str(tree.root))
-        request = campaign.RunRequest(load_suite(tiny.write(folder, SUITE), plugins.catalogue()), SUITE, PROFILE, folder / "results")
-        with campaign.begin(request, plugins.catalogue(), Watcher()) as running_:
+        request = start.RunRequest(load_suite(tiny.write(folder, SUITE), plugins.catalogue()), SUITE, PROFILE, folder / "results")
+        with start.begin(request, plugins.catalogue(), Watcher()) as running_:
             running_.run()
         return Machine(read_run(running_.store.folder), tree)
 

@@ -12,8 +12,8 @@ import pytest
 from harness import plugins
 from harness.engines.base import Load
 from harness.run import timing
+from tests.launch import PROFILE, measured
 from tests.models import models
-from tests.worker.test_measure import PROFILE, measured
 
 FORMATS = {"litert": "tflite", "onnxruntime": "onnx", "openvino": "ir", "tensorflow": "keras"}
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="counted in /proc")]
@@ -32,7 +32,7 @@ def test_cpu_time_is_within_the_cores_of_the_case(engine, threads, monkeypatch):
     The busiest threads have nearly all of the CPU time, which also holds on a busy machine.
     """
     monkeypatch.setattr(timing, "LEAD_IN_S", 0.3)
-    monkeypatch.setattr("tests.worker.test_measure.PROFILE", PROFILE.model_copy(update={"idle_s": 0.5, "window_s": 1.0}))
+    monkeypatch.setattr("tests.launch.PROFILE", PROFILE.model_copy(update={"idle_s": 0.5, "window_s": 1.0}))
     seen: dict[str, tuple[float, dict[str, float]]] = {}
     plugin = plugins.load("engines", engine)
     options = plugin.spec.parameters()

@@ -1,4 +1,4 @@
-"""What to do next is one pure function of the suite and the records so far."""
+"""The next tasks are a pure function of the suite and the records so far."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def suite_of(folder, variants: str = "[dense, float16]") -> Suite:
 
 
 def record_of(task: Task, status: str = "ok", energy_j: float = 1.0) -> Record:
-    """The record of a task that went so."""
+    """The record of a task with this status."""
     measurement = Measurement(
         domain="package", sensor="s", kind="counter", phase="steady", start_s=0, end_s=1, inferences=1, gross_j=energy_j, gain=0.05
     )
@@ -47,7 +47,7 @@ def record_of(task: Task, status: str = "ok", energy_j: float = 1.0) -> Record:
 def play(
     suite: Suite, profile: Profile, answer=lambda task: "ok", energy=lambda task: 1.0, records: Sequence[Record] = (), attempt: int = 1
 ) -> list[Record]:
-    """Follow the plan to its end; what is built is in the cache from then on."""
+    """Follow the plan to its end; built artifacts are in the cache from then on."""
     records = list(records)
     for _ in range(1000):
         cached = {r.build_id for r in records if r.task == "build" and r.status == "ok"}
@@ -59,12 +59,12 @@ def play(
 
 
 def repetitions(records: Sequence[Record]) -> dict[str, list[int]]:
-    """The repetitions of each case that went well."""
-    found: dict[str, list[int]] = {}
+    """The ok repetitions of each case."""
+    repetitions_: dict[str, list[int]] = {}
     for record in records:
         if record.case_id and record.status == "ok":
-            found.setdefault(record.case_id, []).append(record.repetition)
-    return found
+            repetitions_.setdefault(record.case_id, []).append(record.repetition)
+    return repetitions_
 
 
 def test_builds_come_first_and_once(tmp_path):
@@ -77,7 +77,7 @@ def test_builds_come_first_and_once(tmp_path):
 
 
 def test_an_artifact_in_the_cache_needs_none_of_its_ancestors(tmp_path):
-    """The training is not asked for when nothing has to be made from it."""
+    """The model is not trained if nothing has to be made from it."""
     suite = suite_of(tmp_path, "[float16]")
     case = suite.cases[0]
     block = plan.next_block(suite, QUICK, [], cached={case.build_id, case.dataset_id})
@@ -97,16 +97,16 @@ def test_each_block_holds_every_case_once_in_an_order_that_is_seeded(tmp_path):
 
 
 def test_resume_asks_for_exactly_what_is_missing(tmp_path):
-    """Stopped after any number of records, the rest is done once, and what was done is not done again."""
+    """After any number of records, each missing task is run once, and no other."""
     suite = suite_of(tmp_path)
-    whole = play(suite, QUICK)
-    for stopped in range(len(whole)):
-        resumed = play(suite, QUICK, records=whole[:stopped], attempt=2)
+    complete = play(suite, QUICK)
+    for stopped in range(len(complete)):
+        resumed = play(suite, QUICK, records=complete[:stopped], attempt=2)
         assert repetitions(resumed) == {case.case_id: [0, 1, 2] for case in suite.cases}
 
 
-def test_what_failed_is_tried_once_more_on_resume(tmp_path):
-    """A failure is not repeated in its own session, and is in the next."""
+def test_a_failed_task_is_tried_once_more_on_resume(tmp_path):
+    """Not in its own session, but in the next."""
     suite = suite_of(tmp_path)
     bad = suite.cases[0].case_id
     first = play(suite, QUICK, answer=lambda t: "failed" if t.case and t.case.case_id == bad and t.repetition == 1 else "ok")
@@ -114,8 +114,8 @@ def test_what_failed_is_tried_once_more_on_resume(tmp_path):
     assert sorted(repetitions(play(suite, QUICK, records=first, attempt=2))[bad]) == [0, 1, 2]
 
 
-def test_a_refused_case_is_not_asked_again_and_a_hopeless_one_is_given_up(tmp_path):
-    """A refusal is an answer; two failures without any success are one too; the others go on."""
+def test_a_refused_case_and_one_that_always_fails_are_not_repeated(tmp_path):
+    """After one refusal, or two failures without any success; other cases continue."""
     suite = suite_of(tmp_path)
     bad, good = (case.case_id for case in suite.cases)
     for status, times in (("refused", 1), ("failed", plan.GIVE_UP_AFTER), ("timeout", plan.GIVE_UP_AFTER)):
@@ -139,8 +139,8 @@ def test_a_steady_case_stops_at_the_first_repetitions_and_a_noisy_one_at_the_cap
     assert (len(done[calm]), len(done[noisy])) == (STANDARD.cap, STANDARD.first)
 
 
-def test_a_build_that_failed_is_not_asked_again_in_its_session(tmp_path):
-    """Its cases are asked, so that each gets a record that says why; on resume it is built anew."""
+def test_a_failed_build_is_not_repeated_in_its_session(tmp_path):
+    """Its cases are run, so that each gets a record with the reason; on resume it is built again."""
     suite = suite_of(tmp_path)
     records = play(suite, QUICK, answer=lambda t: "failed" if t.build and t.build.step.recipe == "float16" else "ok")
     assert sum(r.task == "build" and r.status == "failed" for r in records) == 1
@@ -151,27 +151,27 @@ def test_a_build_that_failed_is_not_asked_again_in_its_session(tmp_path):
 
 
 def test_an_artifact_that_was_lost_is_built_again(tmp_path):
-    """A record alone is no artifact."""
+    """A record without its artifact does not suffice."""
     suite = suite_of(tmp_path, "[dense]")
     records = play(suite, QUICK)
     assert {t.build.step.recipe for t in plan.next_block(suite, QUICK, records, cached=(), attempt=2)} == {"dataset", "train", "tflite"}
 
 
-def test_an_energy_that_is_forbidden_settles_nothing(tmp_path):
-    """A repetition with an invalid energy is asked for again as if it had none, up to the cap."""
+def test_a_repetition_with_an_invalid_energy_is_run_again(tmp_path):
+    """As if it had none, up to the cap."""
     suite = suite_of(tmp_path, "[dense]")
     stuck = Finding(code="sensor_stuck", sentence="stuck", invalid=True)
     steady = play(suite, STANDARD)
     assert len(repetitions(steady)[suite.cases[0].case_id]) == STANDARD.first
-    spoilt = [r.model_copy(update={"warnings": (stuck,)}) if r.case_id and r.repetition == 0 else r for r in steady]
-    assert repetitions(play(suite, STANDARD, records=spoilt))[suite.cases[0].case_id] == list(range(STANDARD.first + 1))
+    invalid = [r.model_copy(update={"warnings": (stuck,)}) if r.case_id and r.repetition == 0 else r for r in steady]
+    assert repetitions(play(suite, STANDARD, records=invalid))[suite.cases[0].case_id] == list(range(STANDARD.first + 1))
 
 
 # --- open pairs ---
 
 
 def placed(task: Task, scatter: float, energy_j: float, latency_s: float, quality: float | None = 0.97, kind: str = "counter") -> Record:
-    """A repetition at this place, energy and latency a little above and below in turn."""
+    """A repetition at this place, with energy and latency slightly above and below it in turn."""
     factor = 1 + scatter * (-1) ** task.repetition
     record = record_of(task, energy_j=energy_j * factor)
     seconds = latency_s * factor
@@ -185,7 +185,7 @@ def placed(task: Task, scatter: float, energy_j: float, latency_s: float, qualit
 
 
 def follow(suite: Suite, places: dict[str, tuple], profile: Profile = STANDARD, scatter: float = 0.01) -> dict[str, list[int]]:
-    """The repetitions of each variant, each at its place."""
+    """The repetitions of each variant, given its place."""
     suite = suite.model_copy(update={"stopping": "open_pairs"})
     cached, records = {build.build_id for build in suite.builds}, []
     while block := plan.next_block(suite, profile, records, cached=cached):
@@ -194,7 +194,7 @@ def follow(suite: Suite, places: dict[str, tuple], profile: Profile = STANDARD, 
 
 
 def test_only_cases_whose_place_on_the_front_is_open_are_repeated(tmp_path):
-    """One far ahead and one far behind are done after the first blocks; two that nearly agree are repeated together until they are told apart or equal."""
+    """One far ahead and one far behind are done after the first blocks; two that nearly agree are repeated until they are separated or equal."""
     done = follow(suite_of(tmp_path, "[dense, float16, int8, prune]"), {
         "dense": (1.0, 1.0), "float16": (1.008, 1.0), "int8": (5.0, 0.1), "prune(final_sparsity=0.9)": (9.0, 9.0),
     })  # fmt: skip
@@ -203,28 +203,28 @@ def test_only_cases_whose_place_on_the_front_is_open_are_repeated(tmp_path):
     assert STANDARD.cap < len(done["dense"]) <= OPEN_PAIRS_CAP
 
 
-def test_a_better_quality_settles_the_one_side_and_a_margin_the_other(tmp_path):
-    """Equal in energy and time, worse by 3 points: that is dominated. Worse by half a point is not as good, but cannot dominate either."""
+def test_quality_separates_cases_beyond_the_margin(tmp_path):
+    """Equal in energy and time and worse by 3 points is dominated; half a point is within the margin, and such a case cannot dominate."""
     suite = suite_of(tmp_path)
     assert len(follow(suite, {"dense": (1.0, 1.0, 0.97), "float16": (1.0, 1.0, 0.94)})["dense"]) < OPEN_PAIRS_CAP
     assert len(follow(suite, {"dense": (1.0, 1.0, 0.97), "float16": (2.0, 2.0, 0.965)})["dense"]) == STANDARD.first
 
 
-def test_cases_of_different_evidence_stand_on_no_common_front(tmp_path):
-    """Without a quality on one side there is nothing to compare: both are done after the first blocks."""
+def test_a_case_without_a_quality_is_on_another_front(tmp_path):
+    """There is nothing to compare: both are done after the first blocks."""
     assert set(map(len, follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.0, 1.0, None)}).values())) == {STANDARD.first}
 
 
-def test_a_measured_case_is_not_held_against_a_modelled_one(tmp_path):
-    """As in the tables: two that nearly agree are no open pair where the joules of one come from a model."""
+def test_a_measured_case_is_not_compared_with_a_modelled_one(tmp_path):
+    """As in the tables: two that nearly agree are not an open pair if the energy of one is modelled."""
     done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.005, 1.0, 0.97, "modelled")})
     assert set(map(len, done.values())) == {STANDARD.first}
     done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.005, 1.0, 0.97, "sampled")})
     assert min(map(len, done.values())) > STANDARD.first
 
 
-def test_the_time_that_a_run_takes_is_told_before_it_begins(tmp_path):
-    """From the least number of repetitions to the most; each case idles twice, loads and is measured."""
+def test_the_duration_of_a_run_is_estimated(tmp_path):
+    """For the fewest and the most repetitions; each case idles twice, loads and is measured."""
     suite = suite_of(tmp_path)
     first_s, cap_s = plan.expected_s(suite, STANDARD, CATALOGUE)
     assert cap_s / first_s == pytest.approx(STANDARD.cap / STANDARD.first)
@@ -233,20 +233,20 @@ def test_the_time_that_a_run_takes_is_told_before_it_begins(tmp_path):
     assert plan.expected_s(suite.model_copy(update={"stopping": "open_pairs"}), STANDARD, CATALOGUE)[1] > cap_s
 
 
-def test_what_cannot_be_settled_ends_at_the_cap(tmp_path):
-    """Under a scatter of 20 % two that differ by 1 % are neither told apart nor shown to be equal."""
+def test_an_open_pair_ends_at_the_cap(tmp_path):
+    """With a scatter of 20 %, two that differ by 1 % are neither separated nor equal."""
     done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.01, 1.0)}, scatter=0.2)
     assert set(map(len, done.values())) == {OPEN_PAIRS_CAP}
 
 
 def test_the_quick_profile_repeats_nothing_by_any_rule(tmp_path):
-    """It tells what it has seen."""
+    """It has no target."""
     done = follow(suite_of(tmp_path), {"dense": (1.0, 1.0), "float16": (1.01, 1.0)}, QUICK)
     assert set(map(len, done.values())) == {QUICK.first}
 
 
-def test_a_case_that_fails_leaves_the_others_to_their_pairs(tmp_path):
-    """Given up, it is in no pair; those that work are asked as before."""
+def test_a_failed_case_is_in_no_pair(tmp_path):
+    """The others are repeated as before."""
     suite = suite_of(tmp_path).model_copy(update={"stopping": "open_pairs"})
     bad = suite.cases[0].case_id
     records = play(suite, STANDARD, answer=lambda t: "failed" if t.case and t.case.case_id == bad else "ok")

@@ -1,4 +1,4 @@
-"""What a person is told while a campaign goes on, where no terminal draws a bar."""
+"""Progress of a campaign without a terminal."""
 
 from __future__ import annotations
 
@@ -11,47 +11,45 @@ from tests import factories
 
 @pytest.fixture
 def progress(capsys):
-    """It, and what it has said on stderr since it was last asked; stdout stays clean."""
+    """An observer, and a function that returns its new lines on stderr; stdout stays empty."""
 
-    def said() -> str:
+    def lines() -> str:
         out, err = capsys.readouterr()
         assert out == ""
         return err
 
     with Progress() as observer:
-        yield observer, said
+        yield observer, lines
 
 
-def test_each_task_is_a_line_with_how_many_are_left(progress):
-    """And how long they take, where that is known."""
-    observer, said = progress
+def test_each_task_is_a_line_with_the_remaining_time(progress):
+    """If it is known."""
+    observer, lines = progress
     for repetition, left_s in ((0, 200.0), (1, 80.0), (2, None)):
         observer.task(Task(case=factories.case(), repetition=repetition), 3 - repetition, left_s)
         observer.phase("steady")
         observer.record(factories.record(factories.case(), repetition=repetition))
     name = factories.case().case_id
-    assert said().splitlines() == [
+    assert lines().splitlines() == [
         f"[1/3] {name}  #1  about 3 min left",
         f"[2/3] {name}  #2  about 80 s left",
         f"[3/3] {name}  #3",
     ]
 
 
-@pytest.mark.parametrize(
-    ("reason", "told"), [("it broke\nas it does", "it broke"), ("", "no reason was told"), (None, "no reason was told")]
-)
-def test_what_failed_is_told_with_the_first_line_of_its_reason(progress, reason, told):
+@pytest.mark.parametrize(("reason", "line"), [("it broke\ndetails", "it broke"), ("", "no reason reported"), (None, "no reason reported")])
+def test_a_failure_is_printed_with_the_first_line_of_its_reason(progress, reason, line):
     """A plug-in may give none."""
-    observer, said = progress
+    observer, lines = progress
     observer.task(Task(case=factories.case()), 1, None)
     observer.record(factories.record(factories.case(), status="failed", reason=reason))
-    assert said() == f"failed: {factories.case().case_id}  #1: {told}\n"
+    assert lines() == f"failed: {factories.case().case_id}  #1: {line}\n"
 
 
-def test_a_machine_without_a_sensor_is_told_at_once(progress):
+def test_a_machine_without_a_sensor_is_reported_at_once(progress):
     """Before anything is measured: every joule will be modelled."""
-    observer, said = progress
+    observer, lines = progress
     observer.sensors(factories.MODELLED, {})
-    assert "every joule is modelled" in said()
+    assert "every joule is modelled" in lines()
     observer.sensors((), {})
-    assert said() == "energy of: nothing on this machine\n"
+    assert lines() == "energy of: nothing on this machine\n"

@@ -1,4 +1,4 @@
-"""Records of tasks that did not come to their end."""
+"""Records of tasks that did not run to their end."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def lost(**until_s: float) -> Lost:
     return Lost(announced, (("load", 100.0), ("idle", 102.0), ("warmup", 106.0)), samples)
 
 
-def test_a_lost_task_is_told_as_far_as_every_sensor_was_read():
-    """Of a phase that only one saw to its end the other's joules are not known."""
+def test_a_lost_task_is_stored_as_far_as_all_sensors_were_read():
+    """The joules of a phase are unknown unless every sensor was read until its end."""
     record, trace = recovery.killed(lost(package=105, dram=107), HEADER, simulated=False)
     assert (record.status, record.case_id, record.repetition, record.boot_id) == ("killed", CASE.case_id, 2, "boot")
     assert [(p.name, p.start_s, p.end_s) for p in record.phases] == [("load", 100, 102), ("idle", 102, 105)]
@@ -37,21 +37,24 @@ def test_a_lost_task_is_told_as_far_as_every_sensor_was_read():
 
 @pytest.mark.parametrize(("simulated", "kinds"), [(True, {"simulated"}), (False, {"modelled"})])
 def test_a_lost_test_double_is_still_one(simulated, kinds):
-    """Its joules pass for no others."""
+    """Its joules are marked as simulated."""
     record, _ = recovery.killed(lost(package=105), HEADER, simulated=simulated)
     assert {m.kind for m in record.measurements} == kinds
 
 
-def test_what_was_lost_before_its_first_reading_has_no_phase_and_no_energy():
-    """Nor has a domain that the run does not know."""
+def test_a_task_lost_before_its_first_reading_has_no_phase_and_no_energy():
+    """Nor has an unknown domain."""
     assert recovery.killed(lost(), HEADER, simulated=False)[0].phases == ()
     assert recovery.killed(lost(strange=105), HEADER, simulated=False)[0].measurements == ()
 
 
-def test_a_task_that_never_began_says_whose_it_is_and_why():
-    """A build is told by its id, a case also by the build whose artifact it would have run."""
+def test_a_task_that_never_began_has_its_ids_and_a_reason():
+    """A build has its id, a case also that of the build of its artifact."""
     here = HEADER.environments[0]
     build = Build(build_id="b", model="m", step=Step(recipe="train"), format="keras")
-    told = [recovery.not_begun(task, "refused", "why", "run", here) for task in (Task(build=build, attempt=3), Task(case=CASE))]
-    assert [(r.task, r.case_id, r.build_id, r.attempt) for r in told] == [("build", None, "b", 3), ("case", CASE.case_id, CASE.build_id, 1)]
-    assert {(r.status, r.reason, r.environment_id, r.measurements) for r in told} == {("refused", "why", here.environment_id, ())}
+    records = [recovery.not_begun(task, "refused", "why", "run", here) for task in (Task(build=build, attempt=3), Task(case=CASE))]
+    assert [(r.task, r.case_id, r.build_id, r.attempt) for r in records] == [
+        ("build", None, "b", 3),
+        ("case", CASE.case_id, CASE.build_id, 1),
+    ]
+    assert {(r.status, r.reason, r.environment_id, r.measurements) for r in records} == {("refused", "why", here.environment_id, ())}

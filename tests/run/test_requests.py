@@ -1,4 +1,4 @@
-"""What a child is started with: the case's own, and what its variant promises."""
+"""What a child is started with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.suite import load_suite
 
 
 def resolved(folder: Path, text: str) -> tuple[Suite, dict[str, Artifact]]:
-    """The suite of a text, and everything that it builds."""
+    """The suite of a text, and all its artifacts."""
     (folder / "suite.yaml").write_text(text)
     suite = load_suite(folder / "suite.yaml", plugins.catalogue())
     return suite, {b.build_id: Artifact(build_id=b.build_id, format=b.format, path=str(folder), sha256="-", bytes=1) for b in suite.builds}
@@ -31,14 +31,14 @@ def resolved(folder: Path, text: str) -> tuple[Suite, dict[str, Artifact]]:
         ("{prune: {}}", None),
     ],
 )
-def test_the_order_says_what_the_variant_promises_to_run_in(tmp_path, variant, precision):
-    """Of a chain the last step that promises anything; float16 keeps its weights small and promises nothing."""
+def test_the_request_has_the_precision_of_the_variant(tmp_path, variant, precision):
+    """That of the last step of a chain with one; float16 only stores its weights so."""
     suite, made = resolved(tmp_path, f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [litert], variants: [{variant}]}}\n")
     assert case_request(suite.cases[0], suite, made, 2**30).precision == precision
 
 
-def test_a_build_is_not_told_of_the_test_data(tmp_path):
-    """What it does not know cannot leak into a model."""
+def test_a_build_gets_no_test_data(tmp_path):
+    """So that they cannot leak into a model."""
     for split in ("train", "test"):
         np.savez(tmp_path / f"{split}.npz", x=np.zeros((4, 2)))
     (tmp_path / "m.onnx").write_bytes(b"onnx")
@@ -48,22 +48,22 @@ def test_a_build_is_not_told_of_the_test_data(tmp_path):
         "matrices:\n  - {engines: [onnxruntime], variants: [int8]}\n",
     )
     for build in suite.builds:
-        told = build_request(build, suite, made, tmp_path, 2**30).task.model_dump_json()
-        assert "train.npz" in told
-        assert "test.npz" not in told
+        task = build_request(build, suite, made, tmp_path, 2**30).task.model_dump_json()
+        assert "train.npz" in task
+        assert "test.npz" not in task
     assert "test.npz" in case_request(suite.cases[0], suite, made, 2**30).task.model_dump_json()
 
 
 @pytest.mark.parametrize(("engine", "metric"), [("litert", "accuracy"), ('"null"', None)])
 def test_a_test_double_has_no_quality(tmp_path, engine, metric):
-    """What it answers is no answer."""
+    """Its answers mean nothing."""
     suite, made = resolved(tmp_path, f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [{engine}]}}\n")
     assert case_request(suite.cases[0], suite, made, 2**30).task.metric == metric
 
 
-@pytest.mark.parametrize(("device", "ceiling"), [("cpu", 2**30), ("gpu", None)])
-def test_an_accelerators_driver_is_given_no_ceiling(tmp_path, device, ceiling):
-    """It maps far more memory than it uses."""
+@pytest.mark.parametrize(("device", "limit_bytes"), [("cpu", 2**30), ("gpu", None)])
+def test_a_case_on_a_gpu_has_no_memory_limit(tmp_path, device, limit_bytes):
+    """The driver maps far more memory than it uses."""
     suite, made = resolved(tmp_path, "name: x\nmodels: [digits-cnn]\nmatrices:\n  - {engines: [tensorflow], devices: [cpu, gpu]}\n")
     case = next(case for case in suite.cases if case.device == device)
-    assert case_request(case, suite, made, 2**30).task.memory_bytes == ceiling
+    assert case_request(case, suite, made, 2**30).task.memory_bytes == limit_bytes

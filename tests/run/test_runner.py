@@ -1,33 +1,160 @@
-"""The riskiest thing: parent and child as designed, on a counter whose truth is known."""
+"""One task in a child of its own: engines that misbehave are records, and a record states which kernels ran."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import psutil
 import pytest
 
 from harness.channel import Request
-from harness.run.runner import Outcome, RunContext, run
-from harness.schema import PROFILES, Limits, Task
-from tests.simulated import SimulatedCounter, constant, ramp, square
+from harness.engines.onnxruntime import OnnxRuntime
+from harness.errors import WorkerError
+from harness.run import runner, timing
+from harness.run.runner import run
+from harness.schema import Task
+from tests.launch import context, measured, requested, rogue
+from tests.onnx_models import save
+from tests.rogue import install
 from tests.tasks import CASE, child_task
 
-
-def measured(sensor: SimulatedCounter, query_s: float = 0.001, window_s: float = 1.5, idle_s: float = 0.3, **task: object) -> Outcome:
-    """One repetition of the null engine on the sensor given."""
-    profile = PROFILES["quick"].model_copy(update={"window_s": window_s, "window_ticks": 0, "idle_s": idle_s})
-    bench = RunContext([(sensor, sensor.open())], profile, Limits(), "run", "environment", None)
-    order = Request("harness.worker.measure", child_task(query_s=query_s, **task), simulated=True)
-    return run(Task(case=CASE), order, bench)
+pytestmark = pytest.mark.usefixtures("short_lead_in")
 
 
-@pytest.mark.parametrize("energy", [constant(100), square(20, 180, 0.3), ramp(10, 200, 0.7)], ids=["constant", "square", "ramp"])
-def test_energy_from_tick_to_tick_is_the_truth(energy):
-    """One window agrees with the exact energy between its own edges within 0.5 %."""
-    sensor = SimulatedCounter(energy, update_period_s=0.1)
-    record = measured(sensor).record
-    steady = next(m for m in record.measurements if m.phase == "steady")
-    assert record.status == "ok", record.reason
-    assert steady.kind == "simulated"
-    assert steady.gross_j == pytest.approx(sensor.truth_j(steady.start_s, steady.end_s), rel=0.005)
-    assert 0 < steady.inferences <= (steady.end_s - steady.start_s) / 0.001 + 1
-    assert record.phases[-1].name == "idle"
-    assert record.phases[-1].start_s - steady.end_s >= 0.3, "a counter that lags by a period would show the load in the idle phase"
+@pytest.mark.parametrize("when", ["open", "query"])
+def test_a_crash_is_a_record(tmp_path, when):
+    """SIGSEGV inside the engine, while it loads and inside the window."""
+    record = rogue(tmp_path, "crash", when).record
+    assert record.status == "failed"
+    assert "SIGSEGV" in record.reason
+    assert record.phases
+
+
+@pytest.mark.parametrize("what", ["hang", "interrupt_proof"])
+def test_a_hang_is_ended(tmp_path, what):
+    """After the limit, whatever signals it ignores."""
+    record = rogue(tmp_path, what, timeout_s=2.0).record
+    assert record.status == "timeout" and "2 s" in record.reason
+
+
+@pytest.mark.parametrize("what", ["python_memory", "native_memory"])
+def test_out_of_memory_is_reported(tmp_path, what):
+    """Under the memory limit of the suite, by an exception in Python or by a crash in a library."""
+    record = rogue(tmp_path, what, memory_bytes=1 * 2**30).record
+    assert record.status == "oom" and "memory" in record.reason
+
+
+def test_a_flood_of_output_does_no_harm(tmp_path):
+    """60 MB on stdout and stderr: neither the child nor the protocol is blocked."""
+    assert rogue(tmp_path, "flood").record.status == "ok"
+
+
+def test_a_child_that_cannot_be_started_leaves_nothing_open(tmp_path):
+    """An interpreter that is not executable: an error, and no more file descriptors and threads than before."""
+    (tmp_path / "python").write_text("no program")
+    request = Request("harness.worker.measure", child_task(), python=(str(tmp_path / "python"),))
+    before = psutil.Process().num_fds(), threading.active_count()
+    with pytest.raises(WorkerError, match="could not be started: Permission denied"):
+        run(Task(case=CASE), request, context())
+    assert (psutil.Process().num_fds(), threading.active_count()) == before
+
+
+def test_no_orphan_survives_its_parent(tmp_path):
+    """SIGKILL of the parent inside the window, while the child ignores signals and pipes."""
+    code = f"""
+import sys
+from tests.launch import measured
+options = {{"what": "interrupt_proof", "when": "query"}}
+measured({install(tmp_path)!r}, engine="rogue", engine_options=options, on_phase=lambda phase, pid: phase == "steady" and print(pid, flush=True))
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    child.wait(timeout=30)  # raises if it is still alive
+
+
+@pytest.mark.parametrize("size", [0, 5, 100, 140])
+def test_a_truncated_array_is_read_as_empty(tmp_path, size):
+    """A child that was killed while it wrote leaves a record nevertheless."""
+    path = tmp_path / "completions.npy"
+    np.save(path, np.arange(30).reshape(3, 10))
+    path.write_bytes(path.read_bytes()[:size])
+    assert runner._load(path, (3, 0)).shape == (3, 0)
+
+
+def test_an_interrupt_is_passed_on():
+    """Ctrl-C ends the child and keeps the record."""
+
+    def interrupt(phase, pid):
+        if phase == "steady":
+            raise KeyboardInterrupt
+
+    outcome, pid = measured(on_phase=interrupt)
+    assert outcome.interrupted and outcome.record.status == "killed"
+    assert not psutil.pid_exists(pid)
+
+
+def test_the_first_repetition_reports_its_kernels(tmp_path):
+    """With their shares, and the precision of the largest; later ones are not profiled."""
+    record = rogue(tmp_path, "nothing", "profile").record
+    assert [(k.op, k.kernel, k.share) for k in record.kernels] == [("Conv", "fast", 0.75), ("Conv", "slow", 0.25)]
+    assert record.precision_ran == "int8"
+    later, _ = measured(install(tmp_path / "again"), repetition=1, engine="rogue", engine_options={"what": "nothing", "when": "profile"})
+    assert later.record.status == "ok" and later.record.kernels == ()
+
+
+@pytest.mark.parametrize(("what", "reason"), [("error", "no counters here"), ("crash", "died in its profiler"), ("exit", "died")])
+def test_a_failing_profiler_fails_no_case(tmp_path, what, reason):
+    """Whatever it does, the case has been measured: the record is ok, has the reason, and its idle power before and after."""
+    record = rogue(tmp_path, what, "profile").record
+    assert record.status == "ok" and record.kernels == ()
+    assert reason in record.engine_facts["profile_failed"]
+    assert [phase.name for phase in record.phases].count("idle") == 2
+
+
+def test_a_hanging_profiler_is_ended(tmp_path, monkeypatch):
+    """After a time limit of its own."""
+    monkeypatch.setattr(runner, "PROFILE_PATIENCE_S", 0.2)
+    monkeypatch.setattr(timing, "QUERY_PATIENCE_S", 0.2)
+    record = rogue(tmp_path, "hang", "profile").record
+    assert record.status == "ok" and "sent nothing" in record.engine_facts["profile_failed"]
+
+
+def test_an_int8_that_runs_in_float_has_a_finding(tmp_path):
+    """A quantized weight that is converted back before the multiplication: the record has float32, and a warning."""
+    path = save(
+        tmp_path,
+        [("x", "FLOAT", ["n", 256])],
+        [("w", "DequantizeLinear", ["q", "scale", "zero"]), ("y", "MatMul", ["x", "w"])],
+        q=np.full((256, 256), 7, np.int8),
+        scale=np.array(0.1, np.float32),
+        zero=np.array(0, np.int8),
+    )
+    options = OnnxRuntime.spec.parameters(graph_optimization="basic").model_dump()
+    task = {"engine": "onnxruntime", "engine_options": options, "artifact": {"path": str(path), "format": "onnx"}}
+    record = requested("int8", **task)
+    assert record.precision_ran == "float32"
+    findings = [finding for finding in record.warnings if finding.code == "optimisation_not_run"]
+    assert len(findings) == 1 and "computed in float32" in findings[0].sentence and not findings[0].invalid
+    assert not requested(None, **task).warnings
+
+
+@pytest.mark.parametrize(("weights", "findings"), [(np.int8, []), (np.float32, ["optimisation_not_shown"])])
+def test_kernels_are_checked_against_the_artifact(tmp_path, weights, findings):
+    """An engine that reports int8 for a file that stores only float32 proves nothing."""
+    path = save(
+        tmp_path, [("x", "FLOAT", ["n", 2])], [("c", "Cast", ["w"], {"to": 1}), ("y", "MatMul", ["x", "c"])], w=np.ones((2, 2), weights)
+    )
+    record = requested("int8", install(tmp_path), engine="rogue", engine_options={}, artifact={"path": str(path), "format": "onnx"})
+    assert record.precision_ran == "int8" and [f.code for f in record.warnings if f.code.startswith("optimisation")] == findings
+
+
+def test_time_is_shared_by_both_processes():
+    """The child's phases are between times of the parent."""
+    began = time.monotonic()
+    outcome, _ = measured()
+    assert all(began <= phase.start_s <= phase.end_s <= time.monotonic() for phase in outcome.record.phases)

@@ -1,4 +1,4 @@
-"""The build child, through the runner: the digits without their test data, the user's own files, and what goes wrong."""
+"""The build child, through the runner: a built-in model without its test data, the user's own files, and errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.worker.build import fingerprint
 from tests.models import model_facts, models, rows
 from tests.onnx_models import save
 
-BENCH = RunContext([], PROFILES["quick"], Limits(), "run", "environment", None)
+CONTEXT = RunContext([], PROFILES["quick"], Limits(), "run", "environment", None)
 DIGITS = Model(name="digits-cnn", workload="digits-cnn", format="workload", sha256="-")
 
 
@@ -29,7 +29,7 @@ def made(folder, model, recipe, format_, source=None, dataset=None, memory_bytes
         model=model.model_copy(update={"test": None}), build=build, source=source, dataset=dataset and {"path": str(dataset)},
         folder=str(folder), memory_bytes=memory_bytes,
     )  # fmt: skip
-    return run(Task(build=build), Request("harness.worker.build", task, environment={"CUDA_VISIBLE_DEVICES": "-1"}), BENCH).record
+    return run(Task(build=build), Request("harness.worker.build", task, environment={"CUDA_VISIBLE_DEVICES": "-1"}), CONTEXT).record
 
 
 def own(path, format_, **more) -> Model:
@@ -40,19 +40,19 @@ def own(path, format_, **more) -> Model:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("version https://git-lfs.github.com/spec/v1\nsize 12345\n", "m.onnx is only a pointer of Git LFS to the model\ngit lfs pull"),
+        ("version https://git-lfs.github.com/spec/v1\nsize 12345\n", "m.onnx is a Git LFS pointer, not the model\nrun `git lfs pull`"),
         ("", "m.onnx is empty\ncopy or download it again"),
     ],
 )
-def test_a_file_that_never_came_is_told_from_a_damaged_one(tmp_path, content, reason):
-    """A clone without Git LFS, a copy that was cut off."""
+def test_a_missing_download_is_not_a_damaged_file(tmp_path, content, reason):
+    """A clone without Git LFS, an interrupted copy."""
     (tmp_path / "m.onnx").write_text(content)
     record = made(tmp_path / "out", own(tmp_path / "m.onnx", "onnx"), "source", "onnx")
     assert (record.status, record.reason) == ("failed", reason)
 
 
-def test_the_data_set_has_three_splits_that_share_nothing(tmp_path):
-    """By the hash of each sample; the artifact is the folder."""
+def test_the_splits_of_a_data_set_are_disjoint(tmp_path):
+    """By the hash of each sample; the artifact is their folder."""
     data = tmp_path / "data"
     record = made(data, DIGITS, "dataset", "npz")
     assert record.status == "ok", record.reason
@@ -63,15 +63,15 @@ def test_the_data_set_has_three_splits_that_share_nothing(tmp_path):
 
 
 def test_training_sees_no_test_data():
-    """It succeeds without the test file there, and reaches what such a model should."""
-    found = model_facts()["digits"]
-    assert [found["facts"][name] for name in ("parameters", "nonzero_parameters", "macs")] == [21546, 21546, 320832]
-    assert found["test_accuracy"] > 0.95 and found["notes"]["validation_accuracy"] > 0.95
-    assert found["bytes"] < 2 * 4 * 21546  # no optimizer in it
+    """It succeeds without the test file, with the size and the accuracy of such a model."""
+    digits = model_facts()["digits"]
+    assert [digits["facts"][name] for name in ("parameters", "nonzero_parameters", "macs")] == [21546, 21546, 320832]
+    assert digits["test_accuracy"] > 0.95 and digits["notes"]["validation_accuracy"] > 0.95
+    assert digits["bytes"] < 2 * 4 * 21546  # without the optimizer
 
 
 def test_a_build_task_drops_test_data():
-    """Even where a parent sends them."""
+    """Even if a parent sends them."""
     reference = DataRef(inputs=(ArrayRef(path="/secret.npz", key="x", sha256="-"),))
     build = Build(build_id="b", model="m", step=Step(recipe="train"), format="keras")
     task = BuildTask(model=DIGITS.model_copy(update={"test": reference}), build=build, folder="/f")
@@ -88,7 +88,7 @@ def test_the_users_h5_is_fine_tuned_on_the_users_data():
 
 @pytest.mark.parametrize("format_", ["tflite", "onnx"])
 def test_the_users_file_is_copied(tmp_path, format_):
-    """Byte by byte, and counted: weights, zeros, multiply-accumulates."""
+    """Unchanged, with its weights, zeros and multiply-accumulates counted."""
     path = models() / f"small.{format_}"
     artifact = made(tmp_path / "source", own(path, format_), "source", format_).artifact
     assert artifact.sha256 == fingerprint(path)[0] and artifact.bytes == path.stat().st_size
@@ -97,7 +97,7 @@ def test_the_users_file_is_copied(tmp_path, format_):
 
 
 def test_macs_are_inherited(tmp_path):
-    """What a step cannot count it takes from the artifact before it; which weights are 0 it may have changed, so not that."""
+    """A step that cannot count them takes them from the artifact before it; zeros are counted again, since it may have changed them."""
     path = save(tmp_path, [("x", "FLOAT", ["n", "t", 8])], [("y", "MatMul", ["x", "w"])], outputs=["y"], w=np.ones((8, 4), np.float32))
     source = {"path": str(path), "format": "onnx", "facts": {"macs": 11264, "zeros": {"w": 0.7}, "nonzero_parameters": 5}}
     artifact = made(tmp_path / "f16", own(path, "onnx"), "float16", "onnx", source=source).artifact
@@ -105,7 +105,7 @@ def test_macs_are_inherited(tmp_path):
     assert artifact.facts.parameters == artifact.facts.nonzero_parameters == 32
 
 
-def test_external_data_come_along(tmp_path):
+def test_external_data_are_included(tmp_path):
     """A model in two files becomes an artifact of one."""
     (tmp_path / "own").mkdir()
     path = save(tmp_path / "own", [("x", "FLOAT", ["n", 500])], [("y", "Add", ["x", "w"])], w=np.arange(500, dtype=np.float32))
@@ -119,15 +119,15 @@ def test_external_data_come_along(tmp_path):
     ("name", "format_", "words"),
     [
         ("lambda.h5", "h5", "brings code of its own"),
-        ("nothing.onnx", "onnx", "is not there"),
+        ("nothing.onnx", "onnx", "does not exist"),
         ("empty.onnx", "onnx", "empty.onnx"),
         ("empty.tflite", "tflite", "empty.tflite"),
         ("empty.keras", "keras", "empty.keras"),
-        ("os:getcwd", "python", "not run without trust"),
+        ("os:getcwd", "python", "runs only in a trusted suite"),
     ],
 )
-def test_a_file_that_cannot_be_taken_is_a_sentence(tmp_path, name, format_, words):
-    """Status failed, no traceback, nothing made."""
+def test_an_unusable_file_is_an_error(tmp_path, name, format_, words):
+    """Status failed, no traceback, no artifact."""
     path = name
     if format_ != "python":
         path = tmp_path / name
@@ -141,14 +141,14 @@ def test_a_file_that_cannot_be_taken_is_a_sentence(tmp_path, name, format_, word
 
 
 def test_a_file_that_changed_is_not_built(tmp_path):
-    """The cache would keep it under the old hash."""
+    """The cache would store it under the old hash."""
     shutil.copy(models() / "small.onnx", tmp_path / "m.onnx")
     model = own(tmp_path / "m.onnx", "onnx")
     (tmp_path / "m.onnx").write_bytes((models() / "two.onnx").read_bytes())
     assert "has changed" in made(tmp_path / "out", model, "source", "onnx").reason
 
 
-def test_a_recipe_without_its_data_is_a_sentence(tmp_path):
+def test_a_recipe_without_its_data_is_an_error(tmp_path):
     """int8 without training data."""
     source = {"path": str(models() / "small.onnx"), "format": "onnx"}
     record = made(tmp_path / "out", own(models() / "small.onnx", "onnx"), "int8", "onnx", source=source)

@@ -1,4 +1,4 @@
-"""A child's work becomes its result, whatever it raises."""
+"""A child's work becomes a result, whatever it raises."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.worker.outcome import outcome
     ],
 )
 def test_every_error_has_its_status(error, status):
-    """And a reason in words."""
+    """And a reason."""
 
     def work():
         raise error
@@ -31,8 +31,8 @@ def test_every_error_has_its_status(error, status):
     assert result.status == status and result.reason
 
 
-def test_the_line_that_says_why_comes_first():
-    """For it alone is shown while a run is on; the rest follows."""
+def test_the_most_informative_line_comes_first():
+    """It is shown alone during a run; the rest follows."""
 
     def work():
         raise RuntimeError("Exception from src/infer_request.cpp:224:\nthe shape of input data conflicts with the pattern")
@@ -41,6 +41,6 @@ def test_the_line_that_says_why_comes_first():
     assert first == "RuntimeError: the shape of input data conflicts with the pattern" and len(rest) == 2
 
 
-def test_success_gives_what_the_work_gave():
+def test_a_success_has_the_fields_of_the_work():
     """With its status."""
     assert outcome(lambda: {"resident_bytes": 1}, None) == Result(status="ok", resident_bytes=1)

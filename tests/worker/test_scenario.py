@@ -28,13 +28,13 @@ class Counting:
         self.synchronized += 1
 
     def stop(self) -> bool:
-        """Whether it is enough."""
+        """Whether it has seen enough."""
         return len(self.seen) >= self.enough
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_queries_are_taken_in_turn_and_each_is_accounted_for(name):
-    """Completions are in order of time, none is lost, none overlaps the next."""
+    """Completions are in order, none is lost, none overlaps the next."""
     session, completions = Counting(1000), Completions()
     SCENARIOS[name](session, itertools.cycle("abc"), session.stop, completions)
     assert session.seen[:6] == list("abcabc")
@@ -60,24 +60,24 @@ def test_offline_waits_for_the_device_once_a_chunk():
 
 @given(st.floats(0, 1e6), st.floats(0.005, 2.0), st.integers(0, 10_000))
 def test_a_group_begins_at_its_own_phase(now_s, period_s, group):
-    """And waits less than one period for it."""
+    """After a wait of less than one period."""
     wait = wait_s(now_s, period_s, group)
     assert 0 <= wait <= period_s
     phase = ((now_s + wait) / period_s) % 1
-    wanted = math.fmod(GOLDEN * group, 1.0)
-    assert min(abs(phase - wanted), 1 - abs(phase - wanted)) < 1e-6 + 1e-9 * now_s / period_s
+    expected = math.fmod(GOLDEN * group, 1.0)
+    assert min(abs(phase - expected), 1 - abs(phase - expected)) < 1e-6 + 1e-9 * now_s / period_s
 
 
 @given(st.integers(0, 10_000), st.integers(8, 200))
 def test_the_phases_are_spread_evenly(first, groups):
-    """Wherever the numbering begins: no gap much larger than an even spread leaves."""
+    """For any first number, no gap is much larger than that of an even spread."""
     phases = np.sort([math.fmod(GOLDEN * j, 1.0) for j in range(first, first + groups)])
     gaps = np.diff(np.concatenate([phases, phases[:1] + 1]))
     assert gaps.max() < 3 / groups
 
 
-def test_a_shifted_load_pauses_and_goes_on():
-    """Groups of a quarter of a second; the last one ends when it is told to."""
+def test_a_shifted_load_stops_between_groups():
+    """Groups of a quarter of a second; the stop condition ends the last one."""
     session, completions = Counting(10**9), Completions()
     ends = iter([False] * 100 + [True] * 10**6)
     shifted(SCENARIOS["single_stream"], 0.02, 3)(session, itertools.cycle("a"), lambda: next(ends), completions)

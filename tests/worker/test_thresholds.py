@@ -1,4 +1,4 @@
-"""The threshold of an output: from the suite, from the model's file, held against the numbers that came, or refused."""
+"""The threshold of an output: from the suite or from the model's file, checked against the answers, or refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import pytest
 
 from harness.engines.base import Tensor
 from harness.errors import EngineError
-from harness.worker.thresholds import check, decide, judged
+from harness.worker.thresholds import check_range, choose_threshold, quality_fields
 from harness.workloads.metrics import METRICS
+from tests.launch import on_onnx
+from tests.onnx_models import save
 from tests.tasks import child_task
 
 LABELS = np.array([0, 1, 1, 0])
@@ -23,8 +25,8 @@ def session(head):
 
 
 def decided(head, answer=COLUMN, metric="accuracy", labels=LABELS, **task):
-    """The decision about one output."""
-    return decide(session(head), 0, np.asarray(answer), METRICS[metric], labels, child_task(metric=metric, **task))
+    """The threshold of one output."""
+    return choose_threshold(session(head), 0, np.asarray(answer), METRICS[metric], labels, child_task(metric=metric, **task))
 
 
 @pytest.mark.parametrize(
@@ -43,8 +45,8 @@ def test_the_suite_comes_before_the_file(head, task, threshold, source):
 
 
 @pytest.mark.parametrize("answer", [np.zeros((4, 3), np.float32), np.zeros((4, 1), np.int64), np.zeros((4,), bool)])
-def test_what_is_not_cut_needs_no_threshold(answer):
-    """A score for each class, and the number of a class."""
+def test_an_output_that_is_not_cut_needs_no_threshold(answer):
+    """A score for each class, or the number of a class."""
     assert decided(None, answer)[1:] == (None, None)
 
 
@@ -57,7 +59,7 @@ def test_what_is_not_cut_needs_no_threshold(answer):
         ("token_accuracy", np.zeros((4, 5), np.float32), np.zeros((4, 5), int)),
     ],
 )
-def test_undecidable_is_refused_with_the_line_to_add(metric, answer, labels):
+def test_an_unknown_threshold_is_refused_with_the_line_to_add(metric, answer, labels):
     """For every metric that cuts."""
     with pytest.raises(EngineError, match=rf"metric: {{name: {metric}, threshold: 0.5}}") as caught:
         decided(None, answer, metric, labels)
@@ -76,19 +78,59 @@ def test_undecidable_is_refused_with_the_line_to_add(metric, answer, labels):
         ("logit", [np.nan], True),
     ],
 )
-def test_the_numbers_are_held_against_the_file(head, values, fits):
-    """No probability lies outside of 0 and 1; scores that all lie in it could be probabilities. What the suite names is not questioned."""
+def test_the_answers_are_checked_against_the_file(head, values, fits):
+    """A probability is between 0 and 1; logits that all are could be probabilities. A threshold in the suite is not checked."""
     given, decision = np.array(values), decided(head)
-    check(given, decided(head, metric_threshold=0.5), "y", child_task(metric="accuracy"))
+    check_range(given, decided(head, metric_threshold=0.5), "y", child_task(metric="accuracy"))
     if fits:
-        check(given, decision, "y", child_task(metric="accuracy"))
+        check_range(given, decision, "y", child_task(metric="accuracy"))
     else:
         with pytest.raises(EngineError, match=r"'y'.*\n.*threshold: 0`"):
-            check(given, decision, "y", child_task(metric="accuracy"))
+            check_range(given, decision, "y", child_task(metric="accuracy"))
 
 
-def test_a_record_keeps_what_was_decided():
-    """The threshold, its source, exact ties, and of a logit what 0.5 would give."""
+def test_a_record_has_the_threshold_and_its_source():
+    """The threshold, its source, exact ties, and for a logit the quality at 0.5."""
     given = np.array([[-1.0], [0.2], [3.0], [0.0]])
-    assert judged(decided("logit"), given, LABELS, LABELS) == {"threshold": 0.0, "threshold_from": "logit", "ties": 1, "rival": 0.75}
-    assert judged(decided(None, np.zeros((4, 2), np.float32)), np.zeros((4, 2)), LABELS, LABELS)["ties"] == 4
+    assert quality_fields(decided("logit"), given, LABELS, LABELS) == {
+        "threshold": 0.0,
+        "threshold_from": "logit",
+        "ties": 1,
+        "rival": 0.75,
+    }
+    assert quality_fields(decided(None, np.zeros((4, 2), np.float32)), np.zeros((4, 2)), LABELS, LABELS)["ties"] == 4
+
+
+BINARY = [("x", "FLOAT", ["n", 3])]
+
+
+WEIGHT = {"w": np.array([[1.0], [-1.0], [0.5]], np.float32)}
+
+
+SAMPLES = np.random.default_rng(8).normal(size=(40, 3)).astype(np.float32)
+
+
+TRUTH = (SAMPLES @ WEIGHT["w"])[:, 0] > 0
+
+
+@pytest.mark.parametrize(
+    ("nodes", "labels", "threshold", "source"),
+    [
+        ([("y", "MatMul", ["x", "w"])], TRUTH.astype(int), 0.0, "logit"),
+        ([("y", "MatMul", ["x", "w"])], 2 * TRUTH.astype(int) - 1, 0.0, "logit"),
+        ([("z", "MatMul", ["x", "w"]), ("y", "Sigmoid", ["z"])], TRUTH, 0.5, "probability"),
+    ],
+    ids=["logits", "signed-labels", "sigmoid"],
+)
+def test_the_last_operator_determines_the_threshold(tmp_path, nodes, labels, threshold, source):
+    """Every sample is classified correctly, and the record has the source of the threshold."""
+    path = save(tmp_path, BINARY, nodes, outputs=["y"], **WEIGHT)
+    quality = on_onnx(path, tmp_path, {"x": SAMPLES}, labels, "accuracy").record.quality
+    assert (quality.value, quality.threshold, quality.threshold_from, quality.ties) == (1.0, threshold, source, 0)
+
+
+def test_an_unknown_operator_is_refused_with_the_line_to_add(tmp_path):
+    """Before anything is measured."""
+    path = save(tmp_path, BINARY, [("z", "MatMul", ["x", "w"]), ("y", "Elu", ["z"])], outputs=["y"], **WEIGHT)
+    record = on_onnx(path, tmp_path, {"x": SAMPLES}, TRUTH, "accuracy").record
+    assert record.status == "refused" and "metric: {name: accuracy, threshold: 0.5}" in record.reason and record.latency is None

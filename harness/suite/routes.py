@@ -1,0 +1,71 @@
+"""Routes from a model to an artifact that an engine opens."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from harness.schema import EngineSpec, Model, Step, VariantSpec
+
+
+class Hop(NamedTuple):
+    """One step of a route.
+
+    Attributes:
+        step: The step.
+        format: Format that it produces.
+    """
+
+    step: Step
+    format: str
+
+
+def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec]) -> list[Hop] | str:
+    """The shortest route that takes the variant's steps in order.
+
+    Of two routes of equal length it is the one that exports first: the recipe is then that of the engine's own format.
+
+    Returns:
+        The hops from the first build on, or the reason why there is no route.
+    """
+    data = [Hop(Step(recipe="dataset"), "npz")] if model.brings else []
+    chosen = {"signature": model.signature} if model.signature else {}
+    start = [*data, Hop(Step(recipe="train" if model.trains else "source", parameters=chosen), _native(model.format))]
+    exporters = [spec for spec in variants.values() if spec.exporter]
+    queue = deque([(start, 0)])
+    seen = set()
+    while queue:
+        hops, done = queue.popleft()
+        have = hops[-1].format
+        if done == len(steps) and (have in engine.formats or "*" in engine.formats):
+            return hops
+        if (have, done) in seen:
+            continue
+        seen.add((have, done))
+        queue.extend(([*hops, Hop(Step(recipe=spec.name), out)], done) for spec in exporters for out in _outputs(spec, have))
+        if done < len(steps):
+            queue.extend(([*hops, Hop(steps[done], out)], done + 1) for out in _outputs(variants[steps[done].recipe], have))
+    furthest = max(done for _, done in seen)
+    return _no_route(_native(model.format), steps, engine, variants, {have for have, done in seen if done == furthest}, furthest)
+
+
+def _outputs(spec: VariantSpec, source: str) -> list[str]:
+    return [out for each, out in spec.conversions if each == source]
+
+
+def _no_route(
+    start: str, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec], reached: Collection[str], done: int
+) -> str:
+    if done < len(steps):
+        recipe = steps[done].recipe
+        needs = f"{recipe} takes {' or '.join(sorted({source for source, _ in variants[recipe].conversions}))}"
+    else:
+        needs = f"{engine.name} opens {' or '.join(engine.formats)}"
+    chain = f" with {'+'.join(step.recipe for step in steps[:done])}" if done else ""
+    return f"{needs}, but the model is available only as {', '.join(sorted(reached))} (from {start}{chain})"
+
+
+def _native(format_: str) -> str:
+    """The format in which the first build leaves a model."""
+    return "keras" if format_ in ("h5", "python", "workload") else format_

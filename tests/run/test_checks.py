@@ -1,0 +1,34 @@
+"""Conditions for starting a run."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from harness.errors import StoreError, SuiteError
+from harness.run import checks
+from harness.schema import PROFILES, Domain
+
+
+@pytest.mark.parametrize(("window_s", "refused"), [(0.7, True), (5.11, False), (5.05, False), (1.5, False)])
+def test_a_window_too_short_for_a_counter_is_refused_with_a_sufficient_length(window_s, refused):
+    """If the user requests it; the next probe may find a period 1 % longer, and the profile's own window is lengthened instead."""
+    profile = PROFILES["quick"].model_copy(update={"window_s": window_s})
+    counter = Domain(name="gpu:0", sensor="nvml", quantity="energy", unit="J", kind="counter", update_period_s=1.0201)
+    with pytest.raises(SuiteError, match=r"(?s)gpu:0.*--window 5\.11") if refused else contextlib.nullcontext():
+        checks.check_window(profile, [counter])
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    """Before anything is built."""
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(StoreError, match="results"):
+        checks.check_writable(tmp_path / "results")
+
+
+def test_a_run_of_the_same_second_has_another_id(tmp_path):
+    """With a number after it."""
+    assert checks.unused_id(tmp_path, "run") == "run"
+    (tmp_path / "run").mkdir()
+    assert checks.unused_id(tmp_path, "run") == "run-1"

@@ -1,0 +1,43 @@
+"""The hash of a suite, and canonical texts of variants."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.suite.identity import model_identity
+from tests.suites import GOOD, load, matrix, own
+
+
+@pytest.mark.parametrize("text", ["[prune]", "[{prune: {}}]", "[{prune: }]", "[{prune: {final_sparsity: 0.90}}]", "[[prune]]"])
+def test_one_variant_has_one_text(tmp_path, text):
+    """However it is written."""
+    suite = load(tmp_path, matrix(f"variants: {text}"))
+    assert [case.variant for case in suite.cases] == ["prune(final_sparsity=0.9)"]
+
+
+def test_hashes_follow_what_determines_the_result(tmp_path):
+    """Another seed or another sparsity is another build; another name of the suite is not."""
+    a = load(tmp_path, GOOD)
+    assert {b.build_id for b in a.builds} == {b.build_id for b in load(tmp_path, GOOD.replace("good", "other")).builds}
+    assert not {b.build_id for b in a.builds} & {b.build_id for b in load(tmp_path, GOOD + "seed: 1\n").builds}
+    assert a.sha256 != load(tmp_path, GOOD.replace("0.8", "0.7")).sha256
+
+
+def test_fields_with_their_default_are_not_hashed(tmp_path):
+    """So that a suite keeps the hash of an older version."""
+    (tmp_path / "m.onnx").write_bytes(b"onnx")
+    np.savez(tmp_path / "d.npz", x=np.zeros((4, 2)), y=np.zeros(4))
+    suite = load(tmp_path, own('test: {inputs: "d.npz:x", labels: "d.npz:y"}'))
+    assert set(model_identity(suite.models[0])) == {
+        "name",
+        "workload",
+        "format",
+        "sha256",
+        "train",
+        "test",
+        "metric",
+        "training",
+        "trusted",
+    }
+    assert set(model_identity(suite.models[0])["test"]) == {"inputs", "labels"}
