@@ -27,7 +27,13 @@ from harness.variants.prune import Parameters, Schedule, check_sparsity, pruned_
 from harness.variants.training import fine_tuning, fit, steps_of
 
 VENV = "tfmot"
-PACKAGES = ("tensorflow-model-optimization", "tf-keras", "tensorflow", "tensorflow-cpu", "keras")
+TOOLKIT: dict[str, Any] = {
+    "packages": ("tensorflow-model-optimization", "tf-keras", "tensorflow", "tensorflow-cpu", "keras"),
+    "needs": ("train", "labels"),
+    "version": 2,
+    "venv": VENV,
+}
+"""What the specs of all its recipes share."""
 COMPARED = 4
 """Number of training samples on which the translated model must agree with the original."""
 
@@ -38,12 +44,9 @@ class PruneLowMagnitude(Recipe):
     spec: ClassVar = VariantSpec(
         name="prune_low_magnitude",
         summary="magnitude pruning by the TensorFlow Model Optimization Toolkit",
-        packages=PACKAGES,
         parameters=Parameters,
         conversions=(("keras", "keras"),),
-        needs=("train", "labels"),
-        version=2,
-        venv=VENV,
+        **TOOLKIT,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -82,12 +85,9 @@ class ClusterWeights(Recipe):
     spec: ClassVar = VariantSpec(
         name="cluster_weights",
         summary="weight clustering by the TensorFlow Model Optimization Toolkit",
-        packages=PACKAGES,
         parameters=ClusterParameters,
         conversions=(("keras", "keras"),),
-        needs=("train", "labels"),
-        version=2,
-        venv=VENV,
+        **TOOLKIT,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -125,13 +125,10 @@ class QuantizationAware(Recipe):
     spec: ClassVar = VariantSpec(
         name="quantization_aware",
         summary="quantization-aware training by the TensorFlow Model Optimization Toolkit, then int8",
-        packages=PACKAGES,
         parameters=QatParameters,
         conversions=(("keras", "tflite"),),
         precision="int8",
-        needs=("train", "labels"),
-        version=2,
-        venv=VENV,
+        **TOOLKIT,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
