@@ -44,11 +44,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
 
 
 def import_keras() -> Any:
-    """Keras on TensorFlow.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """Keras on TensorFlow; refused if it is not installed."""
     os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's configuration: everything here goes through TensorFlow
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return import_library("keras", "Keras", "pip install 'harness[tensorflow]'")

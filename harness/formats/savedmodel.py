@@ -133,11 +133,7 @@ def natural_key(name: str) -> list[tuple[int, str]]:
 
 
 def import_tensorflow() -> Any:
-    """TensorFlow.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """TensorFlow; refused if it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return import_library("tensorflow", "TensorFlow", "pip install 'harness[tensorflow]'")
 

@@ -83,20 +83,12 @@ class Graph(NamedTuple):
 
 
 def import_interpreter() -> Any:
-    """The module of LiteRT's interpreter.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """The module of LiteRT's interpreter; refused if it is not installed."""
     return import_library("ai_edge_litert.interpreter", "LiteRT", INSTALL)
 
 
 def import_schema() -> Any:
-    """The module of LiteRT that parses the format; it loads no interpreter.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """The module of LiteRT that parses the format; it loads no interpreter; refused if it is not installed."""
     return import_library("ai_edge_litert.schema_py_generated", "LiteRT", INSTALL)
 
 

@@ -146,11 +146,7 @@ class QuantizationAware(Recipe):
 
 
 def import_toolkit() -> Any:
-    """The toolkit, with legacy Keras for the whole process.
-
-    Raises:
-        EngineError: It is not installed in this environment.
-    """
+    """The toolkit, with legacy Keras for the whole process; refused if it is not installed."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     return import_library("tensorflow_model_optimization", "the Model Optimization Toolkit", "make tfmot")
 

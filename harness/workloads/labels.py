@@ -46,12 +46,7 @@ def class_numbers(labels: Array) -> Array:
 
 
 def is_one_hot(labels: Array, axis: int) -> bool:
-    """Whether exactly one class is marked along an axis: the others have equal smaller values, or all are shares that sum to 1.
-
-    Args:
-        labels: Numbers.
-        axis: Axis of the classes.
-    """
+    """Whether exactly one class is marked along an axis: the others have equal smaller values, or all are shares that sum to 1."""
     moved = np.moveaxis(np.asarray(labels, np.float64), axis, -1)
     largest = moved.max(axis=-1, keepdims=True)
     if not ((moved == largest).sum(axis=-1) == 1).all():
