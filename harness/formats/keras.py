@@ -97,7 +97,7 @@ def _is_h5(path: Path) -> bool:
 def _zip_config(path: Path) -> tuple[Any, str]:
     """The configuration in a `.keras` file, and the version of Keras that saved it."""
     if not zipfile.is_zipfile(path):
-        raise EngineError(f"{path.name} is no .keras file: it is not a zip archive", "save the model with model.save('model.keras')")
+        raise EngineError(f"{path.name} is not a .keras file: it is no zip archive", "save the model with model.save('model.keras')")
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             _check_entry(path, entry)

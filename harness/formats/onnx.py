@@ -41,7 +41,7 @@ def load_onnx(path: Path, *, weights: bool = True) -> Any:
     with reading(path, *KIND):
         model = onnx.load(str(path), load_external_data=False)
         if not model.graph.node:
-            raise EngineError(f"{path.name} is no ONNX model: it has no graph", KIND[1])
+            raise EngineError(f"{path.name} is not an ONNX model: it has no graph", KIND[1])
         _check_external(path, model)
         if weights:
             onnx.load_external_data_for_model(model, str(path.parent))

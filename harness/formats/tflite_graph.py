@@ -88,7 +88,7 @@ def import_interpreter() -> Any:
 
 
 def import_schema() -> Any:
-    """The module of LiteRT that parses the format; it loads no interpreter; refused if it is not installed."""
+    """The module of LiteRT that parses the format without an interpreter; refused if it is not installed."""
     return import_library("ai_edge_litert.schema_py_generated", "LiteRT", INSTALL)
 
 

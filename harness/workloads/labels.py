@@ -39,7 +39,7 @@ def class_numbers(labels: Array) -> Array:
     """
     if labels.dtype.kind == "f" and (wrong := labels[(labels % 1 != 0) | ~np.isfinite(labels)]).size:
         raise EngineError(
-            f"labels such as {wrong.flat[0]:g} are no classes",
+            f"labels such as {wrong.flat[0]:g} are not classes",
             "number the classes, or name a metric for numbers: `metric: mean_squared_error`",
         )
     return np.asarray(labels, dtype=np.int64)
