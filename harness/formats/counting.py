@@ -34,7 +34,7 @@ def count(weights: Iterable[Weight], macs: int | None) -> ArtifactFacts:
     """Number of parameters and of nonzero ones, and the share of zeros by tensor.
 
     Args:
-        weights: All weights of the model; read one at a time.
+        weights: All weights of the model, read one at a time.
         macs: Multiply-accumulates of one inference; None if unknown.
 
     Returns:

@@ -72,8 +72,7 @@ def _stored_tflite_inputs(path: Path, signature: str | None) -> list[Input] | No
         return None
     name = tflite_graph.choose(graphs, signature)
     try:
-        graph = tflite_graph.read_graph(path, graphs[name] if name else 0)
-        return [Input(graph.tensors[index].name, dynamic_shape(graph.tensors[index].signature)) for index in graph.inputs]
+        return _tflite_inputs(path, False, graphs[name] if name else 0)
     except Exception:  # likewise
         return None
 
@@ -121,11 +120,11 @@ def _savedmodel_inputs(path: Path, trusted: bool) -> list[Input]:
     return [Input(spec.name, tuple(spec.shape)) for spec in load_savedmodel(path, trusted=trusted).inputs]
 
 
-def _tflite_inputs(path: Path, trusted: bool) -> list[Input]:
-    from harness.formats.tflite_graph import import_interpreter
+def _tflite_inputs(path: Path, trusted: bool, index: int = 0) -> list[Input]:
+    from harness.formats.tflite_graph import read_graph
 
-    details = import_interpreter().Interpreter(model_path=str(path)).get_input_details()
-    return [Input(detail["name"], dynamic_shape(detail["shape_signature"])) for detail in details]
+    graph = read_graph(path, index)
+    return [Input(tensor.name, dynamic_shape(tensor.signature)) for tensor in (graph.tensors[index] for index in graph.inputs)]
 
 
 def _onnx_inputs(path: Path, trusted: bool) -> list[Input]:

@@ -26,21 +26,13 @@ BETWEEN = ("Convert", "Reshape", "Transpose", "Unsqueeze", "Squeeze")
 
 
 def import_openvino() -> Any:
-    """The `openvino` package, with its telemetry off.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """The `openvino` package, with its telemetry off; refused if it is not installed."""
     os.environ.setdefault("CI", "true")  # the only switch that needs no file in the user's home: no telemetry in continuous integration
     return import_library("openvino", "OpenVINO", INSTALL)
 
 
 def import_nncf() -> Any:
-    """The `nncf` package, which quantizes OpenVINO and ONNX models, with its telemetry off.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """The `nncf` package, which quantizes OpenVINO and ONNX models, with its telemetry off; refused if it is not installed."""
     os.environ.setdefault("NNCF_CI", "1")
     import_openvino()
     return import_library("nncf", "NNCF", INSTALL)

@@ -44,11 +44,7 @@ KERNELS: dict[str, tuple[str, ...]] = {
 
 
 def import_keras() -> Any:
-    """Keras on TensorFlow.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """Keras on TensorFlow; refused if it is not installed."""
     os.environ["KERAS_BACKEND"] = "tensorflow"  # overrides the user's configuration: everything here goes through TensorFlow
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return import_library("keras", "Keras", "pip install 'harness[tensorflow]'")
@@ -101,7 +97,7 @@ def _is_h5(path: Path) -> bool:
 def _zip_config(path: Path) -> tuple[Any, str]:
     """The configuration in a `.keras` file, and the version of Keras that saved it."""
     if not zipfile.is_zipfile(path):
-        raise EngineError(f"{path.name} is no .keras file: it is not a zip archive", "save the model with model.save('model.keras')")
+        raise EngineError(f"{path.name} is not a .keras file: it is no zip archive", "save the model with model.save('model.keras')")
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             _check_entry(path, entry)

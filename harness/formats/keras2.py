@@ -31,11 +31,7 @@ CHANGED = "hard_sigmoid"
 
 
 def uses_changed_function(config: Any) -> bool:
-    """Whether a model of Keras 2 uses a function that Keras 3 computes differently.
-
-    Args:
-        config: Configuration of the model.
-    """
+    """Whether the configuration of a Keras 2 model uses a function that Keras 3 computes differently."""
     values = (value for node in dictionaries(config) for name, value in node.items() if name.endswith("activation"))
     return any(CHANGED in (value, value.get("config") if isinstance(value, dict) else None) for value in values)
 
@@ -60,12 +56,7 @@ def readable(path: Path, config: Any, keras: Any) -> Iterator[Path]:
 
 
 def modern(config: Any, keras: Any) -> Any:
-    """The configuration of a model as Keras 3 writes it.
-
-    Args:
-        config: Configuration as Keras 2 wrote it.
-        keras: Keras 3.
-    """
+    """The configuration of a Keras 2 model as Keras 3 writes it; `keras` is the package of Keras 3."""
     made = deepcopy(config)
     for node in dictionaries(made):
         settings, layer = node.get("config"), getattr(keras.layers, str(node.get("class_name")), None)

@@ -21,11 +21,7 @@ HINT = "leave this variant out for this model, or build the model from standard 
 
 
 def import_legacy() -> Any:
-    """Legacy Keras on TensorFlow.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """Legacy Keras on TensorFlow; refused if it is not installed."""
     return import_library("tf_keras", "legacy Keras", "make tfmot")
 
 

@@ -41,7 +41,7 @@ def load_onnx(path: Path, *, weights: bool = True) -> Any:
     with reading(path, *KIND):
         model = onnx.load(str(path), load_external_data=False)
         if not model.graph.node:
-            raise EngineError(f"{path.name} is no ONNX model: it has no graph", KIND[1])
+            raise EngineError(f"{path.name} is not an ONNX model: it has no graph", KIND[1])
         _check_external(path, model)
         if weights:
             onnx.load_external_data_for_model(model, str(path.parent))
@@ -49,11 +49,7 @@ def load_onnx(path: Path, *, weights: bool = True) -> Any:
 
 
 def import_onnx() -> Any:
-    """The `onnx` package.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """The `onnx` package; refused if it is not installed."""
     return import_library("onnx", "ONNX", INSTALL)
 
 
@@ -93,14 +89,7 @@ def is_quantized(model: Any) -> bool:
 
 
 def check_float32(model: Any) -> None:
-    """Refuse a model whose weights are smaller than float32 already.
-
-    Args:
-        model: With or without its external data.
-
-    Raises:
-        EngineError: They are.
-    """
+    """Refuse a model whose weights are smaller than float32 already; external data are not needed."""
     current = precision(model)
     if is_quantized(model) or current not in (None, "float32"):
         raise EngineError(f"the ONNX model cannot be quantized: it is already ({current})", "start from the float32 model", refused=True)

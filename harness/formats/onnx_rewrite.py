@@ -89,11 +89,7 @@ def has_subgraphs(model: Any) -> bool:
 
 
 def beyond_half(model: Any) -> list[str]:
-    """Names of the nodes with a float32 constant beyond the range of float16: a variance of 1e8, a mask of -1e9.
-
-    Args:
-        model: Result of `with_initializers`.
-    """
+    """Names of the nodes with a float32 constant beyond the range of float16: a variance of 1e8, a mask of -1e9."""
     names = []
     for each, scope, _ in scopes(model):
         large = {name for name, stored in scope.items() if stored.type == "FLOAT" and not stored.sparse and _overflows(stored.tensor)}

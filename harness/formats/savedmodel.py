@@ -84,7 +84,7 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
             access files.
     """
     if not is_savedmodel(path):
-        raise EngineError(f"{path.name} is no SavedModel: it holds no {GRAPH_FILE}", KIND[1])
+        raise EngineError(f"{path.name} is not a SavedModel: it has no {GRAPH_FILE}", KIND[1])
     tf = import_tensorflow()
     with reading(path, *KIND):
         saved = _content(path)
@@ -133,11 +133,7 @@ def natural_key(name: str) -> list[tuple[int, str]]:
 
 
 def import_tensorflow() -> Any:
-    """TensorFlow.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """TensorFlow; refused if it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return import_library("tensorflow", "TensorFlow", "pip install 'harness[tensorflow]'")
 

@@ -83,20 +83,12 @@ class Graph(NamedTuple):
 
 
 def import_interpreter() -> Any:
-    """The module of LiteRT's interpreter.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """The module of LiteRT's interpreter; refused if it is not installed."""
     return import_library("ai_edge_litert.interpreter", "LiteRT", INSTALL)
 
 
 def import_schema() -> Any:
-    """The module of LiteRT that parses the format; it loads no interpreter.
-
-    Raises:
-        EngineError: It is not installed.
-    """
+    """The module of LiteRT that parses the format without an interpreter; refused if it is not installed."""
     return import_library("ai_edge_litert.schema_py_generated", "LiteRT", INSTALL)
 
 
@@ -107,15 +99,15 @@ def read_graph(path: Path, index: int = 0) -> Graph:
         path: The file.
         index: Index of the graph; 0 is the one that an interpreter runs by default.
     """
-    return _read(*_open(path), index)
+    return _graph(_File.open(path), index)
 
 
 def reachable_graphs(path: Path) -> Iterator[Graph]:
     """The main graph of a verified file, and the graphs that its operators run."""
-    opened = _open(path)
+    file = _File.open(path)
     waiting, seen = [0], {0}
     while waiting:
-        graph = _read(*opened, waiting.pop())
+        graph = _graph(file, waiting.pop())
         called = {index for operator in graph.operators for index in operator.graphs if index >= 0} - seen
         seen |= called
         waiting += sorted(called)
@@ -124,9 +116,7 @@ def reachable_graphs(path: Path) -> Iterator[Graph]:
 
 def signatures(path: Path) -> dict[str, int]:
     """Index of the graph of each signature of a verified file, by the signature's name."""
-    _, model, _ = _open(path)
-    definitions = (model.SignatureDefs(index) for index in range(model.SignatureDefsLength()))
-    return {_text(each.SignatureKey()): int(each.SubgraphIndex()) for each in definitions}
+    return {_text(each.signatureKey): int(each.subgraphIndex) for each in _File.open(path).model.signatureDefs or ()}
 
 
 def choose(graphs: Mapping[str, int], requested: str | None) -> str | None:
@@ -193,97 +183,87 @@ def with_main_graph(content: bytes, index: int, signature: str) -> bytes:
 # --- parsing -----------------------------------------------------------------------------------------------------------
 
 
-def _graph_fields(options: Any) -> list[str]:
-    """Names of the fields of an operator's options that hold the index of a graph."""
-    return [name for name in vars(options) if name.lower().endswith("subgraphindex") or name == "subgraph"] if options else []
+class _File(NamedTuple):
+    """LiteRT's module of the schema, the parsed model, and the bytes of the file."""
+
+    schema: Any
+    model: Any
+    content: NDArray[np.uint8]
+
+    @classmethod
+    def open(cls, path: Path) -> _File:
+        """Parse a file; constants are read when they are used."""
+        schema = import_schema()
+        content: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
+        return cls(schema, schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)), content)
 
 
-def _text(name: bytes | None) -> str:
-    return (name or b"").decode(errors="replace")
-
-
-def _open(path: Path) -> tuple[Any, Any, NDArray[np.uint8]]:
-    """The module of the schema, the parsed model, and the bytes of the file."""
-    schema = import_schema()
-    content: NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode="r")
-    return schema, schema.Model.GetRootAs(content, 0), content
-
-
-def _read(schema: Any, model: Any, content: NDArray[np.uint8], index: int) -> Graph:
-    graph = model.Subgraphs(index)
+def _graph(file: _File, index: int) -> Graph:
+    graph = file.model.subgraphs[index]
+    names = [_names(getattr(file.schema, name)) for name in ("TensorType", "BuiltinOperator", "ActivationFunctionType")]
     return Graph(
-        list(_tensors(schema, model, content, graph)),
-        list(_operators(schema, model, graph)),
-        _indexes(graph.InputsAsNumpy),
-        _indexes(graph.OutputsAsNumpy),
+        [_tensor(file, tensor, names[0]) for tensor in graph.tensors or ()],
+        [_operator(file.model, operator, *names[1:]) for operator in graph.operators or ()],
+        _integers(graph.inputs),
+        _integers(graph.outputs),
     )
 
 
-def _tensors(schema: Any, model: Any, content: NDArray[np.uint8], graph: Any) -> Iterator[GraphTensor]:
-    names = _names(schema.TensorType)
-    for index in range(graph.TensorsLength()):
-        tensor = graph.Tensors(index)
-        quantization = tensor.Quantization()
-        quantized = quantization and quantization.ZeroPointLength()
-        zero_points = np.atleast_1d(quantization.ZeroPointAsNumpy()) if quantized else np.zeros(1, np.int64)
-        shape = tuple(tensor.ShapeAsNumpy().tolist()) if tensor.ShapeLength() else ()
-        buffer, place = _buffer(model, content, tensor)
-        yield GraphTensor(
-            name=_text(tensor.Name()),
-            shape=shape,
-            signature=tuple(tensor.ShapeSignatureAsNumpy().tolist()) if tensor.ShapeSignatureLength() else shape,
-            type=names.get(tensor.Type(), "UNKNOWN"),
-            buffer=buffer,
-            place=place,
-            scales=quantization.ScaleLength() if quantization else 0,
-            zero_points=zero_points,
-            sparse=tensor.Sparsity() is not None,
-        )
+def _tensor(file: _File, tensor: Any, types: dict[int, str]) -> GraphTensor:
+    shape, quantization = _integers(tensor.shape), tensor.quantization
+    buffer, place = _buffer(file, tensor)
+    return GraphTensor(
+        name=_text(tensor.name),
+        shape=shape,
+        signature=_integers(tensor.shapeSignature) or shape,
+        type=types.get(tensor.type, "UNKNOWN"),
+        buffer=buffer,
+        place=place,
+        scales=len(quantization.scale) if quantization and quantization.scale is not None else 0,
+        zero_points=np.array((quantization and _integers(quantization.zeroPoint)) or (0,), np.int64),
+        sparse=tensor.sparsity is not None,
+    )
 
 
-def _buffer(model: Any, content: NDArray[np.uint8], tensor: Any) -> tuple[NDArray[np.uint8], tuple[str, int] | None]:
+def _buffer(file: _File, tensor: Any) -> tuple[NDArray[np.uint8], tuple[str, int] | None]:
     """The bytes of a constant and their position: in a buffer, after the flatbuffer (files beyond 2 GiB), or in another file."""
     none = np.zeros(0, np.uint8)
-    if external := getattr(tensor, "ExternalBuffer", int)():
+    if external := getattr(tensor, "externalBuffer", 0):
         return none, ("external", int(external))
-    buffer = model.Buffers(tensor.Buffer())
-    if buffer.DataLength():
-        return buffer.DataAsNumpy(), ("buffer", int(tensor.Buffer()))
-    if buffer.Offset() > 1:
-        return content[buffer.Offset() : buffer.Offset() + buffer.Size()], ("offset", int(buffer.Offset()))
+    buffer = file.model.buffers[tensor.buffer]
+    if buffer.data is not None and len(buffer.data):
+        return buffer.data, ("buffer", int(tensor.buffer))
+    if buffer.offset > 1:
+        return file.content[buffer.offset : buffer.offset + buffer.size], ("offset", int(buffer.offset))
     return none, None
 
 
-def _operators(schema: Any, model: Any, graph: Any) -> Iterator[Operator]:
-    names, activations = _names(schema.BuiltinOperator), _names(schema.ActivationFunctionType)
-    kinds = _names(schema.BuiltinOptions), _names(schema.BuiltinOptions2)
-    for index in range(graph.OperatorsLength()):
-        operator = graph.Operators(index)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        # Old files store the code in a byte of its own, new ones in both places.
-        name = names.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "UNKNOWN")
-        tables = (
-            (kinds[0].get(operator.BuiltinOptionsType()), operator.BuiltinOptions()),
-            (kinds[1].get(operator.BuiltinOptions2Type()), operator.BuiltinOptions2()),
-        )
-        options = [_options(schema, kind, table) for kind, table in tables if table is not None and kind not in (None, "NONE")]
-        fused = next((each.FusedActivationFunction() for each in options if hasattr(each, "FusedActivationFunction")), 0)
-        inner = tuple(
-            int(getattr(each, field)()) for each in options for field in dir(each) if field.endswith("SubgraphIndex") or field == "Subgraph"
-        )
-        yield Operator(name, _indexes(operator.InputsAsNumpy), _indexes(operator.OutputsAsNumpy), activations.get(fused, "UNKNOWN"), inner)
+def _operator(model: Any, operator: Any, names: dict[int, str], activations: dict[int, str]) -> Operator:
+    code = model.operatorCodes[operator.opcodeIndex]
+    options = [each for each in (operator.builtinOptions, operator.builtinOptions2) if each is not None]
+    fused = next((each.fusedActivationFunction for each in options if hasattr(each, "fusedActivationFunction")), 0)
+    return Operator(
+        names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN"),  # old files store the code in a byte of its own
+        _integers(operator.inputs),
+        _integers(operator.outputs),
+        activations.get(fused, "UNKNOWN"),
+        tuple(int(getattr(each, name)) for each in options for name in _graph_fields(each)),
+    )
 
 
-def _options(schema: Any, kind: str | None, table: Any) -> Any:
-    options = getattr(schema, str(kind))()
-    options.Init(table.Bytes, table.Pos)
-    return options
+def _graph_fields(options: Any) -> list[str]:
+    """Names of the fields of an operator's options that hold the index of a graph."""
+    return [name for name in vars(options) if name.lower().endswith("subgraphindex") or name == "subgraph"] if options else []
 
 
 def _names(enumeration: Any) -> dict[int, str]:
     return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
 
 
-def _indexes(array: Any) -> tuple[int, ...]:
-    """Indexes of tensors; the library returns 0 for an empty list."""
-    return tuple(int(i) for i in np.atleast_1d(array()))
+def _integers(array: Any) -> tuple[int, ...]:
+    """A vector of integers; the library returns None or 0 for an empty one."""
+    return () if array is None or np.ndim(array) == 0 else tuple(int(i) for i in array)
+
+
+def _text(name: bytes | None) -> str:
+    return (name or b"").decode(errors="replace")

@@ -86,10 +86,5 @@ class Recipe(ABC):
 
 
 def not_applicable(reason: str, hint: str = LEAVE_OUT) -> EngineError:
-    """The refusal of a recipe that can never work for this model.
-
-    Args:
-        reason: What is wrong.
-        hint: The next step.
-    """
+    """The refusal of a recipe that can never work for this model, with the reason and the next step."""
     return EngineError(reason, hint, refused=True)

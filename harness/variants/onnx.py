@@ -18,11 +18,7 @@ from harness.variants.base import LEAVE_OUT, Job, not_applicable
 
 @contextmanager
 def quantizing(recipe: str) -> Iterator[None]:
-    """Turn any error of ONNX Runtime's tools into an `EngineError`.
-
-    Args:
-        recipe: Name of the variant.
-    """
+    """Turn any error of ONNX Runtime's tools into an `EngineError` that names the recipe."""
     with library_errors(f"{recipe} cannot be applied to this ONNX model", LEAVE_OUT):
         try:
             yield
@@ -125,9 +121,5 @@ def quantized_onnx(target: Path) -> tuple[Path, ArtifactFacts]:
 
 
 def nothing_to_quantize(where: str) -> EngineError:
-    """The refusal of a variant that would change nothing.
-
-    Args:
-        where: What has nothing to quantize, and why.
-    """
+    """The refusal of a variant that would change nothing; `where` names the model and the reason."""
     return not_applicable(f"nothing can be quantized in {where}")

@@ -28,7 +28,7 @@ class Parameters(RecipeParameters):
     initial_sparsity: float = Field(0.5, ge=0, lt=1, description="share of zeros when polynomial pruning begins")
     epochs: int | None = Field(None, ge=1, le=100_000, description="epochs of fine-tuning; null: those of the model's training")
     begin_step: int = Field(0, ge=0, description="training step at which pruning begins")
-    end_step: int | None = Field(None, ge=1, description="step at which the final sparsity is reached; null: two thirds of the fit")
+    end_step: int | None = Field(None, ge=1, description="step at which the final sparsity is reached; null: two thirds of the training")
     frequency: int = Field(10, ge=1, description="steps between two changes of the masks")
     # Added later: left out of the hashed parameters at their defaults, so that older builds are still found in the cache.
     schedule: Literal["polynomial", "constant"] = Field(
@@ -111,7 +111,7 @@ def schedule_of(parameters: Parameters, steps: int) -> Schedule:
     end = parameters.end_step if parameters.end_step is not None else max(parameters.begin_step, 2 * steps // 3)
     if end >= steps or parameters.begin_step > end:
         raise EngineError(
-            f"pruning would run from step {parameters.begin_step} to step {end}, the fit has {steps} steps",
+            f"pruning would run from step {parameters.begin_step} to step {end}, the training has {steps} steps",
             f"train for at least {max(end, parameters.begin_step) + 1} steps (epochs, batch_size), or lower end_step and begin_step",
             refused=True,
         )

@@ -27,7 +27,13 @@ from harness.variants.prune import Parameters, Schedule, check_sparsity, pruned_
 from harness.variants.training import fine_tuning, fit, steps_of
 
 VENV = "tfmot"
-PACKAGES = ("tensorflow-model-optimization", "tf-keras", "tensorflow", "tensorflow-cpu", "keras")
+TOOLKIT: dict[str, Any] = {
+    "packages": ("tensorflow-model-optimization", "tf-keras", "tensorflow", "tensorflow-cpu", "keras"),
+    "needs": ("train", "labels"),
+    "version": 2,
+    "venv": VENV,
+}
+"""What the specs of all its recipes share."""
 COMPARED = 4
 """Number of training samples on which the translated model must agree with the original."""
 
@@ -38,12 +44,9 @@ class PruneLowMagnitude(Recipe):
     spec: ClassVar = VariantSpec(
         name="prune_low_magnitude",
         summary="magnitude pruning by the TensorFlow Model Optimization Toolkit",
-        packages=PACKAGES,
         parameters=Parameters,
         conversions=(("keras", "keras"),),
-        needs=("train", "labels"),
-        version=2,
-        venv=VENV,
+        **TOOLKIT,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -82,12 +85,9 @@ class ClusterWeights(Recipe):
     spec: ClassVar = VariantSpec(
         name="cluster_weights",
         summary="weight clustering by the TensorFlow Model Optimization Toolkit",
-        packages=PACKAGES,
         parameters=ClusterParameters,
         conversions=(("keras", "keras"),),
-        needs=("train", "labels"),
-        version=2,
-        venv=VENV,
+        **TOOLKIT,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -125,13 +125,10 @@ class QuantizationAware(Recipe):
     spec: ClassVar = VariantSpec(
         name="quantization_aware",
         summary="quantization-aware training by the TensorFlow Model Optimization Toolkit, then int8",
-        packages=PACKAGES,
         parameters=QatParameters,
         conversions=(("keras", "tflite"),),
         precision="int8",
-        needs=("train", "labels"),
-        version=2,
-        venv=VENV,
+        **TOOLKIT,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -149,11 +146,7 @@ class QuantizationAware(Recipe):
 
 
 def import_toolkit() -> Any:
-    """The toolkit, with legacy Keras for the whole process.
-
-    Raises:
-        EngineError: It is not installed in this environment.
-    """
+    """The toolkit, with legacy Keras for the whole process; refused if it is not installed."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     return import_library("tensorflow_model_optimization", "the Model Optimization Toolkit", "make tfmot")
 

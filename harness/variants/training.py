@@ -48,7 +48,7 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
         raise EngineError("training needs labels", "name them in `data.train`")
     keras = keras or import_keras()
     seed_everything(seed, keras)
-    with library_errors("the model cannot be trained so", "see `data.train` and `training` in the suite"):
+    with library_errors("the model cannot be trained with these settings", "see `data.train` and `training` in the suite"):
         logits = gives_logits(model, training.loss, data)
         _compile(keras, model, training, logits=logits)
         history = model.fit(

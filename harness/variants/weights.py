@@ -23,17 +23,21 @@ OPSETS = {8: 13, 4: 21}
 """The first opset whose DequantizeLinear takes values of so many bits with a scale per channel."""
 
 
-class WeightInt8(Recipe):
-    """Weights in int8 with a scale per channel; in ONNX only those of matrix products, not of convolutions."""
-
-    spec: ClassVar = VariantSpec(
-        name="weight_int8",
-        summary="int8 weights alone, computed in float32",
+def _spec(bits: int) -> VariantSpec:
+    return VariantSpec(
+        name=f"weight_int{bits}",
+        summary=f"int{bits} weights alone, computed in float32",
         packages=PACKAGES,
         extra="tensorflow",
         conversions=CONVERSIONS,
         version=2,
     )
+
+
+class WeightInt8(Recipe):
+    """Weights in int8 with a scale per channel; in ONNX only those of matrix products, not of convolutions."""
+
+    spec: ClassVar = _spec(8)
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Quantize the weights."""
@@ -43,14 +47,7 @@ class WeightInt8(Recipe):
 class WeightInt4(Recipe):
     """Weights in int4 with a scale per channel; convolutions stay as they are in ONNX, and have int8 in OpenVINO."""
 
-    spec: ClassVar = VariantSpec(
-        name="weight_int4",
-        summary="int4 weights alone, computed in float32",
-        packages=PACKAGES,
-        extra="tensorflow",
-        conversions=CONVERSIONS,
-        version=2,
-    )
+    spec: ClassVar = _spec(4)
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
         """Quantize the weights."""

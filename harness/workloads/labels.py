@@ -39,19 +39,14 @@ def class_numbers(labels: Array) -> Array:
     """
     if labels.dtype.kind == "f" and (wrong := labels[(labels % 1 != 0) | ~np.isfinite(labels)]).size:
         raise EngineError(
-            f"labels such as {wrong.flat[0]:g} are no classes",
+            f"labels such as {wrong.flat[0]:g} are not classes",
             "number the classes, or name a metric for numbers: `metric: mean_squared_error`",
         )
     return np.asarray(labels, dtype=np.int64)
 
 
 def is_one_hot(labels: Array, axis: int) -> bool:
-    """Whether exactly one class is marked along an axis: the others have equal smaller values, or all are shares that sum to 1.
-
-    Args:
-        labels: Numbers.
-        axis: Axis of the classes.
-    """
+    """Whether exactly one class is marked along an axis: the others have equal smaller values, or all are shares that sum to 1."""
     moved = np.moveaxis(np.asarray(labels, np.float64), axis, -1)
     largest = moved.max(axis=-1, keepdims=True)
     if not ((moved == largest).sum(axis=-1) == 1).all():

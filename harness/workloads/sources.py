@@ -67,7 +67,7 @@ def image_size(shape: Sequence[int | None], size: Sequence[int] | None) -> tuple
     sizes = tuple(shape) if len(shape) == 3 else (*shape, 1)
     channels_first = sizes[0] in MODES and sizes[-1] not in MODES
     if len(sizes) != 3 or (sizes[0] if channels_first else sizes[-1]) not in MODES:
-        raise EngineError(f"the model takes samples of shape {tuple(shape)}, which are no images", "give the data as .npz or a function")
+        raise EngineError(f"the model takes samples of shape {tuple(shape)}, which are not images", "give the data as .npz or a function")
     height, width, channels = (*sizes[1:], sizes[0]) if channels_first else sizes
     requested = size or (height, width)
     if None in requested:
@@ -84,7 +84,7 @@ def _labelled_files(folder: Path, classes: Sequence[str]) -> list[tuple[Path, in
     subfolders = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
     unknown = [p.name for p in subfolders if p.name not in classes]
     if unknown:
-        raise EngineError(f"{folder.name} has the folder {unknown[0]!r}, which is no class of the training data", "name it in `classes`")
+        raise EngineError(f"{folder.name} has the folder {unknown[0]!r}, which is not a class of the training data", "name it in `classes`")
     places = [(p, classes.index(p.name)) for p in subfolders] or [(folder, -1)]
     files = [(file, label) for place, label in places for file in sorted(place.rglob("*")) if file.suffix.lower() in SUFFIXES]
     if not files:
@@ -172,7 +172,7 @@ def _labels(column: Any, classes: Sequence[str]) -> Array:
     number = {name: index for index, name in enumerate(classes)}
     unknown = [str(word) for word in column if str(word).strip() not in number]
     if unknown:
-        raise EngineError(f"{unknown[0]!r} in column {column.name!r} is no class of the training data", "name it in `classes`")
+        raise EngineError(f"{unknown[0]!r} in column {column.name!r} is not a class of the training data", "name it in `classes`")
     return np.array([number[str(word).strip()] for word in column])
 
 

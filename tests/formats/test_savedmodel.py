@@ -49,7 +49,7 @@ def test_tensorflow_answers_as_the_plain_function(mode):
         ("later", "OperatorOf2030"),
         ("none", "serves no signature"),
         ("cut", "cannot be read"),
-        ("pictures", "no SavedModel"),
+        ("pictures", "not a SavedModel"),
     ],
 )
 def test_a_graph_that_does_more_than_compute_is_refused(name, words):

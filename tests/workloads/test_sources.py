@@ -78,7 +78,7 @@ def test_the_size_comes_from_the_model(shape, size, found):
 
 @pytest.mark.parametrize(
     ("shape", "size", "words"),
-    [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite requests 32 x 32"), ((10,), None, "no images"), ((8, 8, 7), None, "no images")],
+    [((None, None, 3), None, "give `size"), ((28, 28, 1), [32, 32], "28 x 28, the suite requests 32 x 32"), ((10,), None, "not images"), ((8, 8, 7), None, "not images")],
 )  # fmt: skip
 def test_an_unknown_size_is_refused(shape, size, words):
     """It is not guessed."""
@@ -87,8 +87,8 @@ def test_an_unknown_size_is_refused(shape, size, words):
 
 
 def test_unusable_images_are_refused(pictures):
-    """A damaged image, a folder that is no class, an empty folder, too many bytes."""
-    with pytest.raises(EngineError, match="'dog', which is no class"):
+    """A damaged image, a folder that is not a class, an empty folder, too many bytes."""
+    with pytest.raises(EngineError, match="'dog', which is not a class"):
         read_images(source("images", pictures), ["cat"], (4, 4, 3), 0)
     with pytest.raises(EngineError, match="more than 4 GiB"):
         read_images(source("images", pictures), ["cat", "dog"], (20_000, 20_000, 3), 0)
@@ -130,7 +130,7 @@ def test_a_class_may_be_named_like_a_missing_value(tmp_path):
     [
         (TABLE + "5,,a\n", "'width' is no finite number in row 4"),
         (TABLE + "5,x,a\n", "'width' is no finite number in row 4: 'x'"),
-        (TABLE + "5,6,c\n", "'c' in column 'kind' is no class"),
+        (TABLE + "5,6,c\n", "'c' in column 'kind' is not a class"),
         ("length,width,kind\n", "no rows"),
         ("", "cannot be read as a table"),
     ],
