@@ -54,7 +54,7 @@ def run(request: start.RunRequest, watcher: Watcher | None = None) -> Path:
 def problems(folder: Path) -> list[str]:
     """Problems that a verification finds in a run that has ended and is sealed."""
     write_atomically(folder / manifest.NAME, manifest.seal(folder))
-    return verify(folder, cache=Cache()).wrong
+    return verify(folder, cache=Cache()).problems
 
 
 def done(folder: Path) -> list[tuple[str, int]]:

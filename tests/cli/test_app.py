@@ -62,7 +62,7 @@ def test_a_window_is_longer_than_zero_and_at_most_a_day(window_s):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("enrgy", "did you mean 'energy'?"), ("ENERGY", "there is: energy"), ("xyz", "there is: energy, latency")]
+    ("name", "hint"), [("enrgy", "did you mean 'energy'?"), ("ENERGY", "available: energy"), ("xyz", "available: energy, latency")]
 )
 def test_an_unknown_name_is_an_error_with_the_nearest_one(name, hint):
     """Of another case, too; else with all of them."""

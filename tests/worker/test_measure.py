@@ -70,7 +70,7 @@ class ParentDouble:
         self.until_s = time.monotonic()
         return Close(until_s=self.until_s)
 
-    def mark(self, name):
+    def send_mark(self, name):
         """Keep it."""
         self.sent.append(name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy import derived
+from harness.energy import performance
 from harness.engines.base import Tensor
 from harness.errors import EngineError
 from harness.schema.worker import Scores
@@ -107,8 +107,8 @@ def test_scores_that_are_shares_have_no_interval_of_a_proportion():
     """Even if all of them are 1."""
     right = np.ones(30)
     scored = Scores(metric="pixel_accuracy", direction="higher")
-    assert derived.quality(scored, right).low is None
-    assert derived.quality(scored.model_copy(update={"metric": "accuracy"}), right).low is not None
+    assert performance.quality(scored, right).low is None
+    assert performance.quality(scored.model_copy(update={"metric": "accuracy"}), right).low is not None
 
 
 def test_outputs_are_copied_and_have_a_row_for_each_sample():
