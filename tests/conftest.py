@@ -5,20 +5,32 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+BACKGROUND: list[subprocess.Popen[bytes]] = []
 
-def pytest_configure() -> None:
-    """Create the folder before the workers start, which inherit the variable."""
+
+def pytest_configure(config) -> None:
+    """Create the folder before the workers start, which inherit the variable; with workers, build the models meanwhile."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ["HARNESS_TEST_MODELS"] = tempfile.mkdtemp(prefix="harness-models-")
+        if getattr(config.option, "numprocesses", None):
+            build = [sys.executable, "-c", "from tests.models import models, workload_facts; models(), workload_facts()"]
+            BACKGROUND.append(
+                subprocess.Popen(build, cwd=Path(__file__).parent.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            )
 
 
 def pytest_unconfigure() -> None:
     """Remove the folder."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
+        for process in BACKGROUND:
+            process.kill()
+            process.wait()
         shutil.rmtree(os.environ["HARNESS_TEST_MODELS"], ignore_errors=True)
 
 

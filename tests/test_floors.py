@@ -8,7 +8,7 @@ import graphlib
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,21 @@ FILES = sorted(HOUSE.rglob("*.py"))
 MAX_ROOMS, MAX_ARROWS, MAX_FILE, MAX_FUNCTION, MEDIAN_FUNCTION = 30, 191, 400, 60, 8
 """Limits; those of files and functions in lines."""
 
-each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HOUSE)))
+
+def each_file(check: Callable[[Path], None]) -> Callable[[], None]:
+    """A test that checks each file, and lists every file that fails."""
+
+    def test() -> None:
+        problems = []
+        for path in FILES:
+            try:
+                check(path)
+            except AssertionError as error:
+                problems.append(f"{path.relative_to(HOUSE)}: {error}")
+        assert not problems, "\n".join(problems)
+
+    test.__name__, test.__doc__ = check.__name__, check.__doc__
+    return test
 
 
 @functools.cache
@@ -188,7 +202,7 @@ def public(tree: ast.Module | ast.ClassDef) -> Iterator[ast.FunctionDef | ast.As
 @each_file
 def test_public_names_have_docstrings(path):
     """So has the module."""
-    assert ast.get_docstring(parsed(path))
+    assert ast.get_docstring(parsed(path)), "the module has no docstring"
     assert not [node.name for node in public(parsed(path)) if not ast.get_docstring(node)]
 
 

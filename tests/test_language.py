@@ -30,12 +30,13 @@ def names(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield node.attr, node.lineno
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "harness").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT / "harness")))
-def test_names_state_what_the_value_is(path):
+def test_names_state_what_the_value_is():
     """No module and no name is one of the vague words."""
-    vague = [f"{path}:{line}: {name}" for name, line in names(ast.parse(path.read_text())) if name.strip("_") in VAGUE]
+    vague = []
+    for path in sorted((ROOT / "harness").rglob("*.py")):
+        names_ = [(path.stem, 0), *names(ast.parse(path.read_text()))]
+        vague += [f"{path.relative_to(ROOT)}:{line}: {name}" for name, line in names_ if name.strip("_") in VAGUE]
     assert not vague
-    assert path.stem not in VAGUE
 
 
 @pytest.mark.parametrize(
