@@ -1,4 +1,4 @@
-"""The rules of the house: imports go down the floors, files and functions are short, public names are documented, tests mirror modules."""
+"""Rules of the code: packages import lower layers only, files and functions are short, public names are documented, tests mirror modules."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 
 import harness
 
-HOUSE = Path(harness.__file__).parent
+ROOT = Path(harness.__file__).parent
 TESTS = Path(__file__).parent
-FLOORS: dict[str, float] = {
-    **dict.fromkeys(["errors", "schema"], 0),  # types that the rest of the ground may use
+LAYERS: dict[str, float] = {
+    **dict.fromkeys(["errors", "schema"], 0),  # types that every other package may use
     **dict.fromkeys(["plugins", "venvs", "atomic", "text", "userfiles", "virtual", "analysis", "formats"], 1),
     "energy": 1.5,
     **dict.fromkeys(
@@ -26,14 +26,14 @@ FLOORS: dict[str, float] = {
         2,
     ),
     **dict.fromkeys(["sensors", "meters"], 3),
-    **dict.fromkeys(["worker", "run", "decide"], 4),  # parent and child are on the same floor
+    **dict.fromkeys(["worker", "run", "decide"], 4),  # parent and child are in the same layer
     "report": 5,
     "verify": 6,
     "cli": 7,
 }
 HEAVY = ("tensorflow", "keras", "onnxruntime", "openvino", "nncf", "ai_edge_litert", "pynvml", "codecarbon", "psutil", "sklearn")
-FILES = sorted(HOUSE.rglob("*.py"))
-MAX_ROOMS, MAX_ARROWS, MAX_FILE, MAX_FUNCTION, MEDIAN_FUNCTION = 30, 191, 400, 60, 8
+FILES = sorted(ROOT.rglob("*.py"))
+MAX_PACKAGES, MAX_IMPORTS, MAX_FILE, MAX_FUNCTION, MEDIAN_FUNCTION = 30, 191, 400, 60, 8
 """Limits; those of files and functions in lines."""
 
 
@@ -46,7 +46,7 @@ def each_file(check: Callable[[Path], None]) -> Callable[[], None]:
             try:
                 check(path)
             except AssertionError as error:
-                problems.append(f"{path.relative_to(HOUSE)}: {error}")
+                problems.append(f"{path.relative_to(ROOT)}: {error}")
         assert not problems, "\n".join(problems)
 
     test.__name__, test.__doc__ = check.__name__, check.__doc__
@@ -59,9 +59,9 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     """`energy` for a file in harness/energy, `errors` for harness/errors.py."""
-    return path.relative_to(HOUSE).with_suffix("").parts[0]
+    return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
@@ -78,12 +78,12 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             yield name, id(node) in top
 
 
-def arrows() -> dict[str, set[str]]:
-    """The rooms that each room imports."""
+def package_imports() -> dict[str, set[str]]:
+    """The packages that each package imports."""
     graph: dict[str, set[str]] = {}
     for path in FILES:
         others = {name.split(".")[1] for name, _ in imports(path) if name.startswith("harness.")}
-        graph.setdefault(room_of(path), set()).update(others - {room_of(path), "__version__"})
+        graph.setdefault(package_of(path), set()).update(others - {package_of(path), "__version__"})
     graph.pop("__init__")
     return graph
 
@@ -98,35 +98,35 @@ def length(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
-# --- rooms --------------------------------------------------------------------------------------------------------------
+# --- packages --------------------------------------------------------------------------------------------------------------
 
 
-def test_each_room_has_a_floor():
-    """And there are at most 30."""
-    assert set(arrows()) == set(FLOORS)
-    assert len(FLOORS) <= MAX_ROOMS
+def test_each_package_has_a_layer():
+    """There are at most 30 packages, and each is assigned to a layer."""
+    assert set(package_imports()) == set(LAYERS)
+    assert len(LAYERS) <= MAX_PACKAGES
 
 
 @each_file
 def test_imports_go_down(path):
-    """A room imports the floors below it, and no room on its own floor."""
-    own = room_of(path)
+    """A package imports packages of lower layers only, none of its own layer."""
+    own = package_of(path)
     for name, _ in imports(path):
         other = name.split(".")[1] if name.startswith("harness.") else own
         if own != "__init__" and other not in (own, "__version__"):
-            assert FLOORS[other] < FLOORS[own], f"{own} (floor {FLOORS[own]}) imports {other} (floor {FLOORS[other]})"
+            assert LAYERS[other] < LAYERS[own], f"{own} (layer {LAYERS[own]}) imports {other} (layer {LAYERS[other]})"
 
 
-def test_there_is_no_circle_between_rooms():
-    """Fewer than 192 arrows, and an order in which each room comes after those that it imports."""
-    graph = arrows()
+def test_packages_have_no_import_cycle():
+    """There are at most 191 imports between packages, and a topological order exists."""
+    graph = package_imports()
     assert list(graphlib.TopologicalSorter(graph).static_order())
-    assert sum(map(len, graph.values())) <= MAX_ARROWS
+    assert sum(map(len, graph.values())) <= MAX_IMPORTS
 
 
 def test_parent_and_child_do_not_import_each_other():
     """They exchange typed messages only."""
-    graph = arrows()
+    graph = package_imports()
     assert "worker" not in graph["run"]
     assert "run" not in graph["worker"]
 
@@ -176,7 +176,7 @@ def test_the_median_function_is_short():
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=lambda path: path.parent.name)
-def test_the_face_of_a_room_only_re_exports(path):
+def test_init_only_re_exports(path):
     """Docstrings, imports and names with two underscores; a `__getattr__` that imports on first use is allowed."""
     for node in parsed(path).body:
         if isinstance(node, ast.Assign):
@@ -211,6 +211,6 @@ def test_public_names_have_docstrings(path):
 
 def test_the_tests_mirror_the_modules():
     """`harness/a/b.py` is tested in `tests/a/test_b.py`; an underscore in front is dropped."""
-    modules = [path.relative_to(HOUSE) for path in FILES if path.name != "__init__.py"]
+    modules = [path.relative_to(ROOT) for path in FILES if path.name != "__init__.py"]
     tests = [module.with_name(f"test_{module.stem.lstrip('_')}.py") for module in modules]
     assert not [str(test) for test in tests if not (TESTS / test).is_file()]
