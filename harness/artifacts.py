@@ -35,7 +35,7 @@ def default_folder() -> Path:
     try:
         return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_path("harness", appauthor=False) / "artifacts")
     except RuntimeError as error:
-        raise StoreError(f"there is no place for the cache: {error}", CHOOSE_FOLDER) from None
+        raise StoreError(f"the cache cannot be stored: {error}", CHOOSE_FOLDER) from None
 
 
 def default_limit_bytes() -> int:

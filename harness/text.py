@@ -32,14 +32,14 @@ def engine_text(row: Mapping[str, Any]) -> str:
 
 
 def guess_text(detail: Mapping[str, Any]) -> str | None:
-    """The assumption of a modelled power: `a guess: 64 W at full load, between 8 and 150 W`; None without bounds."""
+    """The assumption of a modelled power: `an estimate: 64 W at full load, between 8 and 150 W`; None without bounds."""
     low_w, high_w = detail.get("low_w"), detail.get("high_w")
     if low_w is None or high_w is None:
         return None
     full_w = detail.get("tdp_w")
     power = f"{detail.get('power_w', 0):.3g} W at any load" if full_w is None else f"{full_w:.3g} W at full load"
     source = f" ({detail['tdp_source']})" if detail.get("tdp_source") else ""
-    return f"a guess: {power}, between {low_w:.2g} and {high_w:.3g} W{source}"
+    return f"an estimate: {power}, between {low_w:.2g} and {high_w:.3g} W{source}"
 
 
 def plain(text: str) -> str:

@@ -165,7 +165,7 @@ def test_files_of_a_run_are_regular(tmp_path):
     with pytest.raises(OSError, match="not a regular file"):
         manifest.entry(tmp_path / "run.json")
     os.mkfifo(tmp_path / manifest.NAME)
-    assert manifest.differences(tmp_path)[1] == {manifest.NAME: "is damaged: it is not what the harness wrote"}
+    assert manifest.differences(tmp_path)[1] == {manifest.NAME: "is damaged: the harness did not write it in this form"}
 
 
 def test_a_calibration_is_a_regular_file(special):

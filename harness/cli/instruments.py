@@ -74,7 +74,7 @@ def import_meter(
     from harness.store import find_run, read_run
 
     if find_pulse and clock_offset:
-        raise MeterError("--clock-offset and --find-pulse exclude each other", "use one of them")
+        raise MeterError("--clock-offset and --find-pulse cannot be combined", "use one of them")
     stored = read_run(find_run(results, run))
     choices = {
         "timezone": timezone, "utc_offset_s": utc_offset, "channel": channel, "time_column": time_column, "time_unit": time_unit,

@@ -98,7 +98,7 @@ def caveats(now: StoredRun, before: StoredRun) -> list[Caveat]:
 
 
 def undetected(checks: Sequence[Check]) -> dict[str, float]:
-    """Relative increase of each metric that passes in the median case, by noise or by the threshold; empty if nothing was tested."""
+    """Smallest relative increase of each metric that fails in the median case, given noise and threshold; empty if nothing was tested."""
     least = {metric: [c.least for c in checks if c.metric == metric and c.least is not None] for metric in METRICS}
     return {metric: float(np.median(values)) for metric, values in least.items() if values}
 

@@ -49,7 +49,7 @@ def read_thresholds(path: Path) -> Thresholds:
     try:
         thresholds = Thresholds.model_validate({} if document.values is None else document.values)
         if set(thresholds.model_dump().values()) == {None}:
-            document.add_problem((), "every metric is left out, so there is nothing to judge")
+            document.add_problem((), "every metric is excluded, so there is nothing to check")
         document.check()
         return thresholds
     except ValidationError as error:

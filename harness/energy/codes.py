@@ -41,7 +41,7 @@ CODES: dict[str, Code] = {
         invalid=True,
     ),
     "no_device_sensor": Code(
-        "{why}, and the energy of the rest of the machine is no substitute",
+        "{why}, and the energy of the rest of the machine cannot replace it",
         "run `harness doctor` to see what is missing, and add the device's domain if the suite lists `domains`",
         invalid=True,
     ),
@@ -60,7 +60,7 @@ CODES: dict[str, Code] = {
         "stop other work on the machine, or use a longer window (--window)",
     ),
     "counter_reset": Code(
-        "the counter {domain} went backwards by more than a wraparound explains",
+        "the counter {domain} decreased, and a wraparound does not explain the difference",
         "check whether the driver was reloaded, and run again",
         invalid=True,
     ),
@@ -69,12 +69,14 @@ CODES: dict[str, Code] = {
         "use a longer window (--window) to reduce the error at its edges",
     ),
     "counter_power_disagree": Code(
-        "the counter {domain} gives {counter_j:.3g} J, its integrated power reading {power_j:.3g} J{doubt}; above 10 % neither is used",
+        "the counter {domain} gives {counter_j:.3g} J, but its integrated power reading gives {power_j:.3g} J{doubt}; above 10 % neither is used",
         "calibrate the sensor against a power meter (`harness calibrate`)",
     ),
     # accelerators
     "wrong_device": Code(
-        "the case ran on {ran}, but its energy is that of {charged}", "select the card in CUDA_VISIBLE_DEVICES by its UUID", invalid=True
+        "the case ran on {ran}, but the energy of {charged} was measured",
+        "select the card in CUDA_VISIBLE_DEVICES by its UUID",
+        invalid=True,
     ),
     "device_not_confirmed": Code(
         "nothing confirms that the case ran on {charged}, whose energy is used: {why}",
@@ -82,11 +84,11 @@ CODES: dict[str, Code] = {
     ),
     "throttled": Code("{device} was throttled {how}", "improve its cooling, or check its power supply", invalid=True),
     "power_capped": Code(
-        "the power limit held the clock of {device} down in {share} of the window, which is normal at full load",
+        "the power limit limited the clock of {device} in {share} of the window, which is normal at full load",
         "compare only with cases under the same power limit",
     ),
     "mig_shared": Code(
-        "{device} is partitioned (MIG): the energy is that of the whole card, the work that of one partition",
+        "{device} is partitioned (MIG): the energy was measured for the whole card, but the case used only one partition",
         "measure on a card without MIG, or use the whole card's energy with `allow: [mig_shared]` in the suite",
         invalid=True,
     ),
@@ -118,7 +120,7 @@ CODES: dict[str, Code] = {
     # imported meters
     "meter_gap": Code("{domain}, {phase}: {why}", "log the whole run with a period well below the window, or use a longer profile"),
     "meter_slow": Code(
-        "{domain} has a reading every {period_s:.3g} s, and the windows are {window_s:.3g} s long: expect an error of about {error:.0%} in an energy",
+        "{domain} has a reading every {period_s:.3g} s, and the windows are {window_s:.3g} s long: expect an error of about {error:.0%} in each energy",
         "log faster, or use a longer profile",
     ),
     "meter_discarded": Code(
@@ -131,7 +133,7 @@ CODES: dict[str, Code] = {
     ),
     # precision and quality
     "optimisation_not_run": Code(
-        "the variant requests {asked}, but {ran} ran{share}: time and energy are those of {ran}",
+        "the variant requests {asked}, but {ran} ran{share}: time and energy are for {ran}",
         "try another recipe or engine, or check the kernels in the record",
     ),
     "optimisation_not_confirmed": Code(
@@ -141,10 +143,10 @@ CODES: dict[str, Code] = {
     "ties_in_top_class": Code(
         "{ties} of {samples} test samples have an exact tie for the top class, which counts for the first of the tied classes: {metric} may be off by "
         "up to {share:.2g}",
-        "keep the last layer in float: a coarse number format causes ties",
+        "keep the last layer in float: integer outputs with few levels cause ties",
     ),
     "threshold_doubtful": Code(
-        "the output is taken as a logit and cut at 0, where {metric} is {value:.4g}; cut at 0.5 it would be {rival:.4g}",
+        "the output is treated as a logit with the threshold 0, where {metric} is {value:.4g}; with 0.5 it would be {rival:.4g}",
         "add `metric: {{name: {metric}, threshold: 0.5}}` to the model in the suite if it outputs 0 and 1",
     ),
 }

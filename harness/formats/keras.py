@@ -67,7 +67,7 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
             _refuse_code(path, config)
     old = version[:2] in ("1.", "2.")
     if old and uses_changed_function(config):
-        raise EngineError(f"{path.name} uses hard_sigmoid, which is another function in Keras 3: its answers would differ", KERAS_2)
+        raise EngineError(f"{path.name} uses hard_sigmoid, which is another function in Keras 3: its outputs would differ", KERAS_2)
     keras = import_keras()
     with reading(path, KIND[0], KERAS_2 if old else KIND[1]), readable(path, config, keras) if old and h5 else nullcontext(path) as source:
         model = keras.models.load_model(str(source), compile=False, safe_mode=not trusted)
@@ -97,7 +97,7 @@ def _is_h5(path: Path) -> bool:
 def _zip_config(path: Path) -> tuple[Any, str]:
     """The configuration in a `.keras` file, and the version of Keras that saved it."""
     if not zipfile.is_zipfile(path):
-        raise EngineError(f"{path.name} is not a .keras file: it is no zip archive", "save the model with model.save('model.keras')")
+        raise EngineError(f"{path.name} is not a .keras file: it is not a zip archive", "save the model with model.save('model.keras')")
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             _check_entry(path, entry)
@@ -147,7 +147,7 @@ def _refuse_code(path: Path, config: Any) -> None:
         if "class_name" not in node:
             continue
         if node["class_name"] in ("Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer"):
-            raise EngineError(f"{path.name} brings code of its own ({node['class_name']})", TRUST)
+            raise EngineError(f"{path.name} contains code ({node['class_name']})", TRUST)
         module = str(node.get("module") or "builtins")
         if module.split(".", 1)[0] not in ("keras", "builtins"):
             raise EngineError(

@@ -65,7 +65,7 @@ def _compare(model: Any, legacy: Any, samples: Sequence[Array]) -> None:
     largest = max(float(np.max(np.abs(answer))) for answer in answers[0])
     apart = max(float(np.max(np.abs(a - b))) for a, b in zip(*answers, strict=True))
     if not apart <= SAME * max(largest, 1e-6):
-        raise EngineError(f"the model gives other answers in legacy Keras (difference {apart:.3g} at answers up to {largest:.3g})", HINT)
+        raise EngineError(f"the model's outputs differ in legacy Keras (by {apart:.3g}, with outputs up to {largest:.3g})", HINT)
 
 
 def _flat(answers: Any) -> list[Array]:
@@ -93,7 +93,7 @@ class _Translation:
         elif shape:
             first = self.keras.Input(shape=shape[1:], batch_size=shape[0])
         else:
-            raise EngineError(f"the nested model {config['name']!r} has no input of its own", HINT)
+            raise EngineError(f"the nested model {config['name']!r} has no input layer", HINT)
         tensor = first
         for layer in layers:
             tensor = self._layer(layer)(tensor)

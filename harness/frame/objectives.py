@@ -108,8 +108,8 @@ def _one(text: str) -> Objective:
             raise HarnessError(f"the direction of {text!r} is fixed: {own}", f"give --objective {declared.name}")
         return declared
     if types[name] not in ("float", "int"):
-        raise HarnessError(f"the column {name!r} is not numeric, so it is no objective", "give a numeric column")
+        raise HarnessError(f"the column {name!r} is not numeric, so it cannot be an objective", "give a numeric column")
     if not direction:
-        raise HarnessError(f"the column {name!r} has no direction", f"give --objective {name}:min or --objective {name}:max")
+        raise HarnessError(f"the column {name!r} needs a direction", f"give --objective {name}:min or --objective {name}:max")
     chosen: Literal["min", "max"] = "min" if direction == "min" else "max"
     return Objective(name=name, column=name, direction=chosen)

@@ -146,7 +146,7 @@ def default_folder() -> Path:
     try:
         return Path(os.environ.get("HARNESS_CALIBRATION") or platformdirs.user_data_path("harness", appauthor=False) / "calibration")
     except RuntimeError as error:
-        raise StoreError(f"there is no place for calibrations: {error}", "set HARNESS_CALIBRATION to a folder of yours") from None
+        raise StoreError(f"calibrations cannot be stored: {error}", "set HARNESS_CALIBRATION to a folder of yours") from None
 
 
 def save(calibration: Calibration, folder: Path | None = None) -> Path:
@@ -250,7 +250,7 @@ def _named(domains: Sequence[Domain], name: str) -> Domain:
     domain = next((d for d in domains if d.name == name and d.quantity in ("energy", "power", "mean_power")), None)
     if domain is None:
         known = ", ".join(d.name for d in domains if d.kind)
-        raise MeterError(f"the run has no energy of {name!r}", f"it has {known or 'none'}")
+        raise MeterError(f"the run has no energy of the domain {name!r}", f"it has {known or 'none'}")
     if domain.kind == "modelled":
         raise MeterError(f"{name} is modelled, not measured: a model has no gain to calibrate", "choose a sensor's domain")
     return domain

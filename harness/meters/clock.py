@@ -50,14 +50,14 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     what = f"{log.source} holds local times and no zone"
     pulse = pulse_in(own_records(run), log, rule)
     if pulse is None or not pulse.sure:
-        raise MeterError(f"{what}, and the run's load does not stand out in it", "give --timezone, --utc-offset or --find-pulse")
+        raise MeterError(f"{what}, and the run's load cannot be recognised in it", "give --timezone, --utc-offset or --find-pulse")
     zone_s = round(pulse.offset_s / QUARTER_S) * QUARTER_S
     if abs(pulse.offset_s - zone_s) > ZONE_SLACK_S or abs(zone_s) > MOST_OFFSET_S:
         raise MeterError(
             f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which is no time zone",
             "give --find-pulse, or --timezone with --clock-offset",
         )
-    note = f"local time is {offset_text(zone_s)}: there the run's load is found (correlation {pulse.correlation:.2f})"
+    note = f"local time is {offset_text(zone_s)}, where the run's load is found (correlation {pulse.correlation:.2f})"
     t_s = to_unix(log.sample.t_s, Zone(utc_offset_s=zone_s))
     return replace(
         log,
@@ -70,7 +70,7 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
 
 
 def sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
-    """The load of a run in a log; raises MeterError if it is not found, or does not stand out."""
+    """The load of a run in a log; raises MeterError if it is not found, or cannot be recognised."""
     pulse = pulse_in(run, log, rule)
     if pulse is None:
         raise MeterError(
@@ -78,12 +78,12 @@ def sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
             "give --clock-offset, or --start if the log counts from a start",
         )
     if not pulse.sure:
-        raise MeterError(f"the run's load does not stand out in the log: the best guess is {pulse_text(pulse)}", "give --clock-offset")
+        raise MeterError(f"the run's load cannot be recognised in the log: the best match is {pulse_text(pulse)}", "give --clock-offset")
     return pulse
 
 
 def clock_findings(run: StoredRun, log: Log, rule: str, clock_offset_s: float) -> list[Finding]:
-    """A warning if the load of the run stands out in the log at another time than the clocks state."""
+    """A warning if the load of the run is found in the log at another time than the clocks state."""
     pulse = pulse_in(run, log, rule)
     if pulse is None or not pulse.sure or abs(pulse.offset_s - clock_offset_s) <= max(CLOCK_SLACK_S, 5 * pulse.u_s):
         return []

@@ -115,7 +115,9 @@ def _domain(log: Log, name: str, rule: str, *, simulated: bool) -> Domain:
 def _check_request(run: StoredRun, log: Log, name: str, rule: str, *, by_pulse: bool) -> None:
     """Refuse a name that is taken, an unknown rule, and times since an unknown start."""
     if name in {d.name for d in run.header.domains} or not name.replace(":", "").replace("-", "").replace("_", "").isalnum():
-        raise MeterError(f"{name!r} cannot be the meter's domain: the run has it already, or it is no plain word", "choose another --name")
+        raise MeterError(
+            f"{name!r} cannot be the meter's domain: the run already has it, or it is not a plain word", "choose another --name"
+        )
     if rule not in RULES:
         raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that hold the mean since the row before")
     if log.floating and not by_pulse:
@@ -145,7 +147,7 @@ def _checked_discards(run: StoredRun, log: Log, sample: Sample, clock_offset_s: 
     if lost > DISCARDED_SHARE * count:
         reasons = ", ".join(f"{n} x {why}" for why, n in log.discarded.most_common(3))
         raise MeterError(
-            f"{lost} of {count} readings of {log.source} inside the run are no number or could not be read ({reasons}): more than {DISCARDED_SHARE:.0%}",
+            f"{lost} of {count} readings of {log.source} inside the run are not numbers or could not be read ({reasons}): more than {DISCARDED_SHARE:.0%}",
             "the mean of the rest is not the mean power: set a range that the meter can show, or log again",
         )
     return count, lost
@@ -162,7 +164,9 @@ def _check_coverage(run: StoredRun, log: Log, sample: Sample, readings: Sequence
     if run_s:
         first, last, begin, end = (f"{np.datetime64(round(t), 's')} UTC" for t in (*sample.t_s[[0, -1]], min(run_s), max(run_s)))
         spans = f"the log reaches {first} to {last}, the run {begin} to {end}"
-    raise MeterError(f"{log.source} covers no phase of the run whole ({why}): {spans}", "check its values, the zone and the clock offset")
+    raise MeterError(
+        f"{log.source} does not cover any phase of the run completely ({why}): {spans}", "check its values, the zone and the clock offset"
+    )
 
 
 def _slow_findings(run: StoredRun, log: Log, sample: Sample, name: str) -> list[Finding]:
@@ -251,7 +255,7 @@ def _reasons(sample: Sample, phases: Sequence[Phase], period_s: float) -> list[s
     """Why each phase has no energy; None for one that the meter covers."""
     sample = sample.finite()
     if len(sample.value) >= 10 and np.ptp(sample.value) == 0:
-        return ["the meter showed one value all the time"] * len(phases)
+        return ["the meter reported a single value for the whole log"] * len(phases)
     reasons = [_why_absent(sample, phase, period_s) for phase in phases]
     if np.any(sample.value < -BELOW_ZERO * np.max(np.abs(sample.value), initial=0.0)):
         balance = "the meter reads below 0 W next to it: is its clamp reversed, or does it show the power fed in too?"
@@ -266,7 +270,7 @@ def _why_absent(sample: Sample, phase: Phase, period_s: float) -> str | None:
         return "no reading of the meter is before its start, or none after its end"
     inside = (t_s > phase.start_s) & (t_s < phase.end_s)
     if np.sum(inside) < LEAST_ROWS:
-        return f"{np.sum(inside)} {FEW} its {phase.duration_s:.3g} s, one comes every {period_s:.3g} s"
+        return f"{np.sum(inside)} {FEW} its {phase.duration_s:.3g} s, the period is {period_s:.3g} s"
     missing_s = _gap_s(t_s, phase, period_s)
     if missing_s > GAP_SHARE * phase.duration_s:
         return f"the meter has no reading for {missing_s:.3g} s of its {phase.duration_s:.3g} s"

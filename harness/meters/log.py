@@ -165,7 +165,7 @@ def _discard_notes(channels: Channels, channel: Channel) -> list[str]:
         )
     if channel.discarded:
         reasons = _counts_text(channel.discarded)
-        notes.append(f"{channel.discarded.total()} of {len(channel.t_s)} values are no reading and are missing: {reasons}")
+        notes.append(f"{channel.discarded.total()} of {len(channel.t_s)} values are not readings and count as missing: {reasons}")
     return notes
 
 
@@ -214,7 +214,7 @@ def _on_unix_time(channels: Channels, name: str, channel: Channel, options: Opti
     if channels.local and given not in (None, channels.zone):
         notes = [note for note in notes if note != channels.zone_note]
     elif not channels.local and given:
-        notes = [*notes, "the given zone is not used: the times carry their own"]
+        notes = [*notes, "the given zone is not used, since the times include one"]
     zone = (given or channels.zone) if channels.local and not channels.floating else None
     if zone is None or zone.name is None:  # else its local times may go back where daylight saving ends
         channel = _forwards(channel, source)

@@ -64,7 +64,7 @@ class Options:
         """Check the values.
 
         Raises:
-            MeterError: A value does not exist, or two choices exclude each other.
+            MeterError: A value does not exist, or two choices cannot be combined.
         """
         for flag, value, known in (
             ("--unit", self.unit, tuple(UNITS_W)),
@@ -77,7 +77,7 @@ class Options:
         if self.timezone is not None and self.utc_offset_s is not None:
             raise MeterError("a zone and an offset were given for one log", "give either --timezone or --utc-offset")
         if self.one_device and self.device_column is not None:
-            raise MeterError("--one-device and --device-column exclude each other", "give one of them")
+            raise MeterError("--one-device and --device-column cannot be combined", "give one of them")
 
     def advice(self, *choices: tuple[str, tuple[str, ...]], after: str = "") -> str:
         """Pairs of a condition and arguments as commands, each on a line of its own to paste, with a last line `after`."""

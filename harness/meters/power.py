@@ -161,11 +161,11 @@ def _asked(table: Table, form: MeterFormat, power_column: str) -> _Candidate:
     full, cells = table.names[index], cells_of(table.cells[index])
     name, declared = parse_name(full), _declared(full, form)
     if name.other and declared is None:
-        raise MeterError(f"{full!r} is no power: its name means {name.other}", f"the columns are {table.listed()}")
+        raise MeterError(f"{full!r} is not a power: its name means {name.other}", f"the columns are {table.listed()}")
     if not cells.numeric.any():
         raise MeterError(f"no reading of {bare_name(full)} in {table.source} is a number", "choose another --power-column")
     if cells.other_unit and not cells.in_watts:
-        raise MeterError(f"{full!r} is no power: its cells are in {cells.other_unit}", f"the columns are {table.listed()}")
+        raise MeterError(f"{full!r} is not a power: its cells are in {cells.other_unit}", f"the columns are {table.listed()}")
     return _with_unit(table, index, cells, declared)
 
 
@@ -179,7 +179,7 @@ def _candidate(table: Table, index: int, form: MeterFormat, notes: list[str]) ->
         return None
     cells = cells_of(table.cells[index])
     if not cells.numeric.any():
-        notes.append(f"{full!r} holds no numbers" if not cells.blank.all() else f"{full!r} is empty")
+        notes.append(f"{full!r} contains no numbers" if not cells.blank.all() else f"{full!r} is empty")
         return None
     return None if cells.other_unit and not cells.in_watts else _with_unit(table, index, cells, declared)
 
@@ -240,7 +240,7 @@ def _refuse(table: Table, candidates: list[_Candidate], options: Options, others
     what = f"{table.source}: no column names a unit of power"
     if names:
         what = f"{len(names)} columns of {table.source} may hold power, and none names a unit: {', '.join(map(repr, names))}"
-    raise MeterError(what, options.advice(("name the one that holds watts", ("--power-column", silent[0], "--unit", "W")), after=listed))
+    raise MeterError(what, options.advice(("select the one in watts", ("--power-column", silent[0], "--unit", "W")), after=listed))
 
 
 def _varies(table: Table, index: int) -> bool:

@@ -113,7 +113,7 @@ def _column(table: Table, form: MeterFormat, options: Options) -> _Column:
     if errors:
         raise errors[0]
     raise MeterError(
-        f"{table.source}: no column holds times"
+        f"{table.source}: no column contains times"
         if options.time_column is None
         else f"the column {options.time_column!r} of {table.source} holds no times",
         f"a log needs a time in each row; columns found: {table.listed()}",

@@ -98,7 +98,9 @@ def read_times(texts: Sequence[str], name: str = "time", *, unit: str | None = N
     clock = np.array([_time_of_day(match) if (match := TIME_OF_DAY.match(cell)) else np.nan for cell in cells])
     if _mostly(clock):
         if not any(cell.count(":") > 1 for cell in cells):
-            raise MeterError(f"{name!r} holds hours and minutes, or minutes and seconds, and no date", "log the date and the seconds too")
+            raise MeterError(
+                f"{name!r} holds hours and minutes, or minutes and seconds, without a date", "log the date and the seconds too"
+            )
         return Times(_unwrapped(clock, DAY_S), "day", "times of day without a date")
     moments = parse_moments(cells, order)
     zoned = {moment.tzinfo is not None for moment in moments if moment is not None}
@@ -149,7 +151,7 @@ def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
         )
     if stated is None:
         raise MeterError(
-            f"{name!r} holds small numbers (about {size:g}): times since a start, in a unit that it does not name", "--time-unit s"
+            f"{name!r} contains small numbers (about {size:g}), which are times since the start in an unknown unit", "--time-unit s"
         )
     return Times(numbers * TIME_UNITS_S[stated], "elapsed", f"times are {stated} since a start")
 

@@ -33,8 +33,8 @@ def ratio_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
     )
     if any(c.verdict is None for c in comparisons):
         yield (
-            "none = no verdict: a modelled energy, or one of a sensor with unknown gain, has no absolute interval; "
-            "identical launches, or a single one, have no measured spread."
+            "none = no verdict: energies that are modelled, or from a sensor with unknown gain, have no absolute interval; "
+            "the spread of a single launch, or of identical launches, is unknown."
         )
 
 

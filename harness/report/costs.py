@@ -41,7 +41,7 @@ def cost_lines(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     yield from _assumed(runs, offers, rows)
     if not pairs:
         return
-    yield from ["", "Break-even of the more expensive machine: its extra capital cost over its savings in operation, one machine each:"]
+    yield from ["", "Break-even of the more expensive machine: extra capital cost divided by savings in operation, for one machine each:"]
     yield from below_cases((base.case_id, list(_break_even(base, other))) for base, other in pairs)
     yield ""
     yield (
@@ -86,9 +86,9 @@ def _service(rows: Sequence[ServiceCost], offers: Offers) -> Iterator[str]:
 
 def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[ServiceCost]) -> Iterator[str]:
     yield (
-        f"Energy is that of the sensors' scope ({', '.join(dict.fromkeys(each.scope for each in rows))}), not of the whole machine. The "
-        "bounds are those of energy and idle power (absolute, 95 %) and of throughput, all at their worst together; the values of the offers are "
-        "taken as exact. Modelled energies have no bounds. Throughput per watt is that of the busy hours."
+        f"Energy covers the sensors' scope ({', '.join(dict.fromkeys(each.scope for each in rows))}), not the whole machine. The bounds "
+        "combine the worst bounds of energy and idle power (absolute, 95 %) and of throughput; the values of the offers are "
+        "assumed to be exact. Modelled energies have no bounds. Throughput per watt refers to the busy hours."
     )
     yield (
         f"Busy {offers.duty_cycle:.0%} of the hours, otherwise idle; idle hours are included in joules, {offers.currency} and grams. "
@@ -124,15 +124,15 @@ def _break_even(base: ServiceCost, other: ServiceCost) -> Iterator[str]:
     if point.inferences is None and point.low is None:
         text = "saves nothing in operation: never pays back"
     elif point.inferences is None:
-        text = f"saves nothing (point estimates); pays back not before {point.low:.3g} inferences, and the saving is not separated from 0"
+        text = f"saves nothing (point estimates); pays back after at least {point.low:.3g} inferences, since the saving is not separated from 0"
     else:
         life = first.service.lifetime_inferences
         text = f"pays back after {point.inferences:.3g} inferences"
         if point.high is not None:
             text += f" [{point.low:.3g} {point.high:.3g}]"
         elif point.low is not None:
-            text += f" (point estimates); not before {point.low:.3g}, no upper bound: the saving is not separated from 0"
-        text += f"; its lifetime has {life:.3g}" + ("" if life >= point.inferences else ", too few")
+            text += f" (point estimates); at least {point.low:.3g}, without an upper bound, since the saving is not separated from 0"
+        text += f"; its lifetime is {life:.3g} inferences" + ("" if life >= point.inferences else ", too short")
     yield f"  {letter(other.run)}/A: {letter(dear)} {text} ({_kinds(base, other)})"
 
 

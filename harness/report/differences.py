@@ -16,23 +16,23 @@ REASONS = {
     "other_method": "measured in a different way",
     "other_version": "another version may measure in a different way",
     "other_commit": "another commit of the same version",
-    "one_grid": "the table of costs uses one grid for all",
+    "one_grid": "the cost table uses one grid for all runs",
     "several_environments": "the run used more than one environment",
-    "same_machine": "the same machine more than once",
-    "clock_setting": "a setting of the clock, not of the machine",
-    "machine": "comes with the machine",
-    "engine": "an engine that ran the cases",
-    "not_an_engine": "no engine that ran the cases",
-    "cap": "a cap is a setting",
-    "cap_without_default": "a cap is a setting, and its default is unknown",
-    "card": "comes with the card",
+    "same_machine": "several runs of the same machine",
+    "clock_setting": "a clock setting, not a property of the machine",
+    "machine": "a property of the machine",
+    "engine": "an engine of these cases",
+    "not_an_engine": "not an engine of these cases",
+    "cap": "a power cap is a setting",
+    "cap_without_default": "a power cap is a setting; the default cap is unknown",
+    "card": "a property of the card",
     "clock": "a clock is a setting",
     "other_card": "another card",
-    "driver": "a card needs its own",
+    "driver": "each card needs its own driver",
     "ecc": "a setting: it costs memory, bandwidth and power",
-    "card_or_driver": "comes with the card or its driver",
-    "mig": "a part of a card draws the power of the whole card",
-    "clock_under_load": "the card chose it, or its clock was held",
+    "card_or_driver": "a property of the card or its driver",
+    "mig": "with MIG, the power of the whole card is measured",
+    "clock_under_load": "chosen by the card, or limited",
     "locked_clocks": "application or locked clocks are a setting",
     "other_cpu": "another processor",
     "case_missing": "not measured in {detail}, so left out",
@@ -40,14 +40,14 @@ REASONS = {
     "common_scope": "compared over the widest common scope: {detail}",
     "no_common_scope": "different rails are summed, with none in common",
     "other_kind": "different kinds of energy",
-    "other_reading": "a mean over a different time",
+    "other_reading": "averaged over a different time",
     "calibration": "included in the intervals",
     "built_on_each": "built on each machine",
-    "tf32": "float32 products in another precision: a setting",
+    "tf32": "a setting: precision of float32 products",
     "engine_choice": "chosen by the engine",
     "rapl": "RAPL is root-only on stock kernels, so a run as root and a run as a user get different scopes: run both alike, "
     "or grant access with the udev rule that `harness doctor` prints on that machine",
-    "cooling": "cooling is part of the machine, the room is not",
+    "cooling": "cooling is part of the machine, but the room temperature is not",
 }
 """Text of each reason of a difference."""
 MOST = 5
@@ -74,7 +74,7 @@ def _line(difference: Difference) -> str:
     cases = f" ({', '.join(difference.cases)})" if difference.cases else ""
     reason = REASONS[difference.reason].format(detail=difference.detail)
     if None in difference.values and not difference.is_known and difference.reason != "cooling":
-        reason += "; not known on all"
+        reason += "; unknown in some runs"
     if difference.reason == "case_missing":
         more = len(difference.values) - MOST
         values = "; ".join(difference.values[:MOST]) + (f" and {more} more" if more > 0 else "")

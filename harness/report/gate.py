@@ -52,12 +52,12 @@ def caveat_texts(caveats: Sequence[Caveat]) -> list[str]:
 
 
 def undetected_text(shares: Mapping[str, float]) -> list[str]:
-    """The increases that the gate does not detect, as at most one sentence."""
+    """The smallest increases that the gate detects, as at most one sentence."""
     parts = [
         f"{number(100 * share, 2)} % in {_words(metric)}" if share < LARGE else f"over 1,000 % in {_words(metric)}"
         for metric, share in shares.items()
     ]
-    return [f"in the median case an increase of up to {', '.join(parts)} passes"] if parts else []
+    return [f"smallest increase that is detected in the median case: {', '.join(parts)}"] if parts else []
 
 
 def headline(checks: Sequence[Check]) -> str:

@@ -14,7 +14,7 @@ NAMES = {
     "rate_per_s": ("throughput", "inferences/s"),
 }
 """Name and unit of each constraint with a limit in SI."""
-ONE_LAUNCH = "a single launch has no measured spread"
+ONE_LAUNCH = "the spread of a single launch is unknown"
 
 
 def miss_text(row: Row, miss: Miss) -> str:
@@ -46,9 +46,9 @@ def _quality(row: Row, miss: Miss) -> str:
 
 def _inferior(row: Row) -> str:
     if row["quality_verdict"] is None:
-        return "quality not compared with dense: not measured, or not on the same samples"
+        return "quality was not compared with dense: it was not measured, or not on the same samples"
     inferior = row["quality_verdict"] == "inferior"
     result = "is worse than dense by more than the margin" if inferior else "is not shown to be non-inferior to dense"
     low, high, needed = row["quality_diff_low"], row["quality_diff_high"], row["quality_samples_needed"]
-    more = f"; about {needed:,} test samples would decide it for two equal models" if needed else ""
+    more = f"; about {needed:,} test samples would be needed to decide this for two equal models" if needed else ""
     return f"{row['quality_metric']} {result} ({row['quality_diff']:+.3g} [{low:+.3g}, {high:+.3g}], 90 %{more})"

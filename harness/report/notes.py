@@ -9,7 +9,7 @@ from harness.report.tables import caption, remarks
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
 from harness.text import Scale, guess_text, number
 
-MODELLED = "Modelled energy is computed from a model of the machine's power, not measured: outside tests found errors of up to 40 %."
+MODELLED = "Modelled energy is computed from a model of the machine's power, not measured: independent tests found errors of up to 40 %."
 SIMULATED = "Simulated energy comes from a test double: it is not valid for any real machine."
 
 
@@ -62,7 +62,7 @@ def _of_run(run: StoredRun, rows: Sequence[dict[str, Any]]) -> list[str]:
         + ".",
         *method(header, rows),
         *(f"{name}: {value}." for name, value in machine(header)),
-        *(f"Left out: {problem}." for problem in run.problems),
+        *(f"Not included: {problem}." for problem in run.problems),
     ]
 
 
@@ -110,13 +110,13 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
     if not profile.half_width:
         target = "a fixed number"
     elif header.suite.stopping == "open_pairs":
-        target = "repeated until their place on the front was decided"
+        target = "repeated until it was decided whether they are on the front"
     else:
         target = f"until the half-width of the interval is {profile.half_width:.0%}, at most {profile.cap}"
     quantile = "t(.9825), since a stopping rule was used" if profile.half_width else "t(.975)"
     sentences = [
         f"Profile {profile.name}: launches (independent processes) per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
-        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, with the load running through both edges; nothing is subtracted.",
+        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, with the load running across both edges; idle energy is not subtracted.",
         "Energy is gross, per inference, summed over the domains named as scope. Latency is per query (a batch is one query), closed loop.",
         f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. An interval wider than half "
         "of its value is computed on the log scale and given by its bounds. "
@@ -157,7 +157,7 @@ def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
     agreed = {row["model"] for row in rows if row["quality_metric"] == "agreement"}
     if agreed:
         sentences.append(
-            "Agreement is the share of samples with the same top-1 class as dense; for outputs without classes, those within 1 % of the range of dense."
+            "Agreement is the share of samples with the same top-1 class as dense; for outputs without classes, the share within 1 % of the output range of dense."
         )
     noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.workload)
     return [*sentences, f"No test inputs were given for {noise}: agreement is measured on seeded noise."] if noise else sentences

@@ -96,7 +96,7 @@ def _answer(selection: Selection) -> Iterator[str]:
         yield f"lead       {ratio}: separated from every other case that satisfies the constraints"
     else:
         names = "; ".join(_name(selection.rows[i]) for i in rest[:MOST]) + (f" and {len(rest) - MOST} more" if len(rest) > MOST else "")
-        yield f"lead       {ratio}: NOT SEPARATED from {names or 'the others: a single launch has no measured spread'}"
+        yield f"lead       {ratio}: NOT SEPARATED from {names or 'the others: the spread of a single launch is unknown'}"
     yield f"changes    {_changes(selection)}"
 
 
@@ -133,20 +133,20 @@ def _changes(selection: Selection) -> str:
     assert selection.choice
     n = "latency" if selection.compute == "latency" else "MACs"
     parts = [
-        f"{word} {change.share:.2g} of the weight on {n}: {_name(selection.rows[change.index])}"
+        f"if the weight of {n} is {word} {change.share:.2g}: {_name(selection.rows[change.index])}"
         for word, change in (("below", selection.choice.below), ("above", selection.choice.above))
         if change
     ]
-    return "; ".join(parts) or "at no weight: best at every weight"
+    return "; ".join(parts) or "none: the choice is the best at every weight"
 
 
 def _no_answer(selection: Selection) -> Iterator[str]:
     if not selection.rows:
-        yield "no answer  no case has a valid energy"
+        yield "choice     none: no case has a valid energy"
     elif selection.dense is None:
-        yield f"no answer  no dense case has both its energy and its {selection.compute}: scores need it as reference"
+        yield f"choice     none: no dense case has both its energy and its {selection.compute}: scores need it as reference"
     else:
-        yield "no answer  no case satisfies all constraints at 95 % confidence"
+        yield "choice     none: no case satisfies all constraints at 95 % confidence"
     if selection.nearest is not None and selection.missed[selection.nearest]:
         row = selection.rows[selection.nearest]
         yield f"nearest    {_name(row)}: {_misses(selection, selection.nearest)}"
@@ -198,7 +198,7 @@ def _battery(row: Row, battery_wh: float, rate_per_s: float | None, drawn_w: Int
         return f"at most {most} h of {battery_wh:g} Wh at {rate} inferences/s: idle power not measured{kind}"
     return (
         f"{with_interval(span, shortest, longest)} h of {battery_wh:g} Wh at {rate} inferences/s: {with_interval(watts, low_w, high_w)} W of {row['energy_scope']} only{kind}"
-        + ("" if row["energy_abs_low_j"] is not None or shortest is None else "; its interval is repeatability only")
+        + ("" if row["energy_abs_low_j"] is not None or shortest is None else "; the interval covers repeatability only")
     )
 
 
@@ -210,7 +210,7 @@ def _deadlines(row: Row, rate_per_s: float, missed: tuple[Interval, int]) -> str
     if not queries:
         return f"the completion times of its queries were not stored: the share above {every} is unknown"
     if share.value == 0:
-        return f"none of {queries:,} queries took longer than {every}: under {number(100 * share.high, 2)} % of them if they are independent (95 %)"
+        return f"none of {queries:,} queries took longer than {every}: less than {number(100 * share.high, 2)} % do (95 % confidence, independent queries)"
     value, low, high = (f"{number(100 * each, 2)} %" for each in share)
     bounds = "" if np.isnan(share.low) else f" [{low}, {high}] over launches"
-    return f"{value}{bounds} of {queries:,} queries took longer than {every}; closed loop: no query waits for another"
+    return f"{value}{bounds} of {queries:,} queries took longer than {every}; measured in a closed loop, without queueing"

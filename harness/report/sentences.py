@@ -88,8 +88,8 @@ def _pruning(row: Row, baseline: Row) -> str | None:
     pruned = f"pruned to {100 * zeros:.0f} % zeros"
     if low < NO_SAVING:
         return f"{pruned}{_time(row)}"
-    unused = ", no kernel used them" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
-    return f"{pruned}{unused}: no time saved (p50 ratio {_ratio(row)})"
+    unused = "; no kernel used the zeros" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
+    return f"{pruned}{unused}: no time was saved (p50 ratio {_ratio(row)})"
 
 
 def _zeros(row: Row) -> float | None:
@@ -123,6 +123,6 @@ def _quality(row: Row) -> str | None:
     if verdict == "inferior":
         return f"{metric} is worse than dense by more than the margin ({numbers})"
     needed = row["quality_samples_needed"]
-    return f"{metric} is not shown to be non-inferior to dense within the margin ({numbers})" + (
-        f"; about {needed:,} test samples would decide it for two equal models" if needed else ""
+    return f"{metric} may be worse than dense by more than the margin ({numbers})" + (
+        f"; about {needed:,} test samples would be needed to decide this for two equal models" if needed else ""
     )

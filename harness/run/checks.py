@@ -75,7 +75,7 @@ def check_environment(header: Header, here: Environment) -> None:
         a, b = first.model_dump(mode="json"), here.model_dump(mode="json")
         names = [name for name in a if a[name] != b[name] and name not in ("environment_id", "boot_id", "devices")]
         raise SuiteError(
-            f"{header.run_id} was started on another machine or with other versions: {', '.join(names) or 'its devices'}",
+            f"{header.run_id} was started on another machine or with other versions (different: {', '.join(names) or 'devices'})",
             "resume it there, or start a new run here",
         )
 

@@ -48,14 +48,14 @@ class Progress:
 
     def waiting(self, owner: str) -> None:
         """Another run holds the machine."""
-        self._print(f"waiting for {owner}, which is measuring on this machine: two runs at once would disturb each other")
+        self._print(f"waiting for {owner} to finish, since simultaneous runs on a machine disturb each other")
 
     def sensors(self, domains: Sequence[Domain], unavailable: Mapping[str, str]) -> None:
         """The sensors are open."""
         energies = [f"{d.name} ({d.kind}, {d.sensor})" for d in domains if d.kind]
         self._print("energy of: " + (", ".join(energies) or "nothing on this machine"))
         if energies and all(d.kind == "modelled" for d in domains if d.kind):
-            self._print("no sensor measures energy here, every joule is modelled: `harness doctor` shows how to fix that")
+            self._print("no energy sensor is available, so all energies are modelled: `harness doctor` shows how to enable one")
 
     def task(self, task: Task, left: int, left_s: float | None) -> None:
         """A task begins."""

@@ -167,7 +167,7 @@ def machine() -> Machine:
         advice.append(f"the clock governor is {here.governor}: clocks follow the load; compare only runs with the same governor")
     if here.virtual:
         advice.append(
-            f"the machine is virtual ({here.virtual}): it shares hardware with others, and usually has no energy counters of the CPU"
+            f"the machine is virtual ({here.virtual}): it shares hardware with other machines, and usually has no CPU energy counters"
         )
     if here.cpu_limit:
         advice.append(f"the harness may use {here.cpu_limit:g} of {here.cpu_count} CPUs: compare only runs with the same limit")
@@ -221,7 +221,7 @@ def _warning(domain: Domain, probed: dict[str, Any]) -> str | None:
     if domain.quantity == "energy" and not probed.get("error") and domain.update_period_s is None:
         return "no tick was seen: the counter may be stuck, so its energy is not reliable"
     if probed.get("disagree"):
-        return "counter and integrated power differ by more than 5 %: use both with care, or calibrate against a meter"
+        return "counter and integrated power differ by more than 5 %: calibrate against a meter, or use both with care"
     if domain.quantity == "power" and domain.counter is None:
         return "power without a counter: the error assumes a load that varies by its mean; it is larger for a load periodic with the sensor"
     return str(domain.detail["unseen"]) if domain.detail.get("unseen") and domain.counter is None else None

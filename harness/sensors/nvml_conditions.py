@@ -17,7 +17,7 @@ SLOW_S, SLOWER_S, SLOWEST_S = 0.5, 1.0, 5.0
 POWER_POLICY, THERMAL_POLICY = 0, 1
 """nvmlPerfPolicyType_t: arguments of `nvmlDeviceGetViolationStatus`."""
 POWER_CAPPED = (74,)
-"""Field: time in ns in which the power limit held the clock down (`..._PERF_POLICY_POWER`, reason `..._SW_POWER_CAP`)."""
+"""Field: time in ns in which the power limit reduced the clock (`..._PERF_POLICY_POWER`, reason `..._SW_POWER_CAP`)."""
 SLOWED = (269, 270, 271)
 """Fields: time in ns under software thermal slowdown, hardware thermal slowdown and power brake; newer than `THERMAL`."""
 THERMAL = (75,)

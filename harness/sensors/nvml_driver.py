@@ -15,7 +15,7 @@ ERRORS: dict[int, tuple[str, str]] = {
     3: ("this GPU does not support the reading", "the GPU's other readings are used; if it has none, import the log of a power meter: harness import-meter"),
     4: ("the driver does not permit this user the reading", f"give your user access to /dev/nvidiactl, /dev/nvidia0, ... (see `ls -l /dev/nvidia*`); in a container: {CONTAINER}"),
     9: ("the NVIDIA driver is not loaded", f"load it with `sudo modprobe nvidia` and check that `nvidia-smi` works; in a container: {CONTAINER}"),
-    12: ("the NVIDIA management library (libnvidia-ml) is not installed", f"without an NVIDIA GPU nothing is missing; with one install the driver, or in a container: {CONTAINER}"),
+    12: ("the NVIDIA management library (libnvidia-ml) is not installed", f"not needed without an NVIDIA GPU; with one, install the driver, or in a container: {CONTAINER}"),
     13: ("the driver is too old for this reading", "update the NVIDIA driver"),
     15: ("the GPU has fallen off the bus or is not reachable", "see `dmesg` for Xid errors; usually the machine has to be restarted"),
     18: ("the NVIDIA driver and its library have different versions, as after an update", "restart the machine, or reload the driver's modules"),

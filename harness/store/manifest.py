@@ -78,7 +78,7 @@ def differences(folder: Path) -> tuple[bool, dict[str, str]]:
         return False, {}
     known = _read(folder)
     if known is None or path.read_text(encoding="utf-8", errors="replace") != _text(known["evidence"], known["report"]):
-        return True, {NAME: "is damaged: it is not what the harness wrote"}
+        return True, {NAME: "is damaged: the harness did not write it in this form"}
     listed: Mapping[str, Entries] = known["evidence"] | known["report"]
     problems = {}
     for name, was in listed.items():

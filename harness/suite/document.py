@@ -34,7 +34,7 @@ class DocumentKind(NamedTuple):
     help: str
 
 
-SUITE = DocumentKind("suite", "nothing was built", "`harness schema` prints the whole grammar for your editor")
+SUITE = DocumentKind("suite", "nothing was built", "`harness schema` prints the grammar of suite files, for completion in an editor")
 
 
 @dataclass

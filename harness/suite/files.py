@@ -81,7 +81,7 @@ class Files:
         if not path.is_dir():
             raise _NameError(f"{written!r} is a file: name a folder")
         if not self.trusted and any(not item.resolve().is_relative_to(self.folder) for item in path.rglob("*") if item.is_symlink()):
-            raise _NameError(f"a link in {written!r} leads out of the suite's folder {self.folder}: move its target there, or give --trust")
+            raise _NameError(f"a link in {written!r} leaves the suite's folder {self.folder}: move its target there, or use --trust")
         if odd := next((item for item in path.rglob("*") if not _can_be_copied(item)), None):
             name = odd.relative_to(path).as_posix()
             raise _NameError(f"{name!r} in {written!r} is neither a file nor a folder, or links to a folder that contains it: remove it")
@@ -93,7 +93,7 @@ class Files:
         try:
             path = (self.folder / written).resolve()
             if not self.trusted and not path.is_relative_to(self.folder):
-                raise _NameError(f"{written!r} leads out of the suite's folder {self.folder}: move it there, or give --trust")
+                raise _NameError(f"{written!r} leaves the suite's folder {self.folder}: move it there, or use --trust")
             self._check_readable(path, written)
         except FileNotFoundError:
             siblings = [str(p.relative_to(self.folder)) for p in sorted(self.folder.iterdir()) if p.suffix == path.suffix]
@@ -119,7 +119,7 @@ class Files:
         if not FUNCTION.match(written):
             raise _NameError(f"{written!r} is not a function: write 'package.module:function'")
         if not self.trusted:
-            raise _NameError(f"{written!r} runs code: give --trust if you trust it")
+            raise _NameError(f"{written!r} runs code: use --trust if you trust it")
         return hashlib.sha256(f"{written} {self._code(written)}".encode()).hexdigest()
 
     def _code(self, written: str) -> str:

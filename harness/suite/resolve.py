@@ -41,7 +41,7 @@ def _model(files: Files, place: Place, item: str | OwnModel, catalogue: Catalogu
         return _BuiltIn(files, place, OwnModel(name="-", workload=item), catalogue).model(item.rpartition("/")[2])
     if (item.path is None) == (item.workload is None):
         files.document.add_problem(
-            place, f"model {item.name!r} needs either `path` (a file of your own) or `workload` (a built-in model), one of the two"
+            place, f"model {item.name!r} needs exactly one of `path` (your model file) and `workload` (a built-in model)"
         )
         return None
     return _BuiltIn(files, place, item, catalogue).model(item.name) if item.workload else _Own(files, place, item).model()
@@ -84,9 +84,7 @@ class _Item:
         elif own or self.files.is_function(written):
             self.files.function((*self.place, "metric"), written)
         elif written not in METRICS:
-            self.problem(
-                "metric", f"unknown metric {written!r}{nearest(written, METRICS)} (a function of your own is package.module:function)"
-            )
+            self.problem("metric", f"unknown metric {written!r}{nearest(written, METRICS)} (a metric function is package.module:function)")
         return written if (self.test and self.test.labelled) or named else None
 
     def _check_settings(self, metric: MetricItem) -> None:
@@ -134,16 +132,16 @@ class _BuiltIn(_Item):
         close = nearest(self.written, built_in_names(self.catalogue))
         if "did you mean" not in close:
             close = nearest(self.written, self.catalogue.workloads)
-        self.problem("workload", f"unknown built-in model {self.written!r}{close} (a model of your own needs `name` and `path`)")
+        self.problem("workload", f"unknown built-in model {self.written!r}{close} (your own model needs `name` and `path`)")
 
     def _may_change(self, spec: WorkloadSpec) -> bool:
         """Check that a built-in model with labelled data is left unchanged."""
         for name in ("signature", "input_shapes"):
             if name in self.item.model_fields_set:
-                self.problem(name, f"{name!r} belongs to a model of your own (`path`), not to a built-in one: leave it out")
+                self.problem(name, f"{name!r} is only for your own models (`path`), not for a built-in one: leave it out")
         changed = [name for name in ("data", "metric", "training") if name in self.item.model_fields_set]
         if spec.data == "labelled" and changed:
-            self.problem(changed[0], f"{self.written} brings its own data, metric and training: leave {changed[0]!r} out")
+            self.problem(changed[0], f"{self.written} has its own data, metric and training: leave {changed[0]!r} out")
             return False
         return True
 

@@ -93,7 +93,7 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
     if isinstance(model, keras.Sequential) and model.built:
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if not hasattr(model, "_nodes_by_depth"):
-        raise not_applicable(f"{model.name!r} is no graph of layers whose channels can be followed", "build it with the functional API")
+        raise not_applicable(f"{model.name!r} is not a graph of layers whose channels can be traced", "build it with the functional API")
     graph = _walk(flatten(keras, model))
     kept = _kept(graph, ratio)
     sizes = {

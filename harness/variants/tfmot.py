@@ -102,7 +102,7 @@ class ClusterWeights(Recipe):
             _check_clusters(model, parameters)
             made = clustering_of(model, number_of_clusters=parameters.number_of_clusters, cluster_centroids_init=centroids, **settings)
             if made is None:
-                raise EngineError("the toolkit clusters nothing in this model, and gives no reason", HINT)
+                raise EngineError("the toolkit clustered nothing in this model and gave no reason", HINT)
             return made
 
         saved, target = _trained(job, cluster, clustering.strip_clustering, [])

@@ -37,4 +37,4 @@ def check_records_file(run: StoredRun, result: Verification) -> None:
     (result.notes if sealed else result.problems).extend(run.problems)
     expected = {path.name for record in run.records for path in files_of(folder, record)}
     present = {path.name for path in (folder / "traces").glob("*") if path.is_file()}
-    result.problems += [f"traces/{name} belongs to no record: was one removed?" for name in sorted(present - expected)]
+    result.problems += [f"traces/{name} has no record: a record may have been removed" for name in sorted(present - expected)]

@@ -49,19 +49,19 @@ def _unchecked(run: StoredRun) -> Iterator[str]:
     """Notes on the stored values that nothing raw can confirm."""
     measured = [r for r in run.records if not r.cached]
     if cached := len(run.records) - len(measured):
-        yield f"{cached} builds were in the cache: their figures are quoted from another run, whose traces are not here"
+        yield f"{cached} builds were in the cache: their figures were copied from another run and not recomputed"
     if (boots := len({r.boot_id for r in run.records})) > 1:
         yield f"the run was resumed: it was measured in {boots} boots, each with its own clock"
     if lags := sum(m.lag_s is not None for r in run.records if not r.windows for m in r.measurements):
         yield f"the lag of a counter was not checked in {lags} measurements: the start of the load was not stored"
     if absent := sum(m.gross_j is None for r in measured for m in r.measurements):
-        yield f"{absent} measurements have no energy; if a counter had no tick, it has no window to check"
+        yield f"{absent} measurements have no energy; a counter without a tick has no window to check"
     if codes := sorted({f.code for r in run.records for f in r.warnings} & set(AS_STORED)):
         yield f"the findings {', '.join(codes)} were not checked: they do not follow from the traces"
     if older := sum(r.schema_version < WINDOWS_SINCE for r in measured):
-        yield f"{older} records have an older schema: their findings follow from other rules and were not compared"
+        yield f"{older} records have an older schema: their findings were determined by older rules and were not compared"
     yield (
-        "status, memory, kernels, parameters, multiply-accumulates and what an engine reports about itself were not checked: "
+        "status, memory, kernels, parameters, multiply-accumulates and engine facts were not checked: "
         "no raw data and no model file are stored for them"
     )
 
@@ -257,12 +257,14 @@ def _check_meters(run: StoredRun, cases: Mapping[str, Case], result: Verificatio
     for meter in read_meters(Path(run.folder)):
         name, sample = meter.domain.name, read_meter_sample(Path(run.folder), meter)
         result.notes.append(
-            f"the domain {name} was imported from {meter.source}; its clock offset, and why a phase has no energy, were not checked"
+            f"the domain {name} was imported from {meter.source}; its clock offset, and the reasons of phases without energy, were not checked"
         )
         for reading in meter.readings:
             record = records.get(_key(reading))
             if record is None:
-                result.problems.append(f"meters/{name}.json has a record that is not in the run: {reading.case_id or reading.build_id}")
+                result.problems.append(
+                    f"meters/{name}.json refers to a record that is not in the run: {reading.case_id or reading.build_id}"
+                )
                 continue
             offset_s = record.utc_minus_monotonic_s
             trace = Trace({name: meter.domain}, {name: Sample(sample.start_s - offset_s, sample.end_s - offset_s, sample.value)})

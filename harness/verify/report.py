@@ -27,7 +27,7 @@ def check_report(run: StoredRun, result: Verification, calibrated: Callable[[Sto
         result.notes.append("there is no report: draw it with `harness report`")
         return
     result.problems += [f"{REPORT}/{name} is missing" for name in FILES if name not in names]
-    result.problems += [f"{REPORT}/{name} is not a file of a report" for name in sorted(names.difference(FILES))]
+    result.problems += [f"{REPORT}/{name} does not belong to a report" for name in sorted(names.difference(FILES))]
     if Path(TABLE).name not in names:
         return
     if run.header.schema_version < SCHEMA_VERSION:

@@ -54,7 +54,7 @@ def choose_output(outputs: Sequence[Tensor], answers: Sequence[Array], name: str
             if not (metric.cuts == "sample" and _is_detection(answers, index, batch_size)):
                 return index
             reasons.append(f"{outputs[index].name}: its {answer.size} numbers belong to one box each and are not classes")
-            hints.append("measure a detector with a function of your own, or without a metric (`metric: null`)")
+            hints.append("for a detector use a metric function, or no metric (`metric: null`)")
     hint = hints[0] if len(set(hints)) == 1 and hints[0] else "correct `data.test.labels`, or measure no quality (`metric: null`)"
     raise EngineError(f"{name} cannot be measured: {'; '.join(reasons)}", hint, refused=True)
 

@@ -38,7 +38,7 @@ def position_accuracy(outputs: Array, labels: Array, threshold: float = 0.5, ign
         axes: Number of axes of the positions: 1 for a sequence, 2 for an image.
 
     Raises:
-        EngineError: Shapes or labels do not fit, or a sample has no position that counts.
+        EngineError: Shapes or labels do not fit, or all positions of a sample are ignored.
     """
     scores, truth = _squeezed(outputs), _squeezed(labels)
     if scores.dtype.kind not in "fiub" or truth.dtype.kind not in "fiub":
@@ -52,7 +52,7 @@ def position_accuracy(outputs: Array, labels: Array, threshold: float = 0.5, ign
     truth = class_numbers(np.argmax(truth, axis=axis) if axis and truth.shape == scores.shape else truth)
     counts = np.ones(truth.shape, bool) if ignore is None else truth != ignore
     if not counts.reshape(len(counts), -1).any(axis=1).all():
-        raise EngineError("a sample has no position that counts: each has the label that is ignored", "correct `ignore` or the labels")
+        raise EngineError("in one sample every position has the ignored label", "correct `ignore` or the labels")
     if axis:
         _check_range(truth[counts], scores.shape[axis])
         right = largest(scores, axis) == truth
@@ -93,7 +93,7 @@ def class_axis(scores: Array, labels: Array, axes: int) -> int | None:
         fitting = [axis for axis in (1, last) if np.delete(scores.shape, axis).tolist() == list(labels.shape)]
         if len(fitting) > 1:
             raise EngineError(
-                f"outputs of shape {scores.shape} may have their classes along the second or the last axis", "name a metric of your own"
+                f"outputs of shape {scores.shape} may have their classes along the second or the last axis", "use a metric function"
             )
         return fitting[0] if fitting else None
     return 0 if scores.shape == labels.shape and scores.ndim == axes + 1 else None

@@ -130,7 +130,7 @@ def read_csv(source: DataSource, classes: Sequence[str]) -> Split:
         classes: Names of the classes in their order, for labels in words; empty: labels are numbers.
 
     Raises:
-        EngineError: The table cannot be read, a feature is missing or no number, or a label is no class.
+        EngineError: The table cannot be read, a feature is missing or not a number, or a label is not a class.
     """
     import pandas as pd
 
@@ -167,7 +167,7 @@ def _labels(column: Any, classes: Sequence[str]) -> Array:
     if not classes:
         numbers: Array = column.to_numpy()
         if numbers.dtype.kind not in "iufb" or not np.isfinite(numbers).all():
-            raise EngineError(f"column {column.name!r} has a label that is missing or no number", "correct the table")
+            raise EngineError(f"column {column.name!r} has a label that is missing or not a number", "correct the table")
         return numbers
     number = {name: index for index, name in enumerate(classes)}
     unknown = [str(word) for word in column if str(word).strip() not in number]

@@ -29,7 +29,7 @@ def test_select_chooses_the_cheapest_case_that_satisfies_the_constraints(harness
     assert "choice     int8" in done.stdout and "runner-up  dense" in done.stdout and "separated from every other" in done.stdout
     done = harness("select", "run-a", "--min-quality", "0.9", "--max-energy", "0.0004")
     assert done.returncode == 1
-    assert "no answer  no case satisfies all constraints at 95 % confidence" in done.stdout
+    assert "choice     none: no case satisfies all constraints at 95 % confidence" in done.stdout
     assert "nearest    int8" in done.stdout and "energy 500 µJ" in done.stdout and "at most 400 µJ required" in done.stdout
     assert "choice" not in done.stdout
 

@@ -42,7 +42,7 @@ def test_a_clock_offset_and_a_pulse_exclude_each_other(harness, results):
     """Before the log is read."""
     keep(measured(), results, "run-a")
     done = harness("import-meter", "run-a", "none.csv", "--clock-offset", "1", "--find-pulse")
-    assert_error(done, 2, "--clock-offset and --find-pulse exclude each other", "use one of them")
+    assert_error(done, 2, "--clock-offset and --find-pulse cannot be combined", "use one of them")
 
 
 def test_calibrate_needs_an_imported_meter(harness, results):

@@ -80,7 +80,7 @@ def test_what_does_not_prevent_a_comparison():
     ],
 )
 def test_settings_and_links_of_a_card_are_listed(other, name, prevents):
-    """A setting of a card of the same name prevents a comparison; what comes with the machine, or is unknown on one, does not."""
+    """A setting of a card of the same name prevents a comparison; a property of the machine, or one that is unknown in a run, does not."""
     found = {each.name.split(" (")[0]: each.prevents for each in differences([on_a_gpu(), on_a_gpu("box-2", **other)])}
     assert found[name] is prevents
     assert name not in {each.name.split(" (")[0] for each in differences([on_a_gpu(), on_a_gpu("box-2")])}

@@ -41,7 +41,7 @@ def test_the_quality_is_compared_by_its_lower_bound():
     (selection,) = found(pair(), Constraints(0.95))
     assert selection.best is None
     text = "\n".join(selection_lines(selection))
-    assert "no answer" in text and "nearest" in text and "lower 95 % bound 0.94" in text
+    assert "choice     none: " in text and "nearest" in text and "lower 95 % bound 0.94" in text
 
 
 @pytest.mark.parametrize(

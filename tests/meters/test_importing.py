@@ -214,5 +214,5 @@ def test_the_command_imports_and_the_tables_show_it(tmp_path, run, capsys):
     assert "1 rows or values discarded, 0 of them inside the run" in output.out
     assert "1 of 1064 rows could not be read" in output.err
     assert read_meters(Path(run.folder))[0].rows == 1064
-    with pytest.raises(MeterError, match="exclude each other"):
+    with pytest.raises(MeterError, match="cannot be combined"):
         command("import-meter", run.folder, tmp_path / "wall.csv", "--clock-offset", "5", "--find-pulse")

@@ -29,7 +29,7 @@ def test_each_command_has_a_line_and_each_option_occurs_once():
         ({"date_order": "ydm"}, "--date-order"),
         ({"decimal": ";"}, "--decimal"),
         ({"timezone": "UTC", "utc_offset_s": 0.0}, "a zone and an offset"),
-        ({"one_device": True, "device_column": "gpu"}, "exclude each other"),
+        ({"one_device": True, "device_column": "gpu"}, "cannot be combined"),
     ],
 )
 def test_a_choice_that_does_not_exist_or_contradicts_another_is_refused(choices, message):

@@ -34,7 +34,9 @@ def test_what_prevents_a_comparison_has_a_heading_of_its_own():
 def test_values_are_text_with_units():
     """Booleans are on and off, missing ones unknown, also in the reason."""
     assert lines(Difference("gpu ECC", (True, False), "ecc")) == ["  gpu ECC: on | off (a setting: it costs memory, bandwidth and power)"]
-    assert lines(Difference("os", ("Linux", None), "machine")) == ["  os: Linux | unknown (comes with the machine; not known on all)"]
+    assert lines(Difference("os", ("Linux", None), "machine")) == [
+        "  os: Linux | unknown (a property of the machine; unknown in some runs)"
+    ]
     assert lines(Difference("temperature", (41.2, None), "cooling", unit="°C"))[0].startswith("  temperature: 41 °C | unknown (cooling")
 
 

@@ -16,7 +16,7 @@ ROW = {"quality_metric": "accuracy", "quality_direction": "higher", "quality_ver
         (Miss("energy_j", 4e-4, 5e-4, 5.1e-4, 0.1), "energy 500 µJ, upper 95 % bound 510 µJ: at most 400 µJ required"),
         (Miss("memory_bytes", 1e6, 2e6, 2e6, 1.0), "peak memory 2000 kB: at most 1000 kB required"),
         (Miss("latency_p99_s", 1e-3, None, None), "latency p99 unknown (a launch had fewer than 368 queries)"),
-        (Miss("energy_j", 1.0, 2.0, None), "energy has no upper bound: a single launch has no measured spread"),
+        (Miss("energy_j", 1.0, 2.0, None), "energy has no upper bound: the spread of a single launch is unknown"),
         (
             Miss("rate_per_s", 100.0, 105.0, 95.0, 0.05),
             "throughput 105 inferences/s, lower 95 % bound 95.0 inferences/s: at least 100 inferences/s",
@@ -43,7 +43,7 @@ def test_an_undecided_difference_has_the_samples_needed():
     differing = {**ROW, "quality_verdict": "undecided", "quality_diff": -0.01, "quality_diff_low": -0.02, "quality_diff_high": 0.001}
     text = miss_text({**differing, "quality_samples_needed": 2480}, Miss("non_inferior", 0.0, -0.01, -0.02, 0.02))
     assert text == (
-        "accuracy is not shown to be non-inferior to dense (-0.01 [-0.02, +0.001], 90 %; about 2,480 test samples would decide it for two equal models)"
+        "accuracy is not shown to be non-inferior to dense (-0.01 [-0.02, +0.001], 90 %; about 2,480 test samples would be needed to decide this for two equal models)"
     )
     inferior = {**differing, "quality_verdict": "inferior", "quality_samples_needed": None}
     assert "worse than dense by more than the margin" in miss_text(inferior, Miss("non_inferior", 0.0, -0.01, -0.02, 0.02))

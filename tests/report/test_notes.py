@@ -63,8 +63,8 @@ def test_a_modelled_power_is_a_guess_with_bounds():
     """In the method; a model without bounds, as in older runs, has no such sentence."""
     run = digits()
     rows = rows_of(frame.cases([run]))
-    assert not any("a guess" in each for each in page.method(run.header, rows))
+    assert not any("an estimate" in each for each in page.method(run.header, rows))
     detail = {"tdp_w": 64.0, "low_w": 8.0, "high_w": 150.0, "tdp_source": "KVM: its share is not known"}
     domains = (run.header.domains[0].model_copy(update={"detail": detail}), *run.header.domains[1:])
-    (sentence,) = [each for each in page.method(run.header.model_copy(update={"domains": domains}), rows) if "a guess" in each]
-    assert sentence.startswith("The power of package is modelled, a guess: 64 W at full load, between 8 and 150 W (KVM")
+    (sentence,) = [each for each in page.method(run.header.model_copy(update={"domains": domains}), rows) if "an estimate" in each]
+    assert sentence.startswith("The power of package is modelled, an estimate: 64 W at full load, between 8 and 150 W (KVM")

@@ -59,7 +59,7 @@ def test_both_domains_have_bounds(sensor):
     for domain in sensor.domains.values():
         most_w = domain.detail.get("tdp_w") or domain.detail["power_w"]
         assert 0 < domain.detail["low_w"] <= most_w <= domain.detail["high_w"]
-        assert guess_text(domain.detail).startswith("a guess: ")
+        assert guess_text(domain.detail).startswith("an estimate: ")
     assert sensor.describe()[0]["high_w"] == sensor.domains["package"].detail["high_w"]
 
 

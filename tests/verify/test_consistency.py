@@ -79,7 +79,7 @@ def test_a_removed_launch_is_reported(folder, with_its_traces):
             trace.unlink()
     problems = rewrite_records(folder, lambda lines: lines[:-1])
     assert f"{CELLS[1].case_id}, repetition 2: it is in the plan, but has no record" in problems
-    assert any("belongs to no record" in each for each in problems) is not with_its_traces
+    assert any("has no record: a record" in each for each in problems) is not with_its_traces
 
 
 def test_a_repeated_record_is_reported(folder):

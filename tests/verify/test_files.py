@@ -72,7 +72,7 @@ def test_a_torn_line_and_its_traces_are_reported(folder):
     (folder / manifest.NAME).unlink()
     problems = " ".join(verify(folder).problems)
     assert "records.jsonl:8 is torn" in problems
-    assert "-r2-a1.parquet belongs to no record" in problems
+    assert "-r2-a1.parquet has no record" in problems
 
 
 def test_a_torn_line_in_a_run_that_was_continued_is_a_note(folder):

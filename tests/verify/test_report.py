@@ -106,7 +106,7 @@ def test_a_report_has_all_its_files_and_no_other(folder, name):
     reseal(folder)
     problems = verify(folder).problems
     assert f"report/{name} is missing" in problems
-    assert "report/better.csv is not a file of a report" in problems
+    assert "report/better.csv does not belong to a report" in problems
 
 
 def test_a_changed_answer_changes_the_verdicts_of_the_table(folder):
