@@ -1,4 +1,4 @@
-"""The cache of built models: by content hash, locked, with a size limit; an artifact is there as a whole or not at all."""
+"""The cache of built models: by content hash, locked, with a size limit; artifacts are added atomically."""
 
 from __future__ import annotations
 

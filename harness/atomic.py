@@ -1,4 +1,4 @@
-"""Replacing a file as a whole."""
+"""Atomic replacement of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine, operating system, CPU, clock policy and software that can change a result."""
+"""Environment of a run: machine, operating system, CPU, clock policy and software."""
 
 from __future__ import annotations
 

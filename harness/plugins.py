@@ -1,4 +1,4 @@
-"""Entry points -> a catalogue of plug-in specs; a plug-in's library is imported only when it is used."""
+"""Catalogue of plug-in specs from entry points; a plug-in's library is imported only when it is used."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def engine_text(row: Mapping[str, Any]) -> str:
     return f"{row['engine']}({options})" if options else str(row["engine"])
 
 
-def guess_text(detail: Mapping[str, Any]) -> str | None:
+def estimate_text(detail: Mapping[str, Any]) -> str | None:
     """The assumption of a modelled power: `an estimate: 64 W at full load, between 8 and 150 W`; None without bounds."""
     low_w, high_w = detail.get("low_w"), detail.get("high_w")
     if low_w is None or high_w is None:

@@ -1,4 +1,4 @@
-"""Outputs of two models for the same inputs -> the samples on which they agree, and their largest difference."""
+"""Agreement of the outputs of two models on the same inputs, and their largest difference."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def max_difference(outputs: Array, dense: Array) -> float | None:
 
 
 def _distance(outputs: Array, dense: Array) -> NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # infinity less infinity
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
         return np.asarray(np.abs(outputs.astype(np.float64) - dense.astype(np.float64)))
 
 

@@ -1,4 +1,4 @@
-"""Joules, throughput and the price of a machine -> energy, money and carbon of its inferences in service."""
+"""Energy, money and carbon per inference in service, from the energy, throughput and price of a machine."""
 
 from __future__ import annotations
 

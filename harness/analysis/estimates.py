@@ -1,4 +1,4 @@
-"""Launches or per-sample losses of many cases -> estimates of one objective, with tests between pairs of cases."""
+"""Estimates of one objective from the launches or per-sample losses of many cases, with tests between pairs of cases."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Estimates:
         return difference + _t(ALPHA_AS_GOOD, nu) * u <= self.margin, difference + _t(alpha_better, nu) * u < 0
 
     def _differences(self, rows: Indices, columns: Indices) -> tuple[Floats, Floats, Floats]:
-        """Differences of rows less columns, their standard errors and degrees of freedom, each of shape (rows, columns)."""
+        """Differences of rows minus columns, their standard errors and degrees of freedom, each of shape (rows, columns)."""
         variance = self.u**2
         total = variance[rows, None] + variance[None, columns]
         for effect in () if self.common is None else self.common.T:

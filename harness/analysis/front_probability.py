@@ -1,4 +1,4 @@
-"""Launches of several objectives for many cases -> probability that each case is on the front."""
+"""Probability that each case is on the Pareto front, by bootstrap over launches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Launches of the same cases in two runs -> change of each case with its p-value: a t test with moderated variance."""
+"""Change of each case between two runs with its p-value: a t test with moderated variance."""
 
 from __future__ import annotations
 

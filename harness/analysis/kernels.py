@@ -1,4 +1,4 @@
-"""Kernels that ran -> precision of most of the arithmetic, share of a precision, and a summary."""
+"""Precision of most of the arithmetic, from the kernels that ran; share of a precision, and a summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A battery, a query rate and a deadline -> mean power, battery life, and share of missed deadlines of a case."""
+"""Mean power, battery life and share of missed deadlines of a case at a given query rate."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def missed_share(latencies: Sequence[tuple[Floats, Floats]], deadline_s: float, 
     the upper bound is 3 / n of all n queries (rule of three, Hanley & Lippman-Hand 1983), which takes them as independent.
 
     Args:
-        latencies: Latencies in s and the number of queries that each stands for, for each launch, shapes (n,).
+        latencies: Latencies in s and the number of queries that each represents, for each launch, shapes (n,).
         deadline_s: Deadline of a query, s.
         q: Quantile of t.
     """

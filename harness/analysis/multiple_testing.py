@@ -1,4 +1,4 @@
-"""Many ratios, each tested for difference and equivalence -> verdicts with a familywise error rate."""
+"""Verdicts on many ratios, each tested for difference and equivalence, with a familywise error rate."""
 
 from __future__ import annotations
 

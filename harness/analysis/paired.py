@@ -1,4 +1,4 @@
-"""Quality of two cases on the same test samples -> paired difference with its interval, and the verdict on non-inferiority."""
+"""Paired difference in quality of two cases on the same test samples, with its interval and the verdict on non-inferiority."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RESAMPLED_AT_ONCE = 4_000_000
 
 
 def paired_difference(case: Floats, baseline: Floats) -> Interval:
-    """Mean of case less baseline with one-sided 95 % bounds: Tango's for samples of 0 and 1, else by bootstrap.
+    """Mean of case minus baseline with one-sided 95 % bounds: Tango's for samples of 0 and 1, else by bootstrap.
 
     Returns:
         Bounds are NaN for a single sample, or if a value is not finite.
@@ -114,7 +114,7 @@ def verdict(difference: Interval, margin: float, direction: Literal["higher", "l
     """Whether the case is as good as its baseline within the margin.
 
     Args:
-        difference: Case less baseline with one-sided 95 % bounds.
+        difference: Case minus baseline with one-sided 95 % bounds.
         margin: Largest loss that is still as good, in the metric's unit.
         direction: Direction in which the metric improves.
 
@@ -136,7 +136,7 @@ def samples_needed(differences: Floats, margin: float) -> int | None:
     differ. For small psi the width of the score interval without any difference is the floor: z^2 (1 - margin) / margin.
 
     Args:
-        differences: Case less baseline of each sample, shape (n,), n > 0.
+        differences: Case minus baseline of each sample, shape (n,), n > 0.
         margin: Largest loss that is still as good, in the metric's unit.
     """
     from scipy.stats import norm

@@ -1,4 +1,4 @@
-"""Estimates of several objectives for many cases -> dominance, groups of cases that are not separated, and the front."""
+"""Pareto dominance between cases with uncertain objectives, groups of cases that are not separated, and the front."""
 
 from __future__ import annotations
 

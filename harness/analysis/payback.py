@@ -1,4 +1,4 @@
-"""Energy of a build and launches of two cases -> number of inferences that pay the build back, with Fieller's interval."""
+"""Number of inferences after which a build has saved its own energy, with Fieller's interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two sets of launches -> their ratio with its interval."""
+"""Ratio of two sets of launches with its interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two costs of many cases, a weight and the allowed cases -> the optimum, where the choice changes, and whether its lead is separated."""
+"""Case with the minimum weighted cost, the weights at which the choice changes, and whether its lead is separated."""
 
 from __future__ import annotations
 

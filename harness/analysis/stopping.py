@@ -24,7 +24,7 @@ class HalfWidth:
     Args:
         first: Number of launches before the rule applies.
         cap: Maximum number of launches.
-        half_width: Target, relative half-width; None: `first` launches, whatever the width.
+        half_width: Target, relative half-width; None: always `first` launches.
     """
 
     def __init__(self, first: int, cap: int, half_width: float | None) -> None:
@@ -61,7 +61,7 @@ class HalfWidth:
 
 
 class OpenPairs:
-    """Repeat only the cases whose place on the front is not settled: those of an open pair (see `pareto.unsettled`).
+    """Repeat only the cases for which it is undecided whether they are on the front: those of an open pair (see `pareto.unsettled`).
 
     In simulations it finds the right front with 90 % probability in 0.3-0.5 of the launches that equal allocation needs
     (`python -m benchmarks open_pairs`).

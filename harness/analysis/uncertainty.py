@@ -1,4 +1,4 @@
-"""Joules per inference of each launch -> standard uncertainties of their mean, term by term (GUM)."""
+"""Standard uncertainties of the mean energy per inference, term by term (GUM)."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def run_command(arguments: Sequence[str], *, debug: bool = False) -> int:
     from harness.errors import HarnessError
 
     try:
-        # Not `app(...)`, which has exit codes of its own for an interruption and for a closed stdout.
+        # Not `app(...)`, which uses other exit codes for an interruption and for a closed stdout.
         command = typer.main.get_command(app)
         with command.make_context("harness", list(arguments)) as context:
             code = command.invoke(context)

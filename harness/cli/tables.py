@@ -155,7 +155,7 @@ def _read(names: Iterable[str], results: Path, *, calibrated: bool) -> list[Stor
 
 
 def _case_id(part: str, case_ids: Sequence[str]) -> str:
-    """The one case_id that is, or contains, this text.
+    """The unique case_id that equals or contains a text.
 
     Raises:
         HarnessError: There is none, or there are several.

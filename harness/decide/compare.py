@@ -65,7 +65,7 @@ def compare(runs: Sequence[StoredRun]) -> list[Comparison]:
 def aligned(runs: Sequence[StoredRun]) -> list[dict[str, Result]]:
     """Completed cases of each run by id, their energies reduced to the rails that every run with the case has.
 
-    Rails are families and devices, whatever the number of sockets or cards. A case without a common rail, or without a common one of its
+    Rails are families and devices, regardless of the number of sockets or cards. A case without a common rail, or without a common one of its
     own device, is unchanged.
     """
     of_runs = [{r.case.case_id: r for r in results(run) if r.ok} for run in runs]

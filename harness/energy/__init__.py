@@ -1,1 +1,1 @@
-"""Traces and windows -> joules and all other figures of a record, with findings on what may be wrong with them."""
+"""Joules and all other figures of a record, computed from traces and windows, with findings on possible errors."""

@@ -1,4 +1,4 @@
-"""Conditions of an accelerator in one repetition -> remarks on throttling, heat, clocks, sharing and use; memory of the child.
+"""Findings on the conditions of an accelerator in one repetition (throttling, heat, clocks, sharing, use), and memory of the child.
 
 "Before the case" means the readings until the child could begin to use the card, which takes longer than its interpreter to start.
 """

@@ -1,4 +1,4 @@
-"""A card's event reasons and their time counters -> share of a window in which its clock was held down, and by what."""
+"""Share of a window in which the clock of a card was limited, by reason, from its event reasons and time counters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNTERS = {"power_capped_time": "power_capped", "slowed_time": "slowed"}
 MOST = 1.5
 """Share of the window above which a counter counts something else: two reasons may hold at once, and a driver counts in steps of 0.1 s."""
 SEEN, UNSEEN = 2, 0.01
-"""If so many readings of the flags show a reason, a counter that gives less than this share of the window does not count it."""
+"""Number of flag readings with a reason from which a time counter below this share of the window is not trusted."""
 
 
 class ClockLimit(NamedTuple):

@@ -1,4 +1,4 @@
-"""The closed set of reason codes: what may be wrong with a measurement, its remedy, and whether the energy is still used."""
+"""Codes of all findings: what may be wrong with a measurement, its remedy, and whether the energy is still used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion times of queries -> number of inferences completed, and time that the load paused, in any interval."""
+"""Number of inferences completed, and time that the load paused, in any interval, from the completion times of queries."""
 
 from __future__ import annotations
 

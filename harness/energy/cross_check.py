@@ -1,13 +1,13 @@
-"""A counter's energy and its integrated power over one window -> their difference, and how large it may be by chance.
+"""Difference between a counter and its integrated power over one window, and its largest value for a correct sensor.
 
-The power reading is an independent measurement with errors of its own. Relative to the mean power P these are
+The power reading is an independent measurement with its own errors. Relative to the mean power P these are
 
     2 s sqrt(dt / T)       sampling of a load that varies by s; dt is the period in which the reading changes, T the window
     w r / (P T)            its memory w (its averaging time, or dt if longer) at the two edges; r is the range of its readings
 
-(measurement by samples: GUM 4.3; readings and their averaging: arXiv 2312.02741). A level load leaves neither, however short the window.
+(measurement by samples: GUM 4.3; readings and their averaging: arXiv 2312.02741). A constant load causes neither error, even in a short window.
 One error is invisible in the readings: an instantaneous reading covers about 25 ms of each 100 ms, so a load that repeats in step with it is
-misread in a window of any length, with level readings. Where the queries repeat so, the counter is not rejected.
+measured incorrectly in a window of any length, although the readings are constant. If the queries repeat in this way, the counter is not rejected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.schema import Domain, Measurement, Trace
 
 WARN, REJECT = 0.05, 0.10
 FEWEST = 5
-"""Number of power readings in a window below which their integral proves nothing."""
+"""Number of power readings in a window below which their integral is not used."""
 CHANGES_S = 0.1
 """Update period of the power reading of every NVIDIA card since Turing, for traces without one."""
 SEES_S = 0.025
@@ -37,7 +37,7 @@ class CrossCheck(NamedTuple):
     """Comparison of a counter with its integrated power.
 
     Attributes:
-        apart: Counter over integrated power, less 1.
+        apart: Ratio of the counter to the integrated power, minus 1.
         leeway: Largest relative difference of a correct pair in this window; infinite if the power was hardly read.
         in_step: Whether the queries repeat in step with the readings, which may then miss part of the load.
     """

@@ -1,4 +1,4 @@
-"""Raw data of one task -> all figures of its record, for runs, `verify` and the recovery of lost tasks."""
+"""All figures of a record, computed from its raw data, for runs, `verify` and the recovery of lost tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trace and windows -> measurements: counter differences from tick to tick, integrals of power, idle power, edges.
+"""Measurements from a trace and its windows: counter differences from tick to tick, integrals of power, idle power, edges.
 
 A counter that updates every u seconds is a staircase. Its value is exact only at a step, so a window begins and ends at steps
 ("ticks"), and the energy between them is the difference of the values, without interpolation:

@@ -1,4 +1,4 @@
-"""Start of a load and a counter's ticks after it -> the lag of the counter, if it can be determined."""
+"""Lag of a counter, from the start of a load and the ticks after it, if it can be determined."""
 
 from __future__ import annotations
 

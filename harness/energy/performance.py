@@ -1,4 +1,4 @@
-"""Raw data of one repetition -> figures other than energy: throughput, latency, quality, conditions."""
+"""Figures of one repetition other than energy: throughput, latency, quality, conditions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.schema import Finding, Latency, Measurement, Phase, Quality, Trace
 from harness.schema.worker import Scores
 
 SHARES = ("multilabel_accuracy", "pixel_accuracy", "token_accuracy")
-"""Metrics whose samples are shares of many decisions, and so no proportion even if all are 0 or 1."""
+"""Metrics whose samples are means of many decisions; their values are not binary, even if all are 0 or 1."""
 RIVAL_SAMPLES, RIVAL_SHARE = 3, 0.02
-"""A threshold is doubtful if another one gets so many more samples right, and so large a share of all."""
+"""A threshold is doubtful if another one classifies more samples correctly, by at least this number and this share."""
 
 
 def steady_span(measurements: Iterable[Measurement]) -> tuple[float, float] | None:

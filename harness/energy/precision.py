@@ -1,4 +1,4 @@
-"""Kernels that ran and types that the artifact stores -> whether the requested precision ran."""
+"""Check that the requested precision ran, by the kernels that ran and the types that the artifact stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measurements of one repetition -> joules per inference of a case: which domains are summed, and with what evidence."""
+"""Joules per inference of a case from the measurements of one repetition: which domains are summed, and the resulting kind."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONTAINED = {
     "system": ("psys", *CPU_FAMILIES),
     "psys": CPU_FAMILIES,
 }
-"""Families contained in each family, whatever parent the sensor reports; `wall` and `system` also contain all accelerators."""
+"""Families contained in each family, regardless of the parent that the sensor reports; `wall` and `system` also contain all accelerators."""
 
 
 @dataclass(frozen=True)

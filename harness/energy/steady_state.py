@@ -1,4 +1,4 @@
-"""Trace so far -> whether the machine is in a steady state."""
+"""Detection of a steady state of the machine from the trace so far."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _level(domain: Domain, sample: Sample) -> Sample:
 
 
 def _drifts(sample: Sample, domain: Domain, start_s: float, end_s: float) -> bool:
-    """Whether the slope of a fitted line, less two standard errors, is above the limit."""
+    """Whether the slope of a fitted line, minus two standard errors, is above the limit."""
     sample = sample.between(start_s, end_s)
     if len(sample.value) <= 3:
         return False

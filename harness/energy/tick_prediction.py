@@ -1,4 +1,4 @@
-"""The ticks of a counter so far -> when the next one is due, so that it need not be polled in between."""
+"""Prediction of the next tick of a counter, so that it need not be polled in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Readings of an energy counter -> its ticks, with wraps undone."""
+"""Ticks of an energy counter from its readings, with wraparounds removed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PERIODS = 2.0
 EDGE_TICKS = 10
 """Number of ticks at each edge from which the one nearest to a completion is taken."""
 SURGE, SLOWEST_TICK_S = 10.0, 0.25
-"""Largest difference of two readings: so many times the mean power, over the time between them plus the longest update period."""
+"""Factor of the largest plausible difference of two readings: times the mean power, over the time between them plus the longest update period."""
 
 
 @dataclass(frozen=True)

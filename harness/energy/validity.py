@@ -1,4 +1,4 @@
-"""Trace and measurements -> findings: what may be wrong with the energy, and with the device that it is of."""
+"""Findings on the validity of an energy and of the device that was measured."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def _changed(trace: Trace, condition: Domain) -> bool:
 
 
 def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:
-    """Idle powers that differ before and after the load by more than their edges explain; a power that has a counter is left to that."""
+    """Idle powers that differ before and after the load by more than their edges explain; a power reading with a counter is checked by that counter."""
     for name in dict.fromkeys(m.domain for m in measurements if m.kind in MEASURED and m.gain is not None and m.counter is None):
         idle = [
             (m.gross_j, m.edge_j or 0.0, m.end_s - m.start_s) for m in measurements if m.domain == name and m.phase == "idle" and m.gross_j

@@ -1,1 +1,1 @@
-"""Engines: an artifact in, a session that answers queries out."""
+"""Engines: open an artifact as a session that answers queries."""

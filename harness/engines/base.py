@@ -41,7 +41,7 @@ class Load:
         batch_size: Samples per query.
         threads: Largest number of cores to use.
         options: Instance of the spec's `parameters`; None if the engine has none.
-        trusted: Whether the model may run code of its own.
+        trusted: Whether the model may run its own code.
     """
 
     path: Path

@@ -1,6 +1,6 @@
 """Queries of the CUDA libraries that an engine has loaded into this process: visible cards, versions, TensorFloat-32.
 
-Only loaded libraries are queried, so an engine that fell back to the CPU proves nothing.
+Only loaded libraries are queried, so nothing is reported for an engine that fell back to the CPU.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
-"""Environment variable; 0: no NVIDIA library uses TensorFloat-32, whatever a program requests."""
+"""Environment variable; 0: no NVIDIA library uses TensorFloat-32, even if a program requests it."""
 T = TypeVar("T")
 DRIVER = "libcuda.so.1"
 CUDNN = ("libcudnn.so.9", "libcudnn.so.8")

@@ -21,7 +21,7 @@ from harness.schema import EngineSpec, Kernel
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 UNCOUNTED = re.compile(r"LSTM|RNN|SVDF|MATMUL|CONV|STABLEHLO|^(IF|WHILE|CALL|CALL_ONCE)$|[a-z]")
-"""Other operators that multiply, operators with graphs of their own, and custom ones, whose names are not in capitals."""
+"""Other operators that multiply, operators with subgraphs, and custom ones, whose names are not in capitals."""
 NO_FLEX = "convert it with TFLITE_BUILTINS alone, without SELECT_TF_OPS, or use the Keras model or SavedModel that it was converted from"
 
 

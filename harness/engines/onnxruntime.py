@@ -44,7 +44,7 @@ TYPES = {"float": "float32", "double": "float64", "string": "object"}
 """NumPy's names of ONNX Runtime's types, where they differ."""
 LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED", "all": "ORT_ENABLE_ALL"}
 INT8 = ("QLinear", "QGemm", "QAttention", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulInteger", "ConvInteger")
-"""Prefixes of operators that multiply in 8-bit integers, whatever the types of their inputs."""
+"""Prefixes of operators that multiply in 8-bit integers, regardless of the types of their inputs."""
 
 
 def _has_gpu_build() -> bool:

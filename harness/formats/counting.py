@@ -19,7 +19,7 @@ class Weight(NamedTuple):
 
     Attributes:
         name: Name of the tensor in the file.
-        values: Values, less the zero point of a quantized tensor; None if the type cannot be read.
+        values: Values minus the zero point of a quantized tensor; None if the type cannot be read.
         listed: Whether its share of zeros is listed; not for biases and other vectors.
         size: Number of elements if `values` holds only the stored ones of a sparse tensor; None: the size of `values`.
     """

@@ -1,4 +1,4 @@
-"""What a model's output holds, by the operators before it: probabilities, scores around zero (logits), or class numbers."""
+"""Meaning of a model's output, from the operators before it: probabilities, scores around zero (logits), or class numbers."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def model_inputs(path: Path, format_: str, *, trusted: bool = False) -> list[Inp
     Args:
         path: The file or folder.
         format_: keras, savedmodel, tflite or onnx.
-        trusted: Whether the model may run code of its own.
+        trusted: Whether the model may run its own code.
 
     Raises:
         EngineError: The model cannot be read.

@@ -1,4 +1,4 @@
-"""Keras models: load a `.keras` or `.h5` file without running code that it brings, and count what is in a model."""
+"""Keras models: load a `.keras` or `.h5` file without running code in it, and count its parameters and operations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Optional libraries: import them, and report whatever they raise as an `EngineError` of one sentence."""
+"""Optional libraries: import them, and convert their exceptions to an `EngineError` of one sentence."""
 
 from __future__ import annotations
 

@@ -199,7 +199,7 @@ def _unknown_matrix(node: Any, scope: Scope) -> str | None:
 
 
 def _values(stored: Stored, zero: Stored | None) -> Any:
-    """A weight less its zero point, for a sparse one the stored values; None if zero points differ by channel."""
+    """A weight minus its zero point, for a sparse one the stored values; None if zero points differ by channel."""
     from onnx import numpy_helper
 
     values = numpy_helper.to_array(stored.tensor.values if stored.sparse else stored.tensor)

@@ -155,7 +155,7 @@ def _is_weight(tensor: GraphTensor) -> bool:
 
 
 def _values(tensor: GraphTensor) -> NDArray[Any] | None:
-    """A constant less its zero point, for a sparse one the stored values; None if it is in another file or of a type not supported here."""
+    """A constant minus its zero point, for a sparse one the stored values; None if it is in another file or of a type not supported here."""
     if len(set(tensor.zero_points.tolist())) > 1 or not tensor.buffer.size or (tensor.sparse and tensor.zero_points.any()):
         return None
     if tensor.type == "INT4":

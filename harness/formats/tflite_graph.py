@@ -23,7 +23,7 @@ class GraphTensor:
     Attributes:
         name: Name given by the converter.
         type: Name of its type in the schema: `FLOAT32`.
-        shape: Sizes; for a computed tensor with dynamic dimensions only a guess.
+        shape: Sizes; for a computed tensor with dynamic dimensions only an estimate.
         signature: Sizes with -1 for each dynamic dimension.
         buffer: Raw bytes of a constant; empty for computed tensors and for constants in another file.
         place: Position of the bytes, equal for tensors that share them; None for computed tensors.
@@ -243,7 +243,7 @@ def _operator(model: Any, operator: Any, names: dict[int, str], activations: dic
     options = [each for each in (operator.builtinOptions, operator.builtinOptions2) if each is not None]
     fused = next((each.fusedActivationFunction for each in options if hasattr(each, "fusedActivationFunction")), 0)
     return Operator(
-        names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN"),  # old files store the code in a byte of its own
+        names.get(max(code.builtinCode, code.deprecatedBuiltinCode), "UNKNOWN"),  # old files store the code in a separate byte
         _integers(operator.inputs),
         _integers(operator.outputs),
         activations.get(fused, "UNKNOWN"),

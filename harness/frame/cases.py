@@ -19,7 +19,7 @@ from harness.schema import Case, Finding, Record
 
 
 def case_row(result: Result) -> Row:
-    """Columns of `cases` but those of the front; absent columns are empty."""
+    """Columns of `cases` except for those of the front; absent columns are empty."""
     uncertainty = terms(result)
     return {
         **_identity(result),
@@ -185,7 +185,7 @@ def _energy(result: Result, uncertainty: Terms) -> Row:
 
 
 def _absolute(result: Result, energy_j: float, u_gain_j: float | None) -> Row:
-    """Bounds with the gains of the domains; empty if one is unknown."""
+    """Bounds that include the gain uncertainty of the domains; empty if one is unknown."""
     if u_gain_j is None:
         return {}
     interval = absolute_interval(result.energies, u_gain_j / energy_j, result.q)

@@ -87,7 +87,7 @@ class Result:
 
     @cached_property
     def rails(self) -> frozenset[str]:
-        """Rails summed, as families and devices whatever the number of sockets or cards: `package`, `dram`, `gpu`."""
+        """Rails summed, as families and devices regardless of the number of sockets or cards: `package`, `dram`, `gpu`."""
         return frozenset(self._rail(name, windows) for each in self._sums.values() for name, windows in each.windows.items())
 
     @cached_property

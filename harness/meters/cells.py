@@ -1,4 +1,4 @@
-"""Numbers and units in the cells of one column, and what they show of the decimal mark."""
+"""Numbers and units in the cells of one column, and the decimal mark that they imply."""
 
 from __future__ import annotations
 

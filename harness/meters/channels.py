@@ -1,4 +1,4 @@
-"""Channels of time and power as a log holds them, on the clock of its file; their sum, and a log of changes at a steady rate."""
+"""Channels of time and power of a log, on the clock of its file; their sum, and resampling of a log of changes."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
         choices: The other fields of `Options`.
 
     Raises:
-        MeterError: It cannot be read, does not prove to hold power, can be read in two ways, goes back in time, or its local times
+        MeterError: It cannot be read, has no column known to contain power, is ambiguous, goes back in time, or its local times
             fall where daylight saving ends.
     """
     options = Options(format, **choices)  # type: ignore[arg-type]

@@ -80,7 +80,7 @@ class Options:
             raise MeterError("--one-device and --device-column cannot be combined", "give one of them")
 
     def advice(self, *choices: tuple[str, tuple[str, ...]], after: str = "") -> str:
-        """Pairs of a condition and arguments as commands, each on a line of its own to paste, with a last line `after`."""
+        """Pairs of a condition and arguments as commands, each on a separate line to paste, with a last line `after`."""
         lines = [part for condition, extra in choices for part in (f"{condition}:", f"  {self.line(*extra)}")]
         return "\n".join([*lines, after] if after else lines)
 

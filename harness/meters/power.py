@@ -1,4 +1,4 @@
-"""Columns of a table that prove to hold power, their unit and their decimal mark."""
+"""Columns of a table that contain power, their unit and their decimal mark."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class _Candidate:
 
 
 def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[int]) -> tuple[list[PowerColumn], list[str]]:
-    """Columns that prove to hold power, and sentences on the others.
+    """Columns that contain power, and sentences on the others.
 
     Args:
         table: The log.
@@ -90,7 +90,7 @@ def power_columns(table: Table, form: MeterFormat, options: Options, taken: set[
         taken: Columns of times and of device labels.
 
     Raises:
-        MeterError: No column proves to hold power, or one can be read in two ways.
+        MeterError: No column is known to contain power, or one is ambiguous.
     """
     notes: list[str] = []
     others = [i for i in range(len(table.names)) if i not in taken]
@@ -220,7 +220,7 @@ def _check_unit(proven: Sequence[_Candidate], options: Options) -> None:
 
 
 def _refuse(table: Table, candidates: list[_Candidate], options: Options, others: Sequence[int]) -> NoReturn:
-    """Report why no column proves to hold power, with the command that decides it."""
+    """Report why no column is known to contain power, with the option that selects one."""
     listed = f"columns found: {table.listed()}"
     empty = [name for name in (table.names[i] for i in others) if parse_name(name).factor and parse_name(name).may_be_power]
     if empty and not candidates:

@@ -166,7 +166,7 @@ def _channel(column: PowerColumn, t_s: Floats, mask: np.ndarray) -> Channel:
 
 
 def _dropouts(watts: Floats) -> np.ndarray:
-    """Where a few zeros stand between readings far above zero, so that the meter was not read there, shape (n,)."""
+    """Positions of a few zeros between readings far above zero, where the meter was not read, shape (n,)."""
     positive, zero = watts[watts > 0], np.asarray(watts == 0, dtype=bool)
     none = np.zeros(len(watts), dtype=bool)
     if not zero.any() or zero.sum() > DROPOUT_MOST * len(positive):

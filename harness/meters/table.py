@@ -21,7 +21,7 @@ HEADER_LINES = 60
 """The header is one of the first lines; the lines above it are a preamble."""
 DELIMITERS = (",", ";", "\t", "|")
 NEXT = 3
-"""Of so many lines directly below a header all but one must be data."""
+"""Number of lines directly below a header of which all but one must be data."""
 LOOK = 20
 """Lines below a header that are compared with it."""
 DATUM = re.compile(
@@ -91,7 +91,7 @@ class Table:
             return self
         above = [cell for cell in last[-51:-1] if cell]
         *decimals, own = [len(re.split(r"[.,]", cell)[-1]) if re.search(r"[.,]", cell) else 0 for cell in [*above, last[-1]]]
-        rare = len(above) // 20  # a footer may stand among them
+        rare = len(above) // 20  # a footer may be among them
         if not above or (len(last[-1]) >= sorted(map(len, above))[rare] and own >= sorted(decimals)[rare]):
             return self
         torn = [*self.torn, (int(self.lines[-1]), len(last) - 1, "the last line was cut")]
@@ -156,7 +156,7 @@ def delimited(name: str, text: str, options: Options) -> Table:
 
 
 def _header(lines: Sequence[str], options: Options, *, near: bool) -> Header | None:
-    """The line of names above (`near`: directly above) lines of data, the one that proves most about power."""
+    """The line of names above (`near`: directly above) lines of data, the one with the most evidence for power."""
     asked = {each.casefold() for each in (options.time_column, options.power_column, options.device_column) if each}
     candidates: list[tuple[tuple[int, bool, int, int], Header]] = []
     for number, line in enumerate(lines[:HEADER_LINES]):

@@ -188,7 +188,7 @@ def _read(table: Table, index: int, kinds: Sequence[str], options: Options, orde
 
 
 def _runs(t_s: Floats) -> bool:
-    """Whether numbers run on like a clock: they rarely go back, and end later than they began."""
+    """Whether numbers increase like a clock: they rarely decrease, and end later than they began."""
     good = t_s[np.isfinite(t_s)]
     return len(good) > 1 and good[-1] > good[0] and float(np.mean(np.diff(good) >= 0)) >= 0.9
 

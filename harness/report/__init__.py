@@ -1,4 +1,4 @@
-"""What people read of a run: tables, figures and the page, texts of verdicts, and exports for papers and programs."""
+"""Output for people: tables, figures, the HTML page, texts of verdicts, and exports for papers and programs."""
 
 from __future__ import annotations
 

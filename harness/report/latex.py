@@ -11,9 +11,9 @@ from harness.text import latex
 COLUMN, LINE = 26.0, 55.0
 r"""Widths in em at `\footnotesize` of one column and of both in two-column templates; the narrowest, `article`, sets them."""
 LONG = 35
-"""Lines beyond which a table is a `longtable`: with folded names, a float of more may not fit a page."""
+"""Maximum number of lines of a float; longer tables are a `longtable`, since with wrapped names they may not fit on a page."""
 FOLDING, NARROWEST = 12, 5
-"""Length beyond which a column of words folds if the table is too wide for one column, and its minimum width in em."""
+"""Length from which a text column wraps if the table is too wide for one column, and its minimum width in em."""
 JOINTS = re.compile(r"(?<=[+/=,;:)(_-])(?=\S)|(?<=\.)(?=[^\W\d])|(?<=[^\W_]{16})(?=[^\W_])")
 """Positions where a long word may break: after punctuation, or after 16 characters without any."""
 METHOD_HEAD = "% Method of the tables, written by `harness export`"
@@ -31,7 +31,7 @@ def table(
 ) -> str:
     r"""Format a table: `table` if it fits one column, else `table*`, or `longtable` if it is longer than a page.
 
-    Names fold in the part of `\linewidth` that the numbers leave, so that TeX fits the table to any template (design/0019). All texts but
+    Names wrap in the part of `\linewidth` that the numbers leave, so that TeX fits the table to any template (design/0019). All texts but
     the label are escaped here. Columns whose headings are in `groups` become lines above the rows that share their values.
     """
     kept = [i for i, heading in enumerate(headings) if heading not in groups]
@@ -66,7 +66,7 @@ def method(sentences: Sequence[str]) -> str:
 
 
 def _long(titled: str, columns: str, setup: Sequence[str], top: Sequence[str], body: Sequence[str], below: str) -> list[str]:
-    """A `longtable`, in pages of one column since LaTeX has none in two."""
+    """A `longtable`, on one-column pages, since LaTeX does not support it in two columns."""
     return [
         r"\makeatletter\let\ifbacktotwocolumn\if@twocolumn\makeatother",
         r"\ifbacktotwocolumn\onecolumn\fi",
@@ -90,7 +90,7 @@ def _long(titled: str, columns: str, setup: Sequence[str], top: Sequence[str], b
 
 
 def _section(title: str, rows: Sequence[Sequence[str]], folds: Sequence[bool]) -> list[str]:
-    """Rows below the line with their shared values."""
+    """Rows of a group below a line with their shared values."""
     cells = [[_breakable(cell) if fold else latex(cell) for cell, fold in zip(row, folds, strict=True)] for row in rows]
     column = r"p{\linewidth}" if any(folds) or _em(title) > COLUMN else "l"
     above = [rf"\midrule\multicolumn{{{len(folds)}}}{{@{{}}{column}@{{}}}}{{\itshape {_breakable(title, FOLDING)}}} \\*"] if title else []
@@ -98,7 +98,7 @@ def _section(title: str, rows: Sequence[Sequence[str]], folds: Sequence[bool]) -
 
 
 def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, list[bool], float]:
-    """Column format of a tabular, whether each column folds, and the minimum width in em."""
+    """Column format of a tabular, whether each column wraps, and the minimum width in em."""
     left = left_of(head, rows)
     texts = [[*_two_lines(heading), *(row[i] for row in rows)] for i, heading in enumerate(head)]
     widths = [max(map(_em, column)) + 0.71 for column in texts]  # with twice 3 pt between columns
@@ -118,7 +118,7 @@ def _em(text: str) -> float:
 
 
 def _breakable(text: str, beyond: int = 0) -> str:
-    r"""Escaped text with `\allowbreak` at the joints of words of more characters than that."""
+    r"""Escaped text with `\allowbreak` at the break positions of words longer than `beyond`."""
     return " ".join(r"\allowbreak{}".join(map(latex, JOINTS.split(word))) if len(word) > beyond else latex(word) for word in text.split())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.report.tables import caption, remarks
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
-from harness.text import Scale, guess_text, number
+from harness.text import Scale, estimate_text, number
 
 MODELLED = "Modelled energy is computed from a model of the machine's power, not measured: independent tests found errors of up to 40 %."
 SIMULATED = "Simulated energy comes from a test double: it is not valid for any real machine."
@@ -27,7 +27,7 @@ def notes(stored: Sequence[StoredRun], rows: Sequence[dict[str, Any]]) -> list[s
 
 
 def short_notes(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Notes for below a table in a paper, at most six lines across two columns; the rest is `notes`, as a text of its own."""
+    """Notes for below a table in a paper, at most six lines across two columns; the remaining text is in `notes`."""
     counts = sorted({row["repetitions"] for row in rows if row["repetitions"]})
     launches = f", {'-'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))} launches each" if counts else ""
     kinds = {row["energy_kind"] for row in rows}
@@ -129,9 +129,9 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
     if "modelled" in kinds:
         sentences.append(MODELLED)
         sentences += [
-            f"The power of {domain.name} is modelled, {guess}; its energy scales with it."
+            f"The power of {domain.name} is modelled, {estimate}; its energy scales with it."
             for domain in header.domains
-            if domain.kind == "modelled" and (guess := guess_text(domain.detail))
+            if domain.kind == "modelled" and (estimate := estimate_text(domain.detail))
         ]
     sentences += [
         f"The energy of {domain.name} is corrected by a calibration against a meter (reading = {c['gain']:.4g} P {c['offset_w']:+.3g} W, "

@@ -37,7 +37,7 @@ PUBLISHED_COLUMNS = {
         "energy_change", "energy_kind", "energy_scope", "changed",
     ),
 }  # fmt: skip
-"""Columns of each table in a published format; `cases` has cells of its own, and the raw formats have all columns."""
+"""Columns of each table in a published format; `cases` has its own formatting, and the raw formats have all columns."""
 WORDS = re.compile(r"[^\W\d_]|\d+-\d")
 """Start of a cell of words, dates and names of runs included."""
 SURE = 0.95
@@ -175,7 +175,7 @@ def published_columns(name: str, table: pd.DataFrame, units: Sequence[str] = ())
         units: Names out of `UNITS`; empty: those that suit the figures.
 
     Returns:
-        No columns for `cases`, which has cells of its own.
+        No columns for `cases`, which has its own formatting.
     """
     if name not in PUBLISHED_COLUMNS:
         return [], list(units)

@@ -1,1 +1,1 @@
-"""PARENT: decides what runs next, runs it and stores its record."""
+"""Parent process: decides what runs next, runs it and stores its record."""

@@ -1,4 +1,4 @@
-"""(Suite, profile, records so far) -> the next block of tasks. Pure, seeded.
+"""Next block of tasks, from suite, profile and the records so far: a pure function with a seed.
 
 A first run, `--resume` and the stopping rule all ask for the next block until there is none.
 """
@@ -170,5 +170,5 @@ def _hopeless(records: Iterable[Record], repetition: int) -> bool:
 
 
 def _settled(records: Iterable[Record], repetition: int, attempt: int) -> bool:
-    """Whether a repetition is done as far as this session is concerned."""
+    """Whether this session has finished a repetition."""
     return any(r.repetition == repetition and (r.status in ("ok", "refused") or r.attempt >= attempt) for r in records)

@@ -25,7 +25,7 @@ def not_begun(task: Task, status: Status, reason: str, run_id: str, here: Enviro
 
 
 def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trace]:
-    """The record of a task that was lost with the harness, as far as sampled.
+    """The record of a task that was lost when the harness was killed, from the samples stored so far.
 
     Args:
         lost: The journal of the task.

@@ -1,4 +1,4 @@
-"""(A build or a case, the suite, artifacts) -> what its child is started with."""
+"""Request with which the child of a build or a case is started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PARENT: one task -> one record, from sampler and child to figures."""
+"""Parent process: runs one task with sampler and child, and returns its record."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class _End(NamedTuple):
 
 
 def run(task: Task, request: Request, context: RunContext, on_phase: Callable[[str], None] = lambda phase: None) -> Outcome:
-    """Run one task and return its record, whatever happens to the child.
+    """Run one task and return its record, even if the child fails.
 
     Args:
         task: A build or one repetition of a case.
@@ -144,7 +144,7 @@ class _Execution:
         return self._outcome(end, trace)
 
     def _work(self, kills: int) -> _End:
-        """Run the phases, and turn whatever ends them early into a status and a reason."""
+        """Run the phases, and convert an early end to a status and a reason."""
         try:
             self._watch(self.child.pid)
             (self._case if self.task.case else self._build)()
@@ -237,7 +237,7 @@ class _Execution:
         return not slope_s or (now_s - began_s >= slope_s and steady_state.is_steady(self.sampler.trace(), now_s - slope_s, now_s))
 
     def _ask_kernels(self) -> None:
-        """Ask for the kernels that ran, once a case and after all measurements."""
+        """Ask for the kernels that ran, once per case and after all measurements."""
         if self.task.repetition:
             return
         self.conversation.send(AskKernels())

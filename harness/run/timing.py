@@ -1,4 +1,4 @@
-"""(Sensors, profile, case) -> lengths and time limits of a repetition. Pure."""
+"""Lengths and time limits of a repetition, from sensors, profile and case."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Timing:
 
     @property
     def lag_watch_s(self) -> float:
-        """How long counters are polled quickly under load, which shows their lags."""
+        """Time for which counters are polled quickly under load to find their lags, s."""
         return max(LAG_WATCH_S, LAG_TICKS * self.tick_s)
 
     def lead_in_s(self, warmed_s: float) -> float:
@@ -106,7 +106,7 @@ class Timing:
         return EDGE_TICKS if self.tick_s and query_s > self.tick_s / 2 else 1
 
     def edge_patience_s(self, ticks: int) -> float:
-        """Time limit for so many ticks; a counter that takes longer has stopped."""
+        """Time limit for a number of ticks; a counter that takes longer has stopped."""
         return EDGE_PATIENCE_S + 4 * ticks * self.tick_s
 
     def query_patience_s(self, query_s: float) -> float:

@@ -1,6 +1,6 @@
 """The base of all schema types, the kinds of evidence, and the version of the schema with its history.
 
-`schema_version` stands in headers, records and imported meters. Older ones are migrated on reading (`harness.schema.migration`):
+`schema_version` is stored in headers, records and imported meters. Older ones are migrated on reading (`harness.schema.migration`):
 
 - 1: the first version.
 - 2: adds fields that are null or empty in a run of version 1. Measurement: `lag_s`, `counter`. Record: `shift_s`, `resident_bytes`,

@@ -1,4 +1,4 @@
-"""Stored objects of an older schema -> the names of today; `harness.schema.base` lists what each version changed."""
+"""Migration of stored objects of older schemas; `harness.schema.base` lists what each version changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind: artifacts, environments, records, imported meters and the header."""
+"""Stored parts of a run: artifacts, environments, records, imported meters and the header."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Artifact(FrozenModel):
 
 
 class Environment(FrozenModel):
-    """The machine and the software, as far as they can change a result."""
+    """Properties of the machine and the software that can change a result."""
 
     environment_id: str
     """Hash of the fields below, without volatile ones."""

@@ -18,7 +18,7 @@ class Profile(FrozenModel):
     cap: int
     """Maximum number of repetitions of a case."""
     half_width: float | None
-    """Relative half-width of the repeatability interval at which a case is finished; None: `first` repetitions, whatever the width."""
+    """Relative half-width of the repeatability interval at which a case is finished; None: always `first` repetitions."""
     window_s: float
     """Minimum length of the measured window, s."""
     window_ticks: float = 0.0
@@ -226,7 +226,7 @@ class Limits(FrozenModel):
     model_config = ConfigDict(strict=True)
 
     timeout_s: float = Field(120.0, gt=0, le=86_400)
-    """Longest silence of a child while it loads, infers once, or scores quality, s."""
+    """Maximum time without a message from a child while it loads, infers once, or scores quality, s."""
     build_timeout_s: float = Field(1800.0, gt=0, le=604_800)
     """Longest duration of a build, s."""
     memory_bytes: int | None = Field(None, ge=64 * 2**20)
@@ -253,7 +253,7 @@ class Suite(FrozenModel):
     quality_margin: float = 0.01
     """Non-inferiority margin of the quality, in the metric's unit."""
     stopping: Literal["half_width", "open_pairs"] = "half_width"
-    """Stopping rule: half_width repeats each case until its interval is narrow, open_pairs those whose place on the front is not settled."""
+    """Stopping rule: half_width repeats each case until its interval is narrow, open_pairs those for which it is undecided whether they are on the front."""
     limits: Limits = Limits()
     """Bounds on each task."""
     seed: int = 0

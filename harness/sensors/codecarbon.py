@@ -27,7 +27,7 @@ MOST_RAM_FACTOR = 2.0
 class CodeCarbon(Sensor):
     """Modelled power: P_full (0.1 + 0.9 load^3) with the load of the WHOLE machine, and a constant power per assumed memory module.
 
-    The formula is that of CodeCarbon's methodology (mode `cpu_load`); P_full is the CPUs' thermal design power, or a guess with bounds
+    The formula is that of CodeCarbon's methodology (mode `cpu_load`); P_full is the CPUs' thermal design power, or an estimate with bounds
     (`design_power`). Foreign load raises the power. Validations found errors of up to 40 % (arXiv 2509.22092), so there is no gain and no
     absolute interval.
     """

@@ -1,4 +1,4 @@
-"""Power of the CPUs at full load for a model: from a table or a guess, always with bounds."""
+"""Power of the CPUs at full load for the power model: from a table or estimated, always with bounds."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def design_power(cpus: Cpus, tdp_w: float | None) -> DesignPower:
         tdp_w: Thermal design power of one package in W; None if the table does not have the CPU.
     """
     threads = cpus.threads
-    least_w, guess_w, most_w = (threads * each for each in (LEAST_W_PER_THREAD, W_PER_THREAD, MOST_W_PER_THREAD))
+    least_w, estimate_w, most_w = (threads * each for each in (LEAST_W_PER_THREAD, W_PER_THREAD, MOST_W_PER_THREAD))
     per_thread = f"{W_PER_THREAD:g} W for each of {threads} {'virtual ' if cpus.guest else ''}CPUs"
     if tdp_w is None:
-        return DesignPower(guess_w, least_w, most_w, f"CPU {cpus.name or 'without a name'} not in CodeCarbon's table: {per_thread}")
+        return DesignPower(estimate_w, least_w, most_w, f"CPU {cpus.name or 'without a name'} not in CodeCarbon's table: {per_thread}")
     plausible = max(1, int(most_w / tdp_w))  # more packages would not have enough threads
     if cpus.guest is None and (cpus.sockets == 1 or cpus.sockets <= plausible):
         whole_w = tdp_w * cpus.sockets
@@ -83,7 +83,7 @@ def design_power(cpus: Cpus, tdp_w: float | None) -> DesignPower:
         return DesignPower(whole_w, (1 - TABLE_ERROR) * whole_w, (1 + TABLE_ERROR) * whole_w, source)
     packages = max(1, min(cpus.sockets, cpus.nodes, plausible))
     whole_w = tdp_w * packages
-    watts = min(guess_w, whole_w)
+    watts = min(estimate_w, whole_w)
     why = f"{cpus.guest}: its share of the host's CPU is not known" if cpus.guest else f"its {cpus.sockets} sockets are not packages"
     source = f"{why}; {per_thread}, at most the {tdp_w:g} W x {_packages(packages)} of CodeCarbon's table"
     return DesignPower(watts, min(least_w, watts), whole_w, source)

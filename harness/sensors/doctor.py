@@ -14,7 +14,7 @@ from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
 from harness.sensors.probe import disagreement, open_sensors, probe
 from harness.sensors.sampler import FAST_POLL_S
-from harness.text import guess_text
+from harness.text import estimate_text
 
 WINDOW_S = 1.5
 """Window length of the quick profile, in seconds."""
@@ -216,8 +216,8 @@ def _expected_error(domain: Domain, probed: dict[str, Any], window_s: float) -> 
 def _warning(domain: Domain, probed: dict[str, Any]) -> str | None:
     """Reason to doubt a reading; None if there is none."""
     if domain.kind == "modelled":
-        guess = guess_text(domain.detail)
-        return "modelled from the load of the whole machine, not measured" + (f"; {guess}" if guess else "")
+        estimate = estimate_text(domain.detail)
+        return "modelled from the load of the whole machine, not measured" + (f"; {estimate}" if estimate else "")
     if domain.quantity == "energy" and not probed.get("error") and domain.update_period_s is None:
         return "no tick was seen: the counter may be stuck, so its energy is not reliable"
     if probed.get("disagree"):

@@ -76,7 +76,7 @@ class Nvml(Sensor):
         self._child.pid = pid
 
     def close(self) -> None:
-        """Shut the library down."""
+        """Shut down the library."""
         self._driver.nvml.nvmlShutdown()
 
     def _chosen_uuid(self, count: int) -> str | None:

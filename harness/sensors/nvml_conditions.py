@@ -1,4 +1,4 @@
-"""Conditions of an NVIDIA card during a run: temperatures, clocks, load, memory, processes, and for how long its clock was held down."""
+"""Conditions of an NVIDIA card during a run: temperatures, clocks, load, memory, processes, and how long its clock was limited."""
 
 from __future__ import annotations
 

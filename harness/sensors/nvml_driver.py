@@ -68,7 +68,7 @@ class Driver:
         return None if megahertz is None else megahertz * 1e6
 
     def fields(self, handle: Any, numbers: Sequence[int]) -> dict[int, float]:
-        """Field values by number, in one call; fields that failed are left out, since the call succeeds whatever happens to them."""
+        """Field values by number, in one call; fields that failed are left out, since the call itself still succeeds."""
         values = self.get("nvmlDeviceGetFieldValues", handle, list(numbers)) or ()
         return {
             int(each.fieldId): float(getattr(each.value, VALUES.get(each.valueType, "ullVal"))) for each in values if not each.nvmlReturn

@@ -1,4 +1,4 @@
-"""Processes that compute on an NVIDIA card: the measured one, foreign ones, and those that the driver reports but this system cannot name."""
+"""Processes that compute on an NVIDIA card: the measured one, foreign ones, and those whose process id does not exist on this system."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def state(driver: Driver, handle: Any) -> dict[str, Any]:
 
 
 def _scope(name: str, mig: bool) -> str:
-    """What the power readings cover: a MIG instance has none of its own, Grace superchips report the module."""
+    """What the power readings cover: a MIG instance has no separate reading, Grace superchips report the module."""
     if mig:
         return "whole GPU"
     return "module" if any(chip in name for chip in SUPERCHIPS) else "GPU"

@@ -128,7 +128,7 @@ def _report(folder: Path) -> Entries:
 
 
 def _text(evidence: Entries, report: Entries) -> str:
-    """Text of a manifest, with a checksum of its own."""
+    """Text of a manifest, with its own checksum."""
     body = {"evidence": evidence, "report": report}
     own = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     return json.dumps({**body, "sha256": own}, indent=1, sort_keys=True) + "\n"

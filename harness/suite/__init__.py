@@ -1,4 +1,4 @@
-"""(A suite file, the catalogue) -> a resolved `Suite`."""
+"""Suite files: read, checked and resolved to a `Suite`."""
 
 from __future__ import annotations
 

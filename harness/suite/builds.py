@@ -1,4 +1,4 @@
-"""Routes -> builds, each identified by what determines its artifact."""
+"""Builds of each route, identified by a hash of everything that determines the artifact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`data.train` and `data.test` of a suite -> checked, hashed references."""
+"""Checked and hashed references to `data.train` and `data.test` of a suite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A YAML file -> plain values with their lines."""
+"""YAML files as plain values with their line numbers."""
 
 from __future__ import annotations
 

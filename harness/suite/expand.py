@@ -1,4 +1,4 @@
-"""Matrices x models -> cases, their builds, and unsupported combinations."""
+"""Expansion of matrices and models to cases, their builds, and unsupported combinations."""
 
 from __future__ import annotations
 

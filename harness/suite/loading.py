@@ -1,4 +1,4 @@
-"""(A suite file, the catalogue) -> a resolved `Suite`, or all errors."""
+"""Load and resolve a suite file; all errors are reported together."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def load_suite(
     Args:
         path: The YAML file.
         catalogue: Installed plug-ins.
-        devices: Devices of this machine, which `auto` stands for.
+        devices: Devices of this machine, which `auto` selects from.
         device: Device whose cases are kept; `auto` keeps all.
-        trusted: Let models run code of their own, and let paths leave the suite's folder.
+        trusted: Let models run their own code, and allow paths outside the suite's folder.
 
     Raises:
         SuiteError: All errors, each with its line and what was probably meant.

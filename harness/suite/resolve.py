@@ -1,4 +1,4 @@
-"""The models of a suite file -> models with checked, hashed files."""
+"""Resolution of the models of a suite file, with checked and hashed files."""
 
 from __future__ import annotations
 

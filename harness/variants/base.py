@@ -1,4 +1,4 @@
-"""The interface of a recipe: a model file in, another model file out, in a child process of its own."""
+"""The interface of a recipe, which converts a model file to another one in a separate child process."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Job:
         data: None if the suite gives no training data.
         training: Settings of the training.
         seed: Seed of every random choice.
-        trusted: Whether the model may run code of its own.
+        trusted: Whether the model may run its own code.
         notes: Filled by the recipe: sparsity per layer, accuracy on the validation data.
     """
 

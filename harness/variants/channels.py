@@ -1,4 +1,4 @@
-"""Structured pruning: remove the channels of least L1 norm from a Keras model, and fine-tune it on training data.
+"""Structured pruning: remove the channels with the smallest L1 norm from a Keras model, and fine-tune it on training data.
 
 Each value along the last axis of a tensor has a label. A layer with a kernel makes new labels; a layer that treats channels separately passes
 them on; an addition joins the labels that it meets, so that channels which depend on each other stay or go together:

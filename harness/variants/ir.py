@@ -1,4 +1,4 @@
-"""OpenVINO: convert a Keras or ONNX model to its format, and that to float16 or int8."""
+"""OpenVINO: convert a Keras or ONNX model to OpenVINO's format, and optionally to float16 or int8."""
 
 from __future__ import annotations
 

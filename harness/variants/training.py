@@ -1,4 +1,4 @@
-"""Training of Keras models in place, reproducibly, and what they reach on the validation data."""
+"""Training of Keras models in place, reproducibly, and their quality on the validation data."""
 
 from __future__ import annotations
 

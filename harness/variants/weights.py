@@ -20,7 +20,7 @@ CONVERSIONS = (("keras", "tflite"), ("tflite", "tflite"), ("onnx", "onnx"), ("ir
 PACKAGES = (*TENSORFLOW, "ai-edge-quantizer", "nncf", "onnx", "onnxruntime", "openvino")
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 OPSETS = {8: 13, 4: 21}
-"""The first opset whose DequantizeLinear takes values of so many bits with a scale per channel."""
+"""First opset whose DequantizeLinear supports a scale per channel, by number of bits."""
 
 
 def _spec(bits: int) -> VariantSpec:

@@ -1,4 +1,4 @@
-"""Checks of the artifacts: the cases ran what the builds made, and the cache still has it."""
+"""Checks of the artifacts: each case ran the artifact of its build, and the cached file is unchanged."""
 
 from __future__ import annotations
 

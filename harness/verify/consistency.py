@@ -1,4 +1,4 @@
-"""Checks of the records against each other and against the header: none is missing, repeated or from elsewhere."""
+"""Checks of the records against each other and against the header: none is missing, repeated or from another run."""
 
 from __future__ import annotations
 

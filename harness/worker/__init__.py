@@ -1,1 +1,1 @@
-"""CHILD: builds a model, or answers queries and scores them."""
+"""Child process: builds a model, or answers queries and scores the outputs."""

@@ -1,4 +1,4 @@
-"""CHILD: one build step -> an artifact; it never sees a model's test data."""
+"""Child process: runs one build step; it never receives a model's test data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Test data -> queries in the shapes and types of a model's inputs."""
+"""Queries from the test data, in the shapes and types of a model's inputs."""
 
 from __future__ import annotations
 

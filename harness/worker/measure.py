@@ -1,4 +1,4 @@
-"""CHILD: an artifact -> a session -> a scenario, and its quality."""
+"""Child process: opens an artifact in a session, runs a scenario and scores the quality."""
 
 from __future__ import annotations
 

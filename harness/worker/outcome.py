@@ -1,4 +1,4 @@
-"""CHILD: runs its work under a memory limit; any error becomes a result."""
+"""Child process: runs its work under a memory limit, and returns any error as a result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How queries arrive: (session, queries) -> completion times."""
+"""Scenarios: send queries to a session and record the completion times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.schema.worker import GROUP_S
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 CHUNK_NS = 1_000_000
-"""Longest time that one completion time of the offline scenario stands for."""
+"""Longest time that one completion time of the offline scenario represents."""
 
 
 class Runnable(Protocol):

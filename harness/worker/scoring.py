@@ -1,4 +1,4 @@
-"""Answers to the test set -> scores, and the outputs kept for comparisons."""
+"""Scores of the outputs on the test set, and the outputs kept for comparisons."""
 
 from __future__ import annotations
 

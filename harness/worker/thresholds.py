@@ -1,4 +1,4 @@
-"""The threshold at which a metric cuts an output, and whether the answers fit it."""
+"""Threshold of binary metrics, and a check that the outputs fit it."""
 
 from __future__ import annotations
 

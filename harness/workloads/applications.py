@@ -48,7 +48,7 @@ class Options(WorkloadOptions):
 
 
 class Applications(Workload):
-    """A model by name; with random weights its time and energy are those of a trained one, and its answers mean nothing."""
+    """A model by name; with random weights its time and energy equal those of a trained one, and its predictions are meaningless."""
 
     spec: ClassVar = WorkloadSpec(
         name="keras.applications",

@@ -1,4 +1,4 @@
-"""Splits from the user's data: a folder of images, a table, or a function; read once, in a build of its own."""
+"""Splits from the user's data: a folder of images, a table, or a function; read once, in a separate build."""
 
 from __future__ import annotations
 

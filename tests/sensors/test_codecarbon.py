@@ -11,7 +11,7 @@ from harness.errors import HarnessError
 from harness.sensors import codecarbon as module
 from harness.sensors.codecarbon import CodeCarbon, grid, load
 from harness.sensors.design_power import W_PER_THREAD, Cpus
-from harness.text import guess_text
+from harness.text import estimate_text
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_both_domains_have_bounds(sensor):
     for domain in sensor.domains.values():
         most_w = domain.detail.get("tdp_w") or domain.detail["power_w"]
         assert 0 < domain.detail["low_w"] <= most_w <= domain.detail["high_w"]
-        assert guess_text(domain.detail).startswith("an estimate: ")
+        assert estimate_text(domain.detail).startswith("an estimate: ")
     assert sensor.describe()[0]["high_w"] == sensor.domains["package"].detail["high_w"]
 
 

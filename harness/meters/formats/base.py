@@ -1,4 +1,4 @@
-"""What the declaration of a power-log format holds: how to recognise it, its times and zone, its power columns, its devices."""
+"""Declaration of a power-log format: how to recognise it, its times and zone, its power columns, its devices."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def _local_s(texts: list[str]) -> Floats:
 
 
 def _row(line: str) -> tuple[str | None, list[float]]:
-    """(time as written, watts of each channel) of a row; None and nothing for a torn one."""
+    """(time as written, watts of each channel) of a row; (None, []) for an incomplete row."""
     fields = line.strip().split(",")
     if len(fields) < 4 or fields[0] != "Time":
         return None, []
