@@ -10,7 +10,6 @@ import numpy as np
 
 from harness import schema
 from harness.schema import (
-    Answers,
     Artifact,
     ArtifactFacts,
     Build,
@@ -28,6 +27,7 @@ from harness.schema import (
     Quality,
     Record,
     Step,
+    StoredOutputs,
     StoredRun,
     Suite,
 )
@@ -235,11 +235,11 @@ def digits(found: Sequence[Domain] = MODELLED, launches: int = 3, profile: str =
     records = [_spoilt(r, cells) for r in records]
     records.append(record(cells[-1], {}, status="refused", reason="no GPU is visible to tensorflow", latency=None, quality=None))
     steps = [build_record(f"build-{variant}", found) for variant in TIMES["litert"] if variant != "dense"]
-    return replace(stored(cells, [*records, build_record(), *steps], found, profile), answers=answers(records))
+    return replace(stored(cells, [*records, build_record(), *steps], found, profile), outputs=answers(records))
 
 
-def answers(records: Iterable[Record], samples: int = 360) -> dict[str, Answers]:
-    """Answers of each case to samples of ten classes: right as often as its quality, other wrong ones for each variant."""
+def answers(records: Iterable[Record], samples: int = 360) -> dict[str, StoredOutputs]:
+    """StoredOutputs of each case to samples of ten classes: right as often as its quality, other wrong ones for each variant."""
     found = {}
     labels = np.random.default_rng(2).integers(0, 10, samples)
     for one in records:
@@ -248,7 +248,7 @@ def answers(records: Iterable[Record], samples: int = 360) -> dict[str, Answers]
             right = np.ones(samples)
             right[rng.choice(samples, round((1 - one.quality.value) * samples), replace=False)] = 0
             classes = np.where(right == 1, labels, (labels + 1) % 10)
-            found[one.case_id] = Answers(right, np.eye(10, dtype=np.float32)[classes])
+            found[one.case_id] = StoredOutputs(right, np.eye(10, dtype=np.float32)[classes])
     return found
 
 

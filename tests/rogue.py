@@ -37,7 +37,7 @@ class Rogue(Engine):
 
 
 class RogueSession(Session):
-    """Answers 20 queries of 2 ms, then misbehaves."""
+    """StoredOutputs 20 queries of 2 ms, then misbehaves."""
 
     def __init__(self, load):
         self.inputs, self.outputs = (), (Tensor("zeros", (1, 1), np.dtype(np.float32)),)

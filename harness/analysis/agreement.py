@@ -15,7 +15,7 @@ CLOSE = 0.01
 
 
 def same_class(outputs: Array, dense: Array, threshold: float = 0.5) -> Bools:
-    """Samples on which both models give the same top-1 class, shape (n,); NaN agrees with nothing.
+    """Samples on which both models give the same top-1 class, shape (n,); NaN never agrees.
 
     Args:
         outputs: One vector per sample, whose largest element is the class, shape (n, ...). For one value per sample, the class number or, as
@@ -28,7 +28,7 @@ def same_class(outputs: Array, dense: Array, threshold: float = 0.5) -> Bools:
 
 
 def close(outputs: Array, dense: Array) -> Bools:
-    """Samples on which all outputs are within 1 % of the range of the dense outputs, shape (n,); NaN is close to nothing."""
+    """Samples on which all outputs are within 1 % of the range of the dense outputs, shape (n,); NaN is never close."""
     finite = dense[np.isfinite(dense)]
     limit = CLOSE * float(np.ptp(finite)) if finite.size else 0.0
     return np.asarray((_distance(outputs, dense) <= limit).reshape(len(dense), -1).all(axis=1))

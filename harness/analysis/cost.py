@@ -25,7 +25,7 @@ class Service:
         idle_w: Idle power with the model loaded, W; None: not measured.
         duty_cycle: Share of the hours under load, above 0 and up to 1; in the rest it is idle and not switched off.
         price_per_kwh: Price of electricity.
-        pue: Energy of the facility over that of the machine, 1 or more.
+        pue: Ratio of the facility's energy to that of the machine, 1 or more.
         psu_efficiency: AC-to-DC efficiency, for sensors on the DC side; 1 if the sensor is on the AC side, or to ignore it.
         lifetime_years: Time over which capital and embodied carbon are spread evenly.
         capital: Purchase price; None: not given.
@@ -115,7 +115,7 @@ def break_even(capital: float, saving: float, bounds: tuple[float, float] | None
     return BreakEven(capital / saving if saving > 0 else None, low, high)
 
 
-def flip(difference: Callable[[float], float], low: float, high: float, now: float) -> float | None:
+def sign_change(difference: Callable[[float], float], low: float, high: float, now: float) -> float | None:
     """The value of an input, nearest to its current one, at which a difference changes its sign; None if it does not within the range.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from harness.analysis.interval import t_quantile
 from harness.schema import Floats
 
-LEAST_SPREAD = 1e-12
+MIN_SPREAD = 1e-12
 """Spread of logarithms that may be due to rounding."""
 LARGEST = 700.0
 """Largest logarithm of a finite ratio."""
@@ -74,7 +74,7 @@ def moderated(squares: Floats, freedom: Floats) -> tuple[Floats, Floats]:
     from scipy.optimize import brentq
     from scipy.special import digamma, polygamma
 
-    informative = (freedom > 0) & (squares > LEAST_SPREAD**2)
+    informative = (freedom > 0) & (squares > MIN_SPREAD**2)
     own = np.where(freedom > 0, squares / np.maximum(freedom, 1), np.nan)
     if np.sum(informative) < 3:
         return own, np.maximum(freedom, 1)
@@ -95,6 +95,6 @@ def _p(difference: float, u: float, nu: float) -> float:
 
     if np.isnan(u):
         return float("nan")
-    if u <= LEAST_SPREAD:  # both are exact: any difference is a change
-        return 0.0 if difference > LEAST_SPREAD else 1.0
+    if u <= MIN_SPREAD:  # both are exact: any difference is a change
+        return 0.0 if difference > MIN_SPREAD else 1.0
     return float(stdtr(nu, -difference / u))

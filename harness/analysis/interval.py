@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.schema import Floats
 
-LEAST_N = {90: 36, 95: 72, 99: 368}
+MIN_N = {90: 36, 95: 72, 99: 368}
 """Smallest n at which order statistics bound a percentile from above at 95 %: 1 - p^n >= .975 (Hahn & Meeker, Statistical Intervals, ch. 5)."""
 FIXED, STOPPED = 0.975, 0.9825
 """Quantiles of t for a 95 % interval at a fixed number of launches, and after a stopping rule (design/0004): the latter covers 94.1-96.6 %."""
@@ -117,4 +117,4 @@ def wilson(successes: int, trials: int) -> Interval:
 
 def percentile(values: np.ndarray, p: int) -> float | None:
     """Percentile 50, 90, 95 or 99 of the values of one launch; None if there are too few to bound it."""
-    return float(np.percentile(values, p)) if len(values) >= LEAST_N.get(p, 1) else None
+    return float(np.percentile(values, p)) if len(values) >= MIN_N.get(p, 1) else None

@@ -59,7 +59,7 @@ def dominated(objectives: Objectives, q: float = FIXED) -> Bools:
 def groups(objectives: Objectives, members: Indices, q: float = FIXED) -> list[Indices]:
     """Groups of two or more of the member indices that are not separated: linked by pairs of which neither is better on any objective.
 
-    Single linkage: the ends of a long chain may be separated though no link of it is.
+    Single linkage: the ends of a long chain may be separated although neighbours are not.
     """
     from scipy.sparse.csgraph import connected_components
 

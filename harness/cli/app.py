@@ -44,9 +44,9 @@ REPORTED = "reported"
 
 def read_stored(name: str, results: Path, *, calibrated: bool = False) -> StoredRun:
     """A stored run with its imported meters, and with calibrated sensors if requested."""
-    from harness.store import find_run, read_run, with_answers, with_meters
+    from harness.store import find_run, read_run, with_meters, with_outputs
 
-    run = with_answers(with_meters(read_run(find_run(results, name))))
+    run = with_outputs(with_meters(read_run(find_run(results, name))))
     for problem in run.problems:
         warn(problem)
     if calibrated:

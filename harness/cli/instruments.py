@@ -48,7 +48,7 @@ def import_meter(
     format: Annotated[str, typer.Option(metavar="NAME", help="format of the log (docs/meters.md), or auto")] = "auto",
     timezone: Annotated[str | None, optional("time zone of local times, such as Europe/Berlin", "ZONE")] = None,
     utc_offset: Annotated[float | None, optional("offset of local times: local minus UTC", "SECONDS")] = None,
-    clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="how far the clock of the meter is ahead")] = 0.0,
+    clock_offset: Annotated[float, typer.Option(metavar="SECONDS", help="seconds by which the clock of the meter is ahead")] = 0.0,
     find_pulse: Annotated[bool, typer.Option("--find-pulse", help="find the clock offset from the load of the run")] = False,
     start: Annotated[str | None, optional(START, "TIME")] = None,
     channel: Annotated[str | None, optional("column, card or channel of the log, or sum", "NAME")] = None,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.analysis.cost import BreakEven, Service, break_even, flip
+from harness.analysis.cost import BreakEven, Service, break_even, sign_change
 from harness.analysis.interval import absolute_interval, positive_interval
 from harness.decide.compare import aligned
 from harness.decide.mission import power
@@ -130,7 +130,7 @@ def sensitivity(base: ServiceCost, other: ServiceCost) -> list[RankingChange]:
         for ranking, of in RANKINGS.items()
         if of(base.service) is not None and of(other.service) is not None
         for name, owner, now, low, high in _inputs(base, other, ranking)
-        for at in (flip(_varied(base, other, of, name, owner), low, high, now),)
+        for at in (sign_change(_varied(base, other, of, name, owner), low, high, now),)
     ]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ROOM = 0.1
 """Distance of the reference point beyond the worst case, as a share of the range."""
-MOST_POINTS = 1_000
+MAX_POINTS = 1_000
 """Maximum number of points on a front for which the hypervolume is computed."""
 
 
@@ -64,7 +64,7 @@ def _front(name: str, rows: list[Row], objectives: Sequence[Objective]) -> Front
     for row in rows:
         if row["front_group"] is not None:
             members.setdefault(row["front_group"], []).append(row)
-    volume = hypervolume(scaled[on], np.ones(len(objectives))) if len(on) <= MOST_POINTS else None
+    volume = hypervolume(scaled[on], np.ones(len(objectives))) if len(on) <= MAX_POINTS else None
     return Front(name, rows, [rows[i] for i in on], list(members.values()), volume)
 
 

@@ -20,12 +20,12 @@ Outcome = Literal["passed", "failed", "inconclusive"]
 
 
 class Check(NamedTuple):
-    """One case judged in one metric.
+    """One metric of one case.
 
     Attributes:
         case_id: Id of the case.
-        metric: One of `METRICS`; `case` if the whole case is judged.
-        outcome: `inconclusive`: it could not be judged, and does not fail the run.
+        metric: One of `METRICS`; `case` for the whole case.
+        outcome: `inconclusive`: it could not be checked, and does not fail the run.
         reason: Code of what was found: a key of `harness.report.gate.SENTENCES`.
         values: Values of the finding, by name.
         p: One-sided p-value of no increase; None if nothing was tested.
@@ -42,12 +42,12 @@ class Check(NamedTuple):
 
 
 class Caveat(NamedTuple):
-    """A difference between the runs other than the change that is judged.
+    """A difference between the runs other than the change that is checked.
 
     Attributes:
         code: suites, machines, profiles, cards, modelled or simulated.
-        before: Value of the base run, if it is one.
-        now: Value of the judged run, if it is one.
+        before: Value of the base run, if there is one.
+        now: Value of the checked run, if there is one.
     """
 
     code: str
@@ -56,7 +56,7 @@ class Caveat(NamedTuple):
 
 
 def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Check]:
-    """Judge every case of either run.
+    """Check every case of either run.
 
     Fails: an increase above its threshold that is significant, and a case that was ok before and is not now. The error of each metric is
     shared among its rows (Bonferroni). A case that is new, or was not ok before, is inconclusive. If nothing could be compared the run

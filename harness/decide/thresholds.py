@@ -12,7 +12,7 @@ from harness.suite.document import DocumentKind, format_value, nearest, read
 METRICS = ("energy", "latency", "quality", "memory", "device_memory")
 KIND = DocumentKind(
     "file of thresholds",
-    "nothing was judged",
+    "nothing was checked",
     f"it contains {', '.join(METRICS)}, each the allowed relative increase (of quality the allowed loss), or null",
 )
 Share = Annotated[float, Field(ge=0, lt=1)] | None
@@ -27,7 +27,7 @@ class Thresholds(BaseModel):
         latency: Relative increase of the median latency per query.
         quality: Loss in the metric's own unit.
         memory: Relative increase of the peak resident set.
-        device_memory: Relative increase of the peak accelerator memory, judged if either run has one.
+        device_memory: Relative increase of the peak accelerator memory, checked if either run has one.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)  # codespell:ignore

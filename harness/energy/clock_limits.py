@@ -14,14 +14,14 @@ SLOWED = HW_SLOWDOWN | SW_THERMAL | HW_THERMAL | POWER_BRAKE
 REASONS = {"power_capped": POWER_CAP, "slowed": SLOWED, "clocks_set": CLOCKS_SET}
 COUNTERS = {"power_capped_time": "power_capped", "slowed_time": "slowed"}
 """Domains that count the time of a reason, and the share that each gives."""
-MOST = 1.5
+MAX_SHARE = 1.5
 """Share of the window above which a counter counts something else: two reasons may hold at once, and a driver counts in steps of 0.1 s."""
 SEEN, UNSEEN = 2, 0.01
 """Number of flag readings with a reason from which a time counter below this share of the window is not trusted."""
 
 
 class ClockLimit(NamedTuple):
-    """How long one reason held a card's clock down.
+    """Time for which one reason limited the clock of a card.
 
     Attributes:
         share: Share of the window, 0 to 1.
@@ -57,7 +57,7 @@ def clock_limits(trace: Trace, start_s: float, end_s: float) -> dict[str, ClockL
             key = f"{card} {reason_of}"
             share, flagged = gained(trace.samples[name], start_s, end_s), limits.get(key, ClockLimit(0.0, False, 0))
             flagged_often = flagged.share * _flag_readings(trace, card, start_s, end_s) >= SEEN
-            if share is not None and 0 <= share <= MOST and not (share < UNSEEN and flagged_often):
+            if share is not None and 0 <= share <= MAX_SHARE and not (share < UNSEEN and flagged_often):
                 limits[key] = ClockLimit(min(share, 1.0), True, flagged.reasons)
     return limits
 

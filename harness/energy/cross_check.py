@@ -20,16 +20,16 @@ import numpy as np
 from harness.schema import Domain, Measurement, Trace
 
 WARN, REJECT = 0.05, 0.10
-FEWEST = 5
+MIN_READINGS = 5
 """Number of power readings in a window below which their integral is not used."""
-CHANGES_S = 0.1
+UPDATE_PERIOD_S = 0.1
 """Update period of the power reading of every NVIDIA card since Turing, for traces without one."""
-SEES_S = 0.025
+COVERED_S = 0.025
 """Part of each period that an instantaneous reading covers on A100 and Hopper: arXiv 2312.02741."""
 JITTER = 0.02
 """Relative uncertainty of the queries' period."""
 IN_STEP = 0.1
-"""Part of the load's swing that must stay in the mean of readings taken in step with it."""
+"""Share of the load's amplitude that must remain in the mean of readings taken in step with it."""
 HARMONICS = (1, 2, 3)
 
 
@@ -37,42 +37,42 @@ class CrossCheck(NamedTuple):
     """Comparison of a counter with its integrated power.
 
     Attributes:
-        apart: Ratio of the counter to the integrated power, minus 1.
-        leeway: Largest relative difference of a correct pair in this window; infinite if the power was hardly read.
+        difference: Ratio of the counter to the integrated power, minus 1.
+        tolerance: Largest relative difference of a correct pair in this window; infinite if there are too few power readings.
         in_step: Whether the queries repeat in step with the readings, which may then miss part of the load.
     """
 
-    apart: float
-    leeway: float
+    difference: float
+    tolerance: float
     in_step: bool
 
     @property
     def warns(self) -> bool:
         """Whether they differ by more than 5 %."""
-        return abs(self.apart) > WARN
+        return abs(self.difference) > WARN
 
     @property
     def rejects(self) -> bool:
-        """Whether they differ by more than 10 % beyond the leeway."""
-        return abs(self.apart) - self.leeway > REJECT and not self.in_step
+        """Whether they differ by more than 10 % beyond the tolerance."""
+        return abs(self.difference) - self.tolerance > REJECT and not self.in_step
 
 
 def cross_check(trace: Trace, m: Measurement, query_s: float | None) -> CrossCheck | None:
     """Comparison of one window of a counter, under queries of `query_s`, with its power reading; None if either has no energy."""
     if not m.gross_j or not m.integrated_j:
         return None
-    apart, window_s = m.gross_j / m.integrated_j - 1, m.end_s - m.start_s
+    difference, window_s = m.gross_j / m.integrated_j - 1, m.end_s - m.start_s
     gauge = next((d for d in trace.domains.values() if d.counter == m.domain), None)
     if gauge is None:
-        return CrossCheck(apart, math.inf, False)
-    period_s = gauge.update_period_s or CHANGES_S
+        return CrossCheck(difference, math.inf, False)
+    period_s = gauge.update_period_s or UPDATE_PERIOD_S
     gapless = (gauge.average_s or 0.0) > period_s  # each reading is a mean over more than its period
     aliased = not gapless and query_s is not None and in_step(query_s, period_s, window_s)
-    return CrossCheck(apart, _leeway(trace, gauge, m, gapless=gapless), aliased)
+    return CrossCheck(difference, _tolerance(trace, gauge, m, gapless=gapless), aliased)
 
 
 def in_step(query_s: float, period_s: float, window_s: float) -> bool:
-    """Whether readings that cover `SEES_S` of each period may miss part of a load that repeats with the queries.
+    """Whether readings that cover `COVERED_S` of each period may miss part of a load that repeats with the queries.
 
     The phase of the k-th reading in the load's cycle is k p/q; the mean of N readings keeps of the load's harmonic h the share
     |sin(N x) / (N sin x)|, x = pi h p/q, of which a reading that covers w keeps |sin y / y|, y = pi h w/q.
@@ -86,7 +86,7 @@ def in_step(query_s: float, period_s: float, window_s: float) -> bool:
         return False
     n = max(1, int(window_s / period_s))
     cycles = query_s * np.linspace(1 - JITTER, 1 + JITTER, 21)
-    kept = [abs(_mean_of_phases(n, h * period_s / q)) * abs(np.sinc(h * SEES_S / q)) for h in HARMONICS for q in cycles]
+    kept = [abs(_mean_of_phases(n, h * period_s / q)) * abs(np.sinc(h * COVERED_S / q)) for h in HARMONICS for q in cycles]
     return bool(max(kept) > IN_STEP)
 
 
@@ -96,15 +96,15 @@ def _mean_of_phases(n: int, step: float) -> float:
     return 1.0 if math.sin(x) < 1e-9 else math.sin(n * x) / (n * math.sin(x))
 
 
-def _leeway(trace: Trace, gauge: Domain, m: Measurement, *, gapless: bool) -> float:
+def _tolerance(trace: Trace, gauge: Domain, m: Measurement, *, gapless: bool) -> float:
     """Largest relative difference by sampling and memory of the power reading."""
     readings, window_s = trace.samples[gauge.name].finite(), m.end_s - m.start_s
     window = readings.between(m.start_s, m.end_s)
     watts = window.value
-    mean_w = float(np.mean(watts)) if len(watts) >= FEWEST else 0.0
+    mean_w = float(np.mean(watts)) if len(watts) >= MIN_READINGS else 0.0
     if mean_w <= 0:
         return math.inf
-    period_s = max(gauge.update_period_s or CHANGES_S, float(np.median(np.diff(window.t_s))))
+    period_s = max(gauge.update_period_s or UPDATE_PERIOD_S, float(np.median(np.diff(window.t_s))))
     memory_s = max(gauge.average_s or 0.0, period_s)
     near = readings.between(m.start_s - memory_s, m.end_s).value
     sampled = 0.0 if gapless else 2 * float(np.std(watts)) * math.sqrt(period_s / window_s)

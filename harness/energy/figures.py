@@ -76,7 +76,7 @@ class Figures:
     """The fields of a record that follow from its raw data.
 
     Attributes:
-        measurements: Measurements, including those that a finding voids.
+        measurements: Measurements, including those that a finding invalidates.
         phases: Phases; `steady` as it was measured.
         findings: Findings; empty if the task did not run to its end.
     """
@@ -96,7 +96,7 @@ class Figures:
     def of_record(self, trace: Trace) -> dict[str, Any]:
         """The fields of a record, without energies that are known to be wrong."""
         own = {name: value for name, value in vars(self).items() if name not in ("findings", "measurements")}
-        return {**own, "measurements": tuple(validity.void(trace, self.measurements))}
+        return {**own, "measurements": tuple(validity.discard_invalid(trace, self.measurements))}
 
 
 def figures(raw: Raw, setting: Setting, *, ended: bool = True) -> Figures:

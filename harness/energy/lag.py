@@ -15,9 +15,9 @@ LAG_WATCH_S = 1.0
 LAG_TICKS = 6
 LAG_KNOWN_S = 0.005
 """Uncertainty above which a lag is not corrected."""
-MOST_LAG_S = 0.3
+MAX_LAG_S = 0.3
 """Largest lag: a later rise has another cause."""
-LEAST_RISE = 0.2
+MIN_RISE = 0.2
 """Smallest step in power that shows a lag, relative to idle power."""
 SILENT, HALF_RISEN = 0.05, 0.5
 """Shares of the load's power below which it is not there yet, and below which a power that only rises began slowly."""
@@ -78,7 +78,7 @@ def lag_of(sample: Sample, domain: Domain, load_s: float, end_s: float | None = 
     t_s = steps.t_s[after] - load_s
     excess_j = steps.value_j[after] - steps.value_j[before][-1] - idle_w * (steps.t_s[after] - steps.t_s[before][-1])
     risen = excess_j > 0.02 * excess_j[-1]
-    if excess_j[-1] < LEAST_RISE * max(idle_w, 0.0) * t_s[-1] or np.sum(risen) < 3:
+    if excess_j[-1] < MIN_RISE * max(idle_w, 0.0) * t_s[-1] or np.sum(risen) < 3:
         return None
     power_w, intercept_j = np.polyfit(t_s[risen], excess_j[risen], 1)
     lag_s = float(-intercept_j / power_w)
@@ -86,7 +86,7 @@ def lag_of(sample: Sample, domain: Domain, load_s: float, end_s: float | None = 
     # A counter is never early: a rise clearly before the load is of another load, one just before it of a load that is not level at first.
     if lag_s < -max(LAG_KNOWN_S, within_s):
         return None
-    if lag_s > MOST_LAG_S or not _goes_on(steps, (until_s, end_s or until_s), idle_w + power_w, domain.update_period_s):
+    if lag_s > MAX_LAG_S or not _goes_on(steps, (until_s, end_s or until_s), idle_w + power_w, domain.update_period_s):
         within_s = math.inf
     silent_s, slow = _rise(np.append(0.0, t_s), np.append(0.0, excess_j))
     return Lag(max(lag_s, silent_s), within_s, late=slow or silent_s > LAG_KNOWN_S)

@@ -70,7 +70,7 @@ def examine_quality(quality: Quality | None) -> list[Finding]:
 
 
 def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:
-    """Means of the conditions over the window, and shares of it in which a card's clock was held down; None if not read in it."""
+    """Means of the conditions over the window, and shares of it in which a card's clock was limited; None if not read in it."""
     if window is None:
         return {}
     means: dict[str, float | None] = {}

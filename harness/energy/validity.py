@@ -77,9 +77,9 @@ def examine(
     return [f.model_copy(update={"invalid": False}) if f.code in allow else f for f in findings]
 
 
-def void(trace: Trace, measurements: Sequence[Measurement]) -> list[Measurement]:
+def discard_invalid(trace: Trace, measurements: Sequence[Measurement]) -> list[Measurement]:
     """The measurements without energies that are known to be wrong: of a stuck sensor, an implausible reading, a window with gaps."""
-    return [m.model_copy(update=NO_ENERGY) if _is_void(trace, m) else m for m in measurements]
+    return [m.model_copy(update=NO_ENERGY) if _is_invalid(trace, m) else m for m in measurements]
 
 
 def examine_device(device: str, charged: str | None, facts: Mapping[str, Any], *, simulated: bool = False) -> list[Finding]:
@@ -101,7 +101,7 @@ def examine_device(device: str, charged: str | None, facts: Mapping[str, Any], *
     return [] if ran == [charged] else [finding("wrong_device", ran=" and ".join(ran) or "no card", charged=charged)]
 
 
-def _is_void(trace: Trace, m: Measurement) -> bool:
+def _is_invalid(trace: Trace, m: Measurement) -> bool:
     """Whether the window of `steady` has an invalidating finding; in other phases, whether the sensor was stuck throughout."""
     domain = trace.domains.get(m.domain)
     if domain is None or m.gross_j is None:
@@ -127,7 +127,7 @@ def _of_measurement(trace: Trace, m: Measurement, lags_s: Mapping[str, float], q
 
 
 def _of_window(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Finding]:
-    """Findings on one domain's window; without an energy only the gravest."""
+    """Findings on one domain's window; without an energy only the most severe."""
     if not m.gauge and (stuck := _stuck_throughout(trace, domain)):
         yield stuck  # a counter that ticks less than once in a repetition has one value too, and its power replaces it
     elif m.gross_j is None:

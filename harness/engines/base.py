@@ -203,7 +203,7 @@ def in_time(queries: Sequence[Sequence[Array]], seconds: float) -> Iterator[Sequ
 
 
 def undisturbed(queries: Sequence[Sequence[Call]]) -> list[Call]:
-    """Calls of the faster half of the queries: an interrupted query would distort the shares (seen: 5 % for 96 %)."""
+    """Calls of the faster half of the queries: an interrupted query would distort the shares (observed: a share of 5 % instead of 96 %)."""
     ordered = sorted(queries, key=lambda calls: sum(amount for *_, amount in calls))
     return [call for calls in ordered[: (len(ordered) + 1) // 2] for call in calls]
 

@@ -20,7 +20,7 @@ class Options(EngineOptions):
 
 
 class Null(Engine):
-    """Answers each query with zeros after `query_s`."""
+    """StoredOutputs each query with zeros after `query_s`."""
 
     spec: ClassVar = EngineSpec(
         name="null",

@@ -178,7 +178,7 @@ def stored_shapes(path: Path) -> list[tuple[str, tuple[int | None, ...]]]:
 
 
 def facts(model: Any) -> ArtifactFacts:
-    """Parameters, nonzero ones in all and by tensor, and multiply-accumulates of one inference."""
+    """Parameters, nonzero ones in total and by tensor, and multiply-accumulates of one inference."""
     weights = [weight for weight in model.weights if weight.dtype != "string" and "seed_generator" not in weight.path]
     return count((Weight(weight.path, np.asarray(weight), len(weight.shape) > 1) for weight in weights), count_macs(model))
 

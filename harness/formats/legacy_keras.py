@@ -16,7 +16,7 @@ from harness.formats.libraries import first_line, import_library
 Array = NDArray[Any]
 MODELS = ("Functional", "Sequential", "Model")
 SAME = 1e-4
-"""Largest difference between the answers of both frameworks, relative to the largest answer, that counts as equal."""
+"""Largest difference between the outputs of both frameworks, relative to the largest output, that counts as equal."""
 HINT = "leave this variant out for this model, or build the model from standard layers"
 
 
@@ -33,7 +33,7 @@ def to_legacy(model: Any, samples: Sequence[Array]) -> Any:
         samples: One array for each input, on which both models must agree.
 
     Raises:
-        EngineError: Legacy Keras lacks a layer, the model is of another kind, or the answers differ.
+        EngineError: Legacy Keras lacks a layer, the model is of another kind, or the outputs differ.
     """
     config = json.loads(model.to_json())
     if config["class_name"] not in MODELS:

@@ -72,7 +72,7 @@ def tensors(model: Any) -> Iterator[Any]:
 
 
 def facts(model: Any) -> ArtifactFacts:
-    """Parameters, nonzero ones in all and by tensor, and multiply-accumulates of a model with its weights; None for what cannot be read."""
+    """Parameters, nonzero ones in total and by tensor, and multiply-accumulates of a model with its weights; None for what cannot be read."""
     return count(counted(model), _macs(model))
 
 

@@ -1,4 +1,4 @@
-"""Shapes of samples: fitting data to a model's input, and dynamic dimensions in words."""
+"""Shapes of samples: fitting data to a model's input, and dynamic dimensions as text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def takes(target: Sequence[int | None], shape: Sequence[int]) -> bool:
 
 
 def dynamic_text(target: Sequence[int | None]) -> str:
-    """A shape in words: `[3, ?, ?]`."""
+    """A shape as text: `[3, ?, ?]`."""
     return f"[{', '.join('?' if size is None else str(size) for size in target)}]"
 
 

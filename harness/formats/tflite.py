@@ -95,7 +95,7 @@ def _run_once(path: Path, *, delegates: bool = True) -> Any:
 
 
 def facts(path: Path) -> ArtifactFacts:
-    """Parameters, nonzero ones in all and by tensor, and multiply-accumulates of a verified file; None for what cannot be read."""
+    """Parameters, nonzero ones in total and by tensor, and multiply-accumulates of a verified file; None for what cannot be read."""
     with reading(path, *KIND):
         graph = read_graph(path)
         weights = (

@@ -20,7 +20,7 @@ LATENCIES = {f"latency_{p}_s": f"{p}_s" for p in ("p50", "p90", "p99")}
 OF_A_LAUNCH = ("throughput_per_s", "peak_memory_bytes", "peak_device_memory_bytes", "resident_bytes")
 EXACT = ("artifact_bytes", "parameters", "nonzero_parameters", "macs", "batch_size", "threads", "device_count")
 """Columns that are counted, so without uncertainty."""
-MOST = 6
+MAX_OBJECTIVES = 6
 SEPARATOR = ";"
 
 
@@ -35,9 +35,9 @@ def parse(texts: Sequence[str]) -> tuple[Objective, ...]:
     """
     objectives = tuple(map(_one, texts)) or OBJECTIVES
     columns = [each.column for each in objectives]
-    if len(set(columns)) < len(columns) or not 2 <= len(objectives) <= MOST:
+    if len(set(columns)) < len(columns) or not 2 <= len(objectives) <= MAX_OBJECTIVES:
         raise HarnessError(
-            f"a front has two to {MOST} different objectives, not {', '.join(columns)}", "give each of them once with --objective"
+            f"a front has two to {MAX_OBJECTIVES} different objectives, not {', '.join(columns)}", "give each of them once with --objective"
         )
     return objectives
 

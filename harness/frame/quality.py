@@ -25,7 +25,7 @@ def quality(result: Result) -> Row:
 
 
 def _not_finite_share(result: Result) -> float | None:
-    answers = result.run.answers.get(result.case.case_id)
+    answers = result.run.outputs.get(result.case.case_id)
     if answers is None or not len(answers.outputs):
         return None
     if answers.outputs.dtype.kind not in "fc":

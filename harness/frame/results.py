@@ -150,7 +150,7 @@ class Result:
     def per_sample(self) -> Floats:
         """Values whose mean is the quality, shape (samples,); empty if they were not kept."""
         if any(r.quality for r in self.ok):
-            answers = self.run.answers.get(self.case.case_id)
+            answers = self.run.outputs.get(self.case.case_id)
             return answers.per_sample if answers else np.zeros(0)
         return self.agreement.samples.astype(np.float64) if self.agreement else np.zeros(0)
 
@@ -158,7 +158,7 @@ class Result:
     def agreement(self) -> Agreement | None:
         """Agreement with the baseline on samples stored by both; None if either has none or the shapes differ."""
         baseline = self if self.is_baseline else self.baseline
-        answers = [self.run.answers.get(each.case.case_id) for each in (self, baseline) if each and each.ok]
+        answers = [self.run.outputs.get(each.case.case_id) for each in (self, baseline) if each and each.ok]
         own, other = (answer.outputs if answer else np.zeros(0) for answer in (*answers, None, None)[:2])
         n = min(len(own), len(other))
         if not n or own.shape[1:] != other.shape[1:]:

@@ -18,10 +18,10 @@ from harness.errors import MeterError, StoreError
 from harness.schema import Domain, Environment, Floats, FrozenModel, Measurement, Meter, Record, Sample, StoredRun
 from harness.store import read_meter_sample, read_meters, task_key, write_atomically
 
-LEAST_GAIN = 0.005
+MIN_GAIN = 0.005
 """Least relative standard uncertainty of a calibrated sensor (measurement.md, section 5)."""
-LEAST_PAIRS = 3
-LEAST_SPREAD = 0.2
+MIN_PAIRS = 3
+MIN_SPREAD = 0.2
 """Least range of the powers, as a share of the highest: closer levels do not separate gain and offset."""
 WORST_GAIN = 0.05
 """Relative standard uncertainty from which a gain is refused."""
@@ -80,10 +80,10 @@ def fit(reading_w: Floats, true_w: Floats) -> Line:
     Raises:
         MeterError: There are too few pairs, the powers are too close, or the gain is too uncertain.
     """
-    if len(true_w) < LEAST_PAIRS:
-        raise MeterError(f"both measured {len(true_w)} spans, {LEAST_PAIRS} are needed", "log a run with more repetitions")
+    if len(true_w) < MIN_PAIRS:
+        raise MeterError(f"both measured {len(true_w)} spans, {MIN_PAIRS} are needed", "log a run with more repetitions")
     low_w, high_w = float(np.min(true_w)), float(np.max(true_w))
-    if high_w - low_w < LEAST_SPREAD * high_w:
+    if high_w - low_w < MIN_SPREAD * high_w:
         raise MeterError(
             f"the levels are too close: the meter read {low_w:.4g} to {high_w:.4g} W, which does not separate gain and offset",
             "calibrate on a run with a full load whose idle phases hold several readings of the meter: `--profile publish` idles for 5 s",
@@ -242,7 +242,7 @@ def corrected(measurement: Measurement, calibration: Calibration) -> Measurement
 
 
 def _gain(calibration: Calibration) -> float:
-    return max(LEAST_GAIN, calibration.gain_u / calibration.gain)
+    return max(MIN_GAIN, calibration.gain_u / calibration.gain)
 
 
 def _named(domains: Sequence[Domain], name: str) -> Domain:

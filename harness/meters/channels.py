@@ -12,10 +12,10 @@ from harness.meters.zones import Zone
 from harness.schema import Floats
 
 STEP_S = 1e-3
-"""How long before a change its old value is written once more."""
-MOST_READINGS = 2_000_000
+"""Time before a change at which the old value is repeated."""
+MAX_READINGS = 2_000_000
 LONGEST_PERIOD_S = 1.0
-"""A held value is repeated at least once a second, so that it is no gap."""
+"""A held value is repeated at least once a second, so that it does not count as a gap."""
 
 
 @dataclass
@@ -118,7 +118,7 @@ def hold(t_s: Floats, watts: Floats) -> tuple[Floats, Floats]:
     rising = steps[steps > 0]
     if not len(rising):
         return t_s, watts
-    period_s = max(min(float(np.median(rising)), LONGEST_PERIOD_S), float(t_s[-1] - t_s[0]) / MOST_READINGS)
+    period_s = max(min(float(np.median(rising)), LONGEST_PERIOD_S), float(t_s[-1] - t_s[0]) / MAX_READINGS)
     counts = np.maximum(np.ceil((steps - STEP_S) / period_s).astype(int) - 1, 0)
     times, values = [], []
     for start, stop, watt, count in zip(t_s[:-1], t_s[1:], watts[:-1], counts, strict=True):

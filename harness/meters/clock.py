@@ -10,7 +10,7 @@ from harness.energy.codes import finding
 from harness.errors import MeterError
 from harness.meters.log import Log
 from harness.meters.pulse import Pulse, find_pulse
-from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, Zone, offset_text, to_unix
+from harness.meters.zones import MAX_OFFSET_S, QUARTER_S, Zone, offset_text, to_unix
 from harness.schema import Finding, Sample, StoredRun
 
 LOADS = {"idle": 0.0, "warmup": 1.0, "steady": 1.0}
@@ -52,7 +52,7 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     if pulse is None or not pulse.sure:
         raise MeterError(f"{what}, and the run's load cannot be recognised in it", "give --timezone, --utc-offset or --find-pulse")
     zone_s = round(pulse.offset_s / QUARTER_S) * QUARTER_S
-    if abs(pulse.offset_s - zone_s) > ZONE_SLACK_S or abs(zone_s) > MOST_OFFSET_S:
+    if abs(pulse.offset_s - zone_s) > ZONE_SLACK_S or abs(zone_s) > MAX_OFFSET_S:
         raise MeterError(
             f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which is no time zone",
             "give --find-pulse, or --timezone with --clock-offset",
@@ -97,5 +97,5 @@ def pulse_text(pulse: Pulse) -> str:
 
 
 def own_records(run: StoredRun) -> StoredRun:
-    """The run without builds quoted from another run, whose phases are at another time."""
+    """The run without builds copied from another run, whose phases are at another time."""
     return replace(run, records=tuple(r for r in run.records if r.phases and not r.cached))

@@ -24,7 +24,7 @@ PARTS_OF_TIMES = words(
     "usec us nsec ns microseconds millisecond milliseconds millis msec ms second seconds sec minute minutes hour subsecond fraction"
 )
 """Words that name a part of the time."""
-MOST_DEVICES = 256
+MAX_DEVICES = 256
 SHARED = 0.3
 """From this share of rows with equal time stamps on, they are several devices or coarse stamps."""
 REGULAR = 0.9
@@ -37,11 +37,11 @@ MEASURED = r"[+-]?[\d.,' ]*\d[\d.,]*(?:[eE][+-]?\d+)?\s*[^\d\s:-]{0,4}"
 """A cell with a number, perhaps with a unit."""
 TOGETHER = 0.05
 """Rows closer than this share of the time between two rounds were read together."""
-MOST_ROUNDS = 16
+MAX_ROUNDS = 16
 """Devices that may take turns in one column."""
-LEAST_TURNS = 100
+MIN_TURNS = 100
 """Rows that show turns: a slow meter may see a high and a low power in turn for fewer."""
-LEAST_ROUNDS = 12
+MIN_ROUNDS = 12
 """Rows that show a rhythm."""
 
 
@@ -124,7 +124,7 @@ def _are_labels(name: str, label: pd.Series, t_s: Floats) -> bool:
     own, column, count = lower_words(name), parse_name(name), label.nunique()
     if column.may_be_power or column.other or column.setting or own & PARTS_OF_TIMES:
         return False
-    if not 2 <= count <= min(MOST_DEVICES, len(label) // 2) or cells_of(label).in_watts:
+    if not 2 <= count <= min(MAX_DEVICES, len(label) // 2) or cells_of(label).in_watts:
         return False
     textual = not label[label != ""].str.fullmatch(MEASURED).any()
     if not textual and not label.str.fullmatch(r"\d{1,6}").all():
@@ -209,7 +209,7 @@ def check_one_device(t_s: Floats, watts: Floats, source: str, options: Options) 
         source: Name of the file, for messages.
         options: Choices of the user.
     """
-    if len(t_s) < LEAST_ROUNDS:
+    if len(t_s) < MIN_ROUNDS:
         return
     gaps_s, steps_w = np.diff(t_s), np.abs(np.diff(watts))
     together = (gaps_s <= TOGETHER * np.quantile(gaps_s, 0.95)) & np.isfinite(steps_w)
@@ -231,10 +231,10 @@ def check_one_device(t_s: Floats, watts: Floats, source: str, options: Options) 
 def _rounds(watts: Floats) -> int:
     """Rows after which the values repeat although neighbours differ; 0 if they do not."""
     good = watts[np.isfinite(watts)]
-    if len(good) < LEAST_TURNS:
+    if len(good) < MIN_TURNS:
         return 0
     level, near = float(np.median(np.abs(good))), float(np.median(np.abs(np.diff(good))))
     if near <= 0.05 * level:
         return 0
-    repeats = (count for count in range(2, MOST_ROUNDS + 1) if float(np.median(np.abs(good[count:] - good[:-count]))) < 0.1 * near)
+    repeats = (count for count in range(2, MAX_ROUNDS + 1) if float(np.median(np.abs(good[count:] - good[:-count]))) < 0.1 * near)
     return next(repeats, 0)

@@ -27,14 +27,14 @@ GAP_PERIODS = 3.0
 GAP_SHARE = 0.01
 """Share of a phase that may be in gaps, where the power is interpolated."""
 DISCARDED_SHARE = 0.01
-"""Share of the readings inside the run that may be left out; the mean of fewer is not the mean power."""
+"""Share of the readings inside the run that may be left out; with more, the mean of the rest is not the mean power."""
 SLOW_ERROR = 0.05
 """Expected relative error of an energy from which a slow meter is a warning."""
-LEAST_ROWS = 2
+MIN_ROWS = 2
 """Rows inside a phase; with fewer its energy would be that of the rows around it."""
 FEW = "readings of the meter are inside"
 BELOW_ZERO = 0.02
-"""Share of the highest reading: a meter of consumption reads no further below 0 W."""
+"""Share of the highest reading: readings of a consumption meter are not further below 0 W."""
 
 
 def import_log(
@@ -180,7 +180,7 @@ def _slow_findings(run: StoredRun, log: Log, sample: Sample, name: str) -> list[
         return []
     window_s, low_w, high_w = min(windows_s), float(np.quantile(watts, 0.05)), float(np.quantile(watts, 0.95))
     error = (high_w - low_w) / max(abs(high_w), abs(low_w), 1e-9) * log.period_s / window_s * float(np.sqrt(2 / 12))
-    if error < SLOW_ERROR and log.period_s < window_s / LEAST_ROWS:
+    if error < SLOW_ERROR and log.period_s < window_s / MIN_ROWS:
         return []
     return [finding("meter_slow", domain=name, period_s=log.period_s, window_s=window_s, error=error)]
 
@@ -269,7 +269,7 @@ def _why_absent(sample: Sample, phase: Phase, period_s: float) -> str | None:
     if not len(t_s) or t_s[0] > phase.start_s or t_s[-1] < phase.end_s:
         return "no reading of the meter is before its start, or none after its end"
     inside = (t_s > phase.start_s) & (t_s < phase.end_s)
-    if np.sum(inside) < LEAST_ROWS:
+    if np.sum(inside) < MIN_ROWS:
         return f"{np.sum(inside)} {FEW} its {phase.duration_s:.3g} s, the period is {period_s:.3g} s"
     missing_s = _gap_s(t_s, phase, period_s)
     if missing_s > GAP_SHARE * phase.duration_s:

@@ -26,15 +26,15 @@ FOOTER_LINES = 50
 """Lines below the last reading that may be a summary."""
 UNREADABLE = 0.1
 """Share of rows that may be unreadable; with more the file is refused."""
-MOST_BYTES = userfiles.GIB
-"""A larger file is no power log of a benchmark."""
+MAX_BYTES = userfiles.GIB
+"""Maximum size of a log; a larger file is not a power log of a benchmark."""
 ARCHIVES = {
     b"PK\x03\x04": "a spreadsheet or a zip archive",
     b"\x1f\x8b": "a gzip archive",
     b"SQLite format 3": "a database",
     b"PAR1": "a Parquet file",
 }
-"""First bytes of files that are no text."""
+"""First bytes of files that are not text."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
 
 def _content(path: Path) -> bytes:
     """The bytes of a log; refuses empty, binary and very large files."""
-    data = userfiles.read_bytes(path, "meter log", limit_bytes=MOST_BYTES, error=MeterError)
+    data = userfiles.read_bytes(path, "meter log", limit_bytes=MAX_BYTES, error=MeterError)
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
         raise MeterError(f"{path} is empty", "did the meter's program log anything?")
     for magic, kind in ARCHIVES.items():

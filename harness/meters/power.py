@@ -25,14 +25,14 @@ LOOK_ROWS = 2000
 """Rows of other columns that are examined for the decimal mark."""
 POINT_DELIMITERS = (",", " ", "")
 """Delimiters of logs whose decimal mark is a point."""
-MOST_W = 1e5
-"""More than any machine draws: a decimal mark that gives more is the other one."""
+MAX_W = 1e5
+"""Highest plausible power: if one decimal mark gives more, the other one is used."""
 HEADER_UNIT, CELL_UNIT = "unit of its header", "unit of its cells"
 """Where the log itself states a unit."""
 NINES = 3.0
 """A number of nines above this multiple of all other readings marks over-range."""
 FULL = ("32767", "65535", "2147483647", "4294967295")
-"""Digits of a full register, which a meter shows if it has no value."""
+"""Values of a full register, which a meter reports if it has no reading."""
 OTHER_LABELS = words("voltage current temperature humidity battery frequency cost price signal rssi linkquality uptime")
 """Words of a device's label that name another quantity."""
 LISTED = 30
@@ -279,9 +279,9 @@ def _without_over_range(cells: Cells, watts: Floats) -> Floats:
 
 def _check_declared(candidate: _Candidate, watts: Floats, table: Table, form: MeterFormat, options: Options) -> None:
     """Refuse the unit of a format if the readings are too low for it: some versions or scripts write another one."""
-    if options.unit is None and not candidate.stated and np.isfinite(watts).any() and float(np.nanmax(watts)) < form.least_w:
+    if options.unit is None and not candidate.stated and np.isfinite(watts).any() and float(np.nanmax(watts)) < form.min_w:
         raise MeterError(
-            f"{candidate.name!r} of {table.source} is in mW by its format, and then never reaches {form.least_w:g} W",
+            f"{candidate.name!r} of {table.source} is in mW by its format, and then never reaches {form.min_w:g} W",
             options.advice(("if it holds watts", ("--unit", "W")), ("if it holds milliwatts", ("--unit", "mW"))),
         )
 
@@ -306,7 +306,7 @@ def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, option
     if decimal == "," and table.delimiter == ";":
         return ","  # a list is separated by semicolons where the comma is the decimal mark
     all_marked = count <= own.either  # a column with decimals has no whole numbers
-    impossible = float(np.nanquantile(cells.numbers(other), 0.99) * factor) > MOST_W
+    impossible = float(np.nanquantile(cells.numbers(other), 0.99) * factor) > MAX_W
     if decimal == "." and (around.point or impossible or (table.delimiter in POINT_DELIMITERS and all_marked)):
         return "."
     raise MeterError(

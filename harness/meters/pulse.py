@@ -9,14 +9,14 @@ import numpy as np
 
 from harness.schema import Floats
 
-LEAST_STEP_S = 0.01
-MOST_POINTS = 2**21
+MIN_STEP_S = 0.01
+MAX_POINTS = 2**21
 ABSURD_W = 1e9
 """Larger readings are marks of over-range, which would hide the load."""
-LEAST_SHARE = 0.5
+MIN_SHARE = 0.5
 """Share of the known spans that must be inside the log at a shift."""
-LEAST_CORRELATION = 0.5
-LEAST_CONTRAST = 1.25
+MIN_CORRELATION = 0.5
+MIN_CONTRAST = 1.25
 """Ratio of the variances that the second-best and the best shift leave unexplained."""
 FLAT = 1e-3
 """Shifts whose unexplained share of the variance differs by less are equally good."""
@@ -46,7 +46,7 @@ class Pulse:
     def sure(self) -> bool:
         """Whether the shift correlates well, and no other one nearly as well."""
         second = max(self.runner_up or 0.0, 0.0)
-        return self.correlation >= LEAST_CORRELATION and 1 - second**2 >= LEAST_CONTRAST * (1 - self.correlation**2)
+        return self.correlation >= MIN_CORRELATION and 1 - second**2 >= MIN_CONTRAST * (1 - self.correlation**2)
 
 
 def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float, float]]) -> Pulse | None:
@@ -71,7 +71,7 @@ def find_pulse(t_s: Floats, power_w: Floats, spans: Sequence[tuple[float, float,
         return None
     period_s = float(np.median(steps_s))
     begin_s, end_s = min(s[0] for s in spans), max(s[1] for s in spans)
-    step_s = max(LEAST_STEP_S, period_s / 4, (t_s[-1] - t_s[0] + end_s - begin_s) / MOST_POINTS)
+    step_s = max(MIN_STEP_S, period_s / 4, (t_s[-1] - t_s[0] + end_s - begin_s) / MAX_POINTS)
     power = np.interp(np.arange(t_s[0], t_s[-1], step_s), t_s, power_w)
     load, weight = _sampled(spans, begin_s, end_s, step_s)
     if len(power) < 4 or len(np.unique(load[weight > 0])) < 2:
@@ -115,7 +115,7 @@ def _correlations(power: Floats, load: Floats, weight: Floats) -> tuple[Floats, 
     with np.errstate(all="ignore"):  # shifts that cover too little have no number, and are not usable
         var_load, var_power = wll / w - (wl / w) ** 2, wpp / w - (wp / w) ** 2
         correlation = (wlp / w - wl * wp / w**2) / np.sqrt(var_load * var_power)
-        usable = (share >= LEAST_SHARE) & (var_load > 1e-6 * np.ptp(load) ** 2) & (var_power > 1e-9 * np.ptp(power) ** 2)
+        usable = (share >= MIN_SHARE) & (var_load > 1e-6 * np.ptp(load) ** 2) & (var_power > 1e-9 * np.ptp(power) ** 2)
     return np.where(usable, correlation, np.nan), share
 
 

@@ -35,7 +35,7 @@ QUANTITIES = words("quantity metric field parameter measurement variable signal 
 """Names of a column whose labels are quantities, not devices."""
 UNIT_NAMES = words("unit units uom einheit einheiten unité unités unidad unità eenheid enhet 单位 単位")
 """Words that name a column of units."""
-DROPOUT_ROWS, DROPOUT_MOST, DROPOUT_SHARE, LEAST_DROPOUT_W = 3, 0.25, 0.05, 1.0
+DROPOUT_ROWS, DROPOUT_MOST, DROPOUT_SHARE, MIN_DROPOUT_W = 3, 0.25, 0.05, 1.0
 """Zeros are dropouts if at most so many are in a row and they are at most such a share of the readings, none of which is below this share of the
 highest one, or this power."""
 TOTAL_WITHIN = 0.01
@@ -172,7 +172,7 @@ def _dropouts(watts: Floats) -> np.ndarray:
     if not zero.any() or zero.sum() > DROPOUT_MOST * len(positive):
         return none
     low_w, high_w = np.quantile(positive, [0.01, 0.99])
-    if low_w < max(DROPOUT_SHARE * high_w, LEAST_DROPOUT_W):
+    if low_w < max(DROPOUT_SHARE * high_w, MIN_DROPOUT_W):
         return none
     edges = np.flatnonzero(np.diff(np.concatenate([[False], zero, [False]]).astype(int)))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):

@@ -29,11 +29,11 @@ SAMPLE = 60
 """Cells that decide what a column holds."""
 MOSTLY = 0.8
 """Share of them that must agree."""
-LEAST_ROWS = 3
+MIN_ROWS = 3
 """Rows that show whether a number runs on."""
 AGREE_S = 1.5
 """Columns of times that differ by less, apart from whole quarter hours, are the same clock."""
-LEAST_APART_S = 0.05
+MIN_APART_S = 0.05
 """Columns of times with a larger constant difference are start and end of a row."""
 OFFSET = re.compile(r"(?:UTC|GMT)\s*([+-]\d{1,2})(?::?(\d{2}))?", re.IGNORECASE)
 ZONE = re.compile(r"\b[A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?\b")
@@ -130,7 +130,7 @@ def _advice(hint: str, options: Options) -> str:
 def _candidates(table: Table) -> list[int]:
     """Columns that may hold the time, by name and content.
 
-    A counter of energy or of cycles may run through the range of Unix time: a number whose name states no time is the last resort.
+    A counter of energy or of cycles may run through the range of Unix time: a number whose name does not state a time is used only if there is no other column.
     """
     times, numeric = [], []
     for index, name in enumerate(table.names):
@@ -156,7 +156,7 @@ def _kind(column: pd.Series) -> str:
 
 def _changes(column: pd.Series) -> bool:
     """Whether numbers differ from first to last, unlike a clock rate."""
-    return len(column) < LEAST_ROWS or column.iloc[0] != column.iloc[-1]
+    return len(column) < MIN_ROWS or column.iloc[0] != column.iloc[-1]
 
 
 def _is_unix(column: pd.Series) -> bool:
@@ -219,7 +219,7 @@ def _disagree(first: Times, second: Times) -> bool:
     middle = float(np.median(gap))
     apart = middle if first.origin == second.origin == "unix" else middle - round(middle / 900) * 900
     varies = float(np.max(np.abs(gap - middle)))
-    return abs(apart) > AGREE_S or varies > AGREE_S or (abs(apart) > LEAST_APART_S and varies < 0.1 * abs(apart))
+    return abs(apart) > AGREE_S or varies > AGREE_S or (abs(apart) > MIN_APART_S and varies < 0.1 * abs(apart))
 
 
 def _anchor(rows: RowTimes, times: Times, options: Options) -> None:

@@ -13,7 +13,7 @@ from harness.schema import Floats
 
 QUARTER_S = 900.0
 """Offsets of time zones are whole quarter hours."""
-MOST_OFFSET_S = 14 * 3600.0
+MAX_OFFSET_S = 14 * 3600.0
 """The largest offset of a time zone."""
 
 

@@ -50,7 +50,7 @@ REASONS = {
     "cooling": "cooling is part of the machine, but the room temperature is not",
 }
 """Text of each reason of a difference."""
-MOST = 5
+MAX_LISTED = 5
 """Maximum number of missing cases that are listed."""
 
 
@@ -76,8 +76,8 @@ def _line(difference: Difference) -> str:
     if None in difference.values and not difference.is_known and difference.reason != "cooling":
         reason += "; unknown in some runs"
     if difference.reason == "case_missing":
-        more = len(difference.values) - MOST
-        values = "; ".join(difference.values[:MOST]) + (f" and {more} more" if more > 0 else "")
+        more = len(difference.values) - MAX_LISTED
+        values = "; ".join(difference.values[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
     else:
         values = " | ".join(_text(value, difference.unit) for value in difference.values)
     return f"  {difference.name}{cases}: {values} ({reason})"

@@ -152,7 +152,7 @@ def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
     if any(row["quality_verdict"] for row in rows):
         sentences.append(
             f"Quality is compared with dense on the same samples: non-inferior within {header.suite.quality_margin:g} of the metric, one-sided 5 % "
-            "(Tango's score interval for correct and wrong answers, otherwise a paired bootstrap)."
+            "(Tango's score interval for correct and incorrect predictions, otherwise a paired bootstrap)."
         )
     agreed = {row["model"] for row in rows if row["quality_metric"] == "agreement"}
     if agreed:

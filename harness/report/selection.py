@@ -19,7 +19,7 @@ KINDS = {
     "modelled": "MODELLED: computed from a model of the machine, not measured",
     "simulated": "SIMULATED: from a test double, not valid for any real machine",
 }
-MOST = 12
+MAX_LISTED = 12
 """Maximum number of cases printed in a list."""
 
 
@@ -95,7 +95,9 @@ def _answer(selection: Selection) -> Iterator[str]:
     if not rest and not np.isnan(lead.low):
         yield f"lead       {ratio}: separated from every other case that satisfies the constraints"
     else:
-        names = "; ".join(_name(selection.rows[i]) for i in rest[:MOST]) + (f" and {len(rest) - MOST} more" if len(rest) > MOST else "")
+        names = "; ".join(_name(selection.rows[i]) for i in rest[:MAX_LISTED]) + (
+            f" and {len(rest) - MAX_LISTED} more" if len(rest) > MAX_LISTED else ""
+        )
         yield f"lead       {ratio}: NOT SEPARATED from {names or 'the others: the spread of a single launch is unknown'}"
     yield f"changes    {_changes(selection)}"
 
@@ -157,7 +159,7 @@ def _rejected(selection: Selection) -> Iterator[str]:
     rejected = selection.choice.refused if selection.choice else ()
     if rejected:
         yield "rejected, with a better score:" if selection.best else "rejected, best score first:"
-    for i in rejected[:MOST]:
+    for i in rejected[:MAX_LISTED]:
         assert selection.choice
         yield f"  {number(selection.choice.scores[i])}  {_name(selection.rows[i])}: {_misses(selection, i)}"
     yield from _more(rejected)
@@ -166,13 +168,13 @@ def _rejected(selection: Selection) -> Iterator[str]:
 def _excluded(selection: Selection) -> Iterator[str]:
     if selection.out:
         yield "excluded:"
-    for row in selection.out[:MOST]:
+    for row in selection.out[:MAX_LISTED]:
         yield f"  {_name(row)}: {_cause(row)}"
     yield from _more(selection.out)
 
 
 def _more(listed: Sequence[object]) -> list[str]:
-    return [f"  and {len(listed) - MOST} more"] if len(listed) > MOST else []
+    return [f"  and {len(listed) - MAX_LISTED} more"] if len(listed) > MAX_LISTED else []
 
 
 def _misses(selection: Selection, i: int) -> str:

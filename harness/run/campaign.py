@@ -28,7 +28,7 @@ class Observer(Protocol):
     """Receives the progress of a campaign."""
 
     def waiting(self, owner: str) -> None:
-        """Another run holds the machine."""
+        """Wait for another run on this machine."""
 
     def sensors(self, domains: Sequence[Domain], unavailable: Mapping[str, str]) -> None:
         """The sensors are open; those that cannot be read are unavailable for a reason."""
@@ -127,9 +127,9 @@ class Campaign:
     # --- builds and cases ---
 
     def _build(self, task: Task, build: Build) -> None:
-        """Build an artifact, or quote the record of the cached one."""
+        """Build an artifact, or copy the record of the cached one."""
         if original := self.originals.get(build.build_id):
-            self._store(_without_raw(self._quoted(original, task, build)))
+            self._store(_without_raw(self._copied_record(original, task, build)))
             return
         if missing := self._missing(build.parent, build.data_id):
             self._store(self._not_begun(task, missing[0], f"the build before it failed: {missing[1]}"))
@@ -146,7 +146,7 @@ class Campaign:
                 outcome = replace(outcome, record=outcome.record.model_copy(update={"artifact": artifact}))
             self._store(outcome)
 
-    def _quoted(self, original: Record, task: Task, build: Build) -> Record:
+    def _copied_record(self, original: Record, task: Task, build: Build) -> Record:
         """The record of a cached build as one of this run."""
         update = {"run_id": self.header.run_id, "cached": True, "attempt": task.attempt, "block": 0, "repetition": 0}
         return original.model_copy(update={**update, "artifact": self.artifacts[build.build_id]})

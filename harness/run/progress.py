@@ -47,7 +47,7 @@ class Progress:
             self._live = False
 
     def waiting(self, owner: str) -> None:
-        """Another run holds the machine."""
+        """Wait for another run on this machine."""
         self._print(f"waiting for {owner} to finish, since simultaneous runs on a machine disturb each other")
 
     def sensors(self, domains: Sequence[Domain], unavailable: Mapping[str, str]) -> None:

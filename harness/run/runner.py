@@ -28,7 +28,7 @@ from harness.sensors.sampler import Sampler
 ROUND_S = 0.3
 """Length of a round of warm-up."""
 PROFILE_PATIENCE_S = 15.0
-"""Time limit of a profiler, which opens the model again and answers a few queries."""
+"""Time limit of a profiler, which opens the model again and runs a few queries."""
 ANSWER_SHARE = 0.25
 """Share of the child's time limit that may be spent on inputs without labels."""
 SETTLED = 0.05
@@ -37,7 +37,7 @@ SETTLED = 0.05
 
 @dataclass(frozen=True)
 class RunContext:
-    """What all tasks of a run have in common.
+    """Settings and state shared by all tasks of a run.
 
     Attributes:
         sensors: Opened sensors with their domains.
@@ -123,7 +123,7 @@ class _Execution:
         self.kernels: tuple[Kernel, ...] = ()
 
     def run(self, on_phase: Callable[[str], None]) -> Outcome:
-        """Run the task to its end; the child is gone afterwards."""
+        """Run the task to its end; the child has ended afterwards."""
         kills = oom_kills()
         self.sampler.start()
         try:
@@ -166,7 +166,7 @@ class _Execution:
         return self.folder / f"{name}.npy"
 
     def _with_paths(self, task: MeasureTask | BuildTask) -> MeasureTask | BuildTask:
-        """The task with the paths at which the child leaves its arrays."""
+        """The task with the paths of the child's output arrays."""
         if isinstance(task, BuildTask):
             return task
         paths: dict[str, Any] = {f"{name}_path": str(self._path(name)) for name in ("completions", "per_sample")}
@@ -320,7 +320,7 @@ class _Execution:
 
 
 def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
-    """An array that the child left; empty if missing or truncated."""
+    """An array that the child wrote; empty if missing or truncated."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError):

@@ -7,7 +7,6 @@ from harness.schema.measured import Domain, Finding, Kernel, Latency, Measuremen
 from harness.schema.objectives import DECLARED, OBJECTIVES, Objective
 from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import (
-    Answers,
     Artifact,
     ArtifactFacts,
     CacheEntry,
@@ -17,6 +16,7 @@ from harness.schema.run import (
     Meter,
     MeterReading,
     Record,
+    StoredOutputs,
     StoredRun,
 )
 from harness.schema.suite import (
@@ -37,9 +37,9 @@ from harness.schema.suite import (
 )
 
 __all__ = [
-    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "Answers", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
+    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
     "CacheEntry", "Case", "Catalogue", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FrozenModel",
     "Grid", "Header", "Impossible", "Kernel", "Kind", "Latency", "Limits", "Measurement", "Meter", "MeterReading", "Model", "Objective",
-    "Phase", "PluginSpec", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredRun", "Suite", "Task", "Trace",
-    "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "evidence",
+    "Phase", "PluginSpec", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredOutputs", "StoredRun", "Suite", "Task",
+    "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "evidence",
 ]  # fmt: skip

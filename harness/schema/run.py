@@ -277,7 +277,7 @@ class Header(FrozenModel):
 
 
 @dataclass(frozen=True)
-class Answers:
+class StoredOutputs:
     """Scores and outputs of one launch on the test samples.
 
     Attributes:
@@ -298,11 +298,11 @@ class StoredRun:
         header: Content of `run.json`.
         records: Content of `records.jsonl`, in order.
         problems: Sentences on lines that could not be read.
-        answers: Answers by case id, if they were read.
+        outputs: Scores and outputs by case id, if they were read.
     """
 
     folder: str
     header: Header
     records: tuple[Record, ...]
     problems: tuple[str, ...] = ()
-    answers: Mapping[str, Answers] = field(default_factory=dict, compare=False, repr=False)
+    outputs: Mapping[str, StoredOutputs] = field(default_factory=dict, compare=False, repr=False)

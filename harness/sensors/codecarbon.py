@@ -18,9 +18,9 @@ from harness.sensors.design_power import cpus_here, design_power, look_up
 USED, UNUSED = ("user", "nice", "system", "irq", "softirq"), ("idle", "iowait", "steal")
 SHORTEST_S = 0.05
 """Shortest interval of a load: the kernel counts in ticks of 4 or 10 ms, and the model's cube turns their noise into power."""
-LEAST_RAM_W_PER_GIB = 0.03
+MIN_RAM_W_PER_GIB = 0.03
 """An idle module of 64 GiB draws some 2 W."""
-MOST_RAM_FACTOR = 2.0
+MAX_RAM_FACTOR = 2.0
 """A module draws up to 10 W under load; the model has 5 W (both: vendors' power calculators for DDR4 and DDR5)."""
 
 
@@ -53,7 +53,7 @@ class CodeCarbon(Sensor):
             "dram": {
                 "model": "constant power per assumed memory module",
                 "power_w": self._ram_w,
-                **_bounds(self._ram_w, LEAST_RAM_W_PER_GIB * memory_gib, MOST_RAM_FACTOR * self._ram_w),
+                **_bounds(self._ram_w, MIN_RAM_W_PER_GIB * memory_gib, MAX_RAM_FACTOR * self._ram_w),
             },
         }
         self._times, self._read_s = _cpu_times(), time.monotonic()

@@ -13,7 +13,7 @@ from harness.virtual import hypervisor
 
 W_PER_THREAD = 4.0
 """CodeCarbon's fallback for a CPU that is not in its table (its methodology, section CPU)."""
-LEAST_W_PER_THREAD, MOST_W_PER_THREAD = 0.5, 30.0
+MIN_W_PER_THREAD, MAX_W_PER_THREAD = 0.5, 30.0
 """Range of design power per thread of processors on sale: Atom x5-Z8350 2 W / 4, EPYC 9754 360 W / 256; FX-9590 220 W / 8, Core i5-2500K 95 W / 4."""
 TABLE_ERROR = 0.4
 """Largest relative error of CodeCarbon's model in independent tests on bare metal (arXiv 2509.22092)."""
@@ -72,10 +72,10 @@ def design_power(cpus: Cpus, tdp_w: float | None) -> DesignPower:
         tdp_w: Thermal design power of one package in W; None if the table does not have the CPU.
     """
     threads = cpus.threads
-    least_w, estimate_w, most_w = (threads * each for each in (LEAST_W_PER_THREAD, W_PER_THREAD, MOST_W_PER_THREAD))
+    min_w, estimate_w, most_w = (threads * each for each in (MIN_W_PER_THREAD, W_PER_THREAD, MAX_W_PER_THREAD))
     per_thread = f"{W_PER_THREAD:g} W for each of {threads} {'virtual ' if cpus.guest else ''}CPUs"
     if tdp_w is None:
-        return DesignPower(estimate_w, least_w, most_w, f"CPU {cpus.name or 'without a name'} not in CodeCarbon's table: {per_thread}")
+        return DesignPower(estimate_w, min_w, most_w, f"CPU {cpus.name or 'without a name'} not in CodeCarbon's table: {per_thread}")
     plausible = max(1, int(most_w / tdp_w))  # more packages would not have enough threads
     if cpus.guest is None and (cpus.sockets == 1 or cpus.sockets <= plausible):
         whole_w = tdp_w * cpus.sockets
@@ -86,7 +86,7 @@ def design_power(cpus: Cpus, tdp_w: float | None) -> DesignPower:
     watts = min(estimate_w, whole_w)
     why = f"{cpus.guest}: its share of the host's CPU is not known" if cpus.guest else f"its {cpus.sockets} sockets are not packages"
     source = f"{why}; {per_thread}, at most the {tdp_w:g} W x {_packages(packages)} of CodeCarbon's table"
-    return DesignPower(watts, min(least_w, watts), whole_w, source)
+    return DesignPower(watts, min(min_w, watts), whole_w, source)
 
 
 def _packages(count: int) -> str:

@@ -21,7 +21,7 @@ POWER_CAPPED = (74,)
 SLOWED = (269, 270, 271)
 """Fields: time in ns under software thermal slowdown, hardware thermal slowdown and power brake; newer than `THERMAL`."""
 THERMAL = (75,)
-"""Field: time in ns in which heat held the clock down (`..._PERF_POLICY_THERMAL`)."""
+"""Field: time in ns in which heat limited the clock (`..._PERF_POLICY_THERMAL`)."""
 
 
 class Condition(NamedTuple):
@@ -40,7 +40,7 @@ def conditions(driver: Driver, handle: Any, child: Child, *, charged: bool) -> l
     candidates = [*_basic(driver, handle)]
     if charged:
         fields = Fields(driver, handle, (MEMORY_TEMPERATURE, *POWER_CAPPED, *SLOWED, *THERMAL))
-        candidates += [*_slow(driver.nvml, handle, fields), *_held_down(driver.nvml, handle, fields), *_processes(driver, handle, child)]
+        candidates += [*_slow(driver.nvml, handle, fields), *_limited_s(driver.nvml, handle, fields), *_processes(driver, handle, child)]
     return [each for each in candidates if _is_readable(driver, each.read)]
 
 
@@ -78,8 +78,8 @@ def _slow(nvml: Any, handle: Any, fields: Fields) -> Iterator[Condition]:
     yield Condition("pcie_width", "count", "1", lambda: nvml.nvmlDeviceGetCurrPcieLinkWidth(handle), SLOWEST_S)
 
 
-def _held_down(nvml: Any, handle: Any, fields: Fields) -> Iterator[Condition]:
-    """Time in s since the driver was loaded in which the clock was held down; unlike flags, it misses nothing between two readings."""
+def _limited_s(nvml: Any, handle: Any, fields: Fields) -> Iterator[Condition]:
+    """Time in s since the driver was loaded in which the clock was limited; unlike flags, it includes events between two readings."""
     for name, choices, policy in (
         ("power_capped_time", (POWER_CAPPED,), POWER_POLICY),
         ("slowed_time", (SLOWED, THERMAL), THERMAL_POLICY),

@@ -7,7 +7,7 @@ from typing import Any
 from harness.sensors.nvml_driver import EVENT_REASONS, Driver
 
 CLOCKS_SET = 0x2
-"""Event reason: application or locked clocks hold the clock. NVML has no call that reads locked clocks back."""
+"""Event reason: application or locked clocks determine the clock. NVML has no call that reads locked clocks back."""
 MEMORY_TEMPERATURE = 82
 """Field NVML_FI_DEV_MEMORY_TEMP, degC."""
 SUPERCHIPS = ("GH200", "GB200", "GB300")

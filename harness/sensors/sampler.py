@@ -155,7 +155,7 @@ class Stream:
         to_read = domain.kind or domain.quantity == "duration" or self.period_s > EDGE_READ_S
         return self.near and domain.quantity != "energy" and bool(to_read)
 
-    def answers(self) -> bool:
+    def is_readable(self) -> bool:
         """Whether a read succeeds within `PATIENCE_S`."""
         until_s = time.monotonic() + PATIENCE_S
         while not np.isfinite(self.read()):
@@ -283,7 +283,7 @@ class Sampler:
             The edge, which is reached immediately if no counter works.
         """
         with self._lock:
-            self._edge = Edge([s for s in self._streams if s.ticks and s.answers()], ticks, allowed)
+            self._edge = Edge([s for s in self._streams if s.ticks and s.is_readable()], ticks, allowed)
         self._wake.set()
         return self._edge
 

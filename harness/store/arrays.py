@@ -15,7 +15,7 @@ import numpy as np
 
 from harness import userfiles
 from harness.errors import StoreError
-from harness.schema import Answers, Record, Sample, StoredRun, Trace
+from harness.schema import Record, Sample, StoredOutputs, StoredRun, Trace
 
 KINDS = ("", ".completions", ".quality", ".outputs")
 """Suffixes of a record's files: sensor readings, ends of queries, metric of each test sample, scored outputs."""
@@ -62,7 +62,7 @@ def read_per_sample(run: StoredRun, record: Record) -> np.ndarray:
     return numbers(path, read_table(path), "value") if path.exists() else np.zeros(0)
 
 
-def with_answers(run: StoredRun) -> StoredRun:
+def with_outputs(run: StoredRun) -> StoredRun:
     """The run with the quality and outputs of each case, from its first successful repetition that kept them.
 
     Raises:
@@ -70,10 +70,10 @@ def with_answers(run: StoredRun) -> StoredRun:
     """
     # One listing: two lookups for each of 100,000 records take longer than reading the records.
     names = {path.name for path in (Path(run.folder) / "traces").glob("*.*.parquet")}
-    answers: dict[str, Answers] = {}
+    outputs_by_case: dict[str, StoredOutputs] = {}
     for record in sorted((r for r in run.records if r.case_id and r.status == "ok"), key=lambda r: (r.repetition, r.attempt)):
         assert record.case_id
-        known = answers.setdefault(record.case_id, Answers())
+        known = outputs_by_case.setdefault(record.case_id, StoredOutputs())
         if not names or (known.per_sample.size and known.outputs.size):
             continue
         per_sample, outputs = known.per_sample, known.outputs
@@ -81,8 +81,8 @@ def with_answers(run: StoredRun) -> StoredRun:
             per_sample = read_per_sample(run, record)
         if not outputs.size and f"{stem_of(record)}.outputs.parquet" in names:
             outputs = _read_outputs(_path(run, record, ".outputs"))
-        answers[record.case_id] = Answers(per_sample, outputs)
-    return replace(run, answers=answers)
+        outputs_by_case[record.case_id] = StoredOutputs(per_sample, outputs)
+    return replace(run, outputs=outputs_by_case)
 
 
 def _read_outputs(path: Path) -> np.ndarray:

@@ -34,7 +34,7 @@ class Announcement(FrozenModel):
 
 @dataclass(frozen=True)
 class Lost:
-    """What a killed harness left of the task in flight.
+    """Data of the task in flight that a killed harness stored.
 
     Attributes:
         announced: The task and its clock.

@@ -20,7 +20,7 @@ LEAVE_OUT = "leave this variant out for this model"
 
 @dataclass(frozen=True)
 class TrainData:
-    """What a recipe may learn from; never test data.
+    """Training data of a recipe; never test data.
 
     Attributes:
         inputs: One array for each model input, first axis the sample.

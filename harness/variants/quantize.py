@@ -87,7 +87,8 @@ class Int8Parameters(CalibrationOptions):
     """What a suite may set for `int8`."""
 
     reduce_range: bool = Field(
-        True, description="ONNX: weights of 7 bits; with 8 the sums of ONNX Runtime saturate on CPUs without VNNI, and answers are wrong"
+        True,
+        description="ONNX: weights of 7 bits; with 8 the sums of ONNX Runtime saturate on CPUs without VNNI, which makes outputs wrong",
     )
 
 

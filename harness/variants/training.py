@@ -67,7 +67,7 @@ def fit(model: Any, training: Training, data: TrainData, seed: int, callbacks: S
 
 
 def fine_tuned(job: Job, model: Any, callbacks: Sequence[Any] = ()) -> Path:
-    """Fine-tune a Keras model on the data of a job, note what it reached, and save it in the job's folder."""
+    """Fine-tune a Keras model on the data of a job, record its validation quality, and save it in the job's folder."""
     assert job.data
     job.notes.update(fit(model, fine_tuning(job), job.data, job.seed, callbacks))
     target = job.folder / "model.keras"
@@ -114,7 +114,7 @@ def _compile(keras: Any, model: Any, training: Training, *, logits: bool) -> Non
     if training.learning_rate is not None:
         optimizer.learning_rate = training.learning_rate
     loss = getattr(keras.losses, LOGITS[training.loss])(from_logits=True) if logits else training.loss
-    # Keras compares a binary answer with 0.5, which is wrong for a logit.
+    # Keras compares a binary output with 0.5, which is wrong for a logit.
     counted = "crossentropy" in training.loss and not (logits and training.loss.startswith("binary"))
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"] if counted else None)
 

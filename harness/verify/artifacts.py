@@ -13,7 +13,7 @@ from harness.verify.result import Verification, place
 LOCATION = {"path"}
 """Fields of an artifact that may differ between copies."""
 OWN = {"schema_version", "run_id", "block", "repetition", "attempt", "cached", "artifact"}
-"""Fields in which a record that quotes a cached build differs from the record of the build."""
+"""Fields in which a record copied from a cached build differs from the record of the build."""
 
 
 def check_artifacts(run: StoredRun, cache: Cache | None, result: Verification) -> None:
@@ -52,7 +52,7 @@ def _compare_with_cache(build: Record, cache: Cache | None, result: Verification
         result.compare("artifacts", place(build), f"artifact {name}", build.artifact.model_dump()[name], value)
     if build.cached and original.started_utc == build.started_utc:
         for name, value in original.model_dump(exclude=OWN).items():
-            result.compare("artifacts", place(build), f"{name}, quoted from the record of the build,", build.model_dump()[name], value)
+            result.compare("artifacts", place(build), f"{name}, copied from the record of the build,", build.model_dump()[name], value)
     return True
 
 

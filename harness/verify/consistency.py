@@ -60,7 +60,7 @@ def _foreign(run: StoredRun, record: Record) -> Iterator[str]:
     elif case:
         yield from _differs_from_suite(run, record, case)
     if record.cached and (case or files_of(Path(run.folder), record)):
-        yield f"{where}: it is marked as quoted from the cache, but was measured in this run"
+        yield f"{where}: it is marked as copied from the cache, but was measured in this run"
     if record.environment_id not in {each.environment_id for each in header.environments} and not record.cached:
         yield f"{where}: its environment {record.environment_id} is not in run.json"
 

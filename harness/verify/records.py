@@ -24,8 +24,8 @@ from harness.store import (
     read_per_sample,
     read_trace,
     stem_of,
-    with_answers,
     with_meters,
+    with_outputs,
 )
 from harness.verify.result import Verification, place
 
@@ -42,7 +42,7 @@ def recompute(run: StoredRun, result: Verification) -> StoredRun:
     records = tuple(_record(run, record, cases.get(record.case_id or ""), result) for record in run.records)
     result.notes += _unchecked(run)
     _check_meters(run, cases, result)
-    return with_answers(with_meters(replace(run, records=records)))
+    return with_outputs(with_meters(replace(run, records=records)))
 
 
 def _unchecked(run: StoredRun) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _unchecked(run: StoredRun) -> Iterator[str]:
 
 
 def _record(run: StoredRun, record: Record, case: Case | None, result: Verification) -> Record:
-    """The recomputed record; the stored one if it is quoted from the cache, or its raw data cannot be read."""
+    """The recomputed record; the stored one if it was copied from the cache, or its raw data cannot be read."""
     if record.cached:
         return record
     where = place(record)
@@ -175,7 +175,7 @@ def _recomputed(
         meter = was.sensor == "meter"
         edge = {"edge_j": was.edge_j} if meter and now.edge_j is None else {}
         made = now.model_copy(update=edge | ({"kind": "simulated"} if simulated else {}))
-        [checked] = [made] if meter else validity.void(trace, [made])
+        [checked] = [made] if meter else validity.discard_invalid(trace, [made])
         result.compare_fields("energy", f"{where}, {was.domain} {was.phase}", was, checked)
         yield made
 

@@ -17,7 +17,7 @@ from harness.workloads.data import batches, load_array
 QUERY_POOL_BYTES = 64 * 2**20
 QUERY_POOL = 256
 NOISE_SAMPLES = 64
-"""Samples of noise that are answered if the suite has no test data."""
+"""Number of noise samples that are run if the suite has no test data."""
 
 
 def load_data(inputs: Sequence[Tensor], refs: Sequence[ArrayFile], batch_size: int) -> list[Array]:

@@ -134,7 +134,7 @@ def open_session(task: MeasureTask) -> Session:
 
 
 def timed(session: Session, query: Sequence[Array]) -> tuple[Sequence[Array], float]:
-    """The answer to one query, and its latency in seconds."""
+    """Outputs of one query, and its latency in seconds."""
     began = time.monotonic()
     answers = session.run(query)
     session.synchronize()

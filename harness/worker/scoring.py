@@ -67,7 +67,7 @@ def _is_detection(answers: Sequence[Array], index: int, batch_size: int) -> bool
 
 
 def decoded(tensor: Tensor, array: Array, batch_size: int) -> Array:
-    """A copy of an output's answer in real values, first axis the sample.
+    """A copy of an output in real values; the first axis is the sample.
 
     Raises:
         EngineError: It has no row for each sample.
@@ -91,7 +91,7 @@ def scores(metric: Metric, outputs: Array, data: Sequence[Array], labels: Array)
 def answers_to(
     session: Session, samples: Iterable[Sequence[Array]], batch_size: int, scored: int, until_s: float = math.inf, most: float = math.inf
 ) -> Array:
-    """Answers of one output to batches of samples.
+    """StoredOutputs of one output to batches of samples.
 
     Args:
         session: Open session of the engine.
@@ -115,7 +115,7 @@ def answers_to(
 def answer_unlabelled(
     session: Session, inputs: Sequence[Tensor], data: Sequence[Array], answers: Sequence[Array], task: MeasureTask
 ) -> None:
-    """Answer inputs without labels, or noise, and keep the output.
+    """Run inputs without labels, or noise, and keep the output.
 
     Nothing is kept if no output is numeric, or if no input is: noise would then be zeros, and every sample the same.
     """

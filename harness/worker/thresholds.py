@@ -51,10 +51,10 @@ def choose_threshold(session: Session, scored: int, answer: Array, metric: Metri
 
 
 def check_range(answers: Array, decision: Decision, name: str, task: MeasureTask) -> None:
-    """Check all answers of an output against the kind that the file states.
+    """Check all values of an output against the kind that the file states.
 
     Raises:
-        EngineError: The answers are of another kind, or may be.
+        EngineError: The values are of another kind, or may be.
     """
     finite = answers[np.isfinite(answers)] if answers.dtype.kind == "f" else answers
     if not finite.size or decision.source in (None, "suite"):

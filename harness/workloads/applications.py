@@ -63,7 +63,7 @@ class Applications(Workload):
     )
 
     def data(self) -> dict[str, Split]:
-        """Seeded, preprocessed images of random patches, without labels: 32 for calibration, 64 to compare answers on."""
+        """Seeded, preprocessed images of random patches, without labels: 32 for calibration, 64 to compare outputs on."""
         shape = self.model().input_shape[1:]
         return {name: Split(self.preprocess(_images(seed, SAMPLES[name], shape))) for name, seed in SEEDS.items()}
 

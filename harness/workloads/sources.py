@@ -127,7 +127,7 @@ def read_csv(source: DataSource, classes: Sequence[str]) -> Split:
 
     Args:
         source: A table with a header. Its option `features` names the columns of each input, `label` the column of the labels.
-        classes: Names of the classes in their order, for labels in words; empty: labels are numbers.
+        classes: Names of the classes in their order, for labels that are text; empty: labels are numbers.
 
     Raises:
         EngineError: The table cannot be read, a feature is missing or not a number, or a label is not a class.

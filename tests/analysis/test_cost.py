@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.analysis.cost import Service, break_even, flip
+from harness.analysis.cost import Service, break_even, sign_change
 
 # 0.5 J and 100/s, idle at 20 W, busy a quarter of the hours: 3 s of idle for each busy second, so 0.03 s and 0.6 J an inference: 1.1 J.
 # 1.1e6 J = 0.305556 kWh; x 1.2 / 0.9 = 0.407407 kWh; x 0.30 = 0.122222 EUR; x 400 g = 162.963 g.
@@ -45,7 +45,7 @@ def test_break_even_with_and_without_a_saving():
 
 def test_where_the_ranking_turns():
     """The root nearest to the present value; null where there is none in the range."""
-    assert flip(lambda x: x - 3.0, 1.0, 10.0, 2.0) == pytest.approx(3.0)
-    assert flip(lambda x: x - 30.0, 1.0, 10.0, 2.0) is None
-    assert flip(lambda x: x - 0.5, 1.0, 10.0, 0.0) == pytest.approx(0.5)
-    assert flip(lambda x: (x - 3.0) * (x - 7.0), 1.0, 10.0, 0.0) == pytest.approx(3.0)
+    assert sign_change(lambda x: x - 3.0, 1.0, 10.0, 2.0) == pytest.approx(3.0)
+    assert sign_change(lambda x: x - 30.0, 1.0, 10.0, 2.0) is None
+    assert sign_change(lambda x: x - 0.5, 1.0, 10.0, 0.0) == pytest.approx(0.5)
+    assert sign_change(lambda x: (x - 3.0) * (x - 7.0), 1.0, 10.0, 0.0) == pytest.approx(3.0)

@@ -62,7 +62,7 @@ def pairs(means: dict[str, tuple[float, ...]], sd: float = 0.01, launches: int =
 
 
 def test_everybody_is_asked_until_first():
-    """However clear the pair, no case is judged before its first launches."""
+    """However clear the pair, no case is decided before its first launches."""
     assert pairs({"a": (0.0, 0.0), "b": (1.0, 1.0)}, launches=4).open == {"a", "b"}
     assert pairs({"a": (0.0, 0.0), "b": (1.0, 1.0)}, launches=5).finished
 

@@ -41,10 +41,10 @@ def test_the_gate_passes_noise_and_reports_the_check_that_fails(harness, results
     ],
 )
 def test_a_mistake_in_the_thresholds_is_reported_with_its_line(harness, results, tmp_path, text, words):
-    """Exit code 2, before a run is judged."""
+    """Exit code 2, before a run is checked."""
     keep(measured(), results, "base")
     (tmp_path / "gate.yaml").write_text(text)
-    assert_error(harness("gate", "base", "--against", "base", "--thresholds", "gate.yaml"), 2, "gate.yaml", *words, "nothing was judged")
+    assert_error(harness("gate", "base", "--against", "base", "--thresholds", "gate.yaml"), 2, "gate.yaml", *words, "nothing was checked")
     assert_error(harness("gate", "base", "--against", "base", "--thresholds", "no.yaml"), 2, "no file of thresholds no.yaml")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.decide.gate import Caveat, caveats, gate
 from harness.decide.thresholds import Thresholds
-from harness.schema import Answers
+from harness.schema import StoredOutputs
 from tests.decide.gated import CELLS, run
 from tests.factories import CARD, INVALID, MODELLED, case
 
@@ -97,7 +97,7 @@ def test_quality_is_compared_on_the_same_samples():
     worse[30:50] = 0
 
     def scored(value, samples):
-        return replace(run(3, cell, quality=value), answers={cell[0].case_id: Answers(samples)})
+        return replace(run(3, cell, quality=value), outputs={cell[0].case_id: StoredOutputs(samples)})
 
     assert failed(gate(scored(0.95, worse), scored(0.97, right), Thresholds())) == [(cell[0].case_id, "quality")]
     assert not failed(gate(scored(0.97, right), scored(0.97, right), Thresholds()))

@@ -1,4 +1,4 @@
-"""Share of a window in which a card's clock was held down: counted by the driver, else sampled."""
+"""Share of a window in which a card's clock was limited: counted by the driver, else sampled."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_a_mean_of_a_second_is_excused_at_the_edges_alone():
 def test_queries_in_step_with_the_readings_excuse_them():
     """A square wave of the readings' own period is misread by half at any length, by readings that are level; a mean of a second sees all of it."""
     beating = seen(square(0.1), 10.0, query_s=0.1)
-    assert abs(beating.apart) > 0.2 and beating.in_step and beating.warns and not beating.rejects
+    assert abs(beating.difference) > 0.2 and beating.in_step and beating.warns and not beating.rejects
     assert seen(square(0.1), 10.0, gain=1.2, query_s=0.1, average_s=1.0, sees_s=1.0).rejects
 
 

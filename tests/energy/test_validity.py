@@ -162,7 +162,7 @@ def test_what_is_known_not_to_be_the_energy_is_no_number():
     stuck = trace(values=np.full_like(T_S, 46.19), temperature=np.where(LOADED, 60.0, 40.0))
     window, idle = measured(net_j=300.0), measured("idle", 50.0)
     for seen, joules in ((trace(), [400.0, 50.0]), (implausible, [None, 50.0]), (stuck, [None, None])):
-        found = validity.void(seen, [window, idle])
+        found = validity.discard_invalid(seen, [window, idle])
         assert [m.gross_j for m in found] == joules
         assert (found[0].net_j is None, found[0].kind == "absent") == (joules[0] is None,) * 2
         assert (found[0].start_s, found[0].end_s, found[0].inferences) == (window.start_s, window.end_s, window.inferences)
@@ -236,7 +236,7 @@ def test_a_counter_and_its_power_that_are_far_apart(apart, expected):
     seen = Trace({**seen.domains, gauge.name: gauge}, {**seen.samples, gauge.name: level})
     window = measured(kind="counter", joules=400.0 * apart, integrated_j=400.0)
     assert codes(seen, window) == expected
-    assert [m.gross_j for m in validity.void(seen, [window])] == [400.0 * apart]
+    assert [m.gross_j for m in validity.discard_invalid(seen, [window])] == [400.0 * apart]
     assert all(not invalid for invalid in codes(seen, window, scope=("package",)).values())
 
 

@@ -1,4 +1,4 @@
-"""The precision of a model in words."""
+"""The precision of a model as text."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def taken(path, folder, signature=None):
 
 
 def test_the_chosen_signature_is_the_one_that_runs(several, tmp_path):
-    """Answers, parameters, multiply-accumulates and notes are those of the chosen one only."""
+    """StoredOutputs, parameters, multiply-accumulates and notes are those of the chosen one only."""
     for name, weights in (("small", SMALL), ("large", LARGE)):
         artifact = taken(several, tmp_path / name, name)
         x = RNG.normal(size=(1, weights.shape[1])).astype(np.float32)

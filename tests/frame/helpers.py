@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from harness import frame
-from harness.schema import Answers, StoredRun
+from harness.schema import StoredOutputs, StoredRun
 from tests.factories import (
     CARD,
     COUNTERS,
@@ -61,7 +61,9 @@ RIGHT = np.arange(N) >= 20
 """Dense is wrong on 20 of 1,000."""
 
 
-def pair(dense: Answers | None, int8: Answers | None, qualities=(0.98, 0.98), energies=(2.0, 1.0), **suite) -> tuple[pd.Series, pd.Series]:
+def pair(
+    dense: StoredOutputs | None, int8: StoredOutputs | None, qualities=(0.98, 0.98), energies=(2.0, 1.0), **suite
+) -> tuple[pd.Series, pd.Series]:
     """The rows of dense and int8 with these stored outputs; three launches of each."""
     records = [
         record(c, {"package": e * (1 + k / 1000)}, e * 1e-5, q, k, COUNTERS)
@@ -69,15 +71,15 @@ def pair(dense: Answers | None, int8: Answers | None, qualities=(0.98, 0.98), en
         for k in range(3)
     ]
     answers = {c.case_id: a for c, a in ((DENSE, dense), (INT8, int8)) if a}
-    table = frame.cases([replace(stored([DENSE, INT8], records, COUNTERS, **suite), answers=answers)])
+    table = frame.cases([replace(stored([DENSE, INT8], records, COUNTERS, **suite), outputs=answers)])
     return table.iloc[0], table.iloc[1]
 
 
-def outputs(*classes: int) -> Answers:
+def outputs(*classes: int) -> StoredOutputs:
     """Outputs with these top-1 classes."""
-    return Answers(outputs=np.eye(3, dtype=np.float32)[list(classes)])
+    return StoredOutputs(outputs=np.eye(3, dtype=np.float32)[list(classes)])
 
 
-def per_sample(right) -> Answers:
+def per_sample(right) -> StoredOutputs:
     """Whether each sample is right."""
-    return Answers(per_sample=np.asarray(right, dtype=np.float64))
+    return StoredOutputs(per_sample=np.asarray(right, dtype=np.float64))

@@ -31,7 +31,7 @@ def on_two_devices(card_j: float) -> StoredRun:
         for c, energies in zip(cells, ({"package": 1e-3}, {"package": 0.2 * card_j, "gpu:0": 0.8 * card_j}), strict=True)
         for k in range(5)
     ]
-    return replace(stored(cells, records, found), answers=answers(records))
+    return replace(stored(cells, records, found), outputs=answers(records))
 
 
 def test_gains_not_shared_by_two_cases_widen_their_difference():

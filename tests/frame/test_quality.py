@@ -11,7 +11,7 @@ import pytest
 from harness import frame
 from harness.frame.rows import rows_of
 from harness.report import sentences
-from harness.schema import Answers, Quality
+from harness.schema import Quality, StoredOutputs
 from tests.factories import record, stored
 from tests.frame.helpers import DENSE, INT8, RIGHT, N, pair, per_sample
 
@@ -19,7 +19,7 @@ from tests.frame.helpers import DENSE, INT8, RIGHT, N, pair, per_sample
 def test_outputs_that_are_not_finite_are_counted_and_reported():
     """Dense agrees with itself even in NaN, so agreement would not reveal it."""
     broken = np.array([[np.nan, 1], [0, 1], [np.inf, 1], [2, 3]], np.float32)
-    dense, int8 = pair(Answers(outputs=broken), Answers(outputs=np.eye(4, 2, dtype=np.int8)))
+    dense, int8 = pair(StoredOutputs(outputs=broken), StoredOutputs(outputs=np.eye(4, 2, dtype=np.int8)))
     assert (dense.not_finite_share, int8.not_finite_share) == (0.5, 0)
     assert pd.isna(pair(None, None)[0].not_finite_share)
     findings = sentences(rows_of(pd.DataFrame([dense, int8])))
@@ -61,7 +61,7 @@ def test_an_error_is_better_when_it_is_smaller():
         r.model_copy(update={"quality": Quality(metric="mean_squared_error", direction="lower", value=v, samples=N)})
         for r, v in zip(rows, (0.5, 0.6), strict=True)
     ]
-    answers = {DENSE.case_id: Answers(errors), INT8.case_id: Answers(errors + 0.1 + 0.01 * rng.random(N))}
-    int8 = frame.cases([replace(stored([DENSE, INT8], rows), answers=answers)]).iloc[1]
+    answers = {DENSE.case_id: StoredOutputs(errors), INT8.case_id: StoredOutputs(errors + 0.1 + 0.01 * rng.random(N))}
+    int8 = frame.cases([replace(stored([DENSE, INT8], rows), outputs=answers)]).iloc[1]
     assert int8.quality_verdict == "inferior"
     assert 0.1 < int8.quality_diff_low < int8.quality_diff < int8.quality_diff_high < 0.11

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from harness import frame
-from harness.schema import Answers, Model
+from harness.schema import Model, StoredOutputs
 from tests.factories import (
     CARD,
     COUNTERS,
@@ -114,8 +114,8 @@ def test_without_labels_agreement_is_the_quality():
     [
         (None, outputs(0, 1)),
         (outputs(0, 1), None),
-        (outputs(0, 1), Answers(outputs=np.zeros((2, 4), np.float32))),
-        (outputs(0, 1), Answers(outputs=np.zeros((2, 3, 1), np.float32))),
+        (outputs(0, 1), StoredOutputs(outputs=np.zeros((2, 4), np.float32))),
+        (outputs(0, 1), StoredOutputs(outputs=np.zeros((2, 3, 1), np.float32))),
     ],
 )
 def test_outputs_that_cannot_be_compared_have_no_agreement(dense, int8):
@@ -126,20 +126,20 @@ def test_outputs_that_cannot_be_compared_have_no_agreement(dense, int8):
 
 def test_without_a_baseline_there_is_no_agreement():
     """Although the case has outputs."""
-    alone = replace(stored([INT8], [record(INT8, quality=None)]), answers={INT8.case_id: outputs(0, 1)})
+    alone = replace(stored([INT8], [record(INT8, quality=None)]), outputs={INT8.case_id: outputs(0, 1)})
     row = frame.cases([alone]).iloc[0]
     assert pd.isna(row.agreement) and pd.isna(row.quality)
 
 
 def test_outputs_without_classes_are_compared_by_their_range():
     """If the metric is an error, in the records or in the suite, or the output is not a vector."""
-    dense = Answers(outputs=np.array([[0.0, 100.0], [100.0, 0.0]], np.float32))
-    int8 = Answers(outputs=np.array([[0.5, 100.0], [98.0, 0.0]], np.float32))
+    dense = StoredOutputs(outputs=np.array([[0.0, 100.0], [100.0, 0.0]], np.float32))
+    int8 = StoredOutputs(outputs=np.array([[0.5, 100.0], [98.0, 0.0]], np.float32))
     assert pair(dense, int8, (None, None))[1].agreement == 1
     model = Model(name="digits-cnn", format="onnx", sha256="0" * 64, metric="mean_squared_error")
     table = stored([DENSE, INT8], [record(c, quality=None) for c in (DENSE, INT8)])
     suite = table.header.suite.model_copy(update={"models": (model,)})
-    run = replace(table, header=table.header.model_copy(update={"suite": suite}), answers={DENSE.case_id: dense, INT8.case_id: int8})
+    run = replace(table, header=table.header.model_copy(update={"suite": suite}), outputs={DENSE.case_id: dense, INT8.case_id: int8})
     assert frame.cases([run]).agreement[1] == 0.5
-    maps = [Answers(outputs=each.outputs[:, None, :].repeat(2, axis=1)) for each in (dense, int8)]
+    maps = [StoredOutputs(outputs=each.outputs[:, None, :].repeat(2, axis=1)) for each in (dense, int8)]
     assert pair(*maps, (None, None))[1].agreement == 0.5

@@ -140,17 +140,17 @@ def test_a_calibration_is_stored_and_applied_on_request(tmp_path, folder):
         m = next(m for m in record.measurements if m.phase == "steady")
         assert m.gross_j == pytest.approx(LOAD_W * 6.0)
         assert m.sensor == "nvml (calibrated)"
-        assert m.gain == pytest.approx(calibrate.LEAST_GAIN)
+        assert m.gain == pytest.approx(calibrate.MIN_GAIN)
     assert read_run(Path(run.folder)) == run
     domain = corrected.header.domains[0]
-    assert (domain.gain, domain.detail["calibration"]["gain"]) == (calibrate.LEAST_GAIN, found.gain)
+    assert (domain.gain, domain.detail["calibration"]["gain"]) == (calibrate.MIN_GAIN, found.gain)
 
 
 def test_the_fitted_uncertainty_is_used_if_it_is_larger(tmp_path):
     """u_gain is at least 0.5 %; that of the offset is added at the power of each measurement, and matters more at a low one."""
     run = metered_run(tmp_path, wrong(noise_w=1.5))
     found = calibrate.calibrate(run, "gpu:0")
-    assert found.gain_u / found.gain > calibrate.LEAST_GAIN
+    assert found.gain_u / found.gain > calibrate.MIN_GAIN
     by_phase = {m.phase: m for r in calibrate.apply(run, [found]).records for m in r.measurements}
     for phase, watts in (("steady", LOAD_W), ("idle", IDLE_W)):
         wanted = np.hypot(found.gain_u / found.gain, found.offset_u_w / found.gain / watts)

@@ -7,7 +7,7 @@ import inspect
 
 from harness.decide import differences as module
 from harness.decide.differences import Difference, differences
-from harness.report.differences import MOST, REASONS, difference_lines
+from harness.report.differences import MAX_LISTED, REASONS, difference_lines
 from tests.decide.machines import machine
 
 
@@ -42,8 +42,8 @@ def test_values_are_text_with_units():
 
 def test_many_missing_cases_are_counted():
     """Five are listed."""
-    (line,) = lines(Difference("cases", tuple(f"case-{k}" for k in range(MOST + 2)), "case_missing", detail="run-a"))
-    assert line.count(";") == MOST - 1 and line.endswith("case-4 and 2 more (not measured in run-a, so left out)")
+    (line,) = lines(Difference("cases", tuple(f"case-{k}" for k in range(MAX_LISTED + 2)), "case_missing", detail="run-a"))
+    assert line.count(";") == MAX_LISTED - 1 and line.endswith("case-4 and 2 more (not measured in run-a, so left out)")
 
 
 def test_cases_with_the_same_difference_are_one_line():

@@ -10,7 +10,7 @@ from harness.artifacts import Cache
 from harness.errors import WorkerError
 from harness.run import campaign, runner, start
 from harness.schema import Record, Sample, Task, Trace
-from harness.store import Store, journal, read_run, read_trace, with_answers
+from harness.store import Store, journal, read_run, read_trace, with_outputs
 from tests import factories, tiny
 from tests.campaigns import Watcher, done, problems, run, run_request
 
@@ -51,9 +51,9 @@ def test_without_labels_the_quality_is_agreement_even_if_the_cache_is_cleared(tm
     """Dense and float16 answer the same inputs in the first repetition; artifacts that the run needs stay in the cache."""
     suite = tiny.SUITE.replace(', labels: "data.npz:y"', "").replace("[dense]", "[dense, float16]").replace("[1, 4]", "[4]")
     folder = run(run_request(tmp_path, suite), Clearer())
-    stored = with_answers(read_run(folder))
+    stored = with_outputs(read_run(folder))
     assert [r.status for r in stored.records] == ["ok"] * 6, [r.reason for r in stored.records]
-    assert all(len(answers.outputs) == 50 for answers in stored.answers.values())
+    assert all(len(answers.outputs) == 50 for answers in stored.outputs.values())
     cases = frame.cases([stored])
     assert cases["quality_metric"].tolist() == ["agreement", "agreement"]
     assert cases["quality"].tolist() == [1, pytest.approx(1, abs=0.1)]

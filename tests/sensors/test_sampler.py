@@ -186,7 +186,7 @@ def test_a_power_with_slow_reads_has_enough_readings_in_a_window():
 
 
 class Held(SimulatedCounter):
-    """Counts the time for which a clock was held down."""
+    """Counts the time for which a clock was limited."""
 
     def open(self):
         """One domain, read every hour."""

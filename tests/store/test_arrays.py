@@ -10,7 +10,7 @@ from harness.schema import Sample, Trace
 from harness.store import (
     read_run,
     read_trace,
-    with_answers,
+    with_outputs,
 )
 from harness.store.arrays import numbers, read_table, stem_of
 from tests.store.conftest import EMPTY, NOTHING
@@ -49,7 +49,7 @@ def test_answers_of_a_case_are_read_back(store, run):
     store.append(later, EMPTY, NOTHING[0], np.array([0.0, 0.0]), outputs[:0])
     other = next(r for r in done if r.case_id != done[0].case_id)
     store.append(other, EMPTY, *NOTHING)
-    answers = with_answers(read_run(store.folder)).answers
+    answers = with_outputs(read_run(store.folder)).outputs
     assert answers[done[0].case_id].per_sample.tolist() == [1.0, 0.0]
     assert answers[done[0].case_id].outputs.dtype == np.float32
     assert np.array_equal(answers[done[0].case_id].outputs, outputs)
@@ -63,7 +63,7 @@ def test_damaged_outputs_are_an_error(store, run):
     path = next((store.folder / "traces").glob("*.outputs.parquet"))
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(StoreError, match=r"outputs.parquet cannot be read"):
-        with_answers(read_run(store.folder))
+        with_outputs(read_run(store.folder))
 
 
 def test_a_file_without_the_columns_it_needs_is_refused(tmp_path):

@@ -16,7 +16,7 @@ from harness.energy.figures import Raw, Setting, figures
 from harness.environment import identity
 from harness.schema import OBJECTIVES, Artifact, Domain, Kernel, Sample, Trace, WindowTimes
 from harness.schema.worker import Scores
-from harness.store import Store, manifest, read_run, with_answers, write_atomically
+from harness.store import Store, manifest, read_run, with_outputs, write_atomically
 from harness.suite import as_written
 from harness.verify import verify
 from tests.factories import COUNTERS, build_record, case, model, record, stored
@@ -90,7 +90,7 @@ def write_run(results):
 
 def draw(folder, objectives=OBJECTIVES, **ended):
     """Draw the report of a run."""
-    run = with_answers(read_run(folder))
+    run = with_outputs(read_run(folder))
     return write_report(run, frame.tables([run], objectives), objectives, **ended)
 
 

@@ -68,7 +68,7 @@ def test_a_cached_build_quotes_the_record_of_the_build(folder, cache):
     reseal(folder)
     (problem,) = verify(folder, cache=cache).problems
     assert "build build-dense" in problem
-    assert "peak_memory_bytes, quoted from the record of the build, is stored as 1" in problem
+    assert "peak_memory_bytes, copied from the record of the build, is stored as 1" in problem
 
 
 def test_an_artifact_that_was_built_again_since_is_a_note(folder, cache):

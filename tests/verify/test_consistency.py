@@ -12,7 +12,7 @@ from tests.verify.forgery import CELLS, assert_problem, last, problems_after, re
 FORGERIES = {
     "it belongs to the run other": lambda one: one.update(run_id="other"),
     "its environment other is not in run.json": lambda one: one.update(environment_id="other"),
-    "quoted from the cache": lambda one: (one.update(cached=True), last(one).update(gross_j=1e-3)),
+    "copied from the cache": lambda one: (one.update(cached=True), last(one).update(gross_j=1e-3)),
     "its quality is accuracy, lower is better": lambda one: one["quality"].update(direction="lower"),
     "its quality is f1": lambda one: one["quality"].update(metric="f1"),
     "it ran the build other": lambda one: (one["artifact"].update(build_id="other"), one["artifact"]["facts"].update(macs=1)),

@@ -10,7 +10,7 @@ from harness import frame
 from harness.errors import StoreError
 from harness.report.stored import drawn_objectives
 from harness.schema import OBJECTIVES, Objective
-from harness.store import read_objectives, read_run, with_answers
+from harness.store import read_objectives, read_run, with_outputs
 from harness.verify import verify
 from tests.verify.forgery import CELLS, change_columns, draw, flip_bit, replace_text, reseal
 
@@ -87,7 +87,7 @@ def test_texts_and_pictures_are_checked_by_checksum(folder, name):
 
 def test_a_changed_cell_is_reported_with_row_and_column(folder):
     """A text where a number should be, too."""
-    energy_j = repr(float(frame.cases([with_answers(read_run(folder))])["energy_j"].iloc[0]))
+    energy_j = repr(float(frame.cases([with_outputs(read_run(folder))])["energy_j"].iloc[0]))
     assert any("report/table.csv, digits-cnn dense" in each and "energy_j" in each for each in problems_of_table(folder, energy_j, "1e-9"))
     assert any("energy_j is stored as 'low'" in each for each in problems_of_table(folder, "1e-9", "low"))
 

@@ -33,7 +33,7 @@ class MeterFormat:
         labelled: Whether the label of a device states quantity and unit, as Home Assistant's entity does.
         one_device: Whether rows with equal time stamps are successive readings.
         on_change: Whether a row is written only when the value changes.
-        least_w: Least power of such a machine under load, in W: if the declared unit gives less, the user must give it.
+        min_w: Minimum power of such a machine under load, in W: if the declared unit gives less, the user must give it.
         rank: Formats of a lower rank are tried first.
     """
 
@@ -51,7 +51,7 @@ class MeterFormat:
     labelled: bool = False
     one_device: bool = False
     on_change: bool = False
-    least_w: float = 0.0
+    min_w: float = 0.0
     rank: int = 0
 
 

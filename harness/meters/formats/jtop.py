@@ -10,5 +10,5 @@ FORMAT = MeterFormat(
     power=((r"Power (?!.* avg$).+", "mW"), ("power cur", "mW")),
     preferred=("Power TOT", "power cur"),
     one_device=True,
-    least_w=0.5,
+    min_w=0.5,
 )

@@ -16,7 +16,7 @@ from harness.meters.channels import Channel, Channels
 from harness.meters.formats.base import MeterFormat
 from harness.meters.options import Options
 from harness.meters.timestamps import read_times
-from harness.meters.zones import MOST_OFFSET_S, QUARTER_S, Zone, offset_text
+from harness.meters.zones import MAX_OFFSET_S, QUARTER_S, Zone, offset_text
 from harness.schema import Floats
 
 PHASES = {"ranging": "ranging", "run_1": "testing"}
@@ -24,7 +24,7 @@ PHASES = {"ranging": "ranging", "run_1": "testing"}
 SLACK_S = 300.0
 """Largest time between the first row and the mark before it."""
 NO_VALUE = -1.0
-"""What a meter writes if it has no value."""
+"""Value that a meter writes if it has no reading."""
 MARK = re.compile(r'"key": "(power_begin|power_end)", "value": "([^"]+)"')
 UNCERTAIN = re.compile(r"^(\S+ \S+): WARNING: Uncertainty", re.MULTILINE)
 
@@ -118,7 +118,7 @@ def _set_zone(channels: Channels, path: Path, first_s: float) -> None:
         return
     start_s, declared_s = session
     offset_s = round((first_s - start_s) / QUARTER_S) * QUARTER_S
-    if abs(first_s - start_s - offset_s) > SLACK_S or abs(offset_s) > MOST_OFFSET_S:
+    if abs(first_s - start_s - offset_s) > SLACK_S or abs(offset_s) > MAX_OFFSET_S:
         return
     note = f"local time is {offset_text(offset_s)} by the session's marks"
     if declared_s not in (None, offset_s):

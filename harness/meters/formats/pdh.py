@@ -24,5 +24,5 @@ FORMAT = MeterFormat(
     power=((r".*\\(?:Power Meter|Energy Meter)\(.*\)\\Power", "mW"),),
     preferred=(r".*\\Power Meter\(_Total\)\\Power",),
     one_device=True,
-    least_w=1.0,
+    min_w=1.0,
 )
