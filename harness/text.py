@@ -60,7 +60,7 @@ def latex(text: str) -> str:
 
 
 def csv(text: str) -> str:
-    """Text escaped for a spreadsheet, so that it is no formula (OWASP, CSV injection)."""
+    """Text escaped for a spreadsheet, so that it is not a formula (OWASP, CSV injection)."""
     cleaned = plain(text)
     return f"'{cleaned}" if cleaned.lstrip().startswith(FORMULA) else cleaned
 

@@ -87,4 +87,4 @@ def test_unreadable_data_fail_only_their_model(folder):
     assert done.returncode == 3
     cases = [record for record in records(folder) if record["task"] == "case"]
     assert {(record["case_id"].split("/")[0], record["status"]) for record in cases} == {("table", "failed"), ("function", "ok")}
-    assert any("'right' is no finite number in row 2" in str(record["reason"]) for record in cases)
+    assert any("'right' is not a finite number in row 2" in str(record["reason"]) for record in cases)

@@ -27,7 +27,7 @@ def text_of(path: Path) -> str:
 
 @pytest.fixture
 def special(tmp_path):
-    """One path of each sort that is no regular file."""
+    """One path of each sort that is not a regular file."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")

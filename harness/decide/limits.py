@@ -23,7 +23,7 @@ class Constraints(NamedTuple):
         quality: Minimum quality, for the lower bound; if lower is better, the maximum, for the upper bound.
         latency_p99_s: Maximum 99th percentile latency in seconds, for the upper bound.
         memory_bytes: Maximum peak memory of any launch in bytes.
-        energy_j: Maximum energy per inference in joules, for the absolute upper bound, otherwise that of repeatability.
+        energy_j: Maximum energy per inference in joules, compared with the absolute upper bound, or with that of repeatability if there is none.
         rate_per_s: Minimum inferences per second, for the lower bound of the throughput.
         device_memory_bytes: Maximum peak accelerator memory of any launch in bytes; every case on the CPU satisfies it.
     """

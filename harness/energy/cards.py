@@ -165,7 +165,7 @@ def _idle_load(trace: Trace, card: str, span: Span) -> float | None:
 
 
 def _shared(trace: Trace, card: str, span: Span) -> Iterator[Remark]:
-    """Other users of the card: known foreign processes, or memory in use or load before the case. Hidden processes are no evidence."""
+    """Other users of the card: known foreign processes, or memory in use or load before the case. Hidden processes are ignored."""
     signs = []
     foreign = trace.readings(f"{card} foreign_processes", end_s=span.end_s)
     if len(foreign) and (n := int(np.max(foreign))):

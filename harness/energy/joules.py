@@ -24,7 +24,7 @@ from harness.energy.ticks import EDGE_TICKS, Ticks, similar_s, ticks, ticks_betw
 from harness.schema import Domain, Floats, Measurement, Sample, Trace, WindowTimes
 
 SAME_S = 1e-6
-"""Two ticks are never so close, s: a stored edge is found again within this."""
+"""Tolerance for finding a stored edge, s; two ticks are never this close."""
 
 
 class Window(WindowTimes):
@@ -192,7 +192,7 @@ def _one(
 
 
 def _substitute(trace: Trace, gauges: Sequence[Domain], start_s: float, end_s: float) -> tuple[Domain, float, float | None] | None:
-    """The power domain whose integral replaces a counter, with its energy and uncertainty in J; one that misses nothing goes first."""
+    """The power domain whose integral replaces a counter, with its energy and uncertainty in J; one that covers all of its period is preferred."""
     swing_w = max((float(np.ptp(w)) for d in gauges if len(w := trace.readings(d.name, start_s, end_s))), default=0.0)
     for gauge in sorted(gauges, key=lambda d: d.part_time):
         sample = trace.samples[gauge.name]
@@ -262,7 +262,7 @@ def _window_of(was: Measurement, legacy: bool) -> Window:
     start_s, end_s = was.start_s + (was.lag_s or 0.0), was.end_s + (was.lag_s or 0.0)
     if was.poll_gap_s is None and was.gauge is None:
         return Window.loose(was.phase, start_s, end_s, legacy=legacy)
-    margin_s = SAME_S if was.gauge is None else 0.0  # no tick: searched for in the same stretch, in vain again
+    margin_s = SAME_S if was.gauge is None else 0.0  # no tick: not found in the same interval either
     return Window(
         phase=was.phase, begin_s=start_s - margin_s, open_s=start_s + margin_s, end_s=end_s - margin_s, close_s=end_s + margin_s,
         legacy=legacy,

@@ -77,7 +77,7 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
     Args:
         measurements: Measurements of one repetition; only those of `steady` count.
         device: Device of the case: `cpu` takes packages and DRAM, another device those and its own. A case on another device has no energy if
-            no domain contains that device: the energy of the host is no substitute.
+            no domain contains that device: the energy of the host is not a substitute.
         domains: The suite's choice of domains or families; None: by the device.
     """
     chosen = [m for m in measurements if m.phase == "steady" and counts(m.domain, m.device, device, domains)]

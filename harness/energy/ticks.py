@@ -65,7 +65,7 @@ def unwrap(sample: Sample, wrap_j: float | None) -> tuple[Sample, Floats]:
 def _wraps(t_s: Floats, step_j: Floats, wrap_j: float) -> NDArray[np.bool_]:
     """Which backward steps are wraps: they lose more than half of the range, and the energy gained by the wrap is plausible.
 
-    A counter that is reset high in its range loses more than half of it too, but the rest of the range cannot have been drawn in that moment.
+    A counter that is reset high in its range loses more than half of it too, but the energy in the rest of the range cannot have been used in that instant.
     """
     candidate = step_j < -wrap_j / 2
     gained_j = np.where(candidate, step_j + wrap_j, np.maximum(step_j, 0.0))
@@ -121,7 +121,7 @@ def similar_s(brackets_s: Sequence[float] | Floats) -> float:
 
 
 def edge_share(first_s: float, last_s: float, window_s: float) -> float:
-    """Share of a window's energy that its edges leave uncertain at 95 %, for a load that draws the same at the edges, from the widths of the brackets.
+    """Share of a window's energy that its edges leave uncertain at 95 %, for a constant load, from the widths of the brackets.
 
     Each tick is anywhere in its bracket (rectangular distribution, GUM 4.3.7): u = width / (2 sqrt 3) each, times the power.
     """

@@ -201,7 +201,7 @@ def _of_readings(trace: Trace, domain: Domain, m: Measurement) -> Iterator[Findi
     sample = trace.samples[domain.name].finite().between(m.start_s, m.end_s)
     if domain.quantity == "power":
         gaps = np.diff(np.concatenate([[m.start_s], sample.t_s, [m.end_s]]))
-        covers_s = 0.0 if domain.part_time else domain.average_s or 0.0  # a mean of a second that is read twice a second misses nothing
+        covers_s = 0.0 if domain.part_time else domain.average_s or 0.0  # a mean over a second that is read twice a second covers all of it
         if len(sample.value) < FEWEST_SAMPLES and gaps.max() > covers_s:
             yield finding("too_few_samples", domain=domain.name, n=len(sample.value))
         elif gaps.max() > max(GAP_S, covers_s, 5 * float(np.median(gaps))):

@@ -38,7 +38,7 @@ def count(weights: Iterable[Weight], macs: int | None) -> ArtifactFacts:
         macs: Multiply-accumulates of one inference; None if unknown.
 
     Returns:
-        The multiply-accumulates alone if a weight cannot be read, for the other counts would be too small.
+        The multiply-accumulates alone if a weight cannot be read, since the other counts would be too small.
     """
     parameters = nonzero = 0
     shares: list[tuple[int, str, float]] = []

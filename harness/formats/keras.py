@@ -58,7 +58,7 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
         trusted: Whether it may bring code: Lambda layers.
 
     Raises:
-        EngineError: The file is no model, is damaged, or brings code without being trusted.
+        EngineError: The file is not a model, is damaged, or brings code without being trusted.
     """
     h5 = _is_h5(path)
     with reading(path, *KIND):
@@ -76,7 +76,7 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
 
 
 def _rename_layers(model: Any) -> None:
-    """Rename layers whose name TensorFlow's graphs do not accept; inputs keep theirs, for data are matched by it."""
+    """Rename layers whose name TensorFlow's graphs do not accept; inputs keep theirs, since data are matched by it."""
     layers = [layer for layer in getattr(model, "layers", ()) if type(layer).__name__ != "InputLayer"]
     taken = {layer.name for layer in layers}
     for layer in layers:
@@ -163,7 +163,7 @@ def stored_shapes(path: Path) -> list[tuple[str, tuple[int | None, ...]]]:
         path: `.keras`, or `.h5` of the whole model.
 
     Raises:
-        EngineError: The file is no model.
+        EngineError: The file is not a model.
     """
     config, _ = _h5_config(path) if _is_h5(path) else _zip_config(path)
     if config.get("class_name") not in ("Functional", "Sequential", "Model"):

@@ -129,7 +129,7 @@ class _Translation:
         return self.keras.Input(shape=tuple(shape), batch_size=batch, dtype=config["dtype"], name=config["name"])
 
     def _layer(self, config: Mapping[str, Any]) -> Any:
-        """One layer, with the settings that legacy Keras knows; without initializers, for weights are copied."""
+        """One layer, with the settings that legacy Keras knows; without initializers, since weights are copied."""
         name, kind, inner = config["config"].get("name"), config["class_name"], config["config"]
         if kind in MODELS:
             return self.model(config)

@@ -35,7 +35,7 @@ def load_onnx(path: Path, *, weights: bool = True) -> Any:
         weights: Whether to load external data.
 
     Raises:
-        EngineError: The file is no ONNX model, is damaged or refers to data outside its folder, or `onnx` is not installed.
+        EngineError: The file is not an ONNX model, is damaged or refers to data outside its folder, or `onnx` is not installed.
     """
     onnx = import_onnx()
     with reading(path, *KIND):
@@ -108,7 +108,7 @@ def check_operators(path: Path) -> None:
 
 
 def check_loads(path: Path) -> None:
-    """Let ONNX Runtime load a converted file, for some tools write files that it rejects.
+    """Let ONNX Runtime load a converted file, since some tools write files that it rejects.
 
     Raises:
         EngineError: It rejects the file, or is not installed.

@@ -80,7 +80,7 @@ def load_savedmodel(path: Path, *, trusted: bool = False) -> Signature:
         trusted: Whether its graph may run Python and access files.
 
     Raises:
-        EngineError: The folder holds no SavedModel or a damaged one, the signature to serve is not clear, or its graph may run code or
+        EngineError: The folder contains no SavedModel or a damaged one, the signature to serve is not clear, or its graph may run code or
             access files.
     """
     if not is_savedmodel(path):

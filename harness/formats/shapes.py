@@ -13,7 +13,7 @@ def fit_shape(have: Sequence[int], target: Sequence[int | None]) -> tuple[int, .
         target: Shape of one sample for the model; None for a dynamic dimension.
 
     Returns:
-        A shape for `reshape` that keeps the order of the values; None if more than axes of 1 differ, for then axes may be swapped.
+        A shape for `reshape` that keeps the order of the values; None if more than axes of 1 differ, since then axes may be swapped.
     """
     if takes(target, have):
         return tuple(have)

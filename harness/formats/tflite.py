@@ -48,7 +48,7 @@ def check_tflite(path: Path) -> None:
     """Let LiteRT verify the file: its identifier, and that every offset stays inside.
 
     Raises:
-        EngineError: The file is no TFLite model, or is damaged.
+        EngineError: The file is not a TFLite model, or is damaged.
     """
     interpreter = import_interpreter()
     with reading(path, *KIND):
@@ -56,7 +56,7 @@ def check_tflite(path: Path) -> None:
 
 
 def check_runs(path: Path) -> None:
-    """Let LiteRT run a converted file once with its default settings, for some converters write files that no engine loads.
+    """Let LiteRT run a converted file once with its default settings, since some converters write files that no engine loads.
 
     A model with dynamic dimensions besides its batch is not run: the sizes in the file need not work.
 

@@ -93,7 +93,7 @@ class Cells:
         return np.asarray(self.numeric & self.unit.isin(others).to_numpy(), dtype=bool)
 
     def factors(self, default: float) -> Floats:
-        """Unit of each cell in W, shape (n,): `default` where it has none, NaN where it is no unit of power."""
+        """Unit of each cell in W, shape (n,): `default` where it has none, NaN where it is not a unit of power."""
         known = {unit: factor_of(unit) if unit else default for unit in self.unit.unique()}
         return self.unit.map(known).to_numpy(dtype=float, na_value=np.nan)
 

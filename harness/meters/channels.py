@@ -24,7 +24,7 @@ class Channel:
 
     Attributes:
         t_s: Times on the clock of the file, shape (n,).
-        watts: Power in W, shape (n,); NaN where a value is no number.
+        watts: Power in W, shape (n,); NaN where a value is not a number.
         row: Row of the table that each reading comes from, shape (n,).
         discarded: Number of missing values, by reason.
     """
@@ -50,7 +50,7 @@ class Channels:
         local: Whether the times are clock readings without a zone, counted as if they were UTC.
         preferred: Channel to take if the user names none; None if several are equally good.
         count: Rows in the file.
-        torn: Rows that could not be split or hold no time, as (line, row of the table that it follows, reason).
+        torn: Rows that could not be split or contain no time, as (line, row of the table that it follows, reason).
         floating: Whether the times count from a start or a midnight that the log does not hold.
         summed: Channels that `sum` adds; empty for all.
         overlapping: Whether a channel may contain others, so that a sum is not proposed.

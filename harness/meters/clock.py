@@ -54,7 +54,7 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     zone_s = round(pulse.offset_s / QUARTER_S) * QUARTER_S
     if abs(pulse.offset_s - zone_s) > ZONE_SLACK_S or abs(zone_s) > MAX_OFFSET_S:
         raise MeterError(
-            f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which is no time zone",
+            f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which is not a time zone",
             "give --find-pulse, or --timezone with --clock-offset",
         )
     note = f"local time is {offset_text(zone_s)}, where the run's load is found (correlation {pulse.correlation:.2f})"

@@ -20,7 +20,7 @@ from harness.meters.units import parse_name, words
 from harness.schema import Floats
 
 SPARSE = 0.5
-"""A column that is empty in this share of the rows follows another sensor's rate: its empty cells are no lost readings."""
+"""A column that is empty in this share of the rows follows another sensor's rate: its empty cells are not lost readings."""
 LOOK_ROWS = 2000
 """Rows of other columns that are examined for the decimal mark."""
 POINT_DELIMITERS = (",", " ", "")
@@ -46,7 +46,7 @@ class PowerColumn:
     Attributes:
         index: Index in the table.
         name: Name without the unit.
-        watts: Power in W, shape (n,); NaN where a cell holds no number.
+        watts: Power in W, shape (n,); NaN where a cell contains no number.
         present: Where a row holds a reading of this column, shape (n,).
         discarded: Why values are missing, by row.
         unit: Source of the unit, as a phrase.
@@ -126,7 +126,7 @@ def labelled_column(table: Table, form: MeterFormat, label: pd.Series, options: 
     if not units:
         known = ", ".join(map(repr, silent or list(dict.fromkeys(label))[:LISTED]))
         if not silent:
-            raise MeterError(f"{table.source} holds no power: {known}", "log a sensor of power")
+            raise MeterError(f"{table.source} contains no power: {known}", "log a sensor of power")
         pick = ("--channel", silent[0]) if len(silent) > 1 else ()
         raise MeterError(f"{table.source} names no unit of power: {known}", options.advice(("if it holds watts", (*pick, "--unit", "W"))))
     here = label.isin(units.keys()).to_numpy()
@@ -236,7 +236,7 @@ def _refuse(table: Table, candidates: list[_Candidate], options: Options, others
     silent = names or [table.names[i] for i in others if _varies(table, i)]
     silent.sort(key=lambda name: re.match(r"P(?![a-z])", name) is None)
     if not silent:
-        raise MeterError(f"{table.source} holds no power", f"log power in watts; {listed}")
+        raise MeterError(f"{table.source} contains no power", f"log power in watts; {listed}")
     what = f"{table.source}: no column names a unit of power"
     if names:
         what = f"{len(names)} columns of {table.source} may hold power, and none names a unit: {', '.join(map(repr, names))}"
@@ -281,7 +281,7 @@ def _check_declared(candidate: _Candidate, watts: Floats, table: Table, form: Me
     """Refuse the unit of a format if the readings are too low for it: some versions or scripts write another one."""
     if options.unit is None and not candidate.stated and np.isfinite(watts).any() and float(np.nanmax(watts)) < form.min_w:
         raise MeterError(
-            f"{candidate.name!r} of {table.source} is in mW by its format, and then never reaches {form.min_w:g} W",
+            f"{candidate.name!r} of {table.source} is in mW according to its format, but then never reaches {form.min_w:g} W",
             options.advice(("if it holds watts", ("--unit", "W")), ("if it holds milliwatts", ("--unit", "mW"))),
         )
 

@@ -36,7 +36,7 @@ QUANTITIES = words("quantity metric field parameter measurement variable signal 
 UNIT_NAMES = words("unit units uom einheit einheiten unité unités unidad unità eenheid enhet 单位 単位")
 """Words that name a column of units."""
 DROPOUT_ROWS, DROPOUT_MOST, DROPOUT_SHARE, MIN_DROPOUT_W = 3, 0.25, 0.05, 1.0
-"""Zeros are dropouts if at most so many are in a row and they are at most such a share of the readings, none of which is below this share of the
+"""Zeros are dropouts up to this number in a row and this share of the readings, if no other reading is below this share of the
 highest one, or this power."""
 TOTAL_WITHIN = 0.01
 """Relative difference of a total from the sum of all other columns."""

@@ -144,13 +144,13 @@ def delimited(name: str, text: str, options: Options) -> Table:
     """Split text with delimiters; columns that the options name identify the header.
 
     Raises:
-        MeterError: The text is no table of two or more columns.
+        MeterError: The text is not a table of two or more columns.
     """
     lines = text.splitlines()
     header = _header(lines, options, near=True) or _headless(lines) or _header(lines, options, near=False)
     if header is None:
         raise MeterError(
-            f"{name} holds no table of times and numbers", "log as CSV, one line per reading: docs/meters.md lists the formats"
+            f"{name} contains no table of times and numbers", "log as CSV, one line per reading: docs/meters.md lists the formats"
         )
     return _body(name, lines, header, ended=text.endswith(("\n", "\r")))
 
@@ -271,7 +271,7 @@ def _classified(name: str, lines: Sequence[str], header: Header) -> _Lines:
 
 
 def _is_header_like(cells: Sequence[str], header: Header) -> bool:
-    """Whether a row holds no data and several of the header's names."""
+    """Whether a row contains no data and several of the header's names."""
     bare = {cell.lstrip("#").strip().casefold() for cell in cells if cell}
     names = {name.casefold() for name in header.names if name}
     return len(bare & names) >= max(2, len(names) // 3) and not any(map(DATUM.match, cells))

@@ -53,7 +53,7 @@ class RowTimes:
     """The times of a log's rows.
 
     Attributes:
-        t_s: Times in seconds, shape (n,); NaN where a row holds no time.
+        t_s: Times in seconds, shape (n,); NaN where a row contains no time.
         local: Whether they are clock readings without a zone.
         floating: Whether they count from an unknown start or midnight.
         zone: Zone of local times, if the log states it.
@@ -115,7 +115,7 @@ def _column(table: Table, form: MeterFormat, options: Options) -> _Column:
     raise MeterError(
         f"{table.source}: no column contains times"
         if options.time_column is None
-        else f"the column {options.time_column!r} of {table.source} holds no times",
+        else f"the column {options.time_column!r} of {table.source} contains no times",
         f"a log needs a time in each row; columns found: {table.listed()}",
     )
 
@@ -169,7 +169,7 @@ def _is_unix(column: pd.Series) -> bool:
 
 
 def _read(table: Table, index: int, kinds: Sequence[str], options: Options, order: str | None) -> _Column | None:
-    """One column as times, a date joined with its time of day; None if it holds no times."""
+    """One column as times, a date joined with its time of day; None if it contains no times."""
     cells, name = table.cells[index], table.names[index]
     indices: tuple[int, ...] = (index,)
     partner = {"date": "day", "day": "date"}.get(kinds[index])

@@ -64,7 +64,7 @@ class Times:
     """A column of times.
 
     Attributes:
-        t_s: Seconds, shape (n,); NaN where a cell holds no time.
+        t_s: Seconds, shape (n,); NaN where a cell contains no time.
         origin: Zero of the seconds: Unix time, local clock readings counted as UTC, an unknown start, or a midnight.
         note: Sentence on the format.
     """

@@ -14,9 +14,9 @@ REQUESTED = re.compile(r"weight_int8|weight_int4|quantization_aware|bfloat16|flo
 """Precisions in names of recipes, of the weights alone or of all arithmetic."""
 WEIGHTS = "weight_"
 ZEROS = 0.25
-"""Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has hardly any."""
+"""Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has almost none."""
 NO_SAVING = 0.95
-"""Lower bound of the ratio above which a relevant saving is excluded: only then is no time saved."""
+"""Lower bound of the ratio above which a relevant saving is excluded: only then the report states that no time was saved."""
 
 
 def sentences(rows: Sequence[Row]) -> list[str]:

@@ -124,12 +124,12 @@ class Training(FrozenModel):
 
 
 class Model(FrozenModel):
-    """A model of the suite, built in (`workload`) or the user's own (`path`)."""
+    """A model of the suite, built in (`workload`) or user-defined (`path`)."""
 
     name: str
     """Name in the suite."""
     workload: str | None = None
-    """Plug-in of a built-in model; None for the user's own."""
+    """Plug-in of a built-in model; None for a user's model."""
     member: str | None = None
     """Model of a plug-in that has several; None: it has one."""
     options: dict[str, Any] = {}

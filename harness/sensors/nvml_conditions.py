@@ -45,7 +45,7 @@ def conditions(driver: Driver, handle: Any, child: Child, *, charged: bool) -> l
 
 
 def _is_readable(driver: Driver, read: Callable[[], float]) -> bool:
-    """Whether a reading works; a measured process that is not on the card yet is no failure."""
+    """Whether a reading works; a measured process that is not on the card yet is not a failure."""
     try:
         return driver.call(read) is not None
     except UnnamedError:

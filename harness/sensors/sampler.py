@@ -76,7 +76,7 @@ class Stream:
         self.due_s = 0.0
         self.failure: str | None = None
         self.still = False
-        """Whether an edge waited for it in vain and it has not changed since."""
+        """Whether an edge waited for a tick without success and it has not changed since."""
         self.predictor = TickPredictor(domain.update_period_s)
         self.expected_s: tuple[float, float] | None = None
         """Interval in which an edge expects the next tick; None: it is polled all the time."""

@@ -35,7 +35,7 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
     names = np.asarray(table["domain"].to_pylist())
     columns = {name: numbers(Path(record.trace), table, name) for name in ("start_s", "end_s", "value")}
     if not all(np.isfinite(columns[name]).all() for name in ("start_s", "end_s")):  # only values may be missing
-        raise StoreError(f"{record.trace} cannot be read: it holds times that are no numbers", HINT)
+        raise StoreError(f"{record.trace} cannot be read: it holds times that are not numbers", HINT)
     domains = {d.name: d for d in run.header.domains}
     return Trace(domains, {name: Sample(*(column[names == name] for column in columns.values())) for name in domains})
 

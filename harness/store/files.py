@@ -85,7 +85,7 @@ def read_objectives(folder: Path) -> tuple[Objective, ...]:
     except (ValueError, TypeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise StoreError(
-            f"{path} holds no objectives: {reason}", "`harness report RUN --objective ...` draws the report without it"
+            f"{path} contains no objectives: {reason}", "`harness report RUN --objective ...` draws the report without it"
         ) from None
 
 

@@ -150,7 +150,7 @@ def read_run(folder: Path) -> StoredRun:
         StoreError: Its `run.json` is missing, damaged, or of a newer version.
     """
     if not os.path.lexists(folder / "run.json"):
-        raise StoreError(f"{folder} holds no run.json", "give the folder of a run")
+        raise StoreError(f"{folder} contains no run.json", "give the folder of a run")
     try:
         raw = json.loads(read_bytes(folder / "run.json"))
     except ValueError as error:

@@ -57,7 +57,7 @@ class Data(Strict):
 
 
 class MetricItem(Strict):
-    """A metric of the user's own (`function`), or a named one with settings."""
+    """A user-defined metric (`function`), or a built-in one with settings."""
 
     function: str | None = None
     direction: Annotated[Literal["higher", "lower"], Field(description="which is better; for a function")] = "higher"
@@ -77,7 +77,7 @@ def _shape(value: Any) -> str | None:
 
 
 class OwnModel(Strict):
-    """A model of the user's own (`path`), or a configured built-in (`workload`)."""
+    """A user's model (`path`), or a built-in model with options (`workload`)."""
 
     name: Name
     path: Annotated[str, Field(min_length=1)] | None = None

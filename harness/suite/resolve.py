@@ -152,7 +152,7 @@ def _identity(written: str, spec: WorkloadSpec, options: Mapping[str, Any]) -> s
 
 
 class _Own(_Item):
-    """A model of the user's own."""
+    """A user's model."""
 
     def model(self) -> Model | None:
         """The model; None if it has an error."""

@@ -103,7 +103,7 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
         uncut = ", ".join(dict.fromkeys(repr(name) for name, _ in graph.barriers))
         raise not_applicable(
             f"the model has no hidden layer that would lose a channel at the ratio {ratio}"
-            + (f"; not cut, for they mix channels, run twice, or are of an unknown kind: {uncut}" if uncut else ""),
+            + (f"; not cut, since they mix channels, run twice, or are of an unknown kind: {uncut}" if uncut else ""),
             "raise `ratio`, or leave this variant out",
         )
     return _rebuild(keras, graph, kept), {name: size for name, size in sizes.items() if size[0] != size[1]}

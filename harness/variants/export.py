@@ -218,11 +218,11 @@ def _with_names(content: bytes, model: Any) -> bytes:
 
 
 def converted_facts(model: Any, macs: int | None, counted: ArtifactFacts) -> ArtifactFacts:
-    """The counts of a file converted from Keras, with the model's parameters, for converters drop biases of zero.
+    """The counts of a file converted from Keras, with the model's parameters, since converters drop biases of zero.
 
     Args:
         model: The Keras model.
-        macs: Its multiply-accumulates, counted before it was called again, for then its layers run more than once.
+        macs: Its multiply-accumulates, counted before it was called again, since then its layers run more than once.
         counted: Counts of the file.
     """
     return counted.model_copy(update={"parameters": model.count_params(), "macs": counted.macs if macs is None else macs})

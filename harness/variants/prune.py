@@ -163,7 +163,7 @@ def masks(kernels: list[Array], sparsity: float) -> list[Array]:
 
 
 def zeros_in(kernels: list[Array], sparsity: float) -> int:
-    """Number of zeros in the kernels, rounded up; each keeps its largest weight, for a layer of zeros passes nothing on."""
+    """Number of zeros in the kernels, rounded up; each keeps its largest weight, since a layer of zeros passes nothing on."""
     size = sum(kernel.size for kernel in kernels)
     return min(ceil(sparsity * size - 1e-9), size - len(kernels))
 

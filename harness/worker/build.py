@@ -185,7 +185,7 @@ def _take_keras(task: BuildTask) -> Made:
 
 
 def _take_function(task: BuildTask) -> Made:
-    """A model that a function of the user builds, in a trusted suite."""
+    """A model that a user function builds, in a trusted suite."""
     if not task.model.trusted:
         raise EngineError(f"{task.model.path} is code, which runs only in a trusted suite", keras_files.TRUST)
     keras = keras_files.import_keras()

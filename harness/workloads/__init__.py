@@ -1,1 +1,1 @@
-"""Workloads: a model with its data and its quality metric, built in or the user's own."""
+"""Workloads: a model with its data and its quality metric, built in or user-defined."""

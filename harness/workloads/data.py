@@ -16,7 +16,7 @@ def load_array(path: str | Path, key: str) -> Array:
     """One array of an `.npz`.
 
     Raises:
-        EngineError: The file is no `.npz`, has no such key, or holds Python objects.
+        EngineError: The file is not an `.npz`, has no such key, or holds Python objects.
     """
     try:
         with Path(path).open("rb") as stream, np.load(stream, allow_pickle=False) as archive:

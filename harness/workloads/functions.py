@@ -1,4 +1,4 @@
-"""Calls of the user's own functions, written as `package.module:function`; only with trust."""
+"""Calls of user functions, written as `package.module:function`; only with trust."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.formats.libraries import first_line
 
 
 def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
-    """Call a function of the user's.
+    """Call a user function.
 
     Args:
         written: `package.module:function`.

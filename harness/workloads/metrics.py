@@ -115,7 +115,7 @@ def squared_error(outputs: Array, labels: Array) -> Array:
         labels: Same size.
 
     Raises:
-        EngineError: Sizes differ, or the outputs are no finite numbers.
+        EngineError: Sizes differ, or the outputs are not finite numbers.
     """
     if outputs.size != labels.size or outputs.dtype.kind not in "fiub":
         raise another_task(outputs, labels)
@@ -153,7 +153,7 @@ def placements(scores: Array, labels: Array) -> Array:
 
 
 def metric_named(name: str, direction: Literal["higher", "lower"], folder: str | None, ignore: int | None = None) -> Metric:
-    """A metric by name, or the user's own.
+    """A metric by its name, or a user function.
 
     Args:
         name: One of `METRICS`, or `package.module:function`, which returns one number per sample for (outputs, labels).

@@ -66,7 +66,7 @@ def position_accuracy(outputs: Array, labels: Array, threshold: float = 0.5, ign
 
 
 def _check_range(labels: Array, classes: int) -> None:
-    """Refuse labels that are no class of the output."""
+    """Refuse labels that are not classes of the output."""
     low, high = labels.min(), labels.max()
     if low < 0 or high >= classes:
         raise EngineError(

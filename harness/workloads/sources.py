@@ -88,7 +88,7 @@ def _labelled_files(folder: Path, classes: Sequence[str]) -> list[tuple[Path, in
     places = [(p, classes.index(p.name)) for p in subfolders] or [(folder, -1)]
     files = [(file, label) for place, label in places for file in sorted(place.rglob("*")) if file.suffix.lower() in SUFFIXES]
     if not files:
-        raise EngineError(f"{folder} holds no images", f"their names end in {', '.join(SUFFIXES)}")
+        raise EngineError(f"{folder} contains no images", f"their names end in {', '.join(SUFFIXES)}")
     return files
 
 
@@ -156,7 +156,7 @@ def _numbers(table: Any, column: str) -> Array:
     if not np.isfinite(numbers).all():
         row = int(np.argmin(np.isfinite(numbers)))
         raise EngineError(
-            f"column {column!r} is no finite number in row {row + 2}: {table[column].iloc[row]!r}",
+            f"column {column!r} is not a finite number in row {row + 2}: {table[column].iloc[row]!r}",
             "correct the table, or leave the column out of `features`",
         )
     return numbers
@@ -177,7 +177,7 @@ def _labels(column: Any, classes: Sequence[str]) -> Array:
 
 
 def call_data(source: DataSource, folder: str | None, *, trusted: bool) -> Split:
-    """The split that a function of the user's returns: `(inputs, labels)`, or inputs alone; inputs are an array or a mapping by input name.
+    """The split that a user function returns: `(inputs, labels)`, or inputs alone; inputs are an array or a mapping by input name.
 
     Args:
         source: `package.module:function`, called without arguments.

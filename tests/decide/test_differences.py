@@ -56,7 +56,7 @@ def test_a_part_that_only_root_may_read_is_listed_too():
 
 
 def test_what_does_not_prevent_a_comparison():
-    """Host and CPU are no difference; system, unused packages and a governor known on one machine alone prevent nothing."""
+    """Host and CPU are not differences; system, unused packages and a governor known on one machine alone prevent nothing."""
     changed = {"cpu": "Other", "kernel": "7", "governor": "performance", "versions": {"ai-edge-litert": "2.3.0", "onnxruntime": "9"}}
     found = differences([machine(), machine("box-2", environment=changed)])
     assert not any(each.prevents for each in found)

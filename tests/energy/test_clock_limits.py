@@ -50,7 +50,7 @@ def test_a_counter_that_contradicts_its_flags_is_ignored(counter):
 
 
 def test_one_reading_of_a_flag_is_outvoted_by_a_counter():
-    """A moment between two readings is no tenth of the window."""
+    """A moment between two readings is not a tenth of the window."""
     flags = np.where(T_S == 2.0, 0x20, 0)
     found = clock_limits(trace(flags, slowed_time=np.where(T_S >= 2.0, 0.002, 0.0)), 1.0, 3.0)["gpu:0 slowed"]
     assert found.counted and found.share == pytest.approx(0.001)

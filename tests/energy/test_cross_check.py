@@ -96,7 +96,7 @@ def test_what_repeats_in_step(query_s, expected):
 
 
 def test_power_that_was_hardly_read_rejects_nothing():
-    """Four readings in the window are no integral."""
+    """Four readings in the window are too few for an integral."""
     gauge = Domain(name="gpu:0 power", sensor="nvml", quantity="power", unit="W", kind="sampled", counter="gpu:0")
     t_s = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
     window = Measurement(

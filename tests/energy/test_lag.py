@@ -26,7 +26,7 @@ def test_a_lag_shows_at_the_step_and_is_corrected(lag_s, period_s):
 
 
 def test_a_counter_that_smooths_is_suspect():
-    """Its step is no step, so its lag is not known."""
+    """Its first step is not a change of load, so its lag is unknown."""
     smooth = step(30, 150, 1.0)
     kernel = np.linspace(0, 1.0, 50)
     sample = staircase(lambda t: np.mean([smooth(t - k) for k in kernel], axis=0))

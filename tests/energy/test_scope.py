@@ -45,7 +45,7 @@ def parts(*names, modelled=()):
     ],
 )
 def test_a_suite_that_names_a_whole_and_its_part_counts_the_part(device, names, scope, joules):
-    """In any order; psys holds no card, so that of a case on a card the whole counts where the parts lack the card."""
+    """In any order; psys contains no card, so that of a case on a card the whole counts where the parts lack the card."""
     found = case_energy(parts(*names), device, names)
     assert (found.scope, found.energy_j) == (scope, pytest.approx(joules))
 

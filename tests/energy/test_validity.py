@@ -133,7 +133,7 @@ def test_a_missing_energy_is_invalid_in_scope_alone():
     failed = trace(failures={"gpu:0": "gone\nfix it"})
     assert codes(failed, measured(joules=None)) == {"sensor_failed": True}
     assert codes(failed, measured(joules=None, device="cpu"), scope=("package",)) == {"sensor_failed": False}
-    assert codes(failed, measured(joules=None), scope=("package",)) == {}, "another card is no matter of the case"
+    assert codes(failed, measured(joules=None), scope=("package",)) == {}, "another card does not matter for the case"
     assert codes(trace(), measured(joules=None)) == {"window_not_bracketed": True}
 
 
@@ -241,7 +241,7 @@ def test_a_counter_and_its_power_that_are_far_apart(apart, expected):
 
 
 def test_a_slice_of_a_card_is_charged_with_the_whole_card():
-    """Which is no result unless the suite accepts it; then it is still named. A divided card that does not count makes nothing invalid."""
+    """Which is not a result unless the suite accepts it; then it is still named. A divided card that does not count makes nothing invalid."""
     divided = COUNTER.model_copy(update={"detail": {"mig": True}})
     window = measured(kind="counter")
     assert codes(trace(divided, 200 * T_S), window) == {"mig_shared": True}
@@ -251,7 +251,7 @@ def test_a_slice_of_a_card_is_charged_with_the_whole_card():
 
 
 def test_a_model_is_not_called_stuck():
-    """It is no sensor."""
+    """It is not a sensor."""
     model = GAUGE.model_copy(update={"kind": "modelled", "quantity": "mean_power", "gain": None, "limit_w": None})
     assert codes(trace(model, np.full(len(T_S), 20.0)), measured(kind="modelled", gain=None)) == {}
 

@@ -76,7 +76,7 @@ def test_a_precision_runs_or_is_refused(requested):
 
 
 def test_products_of_two_precisions_are_left_to_the_profile(monkeypatch):
-    """The number of primitives is no time: it once denied int8 to a model whose profile had it."""
+    """The number of primitives is not a time: it once denied int8 to a model whose profile had it."""
     both = [("FullyConnected", "a", "int8", 1.0), ("FullyConnected", "b", "float32", 1.0)]
     monkeypatch.setattr("harness.engines.openvino._compiled_to", lambda model: both)
     assert opened("small.ir").precision() is None

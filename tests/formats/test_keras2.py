@@ -23,7 +23,7 @@ def test_an_h5_of_keras_2_answers_the_same():
 
 
 def test_a_layer_may_have_the_name_of_a_changed_function():
-    """A layer with that name is no use of it."""
+    """A layer with that name is not a use of it."""
     assert not uses_changed_function({"class_name": "ReLU", "config": {"name": "hard_sigmoid", "activation": "relu"}})
 
 

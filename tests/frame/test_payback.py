@@ -54,7 +54,7 @@ def test_measured_and_modelled_are_never_one_payback():
 
 
 def test_a_saving_over_other_domains_is_no_payback():
-    """The DRAM energy of dense is no saving of a case whose DRAM was not measured."""
+    """The DRAM energy of dense is not a saving of a case whose DRAM was not measured."""
     whole, lost = {"package": 2.0, "dram": 0.5}, {"package": 1.0}
     records = [record(c, e, repetition=k, found=COUNTERS[:2]) for c, e in ((DENSE, whole), (INT8, lost)) for k in range(3)]
     row = frame.cases([stored([DENSE, INT8], [*records, build_record("build-int8", COUNTERS[:2], 400.0)], COUNTERS[:2])]).iloc[1]

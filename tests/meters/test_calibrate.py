@@ -77,7 +77,7 @@ def test_levels_that_do_not_separate_gain_and_offset_are_refused(true_w, match):
 
 
 def test_readings_that_scatter_are_refused():
-    """A gain known to 20 % is no calibration."""
+    """A gain known to 20 % is not a calibration."""
     with pytest.raises(MeterError, match="scatter"):
         calibrate.fit(np.array([100.0, 250.0, 180.0, 320.0]), np.array([100.0, 120.0, 280.0, 300.0]))
 

@@ -103,7 +103,7 @@ def test_readings_that_are_no_number_are_counted_and_refused_above_one_percent(t
         )
         return import_log(run, read_log(tmp_path / "wall.csv"))
 
-    with pytest.raises(MeterError, match=r"10 of \d+ readings of wall\.csv inside the run are no number"):
+    with pytest.raises(MeterError, match=r"10 of \d+ readings of wall\.csv inside the run are not numbers"):
         spoilt(1.0)
     meter = spoilt(0.1)
     assert (meter.discarded_in_run, sum(meter.discarded.values()), meter.rows) == (1, 1, len(lines) - 1)

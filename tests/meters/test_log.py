@@ -97,7 +97,7 @@ def test_blank_cells_are_missing_and_torn_rows_are_noted(tmp_path):
     ("text", "match"),
     [
         ("a,b\n1,2\n", "no column holds times"),
-        ("time,power factor\n1750075200,0.9\n1750075201,0.9\n", "holds no power"),
+        ("time,power factor\n1750075200,0.9\n1750075201,0.9\n", "contains no power"),
         ("time,power_w\n0.0,10\n1.0,20\n", "small numbers"),
         ("time,power_w\n1750075200,10\n", "1 readings"),
         ("time,power_w\n03/04/2025 10:00:00,10\n03/04/2025 10:00:01,10\n", "two ways"),

@@ -100,7 +100,7 @@ def test_marks_are_counted_with_their_reason(tmp_path, mark):
     log = read_log(written(tmp_path, text))
     assert np.flatnonzero(np.isnan(log.sample.value)).tolist() == [4]
     assert sum(log.discarded.values()) == len(log.discarded_s) == 1
-    assert any("1 of 20 values are no reading" in sentence for sentence in log.notes)
+    assert any("1 of 20 values are not readings" in sentence for sentence in log.notes)
 
 
 def test_a_column_that_is_rarely_filled_in_has_no_lost_readings(tmp_path):
@@ -125,8 +125,8 @@ NO_POWER = {
 def test_a_log_without_power_proposes_no_command(tmp_path, name):
     """A pasted `--unit W` would turn amperes and joules into watts; such a column is refused also with `--power-column`."""
     path = written(tmp_path, NO_POWER[name])
-    with pytest.raises(MeterError, match="holds no power") as caught:
+    with pytest.raises(MeterError, match="contains no power") as caught:
         read_log(path, command=COMMAND)
     assert "harness" not in caught.value.hint
-    with pytest.raises(MeterError, match="is no power"):
+    with pytest.raises(MeterError, match="is not a power"):
         read_log(path, command=COMMAND, power_column="2", unit="W")

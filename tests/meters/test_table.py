@@ -54,7 +54,7 @@ REFUSED = {
         {},
         "cut the log there",
     ),
-    "prose": ("hello world\nthis is no log\n", {}, "CSV"),
+    "prose": ("hello world\nthis is not a log\n", {}, "CSV"),
     "columns that change, and their number": (
         table("time,power_w", lambda t, w: f"{t},{w}") + table("time,volts,power_w", lambda t, w: f"{t + 60},230,{w}"),
         {},

@@ -64,7 +64,7 @@ def test_ambiguous_logs_are_refused_with_the_next_step(tmp_path, name):
 
 
 def test_the_day_comes_first_where_only_that_can_be(tmp_path):
-    """16.06. and 16/06 are no months; AM and PM are read."""
+    """16.06. and 16/06 are not months; AM and PM are read."""
     for first, second in (("16.06.2025 12:00:00", "16.06.2025 12:00:01"), ("06/16/2025 12:00:00 PM", "06/16/2025 12:00:01 PM")):
         log = read_log(written(tmp_path, f"time,power_w\n{first},1\n{second},2\n"), utc_offset_s=0)
         assert log.sample.t_s.tolist() == [NOON_S, NOON_S + 1]

@@ -29,7 +29,7 @@ from harness.meters.units import parse_name
     ],
 )
 def test_the_unit_of_a_name(name, factor):
-    """Of the whole word: the W of mW is no watt."""
+    """Of the whole word: the W of mW is not a watt."""
     assert parse_name(name).factor == factor
 
 

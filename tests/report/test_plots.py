@@ -102,7 +102,7 @@ def test_a_panel_without_cases_has_a_message():
 
 
 def test_markup_in_names_is_text():
-    """No mathematics, no tag, no character that XML does not allow; a script that the font lacks is no error."""
+    """No mathematics, no tag, no character that XML does not allow; a script that the font lacks is not an error."""
     hostile = case("$x_2$ <b>&\x01日本")
     text = svg(stored([hostile], [record(hostile)]))
     assert "$x_2$ &lt;b&gt;&amp; 日本" in text

@@ -102,7 +102,7 @@ def test_the_precision_that_ran_and_the_requested_one(variant, ran, times, colum
 
 @pytest.mark.parametrize("variant", ["custom(kind=int8)", "cluster"])
 def test_a_precision_that_was_not_requested_is_no_finding(variant):
-    """A word in a parameter is no precision; nor is there one if the engine reports none."""
+    """A word in a parameter is not a precision; nor is there one if the engine reports none."""
     assert findings_of(variant, (1.5, 1.51, 1.49)) == []
     assert findings_of("int8", (1.5, 1.51, 1.49), changes={"precision_ran": None}) == []
 

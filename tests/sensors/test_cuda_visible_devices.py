@@ -46,5 +46,5 @@ PARENTS = {"MIG-one": UUIDS[1], "MIG-two": UUIDS[1]}
     ],
 )
 def test_the_cards_that_a_program_sees(value, seen):
-    """Unset shows all, empty none; what is no card ends the list; what is named twice empties it."""
+    """Unset shows all, empty none; what is not a card ends the list; what is named twice empties it."""
     assert visible_cards(value, UUIDS, PARENTS.get) == seen

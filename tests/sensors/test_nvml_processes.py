@@ -44,13 +44,13 @@ def test_memory_of_an_unnamed_process_is_missing(driver, pids, memory, expected)
 
 
 def test_an_old_driver_lists_processes_by_the_older_call(driver):
-    """Pynvml raises an error that is no NVMLError for the call without a version."""
+    """Pynvml raises an error that is not an NVMLError for the call without a version."""
     sensor = driver(processes_v3=0, pids=2)
     assert "gpu:0 foreign_processes" in by_name(sensor)
     assert sensor.describe()[0]["pids"] == [1000, 1001]
 
 
 def test_existing_process_ids():
-    """A thread's id and an id below 1 are no processes; a process of another user is one."""
+    """A thread's id and an id below 1 are not processes; a process of another user is one."""
     assert exists(os.getpid()) and exists(1)
     assert not exists(999999999) and not exists(0) and not exists(-1)

@@ -67,7 +67,7 @@ def test_damaged_outputs_are_an_error(store, run):
 
 
 def test_a_file_without_the_columns_it_needs_is_refused(tmp_path):
-    """As is one whose column holds no numbers."""
+    """As is one whose column contains no numbers."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -72,12 +72,12 @@ def test_objectives_of_an_older_run_are_read(tmp_path):
     """From its `fronts.json`; the defaults without one, an error if it is damaged."""
     assert read_objectives(tmp_path) == OBJECTIVES
     (tmp_path / "fronts.json").write_text("{}")
-    with pytest.raises(StoreError, match="holds no objectives"):
+    with pytest.raises(StoreError, match="contains no objectives"):
         read_objectives(tmp_path)
 
 
 def test_a_newer_version_is_refused():
-    """An older one is upgraded, and what is no object is left to its reader."""
+    """An older one is upgraded, and what is not an object is left to its reader."""
     with pytest.raises(StoreError, match="newer harness"):
         migrate({"schema_version": SCHEMA_VERSION + 1})
     assert migrate({"schema_version": SCHEMA_VERSION}) == {"schema_version": SCHEMA_VERSION}

@@ -49,7 +49,7 @@ def test_recorded_lines_are_not_touched(tmp_path, run):
 
 @pytest.mark.parametrize("columns", [{"start_s": [0.0]}, {"start_s": ["a"], "end_s": ["b"], "value": ["c"]}])
 def test_damaged_samples_are_refused(tmp_path, run, columns):
-    """A missing column, or one that holds no numbers."""
+    """A missing column, or one that contains no numbers."""
     source = read_log(log_file(tmp_path))
     meter = import_log(run, source)
     path = write_meter(Path(run.folder), meter, source.sample)

@@ -87,7 +87,7 @@ def halve(columns):
 
 RAW = {
     ("", "gross_j"): halve,
-    ("", "times that are no numbers"): lambda columns: (
+    ("", "times that are not numbers"): lambda columns: (
         columns["start_s"].__setitem__(3, -np.inf),
         columns["end_s"].__setitem__(3, np.inf),
     ),

@@ -100,7 +100,7 @@ def test_unusable_images_are_refused(pictures):
     with pytest.raises(EngineError, match=r"deep\.png cannot be read as an image: its pixels have more than 8 bits"):
         read_images(source("images", pictures), ["cat", "dog"], (4, 4, 3), 0)
     (pictures / "empty").mkdir()
-    with pytest.raises(EngineError, match="holds no images"):
+    with pytest.raises(EngineError, match="contains no images"):
         read_images(source("images", pictures / "empty"), [], (4, 4, 3), 0)
 
 
@@ -119,7 +119,7 @@ def test_a_table(tmp_path):
 
 
 def test_a_class_may_be_named_like_a_missing_value(tmp_path):
-    """NA (Namibia) and None are no missing values."""
+    """NA (Namibia) and None are not missing values."""
     (tmp_path / "t.csv").write_text("x,land\n1,NA\n2,None\n3,DE\n")
     split = read_csv(source("csv", tmp_path / "t.csv", label="land", features={"": ["x"]}), ["DE", "NA", "None"])
     assert split.labels.tolist() == [1, 2, 0]
@@ -128,8 +128,8 @@ def test_a_class_may_be_named_like_a_missing_value(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (TABLE + "5,,a\n", "'width' is no finite number in row 4"),
-        (TABLE + "5,x,a\n", "'width' is no finite number in row 4: 'x'"),
+        (TABLE + "5,,a\n", "'width' is not a finite number in row 4"),
+        (TABLE + "5,x,a\n", "'width' is not a finite number in row 4: 'x'"),
         (TABLE + "5,6,c\n", "'c' in column 'kind' is not a class"),
         ("length,width,kind\n", "no rows"),
         ("", "cannot be read as a table"),

@@ -40,7 +40,7 @@ def table(name: str, text: str, options: Options) -> Table:
         elif line.strip() and kind not in ("00", "01", "03"):
             torn.append((number, len(rows), f"{len(cells) - 2} cells where there are {len(header)} columns"))
     if not rows:
-        raise MeterError(f"{name} holds no readings of Afterburner", "log with `Log history to file` in its monitoring settings")
+        raise MeterError(f"{name} contains no readings of Afterburner", "log with `Log history to file` in its monitoring settings")
     names = [f"{each} [{units[i]}]" if units.get(i) else each for i, each in enumerate(header)]
     return Table(name, ["time", *numbered(names)], pd.DataFrame(rows, dtype=str), np.array(lines, dtype=int), torn)
 

@@ -23,7 +23,7 @@ class MeterFormat:
         summary: The tool that writes it.
         recognise: Whether a text (its first 200 lines) is of this format.
         table: The table of cells for (name of the file, its text, options).
-        read: The channels for (path, text, options), if the format is no table; `table` and the attributes below are then not used.
+        read: The channels for (path, text, options), if the format is not a table; `table` and the attributes below are then not used.
         time: Patterns of the time columns; empty to find them by name and content.
         date_order: Order of day, month and year, if the tool always writes the same.
         offset: Local time minus UTC in seconds for a table; None if the log does not state it.

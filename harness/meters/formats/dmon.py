@@ -25,7 +25,7 @@ def table(name: str, text: str, options: Options) -> Table:
     names = re.split(r"[\s,]+", lines[first].strip().lstrip("# ").strip())
     if "Time" not in names:
         raise MeterError(
-            f"{name} holds no times: nvidia-smi dmon writes them only when asked", "log again with `nvidia-smi dmon -s p -o DT`"
+            f"{name} contains no times: nvidia-smi dmon writes them only when asked", "log again with `nvidia-smi dmon -s p -o DT`"
         )
     rows: list[dict[str, str]] = []
     numbers: list[int] = []

@@ -32,7 +32,7 @@ def json_lines(name: str, text: str, pick: Callable[[str, dict[str, Any]], dict[
             rows.append({key: _text(each) for key, each in row.items()})
             lines.append(number)
     if not rows:
-        raise MeterError(f"{name} holds no reading of power", "see docs/meters.md for how to log with this tool")
+        raise MeterError(f"{name} contains no reading of power", "see docs/meters.md for how to log with this tool")
     return Table.of_rows(name, rows, lines, torn)
 
 

@@ -30,7 +30,7 @@ def _loaded() -> tuple[dict[str, MeterFormat], dict[str, str]]:
         if isinstance(form, MeterFormat):
             known[form.name] = form
         else:
-            broken[point.name] = f"the meter format {point.value} is no MeterFormat"
+            broken[point.name] = f"the meter format {point.value} is not a MeterFormat"
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         form = getattr(importlib.import_module(module.name), "FORMAT", None)
         if isinstance(form, MeterFormat):

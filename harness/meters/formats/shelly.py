@@ -26,7 +26,7 @@ def table(name: str, text: str, options: Options) -> Table:
 
 
 def _row(before: str, message: dict[str, Any]) -> dict[str, Any] | None:
-    """Time, source and powers of a message; None if it holds no power."""
+    """Time, source and powers of a message; None if it contains no power."""
     values = flat(message)
     power = {key.removeprefix("params.").removeprefix("result."): value for key, value in values.items() if re.fullmatch(POWER, key)}
     if not power:

@@ -34,7 +34,9 @@ def table(name: str, text: str, options: Options) -> Table:
         rows.append({"time": line[: start.start()].strip(" ,;:-"), **rails})
         lines.append(number)
     if not rows:
-        raise MeterError(f"{name} holds no power rail of tegrastats", "log on the board with `tegrastats --interval 100 --logfile log.txt`")
+        raise MeterError(
+            f"{name} contains no power rail of tegrastats", "log on the board with `tegrastats --interval 100 --logfile log.txt`"
+        )
     if not text.endswith("\n") and len(rows) > 1 and set(rows[-1]) != set(rows[-2]):
         torn.append((lines.pop(), len(rows) - 1, "the last line was cut"))
         rows.pop()

@@ -25,6 +25,6 @@ def test_a_log_of_the_tool_is_recognised_and_gives_watts(tmp_path):
 
 def test_dmon_without_times_is_refused_with_the_way_to_log(tmp_path):
     """The tool writes them only with an option."""
-    with pytest.raises(MeterError, match="holds no times") as caught:
+    with pytest.raises(MeterError, match="contains no times") as caught:
         read_log(written_rows(tmp_path, "# gpu   pwr  temp\n# Idx     W     C", ["    0   111    83"] * 5))
     assert "-o DT" in caught.value.hint

@@ -47,7 +47,7 @@ def test_the_zone_of_an_mlperf_log_comes_from_the_marks(tmp_path):
 
 
 def test_an_mlperf_log_without_its_session_names_no_zone(tmp_path):
-    """Nothing is guessed, also if the difference from the session's marks is no offset of a zone."""
+    """Nothing is guessed, also if the difference from the session's marks is not an offset of a zone."""
     path = session(tmp_path / "a")
     (tmp_path / "a" / "power" / "client.json").unlink()
     assert read_log(path).local

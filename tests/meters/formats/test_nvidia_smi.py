@@ -32,7 +32,7 @@ SMI = "timestamp, index, power.draw [W], power.draw.instant [W], power.limit [W]
 
 
 def test_nvidia_smi_has_its_units_in_the_header_or_in_the_cells(tmp_path):
-    """The present reading is preferred, another column read on request; the limit is no power."""
+    """The present reading is preferred, another column read on request; the limit is not a power."""
     path = written(
         tmp_path, SMI + "2025/06/16 14:00:00.000, 0, 78.66 W, 80.5 W, 400 W\n2025/06/16 14:00:00.100, 0, 78.7 W, 81.5 W, 400 W\n"
     )

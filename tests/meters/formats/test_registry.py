@@ -39,7 +39,7 @@ def test_a_package_provides_a_format_by_an_entry_point(tmp_path, monkeypatch):
         assert read_log(path).sample.value.tolist() == pytest.approx([w * 1000 for w in SAMPLE_WATTS])
         monkeypatch.setattr(EntryPoint, "load", lambda self: 1)
         registry._loaded.cache_clear()
-        with pytest.raises(MeterError, match="is no MeterFormat"):
+        with pytest.raises(MeterError, match="is not a MeterFormat"):
             read_log(path, "my-pdu")
         assert read_log(written_rows(tmp_path, "timestamp,power_w", stamped("{u},{w}"))).notes[0] == "format csv"
     finally:
