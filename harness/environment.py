@@ -150,7 +150,9 @@ def _container() -> str | None:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}  # those of a hook name another repository
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_")
+    }  # in a git hook these variables name another repository
     try:
         done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10, check=True, env=own)  # noqa: S607 - git is where the user has it
     except (OSError, subprocess.SubprocessError):

@@ -35,7 +35,7 @@ def cpu_flags(root: Path = Path("/")) -> frozenset[str]:
 
 def _by_firmware(root: Path, flags: frozenset[str]) -> str | None:
     texts = [_text(root / "sys/class/dmi/id" / name) for name in DMI]
-    if texts[0] == "Virtual Machine" and texts[1].startswith("Microsoft"):  # the vendor alone also makes laptops
+    if texts[0] == "Virtual Machine" and texts[1].startswith("Microsoft"):  # the same vendor also makes laptops
         return "Hyper-V"
     vendor = next((name for text in texts for start, name in VENDORS.items() if text.startswith(start)), None)
     if vendor in CLOUDS and (".metal" in texts[0] or (flags and "hypervisor" not in flags)):

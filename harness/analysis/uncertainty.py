@@ -24,7 +24,7 @@ class Terms(NamedTuple):
         u_edge_j: From the brackets around the ticks; None if no domain has ticks.
         u_gain_j: From the gains of the sensors; None if one is unknown, as for a model.
         u_offset_j: From the offsets of the sensors, o T / n, for ratios between different powers; None if none is known.
-        u_base_j: From the idle power, u(P0) T / n, for the net energy; None if idle power was not measured twice.
+        u_base_j: From the idle power, u(P0) T / n, for the net energy; None if idle power was not measured before and after the load.
         nu: Degrees of freedom of u_c^2 = u_A^2 + u_gain^2 (Welch-Satterthwaite, GUM G.4); None for a single launch, and if u_A is 0.
     """
 

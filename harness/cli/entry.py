@@ -64,7 +64,7 @@ def run_command(arguments: Sequence[str], *, debug: bool = False) -> int:
         if REPORTED not in getattr(stop, "__notes__", ()):
             print("interrupted: stored data are intact; continue a started run with `harness run --resume RUN`", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # stdout was closed (EPIPE): the exit code of SIGPIPE, never that of a passed check
+    except BrokenPipeError:  # stdout was closed (EPIPE): exit as after SIGPIPE, not as after a passed check
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except typer.Exit as leave:

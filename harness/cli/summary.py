@@ -45,7 +45,7 @@ def warning_lines(run: StoredRun, cases: pd.DataFrame) -> list[str]:
 
     findings = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
     for name, codes in zip(cases["case_id"], cases["warnings"].fillna("").str.split(";"), strict=True):
-        if EDGES_DOMINATE.code in codes:  # of a case, in no record
+        if EDGES_DOMINATE.code in codes:  # a finding of the case, not stored in a record
             findings[EDGES_DOMINATE.code, name] = EDGES_DOMINATE
     latest = {code: finding for (code, _), finding in findings.items()}
     return [

@@ -83,7 +83,7 @@ def case_energy(measurements: Iterable[Measurement], device: str, domains: Colle
     chosen = [m for m in measurements if m.phase == "steady" and counts(m.domain, m.device, device, domains)]
     measured = {m.domain for m in chosen if not _is_model(m)}
     modelled = _rails([m for m in chosen if m.domain not in measured])
-    # Measured and modelled are apart: a modelled part does not replace a measured whole.
+    # Measured and modelled domains are separate: a modelled part does not replace a measured whole.
     summed = _rails([m for m in chosen if m.domain in measured], device) or modelled
     own = {name: windows for name, windows in summed.items() if holds_device(name, windows[0].device, device)}
     summed = summed if own else {}

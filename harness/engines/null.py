@@ -16,7 +16,7 @@ from harness.schema import EngineSpec
 class Options(EngineOptions):
     """Options of the null engine."""
 
-    query_s: float = Field(0.0, ge=0, description="duration of a query in seconds, spent spinning")
+    query_s: float = Field(0.0, ge=0, description="duration of a query in seconds (busy-waiting)")
 
 
 class Null(Engine):

@@ -61,7 +61,7 @@ class Options(EngineOptions):
     graph_optimization: Literal["disable", "basic", "extended", "all"] = Field("all", description="level of graph optimization")
     arena: bool = Field(True, description="keep freed memory for the next query")
     inter_op: int = Field(1, ge=1, le=1024, description="operators that may run in parallel")
-    spinning: bool = Field(True, description="threads spin while they wait, as ONNX Runtime does by default")
+    spinning: bool = Field(True, description="let waiting threads spin, as ONNX Runtime does by default")
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field("auto", description="auto: cuda if the device is gpu, else cpu")
 
 

@@ -39,7 +39,9 @@ class Options(EngineOptions):
     inference_precision: Literal["f32", "bf16", "f16", "auto"] = Field(
         "f32", description="precision of float arithmetic; auto: OpenVINO's choice, bfloat16 if the CPU supports it"
     )
-    performance_hint: Literal["latency", "throughput"] = Field("latency", description="what OpenVINO optimises its other settings for")
+    performance_hint: Literal["latency", "throughput"] = Field(
+        "latency", description="performance hint, for which OpenVINO chooses its other settings"
+    )
 
 
 class OpenVino(Engine):

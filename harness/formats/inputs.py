@@ -68,12 +68,12 @@ def _stored_tflite_inputs(path: Path, signature: str | None) -> list[Input] | No
 
     try:
         graphs = tflite_graph.signatures(path)
-    except Exception:  # likewise
+    except Exception:  # as above
         return None
     name = tflite_graph.choose(graphs, signature)
     try:
         return _tflite_inputs(path, False, graphs[name] if name else 0)
-    except Exception:  # likewise
+    except Exception:  # as above
         return None
 
 

@@ -27,7 +27,7 @@ BETWEEN = ("Convert", "Reshape", "Transpose", "Unsqueeze", "Squeeze")
 
 def import_openvino() -> Any:
     """The `openvino` package, with its telemetry off; refused if it is not installed."""
-    os.environ.setdefault("CI", "true")  # the only switch that needs no file in the user's home: no telemetry in continuous integration
+    os.environ.setdefault("CI", "true")  # disables telemetry without writing a file in the user's home
     return import_library("openvino", "OpenVINO", INSTALL)
 
 

@@ -32,7 +32,7 @@ TRUST = "look at what it does, then run with --trust"
 SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*", re.ASCII)
 """Names that TensorFlow accepts for a scope of a graph."""
 
-# Layers without multiply-accumulates of their own: a normalisation folds into its neighbour, an embedding is looked up.
+# Layers without multiply-accumulates: a normalisation is folded into its neighbour, an embedding is a table lookup.
 FREE_LAYERS = ("BatchNormalization", "Embedding", "Normalization")
 SEPARABLE = ("depthwise_kernel", "pointwise_kernel")
 KERNELS: dict[str, tuple[str, ...]] = {
@@ -55,10 +55,10 @@ def load_keras(path: Path, *, trusted: bool = False) -> Any:
 
     Args:
         path: `.keras`, or `.h5` of the whole model.
-        trusted: Whether it may bring code: Lambda layers.
+        trusted: Whether it may contain code, such as Lambda layers.
 
     Raises:
-        EngineError: The file is not a model, is damaged, or brings code without being trusted.
+        EngineError: The file is not a model, is damaged, or contains code and is not trusted.
     """
     h5 = _is_h5(path)
     with reading(path, *KIND):

@@ -12,7 +12,7 @@ class Column(NamedTuple):
     Attributes:
         name: Name, ending in the unit if it has one.
         meaning: Meaning, a noun phrase with the unit.
-        null: When the cell is empty; an empty text if it never is.
+        null: When the cell is empty; an empty text if it is never empty.
         type: Type of the values.
     """
 
@@ -64,7 +64,7 @@ DEVICE_ENERGY = _float(
 )
 DEVICE_MEMORY = _int(
     "peak_device_memory_bytes",
-    "peak accelerator memory of the process, in bytes; the rise of the whole card's if the driver does not list processes",
+    "peak accelerator memory of the process, in bytes; increase of the whole card's memory if the driver does not list processes",
     "the device is cpu, or not reported by the driver",
 )
 PARAMETERS = _int("parameters", "number of weights of the model", _FORMAT)
@@ -99,7 +99,7 @@ CASES = (
     ),
     _float("window_s", "mean length of the measured window, in seconds", _NOT_OK),
     _text("quality_metric", "name of the quality metric; agreement if there are no labels", _NOT_MEASURED),
-    _text("quality_direction", "higher or lower, whichever is better", _NOT_MEASURED),
+    _text("quality_direction", "direction in which the metric improves: higher or lower", _NOT_MEASURED),
     _float("quality", "quality on the test data, mean of the repetitions", _NOT_MEASURED),
     *_bounds("quality", "", "over test samples", _NO_BOUND),
     _float("latency_p50_s", "median latency per query, mean over launches, in seconds (offline: service time)", _NOT_MEASURED),
@@ -121,10 +121,10 @@ CASES = (
     _int("macs", "multiply-accumulates per inference", _FORMAT),
     _text("precision_ran", "precision of most of the arithmetic: of the kernels that ran, otherwise as reported by the engine", "unknown"),
     _float("carbon_g", "CO2 equivalent per unit, in grams: energy_j times the grid's intensity", "no grid, or energy_j is empty"),
-    _text("baseline_case_id", "case_id of the dense case with everything else equal", "not in the suite"),
+    _text("baseline_case_id", "case_id of the dense case with the same other settings", "not in the suite"),
     _float("p_front", "share of bootstrap resamples with the case on the front of front_objectives", _NO_FRONT),
     _text("warnings", "codes of the other findings, joined by semicolons", "none"),
-    # Columns beyond the contract.
+    # Further columns.
     DEVICE_MEMORY,
     _float(
         "power_capped_share",
@@ -150,21 +150,21 @@ CASES = (
     *_bounds("energy_vs_baseline", "", "log-Welch, with the offset of the sensors", _ONE),
     _float("latency_vs_baseline", "ratio of latency_p50_s to the baseline's", "no baseline"),
     *_bounds("latency_vs_baseline", "", "log-Welch", _ONE),
-    _float("quality_vs_baseline", "difference of the mean quality to the baseline's", "no baseline, or no quality"),
+    _float("quality_vs_baseline", "difference between the mean quality and the baseline's", "no baseline, or no quality"),
     _float(
         "agreement",
         "share of samples (test inputs, otherwise seeded noise) with the top-1 class of the baseline; "
-        "of outputs without classes, share within 1 % of the baseline's range",
+        "for outputs without classes, the share within 1 % of the baseline's range",
         "no baseline, or either has no comparable outputs",
     ),
-    _float("output_max_diff", "largest absolute difference to the baseline's outputs", "agreement is empty, or an output is not finite"),
+    _float("output_max_diff", "largest absolute difference from the baseline's outputs", "agreement is empty, or an output is not finite"),
     _float("not_finite_share", "share of samples whose stored output holds NaN or an infinity", "no outputs were kept"),
-    _float("quality_diff", "mean over samples of the paired difference of quality to the baseline's", _NO_PAIR),
+    _float("quality_diff", "mean over samples of the paired difference in quality from the baseline", _NO_PAIR),
     _float("quality_diff_low", "one-sided lower 95 % bound (Tango's score interval, or a bootstrap)", _NO_PAIR_BOUND),
     _float("quality_diff_high", "one-sided upper 95 % bound; with quality_diff_low a 90 % interval", _NO_PAIR_BOUND),
     _text(
         "quality_verdict",
-        "non_inferior: no worse than the baseline by the suite's margin; inferior: worse by more than that; inconclusive: neither",
+        "non_inferior: worse than the baseline by less than the suite's margin; inferior: worse by more; inconclusive: neither",
         _NO_PAIR_BOUND,
     ),
     _int(
@@ -183,10 +183,18 @@ CASES = (
     _float("u_edge_j", "standard uncertainty from the poll gaps at the ticks, in joules; included in u_a_j", "no counter is summed"),
     _float("u_gain_j", "standard uncertainty from the gains (if calibrated, also the offset), in joules", _NO_GAIN),
     _float("u_offset_j", "standard uncertainty from the sensors' offsets, in joules; matters between different powers", "unknown"),
-    _float("u_base_j", "standard uncertainty from the idle power, in joules; applies to energy_net_j", "idle was not measured twice"),
+    _float(
+        "u_base_j",
+        "standard uncertainty from the idle power, in joules; applies to energy_net_j",
+        "idle power was not measured before and after the load",
+    ),
     _float("nu", "degrees of freedom of u_a_j and u_gain_j combined (Welch-Satterthwaite)", _ONE + ", or they are equal"),
     _float("build_j", "energy of the build steps that the baseline does not share, in joules", _NO_BUILD),
-    _float("payback_inferences", "build_j over the energy saved per inference against the baseline", "no saving, or build_j is empty"),
+    _float(
+        "payback_inferences",
+        "build_j divided by the energy saved per inference compared with the baseline",
+        "no saving, or build_j is empty",
+    ),
     _float("payback_low", "lower 95 % bound (Fieller)", "payback_verdict is empty or no_saving"),
     _float("payback_high", "upper 95 % bound (Fieller)", "payback_verdict is not pays_back"),
     _text(
@@ -228,7 +236,7 @@ RUNS = (
     DEVICE_MEMORY,
     _text(
         "peak_device_memory_source",
-        "process: as the driver reports it of the process; rise: of the whole card",
+        "process: reported by the driver for the process; rise: increase of the whole card's memory",
         "peak_device_memory_bytes is empty",
     ),
     _text("precision_ran", "precision of the case, as in cases", "unknown"),
@@ -295,7 +303,7 @@ def _previous(quantity: str, null: str) -> tuple[Column, ...]:
         _text(
             f"{quantity}_change",
             "better, worse, same (within 1 %) or not separated, jointly over all rows at 5 %, or 1 % after a stopping rule; "
-            "differences between two days other than launches, such as the room, are not included",
+            "other differences between two days, such as room temperature, are not included",
             f"{null}; {_ONE}",
         ),
     )
@@ -308,7 +316,7 @@ HISTORY = (
     *(column for column in CASES if column.name in _CASE_COLUMNS),
     *_previous("energy", f"the first run, {_NO_ENERGY}, another kind or scope, or another machine with unknown gain"),
     *_previous("latency", "the first run, or not measured in both"),
-    _text("changed", "differences to the previous run in machine, suite and software, joined by semicolons", "no difference"),
+    _text("changed", "differences from the previous run in machine, suite and software, joined by semicolons", "no difference"),
 )
 
 TABLES = {"cases": CASES, "runs": RUNS, "domains": DOMAINS, "builds": BUILDS, "history": HISTORY}

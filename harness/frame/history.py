@@ -61,7 +61,7 @@ def _against_previous(ordered: Sequence[Result]) -> list[Row]:
 
 def _ratio_columns(quantity: str, ratio: Ratio, q: float) -> Row:
     """A ratio with its own 95 % interval, NaN without scatter."""
-    from scipy.special import stdtrit  # the quantile of t
+    from scipy.special import stdtrit  # quantile of t
 
     d, u, nu = ratio
     half = float(stdtrit(nu, q) * u) if u > 0 else float("nan")

@@ -35,7 +35,7 @@ def _not_finite_share(result: Result) -> float | None:
 
 
 def paired(result: Result) -> Row:
-    """Difference of the quality to the baseline's, of the means and paired by sample, with the verdict.
+    """Difference in quality from the baseline, of the means and paired by sample, with the verdict.
 
     Empty without a baseline; 0 without an interval for the baseline itself; no verdict if the samples differ or were not kept.
     """

@@ -29,7 +29,7 @@ def pulse_in(run: StoredRun, log: Log, rule: str = "trapezoid") -> Pulse | None:
         if p.name in LOADS
     ]
     t_s = log.sample.t_s
-    if rule == "rectangle":  # a mean is that of the middle of its interval
+    if rule == "rectangle":  # a mean refers to the middle of its interval
         t_s = t_s - np.diff(t_s, prepend=2 * t_s[0] - t_s[1]) / 2
     return find_pulse(t_s, log.sample.value, spans) if spans else None
 

@@ -102,7 +102,7 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
     watts = log.sample.value
     if not np.isfinite(watts).any():
         raise MeterError(f"no reading of {name} in {path.name} is a number", "choose another --channel, or log again")
-    if not options.one_device:  # values as logged: held ones would look like two devices
+    if not options.one_device:  # values as logged: repeated values of a log of changes would look like two devices
         order = np.argsort(channel.t_s, kind="stable")
         check_one_device(channel.t_s[order], channel.watts[order], path.name, options)
     notes = (*log.notes, *_discard_notes(channels, channel), f"powers from {np.nanmin(watts):.4g} to {np.nanmax(watts):.4g} W")

@@ -101,7 +101,7 @@ def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, l
     """Column format of a tabular, whether each column wraps, and the minimum width in em."""
     left = left_of(head, rows)
     texts = [[*_two_lines(heading), *(row[i] for row in rows)] for i, heading in enumerate(head)]
-    widths = [max(map(_em, column)) + 0.71 for column in texts]  # with twice 3 pt between columns
+    widths = [max(map(_em, column)) + 0.71 for column in texts]  # plus 3 pt on both sides of a column
     wide = sum(widths) > COLUMN
     folds = [wide and words and max(map(len, column)) > FOLDING for words, column in zip(left, texts, strict=True)]
     fixed = sum(width for width, fold in zip(widths, folds, strict=True) if not fold)

@@ -94,5 +94,5 @@ def _inline(svg: str) -> Any:
     from markupsafe import Markup
 
     body = svg[svg.index("<svg") :]
-    # Safe: matplotlib has escaped every text in it.
+    # Safe, since matplotlib escapes all text.
     return Markup(re.sub(r'(<svg[^>]*?) width="[^"]*"| height="[^"]*pt"', lambda m: m.group(1) or "", body, count=2))  # noqa: S704

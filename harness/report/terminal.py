@@ -44,7 +44,7 @@ def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
             width=fold if variant else None,
             justify="left" if heading in LEFT else "right",
             no_wrap=not variant,
-            overflow="fold" if variant else "ellipsis",  # a figure that is cut must not pass for another
+            overflow="fold" if variant else "ellipsis",  # a truncated number would be read as a different one
         )
     for row, line in zip(rows, cells, strict=True):
         style = "red" if row["status"] != "ok" else "yellow" if row["valid"] is False else ""

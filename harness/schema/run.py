@@ -145,7 +145,7 @@ class Record(FrozenModel):
     peak_device_memory_bytes: int | None = None
     """Largest memory of the case's accelerator that the child held; None: no accelerator, or unknown."""
     peak_device_memory_source: Literal["process", "rise"] | None = None
-    """process: as the driver reports it for the child's processes. rise: of the whole device over what was used before the case."""
+    """process: reported by the driver for the child's processes. rise: increase of the whole device's memory since before the case."""
     resident_bytes: int | None = None
     """Growth of the child's resident set from before the import of the engine to after the first queries, without data; None: unknown."""
     precision_ran: str | None = None

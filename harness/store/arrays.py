@@ -103,7 +103,7 @@ def read_table(path: Path, *columns: str) -> Any:
     """
     import pyarrow.parquet as pq
 
-    if path.exists():  # a pipe would block
+    if path.exists():  # opening a pipe would block
         userfiles.check_regular(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
     try:
         table = pq.read_table(path)

@@ -103,7 +103,7 @@ def discard(folder: Path) -> None:
 
 def lost(folder: Path) -> Lost | None:
     """The task in flight when the harness was killed; None if it ended by itself."""
-    if not (folder / ANNOUNCED).is_file():  # a pipe would block
+    if not (folder / ANNOUNCED).is_file():  # opening a pipe would block
         return None
     try:
         announced = Announcement.model_validate_json((folder / ANNOUNCED).read_bytes())

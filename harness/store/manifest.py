@@ -137,7 +137,7 @@ def _text(evidence: Entries, report: Entries) -> str:
 def _read(folder: Path) -> Entries | None:
     """The manifest; None if it is missing or malformed."""
     try:
-        if not (folder / NAME).is_file():  # a pipe would block
+        if not (folder / NAME).is_file():  # opening a pipe would block
             return None
         known = json.loads((folder / NAME).read_bytes())
         entries = [*known["evidence"].values(), *known["report"].values()]

@@ -26,9 +26,9 @@ Text = Annotated[str, Tag("text")]
 class Samples(Strict):
     """Source of samples: exactly one of arrays, images, a table or a function."""
 
-    inputs: Annotated[str | dict[str, str] | None, Field(description="`file.npz:key`, or a mapping from the model's inputs to those")] = (
-        None
-    )
+    inputs: Annotated[
+        str | dict[str, str] | None, Field(description="`file.npz:key`, or a mapping from the model's inputs to such references")
+    ] = None
     labels: Annotated[str | None, Field(description="`file.npz:key`")] = None
     images: Annotated[str | None, Field(description="a folder with a subfolder for each class, or with images without labels")] = None
     csv: Annotated[str | None, Field(description="a table with a header, one sample a row")] = None
@@ -134,14 +134,14 @@ class SuiteFile(Strict):
     allow: Annotated[
         list[Literal["mig_shared"]],
         Field(
-            description="findings that are accepted although they make an energy invalid: mig_shared charges a slice of a GPU with the whole GPU's energy"
+            description="findings that are accepted although they make an energy invalid: mig_shared uses the energy of the whole GPU for a case on a MIG slice"
         ),
     ] = []
     quality: QualityRule = QualityRule()
     stopping: Annotated[
         Literal["half_width", "open_pairs"],
         Field(
-            description="cases that are repeated after the first repetitions: each until its interval is narrow, or those whose place on the "
+            description="cases that are repeated after the first repetitions: each until its interval is narrow, or those for which it is undecided whether they are on the "
             "front of energy, latency and quality is open; the quick profile repeats none"
         ),
     ] = "half_width"

@@ -23,7 +23,7 @@ class Parameters(RecipeParameters):
     """What a suite may set."""
 
     final_sparsity: float = Field(
-        0.9, gt=0, lt=1, description="share of zeros in each kernel, or in all, at the end", json_schema_extra={"shown": True}
+        0.9, gt=0, lt=1, description="final share of zeros in each kernel, or in all kernels together", json_schema_extra={"shown": True}
     )
     initial_sparsity: float = Field(0.5, ge=0, lt=1, description="share of zeros when polynomial pruning begins")
     epochs: int | None = Field(None, ge=1, le=100_000, description="epochs of fine-tuning; null: those of the model's training")

@@ -80,7 +80,7 @@ class DynamicInt8(Recipe):
 class CalibrationOptions(RecipeParameters):
     """What a suite may set for a recipe that calibrates."""
 
-    samples: int = Field(256, ge=1, le=100_000, description="training samples whose activations set the ranges")
+    samples: int = Field(256, ge=1, le=100_000, description="number of training samples for calibrating the activation ranges")
 
 
 class Int8Parameters(CalibrationOptions):

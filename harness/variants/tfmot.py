@@ -74,8 +74,10 @@ class ClusterParameters(RecipeParameters):
     """What a suite may set for `cluster_weights`."""
 
     number_of_clusters: int = Field(16, ge=2, le=4096, description="distinct values of each kernel", json_schema_extra={"shown": True})
-    centroids: Literal["linear", "kmeans_plus_plus", "density_based"] = Field("kmeans_plus_plus", description="where the clusters begin")
-    preserve_sparsity: bool = Field(False, description="zeros stay zeros, for a model that has been pruned")
+    centroids: Literal["linear", "kmeans_plus_plus", "density_based"] = Field(
+        "kmeans_plus_plus", description="initialization of the cluster centroids"
+    )
+    preserve_sparsity: bool = Field(False, description="keep zeros, for a model that has been pruned")
     epochs: int | None = Field(None, ge=1, le=100_000, description="epochs of fine-tuning; null: those of the model's training")
 
 
@@ -114,7 +116,7 @@ class QatParameters(RecipeParameters):
     """What a suite may set for `quantization_aware`."""
 
     preserve: Literal["nothing", "sparsity", "clusters", "sparsity_and_clusters"] = Field(
-        "nothing", description="what earlier steps made of the weights and training must keep"
+        "nothing", description="property of the weights from earlier steps that training keeps"
     )
     epochs: int | None = Field(None, ge=1, le=100_000, description="epochs of fine-tuning; null: those of the model's training")
 

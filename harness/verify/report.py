@@ -35,7 +35,7 @@ def check_report(run: StoredRun, result: Verification, calibrated: Callable[[Sto
         return
     columns, rows = stored_table(folder)
     missing = [column.name for column in CASES if column.name not in columns]
-    if missing:  # its words may differ, too
+    if missing:  # its sentences may differ as well
         result.notes.append(
             f"{TABLE} lacks {len(missing)} columns, such as {missing[0]}: an earlier version drew the report, so only its checksum was "
             "checked; draw it again with `harness report`"

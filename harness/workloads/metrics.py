@@ -59,7 +59,7 @@ def accuracy(outputs: Array, labels: Array, threshold: float | None = 0.5) -> Ar
         EngineError: These outputs cannot be compared with these labels.
     """
     scores = outputs.reshape(len(outputs), -1)
-    if max(scores.shape[1], labels.reshape(len(labels), -1).shape[1]) > 1 and scores.dtype.kind in "OUS":  # words have no largest
+    if max(scores.shape[1], labels.reshape(len(labels), -1).shape[1]) > 1 and scores.dtype.kind in "OUS":  # text has no largest value
         raise another_task(outputs, labels)
     truth = class_labels(outputs, labels)
     predicted, classes = _classes(scores, threshold)
