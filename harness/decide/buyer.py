@@ -141,7 +141,7 @@ def _site(first: StoredRun, run: StoredRun, offers: Offers) -> dict[str, Any]:
     if offer is None:
         machines = ", ".join(each.machine for each in offers.offers)
         raise HarnessError(
-            f"no offer for the run {run.header.run_id} or its host {host}; there is: {machines}", "add one to the file given with --offers"
+            f"no offer for the run {run.header.run_id} or its host {host}; available: {machines}", "add one to the file given with --offers"
         )
     grid = offers.grid or first.header.grid
     return {

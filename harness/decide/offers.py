@@ -68,7 +68,7 @@ def read_offers(path: Path) -> Offers:
         offers = Offers.model_validate(document.values)
         for i, each in enumerate(offers.offers):
             if each.machine in [other.machine for other in offers.offers[:i]]:
-                document.add_problem(("offers", i, "machine"), f"{each.machine!r} is offered twice")
+                document.add_problem(("offers", i, "machine"), f"{each.machine!r} has two offers")
         document.check()
         return offers
     except ValidationError as error:

@@ -95,11 +95,11 @@ def select(
     """
     if min(weights) < 0 or not np.isfinite(weights).all() or sum(weights) <= 0:
         raise HarnessError(
-            f"weights {weights.compute:g},{weights.energy:g} are not valid", "give --weights two numbers that are not negative, one above 0"
+            f"weights {weights.compute:g},{weights.energy:g} are not valid", "use --weights two numbers that are not negative, one above 0"
         )
     rows = rows_of(tables["cases"])
     if not rows:
-        raise HarnessError("the run has no case that ran", "complete it first: `harness run --resume RUN`")
+        raise HarnessError("the run has no case that ran", "complete it: `harness run --resume RUN`")
     usable = [row for row in rows if row["status"] == "ok" and row["valid"] and row["energy_j"] is not None]
     groups: dict[tuple[Any, ...], list[Row]] = {_peers(row): [] for row in usable}
     for row in usable:

@@ -98,7 +98,8 @@ def positions(inputs: Sequence[str], names: Sequence[str | None]) -> list[int]:
     order = [at.get(name, at.get(base_name(name), -1)) for name in inputs]
     if len(at) < len(names) or sorted(order) != list(range(len(names))):
         raise EngineError(
-            f"the data name {', '.join(map(str, names))}, the model's inputs are {', '.join(inputs)}", "name each input once, or none"
+            f"the data have the names {', '.join(map(str, names))}, but the model's inputs are {', '.join(inputs)}",
+            "name each input once, or none",
         )
     return order
 

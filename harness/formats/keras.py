@@ -25,9 +25,9 @@ CONFIG_BYTES = 256 * 2**20
 DEFLATED = 200
 """Largest compression ratio of an entry: weights stay below it, pruned ones too; a zip bomb reaches about 1,000."""
 KIND = ("a Keras model", "save it again with model.save()")
-DAMAGED = "get the file from its author again"
+DAMAGED = "obtain a complete copy from its author"
 KERAS_2 = "it is of Keras 2: save it there as a SavedModel, or a .keras file as .h5, and name that"
-TRUST = "look at what it does, then run with --trust"
+TRUST = "review the code, then use --trust"
 
 SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_./>-]*", re.ASCII)
 """Names that TensorFlow accepts for a scope of a graph."""
@@ -110,10 +110,10 @@ def _zip_config(path: Path) -> tuple[Any, str]:
 def _check_entry(path: Path, entry: zipfile.ZipInfo) -> None:
     """Refuse an entry that leaves the archive or is a zip bomb."""
     if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
-        raise EngineError(f"{path.name} holds the path {entry.filename!r}, which leaves the archive", DAMAGED)
+        raise EngineError(f"{path.name} contains the path {entry.filename!r}, which leaves the archive", DAMAGED)
     if entry.file_size > max(CONFIG_BYTES, DEFLATED * entry.compress_size):
         raise EngineError(
-            f"{path.name} holds {entry.filename!r}, which unpacks to {entry.file_size / 2**20:,.0f} MiB out of next to nothing", KIND[1]
+            f"{path.name} contains {entry.filename!r}, which unpacks to {entry.file_size / 2**20:,.0f} MiB from very few bytes", KIND[1]
         )
 
 
@@ -124,7 +124,7 @@ def _h5_config(path: Path) -> tuple[Any, str]:
     with h5py.File(path, "r") as file:
         _refuse_external(path, file)
         if "model_config" not in file.attrs:
-            raise EngineError(f"{path.name} holds weights without a model", "save the whole model with model.save()")
+            raise EngineError(f"{path.name} contains weights without a model", "save the whole model with model.save()")
         version = file.attrs.get("keras_version", "")
         return json.loads(file.attrs["model_config"]), version.decode() if isinstance(version, bytes) else str(version)
 

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 MODELS = ("Functional", "Sequential", "Model")
 SAME = 1e-4
 """Largest difference between the outputs of both frameworks, relative to the largest output, that counts as equal."""
-HINT = "leave this variant out for this model, or build the model from standard layers"
+HINT = "remove this variant for this model, or build the model from standard layers"
 
 
 def import_legacy() -> Any:
@@ -141,7 +141,7 @@ class _Translation:
         try:
             return made(**{key: value for key, value in settings.items() if key != "dtype"})
         except (TypeError, ValueError) as error:
-            raise EngineError(f"the layer {name!r} ({kind}) cannot be made in legacy Keras: {first_line(error)}", HINT) from error
+            raise EngineError(f"the layer {name!r} ({kind}) cannot be created in legacy Keras: {first_line(error)}", HINT) from error
 
     def _setting(self, value: Any) -> Any:
         """A serialised layer, policy, function or object as legacy Keras expects it."""

@@ -116,7 +116,7 @@ def check_loads(path: Path) -> None:
     onnxruntime = import_library("onnxruntime", "ONNX Runtime", INSTALL)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.log_severity_level = 1, 4
-    hint = "leave this variant out for this model"
+    hint = "remove this variant for this model"
     with library_errors("the model was converted, and ONNX Runtime cannot load it", hint, refused=True):
         onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
 
@@ -220,7 +220,7 @@ def _check_external(path: Path, model: Any) -> None:
         if data.stat().st_nlink > 1:  # as some installers leave it
             raise EngineError(
                 f"{path.name} keeps its weights in {name!r}, a file that has other names too (hard links)",
-                "name a copy of the model's folder",
+                "use the path of a copy of the model's folder",
             )
 
 

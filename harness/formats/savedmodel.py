@@ -204,7 +204,7 @@ def _refuse_code(path: Path, saved: Any) -> None:
     if None in outside:
         raise EngineError(f"{path.name} fills a lookup table from a file whose name is computed by its graph", TRUST)
     if outside:
-        raise EngineError(f"{path.name} reads {outside[0]!r}, outside its folder", "get the file from its author again")
+        raise EngineError(f"{path.name} reads {outside[0]!r}, outside its folder", "obtain a complete copy from its author")
 
 
 def _by_objects(saved: Any) -> bool:

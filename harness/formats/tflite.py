@@ -81,7 +81,7 @@ def _run_once(path: Path, *, delegates: bool = True) -> Any:
     """The interpreter after one inference on zeros in the file's shapes."""
     library = import_interpreter()
     resolver = library.OpResolverType
-    with reading(path, "a model that LiteRT runs", "leave this variant out for this model"):
+    with reading(path, "a model that LiteRT runs", "remove this variant for this model"):
         interpreter = library.Interpreter(
             model_path=str(path),
             num_threads=1,

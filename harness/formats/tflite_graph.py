@@ -138,7 +138,7 @@ def choose(graphs: Mapping[str, int], requested: str | None) -> str | None:
     if requested is not None and requested not in graphs:
         present = f"only {', '.join(sorted(graphs))}" if graphs else "none at all"
         raise EngineError(
-            f"the .tflite has no signature {requested!r}, {present}", "correct `signature` in the suite, or leave it out", refused=True
+            f"the .tflite has no signature {requested!r}, {present}", "correct `signature` in the suite, or remove it", refused=True
         )
     return requested if requested is not None else min(graphs, default=None)
 

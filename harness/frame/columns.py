@@ -86,7 +86,7 @@ CASES = (
     _int("device_count", "number of the device's domains: sockets or cards", "no sensor reads the device"),
     _int("batch_size", "samples per query"),
     _int("threads", "maximum number of CPU cores"),
-    _text("scenario", "single_stream, offline or server"),
+    _text("scenario", "load pattern: single_stream or offline"),
     _text("unit", "unit that energy, throughput and carbon are counted per"),
     _text("status", "ok if at least one repetition is; otherwise the status of the last attempt"),
     _bool("valid", "whether at least one repetition has no finding that invalidates its energy", _NOT_OK),

@@ -101,15 +101,15 @@ def _one(text: str) -> Objective:
         hint = f"did you mean {near[0]!r}?" if near else "`harness export RUN --format csv` prints the columns"
         raise HarnessError(f"there is no column {name!r} in the table `cases`", hint)
     if direction not in ("", "min", "max"):
-        raise HarnessError(f"unknown direction {direction!r}", f"give --objective {name}:min or --objective {name}:max")
+        raise HarnessError(f"unknown direction {direction!r}", f"use --objective {name}:min or --objective {name}:max")
     if declared is not None:
         if direction and direction != declared.direction:
             own = "its metric sets it" if declared.direction == "metric" else f"lower {declared.name} is better"
-            raise HarnessError(f"the direction of {text!r} is fixed: {own}", f"give --objective {declared.name}")
+            raise HarnessError(f"the direction of {text!r} is fixed: {own}", f"use --objective {declared.name}")
         return declared
     if types[name] not in ("float", "int"):
         raise HarnessError(f"the column {name!r} is not numeric, so it cannot be an objective", "give a numeric column")
     if not direction:
-        raise HarnessError(f"the column {name!r} needs a direction", f"give --objective {name}:min or --objective {name}:max")
+        raise HarnessError(f"the column {name!r} needs a direction", f"use --objective {name}:min or --objective {name}:max")
     chosen: Literal["min", "max"] = "min" if direction == "min" else "max"
     return Objective(name=name, column=name, direction=chosen)

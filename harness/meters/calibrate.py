@@ -118,8 +118,8 @@ def calibrate(run: StoredRun, domain: str, meter: str = "wall") -> Calibration:
     line = fit(reading_w, true_w)
     if not PLAUSIBLE_GAIN[0] <= line.gain <= PLAUSIBLE_GAIN[1] or abs(line.offset_w) > PLAUSIBLE_OFFSET_W:
         raise MeterError(
-            f"{domain} reads {line.gain:.3f} P {line.offset_w:+.1f} W if {meter} reads P: the meter feeds more than this rail, or not this rail",
-            "put the meter on the rail itself; nothing was stored",
+            f"{domain} reads {line.gain:.3f} P {line.offset_w:+.1f} W if {meter} reads P: the meter supplies more than this rail, or another one",
+            "connect the meter to this rail alone; nothing was stored",
         )
     return Calibration(
         **line._asdict(),
@@ -146,7 +146,7 @@ def default_folder() -> Path:
     try:
         return Path(os.environ.get("HARNESS_CALIBRATION") or platformdirs.user_data_path("harness", appauthor=False) / "calibration")
     except RuntimeError as error:
-        raise StoreError(f"calibrations cannot be stored: {error}", "set HARNESS_CALIBRATION to a folder of yours") from None
+        raise StoreError(f"calibrations cannot be stored: {error}", "set HARNESS_CALIBRATION to a folder that you can write to") from None
 
 
 def save(calibration: Calibration, folder: Path | None = None) -> Path:
@@ -169,7 +169,9 @@ def save(calibration: Calibration, folder: Path | None = None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MeterError(f"{folder} cannot be made: {error.strerror or error}", "set HARNESS_CALIBRATION to a folder of yours") from None
+        raise MeterError(
+            f"{folder} cannot be created: {error.strerror or error}", "set HARNESS_CALIBRATION to a folder that you can write to"
+        ) from None
     write_atomically(path, calibration.model_dump_json(indent=1) + "\n")
     return path
 
@@ -207,7 +209,7 @@ def apply(run: StoredRun, calibrations: Sequence[Calibration]) -> StoredRun:
         d.name: c for environment in run.header.environments for d in run.header.domains for c in calibrations if _fits(c, d, environment)
     }
     if not fitting:
-        raise MeterError("no calibration fits this run's machine and sensors", "`harness calibrate` makes one from a run with a meter")
+        raise MeterError("no calibration fits this run's machine and sensors", "create one from a run with a meter: `harness calibrate`")
     domains = tuple(_calibrated(d, fitting[d.name]) if d.name in fitting else d for d in run.header.domains)
     return replace(
         run,

@@ -47,15 +47,15 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     """
     if not log.local or log.floating:
         return log
-    what = f"{log.source} holds local times and no zone"
+    what = f"{log.source} contains local times and no zone"
     pulse = pulse_in(own_records(run), log, rule)
     if pulse is None or not pulse.sure:
-        raise MeterError(f"{what}, and the run's load cannot be recognised in it", "give --timezone, --utc-offset or --find-pulse")
+        raise MeterError(f"{what}, and the run's load cannot be recognised in it", "use --timezone, --utc-offset or --find-pulse")
     zone_s = round(pulse.offset_s / QUARTER_S) * QUARTER_S
     if abs(pulse.offset_s - zone_s) > ZONE_SLACK_S or abs(zone_s) > MAX_OFFSET_S:
         raise MeterError(
             f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which is not a time zone",
-            "give --find-pulse, or --timezone with --clock-offset",
+            "use --find-pulse, or --timezone with --clock-offset",
         )
     note = f"local time is {offset_text(zone_s)}, where the run's load is found (correlation {pulse.correlation:.2f})"
     t_s = to_unix(log.sample.t_s, Zone(utc_offset_s=zone_s))
@@ -75,10 +75,10 @@ def sure_pulse(run: StoredRun, log: Log, rule: str) -> Pulse:
     if pulse is None:
         raise MeterError(
             "the run has no idle and loaded phases, or the log too few rows, to find its load in it",
-            "give --clock-offset, or --start if the log counts from a start",
+            "use --clock-offset, or --start if the log counts from a start",
         )
     if not pulse.sure:
-        raise MeterError(f"the run's load cannot be recognised in the log: the best match is {pulse_text(pulse)}", "give --clock-offset")
+        raise MeterError(f"the run's load cannot be recognised in the log: the best match is {pulse_text(pulse)}", "use --clock-offset")
     return pulse
 
 

@@ -98,7 +98,7 @@ def devices_of(table: Table, form: MeterFormat, options: Options, t_s: Floats, t
     if not coarse(t_s):
         choices.append(("if one device is read faster than its stamps show", ("--one-device",)))
     raise MeterError(
-        f"{table.source} holds {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column distinguishes them",
+        f"{table.source} contains {stacked} rows with each time stamp{', copies of each other,' if copies else ''} and no column distinguishes them",
         options.advice(
             *choices,
             after=f"{'if the log was written twice, remove the copies; ' if copies else ''}"
@@ -220,7 +220,7 @@ def check_one_device(t_s: Floats, watts: Floats, source: str, options: Options) 
     else:
         return
     raise MeterError(
-        f"{source} holds {why}: one column of several devices",
+        f"{source} contains {why}: one column of several devices",
         options.advice(
             ("if it is one device", ("--one-device",)),
             after="if a column distinguishes them, give it with --device-column; else log with one (nvidia-smi: uuid or index)",

@@ -122,7 +122,7 @@ def _check_request(run: StoredRun, log: Log, name: str, rule: str, *, by_pulse: 
         raise MeterError(f"there is no rule {rule!r}", "choose trapezoid, or rectangle for rows that hold the mean since the row before")
     if log.floating and not by_pulse:
         raise MeterError(
-            f"{log.source} holds times since a start, or times of day, and not when that was",
+            f"{log.source} contains times since a start, or times of day, and not when that was",
             f"find it from the run's own load:\n  {log.command} --find-pulse\nor give the time of second 0, or the date of times of day, such as:\n"
             f"  {log.command} --start 2025-06-16T12:00:00+02:00",
         )
@@ -165,7 +165,8 @@ def _check_coverage(run: StoredRun, log: Log, sample: Sample, readings: Sequence
         first, last, begin, end = (f"{np.datetime64(round(t), 's')} UTC" for t in (*sample.t_s[[0, -1]], min(run_s), max(run_s)))
         spans = f"the log reaches {first} to {last}, the run {begin} to {end}"
     raise MeterError(
-        f"{log.source} does not cover any phase of the run completely ({why}): {spans}", "check its values, the zone and the clock offset"
+        f"{log.source} does not cover any phase of the run completely ({why}): {spans}",
+        "check the values, the time zone and the clock offset of the log",
     )
 
 

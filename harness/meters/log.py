@@ -97,7 +97,7 @@ def read_log(path: Path, format: str = "auto", **choices: str | float | bool | N
     channels = _channels(path, _decoded(data, path.name), options)
     name, channel = _chosen(channels, options, path.name)
     if len(channel.t_s) < 2:
-        raise MeterError(f"{path.name} holds {len(channel.t_s)} readings of {name}", "a log needs at least two")
+        raise MeterError(f"{path.name} contains {len(channel.t_s)} readings of {name}", "a log needs at least two")
     log = _on_unix_time(channels, name, channel, options, path.name)
     watts = log.sample.value
     if not np.isfinite(watts).any():
@@ -113,7 +113,7 @@ def _content(path: Path) -> bytes:
     """The bytes of a log; refuses empty, binary and very large files."""
     data = userfiles.read_bytes(path, "meter log", limit_bytes=MAX_BYTES, error=MeterError)
     if not data.strip(b"\x00 \t\r\n\xef\xbb\xbf\xff\xfe"):
-        raise MeterError(f"{path} is empty", "did the meter's program log anything?")
+        raise MeterError(f"{path} is empty", "check that the meter's program logged readings")
     for magic, kind in ARCHIVES.items():
         if data.startswith(magic):
             raise MeterError(f"{path} is {kind}, not text", "export the log as CSV, or unpack it")
@@ -131,7 +131,7 @@ def _decoded(data: bytes, source: str) -> str:
     if head.count(0):
         data = data.rstrip(b"\x00")  # a logger that was cut off leaves blocks of zeros after its last line
         if b"\x00" in data:
-            raise MeterError(f"{source} holds binary data", "export the log as text")
+            raise MeterError(f"{source} contains binary data", "export the log as text")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -150,7 +150,7 @@ def _channels(path: Path, text: str, options: Options) -> Channels:
         line, _, why = channels.torn[0]
         raise MeterError(
             f"{path.name}: {len(channels.torn)} of {channels.count} rows could not be read, the first is line {line} ({why})",
-            f"is this the meter's log? {'A comma inside a number needs quotes; ' if readable else ''}see --format",
+            f"check that this is the meter's log; {'A comma inside a number needs quotes; ' if readable else ''}see --format",
         )
     return channels
 
@@ -181,7 +181,7 @@ def _chosen(channels: Channels, options: Options, source: str) -> tuple[str, Cha
     if asked == SUM and SUM not in by_name:
         if channels.preferred is not None and len(by_name) > 1 and not channels.summed:
             raise MeterError(
-                f"{channels.preferred!r} of {source} is the total already: a sum of all channels would count twice", "leave --channel out"
+                f"{channels.preferred!r} of {source} is already the total: a sum of all channels would count it twice", "remove --channel"
             )
         parts = channels.summed or tuple(by_name)
         channels.notes.append(f"sum of {', '.join(map(repr, parts))}")

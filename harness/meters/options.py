@@ -75,7 +75,7 @@ class Options:
             if value is not None and value not in known:
                 raise MeterError(f"{flag} cannot be {value!r}", f"choose one of {' '.join(known)}")
         if self.timezone is not None and self.utc_offset_s is not None:
-            raise MeterError("a zone and an offset were given for one log", "give either --timezone or --utc-offset")
+            raise MeterError("a zone and an offset were given for one log", "use either --timezone or --utc-offset")
         if self.one_device and self.device_column is not None:
             raise MeterError("--one-device and --device-column cannot be combined", "give one of them")
 

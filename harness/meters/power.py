@@ -126,7 +126,7 @@ def labelled_column(table: Table, form: MeterFormat, label: pd.Series, options: 
     if not units:
         known = ", ".join(map(repr, silent or list(dict.fromkeys(label))[:LISTED]))
         if not silent:
-            raise MeterError(f"{table.source} contains no power: {known}", "log a sensor of power")
+            raise MeterError(f"{table.source} contains no power: {known}", "log a power sensor")
         pick = ("--channel", silent[0]) if len(silent) > 1 else ()
         raise MeterError(f"{table.source} names no unit of power: {known}", options.advice(("if it holds watts", (*pick, "--unit", "W"))))
     here = label.isin(units.keys()).to_numpy()
@@ -216,7 +216,7 @@ def _check_unit(proven: Sequence[_Candidate], options: Options) -> None:
         return
     other = next((each for each in proven if each.unit == CELL_UNIT or each.factor != UNITS_W[options.unit]), None)
     if other is not None and other.unit == HEADER_UNIT:
-        raise MeterError(f"{other.name!r} names its unit, and --unit {options.unit} contradicts it", "leave --unit out")
+        raise MeterError(f"{other.name!r} names its unit, and --unit {options.unit} contradicts it", "remove --unit")
 
 
 def _refuse(table: Table, candidates: list[_Candidate], options: Options, others: Sequence[int]) -> NoReturn:
@@ -297,7 +297,7 @@ def _decimal(cells: Cells, factor: float, table: Table, around: Evidence, option
     """The decimal mark of a column; refuses one whose cells can be read with both marks, or need both."""
     own, count = cells.evidence, int(cells.numeric.sum())
     if own.point and own.comma and min(own.point, own.comma) > 0.01 * max(count, 1):
-        raise MeterError(f"{name!r} of {table.source} holds decimal points and decimal commas", "write all of its numbers with one mark")
+        raise MeterError(f"{name!r} of {table.source} contains decimal points and decimal commas", "write all of its numbers with one mark")
     if own.point or own.comma or not own.either:
         return "." if own.point >= own.comma else ","
     decimal, other = (",", ".") if "," in own.sample else (".", ",")

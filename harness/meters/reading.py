@@ -65,7 +65,7 @@ def channels_of(table: Table, form: MeterFormat, options: Options) -> Channels:
     if devices.spread:
         if coarse(times.t_s):
             raise MeterError(
-                f"{table.source} holds several readings with each time stamp, and no seconds: their times are not known",
+                f"{table.source} contains several readings with each time stamp, and no seconds: their times are not known",
                 "log the seconds too",
             )
         times.t_s = spread(times.t_s)
@@ -105,7 +105,7 @@ def _check_content(table: Table) -> None:
             "a row needs as many cells as the header has names; a comma inside a number needs quotes",
         )
     if not len(table.cells):
-        raise MeterError(f"{table.source} holds a header and no readings", "did the meter's program log anything?")
+        raise MeterError(f"{table.source} contains a header and no readings", "check that the meter's program logged readings")
 
 
 def join_units(table: Table) -> Table:
@@ -198,7 +198,7 @@ def _one_column(columns: Sequence[PowerColumn], table: Table, form: MeterFormat,
     total = _total(columns, form)
     if total is None:
         raise MeterError(
-            f"{table.source} holds several columns of power, and several rows with each time stamp: {', '.join(repr(c.name) for c in columns)}",
+            f"{table.source} contains several columns of power, and several rows with each time stamp: {', '.join(repr(c.name) for c in columns)}",
             options.advice(("choose the column that is added", ("--power-column", columns[0].name))),
         )
     return next(column for column in columns if column.name == total)

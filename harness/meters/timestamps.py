@@ -99,7 +99,7 @@ def read_times(texts: Sequence[str], name: str = "time", *, unit: str | None = N
     if _mostly(clock):
         if not any(cell.count(":") > 1 for cell in cells):
             raise MeterError(
-                f"{name!r} holds hours and minutes, or minutes and seconds, without a date", "log the date and the seconds too"
+                f"{name!r} contains hours and minutes, or minutes and seconds, without a date", "log the date and the seconds too"
             )
         return Times(_unwrapped(clock, DAY_S), "day", "times of day without a date")
     moments = parse_moments(cells, order)
@@ -147,7 +147,7 @@ def _counted(numbers: Floats, name: str, unit: str | None) -> Times:
     steps = np.abs(np.diff(numbers[np.isfinite(numbers)]))
     if 2e4 < size < 8e4 and len(steps) and np.median(steps) < 0.02 and unit is None:
         raise MeterError(
-            f"{name!r} holds day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again"
+            f"{name!r} contains day numbers of a spreadsheet (about {size:g})", "format the column as date and time, and export again"
         )
     if stated is None:
         raise MeterError(

@@ -40,7 +40,7 @@ def to_unix(local_s: Floats, zone: Zone) -> Floats:
         return local_s - zone.utc_offset_s
     info = zone_info(zone.name)
     if info is None:
-        raise MeterError(f"there is no time zone {zone.name!r}", "write it as in Europe/Berlin, or give --utc-offset")
+        raise MeterError(f"there is no time zone {zone.name!r}", "use a name such as Europe/Berlin, or use --utc-offset")
     local = pd.DatetimeIndex(np.floor(local_s).astype("datetime64[s]"))
     back = np.flatnonzero(np.diff(local_s) < 0)
     first_pass = np.arange(len(local)) <= back[0] if len(back) == 1 else None
@@ -59,7 +59,7 @@ def _undecided(local: pd.Timestamp, zone: ZoneInfo) -> MeterError:
     what = "occurs twice: daylight saving ends" if first_s > second_s else "does not exist: daylight saving begins"
     return MeterError(
         f"the local time {local:%Y-%m-%d %H:%M} {what} in {zone.key}",
-        f"give the offset that held, --utc-offset {first_s:.0f} or --utc-offset {second_s:.0f}, or cut the log there",
+        f"use the offset in effect at that time, --utc-offset {first_s:.0f} or --utc-offset {second_s:.0f}, or cut the log there",
     )
 
 

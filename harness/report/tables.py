@@ -132,7 +132,7 @@ def kind_of(row: Row) -> str:
 
 
 def remarks(row: Row) -> str:
-    """Failure of a case, or reasons for an invalid energy, its place on the front and its warnings."""
+    """Failure of a case, or reasons for an invalid energy, whether it is on the front, and its warnings."""
     if row["status"] != "ok":
         return f"{row['status']}: {'; '.join(row['reason'].splitlines())}" if row["reason"] else str(row["status"])
     parts = [f"invalid: {row['invalid_reasons'].replace(';', ', ')}"] if row["valid"] is False else []

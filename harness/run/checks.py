@@ -44,7 +44,7 @@ def check_window(profile: Profile, domains: Sequence[Domain]) -> None:
             raise SuiteError(
                 f"a window of {profile.window_s:g} s is too short: the counter of {domain.name} ticks every {domain.update_period_s:.3g} s, "
                 f"and the profile {profile.name} requires {profile.window_ticks:g} ticks",
-                f"give --window {math.ceil(needed_s * 100) / 100:g}, or leave it out",
+                f"use --window {math.ceil(needed_s * 100) / 100:g}, or remove it",
             )
 
 

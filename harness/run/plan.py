@@ -103,7 +103,7 @@ def _open_cases(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[R
 
 
 def _in_open_pairs(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
-    """Cases whose place on the front of energy, latency and quality is still open.
+    """Cases for which it is undecided whether they are on the front of energy, latency and quality.
 
     A case without energy or latency is on no front. As in the tables, a front has cases of one model and metric, all measured
     or all modelled.

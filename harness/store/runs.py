@@ -154,13 +154,17 @@ def read_run(folder: Path) -> StoredRun:
     try:
         raw = json.loads(read_bytes(folder / "run.json"))
     except ValueError as error:
-        raise StoreError(f"{folder / 'run.json'} cannot be read: {error}", "the run cannot be used without it") from None
+        raise StoreError(
+            f"{folder / 'run.json'} cannot be read: {error}", "restore it from a copy, since the run cannot be read without it"
+        ) from None
     try:
         header = Header.model_validate_json(json.dumps(migrate(raw)))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise StoreError(f"{folder / 'run.json'} is damaged: {place}: {first['msg']}", "the run cannot be used without it") from None
+        raise StoreError(
+            f"{folder / 'run.json'} is damaged: {place}: {first['msg']}", "restore it from a copy, since the run cannot be read without it"
+        ) from None
     records, problems = _read_records(folder / "records.jsonl")
     return StoredRun(str(folder), header, tuple(records), tuple(problems))
 

@@ -125,7 +125,7 @@ class _Expansion:
             here = (*place, index) if isinstance(item, list) else place
             if part == "dense":
                 if len(written) > 1:
-                    self.document.add_problem(here, "'dense' is the unchanged model and cannot be a step of a chain: leave it out")
+                    self.document.add_problem(here, "'dense' is the unchanged model and cannot be a step of a chain: remove it")
                 continue
             step = self._step(here, part)
             if step is None:

@@ -141,8 +141,8 @@ class SuiteFile(Strict):
     stopping: Annotated[
         Literal["half_width", "open_pairs"],
         Field(
-            description="cases that are repeated after the first repetitions: each until its interval is narrow, or those for which it is undecided whether they are on the "
-            "front of energy, latency and quality is open; the quick profile repeats none"
+            description="cases that are repeated after the first repetitions: each until its interval is narrow (half_width), or those for "
+            "which it is undecided whether they are on the front of energy, latency and quality (open_pairs); the quick profile repeats none"
         ),
     ] = "half_width"
     limits: Limits = Limits()
@@ -194,7 +194,7 @@ def validate_parameters(
     """Parameters or options with defaults; errors are added to the document."""
     if model is None:
         for name in given:
-            document.add_problem((*place, name), f"{owner} takes no parameters: leave {name!r} out")
+            document.add_problem((*place, name), f"{owner} takes no parameters: remove {name!r}")
         return {}
     try:
         return model.model_validate(given, strict=True).model_dump()

@@ -22,7 +22,7 @@ def check_file(document: Document, place: Place, model: Model) -> None:
         document.add_problem((*place, "signature"), f"{error.what}: {error.hint}")
         return
     if model.signature is not None and model.format != "tflite":
-        document.add_problem((*place, "signature"), "'signature' belongs to a .tflite model: leave it out")
+        document.add_problem((*place, "signature"), "'signature' belongs to a .tflite model: remove it")
     if model.input_shapes:
         _check_shapes(document, (*place, "input_shapes"), model, inputs)
     elif inputs is not None and model.test is None:
@@ -72,7 +72,7 @@ def sample_shape(each: Input) -> tuple[int | None, ...]:
 
 def _check_shapes(document: Document, place: Place, model: Model, inputs: Sequence[Input] | None) -> None:
     if model.test is not None:
-        document.add_problem(place, "the test data determine the sizes: leave 'input_shapes' out")
+        document.add_problem(place, "the test data determine the sizes: remove 'input_shapes'")
         return
     if inputs is None:
         return  # only the framework knows them: the child checks

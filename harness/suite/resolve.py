@@ -93,9 +93,9 @@ class _Item:
             self.problem("metric", "a metric needs either `function` (your own) or `name`, one of the two")
         for field, takers in (("threshold", CUTTING), ("ignore", POSITIONS)):
             if getattr(metric, field) is not None and metric.name not in takers:
-                self.problem(f"metric.{field}", f"{field!r} belongs to the metrics {', '.join(takers)}: leave it out")
+                self.problem(f"metric.{field}", f"{field!r} belongs to the metrics {', '.join(takers)}: remove it")
         if metric.name and "direction" in metric.model_fields_set:
-            self.problem("metric.direction", "'direction' belongs to a function, a named metric has its own: leave it out")
+            self.problem("metric.direction", "'direction' belongs to a function, a named metric has its own: remove it")
 
 
 class _BuiltIn(_Item):
@@ -138,10 +138,10 @@ class _BuiltIn(_Item):
         """Check that a built-in model with labelled data is left unchanged."""
         for name in ("signature", "input_shapes"):
             if name in self.item.model_fields_set:
-                self.problem(name, f"{name!r} is only for your own models (`path`), not for a built-in one: leave it out")
+                self.problem(name, f"{name!r} is only for your own models (`path`), not for a built-in one: remove it")
         changed = [name for name in ("data", "metric", "training") if name in self.item.model_fields_set]
         if spec.data == "labelled" and changed:
-            self.problem(changed[0], f"{self.written} has its own data, metric and training: leave {changed[0]!r} out")
+            self.problem(changed[0], f"{self.written} has its own data, metric and training: remove {changed[0]!r}")
             return False
         return True
 
@@ -158,7 +158,7 @@ class _Own(_Item):
         """The model; None if it has an error."""
         metric, located = self.metric(), self._located()
         if self.item.options:
-            self.problem("options", "options belong to a built-in model (`workload`), not to a file: leave them out")
+            self.problem("options", "options belong to a built-in model (`workload`), not to a file: remove them")
         if located is None:
             return None
         path, format_, sha256 = located

@@ -15,7 +15,7 @@ from harness.errors import EngineError
 from harness.schema import ArtifactFacts, Training, VariantSpec
 
 Array = NDArray[Any]
-LEAVE_OUT = "leave this variant out for this model"
+LEAVE_OUT = "remove this variant for this model"
 
 
 @dataclass(frozen=True)

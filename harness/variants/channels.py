@@ -104,7 +104,7 @@ def cut(model: Any, ratio: float) -> tuple[Any, dict[str, tuple[int, int]]]:
         raise not_applicable(
             f"the model has no hidden layer that would lose a channel at the ratio {ratio}"
             + (f"; not cut, since they mix channels, run twice, or are of an unknown kind: {uncut}" if uncut else ""),
-            "raise `ratio`, or leave this variant out",
+            "raise `ratio`, or remove this variant",
         )
     return _rebuild(keras, graph, kept), {name: size for name, size in sizes.items() if size[0] != size[1]}
 

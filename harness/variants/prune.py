@@ -95,7 +95,7 @@ class Prune(Recipe):
         model = load_keras(job.source, trusted=job.trusted)
         layers = [layer for layer in leaf_layers(model) if type(layer).__name__ in PRUNED]
         if not layers:
-            raise EngineError("the model has no dense or convolutional layer to prune", "leave `prune` out for this model")
+            raise EngineError("the model has no dense or convolutional layer to prune", "remove `prune` for this model")
         target = fine_tuned(job, model, [masking(keras, layers, schedule, job.parameters.scope)])
         saved = load_keras(target, trusted=job.trusted)
         job.notes["sparsity"] = check_sparsity(saved, schedule.final, job.parameters.scope)

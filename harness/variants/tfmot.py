@@ -160,7 +160,7 @@ def _check_clusters(model: Any, parameters: ClusterParameters) -> None:
         if points <= parameters.number_of_clusters:
             raise not_applicable(
                 f"the layer {name!r} has {points} weights that are not 0, too few for {parameters.number_of_clusters} clusters",
-                "ask for fewer clusters, or prune less",
+                "use fewer clusters, or a lower sparsity",
             )
 
 

@@ -24,7 +24,7 @@ def check_report(run: StoredRun, result: Verification, calibrated: Callable[[Sto
     folder = Path(run.folder)
     names = {path.name for path in (folder / REPORT).glob("*") if path.is_file()}
     if not names:
-        result.notes.append("there is no report: draw it with `harness report`")
+        result.notes.append("there is no report: create it with `harness report`")
         return
     result.problems += [f"{REPORT}/{name} is missing" for name in FILES if name not in names]
     result.problems += [f"{REPORT}/{name} does not belong to a report" for name in sorted(names.difference(FILES))]

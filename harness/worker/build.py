@@ -187,7 +187,7 @@ def _take_keras(task: BuildTask) -> Made:
 def _take_function(task: BuildTask) -> Made:
     """A model that a user function builds, in a trusted suite."""
     if not task.model.trusted:
-        raise EngineError(f"{task.model.path} is code, which runs only in a trusted suite", keras_files.TRUST)
+        raise EngineError(f"{task.model.path} is code, which is run only with --trust", keras_files.TRUST)
     keras = keras_files.import_keras()
     model = call_function(str(task.model.path), task.model.folder)
     if not isinstance(model, keras.Model):

@@ -77,7 +77,7 @@ class Applications(Workload):
         size = self.options.image_size or (DEFAULT_SIZE if str(self.member).startswith("MobileNetV3") else None)
         fetched = self.options.weights == "imagenet"
         hint = "weights: imagenet needs the network once; weights: random does not" if fetched else "leave image_size out"
-        with library_errors(f"keras.applications cannot make {self.member}", hint):
+        with library_errors(f"keras.applications cannot create {self.member}", hint):
             return build(weights="imagenet" if fetched else None, **({"input_shape": (size, size, 3)} if size else {}))
 
     def preprocess(self, images: Array) -> Array:

@@ -33,4 +33,4 @@ def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
     except Exception as error:  # the user's code may raise anything
         kind = type(error).__name__
         reason = first_line(error).removeprefix(kind).removeprefix(": ")
-        raise EngineError(f"{written} failed: {kind}{reason and ': '}{reason}", "run the function by itself") from error
+        raise EngineError(f"{written} failed: {kind}{reason and ': '}{reason}", "run the function separately to find the error") from error

@@ -121,7 +121,7 @@ def squared_error(outputs: Array, labels: Array) -> Array:
         raise another_task(outputs, labels)
     difference = outputs.reshape(len(outputs), -1).astype(np.float64) - labels.reshape(len(labels), -1)
     if not np.isfinite(difference).all():
-        raise EngineError("the outputs are not finite", "does the model overflow in this precision?")
+        raise EngineError("the outputs are not finite", "check whether the model overflows in this precision")
     return np.asarray(np.mean(difference**2, axis=1))
 
 
@@ -176,7 +176,7 @@ def _numbers(name: str, given: Any, samples: int) -> Array:
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if numbers.shape != (samples,) or not np.isfinite(numbers).all():
-        raise EngineError(f"{name} gave no finite number for each of {samples} samples", "let it return an array of shape (n,)")
+        raise EngineError(f"{name} gave no finite number for each of {samples} samples", "return an array of shape (n,)")
     return numbers
 
 

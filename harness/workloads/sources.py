@@ -74,7 +74,7 @@ def image_size(shape: Sequence[int | None], size: Sequence[int] | None) -> tuple
         raise EngineError(f"the images of the model have a dynamic size, {tuple(shape)}", "give `size: [height, width]` next to `images`")
     if any(own not in (None, other) for own, other in zip((height, width), requested, strict=True)):
         raise EngineError(
-            f"the model takes images of {height} x {width}, the suite requests {requested[0]} x {requested[1]}", "leave `size` out"
+            f"the model takes images of {height} x {width}, the suite requests {requested[0]} x {requested[1]}", "remove `size`"
         )
     return (int(requested[0] or 0), int(requested[1] or 0)), int(channels or 1), channels_first
 
@@ -88,7 +88,7 @@ def _labelled_files(folder: Path, classes: Sequence[str]) -> list[tuple[Path, in
     places = [(p, classes.index(p.name)) for p in subfolders] or [(folder, -1)]
     files = [(file, label) for place, label in places for file in sorted(place.rglob("*")) if file.suffix.lower() in SUFFIXES]
     if not files:
-        raise EngineError(f"{folder} contains no images", f"their names end in {', '.join(SUFFIXES)}")
+        raise EngineError(f"{folder} contains no images", f"use files whose names end in {', '.join(SUFFIXES)}")
     return files
 
 
@@ -138,10 +138,10 @@ def read_csv(source: DataSource, classes: Sequence[str]) -> Split:
         table = pd.read_csv(source.path, encoding="utf-8-sig", skipinitialspace=True, keep_default_na=False)  # a class may be named NA
     except (OSError, ValueError, pd.errors.ParserError) as error:
         raise EngineError(
-            f"{source.path} cannot be read as a table: {first_line(error)}", "is it comma-separated, with a header?"
+            f"{source.path} cannot be read as a table: {first_line(error)}", "use a comma-separated file with a header"
         ) from error
     if table.empty:
-        raise EngineError(f"{source.path} has no rows", "a sample is a row")
+        raise EngineError(f"{source.path} has no rows", "add rows: each row is a sample")
     inputs = {
         name: np.stack([_numbers(table, column) for column in columns], axis=1) for name, columns in source.options["features"].items()
     }
@@ -188,7 +188,7 @@ def call_data(source: DataSource, folder: str | None, *, trusted: bool) -> Split
         EngineError: It may not run, fails, or does not return arrays of numbers of one length.
     """
     if not trusted:
-        raise EngineError(f"{source.path} is code, which is not run without trust", "look at what it does, then run with --trust")
+        raise EngineError(f"{source.path} is code, which is not run without --trust", "review the code, then use --trust")
     result = call_function(source.path, folder)
     inputs, labels = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     return _checked(source.path, inputs, labels)

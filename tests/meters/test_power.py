@@ -79,7 +79,7 @@ REFUSED = {
     "percent in the cells": (table("time,power", lambda t, w: f"{t},{w / 20} %"), {}, "columns found"),
     "energy": (table("time,energy_wh", lambda t, w: f"{t},{w}"), {}, "columns found"),
     "no unit": (table("time,power", lambda t, w: f"{t},{w}"), {}, "log.csv --unit W"),
-    "a unit that contradicts the header": (table("time,P [kW]", lambda t, w: f"{t},{w}"), {"unit": "W"}, "leave --unit out"),
+    "a unit that contradicts the header": (table("time,P [kW]", lambda t, w: f"{t},{w}"), {"unit": "W"}, "remove --unit"),
     "MW": (table("time,POWER (MW)", lambda t, w: f"{t},{w}"), {}, "--unit mW"),
     "an unknown column": (table("time,power_w", lambda t, w: f"{t},{w}"), {"power_column": "foo"}, "its columns are"),
 }

@@ -33,5 +33,5 @@ def test_the_module_is_found_in_the_suites_folder(folder):
 )
 def test_any_error_names_the_function(folder, written, words):
     """With the next step: to run it alone."""
-    with pytest.raises(EngineError, match=rf"{words}(.|\n)*run the function by itself"):
+    with pytest.raises(EngineError, match=rf"{words}(.|\n)*run the function separately to find the error"):
         call_function(written, folder)

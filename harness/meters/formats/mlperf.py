@@ -40,7 +40,7 @@ def read(path: Path, text: str, options: Options) -> Channels:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     rows = [(number, time, watts) for number, line in lines for time, watts in [_row(line)] if time and watts]
     if not rows:
-        raise MeterError(f"{path.name} contains no row of MLPerf's power log", "see --format")
+        raise MeterError(f"{path.name} contains no row of MLPerf's power log", "choose another format with --format")
     t_s = _local_s([time for _, time, _ in rows])
     names = ["total", *(f"channel {n}" for n in range(1, max(len(watts) for _, _, watts in rows)))]
     watts = np.array([watts + [np.nan] * (len(names) - len(watts)) for _, _, watts in rows])
