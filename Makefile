@@ -19,7 +19,7 @@ VENV    := $(if $(filter gpu,$(LOCK)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
 LOCK_ID := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut -c1-16)-$(shell $(PYTHON) -c 'import sys; print(*sys.version_info[:3], sep=".")' 2>/dev/null)
 STAMP   := $(VENV)/installed-$(LOCK_ID)
-# The toolkit pins packages that conflict with ours, so its builds run in an environment of their own.
+# The toolkit pins packages that conflict with ours, so its builds run in a separate environment.
 TFMOT_STAMP := .venv-tfmot/installed-$(shell cat requirements/tfmot.txt pyproject.toml | sha256sum | cut -c1-16)
 
 .PHONY: help bench test test-slow tfmot lint format benchmarks lock gpu-dry-run clean
