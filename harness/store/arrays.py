@@ -107,6 +107,8 @@ def read_table(path: Path, *columns: str) -> Any:
         userfiles.check_regular(path, "run's file", limit_bytes=userfiles.RUN_BYTES, error=StoreError)
     try:
         table = pq.read_table(path)
+    except FileNotFoundError:
+        raise StoreError(f"{path} cannot be read: the file is missing", HINT) from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read: {error}", HINT) from None
     missing = [name for name in columns if name not in table.column_names]

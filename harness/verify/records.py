@@ -46,7 +46,7 @@ def recompute(run: StoredRun, result: Verification) -> StoredRun:
 
 
 def _unchecked(run: StoredRun) -> Iterator[str]:
-    """Notes on the stored values that nothing raw can confirm."""
+    """Notes on the stored values that cannot be recomputed from raw data."""
     measured = [r for r in run.records if not r.cached]
     if cached := len(run.records) - len(measured):
         yield f"{cached} builds were in the cache: their figures were copied from another run and not recomputed"

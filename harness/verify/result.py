@@ -88,4 +88,4 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return "nothing" if value is None else f"{value:.10g}" if _is_number(value) else repr(value)
+    return "missing" if value is None else f"{value:.10g}" if _is_number(value) else repr(value)

@@ -70,7 +70,7 @@ def test_a_removed_energy_is_reported_where_no_tick_is_needed(folder):
     for old, new in (('"quantity": "energy"', '"quantity": "power"'), ('"unit": "J"', '"unit": "W"')):
         replace_text(folder / "run.json", old, new)
     problems = problems_after(folder, lambda one: last(one).update(gross_j=None, kind="absent"))
-    assert any("gross_j is stored as nothing, recomputed as" in each for each in problems)
+    assert any("gross_j is stored as missing, recomputed as" in each for each in problems)
 
 
 def test_the_interval_of_a_quality_is_that_of_wilson(folder):

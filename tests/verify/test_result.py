@@ -19,7 +19,7 @@ LATENCY = Latency(queries=10, mean_s=1e-3, p50_s=1e-3, p90_s=None, p95_s=None, p
         (None, None, None),
         (0.9, 1.0, "is stored as 0.9, recomputed as 1 (-0.1 relative)"),
         (1.0, 0.0, "is stored as 1, recomputed as 0"),
-        (None, 2.0, "is stored as nothing, recomputed as 2"),
+        (None, 2.0, "is stored as missing, recomputed as 2"),
         (True, 1.5, "is stored as True, recomputed as 1.5"),
         ("low", "high", "is stored as 'low', recomputed as 'high'"),
     ],
@@ -40,7 +40,7 @@ def test_models_are_compared_field_by_field():
     assert result.problems == ["row: latency queries is stored as 10, recomputed as 11 (-0.0909 relative)"]
     assert result.recomputed["latency"] == 1 + len(Latency.model_fields)
     result.compare_fields("latency", "row", None, LATENCY)
-    assert "row: mean_s is stored as nothing, recomputed as 0.001" in result.problems
+    assert "row: mean_s is stored as missing, recomputed as 0.001" in result.problems
 
 
 @pytest.mark.parametrize(
