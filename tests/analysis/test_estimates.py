@@ -35,8 +35,8 @@ def test_better_is_welchs_test():
     assert not estimates.compare(EACH, EACH, 0.8 * p)[1].any()
 
 
-def test_one_launch_separates_nobody():
-    """Its scatter is unknown, so it can neither win nor lose."""
+def test_a_single_launch_separates_no_case():
+    """Its scatter is unknown, so it is neither better nor worse than another case."""
     assert not dominates([objective([1.0], [2.0, 2.0, 2.0])]).any()
 
 

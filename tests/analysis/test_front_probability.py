@@ -76,7 +76,7 @@ def test_fronts_of_many_small_sets_are_what_each_has_alone(sets):
 
 @pytest.mark.parametrize(("limit", "value"), [("AT_ONCE", 1), ("FEW", 1)])
 def test_the_chances_do_not_depend_on_how_many_draws_are_compared_at_once(monkeypatch, limit, value):
-    """Nor on how a draw's front is found."""
+    """They do not depend on the algorithm for the front of a draw either."""
     rng = np.random.default_rng(6)
     losses = list((rng.random((8, 50)) < 0.2).astype(float))
     launches = [np.column_stack([rng.normal(1, 0.1, 4), np.full(4, each.mean())]) for each in losses]

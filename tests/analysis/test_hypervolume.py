@@ -30,7 +30,7 @@ def test_the_linear_front_of_two_objectives():
         assert hypervolume(np.column_stack([x, 1 - x]), np.ones(2)) == pytest.approx((n - 2) / (2 * (n - 1)))
 
 
-def test_what_is_not_better_than_the_reference_counts_for_nothing():
-    """Nor does an unknown one."""
+def test_points_not_better_than_the_reference_do_not_count():
+    """A point with an unknown value does not count either."""
     assert hypervolume(np.array([[1.0, 0.0], [np.nan, 0.0]]), np.ones(2)) == 0
     assert hypervolume(np.array([[0.5, 0.5], [2.0, 0.0]]), np.ones(2)) == 0.25

@@ -71,7 +71,7 @@ def test_the_absolute_interval_of_equal_launches_is_the_gain_alone():
 
 
 @given(launches, st.sampled_from([FIXED, STOPPED]))
-def test_a_gain_of_nothing_leaves_the_scatter(values, q):
+def test_a_gain_of_0_leaves_the_scatter(values, q):
     """With g = 0 the absolute half-width in logarithms is that of the repeatability interval, after a stopping rule too."""
     repeat, absolute = mean_interval(values, q), absolute_interval(values, 0.0, q)
     if repeat.half_width < 5:

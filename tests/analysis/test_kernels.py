@@ -33,7 +33,7 @@ def test_the_precision_is_that_of_what_multiplies(kernels, precision):
 
 
 def test_the_share_is_of_the_whole():
-    """Also of what does not multiply; None if no precision is known, 0 if they are others."""
+    """The whole includes kernels that do not multiply; None if no precision is known, 0 if none is the requested one."""
     assert share_of(ENDS, "int8") == pytest.approx(0.3)
     assert share_of(ENDS, "bfloat16") == 0
     assert share_of([kernel("Conv", None, 1.0)], "int8") is None

@@ -92,7 +92,7 @@ def test_a_mean_of_numbers_is_bootstrapped():
     ],
 )
 def test_the_verdict_reads_the_bound_on_the_bad_side(low, high, direction, expected):
-    """Whichever side that is."""
+    """The verdict uses the lower bound if higher is better, and the upper one otherwise."""
     assert verdict(Interval((low + high) / 2, low, high), 0.01, direction) == expected
 
 

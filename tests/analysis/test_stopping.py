@@ -27,7 +27,7 @@ def test_a_fixed_number_of_launches():
 
 
 def test_equal_launches_are_enough_at_first_and_not_before():
-    """However narrow the interval, `first` launches are waited for."""
+    """At least `first` launches are run, even if the interval is narrow."""
     rule = after(HalfWidth(5, 8, 0.02), [1.0] * 4)
     assert not rule.finished
     assert not rule.reached
@@ -61,8 +61,8 @@ def pairs(means: dict[str, tuple[float, ...]], sd: float = 0.01, launches: int =
     return rule
 
 
-def test_everybody_is_asked_until_first():
-    """However clear the pair, no case is decided before its first launches."""
+def test_every_case_is_repeated_until_first():
+    """No case is decided before its first launches, even if a pair is clearly separated."""
     assert pairs({"a": (0.0, 0.0), "b": (1.0, 1.0)}, launches=4).open == {"a", "b"}
     assert pairs({"a": (0.0, 0.0), "b": (1.0, 1.0)}, launches=5).finished
 
@@ -90,8 +90,8 @@ def test_two_equal_cases_are_settled():
     assert not pairs({"a": (0.0, 0.0), "b": (0.0, 0.0)}, launches=40).open
 
 
-def test_one_sided_questions_keep_the_pair_open_both_ways():
-    """Whichever of the two is named first."""
+def test_an_open_pair_is_open_in_both_directions():
+    """The result does not depend on the order of the two cases."""
     assert pairs({"a": (0.0, 0.0), "b": (0.01, 0.0)}).open == pairs({"b": (0.01, 0.0), "a": (0.0, 0.0)}).open
 
 
@@ -100,8 +100,8 @@ def test_the_cap_ends_an_open_pair():
     assert pairs({"a": (0.0, 0.0), "b": (0.009, 0.0)}, launches=20, cap=20).finished
 
 
-def test_a_case_alone_has_nobody_to_be_compared_with():
-    """It is done after its first launches; without any case there is nothing to do."""
+def test_a_single_case_needs_only_the_first_launches():
+    """A single case is finished after its first launches; without cases the rule is finished."""
     assert pairs({"a": (0.0, 0.0)}).finished
     assert OpenPairs(5, [0.01]).finished
 

@@ -22,7 +22,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize(("command", "more"), COMMANDS, ids=[command for command, _ in COMMANDS])
 def test_every_command_reads_a_run_of_schema_1(harness, tmp_path, command, more):
-    """Without a traceback, whatever its records lack."""
+    """No command fails with a traceback, even if fields are missing in the records."""
     shutil.copytree(OLD, tmp_path / "old")
     first, rest = (("dense",), ("old",)) if command == "history" else (("old",), more)
     done = harness(command, *first, *rest)
@@ -65,7 +65,7 @@ def test_a_window_is_longer_than_zero_and_at_most_a_day(window_s):
     ("name", "hint"), [("enrgy", "did you mean 'energy'?"), ("ENERGY", "available: energy"), ("xyz", "available: energy, latency")]
 )
 def test_an_unknown_name_is_an_error_with_the_nearest_one(name, hint):
-    """Of another case, too; else with all of them."""
+    """A name in another letter case is suggested too; without a near match all names are listed."""
     check_names(["energy"], ["energy", "latency"], "column", "--columns")
     with pytest.raises(HarnessError) as error:
         check_names(["energy", name], ["energy", "latency"], "column", "--columns")

@@ -88,7 +88,7 @@ def test_a_bug_is_an_error_with_exit_code_3(monkeypatch, capsys):
 
 
 def test_the_version_is_that_of_the_package(harness):
-    """And nothing else."""
+    """The output contains only the version."""
     from harness import __version__
 
     assert harness("--version").stdout == f"{__version__}\n"

@@ -14,7 +14,7 @@ def test_doctor_reports_on_any_machine(harness):
 
 
 def test_a_window_out_of_range_is_refused(harness):
-    """With the range."""
+    """The message contains the valid range."""
     assert_error(harness("doctor", "--window", "-1"), 2, "--window -1 is out of range", "above 0 and up to 86400")
 
 

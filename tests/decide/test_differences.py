@@ -122,8 +122,8 @@ def test_caps_of_the_card_that_ran_are_read_as_a_share():
     assert [each.name for each in differences(unknown) if each.prevents] == ["gpu power limit, W"]
 
 
-def test_a_card_without_a_case_is_no_difference():
-    """Its cap affects no figure."""
+def test_the_cap_of_an_unused_card_is_not_a_difference():
+    """The cap of a card that no case runs on does not affect any figure."""
     idle = {"domain": "gpu:0", "name": "H100", "power_limit_w": 350.0, "power_limit_default_w": 700.0}
     runs = [machine(), machine("box-2", environment={"devices": (idle,)})]
     assert not [each for each in differences(runs) if "cap" in each.name]
@@ -148,7 +148,7 @@ def test_machines_whose_rails_have_none_in_common_are_not_compared():
 
 
 def test_another_suite_prevents_a_comparison():
-    """It is other work."""
+    """Another suite measures different work."""
     base, other = machine(), machine("box-2")
     suite = other.header.suite.model_copy(update={"sha256": "6" * 64})
     other = replace(other, header=other.header.model_copy(update={"suite": suite}))

@@ -29,7 +29,7 @@ def test_a_single_launch_separates_nothing():
 
 
 def test_invalid_and_failed_cases_are_never_chosen():
-    """However good their figures; each is listed with its reason."""
+    """They are listed with the reason, even if their figures are the best."""
     for changes, why in (({"warnings": (INVALID,)}, "invalid: sensor_gap"), ({"status": "oom", "reason": "too big"}, "oom: too big")):
         (selection,) = found(pair(**changes))
         assert selection.best["variant"] == "dense"

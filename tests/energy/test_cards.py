@@ -56,7 +56,7 @@ def found(seen: Trace, device: str | None = "gpu", span: Span = SPAN) -> dict[st
     return {code: str(values.get("how", "")) for code, values in remarks(seen, span, {"gpu", "cpu"}, device)}
 
 
-def test_a_card_to_itself_has_no_remark():
+def test_a_card_without_other_processes_has_no_remark():
     """With the child's process named, hidden as in a container, or not listed at all."""
     assert found(trace()) == {}
     hidden = np.where(T_S >= 0.5, 1, 0)
@@ -72,8 +72,8 @@ def test_a_process_that_is_not_ours_shares_the_card():
     assert found(trace(foreign_processes=np.where(T_S > 5.1, 1, 0))) == {}
 
 
-def test_a_hidden_process_is_no_evidence_and_what_it_does_is():
-    """It may be the child itself. Memory in use and load before the case are somebody's."""
+def test_a_hidden_process_is_ignored_but_its_memory_and_load_count():
+    """A hidden process may be the child itself. Memory in use and load before the case belong to another process."""
     assert found(trace(hidden_processes=3)) == {}
     remarked = found(trace(hidden_processes=3, memory_used=3000 * MIB + np.where(T_S >= 0.5, 500 * MIB, 0), child_memory=np.nan))
     assert remarked["card_shared"] == "3,000 MiB of its memory were in use before the case"

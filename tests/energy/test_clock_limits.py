@@ -30,7 +30,7 @@ def test_a_counter_gives_the_share_of_the_window():
 
 
 def test_without_a_counter_it_is_the_share_of_the_readings():
-    """With the reasons that they showed; set clocks and the power cap apart."""
+    """The reasons are kept, and set clocks and the power cap are separate."""
     flags = np.where((T_S >= 1) & (T_S < 2), 0x44, 0x2)
     found = clock_limits(trace(flags), 1.0, 2.9)
     assert found["gpu:0 slowed"] == (0.5, False, 0x40)

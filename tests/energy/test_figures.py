@@ -55,7 +55,7 @@ def test_a_task_that_did_not_end_has_no_finding():
 
 
 def test_what_runs_on_a_test_double_is_simulated():
-    """Whatever the sensor is."""
+    """The kind is `simulated` for any sensor."""
     assert {m.kind for m in figures(raw(), Setting(case=CASE, simulated=True)).measurements} == {"simulated"}
 
 

@@ -36,8 +36,8 @@ def test_adjoining_windows_add_up(powers_w, middle_s, end_s):
 
 
 @given(st.floats(20, 400), st.floats(170, 500))
-def test_a_wrap_changes_nothing(power_w, wrap_j):
-    """However often the counter starts again at 0, as long as it is read twice in each half of its range."""
+def test_a_wraparound_does_not_change_the_energy(power_w, wrap_j):
+    """The energy is the same for any number of wraps, if the counter is read twice in each half of its range."""
     plain = one(COUNTER, staircase(lambda t: power_w * t), steady(0.5, 3.0))
     wrapping = COUNTER.model_copy(update={"wrap_j": wrap_j})
     wrapped = one(wrapping, staircase(lambda t: power_w * t, wrap_j=wrap_j), steady(0.5, 3.0))
@@ -112,7 +112,7 @@ def test_a_read_that_takes_long_widens_the_bracket_on_both_sides():
 
 
 def test_a_counter_shows_a_value_no_older_than_two_of_its_periods():
-    """However long ago it was last read: a quick counter read with a slow one keeps narrow edges."""
+    """The age is limited even if the last read was long ago, so a fast counter read together with a slow one keeps narrow edges."""
     quick = COUNTER.model_copy(update={"update_period_s": 0.001})
     found = one(quick, staircase(lambda t: 100 * t, period_s=0.001, step_s=0.012), steady(0.5, 3.0))
     assert found.poll_gap_s == pytest.approx(0.002)

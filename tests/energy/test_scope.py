@@ -77,6 +77,6 @@ def other_card():
 
 
 def test_a_modelled_part_does_not_take_a_measured_wholes_place():
-    """It has a field of its own."""
+    """The modelled energy is stored in a separate field."""
     found = case_energy(parts("wall", "package", modelled=("package",)), "cpu", ("wall", "package"))
     assert (found.scope, found.energy_j, found.modelled_j, found.kind) == ("wall", 10.0, 1.0, "sampled")

@@ -19,7 +19,7 @@ def predictor(ticks_s, period_s=0.1, width_s=0.001) -> TickPredictor:
 @pytest.mark.parametrize("true_s", [0.0998, 0.1, 0.1007])
 @pytest.mark.parametrize("jitter_s", [0.0, 0.0005])
 def test_the_next_tick_of_a_regular_counter_is_between_the_predicted_times(true_s, jitter_s):
-    """Also where the probed period is a little off, some ticks were not seen, and seconds have passed."""
+    """This is also true if the probed period is slightly wrong, ticks were missed, or seconds have passed."""
     rng = np.random.default_rng(0)
     k = np.array([0, 1, 2, 3, 5, 6, 7, 8, 9, 10])
     ticking = predictor(7.0 + true_s * k + rng.uniform(-jitter_s, jitter_s, len(k)))

@@ -32,7 +32,7 @@ def test_the_bracket_of_a_tick_includes_both_reads():
 
 
 def test_every_step_is_a_tick():
-    """Of a counter that updates ten times a second."""
+    """A counter that updates ten times a second has ten ticks a second."""
     assert np.allclose(np.diff(ticks(staircase(lambda t: 100 * t)).t_s), 0.1, atol=0.001)
 
 

@@ -72,7 +72,7 @@ def test_a_steady_gauge_under_a_steady_load_is_not_stuck():
     assert codes(trace(values=np.full(len(T_S), 46.19)), measured()) == {"sensor_stuck": True}
 
 
-def test_a_counter_that_could_not_be_read_any_more_did_not_stick():
+def test_a_counter_that_can_no_longer_be_read_is_not_stuck():
     """Its power stands in, and the driver's reason is given; one that failed for a moment and ticks again has not failed."""
     values = np.where(T_S < 3.2, 100.0 * T_S, np.nan)
     lost = trace(COUNTER, values, failures={"gpu:0": "the GPU has fallen off the bus"})
@@ -241,7 +241,7 @@ def test_a_counter_and_its_power_that_are_far_apart(apart, expected):
 
 
 def test_a_slice_of_a_card_is_charged_with_the_whole_card():
-    """Which is not a result unless the suite accepts it; then it is still named. A divided card that does not count makes nothing invalid."""
+    """Its energy is invalid unless the suite allows it, and the finding stays. A partitioned card outside the scope does not invalidate anything."""
     divided = COUNTER.model_copy(update={"detail": {"mig": True}})
     window = measured(kind="counter")
     assert codes(trace(divided, 200 * T_S), window) == {"mig_shared": True}
@@ -251,7 +251,7 @@ def test_a_slice_of_a_card_is_charged_with_the_whole_card():
 
 
 def test_a_model_is_not_called_stuck():
-    """It is not a sensor."""
+    """A model may report constant values, since it is not a sensor."""
     model = GAUGE.model_copy(update={"kind": "modelled", "quantity": "mean_power", "gain": None, "limit_w": None})
     assert codes(trace(model, np.full(len(T_S), 20.0)), measured(kind="modelled", gain=None)) == {}
 

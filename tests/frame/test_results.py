@@ -49,7 +49,7 @@ def test_a_missing_domain_leaves_no_partial_sum():
 
 
 def test_a_domain_that_vanished_leaves_no_partial_sum():
-    """Likewise where the sensor was gone altogether, so that its domain is not even listed."""
+    """The same is true if the whole sensor was missing, so that its domain is not listed."""
     records = [record(DENSE, {"package": 2.0, "dram": 0.5}, found=COUNTERS), record(DENSE, {"package": 2.0}, repetition=1, found=COUNTERS)]
     found = row(stored([DENSE], records, COUNTERS))
     assert (found.energy_j, found.energy_repetitions) == (pytest.approx(2.5), 1)

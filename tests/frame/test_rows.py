@@ -23,5 +23,5 @@ def test_every_missing_value_is_none():
 
 
 def test_a_table_without_rows():
-    """It has none."""
+    """A table without rows gives an empty list."""
     assert rows_of(pd.DataFrame(columns=["a"])) == []

@@ -113,7 +113,7 @@ def test_conditions_of_the_card_are_in_the_record(result):
 
 
 def test_everything_is_simulated(result):
-    """Whatever it was read from: no figure of a fake passes for a measurement."""
+    """Every kind is `simulated`, so that no simulated figure is taken for a measurement."""
     assert {m["kind"] for m in result["steady"].values()} == {"simulated"}
 
 

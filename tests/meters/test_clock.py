@@ -43,7 +43,7 @@ def test_a_clock_that_the_load_contradicts_is_a_warning(tmp_path, run):
     assert any("but the run's load is found" in s for s in meter.notes)
 
 
-def test_a_build_quoted_from_another_run_has_no_reading(tmp_path, run):
+def test_a_build_copied_from_another_run_has_no_reading(tmp_path, run):
     """Its phases are at the time of that run."""
     quoted = run.records[0].model_copy(update={"task": "build", "case_id": None, "cached": True})
     meter = import_log(replace(run, records=(quoted, *run.records)), read_log(log_file(tmp_path)))
@@ -68,7 +68,7 @@ def test_local_times_take_their_zone_from_the_load_alone(tmp_path, run):
         import_log(run, read_log(log_file(tmp_path, write=local_text, ahead_s=300.0)))
 
 
-def test_rows_of_means_stand_for_the_interval_before_them(tmp_path, run):
+def test_rows_of_means_cover_the_interval_before_them(tmp_path, run):
     """With the rectangle rule a clock is found without half a period of bias."""
     path = log_file(tmp_path, period_s=0.05)
     t_s, w = np.array([line.split(",") for line in path.read_text().splitlines()[1:]], dtype=float).T

@@ -52,6 +52,6 @@ def test_the_unit_of_a_name(name, factor):
         ("current_uA", None),
     ],
 )
-def test_energies_and_ratios_are_no_watts(name, factor):
-    """However they are spelled."""
+def test_energies_and_ratios_are_not_watts(name, factor):
+    """Units of energy and ratios are not read as watts in any spelling."""
     assert parse_name(name).factor == factor

@@ -13,7 +13,7 @@ from tests.report.helpers import HOSTILE, hostile_table
 from tests.report.published import ONE, TWO, both, tex
 
 
-def test_a_wide_table_stands_across_two_columns():
+def test_a_wide_table_spans_two_columns():
     """With caption and label; names fold in the rest of the line, and the table is not rotated."""
     text = tex(ONE)
     assert r"\begin{table*}" in text and r"p{\dimexpr(\linewidth-" in text

@@ -62,7 +62,7 @@ def test_without_labels_the_quality_is_agreement_even_if_the_cache_is_cleared(tm
 
 
 def test_the_second_run_builds_nothing(tmp_path):
-    """It quotes the record of the build in the cache."""
+    """It copies the record of the build in the cache."""
     request = run_request(tmp_path)
     folders = run(request), run(request)
     assert problems(folders[1]) == []
@@ -73,7 +73,7 @@ def test_the_second_run_builds_nothing(tmp_path):
     assert first.header.run_id != second.header.run_id
 
 
-def test_the_ancestors_of_a_cached_artifact_are_quoted(tmp_path):
+def test_the_records_of_a_cached_artifacts_ancestors_are_copied(tmp_path):
     """They need not be built, but the payback counts their energy."""
     request = run_request(tmp_path, tiny.SUITE.replace("[dense]", "[dynamic_int8]").replace("[1, 4]", "[1]"))
     first, second = ([r for r in read_run(run(request)).records if r.task == "build"] for _ in range(2))

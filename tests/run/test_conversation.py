@@ -28,7 +28,7 @@ def test_marks_on_the_way_are_kept():
     assert conversation.marks == {"warmup": 5.0}
 
 
-def test_silence_is_a_timeout():
+def test_a_silent_child_is_a_timeout():
     """With the limit and the message that did not arrive."""
     with pytest.raises(TaskEndedError, match="sent nothing for 2 s while the parent waited for Ready") as caught:
         Conversation(Script()).wait_for(Ready, 2.0)

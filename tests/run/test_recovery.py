@@ -36,14 +36,14 @@ def test_a_lost_task_is_stored_as_far_as_all_sensors_were_read():
 
 
 @pytest.mark.parametrize(("simulated", "kinds"), [(True, {"simulated"}), (False, {"modelled"})])
-def test_a_lost_test_double_is_still_one(simulated, kinds):
+def test_a_lost_task_of_a_test_double_is_simulated(simulated, kinds):
     """Its joules are marked as simulated."""
     record, _ = recovery.killed(lost(package=105), HEADER, simulated=simulated)
     assert {m.kind for m in record.measurements} == kinds
 
 
 def test_a_task_lost_before_its_first_reading_has_no_phase_and_no_energy():
-    """Nor has an unknown domain."""
+    """An unknown domain has no energy either."""
     assert recovery.killed(lost(), HEADER, simulated=False)[0].phases == ()
     assert recovery.killed(lost(strange=105), HEADER, simulated=False)[0].measurements == ()
 

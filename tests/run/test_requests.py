@@ -56,7 +56,7 @@ def test_a_build_gets_no_test_data(tmp_path):
 
 @pytest.mark.parametrize(("engine", "metric"), [("litert", "accuracy"), ('"null"', None)])
 def test_a_test_double_has_no_quality(tmp_path, engine, metric):
-    """Its answers mean nothing."""
+    """Its outputs are meaningless."""
     suite, made = resolved(tmp_path, f"name: x\nmodels: [digits-cnn]\nmatrices:\n  - {{engines: [{engine}]}}\n")
     assert case_request(suite.cases[0], suite, made, 2**30).task.metric == metric
 

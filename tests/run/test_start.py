@@ -65,7 +65,7 @@ def test_only_the_same_suite_on_the_same_files_is_resumed(tmp_path):
 
 
 def test_a_run_is_not_resumed_on_another_machine(elsewhere_begun):
-    """Nor with other versions; the differences are named."""
+    """It is not resumed with other versions either; the message lists the differences."""
     resume, first, _ = elsewhere_begun
     for name in ("cpu", "kernel", "versions"):
         with pytest.raises(SuiteError, match=f"another machine or with other versions: {name}\n"):

@@ -19,7 +19,7 @@ def timing(*domains: Domain, device: str = "gpu", counted=None) -> Timing:
 
 
 def test_a_window_does_not_open_in_the_wait_that_shifts_the_load():
-    """However long the warm-up was: the first query may begin a whole period after `Go`."""
+    """The first query may begin a whole period after `Go`, after a warm-up of any length."""
     assert timing(PART_TIME).lead_in_s(warmed_s=5.0) > 0.1
     assert timing(COUNTER).lead_in_s(warmed_s=5.0) < 0.1
 
