@@ -47,14 +47,14 @@ def on_unix_time(run: StoredRun, log: Log, rule: str = "trapezoid") -> Log:
     """
     if not log.local or log.floating:
         return log
-    what = f"{log.source} contains local times and no zone"
+    what = f"{log.source} contains local times without a zone"
     pulse = pulse_in(own_records(run), log, rule)
     if pulse is None or not pulse.sure:
         raise MeterError(f"{what}, and the run's load cannot be recognised in it", "use --timezone, --utc-offset or --find-pulse")
     zone_s = round(pulse.offset_s / QUARTER_S) * QUARTER_S
     if abs(pulse.offset_s - zone_s) > ZONE_SLACK_S or abs(zone_s) > MAX_OFFSET_S:
         raise MeterError(
-            f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which is not a time zone",
+            f"{what}; the run's load is {pulse.offset_s:.1f} s off in it, which does not correspond to a time zone",
             "use --find-pulse, or --timezone with --clock-offset",
         )
     note = f"local time is {offset_text(zone_s)}, where the run's load is found (correlation {pulse.correlation:.2f})"

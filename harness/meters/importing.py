@@ -256,7 +256,7 @@ def _reasons(sample: Sample, phases: Sequence[Phase], period_s: float) -> list[s
     """Why each phase has no energy; None for one that the meter covers."""
     sample = sample.finite()
     if len(sample.value) >= 10 and np.ptp(sample.value) == 0:
-        return ["the meter reported a single value for the whole log"] * len(phases)
+        return ["the meter reported a constant value around the measurement"] * len(phases)
     reasons = [_why_absent(sample, phase, period_s) for phase in phases]
     if np.any(sample.value < -BELOW_ZERO * np.max(np.abs(sample.value), initial=0.0)):
         balance = "the meter reads below 0 W next to it: is its clamp reversed, or does it show the power fed in too?"

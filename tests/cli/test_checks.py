@@ -34,7 +34,7 @@ def test_the_gate_passes_noise_and_reports_the_check_that_fails(harness, results
         ("latency: 5 %\n", [":1: 'latency'", "not the text '5 %'"]),
         ("quality: .nan\n", [":1: 'quality' must be a number of at least 0, or null, not nan"]),
         ("memory: true\n", [":1: 'memory'", "not true"]),
-        ("energy: null\nlatency: null\nquality: null\nmemory: null\ndevice_memory: null\n", [":1: every metric is left out"]),
+        ("energy: null\nlatency: null\nquality: null\nmemory: null\ndevice_memory: null\n", [":1: every metric is excluded"]),
         ("- 1\n", [":1: thresholds are a mapping"]),
         ("energy: [\n", ["not valid YAML"]),
         ("energy: 0.1\nenergy: 0.2\n", ["energy"]),

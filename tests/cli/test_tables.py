@@ -44,7 +44,7 @@ def test_a_report_has_the_requested_objectives(harness, results):
     assert harness("report", "run-a", "--objective", "energy", "--objective", "resident_bytes:min").stdout == done.stdout
     assert not (Path(run.folder) / "fronts.json").exists()
     assert "spread of window_s is unknown" in harness("report", "run-a", "--objective", "energy", "--objective", "window_s:min").stderr
-    assert_error(harness("report", "run-a", "--objective", "energy", "--objective", "macs"), 2, "no direction", "macs:min")
+    assert_error(harness("report", "run-a", "--objective", "energy", "--objective", "macs"), 2, "needs a direction", "macs:min")
     assert_error(harness("report", "run-a", "--objective", "enery"), 2, "did you mean 'energy")
 
 

@@ -34,7 +34,7 @@ def test_the_example_is_read():
         ("country: DEU", "country: 49", ":7: 'country' must be text, not 49: put it in quotes"),
         ("grid: {country: DEU, year: 2023, g_per_kwh: 381}", "grid: DEU", ":7: 'grid' must be a mapping, not 'DEU'"),
         ("  - machine: box-1", "  - box-0\n  - machine: box-1", ":9: each of 'offers' must be a mapping, not 'box-0'"),
-        ("machine: box-2", "machine: box-1", "offered twice"),
+        ("machine: box-2", "machine: box-1", "two offers"),
         ("currency: EUR", "currency: EUR\ncurrency: USD", "currency"),
         ("currency: EUR", 'currency: "E\\nUR"', ":2: 'currency' must be text without control characters"),
         ("currency: EUR", "currency: euros of 2022", ":2: 'currency' must have at most 10 characters"),

@@ -17,7 +17,7 @@ from tests.models import model_facts, models
 @pytest.mark.parametrize("name", ["lambda.keras", "lambda.h5"])
 def test_a_lambda_needs_trust(name):
     """In both formats; a trusted one is loaded."""
-    assert "brings code of its own (Lambda)" in model_facts()["refused"][name][0]
+    assert "contains code (Lambda)" in model_facts()["refused"][name][0]
     assert model_facts()["refused"]["trusted"] == 10
 
 
@@ -51,8 +51,8 @@ def test_a_truncated_file_is_reported(tmp_path, name, cut):
     ("config", "words"),
     [
         ({"class_name": "Dense", "module": "os.path", "config": {}}, "not part of Keras"),
-        ({"a": [{"b": {"class_name": "__lambda__", "config": {}}}]}, "brings code"),
-        ({"class_name": "TFSMLayer", "module": "keras.layers", "config": {"filepath": "/elsewhere"}}, "brings code"),
+        ({"a": [{"b": {"class_name": "__lambda__", "config": {}}}]}, "contains code"),
+        ({"class_name": "TFSMLayer", "module": "keras.layers", "config": {"filepath": "/elsewhere"}}, "contains code"),
         ({"class_name": "Custom", "module": "kerasevil", "config": {}}, "not part of Keras"),
     ],
 )

@@ -14,7 +14,7 @@ from tests.factories import digits
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        (["energy", "macs"], "no direction"),
+        (["energy", "macs"], "needs a direction"),
         (["energy", "enrgy"], "no column"),
         (["energy", "host:min"], "not numeric"),
         (["energy:max", "latency"], "is fixed"),

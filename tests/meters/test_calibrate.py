@@ -84,11 +84,13 @@ def test_readings_that_scatter_are_refused():
 
 def test_a_meter_of_the_whole_machine_does_not_calibrate_one_rail(tmp_path):
     """100 W of other loads, stored as an offset, would falsify every energy of the card."""
-    with pytest.raises(MeterError, match="feeds more than this rail"):
+    with pytest.raises(MeterError, match="supplies more than this rail"):
         calibrate.calibrate(metered_run(tmp_path, wrong(gain=0.9, offset_w=-80)), "gpu:0")
 
 
-@pytest.mark.parametrize(("domain", "meter", "match"), [("gpu:1", "wall", "no energy of 'gpu:1'"), ("gpu:0", "pdu", "no meter 'pdu'")])
+@pytest.mark.parametrize(
+    ("domain", "meter", "match"), [("gpu:1", "wall", "no energy of the domain 'gpu:1'"), ("gpu:0", "pdu", "no meter 'pdu'")]
+)
 def test_an_unknown_domain_or_meter_is_refused(tmp_path, domain, meter, match):
     """The error lists the known ones."""
     with pytest.raises(MeterError, match=match):

@@ -71,7 +71,7 @@ def test_a_phase_that_the_log_does_not_cover_has_no_energy(tmp_path, run):
     [
         (lambda t, w: None if 3.5 < t < 4.5 else w, "has no reading for"),
         (lambda t, w: -w, "below 0 W"),
-        (lambda t, w: 46.19, "one value all the time"),
+        (lambda t, w: 46.19, "a constant value"),
         (lambda t, w: 1e9 if abs(t - 5) < 0.06 else w, "1e+09 W, which is impossible"),
         (lambda t, w: w if t < 2.5 or t > 9.8 or abs(t - 6) < 0.06 else None, "are inside its"),
     ],
@@ -115,13 +115,13 @@ def test_a_meter_that_subtracts_power_fed_in_gives_no_energy(tmp_path, run):
     """A window above 0 W between idle phases below it is a balance, not the power drawn."""
     path = tmp_path / "wall.csv"
     path.write_text(metered.log_text(metered.starts(COUNT)).replace(f",{IDLE_W}", ",-50.0").replace(f",{LOAD_W}", ",30.0"))
-    with pytest.raises(MeterError, match=r"covers no phase .*below 0 W"):
+    with pytest.raises(MeterError, match=r"not cover any phase .*below 0 W"):
         import_log(run, read_log(path))
 
 
 def test_a_log_of_another_day_is_refused(tmp_path, run):
     """The error states both spans."""
-    with pytest.raises(MeterError, match=r"covers no phase.*UTC"):
+    with pytest.raises(MeterError, match=r"not cover any phase.*UTC"):
         import_log(run, read_log(log_file(tmp_path, ahead_s=86400.0)))
 
 

@@ -41,7 +41,7 @@ REFUSED = {
     "two powers": (table("Date,GPU Power [W],GPU Power (Total) [W]", lambda t, w: f"{iso(t)},{w / 2},{w}"), LOCAL, "--channel 'GPU Power'"),
     "two equal names": (table("timestamp,P [W],P [W]", lambda t, w: f"{t},{w / 2},{w}"), {}, "--channel sum"),
     "rows out of order": (table("time,power_w", lambda t, w: f"{NOON_S + (t * 7) % 20},{w}"), {}, "cut the log there"),
-    "nothing": ("", {}, "log anything"),
+    "nothing": ("", {}, "logged readings"),
     "an archive": ("PK\x03\x04 ...", {}, "export"),
 }
 
@@ -96,7 +96,7 @@ def test_blank_cells_are_missing_and_torn_rows_are_noted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("a,b\n1,2\n", "no column holds times"),
+        ("a,b\n1,2\n", "no column contains times"),
         ("time,power factor\n1750075200,0.9\n1750075201,0.9\n", "contains no power"),
         ("time,power_w\n0.0,10\n1.0,20\n", "small numbers"),
         ("time,power_w\n1750075200,10\n", "1 readings"),

@@ -46,7 +46,7 @@ def test_logs_are_read_right(tmp_path, name):
 
 
 REFUSED = {
-    "a header alone": ("time,power_w\n", {}, "log anything"),
+    "a header alone": ("time,power_w\n", {}, "logged readings"),
     "two columns of power in rows with one stamp": (
         table("timestamp,A (W),B (W)", lambda t, w: f"{t},{w},{w / 2}\n{t},{w / 3},{w}"),
         {"channel": "sum"},

@@ -24,7 +24,7 @@ ROW = {"quality_metric": "accuracy", "quality_direction": "higher", "quality_ver
         (Miss("quality", 0.97, 0.98, 0.96, 0.01), "accuracy 0.9800, lower 95 % bound 0.96000: at least 0.9700 required"),
         (Miss("quality", 0.97, None, None), "accuracy unknown"),
         (Miss("quality", 0.97, 0.98, None), "accuracy 0.9800 has no lower bound"),
-        (Miss("non_inferior", 0.0, None, None), "quality not compared with dense"),
+        (Miss("non_inferior", 0.0, None, None), "quality was not compared with dense"),
     ],
 )
 def test_value_bound_and_limit_are_in_the_text(miss, text):
@@ -43,7 +43,7 @@ def test_an_undecided_difference_has_the_samples_needed():
     differing = {**ROW, "quality_verdict": "undecided", "quality_diff": -0.01, "quality_diff_low": -0.02, "quality_diff_high": 0.001}
     text = miss_text({**differing, "quality_samples_needed": 2480}, Miss("non_inferior", 0.0, -0.01, -0.02, 0.02))
     assert text == (
-        "accuracy is not shown to be non-inferior to dense (-0.01 [-0.02, +0.001], 90 %; about 2,480 test samples would be needed to decide this for two equal models)"
+        "accuracy may be worse than dense by more than the margin (-0.01 [-0.02, +0.001], 90 %; about 2,480 test samples would be needed to decide this for two equal models)"
     )
     inferior = {**differing, "quality_verdict": "inferior", "quality_samples_needed": None}
     assert "worse than dense by more than the margin" in miss_text(inferior, Miss("non_inferior", 0.0, -0.01, -0.02, 0.02))

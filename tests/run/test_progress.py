@@ -47,9 +47,9 @@ def test_a_failure_is_printed_with_the_first_line_of_its_reason(progress, reason
 
 
 def test_a_machine_without_a_sensor_is_reported_at_once(progress):
-    """Before anything is measured: every joule will be modelled."""
+    """Before anything is measured: all energies will be modelled."""
     observer, lines = progress
     observer.sensors(factories.MODELLED, {})
-    assert "every joule is modelled" in lines()
+    assert "all energies are modelled" in lines()
     observer.sensors((), {})
     assert lines() == "energy of: nothing on this machine\n"

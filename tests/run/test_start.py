@@ -68,7 +68,7 @@ def test_a_run_is_not_resumed_on_another_machine(elsewhere_begun):
     """It is not resumed with other versions either; the message lists the differences."""
     resume, first, _ = elsewhere_begun
     for name in ("cpu", "kernel", "versions"):
-        with pytest.raises(SuiteError, match=f"another machine or with other versions: {name}\n"):
+        with pytest.raises(SuiteError, match=rf"another machine or with other versions \(different: {name}\)\n"):
             resume(first.model_copy(update={"environment_id": "other", name: {"numpy": "3"} if name == "versions" else "another"}))
 
 

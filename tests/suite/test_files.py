@@ -12,7 +12,13 @@ from tests.suites import GOOD, errors, load, own
 
 @pytest.mark.parametrize(
     ("path", "words"),
-    [("../m.onnx", "leads out"), ("/etc/passwd", "leads out"), ("os.path:join", "--trust"), ("m.bin", "no file"), ("", "path")],
+    [
+        ("../m.onnx", "leaves the suite's folder"),
+        ("/etc/passwd", "leaves the suite's folder"),
+        ("os.path:join", "--trust"),
+        ("m.bin", "no file"),
+        ("", "path"),
+    ],
 )
 def test_trust_is_needed(folder, path, words):
     """For a path out of the suite's folder, and for code."""
@@ -30,7 +36,7 @@ def test_a_link_out_of_the_folder_needs_trust(folder):
     """As a path does."""
     (inner := folder / "suite").mkdir()
     (inner / "m.onnx").symlink_to(folder / "m.onnx")
-    assert "leads out" in errors(inner, own(""))
+    assert "leaves the suite's folder" in errors(inner, own(""))
     load(inner, own(""), trusted=True)
 
 
@@ -68,7 +74,7 @@ def test_a_link_out_of_a_model_folder_is_refused(folder):
     """As in a SavedModel."""
     (folder / "saved" / "assets").symlink_to("/etc")
     problems = errors(folder, "name: x\nmodels: [{name: m, path: saved}]\nmatrices: [{engines: [tensorflow]}]\n")
-    assert "leads out" in problems
+    assert "leaves the suite's folder" in problems
 
 
 def test_a_function_is_identified_by_its_code(folder):

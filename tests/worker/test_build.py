@@ -118,12 +118,12 @@ def test_external_data_are_included(tmp_path):
 @pytest.mark.parametrize(
     ("name", "format_", "words"),
     [
-        ("lambda.h5", "h5", "brings code of its own"),
+        ("lambda.h5", "h5", "contains code"),
         ("nothing.onnx", "onnx", "does not exist"),
         ("empty.onnx", "onnx", "empty.onnx"),
         ("empty.tflite", "tflite", "empty.tflite"),
         ("empty.keras", "keras", "empty.keras"),
-        ("os:getcwd", "python", "runs only in a trusted suite"),
+        ("os:getcwd", "python", "run only with --trust"),
     ],
 )
 def test_an_unusable_file_is_an_error(tmp_path, name, format_, words):

@@ -45,7 +45,7 @@ def test_positions_that_do_not_count_are_left_out():
     assert metric.per_sample(scores, labels) == pytest.approx([2 / 3, 1.0])
     with pytest.raises(EngineError, match=r"ignore: -100"):
         METRICS["token_accuracy"].per_sample(scores, labels)
-    with pytest.raises(EngineError, match="no position that counts"):
+    with pytest.raises(EngineError, match="every position has the ignored label"):
         metric.per_sample(scores, np.full((2, 4), -100))
 
 

@@ -174,5 +174,5 @@ def test_a_function(tmp_path):
     }.items():
         with pytest.raises(EngineError, match=words):
             given(name)
-    with pytest.raises(EngineError, match="not run without trust"):
+    with pytest.raises(EngineError, match="not run without --trust"):
         call_data(source("function", "own_data:pair"), str(tmp_path), trusted=False)

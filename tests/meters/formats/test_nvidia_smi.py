@@ -51,7 +51,7 @@ def test_the_cards_of_one_file_are_channels(tmp_path):
     with pytest.raises(MeterError, match="several channels"):
         read_log(path, utc_offset_s=0)
     assert read_log(path, utc_offset_s=0, channel="power.draw.instant of index 1").sample.value.tolist() == [200, 200, 200]
-    with pytest.raises(MeterError, match=r"no column holds times|small numbers"):
+    with pytest.raises(MeterError, match=r"no column contains times|small numbers"):
         read_log(written(tmp_path, "time,power_w\n1,1\n"), "nvidia-smi")
     with pytest.raises(MeterError, match="no format"):
         read_log(path, "xml")
