@@ -22,7 +22,7 @@ def gate(
     junit: Annotated[Path | None, optional("write JUnit XML to this file", "FILE")] = None,
     markdown: Annotated[Path | None, optional("write a Markdown summary to this file", "FILE")] = None,
 ) -> int:
-    """Fail if a run is worse than another beyond noise.
+    """Fail if a run is significantly worse than another.
 
     Prints every check that does not pass; exits with 1 if one fails.
     """

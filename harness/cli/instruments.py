@@ -30,7 +30,7 @@ def doctor(
 ) -> int:
     """Check which sensors work here and how to fix the others.
 
-    Prints what can be measured on this machine, with its expected error.
+    Prints what can be measured on this machine, with the expected error.
     """
     from harness import plugins
     from harness.sensors.doctor import examine, to_json, to_text
@@ -65,7 +65,7 @@ def import_meter(
 ) -> None:
     """Import an external power-meter log as a domain of a run.
 
-    Stores the energy that the meter measured in each phase of the run and draws its report again.
+    Stores the energy that the meter measured in each phase of the run and updates the report.
     """
     from harness.errors import MeterError
     from harness.meters import read_log

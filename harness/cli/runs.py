@@ -64,7 +64,7 @@ def run(
 def plan(suite: Annotated[Path, SUITE], device: Device = "auto", trust: Trust = False) -> None:
     """List the tasks of a suite and the expected duration.
 
-    Unsupported combinations are listed with the reason; the duration is estimated for each profile.
+    Also lists unsupported combinations with the reason, and the duration for each profile.
     """
     from harness import plugins
     from harness.artifacts import Cache

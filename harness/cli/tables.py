@@ -67,7 +67,7 @@ def report(
 ) -> None:
     """Redraw the report of stored runs.
 
-    Needs no engine and no sensor. Prints the cases on the Pareto front, those that are not separated from it, and its hypervolume.
+    Needs no engine and no sensor. Also prints the cases on the Pareto front, those that are not separated from it, and the hypervolume.
     """
     from harness import frame
     from harness.decide.fronts import fronts
@@ -102,7 +102,7 @@ def export(
 ) -> None:
     """Export a table of one or more runs.
 
-    One row per case, repetition, domain or build.
+    The table has one row per case, repetition, domain or build.
     """
     from harness import frame
 
@@ -132,7 +132,7 @@ def history(
 ) -> None:
     """Print the history of one case over runs.
 
-    Energy, latency, quality and machine of each run in order of time, and what changed between runs.
+    Lists energy, latency, quality and machine of each run in order of time, and the differences between runs.
     """
     from harness import frame
 

@@ -1,4 +1,4 @@
-"""Detection of a steady state of the machine from the trace so far."""
+"""Detection of a steady state of the machine from its trace."""
 
 from __future__ import annotations
 
