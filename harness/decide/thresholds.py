@@ -13,7 +13,7 @@ METRICS = ("energy", "latency", "quality", "memory", "device_memory")
 KIND = DocumentKind(
     "file of thresholds",
     "nothing was checked",
-    f"it contains {', '.join(METRICS)}, each the allowed relative increase (of quality the allowed loss), or null",
+    f"the file sets {', '.join(METRICS)}, each the allowed relative increase (of quality the allowed loss), or null",
 )
 Share = Annotated[float, Field(ge=0, lt=1)] | None
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)] | None

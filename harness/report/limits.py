@@ -48,7 +48,7 @@ def _inferior(row: Row) -> str:
     if row["quality_verdict"] is None:
         return "quality was not compared with dense: it was not measured, or not on the same samples"
     inferior = row["quality_verdict"] == "inferior"
-    result = "is worse than dense by more than the margin" if inferior else "is not shown to be non-inferior to dense"
+    result = "is worse than dense by more than the margin" if inferior else "may be worse than dense by more than the margin"
     low, high, needed = row["quality_diff_low"], row["quality_diff_high"], row["quality_samples_needed"]
     more = f"; about {needed:,} test samples would be needed to decide this for two equal models" if needed else ""
     return f"{row['quality_metric']} {result} ({row['quality_diff']:+.3g} [{low:+.3g}, {high:+.3g}], 90 %{more})"
