@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from harness.engines import nvidia, torch_profile
-from harness.engines.base import Array, Engine, Load, Session, Tensor, check_batch
+from harness.engines import cuda, torch_profile
+from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch
 from harness.errors import EngineError
 from harness.formats.base import Declared
 from harness.formats.libraries import reading
@@ -21,10 +21,9 @@ CAPTURE_WARMUP = 3
 """Queries before a CUDA graph is captured, as PyTorch's documentation asks for."""
 
 
-class Options(BaseModel):
-    """What a suite may set."""
+class Options(EngineOptions):
+    """Options of the torch engine."""
 
-    model_config = ConfigDict(extra="forbid")
     mode: Literal["eager", "compile"] = Field("eager", description="eager: operator by operator; compile: torch.compile")
     compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = Field(
         "default", description="mode of torch.compile"
@@ -126,22 +125,27 @@ class TorchSession(Session):
 
     def facts(self) -> dict[str, Any]:
         """Options, threads, and on a GPU the versions of CUDA and cuDNN and TensorFloat-32."""
-        facts = {**self._options.model_dump(), "threads": self._torch.get_num_threads(), "torch": self._torch.__version__}
+        facts = {**self._options.model_dump(exclude={"tf32"}), "threads": self._torch.get_num_threads(), "torch": self._torch.__version__}
         if self._device.type != "cuda":
             return facts
-        return {**facts, **nvidia.facts(self._options.tf32 == "on"), "device_name": self._torch.cuda.get_device_name(self._device)}
+        return {**facts, **cuda.facts(self._options.tf32 == "on"), "device_name": self._torch.cuda.get_device_name(self._device)}
 
     def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
         """By torch.profiler: kernels of the GPU, on the CPU operators by their own time."""
         staged = [self.stage(query) for query in queries]
-        return torch_profile.profile(self._torch, lambda query: (self.run(query), self.synchronize()), staged, seconds)
+        return torch_profile.profile(self._torch, self._complete, staged, seconds)
+
+    def _complete(self, inputs: Sequence[Any]) -> None:
+        self.run(inputs)
+        self.synchronize()
 
 
 class _Captured:
     """A module's forward pass as a CUDA graph: captured at the first query, replayed for each."""
 
     def __init__(self, torch: Any, forward: Callable[..., Any]) -> None:
-        self._torch, self._forward, self._graph = torch, forward, None
+        self._torch, self._forward = torch, forward
+        self._graph: Any = None
         self._inputs: Sequence[Any] = ()
         self._outputs: Any = None
 

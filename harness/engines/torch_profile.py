@@ -81,7 +81,8 @@ def _gpu_calls(kernels: Sequence[Mapping[str, Any]], operators: Sequence[Mapping
     for kernel in kernels:
         operator = by_id.get(kernel["args"].get("External id"))
         name = kernel["name"].lower()
-        precision = next((precision for part, precision in IN_NAME if part in name), None) or (operator and _input_type(operator))
+        named = next((precision for part, precision in IN_NAME if part in name), None)
+        precision = named or (_input_type(operator) if operator else None)
         start = operator["ts"] if operator else kernel["ts"]
         yield start, (operator["name"] if operator else kernel["name"], kernel["name"], precision, float(kernel["dur"]))
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
+
+from numpy.typing import NDArray
 
 from harness.errors import EngineError
 from harness.schema import ArtifactFacts, FormatSpec
@@ -52,12 +55,14 @@ class ImportRequest:
         folder: Empty folder for the result.
         trusted: Whether the model may run code of its own.
         signature: The chosen signature; None: the only one.
+        samples: Two samples for each input, from the shapes in the suite or the training data; empty if it has neither.
     """
 
     source: Path
     folder: Path
     trusted: bool = False
     signature: str | None = None
+    samples: Sequence[NDArray[Any]] = ()
 
 
 class Format(ABC):

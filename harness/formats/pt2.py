@@ -11,18 +11,16 @@ import io
 import json
 import pickletools
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
-from math import prod
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, ClassVar
 
 from harness.errors import EngineError
-from harness.formats.base import Declared
+from harness.formats.base import Declared, Format, Imported, ImportRequest, Input
 from harness.formats.libraries import reading
+from harness.schema import FormatSpec
 
 PROGRAM = "models/model.json"
 KIND = ("a PyTorch program (.pt2)", "export it again with torch.export.save; the file may be damaged or cut short")
@@ -46,7 +44,6 @@ FUNCTIONS = {
     "Integer",
     "Add",
     "Mul",
-    "Pow",
     "Max",
     "Min",
     "Mod",
@@ -64,6 +61,33 @@ DTYPES = {
 """torch._export.serde.schema.ScalarType."""
 
 
+class Pt2(Format):
+    """A `.pt2` file of torch.export.save."""
+
+    spec: ClassVar = FormatSpec(name="pt2", summary="torch.export", packages=("torch", "numpy"), venv="torch", suffixes=(".pt2",))
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Copy the file after it was vetted and loaded."""
+        from harness.formats import torch_module
+
+        path = request.folder / "model.pt2"
+        loaded = torch_module.load(request.source, "pt2", trusted=request.trusted)
+        shutil.copyfile(request.source, path)
+        return Imported(path, torch_module.facts(loaded.module, torch_module.zeros(loaded.inputs)))
+
+    def inputs(self, path: Path, *, trusted: bool = False) -> list[Input]:
+        """Inputs that the program declares."""
+        return [Input(each.name, each.shape) for each in signature(path)[0]]
+
+    def stored_inputs(self, path: Path, signature: str | None = None) -> list[Input] | None:
+        """Likewise."""
+        return self.inputs(path)
+
+    def stored_types(self, path: Path) -> set[str]:
+        """Types of the weights."""
+        return stored_types(path)
+
+
 def check_pt2(path: Path) -> None:
     """Refuse an archive whose loading or running may execute code or open files.
 
@@ -74,15 +98,17 @@ def check_pt2(path: Path) -> None:
         EngineError: It is no such archive, or it holds something outside the allowlist, with its name.
     """
     with reading(path, *KIND), zipfile.ZipFile(path) as archive:
+        _check_names(path, archive)
+        plain = _plain_members(path)
         members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
         for name, info in members.items():
             if info.compress_type != zipfile.ZIP_STORED:
                 raise EngineError(f"{path.name}: {name} is compressed, which torch.export.save never does", KIND[1], refused=True)
             if name.startswith(("data/aotinductor/", "data/executorch/", "extra/")) or "custom_obj" in name:
                 raise _untrusted(path, f"compiled code or pickled objects ({name})")
-            if name.startswith(("data/weights/", "data/constants/", "data/sample_inputs/")):
+            if name.startswith(("data/weights/", "data/constants/", "data/sample_inputs/")) and name not in plain:
                 _check_pickle(path, name, archive.read(info))
-    _check_program(path, _program(path))
+        _check_program(path, _json(path, PROGRAM))
 
 
 def signature(path: Path) -> tuple[tuple[Declared, ...], tuple[Declared, ...]]:
@@ -107,34 +133,10 @@ def _declared(name: str, meta: Mapping[str, Any]) -> Declared:
 
 
 def stored_types(path: Path) -> set[str]:
-    """Types of the weights by NumPy's names."""
-    return {DTYPES.get(meta["dtype"], str(meta["dtype"])) for _, meta in _weights(path)}
-
-
-def weights(path: Path) -> Iterator[tuple[str, NDArray[Any]]]:
-    """(name, values) of each parameter and buffer that is stored as plain bytes; bfloat16 as its upper 16 bits, uint16."""
-    with zipfile.ZipFile(path) as archive:
-        root = archive.namelist()[0].partition("/")[0]
-        for name, meta, member in _members(path):
-            kind = DTYPES.get(meta["dtype"], "")
-            dtype = np.dtype({"bfloat16": "uint16", "float8_e4m3fn": "uint8", "float8_e5m2": "uint8"}.get(kind, kind))
-            sizes = [size["as_int"] for size in meta["sizes"]]
-            raw = archive.read(f"{root}/data/weights/{member}")
-            yield name, np.frombuffer(raw, dtype, count=min(prod(sizes), len(raw) // dtype.itemsize))
-
-
-def _weights(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    yield from ((name, meta) for name, meta, _ in _members(path))
-
-
-def _members(path: Path) -> Iterator[tuple[str, Mapping[str, Any], str]]:
-    """(name, tensor_meta, member of the archive) of each stored weight."""
-    for name, entry in _json(path, "data/weights/model_weights_config.json")["config"].items():
-        yield name, entry["tensor_meta"], entry["path_name"]
-
-
-def _program(path: Path) -> Any:
-    return _json(path, PROGRAM)
+    """Types of the parameters by NumPy's names."""
+    config = _json(path, "data/weights/model_weights_config.json")["config"]
+    kinds = [DTYPES.get(entry["tensor_meta"]["dtype"], "") for entry in config.values() if entry["is_param"]]
+    return {kind for kind in kinds if kind}
 
 
 def _json(path: Path, member: str) -> Any:
@@ -147,18 +149,33 @@ def _untrusted(path: Path, what: str) -> EngineError:
     return EngineError(f"{path.name} holds {what}", TRUST, refused=True)
 
 
+def _check_names(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuse names that PyTorch's reader of archives might resolve to another member than ours."""
+    names = [name.lower() for name in archive.namelist()]
+    if len(set(names)) < len(names):
+        raise EngineError(f"{path.name} has two members of one name", KIND[1], refused=True)
+
+
+def _plain_members(path: Path) -> set[str]:
+    """Members that PyTorch reads as plain bytes or as JSON."""
+    plain = set()
+    for kind in ("weights", "constants"):
+        config = f"data/{kind}/model_{kind}_config.json"
+        entries = _json(path, config)["config"].values()
+        plain |= {config, *(f"data/{kind}/{entry['path_name']}" for entry in entries if entry["use_pickle"] is False)}
+    return plain
+
+
 def _check_pickle(path: Path, name: str, content: bytes) -> None:
-    """Weights are plain bytes; what is a zip of its own (torch.save) may refer to the parts of a tensor alone."""
+    """Refuse a member that PyTorch unpickles, unless torch.save wrote it and it refers to the parts of a tensor alone."""
     if not content.startswith(b"PK"):
-        if content.startswith(b"\x80") and content.endswith(b"."):
-            raise _untrusted(path, f"a pickle ({name})")
-        return
+        raise _untrusted(path, f"a pickle ({name})")
     with zipfile.ZipFile(io.BytesIO(content)) as inner:
+        _check_names(path, inner)
         for member in inner.namelist():
-            if member.endswith(".pkl"):
-                for global_ in _globals(inner.read(member)):
-                    if not GLOBALS.fullmatch(global_):
-                        raise _untrusted(path, f"a pickle that refers to {global_.replace(' ', '.')} ({name})")
+            for reference in _globals(inner.read(member)) if member.endswith(".pkl") else ():
+                if not GLOBALS.fullmatch(reference):
+                    raise _untrusted(path, f"a pickle that refers to {reference.replace(' ', '.')} ({name})")
 
 
 def _globals(pickle: bytes) -> Iterator[str]:
@@ -206,6 +223,8 @@ def is_size_expression(text: str) -> bool:
 def _is_arithmetic(node: ast.AST, called: bool) -> bool:
     if isinstance(node, ast.Name):
         return node.id in FUNCTIONS if called else bool(re.fullmatch(r"[a-z]\d+", node.id))
+    if isinstance(node, ast.Pow):  # could be made to compute for ever
+        return False
     if isinstance(node, ast.Constant):
         return isinstance(node.value, bool | int) or bool(isinstance(node.value, str) and re.fullmatch(r"[a-z]\w{0,20}", node.value))
     return isinstance(node, NODES)

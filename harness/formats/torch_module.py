@@ -6,17 +6,46 @@ import inspect
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from harness.errors import EngineError
 from harness.formats import pt2
-from harness.formats.base import Declared
-from harness.formats.libraries import reading
-from harness.schema import ArtifactFacts
+from harness.formats.base import Declared, Format, Imported, ImportRequest, Input
+from harness.formats.libraries import import_library, library_errors, reading
+from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("a PyTorch model", "was it saved by another version of PyTorch?")
 MODULE, SIGNATURE = "module.pt", "signature.json"
 TRUST = "if you trust its author, run with --trust"
+
+
+class TorchModule(Format):
+    """A folder that our builds write: a pickled `nn.Module` and its signature. A pickled module of the user's needs trust."""
+
+    spec: ClassVar = FormatSpec(
+        name="torch", summary="pickled nn.Module", packages=("torch", "numpy"), venv="torch", suffixes=(".pt", ".pth")
+    )
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Store the user's module with its signature."""
+        torch, source = import_torch(), request.source
+        if not request.trusted:
+            raise EngineError(
+                f"{source.name} is a pickle, which may run code when it is loaded", f"{TRUST}, or export it to .pt2", refused=True
+            )
+        with reading(source, *KIND):
+            module = torch.load(source, map_location="cpu", weights_only=False)
+        if not isinstance(module, torch.nn.Module):
+            raise EngineError(
+                f"{source.name} holds a {type(module).__name__}, not an nn.Module",
+                "weights alone are no model: give a function that returns the module with them, `path: package.module:function`",
+                refused=True,
+            )
+        return save(module, request.folder, [torch.from_numpy(sample) for sample in request.samples])
+
+    def inputs(self, path: Path, *, trusted: bool = False) -> list[Input]:
+        """Inputs of the signature that was stored with the module."""
+        return [Input(name, tuple(shape)) for name, shape, _ in json.loads((path / SIGNATURE).read_text())["inputs"]]
 
 
 class Loaded(NamedTuple):
@@ -33,11 +62,7 @@ def import_torch() -> Any:
     Raises:
         EngineError: It is not installed, or cannot be loaded.
     """
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        raise EngineError(f"PyTorch cannot be imported: {error}", "make torch, or pip install 'harness[torch]'", refused=True) from error
-    return torch
+    return import_library("torch", "PyTorch", "run `make torch`, or pip install 'harness[torch]'")
 
 
 def load(path: Path, format_: str, *, trusted: bool = False) -> Loaded:
@@ -62,7 +87,7 @@ def load(path: Path, format_: str, *, trusted: bool = False) -> Loaded:
         return Loaded(_flat(torch, torch.export.load(path)), *pt2.signature(path))
 
 
-def save(model: Any, folder: Path, samples: Sequence[Any]) -> tuple[Path, ArtifactFacts]:
+def save(model: Any, folder: Path, samples: Sequence[Any]) -> Imported:
     """Store a module with what it takes and gives.
 
     Args:
@@ -70,16 +95,22 @@ def save(model: Any, folder: Path, samples: Sequence[Any]) -> tuple[Path, Artifa
         folder: For the artifact, a new folder `model`.
         samples: One tensor for each input, of a batch of 2.
 
-    Returns:
-        The folder written, and what was counted.
+    Raises:
+        EngineError: There are no samples, or the module fails on them.
     """
     torch = import_torch()
+    if not samples:
+        raise EngineError(
+            "the shapes of the model's inputs are unknown",
+            "add `input_shapes: {x: [3, 224, 224]}` (of one sample) to the model in the suite, or let its function return (model, example inputs)",
+            refused=True,
+        )
     model.eval()
     path = folder / "model"
     path.mkdir()
     for module in model.modules():
         module.__dict__.pop("extra_repr", None)  # torchao sets one that cannot be pickled
-    with torch.inference_mode():
+    with library_errors("the model fails on its example inputs", "are the shapes those of a batch?"), torch.inference_mode():
         answers = flatten(model(*samples))
     names = [
         name for name, p in inspect.signature(model.forward).parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
@@ -91,7 +122,7 @@ def save(model: Any, folder: Path, samples: Sequence[Any]) -> tuple[Path, Artifa
     }
     (path / SIGNATURE).write_text(json.dumps(signature))
     torch.save(model, path / MODULE)
-    return path, facts(model, samples)
+    return Imported(path, facts(model, samples))
 
 
 def declare(name: str, tensor: Any) -> Declared:
@@ -118,6 +149,14 @@ def flatten(answer: Any) -> list[Any]:
     return tensors
 
 
+def zeros(inputs: Sequence[Declared]) -> list[Any]:
+    """One sample of zeros for each input; empty if an input has a dynamic dimension besides the batch, or a batch of its own."""
+    torch = import_torch()
+    if any(None in each.shape[1:] for each in inputs):
+        return []
+    return [torch.zeros([1 if size is None else size for size in each.shape], dtype=getattr(torch, each.dtype)) for each in inputs]
+
+
 def facts(model: Any, samples: Sequence[Any]) -> ArtifactFacts:
     """Parameters, those that are not 0, and multiply-accumulates of one inference (torch.utils.flop_counter: two operations each)."""
     torch = import_torch()
@@ -128,7 +167,7 @@ def facts(model: Any, samples: Sequence[Any]) -> ArtifactFacts:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             model(*samples)
         macs = counter.get_total_flops() // (2 * len(samples[0]))
-    except Exception:  # an operator that cannot be counted
+    except Exception:  # no samples, or an operator that cannot be counted
         macs = None
     return ArtifactFacts(
         parameters=sum(p.numel() for p in parameters),

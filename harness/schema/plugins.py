@@ -97,11 +97,12 @@ class WorkloadSpec(PluginSpec):
 
     framework: str = "keras"
     """Framework of its model objects."""
-
     metric: str | None = "accuracy"
     """Name of the quality metric; None for data without labels."""
     members: tuple[str, ...] = ()
     """Models of a family, named `family/member` in a suite; empty: a single model."""
+    any_member: bool = False
+    """Whether a suite may name any member: the build checks the name."""
     data: Literal["labelled", "unlabelled", "none"] = "labelled"
     """Data that it provides; a suite adds none to labelled ones."""
     trained: bool = True

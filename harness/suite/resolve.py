@@ -110,7 +110,8 @@ class _BuiltIn(_Item):
         """The model; None if it has an error."""
         workload, _, member = self.written.partition("/")
         spec = self.catalogue.workloads.get(workload)
-        if spec is None or self.written not in built_in_names(self.catalogue):
+        known = self.written in built_in_names(self.catalogue) or (spec is not None and spec.any_member and bool(member))
+        if spec is None or not known:
             self._unknown()
             return None
         options = validate_parameters(self.files.document, (*self.place, "options"), self.written, spec.parameters, self.item.options)

@@ -24,7 +24,7 @@ from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.worker.outcome import outcome
 from harness.workloads.base import Split, Workload, arrays_of, describe_split
 from harness.workloads.data import load_array
-from harness.workloads.functions import call_function
+from harness.workloads.functions import call_function, make_importable
 from harness.workloads.sources import call_data, read_csv, read_images
 
 LFS_POINTER = b"version https://git-lfs"
@@ -48,6 +48,8 @@ def build(task: BuildTask) -> Artifact:
         EngineError: The model cannot be read, or the step fails on it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if task.model.trusted and task.model.folder:
+        make_importable(task.model.folder)
     path, facts, notes = FIRST_STEPS.get(task.build.step.recipe, _recipe)(task)
     sha256, size = fingerprint(path)
     return Artifact(
@@ -136,7 +138,7 @@ def _source(task: BuildTask) -> Made:
         return _from_function(task)
     source = Path(str(task.model.path))
     _check_unchanged(source, task.model.sha256)
-    request = ImportRequest(source, Path(task.folder), trusted=task.model.trusted, signature=task.model.signature)
+    request = ImportRequest(source, Path(task.folder), trusted=task.model.trusted, signature=task.model.signature, samples=_samples(task))
     imported: Imported = plugins.load("formats", task.model.format)().import_model(request)
     return imported
 

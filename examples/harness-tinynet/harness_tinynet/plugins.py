@@ -141,7 +141,10 @@ class Float16(Recipe):
     """Weights in half precision."""
 
     spec = VariantSpec(
-        name="tinynet_float16", summary="weights in float16, arithmetic in float32", conversions=(("tinynet", "tinynet"),), packages=PACKAGES
+        name="tinynet_float16",
+        summary="weights in float16, arithmetic in float32",
+        conversions=(("tinynet", "tinynet"),),
+        packages=PACKAGES,
     )
 
     def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
@@ -156,7 +159,9 @@ class Float16(Recipe):
 class Digits(Workload):
     """Handwritten digits of 8 by 8 pixels."""
 
-    spec = WorkloadSpec(name="tinynet-digits", summary="digits of scikit-learn on a perceptron of tinynet", framework="tinynet", packages=PACKAGES)
+    spec = WorkloadSpec(
+        name="tinynet-digits", summary="digits of scikit-learn on a perceptron of tinynet", framework="tinynet", packages=PACKAGES
+    )
     training = Training(epochs=30, batch_size=32)
 
     def data(self) -> dict[str, Split]:
