@@ -26,7 +26,7 @@ IN_NAME = (
     ("tf32", "tf32"), ("s1688gemm", "tf32"), ("bf16", "bfloat16"), ("i8816", "int8"), ("i16832", "int8"), ("_i8", "int8"), ("imma", "int8"), ("e4m3", "float8"),
     ("f16", "float16"), ("fp16", "float16"), ("h884", "float16"), ("s16816gemm", "float16"), ("sgemm", "float32"),
 )  # fmt: skip
-"""Parts of the names of CUDA kernels (cuBLAS, cuDNN, CUTLASS) that state what they compute in, the most telling first."""
+"""Parts of the names of CUDA kernels (cuBLAS, cuDNN, CUTLASS) that state what they compute in, the most specific first."""
 INT8_OPERATORS = ("aten::_int_mm", "onednn::qlinear", "onednn::qconv", "quantized::")
 
 
@@ -66,9 +66,9 @@ def calls(events: Sequence[Mapping[str, Any]]) -> list[list[Call]]:
     spans = sorted((e["ts"], e["ts"] + e["dur"]) for e in timed if e["name"] == QUERY and e.get("cat") == "user_annotation")
     kernels = [event for event in timed if event.get("cat") == "kernel"]
     operators = [event for event in timed if event.get("cat") == "cpu_op"]
-    found = _gpu_calls(kernels, operators) if kernels else _cpu_calls(operators)
+    timed_calls = _gpu_calls(kernels, operators) if kernels else _cpu_calls(operators)
     queries: list[list[Call]] = [[] for _ in spans]
-    for start, call in found:
+    for start, call in timed_calls:
         index = next((n for n, (begin, end) in enumerate(spans) if begin <= start < end), None)
         if index is not None:
             queries[index].append(call)

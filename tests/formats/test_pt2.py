@@ -130,8 +130,8 @@ def test_anything_else_is_not(text):
     assert not is_size_expression(text)
 
 
-def test_the_fixture_is_what_it_says():
-    """Two parameters."""
+def test_the_fixture_has_two_parameters():
+    """A weight and a bias."""
     with zipfile.ZipFile(GELU) as archive:
         assert len(json.loads(archive.read("gelu/data/weights/model_weights_config.json"))["config"]) == 2
 
