@@ -2,6 +2,7 @@
 #   make bench            measure suites/digits.yaml and print the table
 #   make test             run the tests
 #   make tfmot            set up the environment of the TensorFlow Model Optimization Toolkit
+#   make torch            set up the environment of PyTorch (several gigabytes)
 #   make help             explain every target
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -21,8 +22,9 @@ LOCK_ID := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut
 STAMP   := $(VENV)/installed-$(LOCK_ID)
 # The toolkit pins packages that conflict with ours, so its builds run in a separate environment.
 TFMOT_STAMP := .venv-tfmot/installed-$(shell cat requirements/tfmot.txt pyproject.toml | sha256sum | cut -c1-16)
+TORCH_STAMP := .venv-torch/installed-$(shell cat requirements/torch.txt pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help bench test test-slow tfmot lint format benchmarks lock gpu-dry-run clean
+.PHONY: help bench test test-slow test-torch tfmot torch lint format benchmarks lock gpu-dry-run clean
 
 help: ## explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,12 +38,17 @@ bench: $(STAMP) ## run SUITE at PROFILE, print the table and the path of the rep
 	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
-	@$(BIN)/python -m pytest -n 3 -m "not slow"  # a third worker, because tests wait for children
+	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not torch"  # a third worker, because tests wait for children
 
 test-slow: $(STAMP) $(TFMOT_STAMP) ## run the slow tests: models trained and converted, the toolkit, a plug-in package
 	@$(BIN)/python -m pytest -n 2 -m slow
 
+test-torch: $(STAMP) $(TORCH_STAMP) ## run the tests that need PyTorch
+	@$(BIN)/python -m pytest -n 2 -m torch
+
 tfmot: $(TFMOT_STAMP) ## set up the environment of prune_low_magnitude, cluster_weights and quantization_aware
+
+torch: $(TORCH_STAMP) ## set up the environment of the torch engine: PyTorch, torchvision, timm, torchao and converters
 
 lint: $(STAMP) ## run ruff (with docstrings), mypy (strict) and codespell (with design/glossary.txt)
 	@$(BIN)/ruff format --check harness tests benchmarks
@@ -66,13 +73,15 @@ $(STAMP):
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-$(TFMOT_STAMP): | $(STAMP)
-	@echo "installing the toolkit's lock into .venv-tfmot (once; a few minutes)"
-	@rm -rf .venv-tfmot
-	@$(BIN)/python -m venv .venv-tfmot
-	@.venv-tfmot/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tfmot.txt
-	@.venv-tfmot/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@touch $(TFMOT_STAMP)
+# An environment of its own, NAME of .venv-NAME and of requirements/NAME.txt.
+$(TFMOT_STAMP) $(TORCH_STAMP): name = $(patsubst .venv-%/,%,$(dir $@))
+$(TFMOT_STAMP) $(TORCH_STAMP): | $(STAMP)
+	@echo "installing requirements/$(name).txt into .venv-$(name) (once; a few minutes)"
+	@rm -rf .venv-$(name)
+	@$(BIN)/python -m venv .venv-$(name)
+	@.venv-$(name)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(name).txt
+	@.venv-$(name)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
 
 lock: ## write requirements/*.txt from pyproject.toml again (needs uv)
 	@for pair in cpu:tensorflow-cpu gpu:gpu; do \
@@ -80,13 +89,15 @@ lock: ## write requirements/*.txt from pyproject.toml again (needs uv)
 	    --no-emit-index-url --no-emit-find-links --no-header \
 	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra openvino --extra dev -o requirements/$${pair%:*}.txt; \
 	done
-	@uv pip compile requirements/tfmot.in --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header -o requirements/tfmot.txt
+	@for name in tfmot torch; do \
+	  uv pip compile requirements/$$name.in --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --no-header -o requirements/$$name.txt; \
+	done
 
 gpu-dry-run: $(STAMP) ## resolve the GPU lock with its hashes, without installing it
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --dry-run --ignore-installed --require-hashes -r requirements/gpu.txt
 	@echo "the GPU lock resolves"
 
 clean: ## remove the virtual environments and caches of tools; results and the artifact cache stay
-	rm -rf .venv .venv-gpu .venv-tfmot .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-gpu .venv-tfmot .venv-torch .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find harness tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

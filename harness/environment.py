@@ -26,12 +26,15 @@ CONTROL_GROUPS = Path("/sys/fs/cgroup")
 CONTAINERS = ("docker", "podman", "kubepods", "containerd", "lxc", "libpod")
 
 
-def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[str] = ()) -> Environment:
+def environment(
+    devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[str] = (), separate: Mapping[str, str] | None = None
+) -> Environment:
     """The environment of this process.
 
     Args:
         devices: Facts that each sensor reports of its device.
         packages: Distributions whose versions matter; those that are not installed are left out.
+        separate: Versions in separate virtual environments, of distributions that ours does not have.
     """
     import psutil
 
@@ -52,7 +55,7 @@ def environment(devices: Iterable[Mapping[str, Any]] = (), packages: Iterable[st
         governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         turbo=turbo(),
         virtual=virtual(flags),
-        versions={name: version for name, version in venvs.versions(None, sorted(set(packages))).items() if version},
+        versions={**(separate or {}), **{name: v for name, v in venvs.versions(None, sorted(set(packages))).items() if v}},
         harness_version=__version__,
         harness_commit=commit(),
         devices=tuple(dict(device) for device in devices),

@@ -9,7 +9,7 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.schema import Catalogue, PluginSpec
 
-FAMILIES = ("engines", "sensors", "variants", "workloads")
+FAMILIES = ("engines", "sensors", "variants", "workloads", "formats", "frameworks")
 
 
 @cache
@@ -32,9 +32,14 @@ def load(family: str, name: str) -> Any:
     Raises:
         HarnessError: There is no such plug-in.
     """
-    for point in entry_points(group=f"harness.{family}", name=name):
-        return point.load()
+    if (plugin := find(family, name)) is not None:
+        return plugin
     raise HarnessError(f"no plug-in named {name!r} among the {family}", "install the package that provides it")
+
+
+def find(family: str, name: str) -> Any | None:
+    """The class of a plug-in; None if there is none of that name."""
+    return next((point.load() for point in entry_points(group=f"harness.{family}", name=name)), None)
 
 
 def _spec(point: EntryPoint) -> PluginSpec:

@@ -1,4 +1,4 @@
-"""Separate virtual environments, for recipes whose libraries conflict with ours."""
+"""Separate virtual environments, for plug-ins whose libraries conflict with ours or are large."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from harness.errors import EngineError
+from harness.schema import PluginSpec
 
 
 def folder(name: str) -> Path:
@@ -16,13 +17,15 @@ def folder(name: str) -> Path:
     return Path(os.environ.get(f"HARNESS_VENV_{name.upper()}") or Path(sys.prefix).parent / f".venv-{name}")
 
 
-def python(name: str) -> str:
-    """Path of the interpreter of a virtual environment.
+def python(spec: PluginSpec) -> str:
+    """Path of the interpreter that a plug-in's library is used in.
 
     Raises:
-        EngineError: It does not exist.
+        EngineError: Its virtual environment does not exist.
     """
-    path = folder(name) / "bin" / "python"
+    if (name := used(spec)) is None:
+        return sys.executable
+    path = _interpreter(name)
     if not os.access(path, os.X_OK):
         raise EngineError(
             f"the virtual environment {path.parent.parent} does not exist or has no executable Python",
@@ -30,6 +33,17 @@ def python(name: str) -> str:
             refused=True,
         )
     return str(path)
+
+
+def used(spec: PluginSpec) -> str | None:
+    """Name of the virtual environment of a plug-in; None: ours, because it names none, or is missing and ours has its library."""
+    if spec.venv is None or os.access(_interpreter(spec.venv), os.X_OK):
+        return spec.venv
+    return None if all(versions(None, spec.packages[:1]).values()) else spec.venv
+
+
+def _interpreter(name: str) -> Path:
+    return folder(name) / "bin" / "python"
 
 
 def versions(name: str | None, packages: Iterable[str]) -> dict[str, str | None]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from harness import plugins
 from harness.schema import Catalogue, EngineSpec, VariantSpec, WorkloadSpec
 
 
@@ -39,6 +40,8 @@ CATALOGUE = Catalogue(
         "null": EngineSpec(name="null", formats=("*",), simulated=True),
     },
     sensors={},
+    formats=plugins.catalogue().formats,
+    frameworks=plugins.catalogue().frameworks,
     variants={
         "float16": VariantSpec(name="float16", conversions=(("keras", "tflite"), ("onnx", "onnx"))),
         "int8": VariantSpec(name="int8", conversions=(("keras", "tflite"), ("onnx", "onnx")), needs=("train",)),

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from filelock import FileLock
+
+from harness import venvs
+
+TORCH = str(venvs.folder("torch") / "bin" / "python")
+needs_torch = [pytest.mark.torch, pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch")]
+"""Marks of tests that need the environment of PyTorch."""
 
 
 @cache
@@ -34,13 +41,20 @@ def workload_facts() -> dict[str, Any]:
     return found
 
 
-def _made(module: str, last: str) -> Path:
+@cache
+def torch_report() -> dict[str, Any]:
+    """The report of the child that runs in the environment of PyTorch, in the same folder."""
+    report: dict[str, Any] = json.loads((_made("tests.make_torch", "torch.json", TORCH) / "torch.json").read_text())
+    return report
+
+
+def _made(module: str, last: str, python: str = sys.executable) -> Path:
     """The folder, after a child has written everything into it and this file last."""
     folder = Path(os.environ["HARNESS_TEST_MODELS"])
     with FileLock(folder / f".{module}.lock"):
         if not (folder / last).exists():
             environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-            done = subprocess.run([sys.executable, "-m", module, str(folder)], env=environment, capture_output=True, text=True)
+            done = subprocess.run([python, "-m", module, str(folder)], env=environment, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr[-4000:]
     return folder
 

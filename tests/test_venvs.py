@@ -9,6 +9,7 @@ import pytest
 
 from harness import venvs
 from harness.errors import EngineError
+from harness.schema import PluginSpec
 
 
 def test_it_is_next_to_ours_or_where_a_variable_names_it(monkeypatch, tmp_path):
@@ -23,8 +24,19 @@ def test_a_missing_interpreter_is_refused_with_the_command_that_makes_it(monkeyp
     """So that the record is `refused`."""
     monkeypatch.setenv("HARNESS_VENV_OTHER", str(tmp_path))
     with pytest.raises(EngineError, match="does not exist") as caught:
-        venvs.python("other")
+        venvs.python(PluginSpec(name="p", venv="other", packages=("no-such-package",)))
     assert caught.value.refused and "make other" in caught.value.hint and "HARNESS_VENV_OTHER" in caught.value.hint
+
+
+def test_ours_is_used_without_a_name_or_if_it_has_the_library(monkeypatch, tmp_path):
+    """Its environment is preferred if it exists."""
+    monkeypatch.setenv("HARNESS_VENV_OTHER", str(tmp_path))
+    spec = PluginSpec(name="p", venv="other", packages=("numpy", "no-such-package"))
+    assert venvs.used(PluginSpec(name="p")) is None
+    assert venvs.used(spec) is None and venvs.python(spec) == sys.executable
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    assert venvs.used(spec) == "other" and venvs.python(spec) == str(tmp_path / "bin" / "python")
 
 
 def test_versions_are_those_of_the_environment(monkeypatch, tmp_path):

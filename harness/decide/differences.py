@@ -20,7 +20,7 @@ from harness.decide.compare import aligned
 from harness.energy.clock_limits import card_of
 from harness.energy.scope import host_first
 from harness.errors import HarnessError
-from harness.frame.results import Result, calibrated, known, mean
+from harness.frame.results import Result, calibrated, known, mean, tf32
 from harness.schema import Environment, StoredRun
 
 WARMER_K = 5.0
@@ -237,7 +237,7 @@ def _cases(runs: Sequence[StoredRun]) -> Iterator[Difference]:
         "power reading": (_reading, "other_reading", True),
         "calibrated": (lambda r: calibrated(r.run.header.domains, r.scope) or "no", "calibration", False),
         "model file": (lambda r: r.ok[-1].artifact.sha256[:12] if r.ok[-1].artifact else None, "built_on_each", False),
-        "TF32": (_tf32, "tf32", True),
+        "TF32": (tf32, "tf32", True),
         "precision": (lambda r: next((k.precision_ran for k in r.ok if k.precision_ran), None), "engine_choice", False),
     }
     for name, (of, reason, prevents) in properties.items():
@@ -266,11 +266,6 @@ def _reading(result: Result) -> str | None:
     """Power readings that were sampled; None for counters."""
     names = (result.scope or "").split("+")
     return "+".join(str(d.detail["reading"]) for d in result.run.header.domains if d.name in names and d.detail.get("reading")) or None
-
-
-def _tf32(result: Result) -> bool | None:
-    """Whether TensorFloat-32 was allowed; None if not reported by the engine, as on a CPU."""
-    return next((bool(r.engine_facts["tf32"]) for r in result.ok if r.engine_facts.get("tf32") is not None), None)
 
 
 def _permissions(runs: Sequence[StoredRun], *, prevents: bool) -> Iterator[Difference]:

@@ -93,19 +93,39 @@ class Session(ABC):
     inputs: Sequence[Tensor]
     outputs: Sequence[Tensor]
 
-    @abstractmethod
-    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
-        """Answer one query.
+    def stage(self, inputs: Sequence[Array]) -> Any:
+        """Move the inputs of one query to the device; by default they are used as they are.
 
         Args:
             inputs: One encoded array per tensor of `self.inputs`, batch first.
+        """
+        return inputs
 
-        Returns:
-            One array per tensor of `self.outputs`, not decoded and complete.
+    @abstractmethod
+    def run(self, inputs: Any) -> Any:
+        """Answer one query; it may return before the answer is complete.
+
+        Args:
+            inputs: As `stage` returns them.
         """
 
     def synchronize(self) -> None:
-        """Wait for the device; a `run` that blocks needs no override."""
+        """Wait until all answers are complete; a `run` that blocks needs no override."""
+
+    def fetch(self, outputs: Any) -> Sequence[Array]:
+        """Bring a complete answer to the host: one array per tensor of `self.outputs`, not decoded.
+
+        Args:
+            outputs: As `run` returned them; by default they are such arrays.
+        """
+        arrays: Sequence[Array] = outputs
+        return arrays
+
+    def answer(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """The complete answer to one query, from host arrays to host arrays."""
+        outputs = self.run(self.stage(inputs))
+        self.synchronize()
+        return self.fetch(outputs)
 
     def precision(self) -> str | None:
         """Precision of the arithmetic as the engine reports it; None if it does not."""
@@ -127,7 +147,7 @@ class Session(ABC):
         """Kernels that a query runs, with their shares; called once, after all measurements.
 
         Args:
-            queries: Inputs of several calls of `run`; the first one warms up.
+            queries: Inputs of several queries, not staged; the first one warms up.
             seconds: Approximate time limit in seconds; the first two queries always run (`in_time`).
 
         Returns:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from harness.errors import EngineError
+from harness.formats.base import Format, Imported, ImportRequest
 from harness.formats.libraries import import_library, reading
-from harness.schema import ArtifactFacts
+from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("an OpenVINO model", "convert it again; the files may be damaged or truncated")
 NAME = "model.xml"
@@ -23,6 +25,20 @@ NESTED = ("If", "Loop", "TensorIterator")
 PRODUCTS = ("MatMul", "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData")
 # Operators between a constant and its use that only undo how it is stored.
 BETWEEN = ("Convert", "Reshape", "Transpose", "Unsqueeze", "Squeeze")
+
+
+class OpenVinoIr(Format):
+    """A folder with OpenVINO's intermediate representation; only our builds write it."""
+
+    spec: ClassVar = FormatSpec(name="ir", summary="OpenVINO IR", packages=("openvino", "numpy"))
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Not offered: a user's model of this kind has no suffix."""
+        raise EngineError("OpenVINO files are not read from a user", "give the ONNX model that they were made from", refused=True)
+
+    def stored_types(self, path: Path) -> set[str]:
+        """Types of the constants."""
+        return stored_types(read_ir(path))
 
 
 def import_openvino() -> Any:

@@ -6,20 +6,22 @@ import itertools
 import json
 import os
 import re
+import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from harness.errors import EngineError
+from harness.formats.base import FIRST_PACKAGES, Format, Imported, ImportRequest, Input
 from harness.formats.counting import Weight, count
 from harness.formats.keras2 import dictionaries, readable, uses_changed_function
 from harness.formats.libraries import import_library, reading
-from harness.schema import ArtifactFacts
+from harness.schema import ArtifactFacts, FormatSpec
 
 CONFIG_BYTES = 256 * 2**20
 DEFLATED = 200
@@ -41,6 +43,44 @@ KERNELS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), SEPARABLE),
 }
 """The attributes that hold a layer's kernels, by its class."""
+
+
+class Keras(Format):
+    """A `.keras` file."""
+
+    spec: ClassVar = FormatSpec(name="keras", summary="Keras 3", packages=FIRST_PACKAGES, suffixes=(".keras",))
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Copy the file after the model was loaded."""
+        model = load_keras(request.source, trusted=request.trusted)
+        path = request.folder / "model.keras"
+        shutil.copyfile(request.source, path)
+        return Imported(path, facts(model))
+
+    def inputs(self, path: Path, *, trusted: bool = False) -> list[Input]:
+        """Inputs of the loaded model."""
+        return [Input(tensor.name, tuple(tensor.shape)) for tensor in load_keras(path, trusted=trusted).inputs]
+
+    def stored_inputs(self, path: Path, signature: str | None = None) -> list[Input] | None:
+        """Inputs that the configuration declares."""
+        return [Input(name, shape) for name, shape in stored_shapes(path)] or None
+
+
+class KerasH5(Keras):
+    """A whole model in HDF5, of Keras 2 or 3."""
+
+    spec: ClassVar = FormatSpec(name="h5", summary="Keras in HDF5", packages=FIRST_PACKAGES, suffixes=(".h5", ".hdf5"), stored_as="keras")
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Save the loaded model as a `.keras` file."""
+        return save_keras(load_keras(request.source, trusted=request.trusted), request.folder)
+
+
+def save_keras(model: Any, folder: Path) -> Imported:
+    """Store a model as a `.keras` file in a folder."""
+    path = folder / "model.keras"
+    model.save(path)
+    return Imported(path, facts(model))
 
 
 def import_keras() -> Any:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.errors import EngineError
+from harness.formats.base import FIRST_PACKAGES, Format, Imported, ImportRequest, Input
 from harness.formats.counting import count
 from harness.formats.libraries import import_library, library_errors, reading
 from harness.formats.onnx_weights import FLOATS, LEARNED, PACKED, QUANTIZED, SMALL, counted, nodes, weights
 from harness.formats.precision import precision_text
-from harness.schema import ArtifactFacts
+from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("an ONNX model", "export it again; the file may be damaged or truncated")
 INSTALL = "pip install 'harness[onnxruntime]'"
@@ -25,6 +27,44 @@ COUNTED = {
 }
 # Operators that may multiply and are not counted.
 UNCOUNTED = ("LSTM", "GRU", "RNN", "Einsum", "Attention", "If", "Loop", "Scan", "DeformConv", "DFT", "STFT")
+
+
+PROTOBUF_BYTES = 2**31 - 1
+"""Largest size of a protobuf message."""
+
+
+class Onnx(Format):
+    """An `.onnx` file."""
+
+    spec: ClassVar = FormatSpec(name="onnx", summary="ONNX", packages=FIRST_PACKAGES, suffixes=(".onnx",), version=2)
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Store the model with its external data in one file."""
+        source, path = request.source, request.folder / "model.onnx"
+        model = load_onnx(source)
+        if source.stat().st_size == (size := model.ByteSize()):
+            shutil.copyfile(source, path)
+        elif size <= PROTOBUF_BYTES:
+            import_onnx().save(model, str(path))
+        else:
+            raise EngineError(
+                f"{source.name} with its external data is larger than 2 GiB",
+                "ONNX models of this size are not supported: use a smaller one",
+            )
+        with reading(source, *KIND):
+            return Imported(path, facts(model))
+
+    def inputs(self, path: Path, *, trusted: bool = False) -> list[Input]:
+        """Inputs of the graph without those that are constants."""
+        return [Input(value.name, dimensions(value)) for value in declared_inputs(load_onnx(path, weights=False).graph)]
+
+    def stored_inputs(self, path: Path, signature: str | None = None) -> list[Input] | None:
+        """Likewise."""
+        return self.inputs(path)
+
+    def stored_types(self, path: Path) -> set[str]:
+        """Types of the initializers."""
+        return stored_types(load_onnx(path, weights=False))
 
 
 def load_onnx(path: Path, *, weights: bool = True) -> Any:

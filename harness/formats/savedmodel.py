@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from harness.errors import EngineError
+from harness.formats.base import FIRST_PACKAGES, Format, Imported, ImportRequest, Input
 from harness.formats.keras import TRUST
 from harness.formats.libraries import import_library, reading
 from harness.formats.savedmodel_ops import CHECKPOINT, COMPUTATION
-from harness.schema import ArtifactFacts
+from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("a SavedModel", "export it again with model.export() or tf.saved_model.save()")
 GRAPH_FILE = "saved_model.pb"
@@ -65,6 +67,24 @@ class Signature:
         for variable in self.function.variables:
             types[variable.dtype.name] += int(np.prod(variable.shape))
         return types.most_common(1)[0][0] if types else None
+
+
+class SavedModel(Format):
+    """A folder of tf.saved_model."""
+
+    spec: ClassVar = FormatSpec(name="savedmodel", summary="TensorFlow SavedModel", packages=FIRST_PACKAGES, folder_with="saved_model.pb")
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Copy the folder after the model was loaded."""
+        path = request.folder / "model"
+        counted = facts(load_savedmodel(request.source, trusted=request.trusted))
+        with reading(request.source, *KIND):  # broken links, pipes
+            shutil.copytree(request.source, path)
+        return Imported(path, counted)
+
+    def inputs(self, path: Path, *, trusted: bool = False) -> list[Input]:
+        """Inputs of the serving signature."""
+        return [Input(spec.name, tuple(spec.shape)) for spec in load_savedmodel(path, trusted=trusted).inputs]
 
 
 def is_savedmodel(path: Path) -> bool:

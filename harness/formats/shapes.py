@@ -50,3 +50,8 @@ def shape_hint(target: Mapping[str, Sequence[int | None]]) -> str:
         fill = 224 if len(sizes) > 2 and sizes.count(None) > 1 else 1 if len(sizes) > 2 else 128
         shapes.append(f"{name}: {[fill if size is None else size for size in sizes]}")
     return f"input_shapes: {{{', '.join(shapes)}}}"
+
+
+def dynamic_shape(sizes: Sequence[int]) -> tuple[int | None, ...]:
+    """A shape with None for each dynamic dimension, which TFLite stores as -1."""
+    return tuple(None if size == -1 else int(size) for size in sizes)

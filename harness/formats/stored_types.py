@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.formats import ir, onnx, tflite
+from harness import plugins
 
 
 def stored_types(path: Path, format_: str) -> set[str] | None:
@@ -15,17 +15,11 @@ def stored_types(path: Path, format_: str) -> set[str] | None:
         format_: Its format.
 
     Returns:
-        None for a format without a reader here.
+        None for a format that is unknown or does not report them.
 
     Raises:
         EngineError: The file cannot be read.
     """
-    if format_ == "tflite":
-        types = set(tflite.weight_types(path))
-    elif format_ == "onnx":
-        types = onnx.stored_types(onnx.load_onnx(path, weights=False))
-    elif format_ == "ir":
-        types = ir.stored_types(ir.read_ir(path))
-    else:
-        return None
-    return {"int8" if name == "uint8" else name for name in types}
+    reader = plugins.find("formats", format_)
+    types: set[str] | None = reader().stored_types(path) if reader else None
+    return None if types is None else {"int8" if name == "uint8" else name for name in types}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import EngineError
+from harness.formats import tflite_graph
+from harness.formats.base import FIRST_PACKAGES, Format, Imported, ImportRequest, Input
 from harness.formats.counting import Weight, count
 from harness.formats.libraries import reading
 from harness.formats.precision import precision_text
+from harness.formats.shapes import dynamic_shape
 from harness.formats.tflite_graph import GraphTensor, Operator, import_interpreter, reachable_graphs, read_graph
-from harness.schema import ArtifactFacts
+from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("a TFLite model", "convert it again; the file may be damaged or truncated")
 ARITHMETIC = ("FLOAT32", "FLOAT16", "BFLOAT16", "FLOAT64", "INT16", "INT8", "UINT8", "INT4", "INT2")
@@ -42,6 +46,49 @@ UNCOUNTED = (
 )
 READABLE = ("FLOAT32", "FLOAT16", "FLOAT64", "INT8", "UINT8", "INT16", "INT32", "INT64")
 """Types of constants that NumPy has under the same name."""
+
+
+class TFLite(Format):
+    """A `.tflite` file."""
+
+    spec: ClassVar = FormatSpec(name="tflite", summary="LiteRT", packages=FIRST_PACKAGES, suffixes=(".tflite",), signatures=True, version=2)
+
+    def import_model(self, request: ImportRequest) -> Imported:
+        """Store the file with the chosen signature as its main graph."""
+        source, path = request.source, request.folder / "model.tflite"
+        check_tflite(source)
+        with reading(source, *KIND):
+            signatures = tflite_graph.signatures(source)
+            name = tflite_graph.choose(signatures, request.signature)
+            if name is None or (len(signatures) == 1 and signatures[name] == 0):
+                shutil.copyfile(source, path)
+            else:
+                path.write_bytes(tflite_graph.with_main_graph(source.read_bytes(), signatures[name], name))
+        return Imported(path, facts(path), {"signature": name} if len(signatures) > 1 else {})
+
+    def inputs(self, path: Path, *, trusted: bool = False) -> list[Input]:
+        """Inputs of the main graph."""
+        return graph_inputs(path, 0)
+
+    def stored_inputs(self, path: Path, signature: str | None = None) -> list[Input] | None:
+        """Inputs of the chosen signature."""
+        try:
+            graphs = tflite_graph.signatures(path)
+        except Exception:  # a damaged file can make a parser raise anything; the build reports it
+            return None
+        name = tflite_graph.choose(graphs, signature)
+        return graph_inputs(path, graphs[name] if name else 0)
+
+    def stored_types(self, path: Path) -> set[str]:
+        """Types of the constants that operators multiply with."""
+        return set(weight_types(path))
+
+
+def graph_inputs(path: Path, index: int) -> list[Input]:
+    """Inputs of one graph of a file."""
+    graph = tflite_graph.read_graph(path, index)
+    tensors = [graph.tensors[number] for number in graph.inputs]
+    return [Input(tensor.name, dynamic_shape(tensor.signature)) for tensor in tensors]
 
 
 def check_tflite(path: Path) -> None:

@@ -12,7 +12,7 @@ from harness.energy.scope import family
 from harness.frame.baseline import ratios
 from harness.frame.payback import payback
 from harness.frame.quality import paired, quality
-from harness.frame.results import Result, calibrated, known, mean, rails
+from harness.frame.results import Result, calibrated, known, mean, rails, tf32
 from harness.frame.rows import Row
 from harness.frame.uncertainty import terms
 from harness.schema import Case, Finding, Record
@@ -137,8 +137,7 @@ def _accelerator(result: Result) -> Row:
     """Power limit and arithmetic of the case's accelerator."""
     cards = [d.name for d in rails(result.run.header.domains) if d.device == result.case.device and d.device != "cpu"]
     shares = [share for r in result.ok for card in cards if (share := r.conditions.get(f"{card} power_capped")) is not None]
-    tf32 = next((r.engine_facts["tf32"] for r in result.ok if r.engine_facts.get("tf32") is not None), None)
-    return {"power_capped_share": mean(shares), "tf32": tf32}
+    return {"power_capped_share": mean(shares), "tf32": tf32(result)}
 
 
 def _kernels(result: Result) -> Row:

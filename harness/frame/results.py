@@ -240,3 +240,8 @@ def mean(values: Iterable[float | None]) -> float | None:
     listed = list(values)
     # Ten times as fast as NumPy for a few launches.
     return math.fsum(listed) / len(listed) if listed and None not in listed else None  # type: ignore[arg-type]  # no None is left
+
+
+def tf32(result: Result) -> bool | None:
+    """Whether TensorFloat-32 was allowed; None if the engine does not report it as true or false, as on a CPU."""
+    return next((fact for r in result.ok if isinstance(fact := r.engine_facts.get("tf32"), bool)), None)

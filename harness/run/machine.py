@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness import venvs
 from harness.energy.scope import near_domains
 from harness.environment import control_groups, environment
 from harness.errors import StoreError
@@ -91,9 +92,17 @@ def _owner(path: Path) -> str:
 
 def environment_here(catalogue: Catalogue, sensors: Sensors) -> Environment:
     """The machine, and the versions of all packages that plug-ins may use."""
-    families = (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads)
-    packages = sorted({package for family in families for spec in family.values() for package in spec.packages})
-    return environment([device for sensor, _ in sensors for device in sensor.describe()], packages)
+    families = (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads, catalogue.formats, catalogue.frameworks)
+    specs = [spec for family in families for spec in family.values()]
+    separate = {
+        package: version
+        for spec in specs
+        if (name := venvs.used(spec))
+        for package, version in venvs.versions(name, spec.packages).items()
+        if version
+    }
+    packages = {package for spec in specs for package in spec.packages}
+    return environment([device for sensor, _ in sensors for device in sensor.describe()], packages, separate)
 
 
 def available_memory_bytes() -> int:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from harness import plugins, venvs
 from harness.channel import Request
 from harness.engines.base import Load
-from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Task
+from harness.schema import Artifact, Build, Case, DataSource, Model, PluginSpec, Suite, Task
 from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SourceFile, SplitFile
+from harness.suite.routes import importer
 
 CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario"}
 """Fields of a case that its task takes unchanged."""
@@ -26,7 +26,7 @@ def build_request(build: Build, suite: Suite, artifacts: Mapping[str, Artifact],
     Raises:
         EngineError: The virtual environment of the recipe is not installed.
     """
-    model, spec = suite.model(build.model), plugins.catalogue().variants.get(build.step.recipe)
+    model, catalogue = suite.model(build.model), plugins.catalogue()
     source = artifacts.get(build.parent) if build.parent else None
     dataset = artifacts.get(build.data_id or _first(suite, build).build_id)
     task = BuildTask(
@@ -39,8 +39,11 @@ def build_request(build: Build, suite: Suite, artifacts: Mapping[str, Artifact],
         seed=suite.seed,
         memory_bytes=memory_bytes,
     )
-    python = venvs.python(spec.venv) if spec and spec.venv else sys.executable
-    return Request("harness.worker.build", task, python=(python,), environment=BUILD_ENVIRONMENT)
+    if build.step.recipe == "data":  # reads the size of images from the model
+        maker: PluginSpec = catalogue.formats[source.format] if source else importer(model, catalogue)
+    else:
+        maker = catalogue.variants.get(build.step.recipe) or importer(model, catalogue)
+    return Request("harness.worker.build", task, python=(venvs.python(maker),), environment=BUILD_ENVIRONMENT)
 
 
 def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memory_bytes: int, visible: str | None = None) -> Request:
@@ -72,6 +75,7 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
     return Request(
         "harness.worker.measure",
         task,
+        python=(venvs.python(engine.spec),),
         environment={**engine.environment(load), **_cuda_visible(case.device, visible)},
         simulated=engine.spec.simulated,
         artifact=artifact,

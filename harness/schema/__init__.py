@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, FrozenModel, Kind, Status, evidence
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace, WindowTimes
 from harness.schema.objectives import DECLARED, OBJECTIVES, Objective
-from harness.schema.plugins import Catalogue, EngineSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
+from harness.schema.plugins import Catalogue, EngineSpec, FormatSpec, FrameworkSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
 from harness.schema.run import (
     Artifact,
     ArtifactFacts,
@@ -38,7 +38,8 @@ from harness.schema.suite import (
 
 __all__ = [
     "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
-    "CacheEntry", "Case", "Catalogue", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FrozenModel",
+    "CacheEntry", "Case", "Catalogue", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
+    "FrameworkSpec", "FrozenModel",
     "Grid", "Header", "Impossible", "Kernel", "Kind", "Latency", "Limits", "Measurement", "Meter", "MeterReading", "Model", "Objective",
     "Phase", "PluginSpec", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredOutputs", "StoredRun", "Suite", "Task",
     "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "evidence",

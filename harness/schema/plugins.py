@@ -23,6 +23,8 @@ class PluginSpec(FrozenModel):
     """Distributions whose versions enter the record and the content hash of what they build."""
     extra: str | None = None
     """Extra of this package that installs them, `pip install 'harness[extra]'`; None: not ours, or always installed."""
+    venv: str | None = None
+    """Name of the separate virtual environment of its libraries; None: ours. Ours is used too if it has the first of `packages`."""
     parameters: type[BaseModel] | None = None
     """Options that a suite may give; None: it takes none."""
 
@@ -64,17 +66,43 @@ class VariantSpec(PluginSpec):
     """Parts of `data.train` that it uses: samples (`train`) and their labels."""
     version: int = 1
     """Version of the recipe, raised when it gives another artifact: part of the content hash."""
-    venv: str | None = None
-    """Name of the separate virtual environment that it is built in, because its libraries conflict with ours; None: built in ours."""
+
+
+class FormatSpec(PluginSpec):
+    """A model format."""
+
+    suffixes: tuple[str, ...] = ()
+    """Endings of its files, in lower case with the dot."""
+    folder_with: str | None = None
+    """File whose presence makes a folder a model of this format; None: its models are files."""
+    stored_as: str | None = None
+    """Format in which the first build stores such a model; None: this one."""
+    signatures: bool = False
+    """Whether a model may have several signatures, of which a suite chooses one."""
+    version: int = 1
+    """Version of the import, raised when it stores or counts differently: part of the content hash."""
+
+
+class FrameworkSpec(PluginSpec):
+    """A framework whose model objects workloads and users' functions return."""
+
+    format: str
+    """Format in which it saves a model."""
+    version: int = 1
+    """Version of saving and training, raised when they give another artifact: part of the content hash."""
 
 
 class WorkloadSpec(PluginSpec):
     """A built-in model with its data and quality metric, or a family of such models."""
 
+    framework: str = "keras"
+    """Framework of its model objects."""
     metric: str | None = "accuracy"
     """Name of the quality metric; None for data without labels."""
     members: tuple[str, ...] = ()
     """Models of a family, named `family/member` in a suite; empty: a single model."""
+    any_member: bool = False
+    """Whether a suite may name any member: the build checks the name."""
     data: Literal["labelled", "unlabelled", "none"] = "labelled"
     """Data that it provides; a suite adds none to labelled ones."""
     trained: bool = True
@@ -92,6 +120,8 @@ class Catalogue:
         sensors: Sensors.
         variants: Recipes and exporters.
         workloads: Built-in models.
+        formats: Model formats.
+        frameworks: Frameworks.
         broken: Reasons why a plug-in could not be imported.
     """
 
@@ -99,6 +129,8 @@ class Catalogue:
     sensors: Mapping[str, SensorSpec]
     variants: Mapping[str, VariantSpec]
     workloads: Mapping[str, WorkloadSpec]
+    formats: Mapping[str, FormatSpec] = field(default_factory=dict)
+    frameworks: Mapping[str, FrameworkSpec] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def requested_precision(self, case: Case) -> str | None:

@@ -137,7 +137,9 @@ class Model(FrozenModel):
     path: str | None = None
     """Absolute path of the user's file or folder, or `package.module:function`; None for a built-in model."""
     format: str
-    """Model format: `keras`, `h5`, `savedmodel`, `tflite`, `onnx`; `python` for a function, `workload` for a built-in model."""
+    """Model format: the name of a format plug-in; `python` for a function, `workload` for a built-in model."""
+    framework: str = "keras"
+    """Framework of the model that a function or a workload returns; not used for a file."""
     sha256: str
     """Hash of the content; for a built-in model of its name, options and version."""
     train: DataRef | None = None

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from harness import venvs
-from harness.schema import Build, Model, Step, VariantSpec
+from harness.schema import Build, Catalogue, Model, Step, VariantSpec
 from harness.suite.identity import call_text, content_hash
-from harness.suite.routes import Hop
+from harness.suite.routes import Hop, importer
 
-# The packages of the first build of a chain; their versions determine its artifact.
-FIRST_PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "numpy", "scikit-learn")
-FIRST_VERSIONS = {"onnx": 2, "tflite": 2}
-"""Version of the first build by format; raised when its facts are counted differently, so that no cached artifact keeps the old ones."""
 DATA_PACKAGES = ("numpy", "pandas", "pillow")
 
 
@@ -23,23 +19,24 @@ class Builds:
         by_id: Builds by their id, parents first.
     """
 
-    def __init__(self, variants: Mapping[str, VariantSpec], seed: int) -> None:
-        self._variants, self._seed = variants, seed
+    def __init__(self, catalogue: Catalogue, seed: int) -> None:
+        self._catalogue, self._seed = catalogue, seed
         self.by_id: dict[str, Build] = {}
 
     def chain(self, model: Model, route: Sequence[Hop]) -> list[Build]:
         """The builds along a route."""
         chain: list[Build] = []
         for hop in route:
-            spec, parent = self._variants.get(hop.step.recipe), chain[-1] if chain else None
+            spec, parent = self._catalogue.variants.get(hop.step.recipe), chain[-1] if chain else None
+            maker = spec or importer(model, self._catalogue)
             train = model.train if spec and spec.needs else None
             content = {
                 "model": model.sha256,
                 "parent": parent.build_id if parent else None,
                 "step": hop.step.model_dump(mode="json"),
-                "version": spec.version if spec else FIRST_VERSIONS.get(model.format, 1),
+                "version": maker.version,
                 "format": hop.format,
-                "packages": venvs.versions(spec.venv, spec.packages) if spec else venvs.versions(None, FIRST_PACKAGES),
+                "packages": venvs.versions(venvs.used(maker), maker.packages),
                 "data": train.content() if train else None,
                 "training": model.training.model_dump(mode="json") if spec and spec.needs and model.training else None,
                 "seed": self._seed,

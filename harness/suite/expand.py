@@ -81,7 +81,7 @@ class _Expansion:
 
     def __init__(self, document: Document, catalogue: Catalogue, seed: int, devices: Collection[str], device: str) -> None:
         self.document, self.catalogue, self.present, self.device = document, catalogue, devices, device
-        self.builds = Builds(catalogue.variants, seed)
+        self.builds = Builds(catalogue, seed)
         self.cases: dict[str, Case] = {}
         self.unsupported: dict[str, Impossible] = {}
 
@@ -182,7 +182,7 @@ class _Expansion:
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
             self._refuse(cell, unfit)
             return
-        route = find_route(model, cell.variant.steps, engine, self.catalogue.variants)
+        route = find_route(model, cell.variant.steps, engine, self.catalogue)
         if isinstance(route, str):
             self._refuse(cell, route)
             return

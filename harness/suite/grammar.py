@@ -82,6 +82,7 @@ class OwnModel(Strict):
     name: Name
     path: Annotated[str, Field(min_length=1)] | None = None
     workload: str | None = None
+    framework: Annotated[Text, Field(description="framework of the model that a function returns")] = "keras"
     options: dict[str, Any] = {}
     data: Data = Data()
     metric: Annotated[Text | Annotated[MetricItem, Tag("mapping")], Discriminator(_shape)] | None = None

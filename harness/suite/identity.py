@@ -20,6 +20,7 @@ LATER_MODEL_FIELDS: dict[str, Any] = {
     "metric_ignore": None,
     "signature": None,
     "input_shapes": {},
+    "framework": "keras",
 }
 
 

@@ -8,20 +8,23 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import EngineError
-from harness.formats.inputs import Input, base_name, stored_inputs
+from harness.formats.base import Input
+from harness.formats.inputs import base_name, stored_inputs
 from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, takes
-from harness.schema import ArrayRef, Model
+from harness.schema import ArrayRef, Catalogue, Model
 from harness.suite.document import Document, Place, nearest
 
 
-def check_file(document: Document, place: Place, model: Model) -> None:
+def check_file(document: Document, place: Place, model: Model, catalogue: Catalogue) -> None:
     """Add an error for everything in a model's file that no case can run."""
+    if model.format not in catalogue.formats:  # built by a function
+        return
     try:
         inputs = declared_inputs(str(model.path), model.format, model.sha256, model.signature)
     except EngineError as error:  # about signatures, with the line to add
         document.add_problem((*place, "signature"), f"{error.what}: {error.hint}")
         return
-    if model.signature is not None and model.format != "tflite":
+    if model.signature is not None and not catalogue.formats[model.format].signatures:
         document.add_problem((*place, "signature"), "'signature' belongs to a .tflite model: remove it")
     if model.input_shapes:
         _check_shapes(document, (*place, "input_shapes"), model, inputs)
@@ -40,7 +43,7 @@ def check_file(document: Document, place: Place, model: Model) -> None:
 
 def unfit_batch(model: Model, batch_size: int) -> str | None:
     """Why a model's file does not take a batch size; None if it may."""
-    if model.path is None:
+    if model.path is None or model.format == "python":
         return None
     try:
         inputs = declared_inputs(model.path, model.format, model.sha256, model.signature)

@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from harness.schema import Catalogue, Model, WorkloadSpec
+from harness.schema import Catalogue, FormatSpec, Model, WorkloadSpec
 from harness.suite.data import resolve_data
 from harness.suite.document import Document, Place, nearest
 from harness.suite.files import Files
 from harness.suite.grammar import MetricItem, OwnModel, SuiteFile, built_in_names, validate_parameters
 from harness.suite.input_checks import check_file
 
-FORMATS: Mapping[str, str] = {".keras": "keras", ".h5": "h5", ".hdf5": "h5", ".tflite": "tflite", ".onnx": "onnx"}
 METRICS = ("accuracy", "multilabel_accuracy", "pixel_accuracy", "token_accuracy", "mean_squared_error", "reconstruction_auc")
 CUTTING, POSITIONS = METRICS[:4], METRICS[2:4]
 """Metrics that take a threshold, and metrics that may ignore positions."""
-SAVEDMODEL = "saved_model.pb"
 
 
 def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, trusted: bool) -> tuple[Model | None, ...]:
@@ -44,7 +43,7 @@ def _model(files: Files, place: Place, item: str | OwnModel, catalogue: Catalogu
             place, f"model {item.name!r} needs exactly one of `path` (your model file) and `workload` (a built-in model)"
         )
         return None
-    return _BuiltIn(files, place, item, catalogue).model(item.name) if item.workload else _Own(files, place, item).model()
+    return _BuiltIn(files, place, item, catalogue).model(item.name) if item.workload else _Own(files, place, item, catalogue).model()
 
 
 class _Item:
@@ -109,7 +108,8 @@ class _BuiltIn(_Item):
         """The model; None if it has an error."""
         workload, _, member = self.written.partition("/")
         spec = self.catalogue.workloads.get(workload)
-        if spec is None or self.written not in built_in_names(self.catalogue):
+        known = self.written in built_in_names(self.catalogue) or (spec is not None and spec.any_member and bool(member))
+        if spec is None or not known:
             self._unknown()
             return None
         options = validate_parameters(self.files.document, (*self.place, "options"), self.written, spec.parameters, self.item.options)
@@ -122,6 +122,7 @@ class _BuiltIn(_Item):
             member=member or None,
             options=options,
             format="workload",
+            framework=spec.framework,
             sha256=_identity(self.written, spec, options),
             brings=None if own or spec.data == "none" else spec.data,
             trains=spec.trained,
@@ -154,6 +155,10 @@ def _identity(written: str, spec: WorkloadSpec, options: Mapping[str, Any]) -> s
 class _Own(_Item):
     """A user's model."""
 
+    def __init__(self, files: Files, place: Place, item: OwnModel, catalogue: Catalogue) -> None:
+        super().__init__(files, place, item)
+        self.catalogue = catalogue
+
     def model(self) -> Model | None:
         """The model; None if it has an error."""
         metric, located = self.metric(), self._located()
@@ -162,16 +167,22 @@ class _Own(_Item):
         if located is None:
             return None
         path, format_, sha256 = located
+        if self.item.framework not in self.catalogue.frameworks:
+            self.problem("framework", f"unknown framework {self.item.framework!r}{nearest(self.item.framework, self.catalogue.frameworks)}")
+            return None
+        if format_ != "python" and "framework" in self.item.model_fields_set:
+            self.problem("framework", "'framework' belongs to a function (package.module:function), a file has its format: remove it")
         model = Model(
             name=self.item.name,
             path=path,
             format=format_,
             sha256=sha256,
             signature=self.item.signature,
+            framework=self.item.framework,
             input_shapes={name: tuple(sizes) for name, sizes in self.item.input_shapes.items()},
             **{**self.common(), "metric": metric},
         )
-        check_file(self.files.document, self.place, model)
+        check_file(self.files.document, self.place, model, self.catalogue)
         return model
 
     def _located(self) -> tuple[str, str, str] | None:
@@ -183,13 +194,24 @@ class _Own(_Item):
         path = self.files.path(place, written)
         if path is None:
             return None
-        if path.is_dir():
-            if not (path / SAVEDMODEL).is_file():
-                self.problem("path", f"the folder {written!r} is not a SavedModel: it has no {SAVEDMODEL}")
-                return None
-            return (str(path), "savedmodel", self.files.sha256(path)) if self.files.tree(place, written) else None
-        format_ = FORMATS.get(path.suffix.lower())
+        format_ = recognise(path, self.catalogue.formats)
         if format_ is None:
-            self.problem("path", f"{written!r} is not a model file: give a {', '.join(FORMATS)} file or a SavedModel folder")
+            folders = [spec for spec in self.catalogue.formats.values() if spec.folder_with]
+            suffixes = ", ".join(sorted(suffix for spec in self.catalogue.formats.values() for suffix in spec.suffixes))
+            if path.is_dir():
+                kinds = " and ".join(f"a {spec.summary} has {spec.folder_with}" for spec in folders)
+                self.problem("path", f"the folder {written!r} is not a model: {kinds}")
+            else:
+                kinds = " or ".join(f"{spec.summary} folder" for spec in folders)
+                self.problem("path", f"{written!r} is not a model file: give a {suffixes} file or a {kinds}")
+            return None
+        if path.is_dir() and not self.files.tree(place, written):
             return None
         return str(path), format_, self.files.sha256(path)
+
+
+def recognise(path: Path, formats: Mapping[str, FormatSpec]) -> str | None:
+    """Name of the format of a file, by its suffix, or of a folder, by a file in it; None if there is none."""
+    if path.is_dir():
+        return next((name for name, spec in formats.items() if spec.folder_with and (path / spec.folder_with).is_file()), None)
+    return next((name for name, spec in formats.items() if path.name.lower().endswith(spec.suffixes)), None)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
-from harness.schema import EngineSpec, Model, Step, VariantSpec
+from harness.schema import Catalogue, EngineSpec, FormatSpec, FrameworkSpec, Model, Step, VariantSpec
 
 
 class Hop(NamedTuple):
@@ -21,7 +21,7 @@ class Hop(NamedTuple):
     format: str
 
 
-def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec]) -> list[Hop] | str:
+def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, catalogue: Catalogue) -> list[Hop] | str:
     """The shortest route that takes the variant's steps in order.
 
     Of two routes of equal length it is the one that exports first: the recipe is then that of the engine's own format.
@@ -29,9 +29,10 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
     Returns:
         The hops from the first build on, or the reason why there is no route.
     """
+    variants, first = catalogue.variants, stored_format(model, catalogue)
     data = [Hop(Step(recipe="dataset"), "npz")] if model.brings else []
     chosen = {"signature": model.signature} if model.signature else {}
-    start = [*data, Hop(Step(recipe="train" if model.trains else "source", parameters=chosen), _native(model.format))]
+    start = [*data, Hop(Step(recipe="train" if model.trains else "source", parameters=chosen), first)]
     exporters = [spec for spec in variants.values() if spec.exporter]
     queue = deque([(start, 0)])
     seen = set()
@@ -47,7 +48,7 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, variants
         if done < len(steps):
             queue.extend(([*hops, Hop(steps[done], out)], done + 1) for out in _outputs(variants[steps[done].recipe], have))
     furthest = max(done for _, done in seen)
-    return _no_route(_native(model.format), steps, engine, variants, {have for have, done in seen if done == furthest}, furthest)
+    return _no_route(first, steps, engine, variants, {have for have, done in seen if done == furthest}, furthest)
 
 
 def _outputs(spec: VariantSpec, source: str) -> list[str]:
@@ -66,6 +67,12 @@ def _no_route(
     return f"{needs}, but the model is available only as {', '.join(sorted(reached))} (from {start}{chain})"
 
 
-def _native(format_: str) -> str:
-    """The format in which the first build leaves a model."""
-    return "keras" if format_ in ("h5", "python", "workload") else format_
+def importer(model: Model, catalogue: Catalogue) -> FormatSpec | FrameworkSpec:
+    """The plug-in of a model's first build: its framework if it is built from code, else its file format."""
+    return catalogue.frameworks[model.framework] if model.format in ("python", "workload") else catalogue.formats[model.format]
+
+
+def stored_format(model: Model, catalogue: Catalogue) -> str:
+    """The format in which the first build stores a model."""
+    spec = importer(model, catalogue)
+    return spec.format if isinstance(spec, FrameworkSpec) else spec.stored_as or spec.name

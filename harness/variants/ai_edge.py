@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from harness.formats import tflite, tflite_graph
-from harness.formats.inputs import dynamic_shape
 from harness.formats.libraries import import_library, library_errors
+from harness.formats.shapes import dynamic_shape
 from harness.schema import ArtifactFacts
 from harness.variants.base import LEAVE_OUT, Array, Job, not_applicable
 from harness.variants.calibration import Input, queries

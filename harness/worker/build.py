@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,26 +13,20 @@ import numpy as np
 from harness import plugins
 from harness.channel import Parent
 from harness.errors import EngineError
-from harness.formats import keras as keras_files
-from harness.formats import onnx as onnx_files
-from harness.formats import savedmodel as savedmodel_files
-from harness.formats import tflite as tflite_files
-from harness.formats import tflite_graph
+from harness.formats.base import Imported, ImportRequest
 from harness.formats.fingerprint import fingerprint
 from harness.formats.inputs import model_inputs, positions
-from harness.formats.libraries import reading
+from harness.formats.keras import TRUST
+from harness.frameworks.base import Framework
 from harness.schema import Artifact, ArtifactFacts, Training
 from harness.schema.worker import BuildTask, SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData
-from harness.variants.training import fit, seed_everything
 from harness.worker.outcome import outcome
 from harness.workloads.base import Split, Workload, arrays_of, describe_split
 from harness.workloads.data import load_array
-from harness.workloads.functions import call_function
+from harness.workloads.functions import call_function, make_importable
 from harness.workloads.sources import call_data, read_csv, read_images
 
-ONNX_BYTES = 2**31 - 1
-"""Largest size of a protobuf message."""
 LFS_POINTER = b"version https://git-lfs"
 
 Made = tuple[Path, ArtifactFacts, dict[str, Any]]
@@ -55,6 +48,8 @@ def build(task: BuildTask) -> Artifact:
         EngineError: The model cannot be read, or the step fails on it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if task.model.trusted and task.model.folder:
+        make_importable(task.model.folder)
     path, facts, notes = FIRST_STEPS.get(task.build.step.recipe, _recipe)(task)
     sha256, size = fingerprint(path)
     return Artifact(
@@ -113,20 +108,19 @@ def _image_shape(task: BuildTask) -> tuple[int | None, ...]:
 
 def _train(task: BuildTask) -> Made:
     """The trained model of a built-in workload."""
-    workload = _workload(task)
-    seed_everything(task.seed)
+    workload, framework = _workload(task), _framework(task)
+    framework.seed(task.seed)
     model = workload.model()
     data = _train_data(task)
     assert data and workload.training
-    notes = fit(model, workload.training, data, task.seed)
-    return _saved(task, model, notes)
+    notes = framework.fit(model, workload.training, data, task.seed)
+    imported = framework.save(model, Path(task.folder), [array[:2] for array in data.inputs])
+    return imported.path, imported.facts, {**imported.notes, **notes}
 
 
-def _saved(task: BuildTask, model: Any, notes: dict[str, Any] | None = None) -> Made:
-    """A Keras model as an artifact."""
-    path = Path(task.folder) / "model.keras"
-    model.save(path)
-    return path, keras_files.facts(model), notes or {}
+def _framework(task: BuildTask) -> Framework:
+    framework: Framework = plugins.load("frameworks", task.model.framework)()
+    return framework
 
 
 def _workload(task: BuildTask) -> Workload:
@@ -136,21 +130,43 @@ def _workload(task: BuildTask) -> Workload:
 
 def _source(task: BuildTask) -> Made:
     """A model that is not trained here, in a format that the later steps read."""
-    take = {
-        "workload": _take_workload,
-        "keras": _take_keras,
-        "h5": _take_keras,
-        "python": _take_function,
-        "savedmodel": _take_savedmodel,
-        "tflite": _take_tflite,
-        "onnx": _take_onnx,
-    }
-    format_ = task.model.format
-    if format_ not in take or (format_ != "workload" and not task.model.path):
-        raise EngineError(f"models of the format {format_!r} are not supported", f"convert it to one of {', '.join(take)}")
-    if format_ not in ("workload", "python"):
-        _check_unchanged(Path(str(task.model.path)), task.model.sha256)
-    return take[format_](task)
+    if task.model.format == "workload":
+        framework, workload = _framework(task), _workload(task)
+        framework.seed(task.seed)
+        return framework.save(workload.model(), Path(task.folder), workload.samples())
+    if task.model.format == "python":
+        return _from_function(task)
+    source = Path(str(task.model.path))
+    _check_unchanged(source, task.model.sha256)
+    request = ImportRequest(source, Path(task.folder), trusted=task.model.trusted, signature=task.model.signature, samples=_samples(task))
+    imported: Imported = plugins.load("formats", task.model.format)().import_model(request)
+    return imported
+
+
+def _from_function(task: BuildTask) -> Made:
+    """A model that a function of the user returns, alone or with its example inputs, in a trusted suite."""
+    if not task.model.trusted:
+        raise EngineError(f"{task.model.path} is code, which is run only with --trust", TRUST)
+    framework = _framework(task)
+    framework.seed(task.seed)
+    model, samples = call_function(str(task.model.path), task.model.folder), _samples(task)
+    if isinstance(model, tuple) and len(model) == 2 and framework.owns(model[0]):
+        model, given = model
+        samples = [np.asarray(sample) for sample in (given if isinstance(given, list | tuple) else [given])]
+    if not framework.owns(model):
+        others = (
+            f"a {framework.spec.name} model, or name its `framework` in the suite ({', '.join(sorted(plugins.catalogue().frameworks))})"
+        )
+        raise EngineError(f"{task.model.path} returned a {type(model).__name__}", f"return {others}")
+    return framework.save(model, Path(task.folder), samples)
+
+
+def _samples(task: BuildTask) -> list[Array]:
+    """Two samples for each input, from the shapes in the suite or the training data; empty if it has neither."""
+    if shapes := task.model.input_shapes:
+        return [np.random.default_rng(task.seed).random((2, *shape), dtype=np.float32) for shape in shapes.values()]
+    data = _train_data(task)
+    return [np.asarray(array[:2]) for array in data.inputs] if data else []
 
 
 def _check_unchanged(path: Path, sha256: str) -> None:
@@ -166,72 +182,6 @@ def _check_unchanged(path: Path, sha256: str) -> None:
         raise EngineError(f"{path.name} is empty", "copy or download it again")
     if head == LFS_POINTER:
         raise EngineError(f"{path.name} is a Git LFS pointer, not the model", "run `git lfs pull`")
-
-
-def _take_workload(task: BuildTask) -> Made:
-    """A built-in model; random weights follow the seed."""
-    seed_everything(task.seed)
-    return _saved(task, _workload(task).model())
-
-
-def _take_keras(task: BuildTask) -> Made:
-    source = Path(str(task.model.path))
-    model = keras_files.load_keras(source, trusted=task.model.trusted)
-    if source.suffix != ".keras":
-        return _saved(task, model)
-    path = Path(task.folder) / "model.keras"
-    shutil.copyfile(source, path)
-    return path, keras_files.facts(model), {}
-
-
-def _take_function(task: BuildTask) -> Made:
-    """A model that a user function builds, in a trusted suite."""
-    if not task.model.trusted:
-        raise EngineError(f"{task.model.path} is code, which is run only with --trust", keras_files.TRUST)
-    keras = keras_files.import_keras()
-    model = call_function(str(task.model.path), task.model.folder)
-    if not isinstance(model, keras.Model):
-        raise EngineError(f"{task.model.path} returned a {type(model).__name__}", "return a Keras model")
-    return _saved(task, model)
-
-
-def _take_savedmodel(task: BuildTask) -> Made:
-    """A copy of the folder."""
-    source, path = Path(str(task.model.path)), Path(task.folder) / "model"
-    facts = savedmodel_files.facts(savedmodel_files.load_savedmodel(source, trusted=task.model.trusted))
-    with reading(source, *savedmodel_files.KIND):  # broken links, pipes
-        shutil.copytree(source, path)
-    return path, facts, {}
-
-
-def _take_tflite(task: BuildTask) -> Made:
-    """A copy of the file, with the chosen signature as its main graph."""
-    source, path = Path(str(task.model.path)), Path(task.folder) / "model.tflite"
-    tflite_files.check_tflite(source)
-    with reading(source, *tflite_files.KIND):
-        signatures = tflite_graph.signatures(source)
-        name = tflite_graph.choose(signatures, task.model.signature)
-        if name is None or (len(signatures) == 1 and signatures[name] == 0):
-            shutil.copyfile(source, path)
-        else:
-            path.write_bytes(tflite_graph.with_main_graph(source.read_bytes(), signatures[name], name))
-    return path, tflite_files.facts(path), {"signature": name} if len(signatures) > 1 else {}
-
-
-def _take_onnx(task: BuildTask) -> Made:
-    """The model with its external data in one file."""
-    source, path = Path(str(task.model.path)), Path(task.folder) / "model.onnx"
-    model = onnx_files.load_onnx(source)
-    if source.stat().st_size == (size := model.ByteSize()):
-        shutil.copyfile(source, path)
-    elif size <= ONNX_BYTES:
-        onnx_files.import_onnx().save(model, str(path))
-    else:
-        raise EngineError(
-            f"{source.name} with its external data is larger than 2 GiB", "ONNX models of this size are not supported: use a smaller one"
-        )
-    with reading(source, *onnx_files.KIND):
-        return path, onnx_files.facts(model), {}
 
 
 FIRST_STEPS: dict[str, Callable[[BuildTask], Made]] = {"dataset": _dataset, "data": _data, "train": _train, "source": _source}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,11 @@ from harness.schema import Kernel
 from harness.schema.worker import Close, Done, Go, Kernels, MeasureTask, ModelFile, More, Ready, Scores
 from harness.worker.inputs import load_data, load_labels, make_queries, sized
 from harness.worker.outcome import outcome
-from harness.worker.scenario import SCENARIOS, Completions, shifted
+from harness.worker.scenario import SCENARIOS, Completions, Runnable, shifted
 from harness.worker.scoring import answer_unlabelled, answers_to, choose_output, decoded, keep_outputs, references, scores
 from harness.worker.thresholds import check_range, choose_threshold, quality_fields
 from harness.workloads.data import batches
+from harness.workloads.functions import make_importable
 from harness.workloads.metrics import metric_named
 
 ANSWERS = (
@@ -81,7 +83,7 @@ def measure(channel: Parent, task: MeasureTask, keep_profiler: Callable[[Profile
         decision = choose_threshold(session, scored, answer, metric, targets, task)
         facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
     channel.send(Ready(first_query_s=first_query_s, precision=session.precision(), facts=facts))
-    completions = answer_queries(channel, session, queries, task.scenario)
+    completions = answer_queries(channel, *timed_calls(session, queries, task.device), task.scenario)
     np.save(task.completions_path, np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
     if labels is not None and decision is not None and task.metric:
@@ -119,6 +121,8 @@ def stored(artifact: ModelFile) -> tuple[str, ...] | None:
 
 def open_session(task: MeasureTask) -> Session:
     """The engine's session for this task."""
+    if task.trusted and task.code_folder:
+        make_importable(task.code_folder)
     engine = plugins.load("engines", task.engine)
     load = Load(
         path=Path(task.artifact.path),
@@ -136,12 +140,26 @@ def open_session(task: MeasureTask) -> Session:
 def timed(session: Session, query: Sequence[Array]) -> tuple[Sequence[Array], float]:
     """Outputs of one query, and its latency in seconds."""
     began = time.monotonic()
-    answers = session.run(query)
-    session.synchronize()
+    answers = session.answer(query)
     return answers, time.monotonic() - began
 
 
-def answer_queries(channel: Parent, session: Session, queries: list[list[Array]], scenario: str) -> Completions:
+def timed_calls(session: Session, queries: Sequence[Sequence[Array]], device: str) -> tuple[Runnable, Sequence[Any]]:
+    """What a scenario calls for a query, and the queries that it takes.
+
+    On the CPU inputs are staged before anything is timed, because nothing is copied; on any other device the copies of a query are
+    timed with it, from host arrays to host arrays. The answer is complete in either case.
+    """
+    if device != "cpu":
+        return SimpleNamespace(run=session.answer, synchronize=session.synchronize), queries
+    staged = [session.stage(query) for query in queries]
+    if type(session).synchronize is Session.synchronize:
+        return session, staged
+    run, synchronize = session.run, session.synchronize
+    return SimpleNamespace(run=lambda query: (run(query), synchronize()), synchronize=synchronize), staged
+
+
+def answer_queries(channel: Parent, session: Runnable, queries: Sequence[Any], scenario: str) -> Completions:
     """Warm up while the parent asks, then keep every completion until `Close`.
 
     The completions extend beyond both edges of the parent's window, however long a busy machine delays this process.

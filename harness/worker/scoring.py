@@ -106,7 +106,7 @@ def answers_to(
     """
     answers: list[Array] = []
     for batch in samples:
-        answers.append(decoded(session.outputs[scored], session.run(encode(session.inputs, batch, batch_size))[scored], batch_size))
+        answers.append(decoded(session.outputs[scored], session.answer(encode(session.inputs, batch, batch_size))[scored], batch_size))
         if time.monotonic() > until_s or len(answers) * batch_size >= most:
             break
     return np.concatenate(answers)

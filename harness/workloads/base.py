@@ -54,6 +54,10 @@ class Workload(ABC):
         """The splits `train`, `validation` and `test`, disjoint and the same on each call; empty if the workload has no data."""
         return {}
 
+    def samples(self) -> list[Array]:
+        """Two samples for each model input, for frameworks that trace a model; empty by default."""
+        return []
+
     @abstractmethod
     def model(self) -> Any:
         """The Keras model, not compiled; untrained if the spec sets `trained`."""

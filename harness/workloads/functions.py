@@ -11,6 +11,12 @@ from harness.errors import EngineError
 from harness.formats.libraries import first_line
 
 
+def make_importable(folder: str) -> None:
+    """Let modules in a folder be imported: functions, and classes that a pickled model refers to."""
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+
+
 def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
     """Call a user function.
 
@@ -23,9 +29,7 @@ def call_function(written: str, folder: str | None, *arguments: Any) -> Any:
         EngineError: It cannot be imported, or raises an error.
     """
     module, _, name = written.partition(":")
-    here = str(folder or Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    make_importable(folder or str(Path.cwd()))
     try:
         return getattr(importlib.import_module(module), name)(*arguments)
     except MemoryError:

@@ -143,3 +143,10 @@ def test_outputs_without_classes_are_compared_by_their_range():
     assert frame.cases([run]).agreement[1] == 0.5
     maps = [StoredOutputs(outputs=each.outputs[:, None, :].repeat(2, axis=1)) for each in (dense, int8)]
     assert pair(*maps, (None, None))[1].agreement == 0.5
+
+
+@pytest.mark.parametrize(("fact", "column"), [(True, True), (False, False), ("off", None), (None, None)])
+def test_tf32_is_what_the_engine_reports_as_true_or_false(fact, column):
+    """A fact of the same name in another type, as an engine of another package may report, is not one."""
+    cell = one(engine_facts={} if fact is None else {"tf32": fact})["tf32"]
+    assert pd.isna(cell) if column is None else cell == column

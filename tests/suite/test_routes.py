@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from harness import plugins
 from harness.schema import EngineSpec, Model, Step, VariantSpec
 from harness.suite.routes import find_route
 
@@ -18,5 +21,7 @@ def test_of_two_ways_as_short_the_one_that_exports_first_is_taken(native):
         "onnx": VariantSpec(name="onnx", conversions=(("keras", "onnx"),), exporter=True),
     }
     model = Model(name="m", path="m", format=native, sha256="-")
-    route = find_route(model, [Step(recipe="int8")], EngineSpec(name="openvino", formats=("ir",)), variants)
+    route = find_route(
+        model, [Step(recipe="int8")], EngineSpec(name="openvino", formats=("ir",)), replace(plugins.catalogue(), variants=variants)
+    )
     assert [hop.step.recipe for hop in route] == ["source", "ir", "int8"]

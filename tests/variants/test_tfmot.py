@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from harness import venvs
 from harness.errors import EngineError
 from harness.formats.keras import load_keras
 from harness.formats.tflite import precision
+from harness.variants.tfmot import PruneLowMagnitude
 from tests.variants.made import toolkit
 
 pytestmark = pytest.mark.slow
@@ -73,12 +73,6 @@ def test_without_the_environment_the_next_step_is_named(tmp_path, monkeypatch):
     """The error names the folder and the command; refused, not failed."""
     monkeypatch.setenv("HARNESS_VENV_TFMOT", str(tmp_path / "none"))
     with pytest.raises(EngineError, match=r"none(.|\n)*make tfmot") as caught:
-        venvs.python("tfmot")
+        venvs.python(PruneLowMagnitude.spec)
     assert caught.value.refused
     assert venvs.versions("tfmot", ["numpy"]) == {"numpy": None}
-
-
-def test_the_environment_is_next_to_ours(monkeypatch):
-    """`make tfmot` and the harness agree without a setting."""
-    monkeypatch.delenv("HARNESS_VENV_TFMOT", raising=False)
-    assert venvs.folder("tfmot") == Path(sys.prefix).parent / ".venv-tfmot"

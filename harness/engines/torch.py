@@ -1,0 +1,202 @@
+"""PyTorch: a module or a `.pt2` program -> a session on the CPU or an NVIDIA GPU, eager or compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from harness.engines import cuda, torch_profile
+from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch
+from harness.errors import EngineError
+from harness.formats.base import Declared
+from harness.formats.libraries import reading
+from harness.formats.torch_module import KIND, flatten, import_torch, load
+from harness.schema import EngineSpec, Kernel
+
+CAPTURE_WARMUP = 3
+"""Queries before a CUDA graph is captured, as PyTorch's documentation asks for."""
+
+
+class Options(EngineOptions):
+    """Options of the torch engine."""
+
+    mode: Literal["eager", "compile"] = Field("eager", description="eager: operator by operator; compile: torch.compile")
+    compile_mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = Field(
+        "default", description="mode of torch.compile"
+    )
+    dtype: Literal["stored", "float32", "bfloat16", "float16"] = Field("stored", description="type that weights and inputs are cast to")
+    tf32: Literal["on", "off"] = Field("off", description="on: float32 products on tensor cores in TensorFloat-32 (GPU)")
+    channels_last: bool = Field(False, description="memory format of 4-dimensional weights and inputs")
+    cuda_graphs: bool = Field(False, description="capture one query as a CUDA graph and replay it (GPU, mode eager)")
+
+    @model_validator(mode="after")
+    def _compatible(self) -> Options:
+        if self.compile_mode != "default" and self.mode != "compile":
+            raise ValueError("compile_mode needs `mode: compile`")
+        if self.cuda_graphs and self.mode == "compile":
+            raise ValueError("with `mode: compile` CUDA graphs are `compile_mode: reduce-overhead`")
+        return self
+
+
+class Torch(Engine):
+    """PyTorch."""
+
+    spec: ClassVar = EngineSpec(
+        name="torch",
+        summary="PyTorch, eager or compiled; CPU and NVIDIA GPU",
+        packages=("torch", "torchao", "torchvision", "timm", "triton"),
+        extra="torch",
+        venv="torch",
+        formats=("torch", "pt2"),
+        devices=("cpu", "gpu"),
+        parameters=Options,
+        load_s=5.0,
+    )
+
+    @classmethod
+    def environment(cls, load: Load) -> dict[str, str]:
+        """Threads of OpenMP and MKL, and the driver's order of cards."""
+        return {"OMP_NUM_THREADS": str(load.threads), "MKL_NUM_THREADS": str(load.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+    def open(self, case: Load) -> Session:
+        """Load the model on the device, cast it, and compile it where that is asked for."""
+        torch = import_torch()
+        device = _device(torch, case)
+        torch.set_num_threads(case.threads)
+        if torch.get_num_interop_threads() != 1:
+            torch.set_num_interop_threads(1)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.options.tf32 == "on"
+        _without_autograd()
+        with reading(case.path, *KIND):
+            loaded = load(case.path, case.format, trusted=case.trusted)
+            check_batch([_tensor(declared) for declared in loaded.inputs], case.batch_size)
+            return TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+
+
+class TorchSession(Session):
+    """A module on its device."""
+
+    def __init__(self, torch: Any, case: Load, module: Any, inputs: Sequence[Declared], outputs: Sequence[Declared], device: Any) -> None:
+        self._torch, self._case, self._options, self._device = torch, case, case.options, device
+        self._layout = {"memory_format": torch.channels_last} if case.options.channels_last else {}
+        self._dtype = None if case.options.dtype == "stored" else getattr(torch, case.options.dtype)
+        self._floats = self._dtype or next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+        self._module = module.to(device, self._dtype, **self._layout)
+        self.inputs, self.outputs = ([_tensor(declared) for declared in side] for side in (inputs, outputs))
+        self._call: Callable[..., Any] = self._module.forward
+        if case.options.mode == "compile":
+            self._call = torch.compile(self._module.forward, mode=case.options.compile_mode, dynamic=False)
+        if case.options.cuda_graphs:
+            self._call = _Captured(torch, self._module.forward)
+
+    def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
+        """Host arrays as tensors on the device, in the type and memory format of the model."""
+        return [self._staged(self._torch.from_numpy(np.ascontiguousarray(array))) for array in inputs]
+
+    def _staged(self, tensor: Any) -> Any:
+        dtype = self._floats if tensor.is_floating_point() else tensor.dtype
+        return tensor.to(self._device, dtype, **(self._layout if tensor.dim() == 4 else {}))
+
+    def run(self, inputs: Sequence[Any]) -> Any:
+        """Answer one query; on a GPU it returns before the answer is complete."""
+        return self._call(*inputs)
+
+    def synchronize(self) -> None:
+        """Wait until the GPU has answered."""
+        if self._device.type == "cuda":
+            self._torch.cuda.synchronize()
+
+    def fetch(self, outputs: Any) -> Sequence[Array]:
+        """The answer's tensors as host arrays; bfloat16, which NumPy does not have, as float32."""
+        return [self._host(tensor) for tensor in (outputs if isinstance(outputs, tuple) else flatten(outputs))]
+
+    def _host(self, tensor: Any) -> Array:
+        array: Array = (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).cpu().numpy()
+        return array
+
+    def precision(self) -> str | None:
+        """Type of the floating-point parameters; on a GPU float32 may run as TensorFloat-32."""
+        name = str(self._floats).removeprefix("torch.")
+        return "tf32" if name == "float32" and self._device.type == "cuda" and self._options.tf32 == "on" else name
+
+    def facts(self) -> dict[str, Any]:
+        """Options, threads, and on a GPU the versions of CUDA and cuDNN and TensorFloat-32."""
+        facts = {**self._options.model_dump(exclude={"tf32"}), "threads": self._torch.get_num_threads(), "torch": self._torch.__version__}
+        if self._device.type != "cuda":
+            return facts
+        return {**facts, **cuda.facts(self._options.tf32 == "on"), "device_name": self._torch.cuda.get_device_name(self._device)}
+
+    def profile(self, queries: Sequence[Sequence[Array]], seconds: float) -> Sequence[Kernel]:
+        """By torch.profiler: kernels of the GPU, on the CPU operators by their own time."""
+        staged = [self.stage(query) for query in queries]
+        return torch_profile.profile(self._torch, self._complete, staged, seconds)
+
+    def _complete(self, inputs: Sequence[Any]) -> None:
+        self.run(inputs)
+        self.synchronize()
+
+
+class _Captured:
+    """A module's forward pass as a CUDA graph: captured at the first query, replayed for each."""
+
+    def __init__(self, torch: Any, forward: Callable[..., Any]) -> None:
+        self._torch, self._forward = torch, forward
+        self._graph: Any = None
+        self._inputs: Sequence[Any] = ()
+        self._outputs: Any = None
+
+    def __call__(self, *inputs: Any) -> Any:
+        if self._graph is None:
+            self._capture(inputs)
+        for kept, given in zip(self._inputs, inputs, strict=True):
+            kept.copy_(given)
+        self._graph.replay()
+        return self._outputs
+
+    def _capture(self, inputs: Sequence[Any]) -> None:
+        torch = self._torch
+        self._inputs = [tensor.clone() for tensor in inputs]
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(CAPTURE_WARMUP):
+                self._forward(*self._inputs)
+        torch.cuda.current_stream().wait_stream(stream)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._outputs = self._forward(*self._inputs)
+
+
+@cache
+def _without_autograd() -> Any:
+    """Inference mode for the life of the process: entered in each query it would be timed."""
+    mode = import_torch().inference_mode()
+    mode.__enter__()
+    return mode
+
+
+def _tensor(declared: Declared) -> Tensor:
+    return Tensor(declared.name, declared.shape, np.dtype(declared.dtype))
+
+
+def _device(torch: Any, case: Load) -> Any:
+    """The device of a case.
+
+    Raises:
+        EngineError: No CUDA here, or options that belong to a GPU.
+    """
+    if case.device == "cpu":
+        gpu_only = [name for name, on in (("tf32", case.options.tf32 == "on"), ("cuda_graphs", case.options.cuda_graphs)) if on]
+        if gpu_only:
+            raise EngineError(f"option {gpu_only[0]} has no effect on the CPU", "name `devices: [gpu]`, or leave it out", refused=True)
+        return torch.device("cpu")
+    if torch.version.cuda is None:
+        raise EngineError("this PyTorch is built without CUDA", "install PyTorch's CUDA wheel: make torch", refused=True)
+    if not torch.cuda.is_available():
+        reason = f"PyTorch {torch.__version__} finds no CUDA device"
+        raise EngineError(reason, f"is the driver new enough for CUDA {torch.version.cuda}? see `nvidia-smi`", refused=True)
+    return torch.device("cuda", 0)

@@ -1,0 +1,63 @@
+"""The torch engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from harness.engines.base import Load
+from harness.engines.torch import Options, Torch
+from harness.errors import EngineError
+from tests.models import needs_torch, torch_report
+
+SOURCES = [pytest.param("torch", marks=needs_torch), pytest.param("pt2", marks=needs_torch)]
+
+
+def test_without_pytorch_it_is_refused_with_the_command():
+    """Not a traceback of an import."""
+    with pytest.raises(EngineError, match="make torch") as caught:
+        Torch().open(Load(Path("x"), "torch", "cpu", 1, 1, Options()))
+    assert caught.value.refused
+
+
+@pytest.mark.parametrize("options", [{"compile_mode": "max-autotune"}, {"mode": "compile", "cuda_graphs": True}, {"dtype": "int8"}])
+def test_options_that_contradict_each_other_are_errors(options):
+    """In the suite, before anything runs."""
+    with pytest.raises(ValidationError):
+        Options(**options)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_answers_are_those_of_the_bare_module(source):
+    """Exactly in eager mode; in bfloat16 within its precision, as float32 arrays."""
+    engine = torch_report()["engine"]
+    assert engine[f"{source} eager"]["difference"] == 0.0
+    assert 0 < engine[f"{source} bfloat16"]["difference"] < 0.05
+    assert engine[f"{source} channels_last"]["difference"] < 1e-5
+    assert {engine[f"{source} {name}"]["dtype"] for name in ("eager", "bfloat16", "channels_last")} == {"float32"}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_precision_is_that_of_the_kernels(source):
+    """As PyTorch's profiler reports them."""
+    for name, precision in (("eager", "float32"), ("bfloat16", "bfloat16")):
+        case = torch_report()["engine"][f"{source} {name}"]
+        assert case["precision"] == precision and case["kernels"] == [precision]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_inputs_and_outputs_are_declared(source):
+    """With a dynamic batch."""
+    case = torch_report()["engine"][f"{source} eager"]
+    assert case["inputs"] == [["image", [None, 1, 8, 8]]] and case["outputs"] == [[None, 10]]
+    assert case["facts"]["threads"] == 1 and "tf32" not in case["facts"]
+
+
+@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
+def test_a_gpu_that_is_not_there_and_options_of_a_gpu_are_refused(mark):
+    """With the next step."""
+    engine = torch_report()["engine"]
+    assert "tf32 has no effect on the CPU" in engine["tf32 on cpu"]
+    assert "finds no CUDA device" in engine.get("no gpu", "finds no CUDA device")

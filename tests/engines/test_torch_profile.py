@@ -1,0 +1,60 @@
+"""Traces of torch.profiler, as it exports them, without PyTorch."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.engines.torch_profile import QUERY, calls
+
+
+def event(name, ts, dur, cat="cpu_op", tid=1, **args):
+    """An event of a trace, times in us."""
+    return {"ph": "X", "name": name, "ts": ts, "dur": dur, "cat": cat, "tid": tid, "args": args}
+
+
+def query(ts, dur):
+    """The span of a query."""
+    return event(QUERY, ts, dur, "user_annotation")
+
+
+FLOAT = {"Input type": ["float", "float"]}
+
+
+def test_operators_are_counted_by_their_own_time():
+    """An operator's children are subtracted; the first query, which warms up, is left out."""
+    trace = [
+        query(0, 10),
+        event("aten::mm", 1, 8, **FLOAT),
+        query(20, 100),
+        event("aten::linear", 21, 90, **FLOAT),
+        event("aten::addmm", 25, 70, **{"Input type": ["c10::BFloat16", "Scalar"]}),
+    ]
+    assert calls(trace) == [[("aten::linear", None, "float32", 20.0), ("aten::addmm", None, "bfloat16", 70.0)]]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "precision"),
+    [
+        ("sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n", "bfloat16"),
+        ("cutlass_80_tensorop_s1688gemm_128x128", "tf32"),
+        ("sm80_xmma_gemm_i8i32_i8i32", "int8"),
+        ("ampere_sgemm_128x64_tn", "float32"),
+        ("ampere_fp16_s16816gemm_fp16", "float16"),
+        ("elementwise_kernel", "float32"),
+    ],
+)
+def test_kernels_of_a_gpu_state_their_precision_in_their_name(kernel, precision):
+    """Otherwise it is that of the operator that launched them."""
+    trace = [query(0, 50), event("aten::mm", 1, 8, **{"External id": 7, **FLOAT}), event(kernel, 60, 30, "kernel", **{"External id": 7})]
+    assert calls(trace) == [[("aten::mm", kernel, precision, 30.0)]]
+
+
+def test_8_bit_operators_are_int8_whatever_goes_in():
+    """Their inputs are floats with scales."""
+    trace = [query(0, 50), event("onednn::qlinear_pointwise", 1, 8, **FLOAT)]
+    assert calls(trace)[0][0][2] == "int8"
+
+
+def test_an_operator_without_tensors_has_no_precision():
+    """As aten::empty."""
+    assert calls([query(0, 50), event("aten::empty", 1, 8)]) == [[("aten::empty", None, None, 8.0)]]

@@ -1,0 +1,33 @@
+"""PyTorch as a framework."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import plugins
+from harness.errors import EngineError
+from harness.frameworks.torch import Torch
+from tests.models import needs_torch, torch_report
+
+
+def test_without_pytorch_it_is_refused_with_the_command():
+    """The catalogue needs no library."""
+    assert plugins.load("frameworks", "torch") is Torch and Torch.spec.venv == "torch"
+    with pytest.raises(EngineError, match="make torch"):
+        Torch().owns(None)
+
+
+@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
+def test_a_module_is_owned_saved_and_trained(mark):
+    """Two classes that differ in brightness are learned; a module without known input shapes is refused."""
+    report = torch_report()
+    assert report["owns"] == [True, False]
+    assert report["training"]["accuracy"] == 1.0 and report["training"]["notes"]["steps"] == 80
+    assert "input_shapes" in report["without samples"] and "hinge" in report["loss"]
+
+
+@pytest.mark.parametrize("family", [pytest.param("torchvision", marks=needs_torch), pytest.param("timm", marks=needs_torch)])
+def test_models_of_the_families_are_built(family):
+    """An unknown name is refused with where to look."""
+    report = torch_report()
+    assert report[family] > 1_000_000 and f"{family} has no model 'no_such_net'" in report[f"{family} unknown"]

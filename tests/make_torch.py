@@ -1,0 +1,120 @@
+"""Run by the Python of .venv-torch: makes models, and writes what the tests of PyTorch assert as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from harness.engines.base import Load
+from harness.engines.torch import Options, Torch
+from harness.errors import EngineError
+from harness.formats.base import ImportRequest
+from harness.formats.pt2 import Pt2
+from harness.formats.torch_module import TorchModule
+from harness.frameworks.torch import Torch as Framework
+from harness.schema import Training
+from harness.variants.base import Job, TrainData
+from harness.variants.torch_export import TorchToIr, TorchToOnnx
+from harness.workloads.torch_models import Options as ModelOptions
+from harness.workloads.torch_models import Timm, Torchvision
+
+
+class Net(torch.nn.Module):
+    """A small convnet for images of shape (1, 8, 8)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.Linear(8 * 16, 10)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        return self.out(torch.nn.functional.max_pool2d(torch.relu(self.conv(image)), 2).flatten(1))
+
+
+def refusal(call: Any) -> str | None:
+    """The error of a call; None if there is none."""
+    try:
+        call()
+    except EngineError as error:
+        return f"{error.what} | {error.hint} | {error.refused}"
+    return None
+
+
+def engines(folder: Path, path: Path, pt2: Path, expected: np.ndarray, query: np.ndarray) -> dict[str, Any]:
+    """Differences to the bare module, precisions and kernels of the engine."""
+    facts: dict[str, Any] = {}
+    cases = {"eager": {}, "bfloat16": {"dtype": "bfloat16"}, "channels_last": {"channels_last": True}}
+    for source, format_ in ((path, "torch"), (pt2, "pt2")):
+        for name, options in cases.items():
+            session = Torch().open(Load(source, format_, "cpu", 2, 1, Options(**options)))
+            (answer,) = session.answer([query])
+            kernels = session.profile([[query]] * 3, 0.2)
+            facts[f"{format_} {name}"] = {
+                "difference": float(np.abs(answer - expected).max()),
+                "dtype": str(answer.dtype),
+                "precision": session.precision(),
+                "kernels": sorted({kernel.precision for kernel in kernels if kernel.precision}),
+                "inputs": [(tensor.name, tensor.shape) for tensor in session.inputs],
+                "outputs": [tensor.shape for tensor in session.outputs],
+                "facts": session.facts(),
+            }
+    load = Load(path, "torch", "cpu", 2, 1, Options(tf32="on"))
+    facts["tf32 on cpu"] = refusal(lambda: Torch().open(load))
+    if not torch.cuda.is_available():
+        facts["no gpu"] = refusal(lambda: Torch().open(Load(path, "torch", "gpu", 2, 1, Options())))
+    return facts
+
+
+def main(folder: Path) -> None:
+    """Everything, and the report last."""
+    torch.manual_seed(0)
+    net, query = Net(), np.random.default_rng(0).random((2, 1, 8, 8), dtype=np.float32)
+    framework = Framework()
+    stored = framework.save(net, folder, [query])
+    expected = net(torch.from_numpy(query)).detach().numpy()
+    program = torch.export.export(net.eval(), (torch.from_numpy(query),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
+    torch.export.save(program, folder / "net.pt2")
+    (folder / "imported").mkdir()
+    imported = Pt2().import_model(ImportRequest(folder / "net.pt2", folder / "imported"))
+    torch.save(net, folder / "net.pt")
+    torch.save(net.state_dict(), folder / "weights.pt")
+    report: dict[str, Any] = {
+        "facts": {"torch": stored.facts.model_dump(), "pt2": imported.facts.model_dump()},
+        "without samples": refusal(lambda: framework.save(net, folder, [])),
+        "owns": [framework.owns(net), framework.owns(query)],
+    }
+    for name, trusted in (("net.pt", False), ("weights.pt", True)):
+        request = ImportRequest(folder / name, folder, trusted=trusted, samples=[query])
+        report[f"import {name}"] = refusal(lambda request=request: TorchModule().import_model(request))
+    for source, format_ in ((stored.path, "torch"), (folder / "net.pt2", "pt2")):
+        for recipe in (TorchToOnnx, TorchToIr):
+            target = folder / f"{format_}-{recipe.spec.name}"
+            target.mkdir()
+            made, facts = recipe().apply(Job(source, format_, recipe.spec.conversions[0][1], target))
+            report[f"{format_} {recipe.spec.name}"] = {"path": str(made), "facts": facts.model_dump()}
+    trained = Net()
+    x = np.concatenate([np.full((64, 1, 8, 8), value, np.float32) for value in (0.0, 1.0)])
+    data = TrainData([x], np.repeat([0, 1], 64))
+    notes = framework.fit(trained, Training(epochs=20, learning_rate=0.01), data, 0)
+    report["training"] = {"notes": notes, "accuracy": float((trained(torch.from_numpy(x)).argmax(1).numpy() == data.labels).mean())}
+    report["loss"] = refusal(lambda: framework.fit(trained, Training(loss="hinge"), data, 0))
+    for family, name in ((Torchvision, "squeezenet1_1"), (Timm, "mobilenetv3_small_050")):
+        model = family(name, ModelOptions(image_size=64))
+        report[family.spec.name] = sum(p.numel() for p in model.model().parameters())
+        report[f"{family.spec.name} unknown"] = refusal(lambda family=family: family("no_such_net", ModelOptions()).model())
+    report["engine"] = engines(folder, stored.path, folder / "net.pt2", expected, query)  # last: it ends autograd in this process
+    np.savez(folder / "query.npz", query=query, expected=expected)
+    (folder / "torch.json").write_text(json.dumps(report, default=str))
+
+
+if __name__ == "__main__":
+    began = time.time()
+    main(Path(sys.argv[1]))
+    print(f"{time.time() - began:.1f} s, {os.getpid()}")
