@@ -19,6 +19,7 @@ from harness import plugins, venvs
 from harness.engines.base import Load
 from harness.formats import onnx as files
 from harness.variants.base import Job, TrainData
+from harness.variants.tfmot import PruneLowMagnitude
 from tests.make_models import SAMPLES
 from tests.models import models
 
@@ -40,7 +41,9 @@ def builds() -> dict[str, Any]:
 @cache
 def toolkit() -> dict[str, Any]:
     """The report of `make_toolkit`, which runs in the toolkit's environment."""
-    return _report(Path(os.environ["HARNESS_TEST_MODELS"]), "toolkit", [venvs.python("tfmot"), "-m", "tests.variants.make_toolkit"])
+    return _report(
+        Path(os.environ["HARNESS_TEST_MODELS"]), "toolkit", [venvs.python(PruneLowMagnitude.spec), "-m", "tests.variants.make_toolkit"]
+    )
 
 
 def _report(folder: Path, name: str, command: list[str]) -> dict[str, Any]:
