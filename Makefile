@@ -51,14 +51,14 @@ tfmot: $(TFMOT_STAMP) ## set up the environment of prune_low_magnitude, cluster_
 torch: $(TORCH_STAMP) ## set up the environment of the torch engine: PyTorch, torchvision, timm, torchao and converters
 
 lint: $(STAMP) ## run ruff (with docstrings), mypy (strict) and codespell (with design/glossary.txt)
-	@$(BIN)/ruff format --check harness tests benchmarks
-	@$(BIN)/ruff check harness tests benchmarks
+	@$(BIN)/ruff format --check harness tests benchmarks examples
+	@$(BIN)/ruff check harness tests benchmarks examples
 	@$(BIN)/mypy
-	@$(BIN)/codespell harness tests benchmarks suites docs design README.md CONTRIBUTING.md CHANGELOG.md Makefile pyproject.toml
+	@$(BIN)/codespell harness tests benchmarks examples suites docs design README.md CONTRIBUTING.md CHANGELOG.md Makefile pyproject.toml
 
 format: $(STAMP) ## format the code with ruff
-	@$(BIN)/ruff format harness tests benchmarks
-	@$(BIN)/ruff check --fix harness tests benchmarks
+	@$(BIN)/ruff format harness tests benchmarks examples
+	@$(BIN)/ruff check --fix harness tests benchmarks examples
 
 benchmarks: $(STAMP) ## measure the harness itself, as ratios to known truth and to bare loops
 	@$(BIN)/python -m benchmarks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ class Network:
     def random(cls, sizes: list[int], seed: int) -> Network:
         """A network of random weights (He's initialization)."""
         rng = np.random.default_rng(seed)
-        weights = [rng.normal(0, np.sqrt(2 / a), (a, b)).astype(np.float32) for a, b in zip(sizes, sizes[1:], strict=False)]
+        weights = [rng.normal(0, np.sqrt(2 / a), (a, b)).astype(np.float32) for a, b in pairwise(sizes)]
         return cls(weights, [np.zeros(b, np.float32) for b in sizes[1:]])
 
     def forward(self, x: np.ndarray) -> list[np.ndarray]:
