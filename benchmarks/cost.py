@@ -63,7 +63,7 @@ class Repetition:
 
     def __init__(self, running: Campaign, case: Case, *, sampled: bool = True) -> None:
         self.marks: list[tuple[str, float, float]] = []
-        context = running._bench()
+        context = running.context()
         began_s = time.monotonic()
         self.record: Record = run(
             Task(case=case, repetition=1),  # only the first is profiled

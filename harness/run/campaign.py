@@ -160,8 +160,15 @@ class Campaign:
 
     def _run(self, task: Task, request: Request) -> Outcome:
         """Run a task; a child that cannot be started gives a failed record."""
+        try:
+            return run(task, request, self.context(), self._phase)
+        except WorkerError as error:
+            return self._not_begun(task, "failed", str(error))
+
+    def context(self) -> RunContext:
+        """The sensors, limits and identity that every task of the run shares."""
         here = self.header.environments[-1]
-        context = RunContext(
+        return RunContext(
             self.sensors,
             self.header.profile,
             self.header.suite.limits,
@@ -172,10 +179,6 @@ class Campaign:
             self.log.samples if self.log else None,
             self.header.suite.allow,
         )
-        try:
-            return run(task, request, context, self._phase)
-        except WorkerError as error:
-            return self._not_begun(task, "failed", str(error))
 
     def _phase(self, name: str) -> None:
         if self.log:
