@@ -59,6 +59,9 @@ class Journal:
     """
 
     def __init__(self, folder: Path, task: Task, boot_id: str | None) -> None:
+        import pyarrow as pa
+
+        pa.array([""])  # imports pandas here, not while something is measured
         self._folder, self._lock = folder, threading.Lock()
         self._sink: int | None = None
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
