@@ -13,7 +13,7 @@ import pickletools
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -33,6 +33,18 @@ FILE_OPERATORS = re.compile(r"torch\.ops\.\w+\.(from_file|save|load|_save\w*|_lo
 """Operators of the allowed namespaces that open files."""
 TEXT = re.compile(r"[\w ,>\-]{0,200}")
 """Arguments that are text: a rounding mode, an equation of einsum; never a path."""
+NAME = re.compile(r"[\w.]*")
+NAMES = (
+    "name",
+    "as_name",
+    "fqn",
+    "forward_arg_names",
+    "parameter_name",
+    "buffer_name",
+    "tensor_constant_name",
+    "custom_obj_name",
+    "user_input_name",
+)
 TREES = {None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict"}
 GLOBALS = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch\._tensor _rebuild_from_type_v2|torch\.nn\.parameter Parameter"
@@ -189,21 +201,41 @@ def _globals(pickle: bytes) -> Iterator[str]:
 
 def _check_program(path: Path, program: Any) -> None:
     for key, value in _walk(program):
-        if key == "target" and isinstance(value, str) and (not OPERATORS.fullmatch(value) or FILE_OPERATORS.match(value)):
-            raise _untrusted(path, f"the operator {value!r}, which is not one of PyTorch's own")
-        if key == "as_operator" and not OPERATORS.fullmatch(str(value)):
-            raise _untrusted(path, f"the operator {value!r}, which is not one of PyTorch's own")
-        if key == "as_string" and not TEXT.fullmatch(str(value)):
-            raise _untrusted(path, f"the text argument {str(value)[:60]!r}")
-        if key == "expr_str" and not is_size_expression(str(value)):
-            raise _untrusted(path, f"the size expression {str(value)[:60]!r}")
+        if not NAME.fullmatch(key) and not is_size_expression(key):
+            raise _untrusted(path, f"the name {key[:60]!r}")
+        if isinstance(value, str) and key in CHECKS:
+            what, passes = CHECKS[key]
+            if not passes(value):
+                raise _untrusted(path, f"the {what} {value[:60]!r}")
         if key in ("in_spec", "out_spec") and isinstance(value, str):
             _check_tree(path, value)
         if key in ("as_custom_obj", "treespec_namedtuple_fields") and value:
             raise _untrusted(path, "objects of classes of its own")
-    for name in program.get("range_constraints", {}):
-        if not is_size_expression(name):
-            raise _untrusted(path, f"the size expression {name[:60]!r}")
+
+
+def is_operator(name: str) -> bool:
+    """Whether a target is an operator of PyTorch's own that opens no file."""
+    return bool(OPERATORS.fullmatch(name)) and not FILE_OPERATORS.match(name)
+
+
+def is_guard(text: str) -> bool:
+    """Whether a guard compares sizes of the inputs, as `L['x'].size()[0] % 2 == 0`: PyTorch executes it as Python.
+
+    OpenVINO's converter lets it (`ExportedProgram.module` with its default arguments).
+    """
+    sizes = re.sub(r"L\['\w+'\](\[\d+\]|\['\w+'\])*\.size\(\)\[\d+\]", "s0", text)
+    try:
+        tree = ast.parse(sizes, mode="eval")
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    allowed = (ast.Expression, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Load)
+    return all(
+        (isinstance(node, allowed)
+        and not isinstance(node, ast.Pow))
+        or (isinstance(node, ast.Name) and node.id == "s0")
+        or (isinstance(node, ast.Constant) and isinstance(node.value, int))
+        for node in ast.walk(tree)
+    )
 
 
 def is_size_expression(text: str) -> bool:
@@ -249,3 +281,13 @@ def _walk(value: Any) -> Iterator[tuple[str, Any]]:
             stack.extend(node.items())
         elif isinstance(node, list):
             stack.extend((key, each) for each in node)
+
+
+CHECKS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("target", "as_operator"), ("operator", is_operator)),
+    **dict.fromkeys(("as_string", "as_strings"), ("text argument", TEXT.fullmatch)),
+    **dict.fromkeys(NAMES, ("name", NAME.fullmatch)),
+    "expr_str": ("size expression", is_size_expression),
+    "guards_code": ("guard", is_guard),
+}
+"""What a string under a key of the program must be: PyTorch writes names into source code that it executes, and evaluates the rest."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EngineError
-from harness.formats.pt2 import Pt2, check_pt2, is_size_expression, signature, stored_types
+from harness.formats.pt2 import Pt2, check_pt2, is_guard, is_size_expression, signature, stored_types
 
 GELU = Path(__file__).parent.parent / "data" / "gelu.pt2"
 """torch 2.11: gelu(x @ w + b, approximate="tanh"), w of shape (4, 3), the batch dynamic."""
@@ -71,8 +71,23 @@ def test_a_program_of_pytorch_passes_and_is_read():
         ('"as_string": "tanh"', '"as_string": "/etc/passwd"'),
         ("Symbol('s", "__import__('os').system('s"),
         ('\\"builtins.tuple\\"', '\\"mymodule.Evil\\"'),
+        ('"guards_code": []', "\"guards_code\": [\"__import__('os').system('true')\"]"),
+        ('"name": "x"', '"name": "x=print(1)"'),
+        ('"forward_arg_names": ["x"]', '"forward_arg_names": ["x=print(1)"]'),
     ],
-    ids=["function", "library", "file operator", "extension", "custom operator", "path", "expression", "class"],
+    ids=[
+        "function",
+        "library",
+        "file operator",
+        "extension",
+        "custom operator",
+        "path",
+        "expression",
+        "class",
+        "guard",
+        "name",
+        "argument",
+    ],
 )
 def test_a_program_that_could_run_code_needs_trust(tmp_path, change):
     """Refused before PyTorch sees it, with the flag that overrides."""
@@ -146,3 +161,20 @@ def test_two_members_of_one_name_are_refused(tmp_path, name):
         archive.writestr(name, b"{}")
     with pytest.raises(EngineError, match="two members of one name"):
         check_pt2(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("((L['x'].size()[1]*L['x'].size()[0]) % 2) == 0", True),
+        ("(1 + (((-1) + L['x'].size()[3]) // 2)) != 1", True),
+        ("L['x'].size()[0] <= L['y']['z'].size()[0]", True),
+        ("L['x'].size()[0].__class__ == 1", False),
+        ("L['x'].data_ptr() == 0", False),
+        ("print(1) == 1", False),
+        ("9**9**9 == 1", False),
+    ],
+)
+def test_a_guard_compares_sizes_of_inputs(text, passes):
+    """As torch.export writes it; it is executed by converters."""
+    assert is_guard(text) is passes
