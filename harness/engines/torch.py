@@ -112,7 +112,7 @@ class TorchSession(Session):
 
     def fetch(self, outputs: Any) -> Sequence[Array]:
         """The answer's tensors as host arrays; bfloat16, which NumPy does not have, as float32."""
-        return [self._host(tensor) for tensor in (outputs if isinstance(outputs, tuple) else flatten(outputs))]
+        return [self._host(tensor) for tensor in flatten(outputs)]
 
     def _host(self, tensor: Any) -> Array:
         array: Array = (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).cpu().numpy()

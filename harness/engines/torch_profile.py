@@ -23,8 +23,8 @@ TYPES = {
 }
 """The profiler's names of tensor types."""
 IN_NAME = (
-    ("tf32", "tf32"), ("s1688gemm", "tf32"), ("bf16", "bfloat16"), ("i8816", "int8"), ("i16832", "int8"), ("_i8", "int8"), ("imma", "int8"), ("e4m3", "float8"),
-    ("f16", "float16"), ("fp16", "float16"), ("h884", "float16"), ("s16816gemm", "float16"), ("sgemm", "float32"),
+    ("tf32", "tf32"), ("bf16", "bfloat16"), ("i8816", "int8"), ("i16832", "int8"), ("_i8", "int8"), ("imma", "int8"), ("e4m3", "float8"),
+    ("f16", "float16"), ("fp16", "float16"), ("h884", "float16"), ("s16816gemm", "float16"), ("s1688gemm", "tf32"), ("sgemm", "float32"),
 )  # fmt: skip
 """Parts of the names of CUDA kernels (cuBLAS, cuDNN, CUTLASS) that state what they compute in, the most specific first."""
 INT8_OPERATORS = ("aten::_int_mm", "onednn::qlinear", "onednn::qconv", "quantized::")

@@ -230,8 +230,7 @@ def is_guard(text: str) -> bool:
         return False
     allowed = (ast.Expression, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Load)
     return all(
-        (isinstance(node, allowed)
-        and not isinstance(node, ast.Pow))
+        (isinstance(node, allowed) and not isinstance(node, ast.Pow))
         or (isinstance(node, ast.Name) and node.id == "s0")
         or (isinstance(node, ast.Constant) and isinstance(node.value, int))
         for node in ast.walk(tree)

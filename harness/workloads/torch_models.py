@@ -32,13 +32,11 @@ class _Family(Workload):
         return [np.random.default_rng(0).random((2, 3, size, size), dtype=np.float32)]
 
 
-class Torchvision(_Family):
-    """Models of torchvision."""
-
-    spec: ClassVar = WorkloadSpec(
-        name="torchvision",
-        summary="torchvision/NAME, image models of torchvision",
-        packages=("torchvision", "torch"),
+def _spec(name: str, summary: str) -> WorkloadSpec:
+    return WorkloadSpec(
+        name=name,
+        summary=summary,
+        packages=(name, "torch"),
         venv="torch",
         framework="torch",
         metric=None,
@@ -47,6 +45,12 @@ class Torchvision(_Family):
         trained=False,
         parameters=Options,
     )
+
+
+class Torchvision(_Family):
+    """Models of torchvision."""
+
+    spec: ClassVar = _spec("torchvision", "torchvision/NAME, image models of torchvision")
 
     def model(self) -> Any:
         """The model of that name."""
@@ -60,18 +64,7 @@ class Torchvision(_Family):
 class Timm(_Family):
     """Models of timm."""
 
-    spec: ClassVar = WorkloadSpec(
-        name="timm",
-        summary="timm/NAME, image models of PyTorch Image Models",
-        packages=("timm", "torch"),
-        venv="torch",
-        framework="torch",
-        metric=None,
-        any_member=True,
-        data="none",
-        trained=False,
-        parameters=Options,
-    )
+    spec: ClassVar = _spec("timm", "timm/NAME, image models of PyTorch Image Models")
 
     def model(self) -> Any:
         """The model of that name."""

@@ -38,6 +38,7 @@ def test_operators_are_counted_by_their_own_time():
         ("sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n", "bfloat16"),
         ("cutlass_80_tensorop_s1688gemm_128x128", "tf32"),
         ("sm80_xmma_gemm_i8i32_i8i32", "int8"),
+        ("turing_fp16_s1688gemm_fp16_128x128_ldg8_f2f_tn", "float16"),
         ("ampere_sgemm_128x64_tn", "float32"),
         ("ampere_fp16_s16816gemm_fp16", "float16"),
         ("elementwise_kernel", "float32"),
