@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,16 @@ class Tensor:
         return bool(self.shape) and self.shape[0] in (None, batch_size)
 
 
+class Event(Protocol):
+    """A point in the queue of a device, such as a `torch.cuda.Event`."""
+
+    def query(self) -> bool:
+        """Whether everything queued before it is complete."""
+
+    def synchronize(self) -> None:
+        """Wait until everything queued before it is complete."""
+
+
 class Session(ABC):
     """A loaded model, ready for queries of one batch size."""
 
@@ -111,6 +121,17 @@ class Session(ABC):
 
     def synchronize(self) -> None:
         """Wait until all answers are complete; a `run` that blocks needs no override."""
+
+    def event(self, outputs: Any) -> Event | None:
+        """The completion of one answer, for an engine with several queries in flight; called directly after `run`.
+
+        Args:
+            outputs: As `run` returned them, not complete.
+
+        Returns:
+            Its event; None if only `synchronize` can wait: then queries are sent in groups, each followed by a wait for all of it.
+        """
+        return None
 
     def fetch(self, outputs: Any) -> Sequence[Array]:
         """Bring a complete answer to the host: one array per tensor of `self.outputs`, not decoded.

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from harness.engines import cuda, torch_profile
-from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch
+from harness.engines.base import Array, Engine, EngineOptions, Event, Load, Session, Tensor, check_batch
 from harness.errors import EngineError
 from harness.formats.base import Declared
 from harness.formats.libraries import reading
@@ -53,6 +53,8 @@ class Torch(Engine):
         venv="torch",
         formats=("torch", "pt2"),
         devices=("cpu", "gpu"),
+        stages=("gpu",),
+        asynchronous=("gpu",),
         parameters=Options,
         load_s=5.0,
     )
@@ -109,6 +111,13 @@ class TorchSession(Session):
         """Wait until the GPU has answered."""
         if self._device.type == "cuda":
             self._torch.cuda.synchronize()
+
+    def event(self, outputs: Any) -> Event:
+        """A CUDA event after the kernels of the query."""
+        event = self._torch.cuda.Event()
+        event.record()
+        recorded: Event = event
+        return recorded
 
     def fetch(self, outputs: Any) -> Sequence[Array]:
         """The answer's tensors as host arrays; bfloat16, which NumPy does not have, as float32."""

@@ -24,6 +24,7 @@ from harness.schema.suite import (
     ArrayRef,
     Build,
     Case,
+    Copies,
     DataRef,
     DataSource,
     Impossible,
@@ -34,13 +35,14 @@ from harness.schema.suite import (
     Suite,
     Task,
     Training,
+    default_copies,
 )
 
 __all__ = [
     "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
-    "CacheEntry", "Case", "Catalogue", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
+    "CacheEntry", "Case", "Catalogue", "Copies", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
     "FrameworkSpec", "FrozenModel",
     "Grid", "Header", "Impossible", "Kernel", "Kind", "Latency", "Limits", "Measurement", "Meter", "MeterReading", "Model", "Objective",
     "Phase", "PluginSpec", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredOutputs", "StoredRun", "Suite", "Task",
-    "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "evidence",
+    "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "default_copies", "evidence",
 ]  # fmt: skip

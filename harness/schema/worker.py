@@ -29,7 +29,7 @@ from pydantic import Field, JsonValue, field_validator
 from harness.schema.base import FrozenModel, Status
 from harness.schema.measured import Kernel
 from harness.schema.run import Artifact, ArtifactFacts
-from harness.schema.suite import Build, DataSource, Model
+from harness.schema.suite import Build, DataSource, Model, Timed
 
 GROUP_S = 0.25
 """Length of a group of queries when the phase of the load is shifted, s."""
@@ -81,12 +81,11 @@ class Dataset(FrozenModel):
     splits: dict[str, SplitFile] = {}
 
 
-class MeasureTask(FrozenModel):
+class MeasureTask(Timed):
     """One repetition of a case."""
 
     engine: str
     engine_options: dict[str, JsonValue] = {}
-    device: str
     batch_size: int
     threads: int
     scenario: str
@@ -106,7 +105,7 @@ class MeasureTask(FrozenModel):
     memory_bytes: int | None = None
     """Limit of the child's private memory; None: no limit."""
     completions_path: str = ""
-    """Output file of the completions: int64 of shape (3, n), start and end in ns and number of queries."""
+    """Output file of the completions: int64 of shape (3, n), submission and completion in ns and number of queries."""
     per_sample_path: str = ""
     """Output file of the score of each test sample."""
     outputs_path: str | None = None

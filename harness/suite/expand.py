@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from harness.schema import Case, Catalogue, EngineSpec, Impossible, Model, Step, Suite
+from harness.schema import Case, Catalogue, Copies, EngineSpec, Impossible, Model, Step, Suite, default_copies
 from harness.suite.builds import Builds
 from harness.suite.document import Document, Place, nearest
 from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
@@ -42,11 +42,15 @@ class Cell(NamedTuple):
     batch_size: int
     threads: int
     scenario: str
+    copies: Copies
+    in_flight: int
 
     @property
     def conditions(self) -> str:
         """The case's id after model and variant."""
-        return f"{self.engine.text}/{self.device}/b{self.batch_size}/t{self.threads}/{self.scenario}"
+        copies = "" if self.copies == default_copies(self.device) else f"/copies_{self.copies}"
+        in_flight = "" if self.in_flight == 1 else f"/in_flight_{self.in_flight}"
+        return f"{self.engine.text}/{self.device}/b{self.batch_size}/t{self.threads}/{self.scenario}{copies}{in_flight}"
 
     @property
     def case_id(self) -> str:
@@ -92,11 +96,13 @@ class _Expansion:
         devices = ("auto", *sorted({d for spec in self.catalogue.engines.values() for d in spec.devices}))
         self._check_names((*place, "devices"), "device", matrix.devices, devices)
         self._check_names((*place, "scenarios"), "scenario", matrix.scenarios, SCENARIOS)
+        self._check_in_flight((*place, "in_flight"), matrix)
         for model, variant, engine in itertools.product(models, variants, engines):
             if variant and engine and self._data_suffices(place, model, variant):
                 axes = self._devices(matrix, engine.spec), matrix.batch_sizes, matrix.threads, matrix.scenarios
-                for values in itertools.product(*axes):
-                    self._add(Cell(model, variant, engine, *values))
+                for device, *values in itertools.product(*axes):
+                    for timed in itertools.product(matrix.copies or [default_copies(device)], matrix.in_flight):
+                        self._add(Cell(model, variant, engine, device, *values, *timed))
 
     # --- names ---
 
@@ -104,6 +110,15 @@ class _Expansion:
         for index, name in enumerate(given):
             if name not in known:
                 self._unknown((*place, index), what, name, known)
+
+    def _check_in_flight(self, place: Place, matrix: Matrix) -> None:
+        most = max(matrix.in_flight)
+        if most > 1 and "single_stream" in matrix.scenarios:
+            self.document.add_problem(
+                place,
+                f"in_flight: {most} needs `scenarios: [offline]`, since single_stream sends a query after the answer to the one before; "
+                "write single_stream in a matrix of its own",
+            )
 
     def _unknown(self, place: Place, what: str, name: str, known: Collection[str]) -> None:
         self.document.add_problem(place, self.catalogue.broken.get(name) or f"unknown {what} {name!r}{nearest(name, known)}")
@@ -179,6 +194,9 @@ class _Expansion:
         if cell.device not in engine.devices:
             self._refuse(cell, f"{engine.name} runs on {', '.join(engine.devices)}, not on {cell.device}")
             return
+        if reason := _untimed(cell, engine):
+            self._refuse(cell, reason)
+            return
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
             self._refuse(cell, unfit)
             return
@@ -198,6 +216,8 @@ class _Expansion:
             batch_size=cell.batch_size,
             threads=cell.threads,
             scenario=cell.scenario,
+            copies=cell.copies,
+            in_flight=cell.in_flight,
             build_id=builds[-1].build_id,
             dataset_id=self.builds.test_data_id(model, builds[0]),
             baseline_case_id=f"{model.name}/dense/{cell.conditions}",
@@ -205,6 +225,15 @@ class _Expansion:
 
     def _refuse(self, cell: Cell, reason: str) -> None:
         self.unsupported[cell.case_id] = Impossible(case_id=cell.case_id, reason=reason)
+
+
+def _untimed(cell: Cell, engine: EngineSpec) -> str | None:
+    """Why an engine cannot be timed as a cell asks: its calls copy, or block; None if it can."""
+    if cell.copies == "outside" and cell.device != "cpu" and cell.device not in engine.stages:
+        return f"copies: outside is not available: each call of {engine.name} on {cell.device} copies its inputs and outputs"
+    if cell.in_flight > 1 and cell.device not in engine.asynchronous:
+        return f"in_flight: {cell.in_flight} has no effect: each call of {engine.name} on {cell.device} returns after its answer is complete"
+    return None
 
 
 def _with_baselines(cases: Collection[Case]) -> list[Case]:
