@@ -41,6 +41,8 @@ def build_request(build: Build, suite: Suite, artifacts: Mapping[str, Artifact],
     )
     if build.step.recipe == "data":  # reads the size of images from the model
         maker: PluginSpec = catalogue.formats[source.format] if source else importer(model, catalogue)
+    elif build.step.recipe == "dataset":  # the framework is not needed for the data
+        maker = catalogue.workloads[str(model.workload)]
     else:
         maker = catalogue.variants.get(build.step.recipe) or importer(model, catalogue)
     return Request("harness.worker.build", task, python=(venvs.python(maker),), environment=BUILD_ENVIRONMENT)

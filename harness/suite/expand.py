@@ -92,6 +92,8 @@ class _Expansion:
         devices = ("auto", *sorted({d for spec in self.catalogue.engines.values() for d in spec.devices}))
         self._check_names((*place, "devices"), "device", matrix.devices, devices)
         self._check_names((*place, "scenarios"), "scenario", matrix.scenarios, SCENARIOS)
+        self._check_names((*place, "models"), "model", matrix.models or (), [model.name for model in models])
+        models = [model for model in models if matrix.models is None or model.name in matrix.models]
         for model, variant, engine in itertools.product(models, variants, engines):
             if variant and engine and self._data_suffices(place, model, variant):
                 axes = self._devices(matrix, engine.spec), matrix.batch_sizes, matrix.threads, matrix.scenarios

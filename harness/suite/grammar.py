@@ -107,8 +107,9 @@ VariantItem = Annotated[Text | Recipe | Annotated[Annotated[list[StepItem], Fiel
 
 
 class Matrix(Strict):
-    """A product of its lists, over all models."""
+    """A product of its lists, over all models or those that it names."""
 
+    models: Annotated[list[Name] | None, Field(min_length=1, description="names of models of this suite; null: all")] = None
     variants: Annotated[list[VariantItem], Field(min_length=1)] = ["dense"]
     engines: Annotated[list[Annotated[Text | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
     devices: Annotated[list[str], Field(min_length=1)] = ["auto"]

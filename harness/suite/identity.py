@@ -14,6 +14,7 @@ from harness.suite.grammar import SuiteFile
 
 # Fields that came later are hashed only if they differ from these defaults, so that old runs keep their hash.
 LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": []}
+LATER_MATRIX_FIELDS: dict[str, Any] = {"models": None}
 LATER_MODEL_FIELDS: dict[str, Any] = {
     "metric_direction": "higher",
     "metric_threshold": None,
@@ -27,6 +28,7 @@ LATER_MODEL_FIELDS: dict[str, Any] = {
 def suite_fields(written: SuiteFile, models: Sequence[Model]) -> dict[str, Any]:
     """Fields of a `Suite` that its matrices do not determine, its hash among them."""
     content = written.model_dump(mode="json", exclude={"models"})
+    content["matrices"] = [_without(matrix, LATER_MATRIX_FIELDS) for matrix in content["matrices"]]
     return {
         "name": written.name,
         "sha256": content_hash(_without(content, LATER_SUITE_FIELDS), [model_identity(model) for model in models]),
