@@ -4,17 +4,91 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 
 from harness.errors import EngineError
-from harness.schema import PluginSpec
+from harness.schema import Catalogue, PluginSpec
+
+CHECKOUT = Path(__file__).parent.parent
+"""Folder of the Makefile and of the lock files, in an installation from a checkout."""
+
+
+@dataclass(frozen=True)
+class VirtualEnvironment:
+    """A separate virtual environment of plug-ins.
+
+    Attributes:
+        name: Name in the specs of its plug-ins.
+        folder: Its path.
+        installed: Whether it has a Python interpreter.
+        ours: Whether our own environment has the library of a plug-in and is used instead, because it is not installed.
+        plugins: Plug-ins that use it, as `engine torch`.
+        setup: Command that creates it.
+    """
+
+    name: str
+    folder: str
+    installed: bool
+    ours: bool
+    plugins: tuple[str, ...]
+    setup: str
+
+    @property
+    def missing(self) -> bool:
+        """Whether its plug-ins cannot be used."""
+        return not self.installed and not self.ours
+
+
+def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
+    """The separate virtual environments that plug-ins name, by name."""
+    families = {
+        "engine": catalogue.engines, "variant": catalogue.variants, "workload": catalogue.workloads, "format": catalogue.formats,
+        "framework": catalogue.frameworks, "sensor": catalogue.sensors,
+    }  # fmt: skip
+    users: dict[str, list[tuple[str, PluginSpec]]] = {}
+    for kind, specs in families.items():
+        for spec in specs.values():
+            if spec.venv:
+                users.setdefault(spec.venv, []).append((kind, spec))
+    return [_environment(name, found) for name, found in sorted(users.items())]
+
+
+def _environment(name: str, users: Sequence[tuple[str, PluginSpec]]) -> VirtualEnvironment:
+    specs = [spec for _, spec in users]
+    return VirtualEnvironment(
+        name=name,
+        folder=str(folder(name)),
+        installed=_is_installed(name),
+        ours=any(used(spec) is None for spec in specs),
+        plugins=tuple(f"{kind} {spec.name}" for kind, spec in users),
+        setup=setup_command(name, specs),
+    )
 
 
 def folder(name: str) -> Path:
-    """Path of a virtual environment: `$HARNESS_VENV_<NAME>`, or `.venv-<name>` next to ours."""
-    return Path(os.environ.get(f"HARNESS_VENV_{name.upper()}") or Path(sys.prefix).parent / f".venv-{name}")
+    """Path of a virtual environment: `$HARNESS_VENV_<NAME>`, or `.venv-<name>` next to ours, or else in the checkout."""
+    if given := os.environ.get(variable(name)):
+        return Path(given)
+    candidates = [root / f".venv-{name}" for root in (Path(sys.prefix).parent, CHECKOUT)]
+    return next((path for path in candidates if path.is_dir()), candidates[0])
+
+
+def variable(name: str) -> str:
+    """Environment variable with the path of a virtual environment."""
+    return f"HARNESS_VENV_{name.upper().replace('-', '_')}"
+
+
+def setup_command(name: str, specs: Iterable[PluginSpec] = ()) -> str:
+    """Command that creates a virtual environment: a target of the Makefile if the checkout has its lock file, else pip's."""
+    if (CHECKOUT / "requirements" / f"{name}.txt").is_file():
+        return f"make {name}"
+    extras = sorted({spec.extra for spec in specs if spec.extra})
+    packages = dict.fromkeys(package for spec in specs for package in spec.packages)
+    wanted = f"'harness[{','.join(extras)}]'" if extras else " ".join(["harness", *packages])
+    return f"python -m venv {folder(name)} && {folder(name)}/bin/python -m pip install {wanted}"
 
 
 def python(spec: PluginSpec) -> str:
@@ -25,25 +99,28 @@ def python(spec: PluginSpec) -> str:
     """
     if (name := used(spec)) is None:
         return sys.executable
-    path = _interpreter(name)
-    if not os.access(path, os.X_OK):
+    if not _is_installed(name):
         raise EngineError(
-            f"the virtual environment {path.parent.parent} does not exist or has no executable Python",
-            f"create it with `make {name}`, or set HARNESS_VENV_{name.upper()} to its path",
+            f"the virtual environment {folder(name)} does not exist or has no executable Python",
+            f"create it with `{setup_command(name, [spec])}`, or set {variable(name)} to its path",
             refused=True,
         )
-    return str(path)
+    return str(_interpreter(name))
 
 
 def used(spec: PluginSpec) -> str | None:
     """Name of the virtual environment of a plug-in; None: ours, because it names none, or is missing and ours has its library."""
-    if spec.venv is None or os.access(_interpreter(spec.venv), os.X_OK):
+    if spec.venv is None or _is_installed(spec.venv):
         return spec.venv
     return None if all(versions(None, spec.packages[:1]).values()) else spec.venv
 
 
 def _interpreter(name: str) -> Path:
     return folder(name) / "bin" / "python"
+
+
+def _is_installed(name: str) -> bool:
+    return os.access(_interpreter(name), os.X_OK)
 
 
 def versions(name: str | None, packages: Iterable[str]) -> dict[str, str | None]:
