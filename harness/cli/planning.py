@@ -24,6 +24,7 @@ def plan_lines(suite: Suite, catalogue: Catalogue, cached: Collection[str], need
     """
     from harness.run.plan import BUILD_S, expected_s, needed_builds
     from harness.schema import PROFILES
+    from harness.suite.options import applied_text
 
     builds = needed_builds(suite, cached)
     missing = sum(build.build_id not in cached for build in builds)
@@ -31,7 +32,8 @@ def plan_lines(suite: Suite, catalogue: Catalogue, cached: Collection[str], need
     for build in builds:
         yield f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}"
     for case in suite.cases:
-        yield f"  case   {case.case_id}"
+        applied = applied_text(case, catalogue)
+        yield f"  case   {case.case_id}{f' ({case.engine} applies {applied})' if applied else ''}"
     for pair in suite.impossible:
         yield f"  unsupported  {pair.case_id}: {pair.reason}"
     for need in needed:
