@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from harness.errors import EngineError
@@ -14,7 +14,12 @@ from harness.schema import PluginSpec
 
 def folder(name: str) -> Path:
     """Path of a virtual environment: `$HARNESS_VENV_<NAME>`, or `.venv-<name>` next to ours."""
-    return Path(os.environ.get(f"HARNESS_VENV_{name.upper()}") or Path(sys.prefix).parent / f".venv-{name}")
+    return Path(os.environ.get(_variable(name)) or Path(sys.prefix).parent / f".venv-{name}")
+
+
+def _variable(name: str) -> str:
+    """Environment variable with the path of a virtual environment: capitals, and an underscore for each hyphen."""
+    return f"HARNESS_VENV_{name.upper().replace('-', '_')}"
 
 
 def python(spec: PluginSpec) -> str:
@@ -29,7 +34,7 @@ def python(spec: PluginSpec) -> str:
     if not os.access(path, os.X_OK):
         raise EngineError(
             f"the virtual environment {path.parent.parent} does not exist or has no executable Python",
-            f"create it with `make {name}`, or set HARNESS_VENV_{name.upper()} to its path",
+            f"create it with `make {name}`, or set {_variable(name)} to its path",
             refused=True,
         )
     return str(path)
@@ -48,6 +53,16 @@ def _interpreter(name: str) -> Path:
 
 def versions(name: str | None, packages: Iterable[str]) -> dict[str, str | None]:
     """Versions of packages in a virtual environment, ours if None; None for a package that is not installed."""
-    site = [str(path) for path in folder(name).glob("lib/python*/site-packages")] if name else sys.path
-    installed = {package: next(iter(distributions(name=package, path=site)), None) for package in packages}
+    installed = {package: _distribution(name, package) for package in packages}
     return {package: distribution.version if distribution else None for package, distribution in installed.items()}
+
+
+def requirements(name: str | None, package: str) -> list[str]:
+    """Requirements that a package in a virtual environment declares, those of its extras among them; empty if it is not installed."""
+    distribution = _distribution(name, package)
+    return list(distribution.requires or ()) if distribution else []
+
+
+def _distribution(name: str | None, package: str) -> Distribution | None:
+    site = [str(path) for path in folder(name).glob("lib/python*/site-packages")] if name else sys.path
+    return next(iter(distributions(name=package, path=site)), None)
