@@ -3,6 +3,7 @@
 #   make test             run the tests
 #   make tfmot            set up the environment of the TensorFlow Model Optimization Toolkit
 #   make torch            set up the environment of PyTorch (several gigabytes)
+#   make onnxruntime-gpu  set up the environment of ONNX Runtime on an NVIDIA GPU
 #   make help             explain every target
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -20,29 +21,39 @@ BIN     := $(VENV)/bin
 SUITE   ?= suites/$(if $(filter gpu,$(LOCK)),gpu,digits).yaml
 LOCK_ID := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut -c1-16)-$(shell $(PYTHON) -c 'import sys; print(*sys.version_info[:3], sep=".")' 2>/dev/null)
 STAMP   := $(VENV)/installed-$(LOCK_ID)
-# Libraries that conflict with ours, or are large, have environments of their own: NAME of requirements/NAME.in is installed in .venv-NAME.
-ENVIRONMENTS := $(patsubst requirements/%.in,%,$(wildcard requirements/*.in))
-$(foreach name,$(ENVIRONMENTS),$(eval STAMP_$(name) := .venv-$(name)/installed-$(shell cat requirements/$(name).txt pyproject.toml | sha256sum | cut -c1-16)))
+# Libraries that conflict with ours, or are large, have environments of their own: .venv-NAME from requirements/NAME.in, or NAME-cu12.in and
+# NAME-cu13.in for two versions of CUDA. CUDA 13 needs driver 580; CUDA 12 runs on every driver from 525.
+DRIVER := $(shell sed -nE '1s/.* ([0-9]+)\.[0-9.]+ .*/\1/p' /proc/driver/nvidia/version 2>/dev/null)
+CUDA   ?= $(if $(DRIVER),$(shell [ "$(DRIVER)" -ge 580 ] && echo cu13 || echo cu12),cu12)
+LOCKS  := $(patsubst requirements/%.in,%,$(wildcard requirements/*.in))
+ENVIRONMENTS := $(sort $(patsubst %-cu12,%,$(patsubst %-cu13,%,$(LOCKS))))
+lock_of  = $(or $(filter $(1),$(LOCKS)),$(1)-$(CUDA))
+stamp_of = .venv-$(1)/installed-$(shell cat requirements/$(call lock_of,$(1)).txt pyproject.toml | sha256sum | cut -c1-16)
+$(foreach name,$(ENVIRONMENTS),$(eval STAMP_$(name) := $(call stamp_of,$(name))))
 ENVIRONMENT_STAMPS := $(foreach name,$(ENVIRONMENTS),$(STAMP_$(name)))
 PIP_INSTALL := -m pip install --disable-pip-version-check --progress-bar on
 
 .PHONY: help bench environments test test-slow test-torch $(ENVIRONMENTS) lint format benchmarks lock gpu-dry-run clean
 
 help: ## explain every target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DEVICE=auto|cpu|gpu   auto: an NVIDIA driver means the GPU lock and the GPU cases   (now: $(LOCK) lock)"
 	@echo "  SUITE=FILE            the suite of make bench                                       (now: $(SUITE))"
 	@echo "  PROFILE=quick|standard|publish                                                      (now: $(PROFILE))"
+	@echo "  CUDA=cu12|cu13        CUDA of the environments that have both; cu13 needs driver 580        (now: $(CUDA))"
 	@echo "  PYTHON=COMMAND        Python 3.11, 3.12 or 3.13 for the virtual environment         (now: $(PYTHON))"
 
 bench: environments ## run SUITE at PROFILE, print the table and the path of the report
 	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
 
 environments: $(STAMP) ## set up the separate environments that SUITE needs
-	@names=$$($(BIN)/harness plan "$(SUITE)" --device "$(DEVICE)" --environments 2>/dev/null) || $(BIN)/harness plan "$(SUITE)" --device "$(DEVICE)" --environments; \
+	@names=$$($(BIN)/harness plan "$(SUITE)" --device "$(DEVICE)" --environments); \
 	for name in $$names; do \
-	  if [ -f "requirements/$$name.in" ]; then $(MAKE) --no-print-directory "$$name"; fi; \
+	  case " $(ENVIRONMENTS) " in \
+	    *" $$name "*) $(MAKE) --no-print-directory "$$name" ;; \
+	    *) echo "the environment $$name is not one of ours: \`$(BIN)/harness doctor\` prints how to set it up" >&2 ;; \
+	  esac; \
 	done
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
@@ -57,6 +68,8 @@ test-torch: $(STAMP) torch ## run the tests that need PyTorch
 tfmot: ## set up the environment of prune_low_magnitude, cluster_weights and quantization_aware
 
 torch: ## set up the environment of the torch engine: PyTorch, torchvision, timm, torchao and converters
+
+onnxruntime-gpu: ## set up the environment of ONNX Runtime on an NVIDIA GPU, for the CUDA that the driver runs
 
 lint: $(STAMP) ## run ruff (with docstrings), mypy (strict) and codespell (with design/glossary.txt)
 	@$(BIN)/ruff format --check harness tests benchmarks examples
@@ -85,11 +98,12 @@ $(STAMP):
 $(ENVIRONMENTS): $$(STAMP_$$@)
 
 $(ENVIRONMENT_STAMPS): name = $(patsubst .venv-%/,%,$(dir $@))
+$(ENVIRONMENT_STAMPS): lock = $(call lock_of,$(name))
 $(ENVIRONMENT_STAMPS): | $(STAMP)
-	@echo "installing $$(grep -c == requirements/$(name).txt) packages of requirements/$(name).txt into .venv-$(name) (once; minutes to tens of minutes)"
+	@echo "installing $$(grep -c == requirements/$(lock).txt) packages of requirements/$(lock).txt into .venv-$(name) (once; minutes to tens of minutes)"
 	@rm -rf .venv-$(name)
 	@$(BIN)/python -m venv .venv-$(name)
-	@.venv-$(name)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/$(name).txt
+	@.venv-$(name)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/$(lock).txt
 	@.venv-$(name)/bin/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "installed .venv-$(name)"
@@ -100,7 +114,7 @@ lock: ## write requirements/*.txt from pyproject.toml again (needs uv)
 	    --no-emit-index-url --no-emit-find-links --no-header \
 	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra openvino --extra dev -o requirements/$${pair%:*}.txt; \
 	done
-	@for name in $(ENVIRONMENTS); do \
+	@for name in $(LOCKS); do \
 	  uv pip compile requirements/$$name.in --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header -o requirements/$$name.txt; \
 	done

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
+from typing import Any
 
 from harness.errors import EngineError
 from harness.schema import Catalogue, PluginSpec
@@ -44,8 +45,9 @@ class VirtualEnvironment:
 
 def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
     """The separate virtual environments that plug-ins name, by name."""
-    families = {
-        "engine": catalogue.engines, "variant": catalogue.variants, "workload": catalogue.workloads, "format": catalogue.formats,
+    engines = {(name, device): spec.at(device) for name, spec in catalogue.engines.items() for device in spec.devices}
+    families: dict[str, Mapping[Any, PluginSpec]] = {
+        "engine": engines, "variant": catalogue.variants, "workload": catalogue.workloads, "format": catalogue.formats,
         "framework": catalogue.frameworks, "sensor": catalogue.sensors,
     }  # fmt: skip
     users: dict[str, list[tuple[str, PluginSpec]]] = {}
@@ -63,7 +65,7 @@ def _environment(name: str, users: Sequence[tuple[str, PluginSpec]]) -> VirtualE
         folder=str(folder(name)),
         installed=_is_installed(name),
         ours=any(used(spec) is None for spec in specs),
-        plugins=tuple(f"{kind} {spec.name}" for kind, spec in users),
+        plugins=tuple(dict.fromkeys(f"{kind} {spec.name}" for kind, spec in users)),
         setup=setup_command(name, specs),
     )
 
@@ -83,7 +85,8 @@ def variable(name: str) -> str:
 
 def setup_command(name: str, specs: Iterable[PluginSpec] = ()) -> str:
     """Command that creates a virtual environment: a target of the Makefile if the checkout has its lock file, else pip's."""
-    if (CHECKOUT / "requirements" / f"{name}.txt").is_file():
+    locks = CHECKOUT / "requirements"
+    if (locks / f"{name}.txt").is_file() or any(locks.glob(f"{name}-cu*.txt")):
         return f"make {name}"
     extras = sorted({spec.extra for spec in specs if spec.extra})
     packages = dict.fromkeys(package for spec in specs for package in spec.packages)
@@ -125,6 +128,16 @@ def _is_installed(name: str) -> bool:
 
 def versions(name: str | None, packages: Iterable[str]) -> dict[str, str | None]:
     """Versions of packages in a virtual environment, ours if None; None for a package that is not installed."""
-    site = [str(path) for path in folder(name).glob("lib/python*/site-packages")] if name else sys.path
-    installed = {package: next(iter(distributions(name=package, path=site)), None) for package in packages}
+    installed = {package: _distribution(name, package) for package in packages}
     return {package: distribution.version if distribution else None for package, distribution in installed.items()}
+
+
+def requirements(name: str | None, package: str) -> list[str]:
+    """Requirements that a package in a virtual environment declares, those of its extras among them; empty if it is not installed."""
+    distribution = _distribution(name, package)
+    return list(distribution.requires or ()) if distribution else []
+
+
+def _distribution(name: str | None, package: str) -> Distribution | None:
+    site = [str(path) for path in folder(name).glob("lib/python*/site-packages")] if name else sys.path
+    return next(iter(distributions(name=package, path=site)), None)

@@ -72,7 +72,7 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
     return Request(
         "harness.worker.measure",
         task,
-        python=(venvs.python(engine.spec),),
+        python=(venvs.python(engine.spec.at(case.device)),),
         environment={**engine.environment(load), **_cuda_visible(case.device, visible)},
         simulated=engine.spec.simulated,
         artifact=artifact,

@@ -44,6 +44,12 @@ class EngineSpec(PluginSpec):
     """Typical time in s to import it and load a model, for the estimated duration of a run."""
     by_options: dict[str, dict[str, Any]] = {}
     """Variants that the engine applies itself when it loads the model, with the options that request each; nothing is built for them."""
+    by_device: dict[str, dict[str, Any]] = {}
+    """Fields of this spec that differ on a device, such as another virtual environment with other packages."""
+
+    def at(self, device: str) -> EngineSpec:
+        """The spec as it is on a device."""
+        return self.model_copy(update=self.by_device.get(device, {}))
 
 
 class SensorSpec(PluginSpec):

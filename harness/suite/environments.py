@@ -35,7 +35,7 @@ def needs(suite: Suite, catalogue: Catalogue) -> list[Need]:
 
 def _specs(case: Case, suite: Suite, builds: Mapping[str, Build], catalogue: Catalogue) -> Iterator[PluginSpec]:
     """The plug-ins whose libraries a case needs: its engine, and what makes its artifact and its data."""
-    yield catalogue.engines[case.engine]
+    yield catalogue.engines[case.engine].at(case.device)
     open_ids = [case.build_id, case.dataset_id]
     while open_ids:
         if build_id := open_ids.pop():
