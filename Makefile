@@ -24,10 +24,10 @@ STAMP   := $(VENV)/installed-$(LOCK_ID)
 # Libraries that conflict with ours, or are large, have environments of their own: .venv-NAME from requirements/NAME.in, or NAME-cu12.in and
 # NAME-cu13.in for two versions of CUDA. CUDA 13 needs driver 580; CUDA 12 runs on every driver from 525.
 DRIVER := $(shell sed -nE '1s/.* ([0-9]+)\.[0-9.]+ .*/\1/p' /proc/driver/nvidia/version 2>/dev/null)
-CUDA   ?= $(if $(DRIVER),$(shell [ "$(DRIVER)" -ge 580 ] && echo cu13 || echo cu12),cu12)
+ORT_CUDA ?= $(if $(DRIVER),$(shell [ "$(DRIVER)" -ge 580 ] && echo cu13 || echo cu12),cu12)
 LOCKS  := $(patsubst requirements/%.in,%,$(wildcard requirements/*.in))
 ENVIRONMENTS := $(sort $(patsubst %-cu12,%,$(patsubst %-cu13,%,$(LOCKS))))
-lock_of  = $(or $(filter $(1),$(LOCKS)),$(1)-$(CUDA))
+lock_of  = $(or $(filter $(1),$(LOCKS)),$(1)-$(ORT_CUDA))
 stamp_of = .venv-$(1)/installed-$(shell cat requirements/$(call lock_of,$(1)).txt pyproject.toml | sha256sum | cut -c1-16)
 $(foreach name,$(ENVIRONMENTS),$(eval STAMP_$(name) := $(call stamp_of,$(name))))
 ENVIRONMENT_STAMPS := $(foreach name,$(ENVIRONMENTS),$(STAMP_$(name)))
@@ -41,7 +41,7 @@ help: ## explain every target
 	@echo "  DEVICE=auto|cpu|gpu   auto: an NVIDIA driver means the GPU lock and the GPU cases   (now: $(LOCK) lock)"
 	@echo "  SUITE=FILE            the suite of make bench                                       (now: $(SUITE))"
 	@echo "  PROFILE=quick|standard|publish                                                      (now: $(PROFILE))"
-	@echo "  CUDA=cu12|cu13        CUDA of the environments that have both; cu13 needs driver 580        (now: $(CUDA))"
+	@echo "  ORT_CUDA=cu12|cu13    which ONNX Runtime for GPUs: cu13 needs driver 580                    (now: $(ORT_CUDA))"
 	@echo "  PYTHON=COMMAND        Python 3.11, 3.12 or 3.13 for the virtual environment         (now: $(PYTHON))"
 
 bench: environments ## run SUITE at PROFILE, print the table and the path of the report

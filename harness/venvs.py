@@ -24,23 +24,25 @@ class VirtualEnvironment:
     Attributes:
         name: Name in the specs of its plug-ins.
         folder: Its path.
+        given: Whether the user names its path in an environment variable.
         installed: Whether it has a Python interpreter.
-        ours: Whether our own environment has the library of a plug-in and is used instead, because it is not installed.
         plugins: Plug-ins that use it, as `engine torch`.
+        in_ours: Those of them that use our own environment instead, because it has their library and this one is not installed.
         setup: Command that creates it.
     """
 
     name: str
     folder: str
+    given: bool
     installed: bool
-    ours: bool
     plugins: tuple[str, ...]
+    in_ours: tuple[str, ...]
     setup: str
 
     @property
     def missing(self) -> bool:
-        """Whether its plug-ins cannot be used."""
-        return not self.installed and not self.ours
+        """Whether some of its plug-ins cannot be used."""
+        return not self.installed and set(self.in_ours) < set(self.plugins)
 
 
 def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
@@ -59,14 +61,15 @@ def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
 
 
 def _environment(name: str, users: Sequence[tuple[str, PluginSpec]]) -> VirtualEnvironment:
-    specs = [spec for _, spec in users]
+    labels = {f"{kind} {spec.name}": spec for kind, spec in users}
     return VirtualEnvironment(
         name=name,
         folder=str(folder(name)),
+        given=variable(name) in os.environ,
         installed=_is_installed(name),
-        ours=any(used(spec) is None for spec in specs),
-        plugins=tuple(dict.fromkeys(f"{kind} {spec.name}" for kind, spec in users)),
-        setup=setup_command(name, specs),
+        plugins=tuple(labels),
+        in_ours=tuple(label for label, spec in labels.items() if used(spec) is None),
+        setup=setup_command(name, labels.values()),
     )
 
 

@@ -38,7 +38,7 @@ def plan_lines(suite: Suite, catalogue: Catalogue, cached: Collection[str], need
         yield f"  unsupported  {pair.case_id}: {pair.reason}"
     for need in needed:
         yield f"  environment  {_environment(need, len(suite.cases))}"
-    to_install = [need.environment.name for need in needed if need.environment.missing]
+    to_install = [need.environment.name for need in needed if not need.environment.installed]
     apart = [
         *([f"{minutes(missing * BUILD_S)} for the builds"] if missing else []),
         *([f"the installation of {', '.join(to_install)}"] if to_install else []),
@@ -57,7 +57,7 @@ def _by_device(suite: Suite) -> str:
 def _environment(need: Need, cases: int) -> str:
     """An environment, whether it is installed, and how many cases need it."""
     here = need.environment
-    state = f"missing: set it up with `{here.setup}`" if here.missing else f"installed in {here.folder}"
+    state = f"missing: set it up with `{here.setup}`" if not here.installed else f"installed in {here.folder}"
     return f"{here.name}: {state} ({len(need.case_ids)} of {cases} cases need it)"
 
 
@@ -76,7 +76,7 @@ def lacking(suite: Suite, present: Collection[str], needed: Sequence[Need]) -> I
         hint = f"run `harness doctor` for the reason{rest}; `--device {device}` runs them without energy if their engine finds the device"
         yield count, f"no sensor finds a device {device} here, on which {_share(count, suite)} run", hint
     for need in needed:
-        if need.environment.missing:
+        if not need.environment.installed:
             count = len(need.case_ids)
             what = f"the environment {need.environment.name} is not installed, which {_share(count, suite)} need"
             yield count, what, f"set it up with `{need.environment.setup}`"

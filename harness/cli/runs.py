@@ -84,7 +84,8 @@ def plan(
     needed = needs(resolved, catalogue)
     if environments:
         for need in needed:
-            print(need.environment.name)
+            if not need.environment.given:  # the user's own is the user's to set up
+                print(need.environment.name)
         return
     cached = {build.build_id for build in resolved.builds if cache.find(build.build_id)}
     for line in plan_lines(resolved, catalogue, cached, needed):
