@@ -164,6 +164,8 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     """Run the campaign to its end, write the report and print the results."""
     from harness import frame
     from harness.cli.summary import failed, print_summary, unmeasured
+    from harness.decide.acceptance import check_acceptance
+    from harness.report.acceptance import acceptance_lines
 
     folder = running.store.folder
     try:
@@ -177,6 +179,9 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     tables = frame.tables([stored])
     target = write_report(stored, tables, ended=True)
     print_summary(stored, tables["cases"], running.catalogue)
+    rules = check_acceptance(stored)
+    for line in acceptance_lines(stored, rules):
+        print_line(line)
     print(f"report: {target / 'index.html'}")
     if require_measured and (names := unmeasured(tables["cases"])):
         print_error(
@@ -184,4 +189,4 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
             "run `harness doctor` to see which sensors are missing and how to fix them",
         )
         return 3
-    return 3 if failed(stored) else 0
+    return 3 if failed(stored) else int(any(check.outcome == "failed" for check in rules))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from harness.schema import Catalogue, Limits, Training
+from harness.schema import Acceptance, Catalogue, Limits, Training
 from harness.suite.document import Document, format_value, nearest, wrong_value
 
 
@@ -148,6 +148,7 @@ class SuiteFile(Strict):
         ),
     ] = "half_width"
     limits: Limits = Limits()
+    acceptance: Annotated[Acceptance | None, Field(description="rules that a run must keep to be used for a procurement")] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
@@ -161,6 +162,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "training": Training,
     "quality": QualityRule,
     "limits": Limits,
+    "acceptance": Acceptance,
     "engines": EngineItem,
 }
 TAGS = {

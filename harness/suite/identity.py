@@ -13,7 +13,7 @@ from harness.schema import Model
 from harness.suite.grammar import SuiteFile
 
 # Fields that came later are hashed only if they differ from these defaults, so that old runs keep their hash.
-LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": []}
+LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": [], "acceptance": None}
 LATER_MATRIX_FIELDS: dict[str, Any] = {"models": None}
 LATER_MODEL_FIELDS: dict[str, Any] = {
     "metric_direction": "higher",
@@ -37,6 +37,7 @@ def suite_fields(written: SuiteFile, models: Sequence[Model]) -> dict[str, Any]:
         "quality_margin": written.quality.margin,
         "stopping": written.stopping,
         "limits": written.limits,
+        "acceptance": written.acceptance,
         "seed": written.seed,
     }
 
