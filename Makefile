@@ -1,8 +1,9 @@
 # Everything that users and developers need, in one virtual environment per lock.
-#   make bench            measure suites/digits.yaml and print the table
+#   make bench            measure suites/digits.yaml, or suites/gpu.yaml if there is an NVIDIA driver, and print the table
 #   make test             run the tests
 #   make tfmot            set up the environment of the TensorFlow Model Optimization Toolkit
 #   make torch            set up the environment of PyTorch (several gigabytes)
+#   make onnxruntime-gpu  set up the environment of ONNX Runtime on an NVIDIA GPU
 #   make help             explain every target
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -10,7 +11,6 @@ SHELL := bash
 
 PYTHON  ?= python3
 DEVICE  ?= auto
-SUITE   ?= suites/digits.yaml
 PROFILE ?= quick
 
 # auto: an NVIDIA driver on this machine means the lock with CUDA.
@@ -18,37 +18,58 @@ HAS_GPU := $(if $(wildcard /proc/driver/nvidia/version /dev/nvidiactl),yes)
 LOCK    := $(if $(filter gpu,$(DEVICE))$(and $(filter auto,$(DEVICE)),$(HAS_GPU)),gpu,cpu)
 VENV    := $(if $(filter gpu,$(LOCK)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
+SUITE   ?= suites/$(if $(filter gpu,$(LOCK)),gpu,digits).yaml
 LOCK_ID := $(shell cat requirements/$(LOCK).txt pyproject.toml | sha256sum | cut -c1-16)-$(shell $(PYTHON) -c 'import sys; print(*sys.version_info[:3], sep=".")' 2>/dev/null)
 STAMP   := $(VENV)/installed-$(LOCK_ID)
-# The toolkit pins packages that conflict with ours, so its builds run in a separate environment.
-TFMOT_STAMP := .venv-tfmot/installed-$(shell cat requirements/tfmot.txt pyproject.toml | sha256sum | cut -c1-16)
-TORCH_STAMP := .venv-torch/installed-$(shell cat requirements/torch.txt pyproject.toml | sha256sum | cut -c1-16)
+# Libraries that conflict with ours, or are large, have environments of their own: .venv-NAME from requirements/NAME.in, or NAME-cu12.in and
+# NAME-cu13.in for two versions of CUDA. CUDA 13 needs driver 580; CUDA 12 runs on every driver from 525.
+DRIVER := $(shell sed -nE '1s/.* ([0-9]+)\.[0-9.]+ .*/\1/p' /proc/driver/nvidia/version 2>/dev/null)
+ORT_CUDA ?= $(if $(DRIVER),$(shell [ "$(DRIVER)" -ge 580 ] && echo cu13 || echo cu12),cu12)
+LOCKS  := $(patsubst requirements/%.in,%,$(wildcard requirements/*.in))
+ENVIRONMENTS := $(sort $(patsubst %-cu12,%,$(patsubst %-cu13,%,$(LOCKS))))
+lock_of  = $(or $(filter $(1),$(LOCKS)),$(1)-$(ORT_CUDA))
+stamp_of = .venv-$(1)/installed-$(shell cat requirements/$(call lock_of,$(1)).txt pyproject.toml | sha256sum | cut -c1-16)
+$(foreach name,$(ENVIRONMENTS),$(eval STAMP_$(name) := $(call stamp_of,$(name))))
+ENVIRONMENT_STAMPS := $(foreach name,$(ENVIRONMENTS),$(STAMP_$(name)))
+PIP_INSTALL := -m pip install --disable-pip-version-check --progress-bar on
 
-.PHONY: help bench test test-slow test-torch tfmot torch lint format benchmarks lock gpu-dry-run clean
+.PHONY: help bench environments test test-slow test-torch $(ENVIRONMENTS) lint format benchmarks lock gpu-dry-run clean
 
 help: ## explain every target
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  DEVICE=auto|cpu|gpu   auto: an NVIDIA driver means the GPU lock and the GPU cases   (now: $(LOCK) lock)"
 	@echo "  SUITE=FILE            the suite of make bench                                       (now: $(SUITE))"
 	@echo "  PROFILE=quick|standard|publish                                                      (now: $(PROFILE))"
+	@echo "  ORT_CUDA=cu12|cu13    which ONNX Runtime for GPUs: cu13 needs driver 580                    (now: $(ORT_CUDA))"
 	@echo "  PYTHON=COMMAND        Python 3.11, 3.12 or 3.13 for the virtual environment         (now: $(PYTHON))"
 
-bench: $(STAMP) ## run SUITE at PROFILE, print the table and the path of the report
+bench: environments ## run SUITE at PROFILE, print the table and the path of the report
 	@$(BIN)/harness run "$(SUITE)" --profile "$(PROFILE)" --device "$(DEVICE)"
+
+environments: $(STAMP) ## set up the separate environments that SUITE needs
+	@names=$$($(BIN)/harness plan "$(SUITE)" --device "$(DEVICE)" --environments); \
+	for name in $$names; do \
+	  case " $(ENVIRONMENTS) " in \
+	    *" $$name "*) $(MAKE) --no-print-directory "$$name" ;; \
+	    *) echo "the environment $$name is not one of ours: \`$(BIN)/harness doctor\` prints how to set it up" >&2 ;; \
+	  esac; \
+	done
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
 	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not torch"  # a third worker, because tests wait for children
 
-test-slow: $(STAMP) $(TFMOT_STAMP) ## run the slow tests: models trained and converted, the toolkit, a plug-in package
+test-slow: $(STAMP) tfmot ## run the slow tests: models trained and converted, the toolkit, a plug-in package
 	@$(BIN)/python -m pytest -n 2 -m slow
 
-test-torch: $(STAMP) $(TORCH_STAMP) ## run the tests that need PyTorch
+test-torch: $(STAMP) torch ## run the tests that need PyTorch
 	@$(BIN)/python -m pytest -n 2 -m torch
 
-tfmot: $(TFMOT_STAMP) ## set up the environment of prune_low_magnitude, cluster_weights and quantization_aware
+tfmot: ## set up the environment of prune_low_magnitude, cluster_weights and quantization_aware
 
-torch: $(TORCH_STAMP) ## set up the environment of the torch engine: PyTorch, torchvision, timm, torchao and converters
+torch: ## set up the environment of the torch engine: PyTorch, torchvision, timm, torchao and converters
+
+onnxruntime-gpu: ## set up the environment of ONNX Runtime on an NVIDIA GPU, for the CUDA that the driver runs
 
 lint: $(STAMP) ## run ruff (with docstrings), mypy (strict) and codespell (with design/glossary.txt)
 	@$(BIN)/ruff format --check harness tests benchmarks examples
@@ -66,22 +87,26 @@ benchmarks: $(STAMP) ## measure the harness itself, as ratios to known truth and
 # The stamp is written last: an environment without it is incomplete and is installed again, with the wheels in pip's cache.
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: use, for example, PYTHON=python3.12" >&2; exit 2; }
-	@echo "installing the $(LOCK) lock into $(VENV) (once; a few minutes)"
+	@echo "installing $$(grep -c == requirements/$(LOCK).txt) packages of requirements/$(LOCK).txt into $(VENV) (once; a few minutes)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(LOCK).txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python $(PIP_INSTALL) --require-hashes -r requirements/$(LOCK).txt
+	@$(BIN)/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-# An environment of its own, NAME of .venv-NAME and of requirements/NAME.txt.
-$(TFMOT_STAMP) $(TORCH_STAMP): name = $(patsubst .venv-%/,%,$(dir $@))
-$(TFMOT_STAMP) $(TORCH_STAMP): | $(STAMP)
-	@echo "installing requirements/$(name).txt into .venv-$(name) (once; a few minutes)"
+.SECONDEXPANSION:
+$(ENVIRONMENTS): $$(STAMP_$$@)
+
+$(ENVIRONMENT_STAMPS): name = $(patsubst .venv-%/,%,$(dir $@))
+$(ENVIRONMENT_STAMPS): lock = $(call lock_of,$(name))
+$(ENVIRONMENT_STAMPS): | $(STAMP)
+	@echo "installing $$(grep -c == requirements/$(lock).txt) packages of requirements/$(lock).txt into .venv-$(name) (once; minutes to tens of minutes)"
 	@rm -rf .venv-$(name)
 	@$(BIN)/python -m venv .venv-$(name)
-	@.venv-$(name)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(name).txt
-	@.venv-$(name)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@.venv-$(name)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/$(lock).txt
+	@.venv-$(name)/bin/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
+	@echo "installed .venv-$(name)"
 
 lock: ## write requirements/*.txt from pyproject.toml again (needs uv)
 	@for pair in cpu:tensorflow-cpu gpu:gpu; do \
@@ -89,7 +114,7 @@ lock: ## write requirements/*.txt from pyproject.toml again (needs uv)
 	    --no-emit-index-url --no-emit-find-links --no-header \
 	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra openvino --extra dev -o requirements/$${pair%:*}.txt; \
 	done
-	@for name in tfmot torch; do \
+	@for name in $(LOCKS); do \
 	  uv pip compile requirements/$$name.in --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header -o requirements/$$name.txt; \
 	done
@@ -99,5 +124,5 @@ gpu-dry-run: $(STAMP) ## resolve the GPU lock with its hashes, without installin
 	@echo "the GPU lock resolves"
 
 clean: ## remove the virtual environments and caches of tools; results and the artifact cache stay
-	rm -rf .venv .venv-gpu .venv-tfmot .venv-torch .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-gpu $(ENVIRONMENTS:%=.venv-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 	find harness tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

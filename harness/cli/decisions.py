@@ -78,10 +78,13 @@ def compare(
 ) -> int:
     """Compare machines by energy, latency and cost.
 
-    Checks whether the runs are comparable and prints the ratios to the base with verdicts; exits with 1 if they are not comparable.
+    Checks whether the runs are comparable and keep the acceptance rules of their suite, and prints the ratios to the base with verdicts;
+    exits with 1 if they do not.
     """
+    from harness.decide.acceptance import check_acceptance
     from harness.decide.differences import differences
     from harness.decide.offers import read_offers
+    from harness.report import acceptance
     from harness.report.comparison import PREFIX, ratio_lines
     from harness.report.costs import cost_lines
     from harness.report.differences import difference_lines
@@ -90,16 +93,22 @@ def compare(
     stored = [read_stored(name, results, calibrated=calibrated) for name in runs]
     findings = differences(stored)
     comparable = not any(each.prevents for each in findings)
-    for line in difference_lines(stored, findings):
+    rules = [check_acceptance(run) for run in stored]
+    rejected = [run.header.run_id for run, checks in zip(stored, rules, strict=True) if any(check.outcome == "failed" for check in checks)]
+    accepted = [line for run, checks in zip(stored, rules, strict=True) for line in acceptance.acceptance_lines(run, checks)]
+    for line in (*difference_lines(stored, findings), *(["", *accepted] if accepted else [])):
         print_line(line)
-    if not comparable and not anyway:
-        print_error(
-            "these runs are not comparable",
-            "remove the differences listed above and run again, or use --anyway to compare with each line marked",
-        )
+    if (not comparable or rejected) and not anyway:
+        if not comparable:
+            what, hint = "these runs are not comparable", "remove the differences listed above and run again"
+        else:
+            what = f"{' and '.join(rejected)} broke the acceptance rules of the suite"
+            hint = "follow the remedies listed above and run again on that machine"
+        print_error(what, f"{hint}, or use --anyway to compare with each line marked")
         return 1
+    prefix = "" if comparable and not rejected else acceptance.PREFIX if comparable else PREFIX
     for line in ("", *ratio_lines(stored), *(cost_lines(stored, offered) if offered else ())):
-        print_line(line, prefix=PREFIX if not comparable and line else "")
+        print_line(line, prefix=prefix if line else "")
     return 0
 
 

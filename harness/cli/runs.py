@@ -12,6 +12,8 @@ from harness.cli.app import EXIT_CODES, REPORTED, Results, app, check_names, che
 from harness.cli.console import print_error, print_line, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from harness.run.campaign import Campaign
     from harness.run.start import RunRequest
     from harness.schema import Profile, Suite
@@ -25,6 +27,7 @@ PROFILE = "repetitions and window length: quick, standard or publish"
 RESUME = "complete an interrupted run: its name or its folder"
 COUNTRY = "ISO 3166 code of the electricity grid for carbon figures, such as DEU"
 WINDOW = "minimum length of the measured window; default: that of the profile"
+ENVIRONMENTS = "print only the names of the separate virtual environments that the suite needs"
 MEASURED = "exit with 3 unless the energy of every case was measured by a sensor"
 
 
@@ -52,7 +55,7 @@ def run(
     catalogue = plugins.catalogue()
     with Progress() as progress:
         if resume is not None:
-            given = _load(suite, device, trust=trust) if suite else None
+            given = _load(suite, device, trust=trust)[0] if suite else None
             started = start.resume(find_run(results, resume), catalogue, progress, given)
         else:
             started = start.begin(_request(suite, _profile(profile, window), results, device, country, trust=trust), catalogue, progress)
@@ -61,31 +64,34 @@ def run(
 
 
 @app.command(epilog=EXIT_CODES)
-def plan(suite: Annotated[Path, SUITE], device: Device = "auto", trust: Trust = False) -> None:
+def plan(
+    suite: Annotated[Path, SUITE],
+    device: Device = "auto",
+    trust: Trust = False,
+    environments: Annotated[bool, typer.Option("--environments", help=ENVIRONMENTS)] = False,
+) -> None:
     """List the tasks of a suite and the expected duration.
 
     Also lists unsupported combinations with the reason, and the duration for each profile.
     """
     from harness import plugins
     from harness.artifacts import Cache
-    from harness.cli.summary import minutes
-    from harness.run.plan import BUILD_S, expected_s, needed_builds
-    from harness.schema import PROFILES
+    from harness.cli.planning import lacking, plan_lines
+    from harness.suite.environments import needs
 
-    resolved, catalogue, cache = _load(suite, device, trust=trust), plugins.catalogue(), Cache()
+    catalogue, cache = plugins.catalogue(), Cache()
+    resolved, present = _load(suite, device, trust=trust)
+    needed = needs(resolved, catalogue)
+    if environments:
+        for need in needed:
+            if not need.environment.given:  # the user's own is the user's to set up
+                print(need.environment.name)
+        return
     cached = {build.build_id for build in resolved.builds if cache.find(build.build_id)}
-    builds = needed_builds(resolved, cached)
-    missing = sum(build.build_id not in cached for build in builds)
-    print_line(f"{resolved.name}: {len(resolved.cases)} cases, {len(builds)} builds of which {len(builds) - missing} are in the cache")
-    for build in builds:
-        print_line(f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}")
-    for case in resolved.cases:
-        print_line(f"  case   {case.case_id}")
-    for pair in resolved.impossible:
-        print_line(f"  unsupported  {pair.case_id}: {pair.reason}")
-    for profile in PROFILES.values():
-        builds_text = f", and {minutes(missing * BUILD_S)} for the builds" if missing else ""
-        print_line(f"{profile.name}: about {minutes(*expected_s(resolved, profile, catalogue))} minutes{builds_text}")
+    for line in plan_lines(resolved, catalogue, cached, needed):
+        print_line(line)
+    for _, what, hint in lacking(resolved, present, needed):
+        warn(f"{what}: {hint}")
 
 
 @app.command()
@@ -117,13 +123,13 @@ def _request(suite: Path | None, profile: Profile, results: Path, device: str, c
     if suite is None:
         raise SuiteError("no suite given", "run `harness run SUITE` or `harness run --resume RUN`")
     carbon = grid(country) if country else None
-    resolved = _load(suite, device, trust=trust)
+    resolved = _runnable(*_load(suite, device, trust=trust))
     source = userfiles.read_text(suite, "suite", limit_bytes=userfiles.DOCUMENT_BYTES, error=SuiteError)
     return RunRequest(resolved, source, profile, results, carbon)
 
 
-def _load(suite: Path, device: str, *, trust: bool) -> Suite:
-    """The suite of a file, resolved for the devices of this machine."""
+def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
+    """The suite of a file, resolved for the devices of this machine; and those devices, with the one that the user names."""
     from harness import plugins
     from harness.sensors.probe import devices_present, gpu_left_out
     from harness.suite import load_suite
@@ -133,13 +139,33 @@ def _load(suite: Path, device: str, *, trust: bool) -> Suite:
     present = devices_present(catalogue)
     if device == "auto" and (reason := gpu_left_out(present)):
         warn(reason)
-    return load_suite(suite, catalogue, present, device=device, trusted=trust)
+    return load_suite(suite, catalogue, present, device=device, trusted=trust), present | {device} - {"auto"}
+
+
+def _runnable(suite: Suite, present: Collection[str]) -> Suite:
+    """The suite, with a warning for each thing that some of its cases lack here.
+
+    Raises:
+        SuiteError: All of its cases lack something.
+    """
+    from harness import plugins
+    from harness.cli.planning import lacking
+    from harness.errors import SuiteError
+    from harness.suite.environments import needs
+
+    for count, what, hint in lacking(suite, present, needs(suite, plugins.catalogue())):
+        if count == len(suite.cases):
+            raise SuiteError(what, hint)
+        warn(f"{what}: {hint}")
+    return suite
 
 
 def _finish(running: Campaign, *, require_measured: bool) -> int:
     """Run the campaign to its end, write the report and print the results."""
     from harness import frame
     from harness.cli.summary import failed, print_summary, unmeasured
+    from harness.decide.acceptance import check_acceptance
+    from harness.report.acceptance import acceptance_lines
 
     folder = running.store.folder
     try:
@@ -153,6 +179,9 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
     tables = frame.tables([stored])
     target = write_report(stored, tables, ended=True)
     print_summary(stored, tables["cases"], running.catalogue)
+    rules = check_acceptance(stored)
+    for line in acceptance_lines(stored, rules):
+        print_line(line)
     print(f"report: {target / 'index.html'}")
     if require_measured and (names := unmeasured(tables["cases"])):
         print_error(
@@ -160,4 +189,4 @@ def _finish(running: Campaign, *, require_measured: bool) -> int:
             "run `harness doctor` to see which sensors are missing and how to fix them",
         )
         return 3
-    return 3 if failed(stored) else 0
+    return 3 if failed(stored) else int(any(check.outcome == "failed" for check in rules))

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,8 @@ OCCUPIED_BYTES, OCCUPIED_WITH_RESERVE_BYTES = 256 * 2**20, 2**30
 HOT_DEGC, MEMORY_HOT_DEGC, COLD_DEGC = 95.0, 110.0, -20.0
 """Limits of plausible temperatures; GDDR6X and HBM are specified up to 105 degC and more."""
 CLOCK_CHANGED = 0.05
+CAP_TOLERANCE = 0.005
+"""Relative difference of a power limit from its default that is rounding."""
 
 
 class Span(NamedTuple):
@@ -111,6 +113,12 @@ def device_memory(trace: Trace, phases: Sequence[Phase], device: str | None) -> 
         if level is not None and len(used) and (np.max(used) > level or _was_read(trace, f"{card} memory_used", steady)):
             return max(0, int(np.max(used) - level)), "rise"
     return None, None
+
+
+def cap_share(facts: Mapping[str, Any]) -> float | None:
+    """Power limit of a card as a share of its default, from the facts that its sensor reports; None if one of them is unknown."""
+    limit_w, default_w = facts.get("power_limit_w"), facts.get("power_limit_default_w")
+    return limit_w / default_w if limit_w and default_w else None
 
 
 def why_not_read(trace: Trace, device: str) -> str:

@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.energy.cards import CAP_TOLERANCE, cap_share
 from harness.energy.scope import device_detail
 from harness.errors import SuiteError
-from harness.schema import PROFILES, Domain, Environment, Header, Model, Profile, StoredRun
+from harness.schema import PROFILES, Domain, Environment, Header, Model, Profile, StoredRun, Suite
 from harness.store.files import write_error
 
 PROBE_SLACK = 0.02
@@ -61,6 +62,27 @@ def check_card(header: Header, here: Sequence[Domain]) -> None:
             variable = "the CUDA_VISIBLE_DEVICES that it was started with" if then.get("mig") else f"CUDA_VISIBLE_DEVICES={then['uuid']}"
             raise SuiteError(
                 f"{header.run_id} was started on {then['uuid']}, and {problem}", f"resume it with {variable}, or start a new run"
+            )
+
+
+def check_power_cap(suite: Suite, here: Environment, domains: Sequence[Domain]) -> None:
+    """Check that the cards of the cases have their default power limit, if the suite requires it.
+
+    A limit that is not reported prevents no run; the acceptance of the run is then inconclusive.
+
+    Raises:
+        SuiteError: One has another limit.
+    """
+    if suite.acceptance is None or not suite.acceptance.default_power_cap:
+        return
+    uuids = {device_detail(domains, device).get("uuid") for device in {case.device for case in suite.cases} - {"cpu"}}
+    for facts in here.devices:
+        share = cap_share(facts)
+        if facts.get("uuid") in uuids - {None} and share is not None and abs(share - 1) > CAP_TOLERANCE:
+            raise SuiteError(
+                f"the power limit of {facts.get('domain')} is {facts['power_limit_w']:g} W, not its default of "
+                f"{facts['power_limit_default_w']:g} W (`default_power_cap` under `acceptance` in the suite)",
+                f"set it with `nvidia-smi -i {facts['uuid']} -pl {facts['power_limit_default_w']:g}` as root, or remove the rule from the suite",
             )
 
 

@@ -92,7 +92,8 @@ def _owner(path: Path) -> str:
 
 def environment_here(catalogue: Catalogue, sensors: Sensors) -> Environment:
     """The machine, and the versions of all packages that plug-ins may use."""
-    families = (catalogue.engines, catalogue.sensors, catalogue.variants, catalogue.workloads, catalogue.formats, catalogue.frameworks)
+    engines = {f"{name} {device}": spec.at(device) for name, spec in catalogue.engines.items() for device in spec.devices}
+    families = (engines, catalogue.sensors, catalogue.variants, catalogue.workloads, catalogue.formats, catalogue.frameworks)
     specs = [spec for family in families for spec in family.values()]
     separate = {
         package: version

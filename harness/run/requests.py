@@ -8,9 +8,9 @@ from pathlib import Path
 from harness import plugins, venvs
 from harness.channel import Request
 from harness.engines.base import Load
-from harness.schema import Artifact, Build, Case, DataSource, Model, PluginSpec, Suite, Task
+from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Task
 from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SourceFile, SplitFile
-from harness.suite.routes import importer
+from harness.suite.environments import maker
 
 CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario", "copies", "in_flight"}
 """Fields of a case that its task takes unchanged."""
@@ -39,11 +39,8 @@ def build_request(build: Build, suite: Suite, artifacts: Mapping[str, Artifact],
         seed=suite.seed,
         memory_bytes=memory_bytes,
     )
-    if build.step.recipe == "data":  # reads the size of images from the model
-        maker: PluginSpec = catalogue.formats[source.format] if source else importer(model, catalogue)
-    else:
-        maker = catalogue.variants.get(build.step.recipe) or importer(model, catalogue)
-    return Request("harness.worker.build", task, python=(venvs.python(maker),), environment=BUILD_ENVIRONMENT)
+    python = venvs.python(maker(build, suite, catalogue))
+    return Request("harness.worker.build", task, python=(python,), environment=BUILD_ENVIRONMENT)
 
 
 def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memory_bytes: int, visible: str | None = None) -> Request:
@@ -75,7 +72,7 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
     return Request(
         "harness.worker.measure",
         task,
-        python=(venvs.python(engine.spec),),
+        python=(venvs.python(engine.spec.at(case.device)),),
         environment={**engine.environment(load), **_cuda_visible(case.device, visible)},
         simulated=engine.spec.simulated,
         artifact=artifact,

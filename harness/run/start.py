@@ -59,6 +59,7 @@ def begin(request: RunRequest, catalogue: Catalogue, observer: Observer) -> Iter
         domains = _domains(sensors)
         checks.check_window(request.profile, domains)
         here = environment_here(catalogue, sensors)
+        checks.check_power_cap(request.suite, here, domains)
         probed["sampler"] = _overhead(sensors, request.suite, here)
         header = Header(
             run_id=checks.unused_id(request.results, run_id),
@@ -100,6 +101,7 @@ def resume(folder: Path, catalogue: Catalogue, observer: Observer, suite: Suite 
     with _machine(header.run_id, header.suite, catalogue, observer) as (sensors, _, _):
         here = environment_here(catalogue, sensors)
         checks.check_card(header, _domains(sensors))
+        checks.check_power_cap(header.suite, here, _domains(sensors))
         checks.check_environment(header, here)
         checks.check_sensors(header, _domains(sensors))
         if here.boot_id != header.environments[-1].boot_id:

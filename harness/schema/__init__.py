@@ -21,6 +21,7 @@ from harness.schema.run import (
 )
 from harness.schema.suite import (
     PROFILES,
+    Acceptance,
     ArrayRef,
     Build,
     Case,
@@ -39,7 +40,7 @@ from harness.schema.suite import (
 )
 
 __all__ = [
-    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
+    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "Acceptance", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
     "CacheEntry", "Case", "Catalogue", "Copies", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
     "FrameworkSpec", "FrozenModel",
     "Grid", "Header", "Impossible", "Kernel", "Kind", "Latency", "Limits", "Measurement", "Meter", "MeterReading", "Model", "Objective",

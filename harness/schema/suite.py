@@ -264,13 +264,28 @@ class Limits(FrozenModel):
     memory_bytes: int | None = Field(None, ge=64 * 2**20)
     """Limit of the child's private memory; None: nine tenths of what is available when the run starts."""
 
-
     @property
     def loading_s(self) -> float:
         """Limit of loading and the first queries in seconds; `timeout_s` alone is meant for loading too."""
         if self.load_timeout_s is not None:
             return self.load_timeout_s
         return LOAD_TIMEOUT_S if self.timeout_s == TIMEOUT_S else self.timeout_s
+
+
+class Acceptance(FrozenModel):
+    """Rules that a run must keep to be used for a procurement; a rule that is not written is not required."""
+
+    model_config = ConfigDict(strict=True)
+
+    max_temperature_degc: float | None = Field(
+        None, gt=0, le=150, description="largest mean temperature of a case's device over a window, degC"
+    )
+    max_temperature_range_k: float | None = Field(
+        None, gt=0, le=150, description="largest difference of that mean between the launches of a case: the temperature is level, K"
+    )
+    max_foreign_cores: float | None = Field(None, ge=0, le=10_000, description="CPU cores that other processes use during a window")
+    exclusive_card: bool = Field(False, description="no other process on the card of a case, and no MIG")
+    default_power_cap: bool = Field(False, description="the power limit of the card of a case is its default; otherwise no run is started")
 
 
 class Suite(FrozenModel):
@@ -296,6 +311,8 @@ class Suite(FrozenModel):
     """Stopping rule: half_width repeats each case until its interval is narrow, open_pairs those for which it is undecided whether they are on the front."""
     limits: Limits = Limits()
     """Bounds on each task."""
+    acceptance: Acceptance | None = None
+    """Rules that a run must keep; None: the suite has none."""
     seed: int = 0
     """Seed of the order of tasks."""
 

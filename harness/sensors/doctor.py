@@ -1,4 +1,4 @@
-"""Diagnosis of a machine: which domains are readable, their expected error, how to fix the others, and what affects comparability."""
+"""Diagnosis of a machine: readable domains with their expected error, how to fix the others, environments, and what affects comparability."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from harness import environment
+from harness import environment, venvs
 from harness.energy.ticks import Z95, edge_share
 from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
@@ -72,11 +72,12 @@ class Machine:
 
 @dataclass(frozen=True)
 class Examination:
-    """Result of the doctor: the machine, every domain and sensor, and the window length of the errors."""
+    """Result of the doctor: the machine, every domain and sensor, the window length of the errors, and the separate virtual environments."""
 
     machine: Machine
     findings: tuple[Diagnosis, ...]
     window_s: float
+    environments: tuple[venvs.VirtualEnvironment, ...] = ()
 
 
 def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW_S) -> Examination:
@@ -101,7 +102,7 @@ def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW
         for sensor, _ in opened:
             sensor.close()
     findings += [_unavailable(name, why) for name, why in unavailable.items()]
-    return Examination(machine(), tuple(findings), window_s)
+    return Examination(machine(), tuple(findings), window_s, tuple(venvs.environments(catalogue)))
 
 
 def to_json(examination: Examination) -> str:
@@ -110,13 +111,14 @@ def to_json(examination: Examination) -> str:
 
 
 def to_text(examination: Examination) -> str:
-    """The examination as text: energies, conditions, what is unavailable with the next step, and the machine."""
+    """The examination as text: energies, conditions, what is unavailable with the next step, environments, and the machine."""
     energies = [f for f in examination.findings if f.domain and f.kind]
     conditions = [f.domain for f in examination.findings if f.domain and f.readable and not f.kind]
     sections = {
         "Energy": _energy_lines(energies, examination.window_s) if energies else ["no sensor of energy or power is readable"],
         "Conditions": [", ".join(conditions) or "none"],
         "Not available": [line for f in examination.findings if not f.readable for line in _unavailable_lines(f)],
+        "Environments": _environment_lines(examination.environments),
         "Machine": _machine_lines(examination.machine),
     }
     return "\n\n".join("\n".join([title, *(f"  {line}".rstrip() for line in lines)]) for title, lines in sections.items() if lines)
@@ -147,6 +149,26 @@ def _unavailable_lines(finding: Diagnosis) -> Iterator[str]:
     yield f"{finding.domain or finding.sensor}: {finding.why_not}"
     for number, line in enumerate((finding.fix or "").splitlines()):
         yield f"  {'' if number else '-> '}{line}"
+
+
+def _environment_lines(environments: Sequence[venvs.VirtualEnvironment]) -> list[str]:
+    """A row for each separate environment, and below the table how to set up those that are missing."""
+    from tabulate import tabulate
+
+    if not environments:
+        return []
+    rows = [{"name": e.name, "installed": _installed(e), "used by": ", ".join(e.plugins)} for e in environments]
+    table = str(tabulate(rows, headers="keys", disable_numparse=True, maxcolwidths=[None, 40, 60]))
+    setups = [line for e in environments if e.missing for line in (f"{e.name}: not installed", f"  -> {e.setup}")]
+    return [*table.splitlines(), *([""] if setups else []), *setups]
+
+
+def _installed(here: venvs.VirtualEnvironment) -> str:
+    if here.installed:
+        return f"yes, {here.folder}"
+    if not here.in_ours:
+        return "no"
+    return "no; ours has the libraries" if not here.missing else f"no; ours has those of {', '.join(here.in_ours)}"
 
 
 def _machine_lines(here: Machine) -> list[str]:

@@ -12,6 +12,7 @@ from harness.suite.document import Document, Place, nearest
 from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
 from harness.suite.identity import call_text, suite_fields
 from harness.suite.input_checks import unfit_batch
+from harness.suite.options import built_steps, merged_options
 from harness.suite.routes import find_route
 
 SCENARIOS = ("single_stream", "offline")
@@ -97,6 +98,8 @@ class _Expansion:
         self._check_names((*place, "devices"), "device", matrix.devices, devices)
         self._check_names((*place, "scenarios"), "scenario", matrix.scenarios, SCENARIOS)
         self._check_in_flight((*place, "in_flight"), matrix)
+        self._check_names((*place, "models"), "model", matrix.models or (), [model.name for model in models])
+        models = [model for model in models if matrix.models is None or model.name in matrix.models]
         for model, variant, engine in itertools.product(models, variants, engines):
             if variant and engine and self._data_suffices(place, model, variant):
                 axes = self._devices(matrix, engine.spec), matrix.batch_sizes, matrix.threads, matrix.scenarios
@@ -200,9 +203,13 @@ class _Expansion:
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
             self._refuse(cell, unfit)
             return
-        route = find_route(model, cell.variant.steps, engine, self.catalogue)
-        if isinstance(route, str):
-            self._refuse(cell, route)
+        if reason := self._wrong_device(cell):
+            self._refuse(cell, reason)
+            return
+        route = find_route(model, built_steps(cell.variant.steps, engine), engine, self.catalogue)
+        options = merged_options(engine, cell.engine.options, cell.variant.steps)
+        if isinstance(route, str) or isinstance(options, str):
+            self._refuse(cell, route if isinstance(route, str) else str(options))
             return
         builds = self.builds.chain(model, route)
         self.cases[cell.case_id] = Case(
@@ -211,7 +218,7 @@ class _Expansion:
             variant=cell.variant.text,
             steps=cell.variant.steps,
             engine=engine.name,
-            engine_options=cell.engine.options,
+            engine_options=options,
             device=cell.device,
             batch_size=cell.batch_size,
             threads=cell.threads,
@@ -223,6 +230,14 @@ class _Expansion:
             baseline_case_id=f"{model.name}/dense/{cell.conditions}",
         )
 
+    def _wrong_device(self, cell: Cell) -> str | None:
+        """Why no kernel of the cell's device can use a step of the variant; None if they can."""
+        for step in cell.variant.steps:
+            devices = self.catalogue.variants[step.recipe].devices
+            if devices and cell.device not in devices and not cell.engine.spec.simulated:
+                return f"{step.recipe} has an effect on {' and '.join(devices)} only: no kernel of {cell.device} uses it"
+        return None
+
     def _refuse(self, cell: Cell, reason: str) -> None:
         self.unsupported[cell.case_id] = Impossible(case_id=cell.case_id, reason=reason)
 
@@ -232,7 +247,9 @@ def _untimed(cell: Cell, engine: EngineSpec) -> str | None:
     if cell.copies == "outside" and cell.device != "cpu" and cell.device not in engine.stages:
         return f"copies: outside is not available: each call of {engine.name} on {cell.device} copies its inputs and outputs"
     if cell.in_flight > 1 and cell.device not in engine.asynchronous:
-        return f"in_flight: {cell.in_flight} has no effect: each call of {engine.name} on {cell.device} returns after its answer is complete"
+        return (
+            f"in_flight: {cell.in_flight} has no effect: each call of {engine.name} on {cell.device} returns after its answer is complete"
+        )
     return None
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from harness.schema import Catalogue, Copies, Limits, Training
+from harness.schema import Acceptance, Catalogue, Copies, Limits, Training
 from harness.suite.document import Document, format_value, nearest, wrong_value
 
 
@@ -109,8 +109,9 @@ VariantItem = Annotated[Text | Recipe | Annotated[Annotated[list[StepItem], Fiel
 
 
 class Matrix(Strict):
-    """A product of its lists, over all models."""
+    """A product of its lists, over all models or those that it names."""
 
+    models: Annotated[list[Name] | None, Field(min_length=1, description="names of models of this suite; null: all")] = None
     variants: Annotated[list[VariantItem], Field(min_length=1)] = ["dense"]
     engines: Annotated[list[Annotated[Text | Annotated[EngineItem, Tag("mapping")], Discriminator(_shape)]], Field(min_length=1)]
     devices: Annotated[list[str], Field(min_length=1)] = ["auto"]
@@ -127,7 +128,9 @@ class Matrix(Strict):
     ] = None
     in_flight: Annotated[
         list[Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)]],
-        Field(min_length=1, description="largest number of queries that are sent before the oldest is complete; above 1 for scenario offline"),
+        Field(
+            min_length=1, description="largest number of queries that are sent before the oldest is complete; above 1 for scenario offline"
+        ),
     ] = [1]
 
 
@@ -161,6 +164,7 @@ class SuiteFile(Strict):
         ),
     ] = "half_width"
     limits: Limits = Limits()
+    acceptance: Annotated[Acceptance | None, Field(description="rules that a run must keep to be used for a procurement")] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
@@ -174,6 +178,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "training": Training,
     "quality": QualityRule,
     "limits": Limits,
+    "acceptance": Acceptance,
     "engines": EngineItem,
 }
 TAGS = {

@@ -13,8 +13,8 @@ from harness.schema import Model
 from harness.suite.grammar import SuiteFile
 
 # Fields that came later are hashed only if they differ from these defaults, so that old runs keep their hash.
-LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": []}
-LATER_MATRIX_FIELDS: dict[str, Any] = {"copies": None, "in_flight": [1]}
+LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": [], "acceptance": None}
+LATER_MATRIX_FIELDS: dict[str, Any] = {"models": None, "copies": None, "in_flight": [1]}
 LATER_LIMITS: dict[str, Any] = {"load_timeout_s": None}
 LATER_MODEL_FIELDS: dict[str, Any] = {
     "metric_direction": "higher",
@@ -39,6 +39,7 @@ def suite_fields(written: SuiteFile, models: Sequence[Model]) -> dict[str, Any]:
         "quality_margin": written.quality.margin,
         "stopping": written.stopping,
         "limits": written.limits,
+        "acceptance": written.acceptance,
         "seed": written.seed,
     }
 

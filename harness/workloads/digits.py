@@ -1,4 +1,4 @@
-"""Handwritten digits: scikit-learn's 1,797 images of 8 x 8 pixels in three splits, and two small networks."""
+"""Handwritten digits: scikit-learn's 1,797 images of 8 x 8 pixels in three splits, and small networks of Keras and PyTorch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.formats.keras import import_keras
 from harness.formats.libraries import import_library
+from harness.formats.torch_module import import_torch
 from harness.schema import Training, WorkloadSpec
 from harness.workloads.base import Array, Split, Workload
 
@@ -15,11 +16,11 @@ SPLIT_SEED = 20240117
 HELD_OUT = 360
 """Size of the validation split and of the test split; the other samples are for training."""
 PACKAGES = ("scikit-learn", "keras", "numpy")
-SKLEARN = ("scikit-learn", "pip install 'harness[tensorflow]'")
+SKLEARN = ("scikit-learn", "pip install scikit-learn")
 
 
 class Digits(Workload):
-    """The data of both networks."""
+    """The data of all networks."""
 
     def data(self) -> dict[str, Split]:
         """Images of shape (n, 8, 8, 1), float32 in 0..1, and their digits; stratified: 1,077 train, 360 validation, 360 test."""
@@ -80,3 +81,30 @@ class DigitsMlp(Digits):
         x = layers.Dropout(0.3)(x)
         x = layers.Dense(64, activation="relu")(x)
         return keras.Model(image, layers.Dense(10, activation="softmax", name="digit")(x), name="digits_mlp")
+
+
+class DigitsCnnTorch(Digits):
+    """The convolutional network of `digits-cnn` as a PyTorch module."""
+
+    spec: ClassVar = WorkloadSpec(
+        name="digits-cnn-torch",
+        summary="scikit-learn's handwritten digits, small convolutional network of PyTorch",
+        packages=("scikit-learn", "numpy"),
+        extra="torch",
+        framework="torch",
+    )
+    training: ClassVar = Training(epochs=20, batch_size=32, learning_rate=0.002)
+
+    def data(self) -> dict[str, Split]:
+        """The same splits with images of shape (n, 1, 8, 8)."""
+        return {name: Split(np.moveaxis(np.asarray(split.inputs), -1, 1).copy(), split.labels) for name, split in super().data().items()}
+
+    def model(self) -> Any:
+        """Two convolutions, a pooling, two dense layers; ends in logits, as PyTorch's cross-entropy takes them."""
+        nn = import_torch().nn
+        return nn.Sequential(
+            *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU()),
+            *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Dropout(0.3)),
+            *(nn.Linear(32 * 4 * 4, 32), nn.ReLU(), nn.Linear(32, 10)),
+        )
