@@ -13,6 +13,7 @@ from pydantic import Field
 from harness.analysis.kernels import MULTIPLIES
 from harness.engines import cuda
 from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch, intra_op_threads
+from harness.engines.products import sized_work
 from harness.errors import EngineError
 from harness.formats.heads import Head, graph_head, keras_head
 from harness.formats.keras import import_keras, load_keras
@@ -67,6 +68,26 @@ class TensorFlow(Engine):
         _limit_threads(tf, intra_op, load.options.inter_op)
         _choose_device(tf, load.device)
         return TensorFlowSession(tf, _program(load), load)
+
+    def work(self, device: str) -> Callable[[], None]:
+        """Products of float16 matrices, of float32 on the CPU."""
+        import_keras()
+        import tensorflow as tf
+
+        _choose_device(tf, device)
+
+        def product_of(size: int) -> Callable[[], None]:
+            matrix = tf.random.normal((size, size), dtype=tf.float32)
+            matrix = matrix if device == "cpu" else tf.cast(matrix, tf.float16)
+
+            def multiply() -> None:
+                product = tf.linalg.matmul(matrix, matrix)
+                _checked_device(product.device, device)
+                product[0, 0].numpy()
+
+            return multiply
+
+        return sized_work(product_of)
 
 
 class Program(NamedTuple):

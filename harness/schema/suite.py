@@ -203,6 +203,8 @@ class Case(FrozenModel):
     engine_options: dict[str, Any] = {}
     device: str
     """Device: `cpu`, `gpu`, or a plug-in's own."""
+    card: str | None = None
+    """UUID of the GPU that a suite or `--device` chose for a case on `gpu`; None: the first that CUDA programs see."""
     batch_size: int
     threads: int
     scenario: str
