@@ -57,7 +57,9 @@ def _probe_cards(*, as_json: bool) -> int:
 
     probes = []
     for probe in probe_cards(plugins.catalogue(), lambda line: print(line, file=sys.stderr)):
-        print(f"stored in {save(probe)}", file=sys.stderr)
+        path = save(probe)
+        kept = "not stored: the older probe of this card and driver was made under load, and is kept"
+        print(f"stored in {path}" if path else kept, file=sys.stderr)
         probes.append(probe)
         if not as_json:
             print("\n".join(probe_lines(probe)))

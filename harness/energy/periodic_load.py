@@ -103,9 +103,12 @@ def spread(squares: Sequence[Level], slope_w: float | None) -> float | None:
     """
     if len(squares) < 2 or slope_w is None:
         return None
-    shares, watts = np.array(squares).T
-    mean_w = float(np.mean(watts))
+    mean_w = float(np.mean([level.watts for level in squares]))
     if mean_w <= 0 or slope_w < LEAST_SWING * mean_w:
         return None
-    corrected = watts + (np.mean(shares) - shares) * slope_w
-    return float(np.ptp(corrected) / mean_w)
+    return float(np.ptp([at_half(level, slope_w) for level in squares]) / mean_w)
+
+
+def at_half(level: Level, slope_w: float) -> float:
+    """Mean power of a load that is on for about half of the time, W, if it had been on for exactly half of it."""
+    return level.watts + (0.5 - level.share) * slope_w

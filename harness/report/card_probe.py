@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.sensors.card_probe import CardProbe
+    from harness.sensors.card_probe import CardProbe, LoadLevel, Square
 
 NAMES = {"counter": "energy counter", "instant": "power, instantaneous", "average": "power, mean of 1 s"}
 
@@ -17,12 +17,9 @@ def probe_lines(probe: CardProbe) -> list[str]:
         f"{probe.name}, {probe.uuid}": list(_facts(probe)),
         "Readings": _table(_reading_rows(probe)),
         "Call times (median / 99th percentile)": _table(_call_rows(probe)),
-        "Load levels": _table([_level_row(row.share, row) for row in probe.levels]),
+        "Load levels": _table([{"on": f"{row.share:.0%}", **_level_row(row)} for row in probe.levels]),
         "Periodic loads, on for half of the time": _table(
-            [
-                {"period": f"{row.period_s * 1e3:.0f} ms", "phase": f"{row.shift_s * 1e3:.0f} ms", **_level_row(row.share, row)}
-                for row in probe.squares
-            ]
+            [{"period": f"{row.period_s * 1e3:.0f} ms", "phase": f"{row.shift_s * 1e3:.0f} ms", **_level_row(row)} for row in probe.squares]
         ),
         "Not available": [line for what, why in probe.unavailable.items() for line in _unavailable(what, why)],
     }
@@ -75,9 +72,8 @@ def _call_rows(probe: CardProbe) -> list[dict[str, Any]]:
     return rows
 
 
-def _level_row(share: float, row: Any) -> dict[str, Any]:
+def _level_row(row: LoadLevel | Square) -> dict[str, Any]:
     return {
-        "on": f"{share:.1%}",
         "counter": _watts(row.counter_w),
         "instantaneous": _watts(row.instant_w),
         "mean of 1 s": _watts(row.average_w),

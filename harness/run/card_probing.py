@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from harness import __version__
-from harness.energy.periodic_load import SEES_ALL, Bursts, Level, mean_level, spread, swing_w, update_period_s
+from harness.energy.periodic_load import SEES_ALL, Bursts, Level, at_half, mean_level, spread, swing_w, update_period_s
 from harness.energy.ticks import ticks
 from harness.errors import HarnessError, SensorError
 from harness.run.card_load import Load, start_load
@@ -90,8 +90,8 @@ class Probing:
     unavailable: dict[str, str] = field(default_factory=dict)
     calls: dict[str, dict[str, CallTime | None]] = field(default_factory=dict)
     idle_w: dict[str, float | None] = field(default_factory=dict)
-    levels: list[LoadLevel] = field(default_factory=list)
-    squares: list[Square] = field(default_factory=list)
+    levels: dict[float, dict[str, Level | None]] = field(default_factory=dict)
+    squares: dict[tuple[float, float], dict[str, Level | None]] = field(default_factory=dict)
 
     def run(self) -> CardProbe:
         """All parts; those that need a load only if there is one."""
@@ -126,7 +126,7 @@ class Probing:
             self.report(f"load of {share:.0%}")
             timed = share == LEVELS[0]
             level, trace = self._loaded(load, LEVEL_PERIOD_S, share, LEVEL_S, then=self._loaded_calls if timed else None)
-            self.levels.append(LoadLevel(share=share, **_watts(level)))
+            self.levels[share] = level
             yield trace
             if timed:
                 self.report("power after the load")
@@ -135,10 +135,7 @@ class Probing:
         plan = [(period_s, 0.0) for period_s in PERIODS_S] + [(tick[1], phase * tick[1]) for phase in PHASES]
         for number, (period_s, shift_s) in enumerate(plan, 1):
             self.report(f"periodic load {number} of {len(plan)}: period {period_s * 1e3:.0f} ms, phase {shift_s * 1e3:.0f} ms")
-            level, _ = self._loaded(load, period_s, 0.5, max(SQUARE_S, 8 * period_s), tick, shift_s)
-            known = [each for each in level.values() if each]
-            share = float(np.mean([each.share for each in known])) if known else 0.5
-            self.squares.append(Square(period_s=period_s, shift_s=shift_s, share=share, **_watts(level)))
+            self.squares[period_s, shift_s], _ = self._loaded(load, period_s, 0.5, max(SQUARE_S, 8 * period_s), tick, shift_s)
 
     def _loaded(
         self,
@@ -236,8 +233,8 @@ class Probing:
 
     def _result(self, load: Load | None, pids: str | None, traces: Sequence[dict[str, Sample]]) -> CardProbe:
         """The figures of all parts."""
-        slopes = {name: swing_w(_levels(self.levels, name)) for name in POWERS}
-        spreads = {name: spread(_levels(self.squares, name), slopes[name]) for name in POWERS}
+        slopes = {name: swing_w(_levels(self.levels.values(), name)) for name in POWERS}
+        spreads = {name: spread(_levels(self.squares.values(), name), slopes[name]) for name in POWERS}
         if load and self.squares and all(value is None for value in spreads.values()):
             why = "the load hardly changed the power of the card, so it shows nothing"
             self.unavailable["periodic load"] = f"{why}\ncheck that no other process uses the card, and probe again"
@@ -254,8 +251,8 @@ class Probing:
                 "tick_period_s": _median(update_period_s(trace.get("counter")) for trace in traces),
                 "update_periods_s": {n: _median(update_period_s(trace.get(n)) for trace in traces) for n in POWERS[1:]},
                 "idle_w": self.idle_w,
-                "levels": self.levels,
-                "squares": self.squares,
+                "levels": [LoadLevel(share=share, **_watts(level)) for share, level in self.levels.items()],
+                "squares": [Square(period_s=at[0], shift_s=at[1], **_halves(level, slopes)) for at, level in self.squares.items()],
                 "spreads": spreads,
                 "sees_all": {name: None if value is None else value <= SEES_ALL for name, value in spreads.items()},
                 "pids": pids,
@@ -278,7 +275,9 @@ def probe_cards(catalogue: Catalogue, report: Callable[[str], None]) -> Iterator
         uuids = [card.uuid for card in cards]
         visible = [cards[index] for index in visible_cards(os.environ.get(VARIABLE), uuids)]
         if not visible:
-            raise SensorError(f"{VARIABLE}={os.environ.get(VARIABLE)!r} hides every card", f"remove {VARIABLE} from the environment")
+            value = os.environ.get(VARIABLE)
+            shown = "shows a MIG instance" if str(value).startswith("MIG-") else "hides every card"
+            raise SensorError(f"{VARIABLE}={value!r} {shown}", f"remove {VARIABLE} from the environment")
         minutes = len(visible) * CARD_S / 60
         report(f"probing {len(visible)} {'card' if len(visible) == 1 else 'cards'}: about {minutes:.0f} minutes; no setting is changed")
         for number, card in enumerate(visible, 1):
@@ -309,9 +308,15 @@ def _watts(levels: dict[str, Level | None]) -> dict[str, float | None]:
     return {f"{name}_w": level.watts if level else None for name, level in levels.items()}
 
 
-def _levels(rows: Sequence[Square | LoadLevel], name: str) -> list[Level]:
+def _halves(levels: dict[str, Level | None], slopes: dict[str, float | None]) -> dict[str, float | None]:
+    """Mean power at an on-time of one half, by reading; None if it or the slope is unknown."""
+    known = {name: (level, slope) for name, level in levels.items() if level and (slope := slopes[name]) is not None}
+    return {f"{name}_w": at_half(*known[name]) if name in known else None for name in levels}
+
+
+def _levels(rows: Iterable[dict[str, Level | None]], name: str) -> list[Level]:
     """Levels of one reading, without those that are missing."""
-    return [Level(row.share, watts) for row in rows if (watts := getattr(row, f"{name}_w")) is not None]
+    return [level for row in rows if (level := row[name]) is not None]
 
 
 def _idle_w(trace: dict[str, Sample]) -> float | None:

@@ -26,13 +26,11 @@ class CallTime(FrozenModel):
 
 
 class Square(FrozenModel):
-    """Mean power of a load that is on for half of the time, by reading; None: not available."""
+    """Mean power of a load that is on for half of the time, corrected to exactly half, by reading; None: not available."""
 
     period_s: float
     shift_s: float
     """Delay of the load after a tick of the counter."""
-    share: float
-    """Share of the time in which the load was on."""
     counter_w: float | None
     instant_w: float | None
     average_w: float | None
@@ -82,6 +80,11 @@ class CardProbe(FrozenModel):
     unavailable: dict[str, str] = {}
     """Parts that could not be determined, with the reason and the next step."""
 
+    @property
+    def has_verdict(self) -> bool:
+        """Whether it is known of any reading if it covers all of a periodic load."""
+        return any(seen is not None for seen in self.sees_all.values())
+
 
 def default_folder() -> Path:
     """Folder of the stored probes: `$HARNESS_PROBES`, or in the user's data folder.
@@ -97,13 +100,18 @@ def default_folder() -> Path:
         raise StoreError(f"probes cannot be stored: {error}", "set HARNESS_PROBES to a folder that you can write to") from None
 
 
-def save(probe: CardProbe) -> Path:
-    """Store a probe; an older one of the same card is replaced.
+def save(probe: CardProbe) -> Path | None:
+    """Store a probe; an older one of the same card is replaced, unless only that one was made under load with this driver.
+
+    Returns:
+        The file; None if the older probe was kept.
 
     Raises:
         StoreError: It cannot be written.
     """
-    path = _path(probe.uuid)
+    path, (older, _) = _path(probe.uuid), stored_probe(probe.uuid, probe.driver)
+    if older and older.has_verdict and not probe.has_verdict:
+        return None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, probe.model_dump_json(indent=1) + "\n")
