@@ -68,6 +68,10 @@ CODES: dict[str, Code] = {
         "the counter {domain} lags by about {lag_s:.3f} s, or smooths the power",
         "use a longer window (--window) to reduce the error at its edges",
     ),
+    "counter_part_time": Code(
+        "the counter {domain} misses part of a periodic load (up to {share}, {source}): the phase of the load was shifted",
+        "use more repetitions or a longer window (--window)",
+    ),
     "counter_power_disagree": Code(
         "the counter {domain} gives {counter_j:.3g} J, but its integrated power reading gives {power_j:.3g} J{doubt}; above 10 % neither is used",
         "calibrate the sensor against a power meter (`harness calibrate`)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
@@ -206,6 +206,14 @@ class Engine(ABC):
         Raises:
             EngineError: The artifact cannot be loaded; `refused` if it never can be on this machine.
         """
+
+    def work(self, device: str) -> Callable[[], None]:
+        """A function that keeps a device busy for about a millisecond and waits for it: the load of `harness doctor --probe`.
+
+        Raises:
+            EngineError: The engine has none, or does not run on the device here.
+        """
+        raise EngineError(f"the engine {self.spec.name} has no load for a probe", "install PyTorch with `make torch`", refused=True)
 
 
 def check_batch(inputs: Sequence[Tensor], batch_size: int) -> None:

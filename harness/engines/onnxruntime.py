@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -31,6 +31,7 @@ from harness.engines.base import (
     unsupported_type,
 )
 from harness.engines.onnxruntime_gpu import CPU, CUDA, INSTALL, RECORD, SUFFIX, TENSORRT, Provider
+from harness.engines.products import onnx_product, sized_work
 from harness.engines.torch_profile import named_precision
 from harness.errors import EngineError
 from harness.formats.heads import Head, onnx_head
@@ -109,6 +110,33 @@ class OnnxRuntime(Engine):
             opened = _opened(onnxruntime, load, asked, load_onnx(load.path, weights=False))
             check_batch([_tensor(value) for value in opened.session.get_inputs()], load.batch_size)
         return OnnxRuntimeSession(opened, load) if asked == CPU else BoundSession(opened, load)
+
+    def work(self, device: str) -> Callable[[], None]:
+        """Products of float32 matrices that stay on the device."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise EngineError(f"ONNX Runtime cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
+        load = Load(Path(), "onnx", device, 1, 1, Options())
+        provider, place = _provider(load, onnxruntime.get_available_providers()), "cpu" if device == "cpu" else "cuda"
+        if place == "cuda" and hasattr(onnxruntime, "preload_dlls"):
+            onnxruntime.preload_dlls()
+
+        def product_of(size: int) -> Callable[[], None]:
+            session = onnxruntime.InferenceSession(onnx_product(size), _settings(onnxruntime, load), providers=[provider])
+            onnxruntime_gpu.check_providers(session.get_providers(), [provider])
+            binding = session.io_binding()
+            ones = np.ones((size, size), np.float32)
+            binding.bind_ortvalue_input("a", onnxruntime.OrtValue.ortvalue_from_numpy(ones, place, 0))
+            binding.bind_output("b", place)
+
+            def multiply() -> None:
+                session.run_with_iobinding(binding)
+                binding.synchronize_outputs()
+
+            return multiply
+
+        return sized_work(product_of)
 
 
 class Opened(NamedTuple):

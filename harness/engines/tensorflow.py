@@ -15,6 +15,7 @@ from harness.analysis.kernels import MULTIPLIES
 from harness.engines import cuda
 from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch, intra_op_threads
 from harness.engines.placement import placement
+from harness.engines.products import sized_work
 from harness.errors import EngineError
 from harness.formats.heads import Head, graph_head, keras_head
 from harness.formats.keras import import_keras, load_keras
@@ -95,6 +96,26 @@ class TensorFlow(Engine):
         _choose_device(tf, load.device)
         tf.config.experimental.enable_tensor_float_32_execution(load.options.tf32 == "on")
         return (TensorFlowSession if load.device == "cpu" else StagedSession)(tf, _program(load), load)
+
+    def work(self, device: str) -> Callable[[], None]:
+        """Products of float16 matrices, of float32 on the CPU."""
+        import_keras()
+        import tensorflow as tf
+
+        _choose_device(tf, device)
+
+        def product_of(size: int) -> Callable[[], None]:
+            matrix = tf.random.normal((size, size), dtype=tf.float32)
+            matrix = matrix if device == "cpu" else tf.cast(matrix, tf.float16)
+
+            def multiply() -> None:
+                product = tf.linalg.matmul(matrix, matrix)
+                placement(device.upper(), [(tf.DeviceSpec.from_string(product.device).device_type, "MatMul")])
+                product[0, 0].numpy()
+
+            return multiply
+
+        return sized_work(product_of)
 
 
 class Program(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from pydantic import Field, model_validator
 
 from harness.engines import cuda, torch_profile
 from harness.engines.base import Array, Engine, EngineOptions, Event, Load, Session, Tensor, check_batch
+from harness.engines.products import sized_work
 from harness.errors import EngineError
 from harness.formats.base import Declared
 from harness.formats.libraries import reading
@@ -83,6 +85,23 @@ class Torch(Engine):
             loaded = load(case.path, case.format, trusted=case.trusted)
             check_batch([_tensor(declared) for declared in loaded.inputs], case.batch_size)
             return TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+
+    def work(self, device: str) -> Callable[[], None]:
+        """Products of float16 matrices, of float32 on the CPU."""
+        torch = import_torch()
+        on = _device(torch, Load(Path(), "torch", device, 1, 1, Options()))
+
+        def product_of(size: int) -> Callable[[], None]:
+            matrix = torch.randn(size, size, device=on, dtype=torch.float32 if device == "cpu" else torch.float16)
+
+            def multiply() -> None:
+                torch.mm(matrix, matrix)
+                if device != "cpu":
+                    torch.cuda.synchronize()
+
+            return multiply
+
+        return sized_work(product_of)
 
 
 class TorchSession(Session):

@@ -95,12 +95,12 @@ def _identity(result: Result) -> Row:
 def _options(case: Case) -> str | None:
     """Engine options in the case's id, which omits defaults: `xla=true, inter_op=2`; None without options."""
     start = f"{case.model}/{case.variant}/{case.engine}("
-    return case.case_id.removeprefix(start).partition(f")/{case.device}/")[0] if case.case_id.startswith(start) else None
+    return case.case_id.removeprefix(start).partition(f")/{case.device}")[0] if case.case_id.startswith(start) else None
 
 
 def _device(result: Result) -> tuple[str | None, int | None]:
     """(product name, number of domains) of the case's device."""
-    device, domains = result.case.device, rails(result.run.header.domains)
+    device, domains = result.case.device, rails(result.domains)
     if device == "cpu":
         own = [d for d in domains if family(d.name) == "package"]
         name = result.environment.cpu if result.environment else None
@@ -136,7 +136,7 @@ def _largest(result: Result, name: str) -> int | None:
 
 def _accelerator(result: Result) -> Row:
     """Power limit and arithmetic of the case's accelerator."""
-    cards = [d.name for d in rails(result.run.header.domains) if d.device == result.case.device and d.device != "cpu"]
+    cards = [d.name for d in rails(result.domains) if d.device == result.case.device and d.device != "cpu"]
     shares = [share for r in result.ok for card in cards if (share := r.conditions.get(f"{card} power_capped")) is not None]
     elsewhere = max(known(share_elsewhere(r.engine_facts) for r in result.ok), default=None)
     return {"power_capped_share": mean(shares), "tf32": tf32(result), "operators_elsewhere_share": elsewhere}

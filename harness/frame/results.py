@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from harness.analysis.agreement import close, max_difference, same_class
 from harness.analysis.interval import wilson
 from harness.analysis.stopping import quantile
-from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, label, per_inference, weakest
+from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, for_card, label, per_inference, weakest
 from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence
 
 T = TypeVar("T")
@@ -98,7 +98,12 @@ class Result:
     @property
     def device_uuid(self) -> str | None:
         """UUID of the accelerator; None for `cpu`, or if no sensor reads it."""
-        return None if self.case.device == "cpu" else device_detail(self.run.header.domains, self.case.device).get("uuid")
+        return None if self.case.device == "cpu" else device_detail(self.domains, self.case.device).get("uuid")
+
+    @cached_property
+    def domains(self) -> list[Domain]:
+        """Domains of the run; the card that the case chose is the device `gpu`."""
+        return for_card(self.run.header.domains, self.case.card)
 
     @cached_property
     def scope(self) -> str | None:

@@ -129,7 +129,7 @@ def _domain_rows(result: Result) -> list[Row]:
                 steady.setdefault(m.domain, []).append(m)
         for name, own in steady.items():
             windows.setdefault(name, []).append(own)
-    return [_domain_row(result, domain, windows.get(domain.name, [])) for domain in rails(result.run.header.domains)]
+    return [_domain_row(result, domain, windows.get(domain.name, [])) for domain in rails(result.domains)]
 
 
 def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measurement]]) -> Row:

@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from harness.channel import Child
 from harness.schema import Status
-from harness.schema.worker import Done, FromChild, Kernels, Mark, Ready, Result
+from harness.schema.worker import Done, Edges, FromChild, Kernels, Mark, Ready, Result
 
 POLL_S = 0.005
 """Longest wait for a message while an event is awaited as well."""
 
-Reply = TypeVar("Reply", Ready, Mark, Done, Result, Kernels)
+Reply = TypeVar("Reply", Ready, Mark, Done, Result, Kernels, Edges)
 
 
 class TaskEndedError(Exception):

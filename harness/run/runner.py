@@ -21,7 +21,7 @@ from harness.run.exit_reason import exit_reason, oom_kills
 from harness.run.timing import LEAD_IN_S, Timing
 from harness.run.windows import Windows
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace
-from harness.schema.worker import GROUP_S, AskKernels, BuildTask, Close, Done, Go, Kernels, Mark, MeasureTask, More, Ready, Result
+from harness.schema.worker import GROUP_S, AskKernels, BuildTask, Close, Done, Go, Kernels, LoadTask, Mark, MeasureTask, More, Ready, Result
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
@@ -165,9 +165,9 @@ class _Execution:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
 
-    def _with_paths(self, task: MeasureTask | BuildTask) -> MeasureTask | BuildTask:
+    def _with_paths(self, task: MeasureTask | BuildTask | LoadTask) -> MeasureTask | BuildTask | LoadTask:
         """The task with the paths of the child's output arrays."""
-        if isinstance(task, BuildTask):
+        if not isinstance(task, MeasureTask):
             return task
         paths: dict[str, Any] = {f"{name}_path": str(self._path(name)) for name in ("completions", "per_sample")}
         if self.task.repetition == 0:  # a model gives the same outputs in each launch: those of one are enough

@@ -227,6 +227,8 @@ class Case(Timed):
     """Recipes of the variant."""
     engine: str
     engine_options: dict[str, Any] = {}
+    card: str | None = None
+    """UUID of the GPU that a suite or `--device` chose for a case on `gpu`; None: the first that CUDA programs see."""
     batch_size: int
     threads: int
     scenario: str

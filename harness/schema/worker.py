@@ -137,6 +137,13 @@ class BuildTask(FrozenModel):
         return model.model_copy(update={"test": None})
 
 
+class LoadTask(FrozenModel):
+    """Load on one card for a probe: after `Hello` and `Ready`, each `Burst` is answered by `Edges`."""
+
+    engine: str
+    device: str = "gpu"
+
+
 # --- messages of the child -----------------------------------------------------------------------------------------------
 
 
@@ -206,7 +213,15 @@ class Kernels(FrozenModel):
     stored: tuple[str, ...] | None = None
 
 
-FromChild = Annotated[Hello | Mark | Ready | Done | Result | Kernels, Field(discriminator="kind")]
+class Edges(FrozenModel):
+    """When a load was really switched on and off, s on CLOCK_MONOTONIC."""
+
+    kind: Literal["edges"] = "edges"
+    on_s: tuple[float, ...]
+    off_s: tuple[float, ...]
+
+
+FromChild = Annotated[Hello | Mark | Ready | Done | Result | Kernels | Edges, Field(discriminator="kind")]
 
 # --- messages of the parent -----------------------------------------------------------------------------------------------
 
@@ -242,7 +257,20 @@ class AskKernels(FrozenModel):
     kind: Literal["profile"] = "profile"
 
 
-ToChild = Annotated[More | Go | Close | AskKernels, Field(discriminator="kind")]
+class Burst(FrozenModel):
+    """Switch the load of a probe on at the start of each period."""
+
+    kind: Literal["burst"] = "burst"
+    start_s: float
+    """Start of the first period, s on CLOCK_MONOTONIC."""
+    period_s: float
+    share: float
+    """Share of each period in which the load is on."""
+    count: int
+    """Number of periods."""
+
+
+ToChild = Annotated[More | Go | Close | AskKernels | Burst, Field(discriminator="kind")]
 
 
 def as_line(message: FrozenModel) -> bytes:
