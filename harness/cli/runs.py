@@ -71,6 +71,7 @@ def plan(suite: Annotated[Path, SUITE], device: Device = "auto", trust: Trust = 
     from harness.cli.summary import minutes
     from harness.run.plan import BUILD_S, expected_s, needed_builds
     from harness.schema import PROFILES
+    from harness.suite.options import applied_text
 
     resolved, catalogue, cache = _load(suite, device, trust=trust), plugins.catalogue(), Cache()
     cached = {build.build_id for build in resolved.builds if cache.find(build.build_id)}
@@ -80,7 +81,8 @@ def plan(suite: Annotated[Path, SUITE], device: Device = "auto", trust: Trust = 
     for build in builds:
         print_line(f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}")
     for case in resolved.cases:
-        print_line(f"  case   {case.case_id}")
+        applied = applied_text(case, catalogue)
+        print_line(f"  case   {case.case_id}{f' ({case.engine} applies {applied})' if applied else ''}")
     for pair in resolved.impossible:
         print_line(f"  unsupported  {pair.case_id}: {pair.reason}")
     for profile in PROFILES.values():

@@ -10,6 +10,8 @@ from harness.schema import Finding, Kernel
 
 STORED_AS = {"int16x8": "int8"}
 """Stored type of a precision that is named after activations and weights; any other is stored as itself."""
+CAST_WHEN_LOADED = ("float16", "bfloat16", "tf32")
+"""Precisions that an engine may cast floating-point numbers to, whatever the artifact stores."""
 
 
 def examine_precision(
@@ -34,7 +36,7 @@ def examine_precision(
     why = ""
     if observed is None:
         why = f"the engine reports no kernels, only {reported!r}" if reported else "the engine reports neither kernels nor precision"
-    elif stored is not None and STORED_AS.get(requested, requested) not in stored:
+    elif stored is not None and requested not in CAST_WHEN_LOADED and STORED_AS.get(requested, requested) not in stored:
         why = f"its kernels are {requested}, but the artifact stores only {' and '.join(sorted(stored)) or 'no numbers'}"
     return [finding("optimisation_not_confirmed", asked=requested, why=why)] if why else []
 

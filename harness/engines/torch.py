@@ -55,6 +55,12 @@ class Torch(Engine):
         devices=("cpu", "gpu"),
         parameters=Options,
         load_s=5.0,
+        by_options={
+            "compile": {"mode": "compile"},
+            "tf32": {"tf32": "on"},
+            "bfloat16": {"dtype": "bfloat16"},
+            "float16": {"dtype": "float16"},
+        },
     )
 
     @classmethod

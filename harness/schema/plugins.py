@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -42,6 +42,8 @@ class EngineSpec(PluginSpec):
     """Whether it is a test double: everything measured on it is `simulated`."""
     load_s: float = 1.0
     """Typical time in s to import it and load a model, for the estimated duration of a run."""
+    by_options: dict[str, dict[str, Any]] = {}
+    """Variants that the engine applies itself when it loads the model, with the options that request each; nothing is built for them."""
 
 
 class SensorSpec(PluginSpec):
@@ -57,11 +59,15 @@ class VariantSpec(PluginSpec):
     """A recipe, or an exporter."""
 
     conversions: tuple[tuple[str, str], ...]
-    """Pairs of input and output format."""
+    """Pairs of input and output format; empty: engines apply it by their options (`EngineSpec.by_options`)."""
     exporter: bool = False
     """Whether it only changes the format, so that the planner may insert it."""
     precision: str | None = None
     """Requested compute precision of most of the arithmetic, such as `int8`; None: none is requested."""
+    applied_precision: str | None = None
+    """Requested compute precision where an engine applies it by its options; None: `precision`."""
+    devices: tuple[str, ...] = ()
+    """Devices whose kernels can use it; empty: all."""
     needs: tuple[Literal["train", "labels"], ...] = ()
     """Parts of `data.train` that it uses: samples (`train`) and their labels."""
     version: int = 1
@@ -134,7 +140,17 @@ class Catalogue:
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def requested_precision(self, case: Case) -> str | None:
-        """Precision of the last step of a case that requests one; None if none does, or on a test double."""
+        """Precision of the last step of a case that requests one, or else of its engine's options; None if none does, or on a test double."""
         engine = self.engines.get(case.engine)
-        specs = [] if engine and engine.simulated else [self.variants.get(step.recipe) for step in case.steps]
-        return next((spec.precision for spec in reversed(specs) if spec and spec.precision), None)
+        if engine and engine.simulated:
+            return None
+        written = case.engine_options.items()
+        set_ = [recipe for recipe, options in engine.by_options.items() if options.items() <= written] if engine else []
+        recipes = [*set_, *(step.recipe for step in case.steps)]
+        return next((precision for recipe in reversed(recipes) if (precision := self._step_precision(recipe, engine))), None)
+
+    def _step_precision(self, recipe: str, engine: EngineSpec | None) -> str | None:
+        spec = self.variants.get(recipe)
+        if spec is None:
+            return None
+        return (spec.applied_precision if engine and recipe in engine.by_options else None) or spec.precision

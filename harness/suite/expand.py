@@ -12,6 +12,7 @@ from harness.suite.document import Document, Place, nearest
 from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
 from harness.suite.identity import call_text, suite_fields
 from harness.suite.input_checks import unfit_batch
+from harness.suite.options import built_steps, merged_options
 from harness.suite.routes import find_route
 
 SCENARIOS = ("single_stream", "offline")
@@ -182,9 +183,13 @@ class _Expansion:
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
             self._refuse(cell, unfit)
             return
-        route = find_route(model, cell.variant.steps, engine, self.catalogue)
-        if isinstance(route, str):
-            self._refuse(cell, route)
+        if reason := self._wrong_device(cell):
+            self._refuse(cell, reason)
+            return
+        route = find_route(model, built_steps(cell.variant.steps, engine), engine, self.catalogue)
+        options = merged_options(engine, cell.engine.options, cell.variant.steps)
+        if isinstance(route, str) or isinstance(options, str):
+            self._refuse(cell, route if isinstance(route, str) else str(options))
             return
         builds = self.builds.chain(model, route)
         self.cases[cell.case_id] = Case(
@@ -193,7 +198,7 @@ class _Expansion:
             variant=cell.variant.text,
             steps=cell.variant.steps,
             engine=engine.name,
-            engine_options=cell.engine.options,
+            engine_options=options,
             device=cell.device,
             batch_size=cell.batch_size,
             threads=cell.threads,
@@ -202,6 +207,14 @@ class _Expansion:
             dataset_id=self.builds.test_data_id(model, builds[0]),
             baseline_case_id=f"{model.name}/dense/{cell.conditions}",
         )
+
+    def _wrong_device(self, cell: Cell) -> str | None:
+        """Why no kernel of the cell's device can use a step of the variant; None if they can."""
+        for step in cell.variant.steps:
+            devices = self.catalogue.variants[step.recipe].devices
+            if devices and cell.device not in devices and not cell.engine.spec.simulated:
+                return f"{step.recipe} has an effect on {' and '.join(devices)} only: no kernel of {cell.device} uses it"
+        return None
 
     def _refuse(self, cell: Cell, reason: str) -> None:
         self.unsupported[cell.case_id] = Impossible(case_id=cell.case_id, reason=reason)

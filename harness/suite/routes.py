@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from harness.schema import Catalogue, EngineSpec, FormatSpec, FrameworkSpec, Model, Step, VariantSpec
@@ -48,23 +48,29 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, catalogu
         if done < len(steps):
             queue.extend(([*hops, Hop(steps[done], out)], done + 1) for out in _outputs(variants[steps[done].recipe], have))
     furthest = max(done for _, done in seen)
-    return _no_route(first, steps, engine, variants, {have for have, done in seen if done == furthest}, furthest)
+    return _no_route(first, steps, engine, catalogue, {have for have, done in seen if done == furthest}, furthest)
 
 
 def _outputs(spec: VariantSpec, source: str) -> list[str]:
     return [out for each, out in spec.conversions if each == source]
 
 
-def _no_route(
-    start: str, steps: Sequence[Step], engine: EngineSpec, variants: Mapping[str, VariantSpec], reached: Collection[str], done: int
-) -> str:
+def _no_route(start: str, steps: Sequence[Step], engine: EngineSpec, catalogue: Catalogue, reached: Collection[str], done: int) -> str:
+    variants = catalogue.variants
     if done < len(steps):
         recipe = steps[done].recipe
+        if not variants[recipe].conversions:
+            return f"{engine.name} does not apply {recipe}: no option of it does{_appliers(recipe, catalogue)}"
         needs = f"{recipe} takes {' or '.join(sorted({source for source, _ in variants[recipe].conversions}))}"
     else:
         needs = f"{engine.name} opens {' or '.join(engine.formats)}"
     chain = f" with {'+'.join(step.recipe for step in steps[:done])}" if done else ""
     return f"{needs}, but the model is available only as {', '.join(sorted(reached))} (from {start}{chain})"
+
+
+def _appliers(recipe: str, catalogue: Catalogue) -> str:
+    able = sorted(name for name, spec in catalogue.engines.items() if recipe in spec.by_options)
+    return f"; engines that do: {', '.join(able)}" if able else ""
 
 
 def importer(model: Model, catalogue: Catalogue) -> FormatSpec | FrameworkSpec:

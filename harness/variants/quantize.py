@@ -35,6 +35,7 @@ class Float16(Recipe):
         packages=(*PACKAGES, "openvino"),
         extra="tensorflow",
         conversions=(*CONVERSIONS, ("ir", "ir")),
+        applied_precision="float16",
         version=2,
     )
 

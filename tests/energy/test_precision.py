@@ -33,6 +33,7 @@ IN_FLOAT = [
         ("int16x8", "int16x8", IN_INT16X8, {"float32"}, "confirmed", "kernels are int16x8, but the artifact stores only float32"),
         ("int16x8", "int8 weights", IN_INT8, {"int8"}, "run", "requests int16x8, but int8 ran"),
         ("int8", "int16x8", IN_INT16X8, {"int8"}, "run", "int16x8 ran"),
+        ("bfloat16", "bfloat16", [Kernel(op="Conv", precision="bfloat16", share=1.0)], {"float32"}, None, ""),
         (None, "float32", IN_FLOAT, {"float32"}, None, ""),
     ],
 )

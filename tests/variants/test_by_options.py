@@ -1,0 +1,25 @@
+"""Variants that change no artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import plugins
+from harness.errors import EngineError
+from harness.variants.base import Job
+from harness.variants.by_options import Bfloat16, Compile, Tf32
+
+
+@pytest.mark.parametrize("variant", [Bfloat16, Compile, Tf32])
+def test_there_is_nothing_to_build_and_an_engine_applies_it(variant):
+    """With options that it has."""
+    with pytest.raises(EngineError, match="changes no artifact") as caught:
+        variant().apply(Job(Path("x"), "torch", "torch", Path("x")))
+    assert caught.value.refused
+    engines = [engine for engine in plugins.catalogue().engines.values() if variant.spec.name in engine.by_options]
+    assert engines
+    for engine in engines:
+        assert engine.parameters
+        engine.parameters(**engine.by_options[variant.spec.name])
