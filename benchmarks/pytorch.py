@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.cost import Repetition, Row, bare_p50_s, built_campaign, by_turns, ratio_row, row
+from benchmarks.optimisations import run, variant_rows
 from harness import plugins, venvs
 from harness.errors import EngineError
 from harness.run.campaign import Campaign
@@ -38,6 +39,12 @@ models:
 matrices:
   - {variants: [dense], engines: [torch, {name: torch, options: {mode: compile}}]}
 """
+VARIANTS = """\
+name: resnet50
+models: [torchvision/resnet50]
+matrices:
+  - {variants: [dense, bfloat16, compile, [bfloat16, compile]], engines: [torch]}
+"""
 FIXED_S = {"eager": "<= 6 s", "compile": "reported"}
 
 
@@ -48,7 +55,8 @@ def rows(pairs: int = 6, processes: int = 3, launches: int = 3) -> list[Row]:
     except EngineError as error:
         return [row("PyTorch on the CPU", "reported", f"skipped: {error}; {error.hint}")]
     with built_campaign(OVERHEAD, prepare) as running:
-        return [line for case in running.header.suite.cases for line in _overhead(running, case, pairs, processes, launches)]
+        table = [line for case in running.header.suite.cases for line in _overhead(running, case, pairs, processes, launches)]
+    return [*table, *variant_rows("ResNet50", run(VARIANTS))]
 
 
 def prepare(folder: Path) -> None:
@@ -64,8 +72,6 @@ def _overhead(running: Campaign, case: Case, pairs: int, processes: int, launche
     what = f"torch, {mode}, {case.model}"
     return [
         row(f"p50 / bare loop, alternating in one process, {what}, {processes} processes", "<= 1.03", by_turns(running, case, processes)),
-        ratio_row(
-            f"p50 / bare loop, {what}", "<= 1.03", pairs, lambda: Repetition(running, case).p50_s, lambda: bare_p50_s(running, case)
-        ),
+        ratio_row(f"p50 / bare loop, {what}", "<= 1.03", pairs, lambda: Repetition(running, case).p50_s, lambda: bare_p50_s(running, case)),
         row(f"fixed cost of a repetition, {what}", FIXED_S[mode], f"{fixed_s:.2f} s"),
     ]
