@@ -25,6 +25,7 @@ PARTS = (
     "tools",
     "suite",
     "optimisations",
+    "pytorch",
 )
 
 

@@ -114,11 +114,11 @@ class TorchSession(Session):
         self._floats = self._dtype or next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
         self._module = module.to(device, self._dtype, **self._layout)
         self.inputs, self.outputs = ([_tensor(declared) for declared in side] for side in (inputs, outputs))
-        self._call: Callable[..., Any] = self._module.forward
+        self._call: Callable[..., Any] = self._module.__call__  # not `forward`, which would leave out the module's own hooks
         if case.options.mode == "compile":
-            self._call = torch.compile(self._module.forward, mode=case.options.compile_mode, dynamic=False)
+            self._call = torch.compile(self._call, mode=case.options.compile_mode, dynamic=False)
         if case.options.cuda_graphs:
-            self._call = _Captured(torch, self._module.forward)
+            self._call = _Captured(torch, self._call)
 
     def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
         """Host arrays as tensors on the device, in the type and memory format of the model."""

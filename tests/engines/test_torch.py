@@ -39,6 +39,12 @@ def test_answers_are_those_of_the_bare_module(source):
     assert {engine[f"{source} {name}"]["dtype"] for name in ("eager", "bfloat16", "channels_last")} == {"float32"}
 
 
+@pytest.mark.parametrize("mode", [pytest.param("eager", marks=needs_torch), pytest.param("compile", marks=needs_torch)])
+def test_hooks_of_the_model_run(mode):
+    """Pruning, weight normalisation and some libraries change the answer in hooks of the module itself."""
+    assert torch_report()["engine"][f"{mode} with a hook"] < 1e-5
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_precision_is_that_of_the_kernels(source):
     """As PyTorch's profiler reports them."""
