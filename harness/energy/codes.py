@@ -148,6 +148,11 @@ CODES: dict[str, Code] = {
         "the variant requests {asked}, but nothing confirms that it ran: {why}",
         "use an engine that reports its kernels, or an artifact that stores {asked}",
     ),
+    "differs_from_reference": Code(
+        "the outputs of this dense case are not those of {reference}: {how}",
+        "run the model before and after its export on one input, and compare input layout, opset and scored output: its figures are not for the "
+        "original model",
+    ),
     "ties_in_top_class": Code(
         "{ties} of {samples} test samples have an exact tie for the top class, which counts for the first of the tied classes: {metric} may be off by "
         "up to {share:.2g}",
