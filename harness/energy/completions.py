@@ -45,7 +45,9 @@ class CompletionCurve:
         done = np.cumsum(np.asarray(count, dtype=np.float64)) * batch_size
         before = np.concatenate([np.zeros(len(begun_s[:1])), done[:-1]])
         # Nothing is completed in a pause; without pauses, or with queries in flight, a query begins where the last one ended.
-        alone = np.concatenate([np.ones(len(begun_s[:1]), dtype=np.bool_), begun_s[1:] >= ended_s[:-1] if shifted else begun_s[1:] < -np.inf])
+        alone = np.concatenate(
+            [np.ones(len(begun_s[:1]), dtype=np.bool_), begun_s[1:] >= ended_s[:-1] if shifted else begun_s[1:] < -np.inf]
+        )
         t_s, inferences = np.concatenate([begun_s[alone], ended_s]), np.concatenate([before[alone], done])
         order = np.lexsort((inferences, t_s))
         t_s, inferences = t_s[order], inferences[order]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.schema import timing_text
 from harness.text import engine_text, number
 
 Row = Mapping[str, Any]
@@ -38,8 +39,15 @@ def sentences(rows: Sequence[Row]) -> list[str]:
 def _name(row: Row, rows: Sequence[Row]) -> str:
     """Variant and engine, and the other columns in which the rows differ."""
     varying = [column for column in ("model", "device", "batch_size", "threads", "scenario") if len({r[column] for r in rows}) > 1]
+    timing = timing_text(row["device"], row["copies"], row["in_flight"])
     words = {"model": "{}", "device": "{}", "batch_size": "batch {}", "threads": "{} threads", "scenario": "{}"}
-    return ", ".join([f"{row['variant']} on {engine_text(row)}", *(words[column].format(row[column]) for column in varying)])
+    return ", ".join(
+        [
+            f"{row['variant']} on {engine_text(row)}",
+            *(words[column].format(row[column]) for column in varying),
+            *([timing] if timing else []),
+        ]
+    )
 
 
 def _not_finite(row: Row) -> str | None:

@@ -100,9 +100,9 @@ class _Expansion:
         for model, variant, engine in itertools.product(models, variants, engines):
             if variant and engine and self._data_suffices(place, model, variant):
                 axes = self._devices(matrix, engine.spec), matrix.batch_sizes, matrix.threads, matrix.scenarios
-                for device, *values in itertools.product(*axes):
-                    for timed in itertools.product(matrix.copies or [default_copies(device)], matrix.in_flight):
-                        self._add(Cell(model, variant, engine, device, *values, *timed))
+                for device, batch_size, threads, scenario in itertools.product(*axes):
+                    for copies, in_flight in itertools.product(matrix.copies or [default_copies(device)], matrix.in_flight):
+                        self._add(Cell(model, variant, engine, device, batch_size, threads, scenario, copies, in_flight))
 
     # --- names ---
 
@@ -232,7 +232,9 @@ def _untimed(cell: Cell, engine: EngineSpec) -> str | None:
     if cell.copies == "outside" and cell.device != "cpu" and cell.device not in engine.stages:
         return f"copies: outside is not available: each call of {engine.name} on {cell.device} copies its inputs and outputs"
     if cell.in_flight > 1 and cell.device not in engine.asynchronous:
-        return f"in_flight: {cell.in_flight} has no effect: each call of {engine.name} on {cell.device} returns after its answer is complete"
+        return (
+            f"in_flight: {cell.in_flight} has no effect: each call of {engine.name} on {cell.device} returns after its answer is complete"
+        )
     return None
 
 
