@@ -73,7 +73,19 @@ def codes(findings: Iterable[Finding]) -> str | None:
 def _identity(result: Result) -> Row:
     header, case, environment = result.run.header, result.case, result.environment
     name, count = _device(result)
-    copied = ("case_id", "model", "variant", "engine", "device", "batch_size", "threads", "scenario", "baseline_case_id")
+    copied = (
+        "case_id",
+        "model",
+        "variant",
+        "engine",
+        "device",
+        "batch_size",
+        "threads",
+        "scenario",
+        "copies",
+        "in_flight",
+        "baseline_case_id",
+    )
     return {
         **{field: getattr(case, field) for field in copied},
         "engine_options": _options(case),

@@ -105,7 +105,12 @@ CASES = (
     _text("quality_direction", "direction in which the metric improves: higher or lower", _NOT_MEASURED),
     _float("quality", "quality on the test data, mean of the repetitions", _NOT_MEASURED),
     *_bounds("quality", "", "over test samples", _NO_BOUND),
-    _float("latency_p50_s", "median latency per query, mean over launches, in seconds (offline: service time)", _NOT_MEASURED),
+    _float(
+        "latency_p50_s",
+        "median latency per query, mean over launches, in seconds (offline: service time; with several in flight: from submission to "
+        "completion, so with the wait in the queue)",
+        _NOT_MEASURED,
+    ),
     _float("latency_p90_s", "90th percentile per query, mean over launches, in seconds", "a launch had fewer than 36 queries"),
     _float("latency_p99_s", "99th percentile per query, mean over launches, in seconds", "a launch had fewer than 368 queries"),
     _float("throughput_per_s", "units per second, mean over launches", _NOT_MEASURED),
@@ -128,6 +133,11 @@ CASES = (
     _float("p_front", "share of bootstrap resamples with the case on the front of front_objectives", _NO_FRONT),
     _text("warnings", "codes of the other findings, joined by semicolons", "none"),
     # Further columns.
+    _text(
+        "copies",
+        "whether the copies of a query between host and device are part of its latency: inside (from host arrays to host arrays) or outside",
+    ),
+    _int("in_flight", "largest number of queries that were sent before the oldest was complete"),
     DEVICE_MEMORY,
     _float(
         "power_capped_share",

@@ -16,7 +16,7 @@ from harness.analysis.interval import wilson
 from harness.analysis.stopping import quantile
 from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, for_card, label, per_inference, weakest
 from harness.frame.reference import references
-from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence
+from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence, timing_text
 
 T = TypeVar("T")
 AGREEMENT = "agreement"
@@ -230,9 +230,10 @@ class Result:
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """Key of the cases that may share a front; measured and modelled energies never do."""
+        """Key of the cases that may share a front; measured and modelled energies never do, nor cases timed in different ways."""
         metric = self.qualities[-1].metric if self.qualities else ""
-        return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind)
+        timing = timing_text(self.case.device, self.case.copies, self.case.in_flight)
+        return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind), timing
 
 
 @dataclass(frozen=True)

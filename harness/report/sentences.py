@@ -9,7 +9,7 @@ from harness.decide.effects import Effect, Ratio, as_data, effects, verdict_coun
 from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
 from harness.frame.rows import Row
 from harness.report.tables import NS
-from harness.schema import Header
+from harness.schema import Header, timing_text
 from harness.text import engine_text, number
 
 ZEROS = 0.25
@@ -111,8 +111,9 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
     """`int8 on litert (cpu, batch 1, 1 thread)`, after the model if there are several."""
     model = f"{row['model']}: " if len({each["model"] for each in rows}) > 1 else ""
     scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
+    timing = f", {text}" if (text := timing_text(row["device"], row["copies"], row["in_flight"])) else ""
     threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
-    return f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, batch {row['batch_size']}, {threads}{scenario})"
+    return f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, batch {row['batch_size']}, {threads}{scenario}{timing})"
 
 
 def _claim(effect: Effect) -> str:

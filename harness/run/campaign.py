@@ -39,6 +39,9 @@ class Observer(Protocol):
     def phase(self, name: str) -> None:
         """A phase of the task begins."""
 
+    def slow(self, waited_s: float, limit_s: float) -> None:
+        """The model has been loading, or a build has been running, for some time; outside every measured window."""
+
     def record(self, record: Record) -> None:
         """The record of the task is stored."""
 
@@ -165,7 +168,7 @@ class Campaign:
     def _run(self, task: Task, request: Request) -> Outcome:
         """Run a task; a child that cannot be started gives a failed record."""
         try:
-            return run(task, request, self.context(task.case.card if task.case else None), self._phase)
+            return run(task, request, self.context(task.case.card if task.case else None), self._phase, self.observer.slow)
         except WorkerError as error:
             return self._not_begun(task, "failed", str(error))
 

@@ -13,6 +13,7 @@ from harness.channel import Child, Request
 from harness.energy.periodic_load import Bursts
 from harness.errors import EngineError, HarnessError, WorkerError
 from harness.run.conversation import Conversation, TaskEndedError
+from harness.run.timing import Limit
 from harness.schema import Catalogue, EngineSpec
 from harness.schema.worker import Burst, Edges, LoadTask, Ready
 
@@ -91,7 +92,7 @@ class EngineLoad:
 
     def _wait(self, kind: type[Reply], patience_s: float) -> Reply:
         try:
-            return self._conversation.wait_for(kind, patience_s)
+            return self._conversation.wait_for(kind, Limit(patience_s, f"the load process of {self.engine} works", ""))
         except TaskEndedError as ended:
             what, _, hint = str(ended).partition("\n")
             raise EngineError(what, hint) from None

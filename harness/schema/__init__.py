@@ -21,6 +21,7 @@ from harness.schema.run import (
 )
 from harness.schema.suite import (
     PROFILES,
+    TIMEOUT_S,
     Acceptance,
     ArrayRef,
     Build,
@@ -37,13 +38,14 @@ from harness.schema.suite import (
     Task,
     Training,
     default_copies,
+    timing_text,
 )
 
 __all__ = [
-    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "Acceptance", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
+    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "TIMEOUT_S", "Acceptance", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
     "CacheEntry", "Case", "Catalogue", "Copies", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
     "FrameworkSpec", "FrozenModel",
     "Grid", "Header", "Impossible", "Kernel", "Kind", "Latency", "Limits", "Measurement", "Meter", "MeterReading", "Model", "Objective",
     "Phase", "PluginSpec", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredOutputs", "StoredRun", "Suite", "Task",
-    "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "default_copies", "evidence",
+    "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "default_copies", "evidence", "timing_text",
 ]  # fmt: skip

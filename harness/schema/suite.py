@@ -197,6 +197,12 @@ def default_copies(device: str) -> Copies:
     return "outside" if device == "cpu" else "inside"
 
 
+def timing_text(device: str, copies: Copies, in_flight: int) -> str:
+    """`copies outside, 4 in flight`; empty if both are the default. Cases with different texts are not compared with each other."""
+    parts = [f"copies {copies}"] if copies != default_copies(device) else []
+    return ", ".join([*parts, *([f"{in_flight} in flight"] if in_flight != 1 else [])])
+
+
 class Timed(FrozenModel):
     """What a latency includes, and how many queries are sent ahead; absent in older files, which have the defaults."""
 

@@ -283,6 +283,8 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
             return f"unknown parameter of {owner} {what!r}{nearest(what, root.model_fields)}"
         section = next((part for part in reversed(place[:-1]) if part in SECTIONS), None)
         return f"unknown field {what!r}{_meant(what, str(section) if section else None)}"
+    if kind == "list_type" and what == "copies":
+        return "'copies' must be a list: write [inside], [outside] or [inside, outside]"
     if kind == "union_tag_not_found":
         return f"{what}: {format_value(given)} is neither a name nor a mapping" + (
             "; put a name that YAML reads as nothing in quotes" if given is None else ""
