@@ -41,3 +41,12 @@ def test_fields_with_their_default_are_not_hashed(tmp_path):
         "trusted",
     }
     assert set(model_identity(suite.models[0])["test"]) == {"inputs", "labels"}
+
+
+def test_acceptance_and_models_of_a_matrix_are_hashed_only_if_they_are_written(tmp_path):
+    """So that no suite without them has another hash."""
+    plain = load(tmp_path, GOOD).sha256
+    assert load(tmp_path, GOOD + "    models: [digits-cnn]\n").sha256 != plain
+    ruled = load(tmp_path, GOOD + "acceptance: {default_power_cap: true}\n")
+    assert ruled.sha256 != plain and ruled.acceptance.default_power_cap
+    assert plain == "dea788937df94accf84d15677a2b2a1060c5ccf9423f17628d0fe2af1565e8dc"
