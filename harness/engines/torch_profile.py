@@ -18,6 +18,8 @@ TYPES = {
     "double": "float64",
     "c10::BFloat16": "bfloat16",
     "c10::Half": "float16",
+    "c10::Float8_e4m3fn": "float8",
+    "c10::Float8_e5m2": "float8",
     "signed char": "int8",
     "unsigned char": "int8",
 }
@@ -28,6 +30,7 @@ IN_NAME = (
 )  # fmt: skip
 """Parts of the names of CUDA kernels (cuBLAS, cuDNN, CUTLASS) that state what they compute in, the most specific first."""
 INT8_OPERATORS = ("aten::_int_mm", "onednn::qlinear", "onednn::qconv", "quantized::")
+"""Operators that multiply 8-bit integers, whatever the types that the profiler reports of their inputs."""
 
 
 def profile(torch: Any, answer: Callable[[Any], Any], queries: Sequence[Any], seconds: float) -> Sequence[Kernel]:

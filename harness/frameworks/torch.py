@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.errors import EngineError
 from harness.formats.base import Imported
-from harness.formats.torch_module import import_torch, save
+from harness.formats.torch_module import arranged, import_torch, save
 from harness.frameworks.base import Framework
 from harness.schema import FrameworkSpec, Training
 from harness.variants.base import TrainData
@@ -36,6 +36,10 @@ class Torch(Framework):
     def owns(self, model: Any) -> bool:
         """Whether it is an `nn.Module`."""
         return isinstance(model, import_torch().nn.Module)
+
+    def arrange(self, model: Any, names: Sequence[str], samples: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """By the names of the parameters of `forward`."""
+        return arranged(model, names, samples)
 
     def save(self, model: Any, folder: Path, samples: Sequence[NDArray[Any]]) -> Imported:
         """Store it as a pickled module with its signature."""
