@@ -15,6 +15,8 @@ MULTIPLIES = re.compile(
 )
 """Names of operators that multiply by weights, in all engines."""
 SUMMARISED = 3
+BASES = {"time": "time", "macs": "multiply-accumulates", "operators": "operators"}
+"""What a share is of, in text, by the basis of a kernel."""
 
 
 def precision_of(kernels: Sequence[Kernel]) -> str | None:
@@ -39,7 +41,8 @@ def kernels_text(kernels: Sequence[Kernel]) -> str | None:
     if not kernels:
         return None
     parts = [" ".join(filter(None, (k.op, k.kernel, k.precision, f"{100 * k.share:.0f} %"))) for k in kernels[:SUMMARISED]]
-    return ", ".join(parts) + (" of the multiply-accumulates" if kernels[0].basis == "macs" else "")
+    basis = kernels[0].basis
+    return ", ".join(parts) + ("" if basis == "time" else f" of the {BASES[basis]}")
 
 
 def arithmetic(kernels: Sequence[Kernel]) -> Sequence[Kernel]:

@@ -131,7 +131,8 @@ def _request(suite: Path | None, profile: Profile, results: Path, device: str, c
 def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     """The suite of a file, resolved for the devices of this machine; and those devices, with the one that the user names."""
     from harness import plugins
-    from harness.sensors.probe import devices_present, gpu_left_out
+    from harness.run import preconditions
+    from harness.sensors.probe import cards_present, devices_present, gpu_left_out
     from harness.suite import load_suite
 
     catalogue = plugins.catalogue()
@@ -139,7 +140,10 @@ def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     present = devices_present(catalogue)
     if device == "auto" and (reason := gpu_left_out(present)):
         warn(reason)
-    return load_suite(suite, catalogue, present, device=device, trusted=trust), present | {device} - {"auto"}
+    resolved = load_suite(suite, catalogue, present, device=device, trusted=trust)
+    for problem in preconditions.problems(resolved, cards_present(catalogue) if len(present) > 1 else ()):
+        warn(f"{problem.what}; {problem.hint}")
+    return resolved, present | {device} - {"auto"}
 
 
 def _runnable(suite: Suite, present: Collection[str]) -> Suite:

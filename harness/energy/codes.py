@@ -100,6 +100,10 @@ CODES: dict[str, Code] = {
         "{device} was idle in the window: neither its utilization nor the child's memory on it rose",
         "check engine_facts and kernels in the record and the engine's log, since the engine may have used the CPU",
     ),
+    "operators_elsewhere": Code(
+        "{count} of {total} operators ({share:.0%}) ran on {where} instead of {asked}: {kinds}",
+        "see what each costs in the kernels of the record; use a model or a recipe whose operators have kernels for {asked}",
+    ),
     # conditions
     "unstable_idle": Code(
         "idle power of {domain} was {before_w:.3g} W before and {after_w:.3g} W after the load, so the net energy is uncertain",

@@ -13,6 +13,7 @@ from harness.energy import cards, joules, performance, validity
 from harness.energy.completions import CompletionCurve
 from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
+from harness.energy.placement import examine_placement
 from harness.energy.precision import examine_precision
 from harness.energy.scope import case_energy, device_detail, near_domains
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
@@ -177,7 +178,12 @@ def _findings(
         )
         charged = device_detail(raw.trace.domains.values(), case.device).get("uuid")
         findings += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
+        findings += examine_placement(case.device, raw.facts)
     findings += examine_precision(
-        setting.requested_precision, raw.precision, raw.kernels, raw.facts.get("stored_types"), profiled=setting.profiled
+        setting.requested_precision or raw.facts.get("precision_requested"),
+        raw.precision,
+        raw.kernels,
+        raw.facts.get("stored_types"),
+        profiled=setting.profiled,
     )
     return findings

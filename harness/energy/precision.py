@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from harness.analysis.kernels import precision_of, share_of
+from harness.analysis.kernels import BASES, precision_of, share_of
 from harness.energy.codes import finding
 from harness.schema import Finding, Kernel
 
@@ -43,5 +43,5 @@ def examine_precision(
 
 def _share_text(kernels: Sequence[Kernel], precision: str) -> str:
     share = share_of(kernels, precision)
-    basis = "time" if kernels and kernels[0].basis == "time" else "multiply-accumulates"
+    basis = BASES[kernels[0].basis] if kernels else BASES["macs"]
     return "" if share is None else f" ({100 * share:.0f} % of the {basis} in {precision} kernels)"

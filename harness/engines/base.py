@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,7 +21,7 @@ from harness.schema import EngineSpec, Kernel
 Array = NDArray[Any]
 
 Call = tuple[str, str | None, str | None, float]
-"""One profiled call: (operator, kernel, precision, time or number of multiply-accumulates)."""
+"""One profiled call: (operator, kernel, precision, time, number of multiply-accumulates, or 1)."""
 
 
 class EngineOptions(BaseModel):
@@ -132,7 +132,10 @@ class Session(ABC):
         return None
 
     def facts(self) -> dict[str, Any]:
-        """Further properties of the loaded model that the engine reports: provider, delegate, threads."""
+        """Further properties of the loaded model that the engine reports: provider, delegate, threads.
+
+        Read after the first queries. `placement` (`harness.engines.placement`) is where the operators of a case on an accelerator run.
+        """
         return {}
 
     def head(self, output: int) -> Head | None:
@@ -165,6 +168,15 @@ class Engine(ABC):
     def environment(cls, load: Load) -> dict[str, str]:
         """Environment variables to set before the library is imported, such as its number of threads."""
         return {}
+
+    @classmethod
+    def examine_card(cls, card: Mapping[str, Any]) -> EngineError | None:
+        """What is known to keep the installed library from running on a card (`refused`), or to delay it; None if nothing is.
+
+        Args:
+            card: Facts that the driver reports: `name`, `driver`, `cuda_driver_version`, `compute_capability`; None if not reported.
+        """
+        return None
 
     @abstractmethod
     def open(self, load: Load) -> Session:
@@ -228,7 +240,7 @@ def undisturbed(queries: Sequence[Sequence[Call]]) -> list[Call]:
     return [call for calls in ordered[: (len(ordered) + 1) // 2] for call in calls]
 
 
-def kernels_of(calls: Iterable[Call], basis: Literal["time", "macs"] = "time") -> tuple[Kernel, ...]:
+def kernels_of(calls: Iterable[Call], basis: Literal["time", "macs", "operators"] = "time") -> tuple[Kernel, ...]:
     """Kernels with their share of the total, largest first; `basis` is what the last value of each call counts."""
     spent: defaultdict[tuple[str, str | None, str | None], float] = defaultdict(float)
     for op, kernel, precision, amount in calls:

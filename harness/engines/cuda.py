@@ -1,14 +1,16 @@
-"""Queries of the CUDA libraries that an engine has loaded into this process: visible cards, versions, TensorFloat-32.
+"""CUDA as this process has it: visible cards, versions, TensorFloat-32; and whether a driver is new enough for a library.
 
-Only loaded libraries are queried, so nothing is reported for an engine that fell back to the CPU.
+Facts for the record are read from loaded libraries only, so nothing is reported for an engine that fell back to the CPU.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
@@ -17,6 +19,10 @@ T = TypeVar("T")
 DRIVER = "libcuda.so.1"
 CUDNN = ("libcudnn.so.9", "libcudnn.so.8")
 CUDART = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
+TENSORRT = ("libnvinfer.so.10", "libnvinfer.so.11", "libnvinfer.so.8")
+KERNEL_MODULE = Path("/proc/driver/nvidia/version")
+DRIVERS = {11: 450, 12: 525, 13: 580}
+"""Oldest driver for any release of each CUDA, by NVIDIA's table of minor-version compatibility."""
 
 
 def visible_uuids() -> list[str] | None:
@@ -38,6 +44,59 @@ def facts(tf32: bool | None) -> dict[str, Any]:
         "cuda": _query_loaded(CUDART, _cudart_version),
         "cudnn": _query_loaded(CUDNN, _cudnn_version),
     }
+
+
+def identity() -> dict[str, Any] | None:
+    """What a compiled engine depends on: UUIDs of the visible cards, driver and its CUDA; None if one of them is unknown. Loads the driver."""
+    try:
+        driver = ctypes.CDLL(DRIVER)
+        text = KERNEL_MODULE.read_text()
+    except OSError:
+        return None
+    version, number, uuids = re.search(r"\d+\.\d+[.\d]*", text), ctypes.c_int(), _device_uuids(driver)
+    if not uuids or version is None or driver.cuDriverGetVersion(ctypes.byref(number)):
+        return None
+    return {"cards": uuids, "driver": version[0], "cuda": number.value}
+
+
+def tensorrt_version() -> str | None:
+    """Version of the TensorRT library that can be loaded, `10.9.0` for 100900; None if there is none. Loads it."""
+    for name in TENSORRT:
+        try:
+            number = int(ctypes.CDLL(name).getInferLibVersion())
+        except (OSError, AttributeError):
+            continue
+        major = 10_000 if number >= 100_000 else 1_000
+        return f"{number // major}.{number % major // 100}.{number % 100}"
+    return None
+
+
+def supported(card: Mapping[str, Any]) -> int | None:
+    """Newest major version of CUDA that the driver of a card runs; None if unknown.
+
+    Args:
+        card: `cuda_driver_version`, or else `driver`, as the driver reports them.
+    """
+    if newest := card.get("cuda_driver_version"):
+        return int(str(newest).split(".")[0])
+    if number := re.match(r"\d+", str(card.get("driver") or "")):
+        return max((major for major, oldest in DRIVERS.items() if int(number[0]) >= oldest), default=min(DRIVERS) - 1)
+    return None
+
+
+def too_old(card: Mapping[str, Any], wanted: int) -> str | None:
+    """Sentence that the driver of a card is too old for a major version of CUDA; None if it is not, or unknown."""
+    newest = supported(card)
+    if newest is None or newest >= wanted:
+        return None
+    of = card.get("cuda_driver_version") or newest
+    return f"the driver here is {card.get('driver') or 'unknown'}, for CUDA {of}; CUDA {wanted} needs {DRIVERS[wanted]} or newer"
+
+
+def capability(card: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Compute capability of a card as two numbers; None if not reported."""
+    text = str(card.get("compute_capability") or "")
+    return (int(match[1]), int(match[2])) if (match := re.fullmatch(r"(\d+)\.(\d+)", text)) else None
 
 
 def _query_loaded(names: tuple[str, ...], query: Callable[[ctypes.CDLL], T | None]) -> T | None:

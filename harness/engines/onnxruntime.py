@@ -6,14 +6,15 @@ import json
 import tempfile
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from harness.engines import cuda
+from harness import venvs
+from harness.analysis.kernels import MULTIPLIES
+from harness.engines import cuda, onnxruntime_gpu
 from harness.engines.base import (
     Array,
     Call,
@@ -29,30 +30,23 @@ from harness.engines.base import (
     undisturbed,
     unsupported_type,
 )
+from harness.engines.onnxruntime_gpu import CPU, CUDA, INSTALL, RECORD, SUFFIX, TENSORRT, Provider
+from harness.engines.torch_profile import named_precision
 from harness.errors import EngineError
 from harness.formats.heads import Head, onnx_head
 from harness.formats.libraries import reading
 from harness.formats.onnx import load_onnx, precision
+from harness.formats.onnx_weights import nodes
 from harness.schema import EngineSpec, Kernel
 
 KIND = ("a model for ONNX Runtime", "the file may be damaged, or need a newer version of ONNX Runtime")
-SUFFIX = "ExecutionProvider"
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-GPU_BUILD = "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]': the two packages share one module"
-REMEDY = {"cuda": GPU_BUILD, "tensorrt": f"{GPU_BUILD}; and install NVIDIA's TensorRT libraries"}
+PROVIDERS = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
 TYPES = {"float": "float32", "double": "float64", "string": "object"}
 """NumPy's names of ONNX Runtime's types, where they differ."""
 LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED", "all": "ORT_ENABLE_ALL"}
+GPU_OPTIONS = {"tf32", "trt_fp16", "cpu_fallback"}
 INT8 = ("QLinear", "QGemm", "QAttention", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulInteger", "ConvInteger")
 """Prefixes of operators that multiply in 8-bit integers, regardless of the types of their inputs."""
-
-
-def _has_gpu_build() -> bool:
-    """Whether the distribution with the GPU providers is installed; does not import it."""
-    try:
-        return bool(version("onnxruntime-gpu"))
-    except PackageNotFoundError:
-        return False
 
 
 class Options(EngineOptions):
@@ -63,6 +57,15 @@ class Options(EngineOptions):
     inter_op: int = Field(1, ge=1, le=1024, description="operators that may run in parallel")
     spinning: bool = Field(True, description="let waiting threads spin, as ONNX Runtime does by default")
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field("auto", description="auto: cuda if the device is gpu, else cpu")
+    tf32: Literal["on", "off"] = Field("off", description="on: float32 products on tensor cores in TensorFloat-32 (GPU)")
+    trt_fp16: bool = Field(False, description="let TensorRT compute in float16 (provider tensorrt)")
+    cpu_fallback: bool = Field(True, description="false: refuse a model with an operator that has no kernel for the GPU")
+
+    @model_validator(mode="after")
+    def _compatible(self) -> Options:
+        if self.trt_fp16 and self.provider != "tensorrt":
+            raise ValueError("trt_fp16 needs `provider: tensorrt`; for CUDA use the variant float16")
+        return self
 
 
 class OnnxRuntime(Engine):
@@ -71,59 +74,132 @@ class OnnxRuntime(Engine):
     spec: ClassVar = EngineSpec(
         name="onnxruntime",
         summary="ONNX Runtime; CPU, CUDA and TensorRT providers",
-        packages=("onnxruntime", "onnxruntime-gpu", "onnx"),
+        packages=("onnxruntime", "onnx"),
         extra="onnxruntime",
         formats=("onnx",),
         devices=("cpu", "gpu"),
-        on_request=() if _has_gpu_build() else ("gpu",),
         parameters=Options,
+        by_options={"tf32": {"tf32": "on"}},
+        by_device={"gpu": {"venv": "onnxruntime-gpu", "packages": ("onnxruntime-gpu", "onnx"), "load_s": 5.0}},
     )
 
     @classmethod
     def environment(cls, load: Load) -> dict[str, str]:
-        """Limit the threads of builds with OpenMP, and number the cards as the driver does."""
-        return {"OMP_NUM_THREADS": str(load.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        """Limit the threads of builds with OpenMP, number the cards as the driver does, and keep TensorRT from TensorFloat-32."""
+        variables = {"OMP_NUM_THREADS": str(load.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        without_tf32 = load.device != "cpu" and load.options.tf32 == "off"  # TensorRT has no option for it
+        return {**variables, cuda.TF32_OVERRIDE: "0"} if without_tf32 else variables
+
+    @classmethod
+    def examine_card(cls, card: Mapping[str, Any]) -> EngineError | None:
+        """Whether the driver runs the CUDA of the installed package, and whether that has code for the card."""
+        return onnxruntime_gpu.examine(card, venvs.used(cls.spec.at("gpu")))
 
     def open(self, load: Load) -> Session:
-        """Load the model and check the provider that it runs on."""
+        """Load the model, and check the providers and, on a GPU, the place of each operator."""
         try:
             import onnxruntime
         except ImportError as error:
-            raise EngineError(f"ONNX Runtime cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
-        provider = _provider(load, onnxruntime.get_available_providers())
-        if provider != PROVIDERS["cpu"] and hasattr(onnxruntime, "preload_dlls"):
+            install = INSTALL if load.device != "cpu" else "pip install 'harness[onnxruntime]'"
+            raise EngineError(f"ONNX Runtime cannot be imported: {error}", install, refused=True) from error
+        asked = _provider(load, onnxruntime.get_available_providers())
+        if asked != CPU and hasattr(onnxruntime, "preload_dlls"):
             onnxruntime.preload_dlls()  # CUDA's libraries may be in Python packages
         with reading(load.path, *KIND):
-            computes_in = precision(load_onnx(load.path, weights=False), fused=load.options.graph_optimization in ("extended", "all"))
-            session = onnxruntime.InferenceSession(str(load.path), _settings(onnxruntime, load), providers=[provider])
-            _check_provider(session.get_providers(), provider)
-            check_batch([_tensor(value) for value in session.get_inputs()], load.batch_size)
-            return OnnxRuntimeSession(session, load, provider, computes_in)
+            opened = _opened(onnxruntime, load, asked, load_onnx(load.path, weights=False))
+            check_batch([_tensor(value) for value in opened.session.get_inputs()], load.batch_size)
+        return OnnxRuntimeSession(opened, load) if asked == CPU else BoundSession(opened, load)
+
+
+class Opened(NamedTuple):
+    """An `InferenceSession` with what it was opened with.
+
+    Attributes:
+        session: The session.
+        providers: Providers that were asked for, the preferred one first.
+        facts: Versions, the placement of the operators and the state of the engine cache; empty on the CPU.
+        precision: Precision of most of the arithmetic; None if unknown.
+    """
+
+    session: Any
+    providers: Sequence[Provider]
+    facts: Mapping[str, Any]
+    precision: str | None
+
+
+def _opened(onnxruntime: Any, load: Load, asked: str, model: Any) -> Opened:
+    """A session with the providers of the case, which are checked."""
+    fused = asked == CPU and load.options.graph_optimization in ("extended", "all")  # no other provider fuses them
+    computes_in = precision(model, fused=fused)
+    settings = _settings(onnxruntime, load)
+    if asked == CPU:
+        session = onnxruntime.InferenceSession(str(load.path), settings, providers=[CPU])
+        onnxruntime_gpu.check_providers(session.get_providers(), [CPU])
+        return Opened(session, [Provider(CPU, {})], {}, computes_in)
+    versions = {"onnxruntime": onnxruntime.__version__}
+    if asked == TENSORRT:
+        versions["tensorrt"] = _tensorrt()
+    quantized = any(node.op_type == "QuantizeLinear" for node in nodes(model))
+    providers = onnxruntime_gpu.providers(load, versions, quantized=quantized)
+    cache = providers[0].options.get("trt_engine_cache_path")
+    compiled = "reused" if cache and any(Path(cache).glob("*.engine")) else "compiled"
+    settings.add_session_config_entry(RECORD, "1")
+    session = onnxruntime.InferenceSession(str(load.path), settings, providers=[tuple(each) for each in providers], enable_fallback=0)
+    onnxruntime_gpu.check_providers(session.get_providers(), [each.name for each in providers])
+    facts = {**versions, "placement": onnxruntime_gpu.placed(session, asked, cpu_fallback=load.options.cpu_fallback)}
+    if asked == TENSORRT:
+        facts["tensorrt_engine"] = compiled
+        facts |= {"precision_requested": "float16"} if load.options.trt_fp16 else {}
+    return Opened(session, providers, facts, _on_gpu(computes_in, asked, load.options))
+
+
+def _tensorrt() -> str:
+    """Version of TensorRT.
+
+    Raises:
+        EngineError: Its library cannot be loaded.
+    """
+    if (found := cuda.tensorrt_version()) is None:
+        raise EngineError(
+            f"NVIDIA's TensorRT library ({cuda.TENSORRT[0]}) cannot be loaded, and the packages on PyPI do not contain it",
+            "install TensorRT 10 from NVIDIA and add its folder to LD_LIBRARY_PATH, or use provider: cuda",
+            refused=True,
+        )
+    return found
+
+
+def _on_gpu(computes_in: str | None, asked: str, options: Options) -> str | None:
+    """Precision on a GPU: TensorRT does not report which of the allowed ones it chose for a layer."""
+    if asked == TENSORRT and (options.trt_fp16 or computes_in not in ("float32", None)):
+        return None
+    return "tf32" if computes_in == "float32" and options.tf32 == "on" else computes_in
 
 
 class OnnxRuntimeSession(Session):
     """A session on an `InferenceSession`."""
 
-    def __init__(self, session: Any, load: Load, provider: str, computes_in: str | None) -> None:
-        self._run, self._load, self._provider, self._precision = session.run, load, provider, computes_in
-        self._provider_options: Mapping[str, Mapping[str, str]] = session.get_provider_options()
+    def __init__(self, opened: Opened, load: Load) -> None:
+        session = opened.session
+        self._run, self._load, self._opened = session.run, load, opened
         self.inputs: Sequence[Tensor] = [_tensor(value) for value in session.get_inputs()]
         self.outputs: Sequence[Tensor] = [_tensor(value) for value in session.get_outputs()]
         self._in, self._out = [tensor.name for tensor in self.inputs], [tensor.name for tensor in self.outputs]
 
-    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
-        """Answer one query."""
+    def run(self, inputs: Any) -> Any:
+        """Answer one query, given the host arrays."""
         answer: Sequence[Array] = self._run(self._out, dict(zip(self._in, inputs)))  # noqa: B905  a check of the lengths costs
         return answer
 
     def precision(self) -> str | None:
         """Precision from the types in the file and the level of optimization."""
-        return self._precision
+        return self._opened.precision
 
     def facts(self) -> dict[str, Any]:
-        """Options, provider and threads; on a GPU also the versions of CUDA and cuDNN, and TensorFloat-32."""
-        facts = {**self._load.options.model_dump(), "provider": self._provider, "threads": self._load.threads}
-        return facts if self._load.device == "cpu" else facts | cuda.facts(_tf32(self._provider_options.get(self._provider, {})))
+        """Options, provider and threads; on a GPU also the place of the operators, the versions of CUDA and cuDNN, and TensorFloat-32."""
+        left_out = {"tf32"} if self._load.device != "cpu" else GPU_OPTIONS
+        options = self._load.options.model_dump(exclude=left_out)
+        facts = {**options, "provider": self._opened.providers[0].name, "threads": self._load.threads, **self._opened.facts}
+        return facts if self._load.device == "cpu" else facts | cuda.facts(self._load.options.tf32 == "on")
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the operators in the file."""
@@ -137,26 +213,68 @@ class OnnxRuntimeSession(Session):
         settings.enable_profiling = True
         with tempfile.TemporaryDirectory(prefix="harness-") as folder:
             settings.profile_file_prefix = str(Path(folder) / "profile")
-            session = onnxruntime.InferenceSession(str(self._load.path), settings, providers=[self._provider])
+            providers = [tuple(each) for each in self._opened.providers]
+            session = onnxruntime.InferenceSession(str(self._load.path), settings, providers=providers)
             for query in in_time(queries, seconds):
                 session.run(self._out, dict(zip(self._in, query, strict=True)))
             events = json.loads(Path(session.end_profiling()).read_text())
-        return kernels_of(undisturbed(_calls(events)))
+        return _kernels(events, on_gpu=self._load.device != "cpu", tf32=self._load.options.tf32 == "on")
 
 
-def _tf32(options: Mapping[str, str]) -> bool | None:
-    """Whether a provider with these options may compute float32 products in TensorFloat-32; None if not reported (TensorRT)."""
-    allowed = options.get("use_tf32")
-    return None if allowed is None else allowed == "1"
+class Staged(NamedTuple):
+    """The inputs of one query on the card, bound to the session.
+
+    Attributes:
+        binding: Binding of all inputs and outputs.
+        values: The inputs, which the binding does not keep alive in every version.
+    """
+
+    binding: Any
+    values: Sequence[Any]
 
 
-def _check_provider(providers: Sequence[str], requested: str) -> None:
-    """Raise EngineError if a session has fallen back to another provider, which ONNX Runtime only logs."""
-    if not providers or providers[0] != requested:
-        raise EngineError(
-            f"ONNX Runtime fell back to {', '.join(providers)} instead of {requested}",
-            "see its log for the missing library, and check that the versions of driver, CUDA and ONNX Runtime fit together",
-        )
+class BoundSession(OnnxRuntimeSession):
+    """A session whose staged inputs and outputs stay on the card.
+
+    `run` returns when the answer is complete, as ONNX Runtime does by default. Its option not to wait is not used: `synchronize_outputs` waits for
+    the provider's own stream, which need not be the one that ran.
+    """
+
+    place = "cuda"
+    """Where staged inputs and outputs are, by ONNX Runtime's name."""
+
+    def stage(self, inputs: Sequence[Array]) -> Staged:
+        """Inputs as values on the card, and outputs that stay there; text stays on the host."""
+        from onnxruntime import OrtValue
+
+        binding = self._opened.session.io_binding()
+        values = [
+            OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self._place(tensor), 0)
+            for tensor, array in zip(self.inputs, inputs, strict=True)
+        ]
+        for name, value in zip(self._in, values, strict=True):
+            binding.bind_ortvalue_input(name, value)
+        for tensor in self.outputs:
+            binding.bind_output(tensor.name, self._place(tensor), 0)
+        return Staged(binding, values)
+
+    def _place(self, tensor: Tensor) -> str:
+        return "cpu" if tensor.dtype == object else self.place
+
+    def run(self, inputs: Staged) -> Staged:
+        """Answer one query on the card."""
+        self._opened.session.run_with_iobinding(inputs.binding)
+        return inputs
+
+    def fetch(self, outputs: Staged) -> Sequence[Array]:
+        """Copy the answer to the host."""
+        arrays: Sequence[Array] = outputs.binding.copy_outputs_to_cpu()
+        return arrays
+
+    def answer(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Answer one query from host arrays to host arrays, by the call that users make."""
+        answer: Sequence[Array] = self._run(self._out, dict(zip(self._in, inputs, strict=True)))
+        return answer
 
 
 def _provider(load: Load, available: Sequence[str]) -> str:
@@ -168,10 +286,12 @@ def _provider(load: Load, available: Sequence[str]) -> str:
             "set a matching device under `devices`, or remove the option `provider`",
             refused=True,
         )
+    if name == "cpu" and (load.options.tf32 == "on" or not load.options.cpu_fallback):
+        option = "tf32" if load.options.tf32 == "on" else "cpu_fallback"
+        raise EngineError(f"option {option} has no effect on the CPU", "name `devices: [gpu]`, or leave it out", refused=True)
     if PROVIDERS[name] not in available:
-        raise EngineError(
-            f"this ONNX Runtime has no {PROVIDERS[name]}, only {', '.join(available)}", REMEDY.get(name, "reinstall it"), refused=True
-        )
+        hint = "reinstall it" if name == "cpu" else f"{INSTALL}, which installs onnxruntime-gpu in an environment of its own"
+        raise EngineError(f"this ONNX Runtime has no {PROVIDERS[name]}, only {', '.join(available)}", hint, refused=True)
     return PROVIDERS[name]
 
 
@@ -187,6 +307,40 @@ def _settings(onnxruntime: Any, load: Load) -> Any:
     settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[options.graph_optimization])
     settings.log_severity_level = 3  # warnings about the model would flood stderr
     return settings
+
+
+def _kernels(events: Sequence[dict[str, Any]], *, on_gpu: bool, tf32: bool) -> Sequence[Kernel]:
+    """Kernels from the events of the profiler.
+
+    On a GPU a node's time is that of its launch, so each node counts once, unless the library is built with NVIDIA's profiling interface and
+    reports the kernels of the card.
+
+    Args:
+        events: Events of a few queries.
+        on_gpu: Whether the nodes run on a GPU.
+        tf32: Whether float32 products may be TensorFloat-32 there, so that a node's type does not tell its precision.
+    """
+    if not on_gpu:
+        return kernels_of(undisturbed(_calls(events)))
+    if kernels := [event for event in events if event.get("cat") == "Kernel"]:
+        return kernels_of([_card_call(event) for event in kernels])
+    nodes_of_query = _calls(events)[-1]
+    return kernels_of(
+        [(op, kernel, _known(op, kernel, computes_in, tf32=tf32), 1.0) for op, kernel, computes_in, _ in nodes_of_query], "operators"
+    )
+
+
+def _card_call(event: dict[str, Any]) -> Call:
+    """The call of a kernel of the card, whose name may state its precision."""
+    return event.get("args", {}).get("op_name") or event["name"], event["name"], named_precision(event["name"]), float(event["dur"])
+
+
+def _known(op: str, provider: str | None, computes_in: str | None, *, tf32: bool) -> str | None:
+    """Precision of a node on a GPU; None inside TensorRT, which does not report it, and for a float32 product that may be TensorFloat-32."""
+    if provider == TENSORRT.removesuffix(SUFFIX):
+        return None
+    on_card = provider != CPU.removesuffix(SUFFIX)
+    return None if tf32 and on_card and computes_in == "float32" and MULTIPLIES.search(op) else computes_in
 
 
 def _calls(events: Sequence[dict[str, Any]]) -> list[list[Call]]:

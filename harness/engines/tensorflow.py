@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -13,12 +14,22 @@ from pydantic import Field
 from harness.analysis.kernels import MULTIPLIES
 from harness.engines import cuda
 from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch, intra_op_threads
+from harness.engines.placement import placement
 from harness.errors import EngineError
 from harness.formats.heads import Head, graph_head, keras_head
 from harness.formats.keras import import_keras, load_keras
 from harness.formats.libraries import first_line
 from harness.formats.savedmodel import load_savedmodel
 from harness.schema import EngineSpec
+
+NEWEST_CARD = (9, 0)
+"""Largest compute capability that TensorFlow's wheels hold code for."""
+PASSES = frozenset((
+    "_Arg", "_Retval", "_DeviceArg", "_DeviceRetval", "_Send", "_Recv", "_HostSend", "_HostRecv", "Const", "HostConst", "_EagerConst",
+    "_HostConst", "Placeholder", "VarHandleOp", "ReadVariableOp", "Identity", "IdentityN", "NoOp", "Enter", "Exit", "Merge", "Switch",
+    "NextIteration", "LoopCond",
+))  # fmt: skip
+"""Nodes of an executed graph that only pass values on."""
 
 
 class Options(EngineOptions):
@@ -27,6 +38,7 @@ class Options(EngineOptions):
     xla: bool = Field(False, description="compile with XLA; in graph mode only")
     mode: Literal["graph", "eager"] = Field("graph", description="graph: one tf.function; eager: operator by operator")
     inter_op: int = Field(1, ge=1, le=1024, description="operators that may run in parallel")
+    tf32: Literal["on", "off"] = Field("off", description="on: float32 products on tensor cores in TensorFloat-32 (GPU)")
 
 
 class TensorFlow(Engine):
@@ -40,6 +52,7 @@ class TensorFlow(Engine):
         formats=("keras", "savedmodel"),
         devices=("cpu", "gpu"),
         parameters=Options,
+        by_options={"tf32": {"tf32": "on"}},
     )
 
     @classmethod
@@ -56,17 +69,32 @@ class TensorFlow(Engine):
         }
         return {**variables, "CUDA_VISIBLE_DEVICES": "-1"} if load.device == "cpu" else variables
 
+    @classmethod
+    def examine_card(cls, card: Mapping[str, Any]) -> EngineError | None:
+        """Whether the wheels hold code for the card."""
+        found = cuda.capability(card)
+        if found is None or found <= NEWEST_CARD:
+            return None
+        return EngineError(
+            f"TensorFlow's wheels hold no code for compute capability {card['compute_capability']} of {card.get('name')}: its kernels are compiled "
+            "at the first query, which can take minutes",
+            "raise `limits: timeout_s` in the suite, or use the engine torch or onnxruntime",
+        )
+
     def open(self, load: Load) -> Session:
-        """Load the model and trace it for the batch; the first query checks the device."""
+        """Load the model and trace it for the batch; the first query checks where each operator runs."""
         if load.options.xla and load.options.mode == "eager":
             raise EngineError("XLA compiles graphs, but the case requests eager mode", "set mode: graph or xla: false", refused=True)
+        if load.options.tf32 == "on" and load.device == "cpu":
+            raise EngineError("option tf32 has no effect on the CPU", "name `devices: [gpu]`, or leave it out", refused=True)
         intra_op = intra_op_threads(load)
         import_keras()
         import tensorflow as tf
 
         _limit_threads(tf, intra_op, load.options.inter_op)
         _choose_device(tf, load.device)
-        return TensorFlowSession(tf, _program(load), load)
+        tf.config.experimental.enable_tensor_float_32_execution(load.options.tf32 == "on")
+        return (TensorFlowSession if load.device == "cpu" else StagedSession)(tf, _program(load), load)
 
 
 class Program(NamedTuple):
@@ -122,32 +150,101 @@ class TensorFlowSession(Session):
         check_batch(self.inputs, load.batch_size)
         self.outputs: Sequence[Tensor] = [_tensor(spec) for spec in program.outputs]
         self._convert = tf.constant  # 20 us faster than tf.convert_to_tensor
-        # No device scope, which costs 3 % of a small model's call: only the case's device is visible, and the first result's is checked.
+        # No device scope, which costs 3 % of a small model's call: only the case's device is visible, and the first query is checked.
         self._graph = None if load.options.mode == "eager" else _traced(tf, program, load)
         self._answer = self._graph or program.call
         self._on = ""
+        self._placed: dict[str, Any] = {}
 
-    def run(self, inputs: Sequence[Array]) -> Sequence[Array]:
-        """Copy the inputs to the device, compute, copy the outputs back."""
-        answers = self._answer(*[self._convert(array) for array in inputs])
-        if not self._on:
-            self._on = _checked_device(answers[0].device, self._load.device)
-        return [answer.numpy() for answer in answers]
+    def run(self, inputs: Any) -> Any:
+        """Answer one query: convert the host arrays, compute, convert the outputs."""
+        return [answer.numpy() for answer in self._compute([self._convert(array) for array in inputs])]
+
+    def _compute(self, tensors: Sequence[Any]) -> Sequence[Any]:
+        answers: Sequence[Any] = self._answer(*tensors) if self._on else self._first(tensors)
+        return answers
+
+    def _first(self, tensors: Sequence[Any]) -> Sequence[Any]:
+        """The first answer; on a GPU also the device of every operator that ran.
+
+        Raises:
+            EngineError: None ran on the GPU.
+        """
+        if self._load.device == "cpu":
+            answers: Sequence[Any] = self._answer(*tensors)
+        else:
+            answers, ran = _recorded(lambda: self._answer(*tensors))
+            if self._load.options.xla and self._graph:  # compiled as a whole for one device, and not recorded
+                ran = [(answers[0].device, operation.type) for operation in self._graph.graph.get_operations()]
+            self._placed = {"placement": placement("GPU", [(_place(device), op) for device, op in ran if op not in PASSES])}
+        self._on = str(answers[0].device)
+        return answers
 
     def precision(self) -> str | None:
         """Type of most products in the traced graph; without a graph or products the type in the file."""
-        return (self._graph and _multiplies_in(self._graph)) or self._program.precision
+        computes_in = (self._graph and _multiplies_in(self._graph)) or self._program.precision
+        return "tf32" if computes_in == "float32" and self._load.options.tf32 == "on" else computes_in
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the model's layers, or from the operators of a signature."""
         return self._program.head(output)
 
     def facts(self) -> dict[str, Any]:
-        """Options, device of the outputs and threads; on a GPU also the versions of CUDA and cuDNN, and TensorFloat-32."""
-        facts = {**self._load.options.model_dump(), "device": self._on or None, "threads": self._load.threads}
+        """Options, device of the outputs and threads; on a GPU also the place of the operators, the versions of CUDA and cuDNN, and TensorFloat-32."""
+        facts = {**self._load.options.model_dump(exclude={"tf32"}), "device": self._on or None, "threads": self._load.threads}
         if self._load.device == "cpu":
             return facts
-        return facts | cuda.facts(bool(self._tf.config.experimental.tensor_float_32_execution_enabled()))
+        return facts | self._placed | cuda.facts(bool(self._tf.config.experimental.tensor_float_32_execution_enabled()))
+
+
+class StagedSession(TensorFlowSession):
+    """A session on a GPU, whose staged inputs and outputs stay there."""
+
+    def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
+        """Inputs as tensors on the GPU, whose copies are complete."""
+        tensors = [self._convert(array) for array in inputs]
+        self.synchronize()
+        return tensors
+
+    def run(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """Answer one query; the GPU may still compute."""
+        return self._compute(inputs)
+
+    def synchronize(self) -> None:
+        """Wait until the GPU has answered."""
+        self._tf.test.experimental.sync_devices()
+
+    def fetch(self, outputs: Sequence[Any]) -> Sequence[Array]:
+        """Copy the answer to the host."""
+        return [output.numpy() for output in outputs]
+
+    def answer(self, inputs: Sequence[Array]) -> Sequence[Array]:
+        """Answer one query from host arrays to host arrays; copying the outputs waits for them."""
+        return self.fetch(self.run([self._convert(array) for array in inputs]))
+
+
+def _recorded(call: Callable[[], Sequence[Any]]) -> tuple[Sequence[Any], list[tuple[str, str]]]:
+    """Result of a call, and (device, operator) of each node of the graphs that it executes for the first time.
+
+    Without a graph they are the distinct kernels of the operators. A graph that XLA compiles is not among them.
+    """
+    from tensorflow.python.eager import context
+
+    here = context.context()
+    here.clear_kernel_cache()  # operators that ran while the model was loaded are recorded too
+    here.enable_run_metadata()
+    try:
+        result = call()
+        graphs = [part for function in here.export_run_metadata().function_graphs for part in function.partition_graphs]
+    finally:
+        here.disable_run_metadata()
+    return result, [(node.device, node.op) for graph in graphs for node in graph.node]
+
+
+def _place(device: str) -> str:
+    """Kind of a device: `GPU` of `/job:localhost/replica:0/task:0/device:GPU:0`."""
+    match = re.search(r"device:(\w+):", device)
+    return match[1] if match else "unknown"
 
 
 def _traced(tf: Any, program: Program, load: Load) -> Any:
@@ -201,15 +298,6 @@ def _choose_device(tf: Any, device: str) -> None:
     elif gpus:
         tf.config.set_visible_devices(gpus[:1], "GPU")
         tf.config.experimental.set_memory_growth(gpus[0], True)
-
-
-def _checked_device(name: str, device: str) -> str:
-    """Name of the device that an output is on; EngineError if it is not the device of the case."""
-    if ("CPU" if device == "cpu" else "GPU") not in name:
-        raise EngineError(
-            f"TensorFlow computed on {name}, but the case is for {device}", "see the log for the operator without a GPU kernel"
-        )
-    return name
 
 
 def _tensor(spec: Any) -> Tensor:

@@ -83,11 +83,14 @@ def _gpu_calls(kernels: Sequence[Mapping[str, Any]], operators: Sequence[Mapping
     by_id = {event["args"].get("External id"): event for event in operators if "args" in event}
     for kernel in kernels:
         operator = by_id.get(kernel["args"].get("External id"))
-        name = kernel["name"].lower()
-        named = next((precision for part, precision in IN_NAME if part in name), None)
-        precision = named or (_input_type(operator) if operator else None)
+        precision = named_precision(kernel["name"]) or (_input_type(operator) if operator else None)
         start = operator["ts"] if operator else kernel["ts"]
         yield start, (operator["name"] if operator else kernel["name"], kernel["name"], precision, float(kernel["dur"]))
+
+
+def named_precision(kernel: str) -> str | None:
+    """Precision that the name of a CUDA kernel states; None if it states none."""
+    return next((precision for part, precision in IN_NAME if part in kernel.lower()), None)
 
 
 def _cpu_calls(operators: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, Call]]:

@@ -8,6 +8,7 @@ from harness.analysis.interval import absolute_interval, positive_interval
 from harness.analysis.kernels import kernels_text, share_of
 from harness.analysis.stopping import HalfWidth
 from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
+from harness.energy.placement import share_elsewhere
 from harness.energy.scope import family
 from harness.frame.baseline import ratios
 from harness.frame.payback import payback
@@ -137,7 +138,8 @@ def _accelerator(result: Result) -> Row:
     """Power limit and arithmetic of the case's accelerator."""
     cards = [d.name for d in rails(result.run.header.domains) if d.device == result.case.device and d.device != "cpu"]
     shares = [share for r in result.ok for card in cards if (share := r.conditions.get(f"{card} power_capped")) is not None]
-    return {"power_capped_share": mean(shares), "tf32": tf32(result)}
+    elsewhere = max(known(share_elsewhere(r.engine_facts) for r in result.ok), default=None)
+    return {"power_capped_share": mean(shares), "tf32": tf32(result), "operators_elsewhere_share": elsewhere}
 
 
 def _kernels(result: Result) -> Row:

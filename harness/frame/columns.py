@@ -132,11 +132,18 @@ CASES = (
         "not reported by the driver",
     ),
     _bool("tf32", "whether float32 products may be computed in TensorFloat-32", "not on a GPU, or " + _ENGINE),
+    _float(
+        "operators_elsewhere_share",
+        "share of the operators, 0 to 1, that ran elsewhere than on the provider or device of the case, such as on the CPU",
+        "the device is cpu, or " + _ENGINE,
+    ),
     _text("engine_options", "engine options of the suite that differ from the defaults", "none"),
     REASON,
     CALIBRATED,
-    _text("kernels", "kernels that took most of a query, with their shares of its time or of its multiply-accumulates", _ENGINE),
-    _float("int8_share", "share of a query, 0 to 1, in int8 kernels: of its time or of its multiply-accumulates", _ENGINE),
+    _text(
+        "kernels", "kernels that took most of a query, with their shares of its time, or of its multiply-accumulates or operators", _ENGINE
+    ),
+    _float("int8_share", "share of a query, 0 to 1, in int8 kernels: of its time, or of its multiply-accumulates or operators", _ENGINE),
     _int("resident_bytes", "growth of the resident set by engine and model, in bytes", "not reported by the system"),
     _text("device_uuid", "UUID of the accelerator", "the device is cpu, or no sensor reads it"),
     DEVICE_ENERGY,

@@ -13,7 +13,7 @@ from harness.artifacts import Cache
 from harness.channel import Request
 from harness.energy.scope import device_detail
 from harness.errors import EngineError, WorkerError
-from harness.run import plan, recovery
+from harness.run import plan, preconditions, recovery
 from harness.run.machine import Sensors, available_memory_bytes
 from harness.run.requests import build_request, case_request
 from harness.run.runner import Outcome, RunContext, run
@@ -156,6 +156,10 @@ class Campaign:
             self._store(self._not_begun(task, missing[0], f"its artifact was not built: {missing[1]}"))
             return
         detail = device_detail((d for _, domains in self.sensors for d in domains), case.device)
+        problem = preconditions.examine(case.engine, case.device, self.header.environments[-1].devices)
+        if problem and problem.refused:
+            self._store(self._not_begun(task, "refused", str(problem)))
+            return
         self._store(self._run(task, case_request(case, self.header.suite, self.artifacts, self.memory_bytes, detail.get("visible"))))
 
     def _run(self, task: Task, request: Request) -> Outcome:

@@ -233,8 +233,9 @@ class Kernel(FrozenModel):
     """Compute precision: `float32`, `bfloat16`, `int8` (signed or not); None: not reported."""
     share: float
     """Share of the whole query, 0 to 1; the shares of a query add up to 1."""
-    basis: Literal["time", "macs"] = "time"
-    """Basis of the share: measured time including the profiler's overhead, or multiply-accumulates if the engine reports no times."""
+    basis: Literal["time", "macs", "operators"] = "time"
+    """Basis of the share: measured time including the profiler's overhead; multiply-accumulates, or else the number of operators, if the engine
+    reports no times."""
 
 
 class Latency(FrozenModel):

@@ -72,6 +72,21 @@ def devices_present(catalogue: Catalogue) -> set[str]:
     return present
 
 
+def cards_present(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Facts of the accelerators of this machine, as `Sensor.describe` gives them. Only sensors that declare other devices are opened."""
+    cards: list[dict[str, Any]] = []
+    for spec in catalogue.sensors.values():
+        if spec.devices != ("cpu",):
+            try:
+                sensor: Sensor = plugins.load("sensors", spec.name)()
+                sensor.open()
+                cards += sensor.describe()
+                sensor.close()
+            except Exception:  # noqa: S112  the reason is reported when the sensor is opened to measure
+                continue
+    return cards
+
+
 def gpu_left_out(present: Collection[str]) -> str | None:
     """Warning that `auto` leaves out the GPU of this machine, given the result of `devices_present`; None if it does not."""
     if "gpu" in present or not any(Path(path).exists() for path in NVIDIA_DRIVER):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
+from harness.engines import cuda, onnxruntime_gpu
 from harness.engines.base import Load, kernels_of, undisturbed
-from harness.engines.onnxruntime import PROVIDERS, OnnxRuntime, Options, _calls, _check_provider, _provider, _settings, _tf32
+from harness.engines.onnxruntime import PROVIDERS, BoundSession, OnnxRuntime, Options, _calls, _kernels, _on_gpu, _provider, _settings
 from harness.errors import EngineError
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -86,15 +89,29 @@ def test_interrupted_queries_do_not_distort_the_shares():
     assert second.share == pytest.approx(0.25)
 
 
-def test_a_missing_provider_is_refused(monkeypatch):
+def test_a_missing_provider_is_refused():
     """With what to install; also a provider that does not fit the device."""
-    for provider, words in (("auto", "onnxruntime-gpu"), ("cuda", "onnxruntime-gpu"), ("tensorrt", "TensorRT libraries")):
-        with pytest.raises(EngineError, match=words) as caught:
+    for provider in ("auto", "cuda", "tensorrt"):
+        with pytest.raises(EngineError, match="make onnxruntime-gpu") as caught:
             OnnxRuntime().open(Load(models() / "small.onnx", "onnx", "gpu", 1, 1, Options(provider=provider)))
         assert caught.value.refused
     for device, provider in (("cpu", "cuda"), ("gpu", "cpu")):
         with pytest.raises(EngineError, match=f"{provider} does not run on the device {device}"):
             OnnxRuntime().open(Load(models() / "small.onnx", "onnx", device, 1, 1, Options(provider=provider)))
+
+
+@pytest.mark.parametrize(("options", "name"), [({"tf32": "on"}, "tf32"), ({"cpu_fallback": False}, "cpu_fallback")])
+def test_options_of_a_gpu_are_refused_on_the_cpu(options, name):
+    """They would have no effect."""
+    with pytest.raises(EngineError, match=f"option {name} has no effect on the CPU") as caught:
+        opened(models() / "small.onnx", **options)
+    assert caught.value.refused
+
+
+def test_float16_of_tensorrt_needs_tensorrt():
+    """CUDA's provider has no such option: the variant float16 is its way."""
+    with pytest.raises(ValueError, match="trt_fp16 needs `provider: tensorrt`"):
+        Options(trt_fp16=True)
 
 
 def test_a_provider_is_chosen_by_the_device():
@@ -105,11 +122,193 @@ def test_a_provider_is_chosen_by_the_device():
         assert _provider(load, everything) == f"{expected}ExecutionProvider"
 
 
-def test_a_silent_fall_back_is_an_error():
+# --- on a GPU: a faithful fake of its providers around the real CPU provider ----------------------------------------------
+
+
+class FakeGpu:
+    """`onnxruntime` as its build for GPUs behaves: its providers are listed, may be left out, and take some kinds of nodes.
+
+    The session is a real one on the CPU. What differs is what it reports of its providers and of the place of each node.
+
+    Args:
+        takes: Kinds of nodes that the first provider takes; None: all.
+        left_out: Whether creating the provider fails, which ONNX Runtime only logs.
+    """
+
+    def __init__(self, takes=None, left_out=False):
+        self.takes, self.left_out, self.asked, self.entries = takes, left_out, None, {}
+
+    def __getattr__(self, name):
+        return getattr(onnxruntime, name)
+
+    def get_available_providers(self):
+        return list(PROVIDERS.values())
+
+    def preload_dlls(self):
+        """Nothing to load here."""
+
+    def InferenceSession(self, path, settings, providers, **others):
+        self.asked = providers
+        return FakeSession(self, onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"]))
+
+
+class FakeSession:
+    """A session of `FakeGpu`."""
+
+    def __init__(self, module, real):
+        self._module, self._real = module, real
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    def get_providers(self):
+        names = [name for name, _ in self._module.asked]
+        return [*([] if self._module.left_out else names), "CPUExecutionProvider"]
+
+    def get_provider_graph_assignment_info(self):
+        return [FakePart(self._module, part) for part in self._real.get_provider_graph_assignment_info()]
+
+    def io_binding(self):
+        return self._real.io_binding()
+
+
+class FakePart:
+    """The nodes of one part of the graph, which are all of one provider."""
+
+    def __init__(self, module, real):
+        self._real = real
+        taken = module.takes is None or any(node.op_type in module.takes for node in real.get_nodes())
+        self.ep_name = module.asked[0][0] if taken else "CPUExecutionProvider"
+
+    def get_nodes(self):
+        return self._real.get_nodes()
+
+
+def on_gpu(monkeypatch, path, fake, batch_size=1, **options):
+    """A session of a case on a GPU, with the fake library and bindings in host memory."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    monkeypatch.setattr(BoundSession, "place", "cpu")
+    return OnnxRuntime().open(Load(path, "onnx", "gpu", batch_size, 1, Options(**options)))
+
+
+def test_staged_inputs_are_bound_and_the_answers_are_the_plain_ones(monkeypatch):
+    """Two queries in flight keep their own answers; host arrays in, host arrays out by `answer`."""
+    session = on_gpu(monkeypatch, models() / "small.onnx", FakeGpu(), 4)
+    expected = np.load(models() / "small.npy")
+    first, second = session.stage([SAMPLES[:4]]), session.stage([SAMPLES[4:8]])
+    running = [session.run(first), session.run(second)]
+    session.synchronize()
+    for outputs, rows in zip(running, (expected[:4], expected[4:8]), strict=True):
+        assert np.allclose(session.fetch(outputs)[0], rows, atol=1e-6)
+    assert np.allclose(session.answer([SAMPLES[:4]])[0], expected[:4], atol=1e-6)
+
+
+def test_the_place_of_every_operator_is_a_fact(monkeypatch):
+    """Counted by provider; those without a kernel for the GPU are named."""
+    session = on_gpu(monkeypatch, models() / "small.onnx", FakeGpu({"Conv", "MatMul", "Gemm", "Relu"}))
+    placed = session.facts()["placement"]
+    assert placed["asked"] == "CUDA" and placed["operators"]["CUDA"] and placed["operators"]["CPU"]
+    assert sum(placed["elsewhere"].values()) == placed["operators"]["CPU"]
+    assert not set(placed["elsewhere"]) & {"Conv", "MatMul", "Gemm", "Relu"}
+
+
+def test_a_model_that_no_operator_of_which_runs_on_the_gpu_is_refused(monkeypatch):
+    """Though the provider is listed first, as it was with a model of unsupported types."""
+    with pytest.raises(EngineError, match=r"no operator of the model runs on CUDA \(\d+ on CPU\)") as caught:
+        on_gpu(monkeypatch, models() / "small.onnx", FakeGpu(takes=()))
+    assert caught.value.refused
+
+
+def test_the_real_library_lists_a_provider_that_takes_nothing():
+    """The assumption of the test above, by a provider of the CPU package that takes no node."""
+    settings = onnxruntime.SessionOptions()
+    settings.add_session_config_entry(onnxruntime_gpu.RECORD, "1")
+    session = onnxruntime.InferenceSession(str(models() / "small.onnx"), settings, providers=["AzureExecutionProvider"])
+    assert session.get_providers()[0] == "AzureExecutionProvider"
+    with pytest.raises(EngineError, match="no operator of the model runs on Azure"):
+        onnxruntime_gpu.placed(session, "AzureExecutionProvider")
+
+
+def test_fallback_to_the_cpu_can_be_refused(monkeypatch):
+    """With the operators that have no kernel."""
+    fake = FakeGpu({"Conv", "MatMul", "Gemm"})
+    with pytest.raises(EngineError, match=r"have no kernel on CUDA.* and would run on the CPU .*Relu") as caught:
+        on_gpu(monkeypatch, models() / "small.onnx", fake, cpu_fallback=False)
+    assert caught.value.refused
+    assert on_gpu(monkeypatch, models() / "small.onnx", FakeGpu(), cpu_fallback=False).facts()["placement"]["elsewhere"] == {}
+
+
+def test_a_provider_that_was_left_out_is_an_error(monkeypatch):
     """ONNX Runtime uses the CPU if CUDA cannot be loaded, and only logs it."""
-    _check_provider(["CUDAExecutionProvider", "CPUExecutionProvider"], "CUDAExecutionProvider")
     with pytest.raises(EngineError, match="fell back to CPUExecutionProvider instead of CUDA"):
-        _check_provider(["CPUExecutionProvider"], "CUDAExecutionProvider")
+        on_gpu(monkeypatch, models() / "small.onnx", FakeGpu(left_out=True))
+
+
+@pytest.mark.parametrize(("tf32", "option", "precision", "variable"), [("off", "0", "float32", "0"), ("on", "1", "tf32", None)])
+def test_tf32_is_off_unless_it_is_requested(monkeypatch, tf32, option, precision, variable):
+    """ONNX Runtime's own default is on, which would make every float32 baseline TensorFloat-32."""
+    fake = FakeGpu()
+    session = on_gpu(monkeypatch, models() / "small.onnx", fake, tf32=tf32)
+    assert fake.asked == [("CUDAExecutionProvider", {"device_id": "0", "use_tf32": option})]
+    assert session.precision() == precision
+    assert session.facts()["tf32"] is (tf32 == "on")
+    load = Load(models() / "small.onnx", "onnx", "gpu", 1, 1, Options(tf32=tf32))
+    assert OnnxRuntime.environment(load).get(cuda.TF32_OVERRIDE) == variable
+
+
+def test_quantize_dequantize_pairs_run_in_float_on_cuda(monkeypatch):
+    """Only the CPU provider fuses them, so that an int8 model is not reported as int8 there."""
+    assert on_gpu(monkeypatch, models() / "int8.onnx", FakeGpu()).precision() == "int8 weights"
+
+
+def test_tensorrt_comes_before_cuda_and_needs_its_library(monkeypatch):
+    """Its engines have a folder of their own, and its precision is not reported."""
+    with pytest.raises(EngineError, match=r"TensorRT library .* cannot be loaded") as caught:
+        on_gpu(monkeypatch, models() / "small.onnx", FakeGpu(), provider="tensorrt")
+    assert caught.value.refused
+    monkeypatch.setattr(cuda, "tensorrt_version", lambda: "10.9.0")
+    fake = FakeGpu()
+    facts = on_gpu(monkeypatch, models() / "small.onnx", fake, provider="tensorrt", trt_fp16=True).facts()
+    assert [name for name, _ in fake.asked] == ["TensorrtExecutionProvider", "CUDAExecutionProvider"]
+    assert fake.asked[0][1]["trt_fp16_enable"] == "1" and fake.asked[0][1]["trt_engine_cache_enable"] == "0"
+    assert (facts["tensorrt"], facts["tensorrt_engine"], facts["precision_requested"]) == ("10.9.0", "compiled", "float16")
+
+
+def test_precision_inside_tensorrt_is_unknown():
+    """It chooses among the allowed ones; float32 alone is known."""
+    assert _on_gpu("float32", PROVIDERS["tensorrt"], Options(provider="tensorrt")) == "float32"
+    assert _on_gpu("float32", PROVIDERS["tensorrt"], Options(provider="tensorrt", trt_fp16=True)) is None
+    assert _on_gpu("int8 weights", PROVIDERS["tensorrt"], Options(provider="tensorrt")) is None
+
+
+def test_nodes_on_a_gpu_count_once():
+    """Their times are those of launches. A float32 product that may be TensorFloat-32, and what TensorRT ran, has no known precision."""
+    events = []
+    for start in (0.0, 1e6):
+        events.append({"name": "model_run", "ts": start, "dur": 1e5})
+        for op, provider, us in (("MatMul", "CUDA", 900.0), ("Relu", "CUDA", 1.0), ("Shape", "CPU", 1.0), ("TRTKernel_0", "Tensorrt", 5.0)):
+            arguments = {"op_name": op, "provider": f"{provider}ExecutionProvider", "input_type_shape": [{"float": [1]}]}
+            events.append({"name": f"{op}_kernel_time", "cat": "Node", "ts": start + 1, "dur": us, "args": arguments})
+    for tf32, product in ((False, "float32"), (True, None)):
+        kernels = {kernel.op: kernel for kernel in _kernels(events, on_gpu=True, tf32=tf32)}
+        assert {kernel.share for kernel in kernels.values()} == {0.25} and kernels["Relu"].basis == "operators"
+        assert (kernels["MatMul"].precision, kernels["Relu"].precision) == (product, "float32")
+        assert kernels["TRTKernel_0"].precision is None and kernels["Shape"].kernel == "CPU"
+
+
+def test_kernels_of_the_card_are_preferred():
+    """A library that is built with NVIDIA's profiling interface reports them; a name may state the precision."""
+    name = "cutlass_80_tensorop_s1688gemm_128x128"
+    events = [{"cat": "Kernel", "name": name, "ts": 5, "dur": 30.0, "args": {"op_name": "MatMul"}}]
+    (kernel,) = _kernels(events, on_gpu=True, tf32=True)
+    assert (kernel.op, kernel.kernel, kernel.precision, kernel.basis) == ("MatMul", name, "tf32", "time")
+
+
+def test_a_profile_of_a_case_on_a_gpu_is_by_operators(monkeypatch):
+    """Through the whole session."""
+    kernels = on_gpu(monkeypatch, models() / "small.onnx", FakeGpu()).profile([[SAMPLES[:1]]] * 3, 0.5)
+    assert {kernel.basis for kernel in kernels} == {"operators"}
+    assert sum(kernel.share for kernel in kernels) == pytest.approx(1)
 
 
 def test_parallel_operators_stay_within_the_threads():
@@ -200,9 +399,3 @@ def test_external_data_must_be_in_the_folder_of_the_model(tmp_path, location, wo
     path.write_bytes(model.SerializeToString())
     with pytest.raises(EngineError, match=words):
         opened(path)
-
-
-@pytest.mark.parametrize(("options", "expected"), [({"use_tf32": "1"}, True), ({"use_tf32": "0"}, False), ({}, None)])
-def test_tf32_of_a_provider(options, expected):
-    """CUDA's provider has the option, TensorRT's has not."""
-    assert _tf32(options) is expected

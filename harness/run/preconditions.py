@@ -1,0 +1,32 @@
+"""What an engine needs of the machine that is known before anything is measured: its environment, and a driver and card that its library runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness import plugins, venvs
+from harness.errors import EngineError
+from harness.schema import Suite
+
+Cards = Sequence[Mapping[str, Any]]
+"""Facts of each device, as sensors describe them."""
+
+
+def problems(suite: Suite, cards: Cards) -> list[EngineError]:
+    """One error for each engine and device of the suite that cannot run its cases (`refused`), or runs them late."""
+    pairs = dict.fromkeys((case.engine, case.device) for case in suite.cases)
+    found = [problem for engine, device in pairs if (problem := examine(engine, device, cards))]
+    return list({str(problem): problem for problem in found}.values())
+
+
+def examine(engine: str, device: str, cards: Cards) -> EngineError | None:
+    """The error of one engine on one device; None if nothing is known to be wrong."""
+    plugin = plugins.load("engines", engine)
+    try:
+        venvs.python(plugin.spec.at(device))
+    except EngineError as error:
+        return error
+    card = next((card for card in cards if device in (card.get("device"), card.get("domain"))), None)
+    problem: EngineError | None = plugin.examine_card(card) if device != "cpu" and card else None
+    return problem
