@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from harness.decide.differences import cards
@@ -29,6 +29,7 @@ class RuleCheck:
         worst: Largest value of any launch; None if nothing was read.
         case_ids: Cases that broke it, the worst one first; if none did, those for which nothing was read in a launch.
         cases: Number of cases that the rule applies to.
+        detail: Sentence of the finding by which the worst case broke it; empty for a rule that rests on no finding.
     """
 
     rule: str
@@ -37,6 +38,7 @@ class RuleCheck:
     worst: float | None
     case_ids: tuple[str, ...]
     cases: int
+    detail: str = ""
 
 
 def check_acceptance(run: StoredRun) -> list[RuleCheck]:
@@ -49,7 +51,14 @@ def check_acceptance(run: StoredRun) -> list[RuleCheck]:
         return []
     launches = _launches(run)
     checked = [(name, limit, values_of(run, launches)) for name, limit, values_of in _rules(rules)]
-    return [_checked(name, limit, values) for name, limit, values in checked if values]
+    checks = [_checked(name, limit, values) for name, limit, values in checked if values]
+    return [replace(check, detail=_detail(launches, check)) if check.rule == "exclusive_card" else check for check in checks]
+
+
+def _detail(launches: Mapping[str, list[Record]], check: RuleCheck) -> str:
+    """How the card of the first case was shared."""
+    records = launches[check.case_ids[0]] if check.case_ids else []
+    return next((finding.sentence for record in records for finding in record.warnings if finding.code in SHARED), "")
 
 
 def _rules(rules: Acceptance) -> Iterator[tuple[str, float | None, Callable[[StoredRun, Mapping[str, list[Record]]], Values]]]:

@@ -73,7 +73,7 @@ def _sentence(check: RuleCheck) -> str:
     text = what.format(
         worst=check.worst,
         limit=check.limit,
-        used=f"the card was {'' if broken else 'not '}shared with other processes",
+        used=check.detail or "the card was not shared with other processes",
         cap=f"the power limit of the card was {'not ' if broken else ''}its default",
     )
     return f"{text}; {where}; {remedy}" if broken else text

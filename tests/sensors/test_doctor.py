@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from harness import plugins
+from harness import plugins, venvs
 from harness.errors import SensorError
 from harness.schema import Catalogue, Domain, SensorSpec
 from harness.sensors import doctor
@@ -170,3 +171,18 @@ def test_expected_error_of_a_counter(poll_s, bracket_s):
     domain = SimulatedCounter(constant(50), update_period_s=0.1).open()[0]
     expected = 2**0.5 * (bracket_s / 2) / 3**0.5 / 1.5
     assert doctor._expected_error(domain, {"poll_s": poll_s}, 1.5) == pytest.approx(expected)
+
+
+def test_environments_are_listed_with_how_to_set_them_up():
+    """In the table and in JSON; nothing to do for one that is installed."""
+    here = venvs.VirtualEnvironment("torch", "/box/.venv-torch", False, True, ("engine torch",), (), "make torch")
+    away = venvs.VirtualEnvironment("acme", "/box/.venv-acme", False, False, ("engine acme", "format acme"), (), "pip install acme")
+    partly = replace(away, name="half", in_ours=("format acme",))
+    ours = replace(away, name="ours", in_ours=away.plugins)
+    examination = doctor.Examination(doctor.Machine(None, None, None, (), ()), (), 1.5, (here, away, partly, ours))
+    text = doctor.to_text(examination)
+    assert "yes, /box/.venv-torch" in text and "engine acme, format acme" in text
+    assert "no; ours has those of format acme" in text and "no; ours has the libraries" in text
+    assert text.count("-> pip install acme") == 2 and "make torch" not in text
+    assert json.loads(doctor.to_json(examination))["environments"][1]["plugins"] == ["engine acme", "format acme"]
+    assert "Environments" not in doctor.to_text(replace(examination, environments=()))

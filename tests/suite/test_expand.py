@@ -30,6 +30,13 @@ def test_the_cases_of_a_model_are_listed_together(tmp_path):
     assert models == ["digits-cnn"] * 13 + ["second"] * 13
 
 
+def test_a_matrix_may_name_its_models(tmp_path):
+    """All models by default; an unknown name is an error on its line."""
+    two = matrix("models: [second]").replace("[digits-cnn]", "[digits-cnn, {name: second, workload: digits-cnn}]")
+    assert {case.model for case in load(tmp_path, two).cases} == {"second"}
+    assert "did you mean 'second'" in errors(tmp_path, two.replace("models: [second]", "models: [secnd]"))
+
+
 def test_a_case_without_its_dense_case_has_no_baseline(tmp_path):
     """A baseline that is not measured has no record."""
     suite = load(tmp_path, matrix("variants: [int8]") + "  - {engines: [litert], variants: [dense], batch_sizes: [8]}\n")

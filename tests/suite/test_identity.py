@@ -51,3 +51,12 @@ def test_how_a_case_is_timed_is_hashed_where_it_is_not_the_default(tmp_path):
     assert load(tmp_path, matrix(defaults)).sha256 == plain.sha256
     others = ("    copies: [outside]\n", "    in_flight: [1, 2]\n", "limits: {load_timeout_s: 60}\n")
     assert len({plain.sha256, *(load(tmp_path, matrix("scenarios: [offline]\n" + more)).sha256 for more in others)}) == 4
+
+
+def test_acceptance_and_models_of_a_matrix_are_hashed_only_if_they_are_written(tmp_path):
+    """So that no suite without them has another hash."""
+    plain = load(tmp_path, GOOD).sha256
+    assert load(tmp_path, GOOD + "    models: [digits-cnn]\n").sha256 != plain
+    ruled = load(tmp_path, GOOD + "acceptance: {default_power_cap: true}\n")
+    assert ruled.sha256 != plain and ruled.acceptance.default_power_cap
+    assert plain == "dea788937df94accf84d15677a2b2a1060c5ccf9423f17628d0fe2af1565e8dc"
