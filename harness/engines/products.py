@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 LONGEST_S = 0.002
 """Longest product, so that the load is switched on and off sharply."""
-SIZES = (8192, 6144, 4096, 3072, 2048, 1024, 512, 256)
+SIZES = (256, 512, 1024, 2048, 3072, 4096, 6144, 8192)
 TRIES = 3
 
 Work = Callable[[], None]
@@ -19,14 +19,16 @@ def sized_work(product_of: Callable[[int], Work], sizes: tuple[int, ...] = SIZES
 
     Args:
         product_of: Function from the number of rows and columns to a function that computes one product and waits for it.
-        sizes: Sizes to try, largest first.
+        sizes: Sizes to try, smallest first, until one takes too long.
     """
+    chosen = product_of(sizes[0])
     for size in sizes:
         work = product_of(size)
         work()  # compiles or selects a kernel
-        if statistics.median(_seconds(work) for _ in range(TRIES)) <= LONGEST_S:
+        if statistics.median(_seconds(work) for _ in range(TRIES)) > LONGEST_S:
             break
-    return work
+        chosen = work
+    return chosen
 
 
 def _seconds(work: Work) -> float:
