@@ -81,7 +81,7 @@ def pytorch(path: str, batch: np.ndarray, *, compiled: bool = False) -> Callable
     import torch
 
     torch.set_num_threads(1)
-    module = torch.load(f"{path}/module.pt", weights_only=False).eval()
+    module: Callable[[Any], Any] = torch.load(f"{path}/module.pt", weights_only=False).eval()
     return torch.compile(module) if compiled else module
 
 
@@ -104,7 +104,8 @@ def inference(task: Mapping[str, Any]) -> AbstractContextManager[Any]:
         return nullcontext()
     import torch
 
-    return torch.inference_mode()
+    mode: AbstractContextManager[Any] = torch.inference_mode()
+    return mode
 
 
 def batches(task: Mapping[str, Any]) -> list[np.ndarray]:

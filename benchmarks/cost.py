@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,8 +146,8 @@ def _bare(running: Campaign, cases: dict[str, Case], pairs: int) -> list[Row]:
             f"p50 / bare loop, {engine}",
             "<= 1.03",
             pairs,
-            lambda case=cases[engine]: Repetition(running, case).p50_s,
-            lambda case=cases[engine]: bare_p50_s(running, case),
+            partial(p50_s, running, cases[engine]),
+            partial(bare_p50_s, running, cases[engine]),
         )
         for engine in ENGINES
     ]
@@ -176,7 +177,7 @@ def median_text(values: Sequence[float] | Floats) -> str:
     """Median with its distribution-free 95 % interval (order statistics; none below six values)."""
     from scipy.stats import quantile_test
 
-    bounds = quantile_test(values, p=0.5).confidence_interval(0.95)
+    bounds: Any = quantile_test(values, p=0.5).confidence_interval(0.95)
     return f"{np.median(values):.4f} [{bounds.low:.4f}, {bounds.high:.4f}]"
 
 
@@ -197,6 +198,11 @@ def ratio_row(figure: str, goal: str, pairs: int, ours: Callable[[], float], oth
         f"single ones {np.min(ratios):.3f} to {np.max(ratios):.3f}, the other against itself {np.min(noise):.3f} to {np.max(noise):.3f}"
     )
     return row(f"{figure}, {pairs} times", goal, f"{median_text(ratios)}, {spread}")
+
+
+def p50_s(running: Campaign, case: Case) -> float:
+    """Median latency in s of one repetition of the harness."""
+    return Repetition(running, case).p50_s
 
 
 def bare_p50_s(running: Campaign, case: Case) -> float:

@@ -57,20 +57,21 @@ def cuts() -> list[Row]:
     table = []
     for batch in (1, 32):
         here = cases[cases["batch_size"] == batch]
-        dense = here[here["variant"] == "dense"].set_index("engine")
-        accurate = here[here["variant"].str.startswith("channel_prune") & (here["quality"] >= dense.loc["litert", "quality"] - POINT)]
+        dense = here[here["variant"] == "dense"].set_index("engine")[["quality", "energy_j"]].to_dict("index")
+        quality = float(dense["litert"]["quality"])
+        accurate = here[here["variant"].str.startswith("channel_prune") & (here["quality"] >= quality - POINT)]
         if accurate.empty:
             table.append(row(f"channels cut, LiteRT, batch {batch}", "<= 1/3", "none within a point of dense"))
             continue
-        best = accurate.loc[accurate["energy_j"].idxmin()]
-        details = f"{best['variant']}, accuracy {best['quality']:.3f} (dense {dense.loc['litert', 'quality']:.3f}), {best['energy_kind']}"
+        best = accurate.sort_values("energy_j").to_dict("records")[0]
+        details = f"{best['variant']}, accuracy {best['quality']:.3f} (dense {quality:.3f}), {best['energy_kind']}"
         interval = f"[{best['energy_vs_baseline_low']:.3f}, {best['energy_vs_baseline_high']:.3f}]"
         table += [
             row(f"energy of cut / dense, LiteRT, batch {batch}", "<= 1/3", f"{best['energy_vs_baseline']:.3f} {interval}: {details}"),
             row(
                 f"energy of cut on LiteRT / dense on TensorFlow, batch {batch}",
                 "<= 1/8",
-                f"{best['energy_j'] / dense.loc['tensorflow', 'energy_j']:.4f}",
+                f"{best['energy_j'] / dense['tensorflow']['energy_j']:.4f}",
             ),
         ]
     return table

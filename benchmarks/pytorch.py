@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.cost import Repetition, Row, bare_p50_s, built_campaign, by_turns, ratio_row, row
+from benchmarks.cost import Repetition, Row, bare_p50_s, built_campaign, by_turns, p50_s, ratio_row, row
 from benchmarks.optimisations import run, variant_rows
 from harness import plugins, venvs
 from harness.errors import EngineError
@@ -72,6 +73,6 @@ def _overhead(running: Campaign, case: Case, pairs: int, processes: int, launche
     what = f"torch, {mode}, {case.model}"
     return [
         row(f"p50 / bare loop, alternating in one process, {what}, {processes} processes", "<= 1.03", by_turns(running, case, processes)),
-        ratio_row(f"p50 / bare loop, {what}", "<= 1.03", pairs, lambda: Repetition(running, case).p50_s, lambda: bare_p50_s(running, case)),
+        ratio_row(f"p50 / bare loop, {what}", "<= 1.03", pairs, partial(p50_s, running, case), partial(bare_p50_s, running, case)),
         row(f"fixed cost of a repetition, {what}", FIXED_S[mode], f"{fixed_s:.2f} s"),
     ]
