@@ -22,6 +22,7 @@ PARTS = (
     "tables",
     "gate",
     "cost",
+    "in_flight",
     "tools",
     "suite",
     "optimisations",
