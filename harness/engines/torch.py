@@ -89,11 +89,12 @@ class Torch(Engine):
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.options.tf32 == "on"
-        _without_autograd()
-        with reading(case.path, *KIND):
+        with reading(case.path, *KIND), torch.inference_mode(False):  # under it torchao's tensors can be neither moved nor cast
             loaded = load(case.path, case.format, trusted=case.trusted)
             check_batch([_tensor(declared) for declared in loaded.inputs], case.batch_size)
-            return TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+            session = TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+        _without_autograd()
+        return session
 
     def work(self, device: str) -> Callable[[], None]:
         """Products of float16 matrices, of float32 on the CPU."""
@@ -247,10 +248,11 @@ class _Captured:
 
 
 def _quantized(torch: Any, module: Any) -> str | None:
-    """`tensors` for weights that torchao quantized, `program` for an exported program with quantized weights; None for any other module."""
+    """`tensors` for weights that torchao quantized, `program` for an exported program with 8-bit operators; None for any other module."""
     if any(type(parameter).__module__.startswith("torchao.") for parameter in module.parameters()):
         return "tensors"
-    return "program" if any(buffer.dtype == torch.int8 for buffer in module.buffers()) else None
+    nodes = module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ()
+    return "program" if any(str(node.target).startswith("quantized_decomposed.") for node in nodes) else None
 
 
 def _has_bfloat16(torch: Any) -> bool | None:
