@@ -27,7 +27,7 @@ NEWEST_CARD = (9, 0)
 PASSES = frozenset((
     "_Arg", "_Retval", "_DeviceArg", "_DeviceRetval", "_Send", "_Recv", "_HostSend", "_HostRecv", "Const", "HostConst", "_EagerConst",
     "_HostConst", "Placeholder", "VarHandleOp", "ReadVariableOp", "Identity", "IdentityN", "NoOp", "Enter", "Exit", "Merge", "Switch",
-    "NextIteration", "LoopCond",
+    "NextIteration", "LoopCond", "SyncDevice",
 ))  # fmt: skip
 """Nodes of an executed graph that only pass values on."""
 
@@ -72,8 +72,8 @@ class TensorFlow(Engine):
     @classmethod
     def examine_card(cls, card: Mapping[str, Any]) -> EngineError | None:
         """Whether the wheels hold code for the card."""
-        found = cuda.capability(card)
-        if found is None or found <= NEWEST_CARD:
+        capability = cuda.capability(card)
+        if capability is None or capability <= NEWEST_CARD:
             return None
         return EngineError(
             f"TensorFlow's wheels hold no code for compute capability {card['compute_capability']} of {card.get('name')}: its kernels are compiled "
@@ -176,6 +176,7 @@ class TensorFlowSession(Session):
             answers, ran = _recorded(lambda: self._answer(*tensors))
             if self._load.options.xla and self._graph:  # compiled as a whole for one device, and not recorded
                 ran = [(answers[0].device, operation.type) for operation in self._graph.graph.get_operations()]
+            ran = ran if self._graph else list(dict.fromkeys(ran))  # without a graph each kind of operator counts once for a device
             self._placed = {"placement": placement("GPU", [(_place(device), op) for device, op in ran if op not in PASSES])}
         self._on = str(answers[0].device)
         return answers
@@ -226,13 +227,14 @@ class StagedSession(TensorFlowSession):
 def _recorded(call: Callable[[], Sequence[Any]]) -> tuple[Sequence[Any], list[tuple[str, str]]]:
     """Result of a call, and (device, operator) of each node of the graphs that it executes for the first time.
 
-    Without a graph they are the distinct kernels of the operators. A graph that XLA compiles is not among them.
+    Without a graph these are the kernels of its operators, each as a graph of its own. A graph that XLA compiles is not among them.
     """
     from tensorflow.python.eager import context
 
     here = context.context()
     here.clear_kernel_cache()  # operators that ran while the model was loaded are recorded too
     here.enable_run_metadata()
+    here.export_run_metadata()  # drops what was collected before
     try:
         result = call()
         graphs = [part for function in here.export_run_metadata().function_graphs for part in function.partition_graphs]

@@ -16,8 +16,8 @@ Cards = Sequence[Mapping[str, Any]]
 def problems(suite: Suite, cards: Cards) -> list[EngineError]:
     """One error for each engine and device of the suite that cannot run its cases (`refused`), or runs them late."""
     pairs = dict.fromkeys((case.engine, case.device) for case in suite.cases)
-    found = [problem for engine, device in pairs if (problem := examine(engine, device, cards))]
-    return list({str(problem): problem for problem in found}.values())
+    errors = [problem for engine, device in pairs if (problem := examine(engine, device, cards))]
+    return list({str(problem): problem for problem in errors}.values())
 
 
 def examine(engine: str, device: str, cards: Cards) -> EngineError | None:
