@@ -33,10 +33,14 @@ def doctor(
     Prints what can be measured on this machine, with the expected error.
     """
     from harness import plugins
+    from harness.run import preconditions
     from harness.sensors.doctor import examine, to_json, to_text
+    from harness.sensors.probe import cards_present
 
     examination = examine(plugins.catalogue(), window_s=checked_window(window))
     print(to_json(examination) if json else to_text(examination))
+    for problem in preconditions.of_cards(plugins.catalogue(), cards_present(plugins.catalogue())):
+        warn(f"{problem.what}; {problem.hint}")
     return 0
 
 

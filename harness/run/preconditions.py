@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import plugins, venvs
 from harness.errors import EngineError
-from harness.schema import Suite
+from harness.schema import Catalogue, Suite
 
 Cards = Sequence[Mapping[str, Any]]
 """Facts of each device, as sensors describe them."""
@@ -18,6 +18,12 @@ def problems(suite: Suite, cards: Cards) -> list[EngineError]:
     pairs = dict.fromkeys((case.engine, case.device) for case in suite.cases)
     errors = [problem for engine, device in pairs if (problem := examine(engine, device, cards))]
     return list({str(problem): problem for problem in errors}.values())
+
+
+def of_cards(catalogue: Catalogue, cards: Cards) -> list[EngineError]:
+    """What is known to keep each installed engine from the card that cases on `gpu` run on, or to delay it there."""
+    plugins_ = [plugins.load("engines", name) for name, spec in catalogue.engines.items() if "gpu" in spec.devices and not spec.simulated]
+    return [problem for card in cards if card.get("device") == "gpu" for plugin in plugins_ if (problem := plugin.examine_card(card))]
 
 
 def examine(engine: str, device: str, cards: Cards) -> EngineError | None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harness import plugins
 from harness.run import preconditions
 from tests.tasks import CASE
 
@@ -53,6 +54,14 @@ def test_nothing_is_found_without_a_card_or_on_the_cpu():
     """There is nothing to compare with."""
     assert preconditions.problems(suite(("onnxruntime", "gpu"), ("tensorflow", "gpu")), []) == []
     assert preconditions.problems(suite(("onnxruntime", "cpu"), ("null", "cpu")), [OLD]) == []
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_doctor_names_them_without_a_suite():
+    """Of the card that cases run on; another card of the machine matters to none."""
+    catalogue = plugins.catalogue()
+    assert len(preconditions.of_cards(catalogue, [OLD, {**OLD, "device": "gpu:1"}])) == 2
+    assert preconditions.of_cards(catalogue, [{**OLD, "device": "gpu:1"}]) == []
 
 
 def test_a_missing_environment_is_named_before_the_run(monkeypatch, tmp_path):
