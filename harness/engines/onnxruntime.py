@@ -318,7 +318,7 @@ def _kernels(events: Sequence[dict[str, Any]], *, on_gpu: bool, tf32: bool) -> S
     Args:
         events: Events of a few queries.
         on_gpu: Whether the nodes run on a GPU.
-        tf32: Whether float32 products may be TensorFloat-32 there, so that a node's type does not tell its precision.
+        tf32: Whether float32 products may be TensorFloat-32 there, so that a node's type does not determine its precision.
     """
     if not on_gpu:
         return kernels_of(undisturbed(_calls(events)))

@@ -26,13 +26,20 @@ def of_cards(catalogue: Catalogue, cards: Cards) -> list[EngineError]:
     return [problem for card in cards if card.get("device") == "gpu" for plugin in plugins_ if (problem := plugin.examine_card(card))]
 
 
-def examine(engine: str, device: str, cards: Cards) -> EngineError | None:
-    """The error of one engine on one device; None if nothing is known to be wrong."""
+def examine(engine: str, device: str, cards: Cards, uuid: str | None = None) -> EngineError | None:
+    """The error of one engine on one device; None if nothing is known to be wrong.
+
+    Args:
+        engine: Name of the engine.
+        device: Device of the cases.
+        cards: Facts of the devices of this machine.
+        uuid: UUID of the card that the cases choose; None: the one that is `device`.
+    """
     plugin = plugins.load("engines", engine)
     try:
         venvs.python(plugin.spec.at(device))
     except EngineError as error:
         return error
-    card = next((card for card in cards if device in (card.get("device"), card.get("domain"))), None)
+    card = next((card for card in cards if (uuid or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)
     problem: EngineError | None = plugin.examine_card(card) if device != "cpu" and card else None
     return problem

@@ -71,7 +71,7 @@ def test_kind_of_a_device(name, place):
 
 @pytest.mark.parametrize(("capability", "warns"), [("9.0", False), ("8.9", False), ("10.0", True), ("12.0", True), (None, False)])
 def test_a_card_newer_than_the_wheels_is_a_warning(capability, warns):
-    """Its kernels are compiled at the first query: not refused, but said before it."""
+    """Its kernels are compiled at the first query: not refused, but named before it."""
     problem = TensorFlow.examine_card({"name": "NVIDIA B200", "compute_capability": capability})
     assert (problem is not None) is warns
     if problem:
