@@ -233,6 +233,17 @@ class Staged(NamedTuple):
     values: Sequence[Any]
 
 
+class Completed:
+    """The event of an answer that was complete when `run` returned."""
+
+    def query(self) -> bool:
+        """Always true."""
+        return True
+
+    def synchronize(self) -> None:
+        """Nothing to wait for."""
+
+
 class BoundSession(OnnxRuntimeSession):
     """A session whose staged inputs and outputs stay on the card.
 
@@ -265,6 +276,10 @@ class BoundSession(OnnxRuntimeSession):
         """Answer one query on the card."""
         self._opened.session.run_with_iobinding(inputs.binding)
         return inputs
+
+    def event(self, outputs: Staged) -> Completed:
+        """The completion of an answer, which is that of its `run`."""
+        return Completed()
 
     def fetch(self, outputs: Staged) -> Sequence[Array]:
         """Copy the answer to the host."""

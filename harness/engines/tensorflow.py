@@ -202,10 +202,8 @@ class StagedSession(TensorFlowSession):
     """A session on a GPU, whose staged inputs and outputs stay there."""
 
     def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
-        """Inputs as tensors on the GPU, whose copies are complete."""
-        tensors = [self._convert(array) for array in inputs]
-        self.synchronize()
-        return tensors
+        """Inputs as tensors on the GPU, copied there before anything that is queued later."""
+        return [self._convert(array) for array in inputs]
 
     def run(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Answer one query; the GPU may still compute."""
