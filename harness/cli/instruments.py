@@ -37,12 +37,16 @@ def doctor(
     covers all of a periodic load; later runs use them. No setting of a card is changed.
     """
     from harness import plugins
+    from harness.run import preconditions
     from harness.sensors.doctor import examine, to_json, to_text
+    from harness.sensors.probe import cards_present
 
     if probe:
         return _probe_cards(as_json=json)
     examination = examine(plugins.catalogue(), window_s=checked_window(window))
     print(to_json(examination) if json else to_text(examination))
+    for problem in preconditions.of_cards(plugins.catalogue(), cards_present(plugins.catalogue())):
+        warn(f"{problem.what}; {problem.hint}")
     return 0
 
 
