@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from filelock import FileLock
 from harness import venvs
 
 TORCH = str(venvs.folder("torch") / "bin" / "python")
-needs_torch = [pytest.mark.torch, pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch")]
-"""Marks of tests that need the environment of PyTorch."""
+
+
+def needs_torch(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that needs the environment of PyTorch."""
+    marked: Callable[..., None] = pytest.mark.torch(pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch")(test))
+    return marked
 
 
 @cache
@@ -45,6 +50,15 @@ def workload_facts() -> dict[str, Any]:
 def torch_report() -> dict[str, Any]:
     """The report of the child that runs in the environment of PyTorch, in the same folder."""
     report: dict[str, Any] = json.loads((_made("tests.make_torch", "torch.json", TORCH) / "torch.json").read_text())
+    return report
+
+
+@cache
+def torch_variants() -> dict[str, Any]:
+    """The report of the child that makes and runs variants of PyTorch modules."""
+    report: dict[str, Any] = json.loads(
+        (_made("tests.make_torch_variants", "torch_variants.json", TORCH) / "torch_variants.json").read_text()
+    )
     return report
 
 

@@ -85,11 +85,12 @@ class Torch(Engine):
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.options.tf32 == "on"
-        _without_autograd()
-        with reading(case.path, *KIND):
+        with reading(case.path, *KIND), torch.inference_mode(False):  # under it torchao's tensors can be neither moved nor cast
             loaded = load(case.path, case.format, trusted=case.trusted)
             check_batch([_tensor(declared) for declared in loaded.inputs], case.batch_size)
-            return TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+            session = TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+        _without_autograd()
+        return session
 
 
 class TorchSession(Session):

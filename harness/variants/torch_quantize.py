@@ -126,8 +126,18 @@ def _converted(torch: Any, job: Job, loaded: torch_module.Loaded, calibrating: S
         with torch.no_grad():
             for query in calibrating:
                 prepared(*(torch.from_numpy(np.ascontiguousarray(array)) for array in query))
-        return pt2e.convert_pt2e(prepared)
+        return _without_unused(pt2e.convert_pt2e(prepared))
     raise AssertionError("the second quantizer returns or raises")
+
+
+def _without_unused(graph: Any) -> Any:
+    """The graph without the float weights that it no longer reads."""
+    used = {node.target for node in graph.graph.nodes if node.op == "get_attr"}
+    for name, _ in [*graph.named_parameters(), *graph.named_buffers()]:
+        if name not in used:
+            owner, _, attribute = name.rpartition(".")
+            delattr(graph.get_submodule(owner), attribute)
+    return graph
 
 
 def _graph(torch: Any, job: Job, loaded: torch_module.Loaded) -> Any:

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from harness.engines.base import Load
 from harness.engines.torch import Options, Torch
 from harness.errors import EngineError
-from tests.models import needs_torch, torch_report
+from tests.models import needs_torch, torch_report, torch_variants
 
-SOURCES = [pytest.param("torch", marks=needs_torch), pytest.param("pt2", marks=needs_torch)]
+SOURCES = ["torch", "pt2"]
 
 
 def test_without_pytorch_it_is_refused_with_the_command():
@@ -29,6 +29,7 @@ def test_options_that_contradict_each_other_are_errors(options):
         Options(**options)
 
 
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_answers_are_those_of_the_bare_module(source):
     """Exactly in eager mode; in bfloat16 within its precision, as float32 arrays."""
@@ -39,6 +40,7 @@ def test_answers_are_those_of_the_bare_module(source):
     assert {engine[f"{source} {name}"]["dtype"] for name in ("eager", "bfloat16", "channels_last")} == {"float32"}
 
 
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_precision_is_that_of_the_kernels(source):
     """As PyTorch's profiler reports them."""
@@ -47,6 +49,7 @@ def test_the_precision_is_that_of_the_kernels(source):
         assert case["precision"] == precision and case["kernels"] == [precision]
 
 
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_inputs_and_outputs_are_declared(source):
     """With a dynamic batch."""
@@ -55,9 +58,43 @@ def test_inputs_and_outputs_are_declared(source):
     assert case["facts"]["threads"] == 1 and "tf32" not in case["facts"]
 
 
-@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
-def test_a_gpu_that_is_not_there_and_options_of_a_gpu_are_refused(mark):
+@needs_torch
+def test_a_gpu_that_is_not_there_and_options_of_a_gpu_are_refused():
     """With the next step."""
     engine = torch_report()["engine"]
     assert "tf32 has no effect on the CPU" in engine["tf32 on cpu"]
     assert "finds no CUDA device" in engine.get("no gpu", "finds no CUDA device")
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("case", "reported", "ran", "findings"),
+    [
+        ('torch_int8 {"mode": "compile"}', "int8 weights", "int8", []),
+        ("torch_int8 {}", "int8 weights", "float32", ["optimisation_not_run"]),
+        ('dense {"dtype": "bfloat16"}', "bfloat16", "bfloat16", []),
+        ("int8_weight_only {}", "int8 weights", "float32", []),
+        ('int8_weight_only {"dtype": "bfloat16"}', "bfloat16 activations, int8 weights", "bfloat16", []),
+        ("pair", "int8 weights", "int8", []),
+    ],
+)
+def test_the_kernels_of_a_variant_are_what_ran(case, reported, ran, findings):
+    """An exported program with int8 operators computes in float32 unless it is compiled; weights alone are never int8 arithmetic."""
+    report = torch_variants()[case]
+    assert (report["precision"], report["ran"], report["findings"]) == (reported, ran, findings)
+
+
+@needs_torch
+def test_options_that_do_not_go_with_the_artifact_or_the_device_are_refused():
+    """Before anything is measured."""
+    report = torch_variants()
+    assert "does not go with a quantized program" in report['torch_int8 {"dtype": "bfloat16"}']["refused"]
+    assert "option weights has no effect on the CPU" in report["weights on cpu"]["refused"]
+
+
+@needs_torch
+def test_whether_the_cpu_has_bfloat16_is_reported():
+    """Without its instructions bfloat16 is emulated."""
+    facts = torch_variants()['dense {"dtype": "bfloat16"}']["facts"]
+    assert facts["bfloat16_instructions"] in (True, False, None) and facts["freezing"] is False
+    assert torch_variants()['torch_int8 {"mode": "compile"}']["facts"]["freezing"] is True

@@ -14,18 +14,22 @@ def test_inputs_are_read_from_the_signature_without_pytorch(tmp_path):
     """Which the build stored next to the module."""
     (tmp_path / SIGNATURE).write_text(json.dumps({"inputs": [["x", [None, 3], "float32"]], "outputs": []}))
     assert TorchModule().inputs(tmp_path) == [("x", (None, 3))]
+    assert TorchModule().stored_types(tmp_path) is None
+    (tmp_path / SIGNATURE).write_text(json.dumps({"inputs": [], "outputs": [], "types": ["float32", "int8"]}))
+    assert TorchModule().stored_types(tmp_path) == {"float32", "int8"}
     assert Loaded._fields == ("module", "inputs", "outputs")
 
 
-@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
-def test_a_pickle_needs_trust_and_must_hold_a_module(mark):
+@needs_torch
+def test_a_pickle_needs_trust_and_must_hold_a_module():
     """Refused with what to do: export it, or give a function for the weights."""
     report = torch_report()
     assert "--trust" in report["import net.pt"] and report["import net.pt"].endswith("True")
     assert "holds a OrderedDict" in report["import weights.pt"] and "package.module:function" in report["import weights.pt"]
 
 
-@pytest.mark.parametrize("format_", [pytest.param("torch", marks=needs_torch), pytest.param("pt2", marks=needs_torch)])
+@needs_torch
+@pytest.mark.parametrize("format_", ["torch", "pt2"])
 def test_parameters_and_multiply_accumulates_are_counted(format_):
     """A convolution of 3 x 3 on 64 pixels with 8 channels, and a layer of 128 x 10."""
     facts = torch_report()["facts"][format_]
