@@ -31,6 +31,7 @@ lock_of  = $(or $(filter $(1),$(LOCKS)),$(1)-$(ORT_CUDA))
 stamp_of = .venv-$(1)/installed-$(shell cat requirements/$(call lock_of,$(1)).txt pyproject.toml | sha256sum | cut -c1-16)
 $(foreach name,$(ENVIRONMENTS),$(eval STAMP_$(name) := $(call stamp_of,$(name))))
 ENVIRONMENT_STAMPS := $(foreach name,$(ENVIRONMENTS),$(STAMP_$(name)))
+SUBMAKE := $(MAKE) --silent --no-print-directory
 PIP_INSTALL := -m pip install --disable-pip-version-check --progress-bar on
 
 .PHONY: help bench environments test test-slow test-torch $(ENVIRONMENTS) lint format benchmarks lock gpu-dry-run clean
@@ -51,7 +52,7 @@ environments: $(STAMP) ## set up the separate environments that SUITE needs
 	@names=$$($(BIN)/harness plan "$(SUITE)" --device "$(DEVICE)" --environments); \
 	for name in $$names; do \
 	  case " $(ENVIRONMENTS) " in \
-	    *" $$name "*) $(MAKE) --no-print-directory "$$name" ;; \
+	    *" $$name "*) $(SUBMAKE) "$$name" ;; \
 	    *) echo "the environment $$name is not one of ours: \`$(BIN)/harness doctor\` prints how to set it up" >&2 ;; \
 	  esac; \
 	done

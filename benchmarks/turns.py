@@ -31,7 +31,7 @@ def main() -> None:
     bare = [convert(x) for x in arrays]
     session = open_session(task)
     data = inputs.load_data(session.inputs, task.inputs, task.batch_size)
-    staged, source = timed_calls(session, inputs.make_queries(session.inputs, data, task.batch_size), task.device)
+    staged, source = timed_calls(session, inputs.make_queries(session.inputs, data, task.batch_size), task)
     queries = itertools.cycle(source)
 
     def ours() -> float:

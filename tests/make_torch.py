@@ -22,6 +22,7 @@ from harness.frameworks.torch import Torch as Framework
 from harness.schema import Training
 from harness.variants.base import Job, TrainData
 from harness.variants.torch_export import TorchToIr, TorchToOnnx
+from harness.workloads.digits import DigitsCnnTorch
 from harness.workloads.torch_models import Options as ModelOptions
 from harness.workloads.torch_models import Timm, Torchvision
 
@@ -84,6 +85,18 @@ def engines(folder: Path, path: Path, pt2: Path, expected: np.ndarray, query: np
     return facts
 
 
+def digits() -> dict[str, Any]:
+    """Size and training accuracy of the digits network on patterns of ten classes; the real images need scikit-learn, which is not here."""
+    framework, net = Framework(), DigitsCnnTorch().model()
+    rng = np.random.default_rng(0)
+    labels = np.arange(500) % 10
+    patterns = rng.random((10, 1, 8, 8), dtype=np.float32)
+    images = np.clip(patterns[labels] + 0.1 * rng.normal(size=(500, 1, 8, 8)).astype(np.float32), 0, 1)
+    framework.fit(net, DigitsCnnTorch.training, TrainData([images], labels), 0)
+    accuracy = float((net(torch.from_numpy(images)).argmax(1).numpy() == labels).mean())
+    return {"parameters": sum(p.numel() for p in net.parameters()), "accuracy": accuracy}
+
+
 def main(folder: Path) -> None:
     """Everything, and the report last."""
     torch.manual_seed(0)
@@ -120,6 +133,7 @@ def main(folder: Path) -> None:
     notes = framework.fit(certain, Training(epochs=20, learning_rate=0.01), data, 0)
     report["probabilities"] = {"notes": notes, "accuracy": float((certain(torch.from_numpy(x)).argmax(1).numpy() == data.labels).mean())}
     report["loss"] = refusal(lambda: framework.fit(trained, Training(loss="hinge"), data, 0))
+    report["digits"] = digits()
     for family, name in ((Torchvision, "squeezenet1_1"), (Timm, "mobilenetv3_small_050")):
         model = family(name, ModelOptions(image_size=64))
         report[family.spec.name] = sum(p.numel() for p in model.model().parameters())

@@ -137,6 +137,7 @@ def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     from harness.run import preconditions
     from harness.sensors.probe import cards_present, devices_present, gpu_left_out
     from harness.suite import load_suite
+    from harness.suite.environments import needs
     from harness.suite.gpu_cards import names_card
 
     catalogue = plugins.catalogue()
@@ -146,7 +147,9 @@ def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     if device == "auto" and (reason := gpu_left_out(present)):
         warn(reason)
     resolved = load_suite(suite, catalogue, present, device=device, trusted=trust)
-    for problem in preconditions.problems(resolved, cards_present(catalogue) if len(present) > 1 else ()):
+    missing = {case_id for need in needs(resolved, catalogue) if not need.environment.installed for case_id in need.case_ids}
+    able = resolved.model_copy(update={"cases": tuple(case for case in resolved.cases if case.case_id not in missing)})
+    for problem in preconditions.problems(able, cards_present(catalogue) if len(present) > 1 else ()):
         warn(f"{problem.what}; {problem.hint}")
     named = "gpu" if names_card(device) else device
     return resolved, {*present, named} - {"auto"}

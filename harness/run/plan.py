@@ -57,8 +57,14 @@ def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[fl
     """Seconds that the fewest and the most repetitions take, without builds."""
     warmup_s = min(profile.warmup_s, max(3.0, profile.slope_s * 1.5)) if profile.warmup_s else 0.0
     fixed_s = START_S + 2 * profile.idle_s + warmup_s + 1.0 + profile.window_s
-    round_s = sum(fixed_s + catalogue.engines[case.engine].load_s for case in suite.cases)
+    round_s = sum(fixed_s + _load_s(case, catalogue) for case in suite.cases)
     return round_s * profile.first, round_s * _cap(suite, profile)
+
+
+def _load_s(case: Case, catalogue: Catalogue) -> float:
+    """Typical time until a case is loaded, with the variants that its engine applies, in seconds."""
+    engine = catalogue.engines[case.engine].at(case.device)
+    return engine.load_s + sum(catalogue.variants[step.recipe].load_s for step in case.steps if step.recipe in engine.by_options)
 
 
 def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:

@@ -80,6 +80,8 @@ class VariantSpec(PluginSpec):
     """Requested compute precision where an engine applies it by its options; None: `precision`."""
     devices: tuple[str, ...] = ()
     """Devices whose kernels can use it; empty: all."""
+    load_s: float = 0.0
+    """Typical time in s by which it lengthens the loading of a model where an engine applies it, for the estimated duration of a run."""
     needs: tuple[Literal["train", "labels"], ...] = ()
     """Parts of `data.train` that it uses: samples (`train`) and their labels."""
     version: int = 1

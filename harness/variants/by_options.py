@@ -58,4 +58,4 @@ class Sparse24(ByOptions):
 class Compile(ByOptions):
     """The engine's compiler instead of operator by operator; the arithmetic keeps its precision."""
 
-    spec: ClassVar = VariantSpec(name="compile", summary="compiled by the engine, not operator by operator", conversions=())
+    spec: ClassVar = VariantSpec(name="compile", summary="compiled by the engine, not operator by operator", conversions=(), load_s=10.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from harness.schema import StoredRun
+from harness.schema import Acceptance, StoredRun
 from tests.cli.helpers import CELLS, assert_error, keep, measured
 from tests.factories import COUNTERS, MODELLED, record, stored
 
@@ -142,6 +144,26 @@ def test_runs_that_are_not_comparable_are_refused_or_marked(harness, results):
     assert figures and all(line.startswith("[NOT COMPARABLE] ") for line in figures.splitlines() if line)
     assert_error(harness("compare", "run-a"), 2, "needs two runs")
     assert_error(harness("compare", "run-a", "run-c"), 2, "no run 'run-c'")
+
+
+@pytest.mark.parametrize("options", [(), ("--offers", "offers.yaml")])
+def test_a_run_that_broke_an_acceptance_rule_is_named_with_its_machine(harness, results, tmp_path, options):
+    """Exit code 1 and no figure; with --anyway each line with a figure is marked. The run of the other machine is accepted."""
+    rules = Acceptance(max_foreign_cores=0.1)
+    for name, host, cores in (("run-a", "box-1", 0.05), ("run-b", "box-2", 0.7)):
+        run = measured(conditions={"foreign_load": cores})
+        suite = run.header.suite.model_copy(update={"acceptance": rules})
+        keep(replace(run, header=run.header.model_copy(update={"suite": suite})), results, name, host)
+    (tmp_path / "offers.yaml").write_text(OFFERS)
+    done = harness("compare", "run-a", "run-b", *options)
+    assert done.returncode == 1 and "ratio" not in done.stdout
+    assert "acceptance of run-a on box-1: accepted" in done.stdout
+    assert "acceptance of run-b on box-2: NOT ACCEPTED, 1 of 1 rules broken" in done.stdout and "up to 0.70 cores" in done.stdout
+    assert done.stderr.startswith("error: run-b broke the acceptance rules of the suite") and "--anyway" in done.stderr
+    done = harness("compare", "run-a", "run-b", *options, "--anyway")
+    assert done.returncode == 0
+    assert all(line.startswith("[NOT ACCEPTED] ") for line in done.stdout.splitlines() if "B/A" in line)
+    assert ("A (run-a): 1000 EUR" in done.stdout) == bool(options)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import StoreError, SuiteError
 from harness.run import checks
-from harness.schema import PROFILES, Domain
+from harness.schema import PROFILES, Acceptance, Domain
+from tests.decide.machines import on_a_gpu
 
 
 @pytest.mark.parametrize(("window_s", "refused"), [(0.7, True), (5.11, False), (5.05, False), (1.5, False)])
@@ -32,3 +33,22 @@ def test_a_run_of_the_same_second_has_another_id(tmp_path):
     assert checks.unused_id(tmp_path, "run") == "run"
     (tmp_path / "run").mkdir()
     assert checks.unused_id(tmp_path, "run") == "run-1"
+
+
+@pytest.mark.parametrize(
+    ("rules", "limit_w", "refused"),
+    [
+        (Acceptance(default_power_cap=True), 500.0, True),
+        (Acceptance(default_power_cap=True), 700.0, False),
+        (Acceptance(default_power_cap=True), None, False),
+        (Acceptance(), 500.0, False),
+        (None, 500.0, False),
+    ],
+)
+def test_another_power_limit_than_the_default_is_refused_if_the_suite_has_the_rule(rules, limit_w, refused):
+    """With the command that sets it; the limit of a card without cases, or an unknown one, prevents nothing."""
+    run = on_a_gpu(card={"uuid": "GPU-4090", "power_limit_w": limit_w, "power_limit_default_w": 700.0})
+    suite, here = run.header.suite.model_copy(update={"acceptance": rules}), run.header.environments[0]
+    with pytest.raises(SuiteError, match=r"(?s)gpu:0 is 500 W, not its default of 700 W.*-pl 700") if refused else contextlib.nullcontext():
+        checks.check_power_cap(suite, here, run.header.domains)
+    checks.check_power_cap(suite, here, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -231,6 +232,18 @@ def test_the_duration_of_a_run_is_estimated(tmp_path):
     least_s = len(suite.cases) * STANDARD.first * (2 * STANDARD.idle_s + STANDARD.window_s + CATALOGUE.engines["litert"].load_s)
     assert least_s < first_s < 3 * least_s
     assert plan.expected_s(suite.model_copy(update={"stopping": "open_pairs"}), STANDARD, CATALOGUE)[1] > cap_s
+
+
+def test_a_variant_that_the_engine_applies_may_take_time_to_load(tmp_path):
+    """As compilation does; one that is built takes none."""
+    suite = suite_of(tmp_path)
+    slow = {name: spec.model_copy(update={"load_s": 10.0}) for name, spec in CATALOGUE.variants.items()}
+    applied = {name: spec.model_copy(update={"by_options": {"float16": {}}}) for name, spec in CATALOGUE.engines.items()}
+    plain_s, built_s = (plan.expected_s(suite, STANDARD, replace(CATALOGUE, variants=v))[0] for v in (CATALOGUE.variants, slow))
+    count = sum(case.variant == "float16" for case in suite.cases)
+    assert built_s == plain_s and count
+    longer_s = plan.expected_s(suite, STANDARD, replace(CATALOGUE, variants=slow, engines=applied))[0]
+    assert longer_s - plain_s == pytest.approx(10.0 * count * STANDARD.first)
 
 
 def test_an_open_pair_ends_at_the_cap(tmp_path):
