@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.energy.scope import CaseEnergy, build_energy, per_inference, weakest
 from harness.frame.cases import artifact, case_row, codes, precision_ran, window_s, with_interval
 from harness.frame.columns import TABLES
+from harness.frame.device_state import launch_state
 from harness.frame.fronts import fronts
 from harness.frame.history import history_rows
 from harness.frame.objectives import to_cell
@@ -92,7 +93,10 @@ def _repetition_rows(result: Result) -> list[Row]:
         "calibrated": calibrated(result.run.header.domains, result.scope),
         "energy_scope": result.scope_label,
     }
-    return [shared | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid) for record in result.chosen]
+    return [
+        shared | launch_state(result, record) | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid)
+        for record in result.chosen
+    ]
 
 
 def _repetition_row(record: Record, energy: CaseEnergy | None, *, valid: bool) -> Row:
@@ -136,16 +140,20 @@ def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measu
     """Row of one rail from its windows in each valid launch."""
     windows = [each for each in windows if per_inference(each) is not None]
     every = [m for each in windows for m in each]
+    energy_j, net_j = mean(map(per_inference, windows)), mean(per_inference(each, "net_j") for each in windows)
+    in_scope, total_j = domain.name in (result.scope or "").split("+"), mean(result.energies)
     return {
         "run_id": result.run.header.run_id,
         "case_id": result.case.case_id,
         "domain": domain.name,
         **{name: getattr(domain, name) for name in ("sensor", "device", "parent", "gain", "update_period_s")},
         "kind": weakest(m.kind for m in every),
-        "in_scope": domain.name in (result.scope or "").split("+"),
+        "in_scope": in_scope,
         "repetitions": len(windows),
         **with_interval("energy", "j", known(map(per_inference, windows)), result.q),
-        "energy_net_j": mean(per_inference(each, "net_j") for each in windows),
+        "energy_net_j": net_j,
+        "energy_share": energy_j / total_j if in_scope and energy_j is not None and total_j else None,
+        "idle_share": None if net_j is None or not energy_j else 1 - net_j / energy_j,
         "integrated_j": mean(per_inference(each, "integrated_j") for each in windows),
         "power_w": mean((m.gross_j or 0.0) / (m.end_s - m.start_s) for m in every),
         "idle_w": mean(m.idle_w for m in every),
