@@ -42,11 +42,15 @@ def shortened(sentences: Sequence[str]) -> list[str]:
 def warning_lines(run: StoredRun, cases: pd.DataFrame) -> list[str]:
     """Each warning code with the number of cases, its latest sentence and the remedy."""
     from harness.analysis.uncertainty import EDGES_DOMINATE
+    from harness.frame.order import order_finding
 
+    order = order_finding(run)
     findings = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
     for name, codes in zip(cases["case_id"], cases["warnings"].fillna("").str.split(";"), strict=True):
         if EDGES_DOMINATE.code in codes:  # a finding of the case, not stored in a record
             findings[EDGES_DOMINATE.code, name] = EDGES_DOMINATE
+        if order and order.code in codes:
+            findings[order.code, name] = order
     latest = {code: finding for (code, _), finding in findings.items()}
     return [
         f"! {code}, {sum(c == code for c, _ in findings)} of {len(run.header.suite.cases)} cases: {finding.sentence}; {finding.remedy}"

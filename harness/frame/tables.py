@@ -12,6 +12,7 @@ from harness.frame.device_state import launch_state
 from harness.frame.fronts import fronts
 from harness.frame.history import history_rows
 from harness.frame.objectives import to_cell
+from harness.frame.order import CODE, finding_of
 from harness.frame.results import Result, calibrated, known, mean, rails, results
 from harness.frame.rows import Row
 from harness.schema import OBJECTIVES, Build, Domain, Measurement, Objective, Record, StoredRun
@@ -65,6 +66,9 @@ def _cases(of_runs: Sequence[Sequence[Result]], objectives: Sequence[Objective])
     rows = []
     for of_run in of_runs:
         own = [case_row(result) | {"front_objectives": to_cell(objectives)} for result in of_run]
+        if finding_of(of_run):
+            for row in own:
+                row["warnings"] = ";".join(filter(None, (row["warnings"], CODE)))
         places = fronts(of_run, own, objectives)
         rows += [row | places[row["case_id"]] for row in own]
     return _frame("cases", rows)
