@@ -78,8 +78,9 @@ def compare(
 ) -> int:
     """Compare machines by energy, latency and cost.
 
-    Checks whether the runs are comparable and prints the ratios to the base with verdicts; exits with 1 if they are not comparable.
+    Compares runs, or the cards of a single run whose suite names several (gpu:UUID). Checks whether they are comparable and prints the ratios to the base with verdicts; exits with 1 if they are not comparable.
     """
+    from harness.decide.by_card import split_cards
     from harness.decide.differences import differences
     from harness.decide.offers import read_offers
     from harness.report.comparison import PREFIX, ratio_lines
@@ -87,7 +88,7 @@ def compare(
     from harness.report.differences import difference_lines
 
     offered = read_offers(offers) if offers else None
-    stored = [read_stored(name, results, calibrated=calibrated) for name in runs]
+    stored = split_cards([read_stored(name, results, calibrated=calibrated) for name in runs])
     findings = differences(stored)
     comparable = not any(each.prevents for each in findings)
     for line in difference_lines(stored, findings):

@@ -319,7 +319,8 @@ _CASE_COLUMNS = (
     "case_id", "status", "valid", "invalid_reasons", "repetitions", "quality_metric", "quality", "quality_low", "quality_high",
     "latency_p50_s", "latency_p50_low_s", "latency_p50_high_s", "latency_p99_s", "latency_p99_low_s", "latency_p99_high_s",
     "energy_j", "energy_low_j", "energy_high_j", "energy_abs_low_j", "energy_abs_high_j", "energy_kind", "energy_scope", "calibrated",
-    "energy_vs_baseline", "energy_vs_baseline_low", "energy_vs_baseline_high", "warnings",
+    "energy_vs_baseline", "energy_vs_baseline_low", "energy_vs_baseline_high", "power_limit_w", "power_limit_share", "power_capped_share",
+    "warnings",
 )  # fmt: skip
 """Columns of `cases` that `history` has too."""
 

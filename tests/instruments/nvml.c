@@ -9,7 +9,7 @@
  *   gauge_period_s 0.1, window_s 0.025 (field 186), average_window_s 1 (field 185), usage_window_s 1 (nvmlDeviceGetPowerUsage)
  *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0, counter_gain 1 (of the counter alone)
  *   reset_at_s, stuck_at_s, back_at_s with back_j 5, absurd_at_s (3.7 MW), error_at_s, error_until_s, error_code 15     never
- *   temperature_c 45, heat_c_per_w 0, sm_clock_mhz 1400, utilization 50, memory_used_bytes 1e9, reasons 0, limit_w 300
+ *   temperature_c 45, heat_c_per_w 0, sm_clock_mhz 1400, utilization 50, memory_used_bytes 1e9, reasons 0, limit_w 300, limit_default_w (limit_w)
  *   call_s 0 (how long each query of a device takes), call_spins 0 (1: it takes that of a core)
  *   mig -1 (not supported), pids 0 (how many, from 1000 on), hide_pids 0, conditions 1
  *   busy_from_s (never): until then `utilization_before` and `memory_used_before` are shown, where they are given
@@ -208,7 +208,7 @@ int nvmlDeviceGetMigMode(Device *d, unsigned *current, unsigned *pending) {
 }
 int nvmlDeviceGetPersistenceMode(Device *d, unsigned *out) { return answer(d, NULL, out, 1); }
 int nvmlDeviceGetEnforcedPowerLimit(Device *d, unsigned *out) { return answer(d, NULL, out, number(d->index, "limit_w", 300) * 1e3); }
-int nvmlDeviceGetPowerManagementDefaultLimit(Device *d, unsigned *out) { return nvmlDeviceGetEnforcedPowerLimit(d, out); }
+int nvmlDeviceGetPowerManagementDefaultLimit(Device *d, unsigned *out) { return answer(d, NULL, out, number(d->index, "limit_default_w", number(d->index, "limit_w", 300)) * 1e3); }
 int nvmlDeviceGetMaxClockInfo(Device *d, unsigned type, unsigned *out) { return answer(d, NULL, out, type == 1 ? 1980 : 2619); }
 int nvmlDeviceGetClockInfo(Device *d, unsigned type, unsigned *out) { 
     if (type == 2) return refusal(d, "memory_clock") ? refusal(d, "memory_clock") : answer(d, "conditions", out, number(d->index, "memory_clock_mhz", 2619));

@@ -172,3 +172,9 @@ def test_a_partitioned_card_cannot_be_selected_by_its_uuid(driver):
     sensor.select({"GPU-simulated-1"})
     domain = by_name(sensor)["gpu:1"]
     assert "MIG" in domain.detail["not_selectable"] and "visible" not in domain.detail
+
+
+def test_the_power_limit_and_its_default_are_known(driver):
+    """A limit below the default is a setting of the user."""
+    domain = by_name(driver(limit_w=200, limit_default_w=300))["gpu:0"]
+    assert (domain.limit_w, domain.detail["power_limit_default_w"]) == (200, 300)
