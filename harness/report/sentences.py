@@ -106,7 +106,9 @@ def _time(row: Row, than: str = "dense") -> str:
         return ""
     if low <= 1 <= high:
         return f"; its time is not separated from {than}'s (p50 ratio {_ratio(row)})"
-    return f", and was {'slower' if low > 1 else 'faster'} than {than} on this {row['device'].partition(':')[0].upper()} ({_ratio(row, ' x')})"
+    return (
+        f", and was {'slower' if low > 1 else 'faster'} than {than} on this {row['device'].partition(':')[0].upper()} ({_ratio(row, ' x')})"
+    )
 
 
 def _ratio(row: Row, unit: str = "") -> str:
