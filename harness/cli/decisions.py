@@ -78,10 +78,11 @@ def compare(
 ) -> int:
     """Compare machines by energy, latency and cost.
 
-    Checks whether the runs are comparable and keep the acceptance rules of their suite, and prints the ratios to the base with verdicts;
-    exits with 1 if they do not.
+    Compares runs, or the cards of a single run whose suite names several (gpu:UUID). Checks whether they are comparable and keep the
+    acceptance rules of their suite, and prints the ratios to the base with verdicts; exits with 1 if they do not.
     """
     from harness.decide.acceptance import check_acceptance
+    from harness.decide.by_card import split_cards
     from harness.decide.differences import differences
     from harness.decide.offers import read_offers
     from harness.report import acceptance
@@ -90,7 +91,7 @@ def compare(
     from harness.report.differences import difference_lines
 
     offered = read_offers(offers) if offers else None
-    stored = [read_stored(name, results, calibrated=calibrated) for name in runs]
+    stored = split_cards([read_stored(name, results, calibrated=calibrated) for name in runs])
     findings = differences(stored)
     comparable = not any(each.prevents for each in findings)
     rules = [check_acceptance(run) for run in stored]

@@ -46,10 +46,14 @@ def shortened(sentences: Sequence[str]) -> list[str]:
 def warning_lines(run: StoredRun, cases: pd.DataFrame) -> list[str]:
     """Each warning code with the number of cases, its latest sentence and the remedy."""
     from harness.frame.findings import case_findings
+    from harness.frame.order import order_finding
     from harness.frame.rows import rows_of
 
+    order = order_finding(run)
     findings = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
     findings |= {(finding.code, row["case_id"]): finding for row in rows_of(cases) for finding in case_findings(row)}
+    if order:
+        findings |= {(order.code, name): order for name in cases["case_id"]}
     latest = {code: finding for (code, _), finding in findings.items()}
     return [
         f"! {code}, {sum(c == code for c, _ in findings)} of {len(run.header.suite.cases)} cases: {finding.sentence}; {finding.remedy}"

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.decide.compare import aligned
 from harness.energy.clock_limits import card_of
-from harness.energy.scope import host_first
+from harness.energy.scope import for_card, host_first
 from harness.errors import HarnessError
 from harness.frame.results import Result, calibrated, known, mean, tf32
 from harness.schema import Environment, StoredRun
@@ -204,7 +204,8 @@ def _accelerators(runs: Sequence[StoredRun]) -> list[str]:
 
 def _card(run: StoredRun, device: str) -> str | None:
     """Domain of the accelerator that cases on a device ran on."""
-    return next((card_of(d.name) for d in run.header.domains if d.device == device), None)
+    chosen = next((case.card for case in run.header.suite.cases if case.device == device and case.card), None)
+    return next((card_of(d.name) for d in for_card(run.header.domains, chosen) if d.device == device), None)
 
 
 def _mean_condition(run: StoredRun, name: str, device: str | None = None) -> float | None:

@@ -91,6 +91,10 @@ CODES: dict[str, Code] = {
         "the power limit limited the clock of {device} in {share} of the window, which is normal at full load",
         "compare only with cases under the same power limit",
     ),
+    "power_limit_set": Code(
+        "the power limit of {device} is {limit_w:.4g} W, {share} of its default, which is a setting of the user",
+        "compare it with runs under other limits by `harness history`, or restore the default (`nvidia-smi -pl`) to compare machines",
+    ),
     "mig_shared": Code(
         "{device} is partitioned (MIG): the energy was measured for the whole card, but the case used only one partition",
         "measure on a card without MIG, or use the whole card's energy with `allow: [mig_shared]` in the suite",

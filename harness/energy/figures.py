@@ -87,6 +87,7 @@ class Figures:
     inferences: float | None
     throughput_per_s: float | None
     conditions: dict[str, float | None]
+    start_conditions: dict[str, float]
     latency: Latency | None
     quality: Quality | None
     precision_ran: str | None
@@ -137,6 +138,7 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
         inferences=inferences,
         throughput_per_s=performance.throughput_per_s(inferences, window, waited_s),
         conditions=conditions,
+        start_conditions=performance.start_conditions(raw.trace, _start_s(phases), setting.case.device) if setting.case else {},
         latency=latency,
         quality=quality,
         precision_ran=precision_of(raw.kernels) or raw.precision,
@@ -152,6 +154,11 @@ def _phases(windows: Sequence[WindowTimes], steady: tuple[float, float] | None) 
     """Windows as phases; `steady` as it was measured."""
     spans = [steady if steady and window.phase == "steady" else (window.open_s, window.end_s) for window in windows]
     return tuple(Phase(name=w.phase, start_s=start_s, end_s=end_s) for w, (start_s, end_s) in zip(windows, spans, strict=True))
+
+
+def _start_s(phases: Sequence[Phase]) -> float | None:
+    """Start of the child of a case; None if the task ended before."""
+    return next((phase.start_s for phase in phases if phase.name == "load"), None)
 
 
 def _findings(

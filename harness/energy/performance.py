@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from harness.analysis.interval import percentile, wilson
+from harness.energy.cards import STARTS_S
 from harness.energy.clock_limits import clock_limits
 from harness.energy.codes import finding
 from harness.schema import Finding, Latency, Measurement, Phase, Quality, Trace
@@ -67,6 +68,21 @@ def examine_quality(quality: Quality | None) -> list[Finding]:
     if gain * quality.samples >= RIVAL_SAMPLES and gain > RIVAL_SHARE:
         findings.append(finding("threshold_doubtful", metric=quality.metric, value=quality.value, rival=quality.rival))
     return findings
+
+
+def start_conditions(trace: Trace, load_s: float | None, device: str) -> dict[str, float]:
+    """Temperatures and clocks at the start of a launch: the last reading of each before the child could use the device.
+
+    Args:
+        trace: Readings of the task.
+        load_s: Start of the child, s; None: unknown.
+        device: Device of the case.
+    """
+    if load_s is None:
+        return {}
+    names = [n for n, d in trace.domains.items() if d.quantity in ("temperature", "clock") and d.device in ("cpu", device)]
+    before = {name: trace.readings(name, end_s=load_s + STARTS_S) for name in names}
+    return {name: float(values[-1]) for name, values in before.items() if len(values)}
 
 
 def conditions(trace: Trace, window: Phase | None) -> dict[str, float | None]:

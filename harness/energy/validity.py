@@ -20,6 +20,8 @@ EDGE_LIMIT = 0.01
 STILL_S, STILL_TICKS = 1.0, 10
 """Time in s, and number of update periods, after which a counter without a tick is stuck: no device draws nothing."""
 UNSTABLE_IDLE = 0.02
+SAME_LIMIT = 0.005
+"""Relative difference of a power limit from its default that is a rounding."""
 FOREIGN_CORES = 0.1
 GAP_S = 0.5
 FEWEST_SAMPLES = 5
@@ -69,6 +71,7 @@ def examine(
         findings.append(finding("foreign_load", cores=foreign))
     own = [trace.domains[m.domain] for m in steady if m.domain in scope and m.domain in trace.domains]
     findings += [finding("mig_shared", device=name) for name in dict.fromkeys(domain.name for domain in own if domain.detail.get("mig"))]
+    findings += [found for domain in own if (found := _limited(domain))]
     findings += [_part_time(domain) for domain in own if domain.quantity == "energy" and domain.part_time]
     if span := cards.span_of(measurements):
         remarks = cards.remarks(trace, span, {domain.device for domain in own}, device)
@@ -237,6 +240,14 @@ def _changed(trace: Trace, condition: Domain) -> bool:
 
 
 # --- the rest of the machine --------------------------------------------------------------------------------------------
+
+
+def _limited(domain: Domain) -> Finding | None:
+    """A card whose power limit is not its default."""
+    limit_w, default_w = domain.limit_w, domain.detail.get("power_limit_default_w")
+    if not limit_w or not default_w or abs(limit_w / default_w - 1) <= SAME_LIMIT:
+        return None
+    return finding("power_limit_set", device=domain.name, limit_w=limit_w, share=cards.percent(limit_w / default_w))
 
 
 def _part_time(domain: Domain) -> Finding:

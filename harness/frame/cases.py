@@ -9,8 +9,9 @@ from harness.analysis.kernels import kernels_text, share_of
 from harness.analysis.stopping import HalfWidth
 from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
 from harness.energy.placement import share_elsewhere
-from harness.energy.scope import family
+from harness.energy.scope import CaseEnergy, family, per_inference
 from harness.frame.baseline import ratios
+from harness.frame.device_state import case_state
 from harness.frame.payback import payback
 from harness.frame.quality import against_reference, differs_from_reference, paired, quality
 from harness.frame.results import Result, calibrated, known, mean, precision_ran, profiled_first, rails, tf32
@@ -73,21 +74,10 @@ def codes(findings: Iterable[Finding]) -> str | None:
 def _identity(result: Result) -> Row:
     header, case, environment = result.run.header, result.case, result.environment
     name, count = _device(result)
-    copied = (
-        "case_id",
-        "model",
-        "variant",
-        "engine",
-        "device",
-        "batch_size",
-        "threads",
-        "scenario",
-        "copies",
-        "in_flight",
-        "baseline_case_id",
-    )
+    copied = ("case_id", "model", "variant", "engine", "batch_size", "threads", "scenario", "copies", "in_flight", "baseline_case_id")
     return {
         **{field: getattr(case, field) for field in copied},
+        "device": case.device_text,
         "engine_options": _options(case),
         "schema_version": header.schema_version,
         "run_id": header.run_id,
@@ -134,21 +124,15 @@ def _status(result: Result, uncertainty: Terms) -> Row:
         "window_s": mean(window_s(r) for r in result.ok),
         "precision_ran": precision_ran(result),
         **_kernels(result),
-        **_accelerator(result),
+        **case_state(result),
+        "tf32": tf32(result),
+        "operators_elsewhere_share": max(known(share_elsewhere(r.engine_facts) for r in result.ok), default=None),
         **{name: _largest(result, name) for name in ("peak_memory_bytes", "peak_device_memory_bytes", "resident_bytes")},
     }
 
 
 def _largest(result: Result, name: str) -> int | None:
     return max(known(getattr(r, name) for r in result.ok), default=None)
-
-
-def _accelerator(result: Result) -> Row:
-    """Power limit and arithmetic of the case's accelerator."""
-    cards = [d.name for d in rails(result.domains) if d.device == result.case.device and d.device != "cpu"]
-    shares = [share for r in result.ok for card in cards if (share := r.conditions.get(f"{card} power_capped")) is not None]
-    elsewhere = max(known(share_elsewhere(r.engine_facts) for r in result.ok), default=None)
-    return {"power_capped_share": mean(shares), "tf32": tf32(result), "operators_elsewhere_share": elsewhere}
 
 
 def _kernels(result: Result) -> Row:
@@ -182,10 +166,26 @@ def _energy(result: Result, uncertainty: Terms) -> Row:
         **uncertainty._asdict(),
         **_absolute(result, row["energy_j"], uncertainty.u_gain_j),
         **with_interval("device_energy", "j", [energy.device_j for energy in energies], result.q),
-        "energy_net_j": mean(energy.net_j for energy in energies),
+        **_split(energies, row["energy_j"]),
         "idle_w": mean(energy.idle_w for energy in energies),
         "carbon_g": row["energy_j"] / 3.6e6 * header.grid.g_per_kwh if header.grid else None,
         "target_reached": _reached(result),
+    }
+
+
+def _split(energies: Sequence[CaseEnergy], energy_j: float) -> Row:
+    """Energy of the packages and of the DRAM, and what the idle machine would have used of it; empty if not measured."""
+
+    def part(energy: CaseEnergy, name: str) -> float | None:
+        own = [per_inference(windows) for domain, windows in energy.windows.items() if family(domain) == name]
+        return sum(known(own)) if own and None not in own else None
+
+    net_j = mean(energy.net_j for energy in energies)
+    return {
+        "energy_net_j": net_j,
+        "idle_share": None if net_j is None else 1 - net_j / energy_j,
+        "package_energy_j": mean(part(energy, "package") for energy in energies),
+        "dram_energy_j": mean(part(energy, "dram") for energy in energies),
     }
 
 

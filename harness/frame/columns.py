@@ -62,6 +62,9 @@ MODELLED = _float(
     "energy_modelled_j", "gross energy per unit of modelled domains, in joules; never added to measured ones", "no modelled domain"
 )
 IDLE = _float("idle_w", "power of the summed domains with the model loaded and idle, in watts", _NOT_MEASURED)
+IDLE_SHARE = _float(
+    "idle_share", "share of energy_j that the idle machine would have used in the same time, 0 to 1", "idle power was not measured"
+)
 DEVICE_ENERGY = _float(
     "device_energy_j", "gross energy per unit of the accelerator alone, in joules; energy_j adds the host's domains", _NO_DEVICE
 )
@@ -72,6 +75,24 @@ DEVICE_MEMORY = _int(
 )
 PARAMETERS = _int("parameters", "number of weights of the model", _FORMAT)
 NONZERO = _int("nonzero_parameters", "number of weights that are not exactly 0", _FORMAT)
+STATE = (
+    _float(
+        "power_capped_share",
+        "share of the window, 0 to 1, with the clock lowered by the power limit; normal at full load",
+        "not reported by the driver",
+    ),
+    _float(
+        "throttled_share", "share of the window, 0 to 1, with the clock lowered by heat or by power brake", "not reported by the driver"
+    ),
+    _float("temperature_degc", "mean temperature of the device in the window, in degC", "not reported"),
+    _float("sm_clock_hz", "mean clock of the accelerator in the window, in Hz", "the device is cpu, or not reported by the driver"),
+    _float("start_temperature_degc", "temperature of the device before the launch, in degC", "not reported, or stored by an older version"),
+    _float(
+        "start_sm_clock_hz",
+        "clock of the accelerator before the launch, in Hz",
+        "the device is cpu, not reported by the driver, or stored by an older version",
+    ),
+)
 CALIBRATED = _text("calibrated", "summed domains whose sensor was corrected by a calibration, joined by +", "none was corrected")
 
 CASES = (
@@ -84,7 +105,7 @@ CASES = (
     _text("model", "name of the model"),
     _text("variant", "canonical text of the chain of recipes"),
     _text("engine", "name of the engine"),
-    _text("device", "cpu, gpu, or the device name of a plug-in"),
+    _text("device", "cpu, gpu, gpu:UUID if the suite chose the card, or the device name of a plug-in"),
     _text("device_name", "product name of the device", "not reported by the driver or the system"),
     _int("device_count", "number of the device's domains: sockets or cards", "no sensor reads the device"),
     _int("batch_size", "samples per query"),
@@ -139,11 +160,16 @@ CASES = (
     ),
     _int("in_flight", "largest number of queries that were sent before the oldest was complete"),
     DEVICE_MEMORY,
+    *STATE,
     _float(
-        "power_capped_share",
-        "share of the window, 0 to 1, with the clock lowered by the power limit; normal at full load",
-        "not reported by the driver",
+        "power_limit_w",
+        "power limit of the accelerator at the start of the run, in watts",
+        "the device is cpu, or not reported by the driver",
     ),
+    _float("power_limit_share", "power limit relative to the default of the card", "the device is cpu, or not reported by the driver"),
+    _float("package_energy_j", "gross energy per unit of the CPU packages in energy_j, in joules", "not in energy_scope"),
+    _float("dram_energy_j", "gross energy per unit of the DRAM in energy_j, in joules", "not in energy_scope"),
+    IDLE_SHARE,
     _bool("tf32", "whether float32 products may be computed in TensorFloat-32", "not on a GPU, or " + _ENGINE),
     _float(
         "operators_elsewhere_share",
@@ -267,6 +293,7 @@ RUNS = (
     _text("energy_scope", "domains summed in energy_j, as in cases", "no domain is summed"),
     DEVICE_ENERGY,
     IDLE,
+    *STATE,
     _int("peak_memory_bytes", "largest resident set, in bytes", _NOT_MEASURED),
     DEVICE_MEMORY,
     _text(
@@ -296,6 +323,8 @@ DOMAINS = (
     _float("integrated_j", "energy per unit from the power reading of the same rail, in joules", "no such reading"),
     _float("power_w", "mean power in the window, in watts", "missing in every repetition"),
     _float("idle_w", "idle power with the model loaded, in watts", _NOT_MEASURED),
+    _float("energy_share", "share of the domain in energy_j of the case, 0 to 1", "not in scope, or missing in every repetition"),
+    IDLE_SHARE,
     _float("gain", "relative standard uncertainty of the sensor's gain", "unknown, as of every modelled domain"),
     _float("update_period_s", "update period of the reading as probed, in seconds", "unknown"),
     _text("calibrated", "name of the domain, if its sensor was corrected by a calibration", "not corrected"),
@@ -325,7 +354,8 @@ _CASE_COLUMNS = (
     "case_id", "status", "valid", "invalid_reasons", "repetitions", "quality_metric", "quality", "quality_low", "quality_high",
     "latency_p50_s", "latency_p50_low_s", "latency_p50_high_s", "latency_p99_s", "latency_p99_low_s", "latency_p99_high_s",
     "energy_j", "energy_low_j", "energy_high_j", "energy_abs_low_j", "energy_abs_high_j", "energy_kind", "energy_scope", "calibrated",
-    "energy_vs_baseline", "energy_vs_baseline_low", "energy_vs_baseline_high", "warnings",
+    "energy_vs_baseline", "energy_vs_baseline_low", "energy_vs_baseline_high", "power_limit_w", "power_limit_share", "power_capped_share",
+    "warnings",
 )  # fmt: skip
 """Columns of `cases` that `history` has too."""
 

@@ -9,9 +9,11 @@ from harness.energy.scope import CaseEnergy, build_energy, per_inference, weakes
 from harness.frame.baseline import joint_verdicts
 from harness.frame.cases import artifact, case_row, codes, window_s, with_interval
 from harness.frame.columns import TABLES
+from harness.frame.device_state import launch_state
 from harness.frame.fronts import fronts
 from harness.frame.history import history_rows
 from harness.frame.objectives import to_cell
+from harness.frame.order import CODE, finding_of
 from harness.frame.results import Result, calibrated, known, mean, precision_ran, rails, results
 from harness.frame.rows import Row
 from harness.schema import OBJECTIVES, Build, Domain, Measurement, Objective, Record, StoredRun
@@ -65,6 +67,9 @@ def _cases(of_runs: Sequence[Sequence[Result]], objectives: Sequence[Objective])
     rows = []
     for of_run in of_runs:
         own = [case_row(result) | {"front_objectives": to_cell(objectives)} for result in of_run]
+        if finding_of(of_run):
+            for row in own:
+                row["warnings"] = ";".join(filter(None, (row["warnings"], CODE)))
         places = fronts(of_run, own, objectives)
         joint = joint_verdicts(of_run)
         rows += [row | places[row["case_id"]] | joint.get(row["case_id"], {}) for row in own]
@@ -94,7 +99,10 @@ def _repetition_rows(result: Result) -> list[Row]:
         "calibrated": calibrated(result.run.header.domains, result.scope),
         "energy_scope": result.scope_label,
     }
-    return [shared | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid) for record in result.chosen]
+    return [
+        shared | launch_state(result, record) | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid)
+        for record in result.chosen
+    ]
 
 
 def _repetition_row(record: Record, energy: CaseEnergy | None, *, valid: bool) -> Row:
@@ -138,16 +146,20 @@ def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measu
     """Row of one rail from its windows in each valid launch."""
     windows = [each for each in windows if per_inference(each) is not None]
     every = [m for each in windows for m in each]
+    energy_j, net_j = mean(map(per_inference, windows)), mean(per_inference(each, "net_j") for each in windows)
+    in_scope, total_j = domain.name in (result.scope or "").split("+"), mean(result.energies)
     return {
         "run_id": result.run.header.run_id,
         "case_id": result.case.case_id,
         "domain": domain.name,
         **{name: getattr(domain, name) for name in ("sensor", "device", "parent", "gain", "update_period_s")},
         "kind": weakest(m.kind for m in every),
-        "in_scope": domain.name in (result.scope or "").split("+"),
+        "in_scope": in_scope,
         "repetitions": len(windows),
         **with_interval("energy", "j", known(map(per_inference, windows)), result.q),
-        "energy_net_j": mean(per_inference(each, "net_j") for each in windows),
+        "energy_net_j": net_j,
+        "energy_share": energy_j / total_j if in_scope and energy_j is not None and total_j else None,
+        "idle_share": None if net_j is None or not energy_j else 1 - net_j / energy_j,
         "integrated_j": mean(per_inference(each, "integrated_j") for each in windows),
         "power_w": mean((m.gross_j or 0.0) / (m.end_s - m.start_s) for m in every),
         "idle_w": mean(m.idle_w for m in every),

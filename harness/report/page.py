@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.frame.findings import case_findings
+from harness.frame.order import order_finding
 from harness.frame.rows import rows_of
 from harness.report import plots, tables
 from harness.report.export import rendered
 from harness.report.notes import machine, method
 from harness.report.sentences import output_sentences, payback, preface, sentences
-from harness.schema import OBJECTIVES, Finding, Objective, Record, StoredRun
+from harness.schema import OBJECTIVES, Finding, Objective, StoredRun
 from harness.text import NONE, number
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
         facts=machine(run.header),
         method=method(run.header, rows, objectives),
         failures=[row for row in rows if row["status"] != "ok"],
-        findings=findings(run.records, rows),
+        findings=findings(run, rows),
         preface=preface(run.header, rows),
         sentences=sentences(run.header, rows),
         about_outputs=output_sentences(rows),
@@ -46,16 +47,18 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
     )
 
 
-def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[tuple[Finding, str]]:
+def findings(run: StoredRun, rows: Sequence[dict[str, Any]]) -> list[tuple[Finding, str]]:
     """First finding of each code, and the number of repetitions or cases with it; those that invalidate energies first."""
     by_code: dict[str, list[Finding]] = {}
-    for finding in (finding for record in records for finding in record.warnings):
+    for finding in (finding for record in run.records for finding in record.warnings):
         by_code.setdefault(finding.code, []).append(finding)
     counted = [(own[0], f"{len(own)} repetition{'s' if len(own) > 1 else ''}, the first") for own in by_code.values()]
     of_cases: dict[str, list[Finding]] = {}
     for finding in (finding for row in rows for finding in case_findings(row)):
         of_cases.setdefault(finding.code, []).append(finding)
     counted += [(own[0], f"{len(own)} case{'s' if len(own) > 1 else ''}") for own in of_cases.values()]
+    if order := order_finding(run):
+        counted.append((order, "the run"))
     return sorted(counted, key=lambda pair: (not pair[0].invalid, pair[0].code))
 
 

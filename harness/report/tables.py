@@ -34,7 +34,7 @@ PUBLISHED_COLUMNS = {
         "nonzero_parameters",
     ),
     "history": (
-        "started_utc", "run_id", "host", "status", "quality", "latency_p50_s", "latency_change", "energy_j", "energy_vs_previous",
+        "started_utc", "run_id", "host", "status", "power_limit_w", "quality", "latency_p50_s", "latency_change", "energy_j", "energy_vs_previous",
         "energy_change", "energy_kind", "energy_scope", "changed",
     ),
 }  # fmt: skip
@@ -185,7 +185,7 @@ def published_columns(name: str, table: pd.DataFrame, units: Sequence[str] = ())
         return [], list(units)
     columns = PUBLISHED_COLUMNS[name]
     left_out = {"run_id"} if name != "history" and table["run_id"].nunique() <= 1 else set()
-    left_out |= {column for column in columns if table[column].dtype == "string" and table[column].isna().all()}
+    left_out |= {c for c in columns if (table[c].dtype == "string" or c == "power_limit_w") and table[c].isna().all()}
     return [column for column in columns if column not in left_out], list(units) or suited(table)
 
 

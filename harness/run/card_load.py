@@ -27,7 +27,7 @@ FIRST = ("torch", "onnxruntime", "tensorflow")
 
 
 class Load(Protocol):
-    """A load that runs beside the readings."""
+    """A load that runs while the readings are taken."""
 
     engine: str
     pid: int

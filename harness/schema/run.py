@@ -134,6 +134,9 @@ class Record(FrozenModel):
     """Energy of each domain in each phase."""
     conditions: dict[str, float | None] = {}
     """Means over `steady` of load, temperature, clocks and other conditions, by domain; None: not read in the window."""
+    start_conditions: dict[str, float] = {}
+    """Last reading of each temperature and clock of the machine and the case's device before the child could use them, by domain;
+    empty in older records."""
     latency: Latency | None = None
     """Latency per query; None for a build, or without queries in the window."""
     quality: Quality | None = None

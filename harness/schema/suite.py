@@ -246,6 +246,11 @@ class Case(Timed):
     baseline_case_id: str | None
     """Dense case with the same other settings; None: not in the suite."""
 
+    @property
+    def device_text(self) -> str:
+        """Device as the case's id has it: `gpu:UUID` if the suite chose the card."""
+        return f"gpu:{self.card}" if self.card and f"/gpu:{self.card}/" in self.case_id else self.device
+
 
 class Impossible(FrozenModel):
     """A cell of the matrix that is not supported."""

@@ -24,7 +24,7 @@ AVERAGE_S = {"POWER_AVERAGE": 1.0, "nvmlDeviceGetPowerUsage": 1.0}
 """Averaging time of the readings that may be the mean of a second, as on most cards since Ampere: arXiv 2312.02741."""
 AVERAGE_PERIOD_S = 0.2
 """Polling period of a mean of a second that is read in addition to another reading."""
-DETAILS = ("name", "uuid", "driver", "scope", "mig", "visible", "unseen", "not_selectable")
+DETAILS = ("name", "uuid", "driver", "scope", "mig", "visible", "unseen", "not_selectable", "power_limit_default_w")
 """Properties of a card that its domains hold."""
 CUDA_PACKAGES = tuple(f"nvidia-{library}{suffix}" for library in ("cuda-runtime", "cudnn", "cublas") for suffix in ("-cu12", "-cu13", ""))
 """CUDA and cuDNN as Python packages: their versions enter the record."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.cli.helpers import assert_error, keep, measured
 
 
@@ -49,3 +51,41 @@ def test_calibrate_needs_an_imported_meter(harness, results):
     """Named by the domain."""
     keep(measured(), results, "run-a")
     assert_error(harness("calibrate", "run-a", "package"), 2, "wall")
+
+
+@pytest.fixture
+def virtual_card(monkeypatch, tmp_path, environment):
+    """`harness doctor --probe` meets one virtual card, with a counter of part-time readings."""
+    from harness.run import card_probing
+    from tests import probed
+
+    environment["HARNESS_PROBES"] = str(tmp_path / "probes")
+
+    def probe_cards(catalogue, report):
+        report("probing 1 card: about 2 minutes; no setting is changed")
+        yield probed.probed(probed.VirtualCard(seen_s=0.025), scale=0.2)
+
+    monkeypatch.setattr(card_probing, "probe_cards", probe_cards)
+    return tmp_path / "probes" / "GPU-virtual.json"
+
+
+def test_the_probe_of_a_card_is_printed_and_stored(harness, virtual_card):
+    """The table on stdout, progress and the file on stderr."""
+    done = harness("doctor", "--probe")
+    assert done.returncode == 0 and virtual_card.is_file()
+    assert "sees all of a periodic load" in done.stdout and "misses part of a periodic load" in done.stdout
+    assert "about 2 minutes" in done.stderr and f"stored in {virtual_card}" in done.stderr
+
+
+def test_the_probe_of_a_card_as_json(harness, virtual_card):
+    """Every figure, None where unknown."""
+    done = harness("doctor", "--probe", "--json")
+    [card] = json.loads(done.stdout)["cards"]
+    assert card["sees_all"]["counter"] is False and len(card["squares"]) == 11 and card["unavailable"] == {}
+
+
+def test_a_probe_without_a_card_is_a_sentence(harness):
+    """With the next step, and a code of its own."""
+    pytest.importorskip("pynvml")
+    done = harness("doctor", "--probe")
+    assert done.returncode != 0 and done.stderr.startswith("error: ") and "libnvidia-ml" in done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.energy.scope import case_energy
+from harness.energy.scope import case_energy, device_detail, for_card, near_domains
 from harness.schema import Domain
 from tests.factories import measurement
 
@@ -80,3 +80,40 @@ def test_a_modelled_part_does_not_take_a_measured_wholes_place():
     """The modelled energy is stored in a separate field."""
     found = case_energy(parts("wall", "package", modelled=("package",)), "cpu", ("wall", "package"))
     assert (found.scope, found.energy_j, found.modelled_j, found.kind) == ("wall", 10.0, 1.0, "sampled")
+
+
+def cards_of(*names, gpu="gpu:0"):
+    """A counter with its power and temperature on each card; one is the device gpu."""
+    parts = (("", "energy", "J", "counter"), (" power", "power", "W", "sampled"), (" temperature", "temperature", "degC", None))
+    return [
+        Domain(
+            name=f"{name}{suffix}", sensor="nvml", quantity=quantity, unit=unit, kind=kind, device="gpu" if name == gpu else name,
+            detail={"uuid": f"GPU-{name[-1]}"} if kind else {},
+        )
+        for name in names
+        for suffix, quantity, unit, kind in parts
+    ]  # fmt: skip
+
+
+def test_a_chosen_card_is_the_device_gpu_of_its_case():
+    """With its conditions; the first visible card then has its own name, as every other one."""
+    domains = cards_of("gpu:0", "gpu:1", "gpu:2")
+    seen = {d.name: d.device for d in for_card(domains, "GPU-2")}
+    assert {name for name, device in seen.items() if device == "gpu"} == {"gpu:2", "gpu:2 power", "gpu:2 temperature"}
+    assert seen["gpu:0 temperature"] == "gpu:0" and seen["gpu:1"] == "gpu:1"
+    assert near_domains(for_card(domains, "GPU-2"), "gpu") == {"gpu:2", "gpu:2 power", "gpu:2 temperature"}
+    assert device_detail(for_card(domains, "GPU-2"), "gpu")["uuid"] == "GPU-2"
+
+
+def test_without_a_chosen_card_domains_are_as_they_are():
+    """As is the first card if it is chosen; an unknown card leaves no device gpu."""
+    domains = cards_of("gpu:0", "gpu:1")
+    assert for_card(domains, None) == domains == for_card(domains, "GPU-0")
+    assert "gpu" not in {d.device for d in for_card(domains, "GPU-9")}
+
+
+def test_the_host_belongs_to_every_card():
+    """Packages and meters keep their device."""
+    package = Domain(name="package", sensor="rapl", quantity="energy", unit="J", kind="counter")
+    wall = Domain(name="wall", sensor="meter", quantity="power", unit="W", kind="sampled", device="cpu")
+    assert for_card([package, wall], "GPU-1") == [package, wall]

@@ -272,3 +272,24 @@ def test_the_card_that_a_case_could_use_is_the_one_it_is_charged_with(device, ch
     """A test double uses no card."""
     assert [f.code for f in validity.examine_device(device, charged, {"device_uuids": uuids})] == ([code] if code else [])
     assert validity.examine_device(device, charged, {"device_uuids": uuids}, simulated=True) == []
+
+
+@pytest.mark.parametrize(
+    ("limit_w", "default_w", "found"),
+    [(350.0, 700.0, True), (700.0, 700.0, False), (699.0, 700.0, False), (None, 700.0, False), (350.0, None, False)],
+)
+def test_a_power_limit_that_is_not_the_default_is_a_remark(limit_w, default_w, found):
+    """It invalidates nothing; an unknown limit or default is none."""
+    card = COUNTER.model_copy(update={"limit_w": limit_w, "detail": {"power_limit_default_w": default_w}})
+    assert codes(trace(card, np.cumsum(np.full(len(T_S), 5.0)))).get("power_limit_set", None) == (False if found else None)
+
+
+@pytest.mark.parametrize("part_time", [True, False])
+def test_a_counter_that_misses_part_of_a_load_is_a_warning(part_time):
+    """With what the probe found; a power reading that does so has its own treatment."""
+    card = COUNTER.model_copy(update={"part_time": part_time, "detail": {"missed_share": 0.67, "constants": "probe of 2026-11-30"}})
+    seen = trace(card, np.cumsum(np.full(len(T_S), 5.0)))
+    findings = [f for f in validity.examine(seen, [measured()], {}, ("gpu:0",)) if f.code == "counter_part_time"]
+    assert bool(findings) is part_time
+    assert all("67 %" in f.sentence and "probe of 2026-11-30" in f.sentence and not f.invalid for f in findings)
+    assert "counter_part_time" not in codes(trace(GAUGE.model_copy(update={"part_time": True})))

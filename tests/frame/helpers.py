@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from harness import frame
-from harness.schema import StoredOutputs, StoredRun
+from harness.schema import Domain, StoredOutputs, StoredRun
 from tests.factories import (
     CARD,
     COUNTERS,
@@ -41,17 +42,35 @@ def one(found=MODELLED, energies=(None, None, None), of=DENSE, **changes) -> pd.
     return row(stored([of], records, found))
 
 
-def on_a_card(energies=(7.0, 7.1, 6.9), domain=CARD[0]) -> StoredRun:
-    """A GPU case whose idle power was 30 W before and 32 W after."""
+def card_state(card: str) -> tuple[tuple[Domain, ...], dict[str, Any]]:
+    """Conditions of a card, and what a launch at 61 degC and 1.9 GHz recorded of them: 45 degC and 0.2 GHz before."""
+    common = {"sensor": "nvml", "device": "gpu"}
+    domains = (
+        Domain(name=f"{card} temperature", quantity="temperature", unit="degC", **common),
+        Domain(name=f"{card} memory_temperature", quantity="temperature", unit="degC", **common),
+        Domain(name=f"{card} sm_clock", quantity="clock", unit="Hz", **common),
+    )
+    means = {"power_capped": 0.5, "slowed": 0.0, "temperature": 61.0, "memory_temperature": 80.0, "sm_clock": 1.9e9}
+    start = {"temperature": 45.0, "memory_temperature": 50.0, "sm_clock": 0.2e9}
+    of_card = [{f"{card} {name}": value for name, value in each.items()} for each in (means, start)]
+    return domains, {"conditions": of_card[0], "start_conditions": of_card[1]}
+
+
+def on_a_card(energies=(7.0, 7.1, 6.9), domain=CARD[0], limits_w=(250.0, 450.0)) -> StoredRun:
+    """A GPU case whose idle power was 30 W before and 32 W after, on a card with a power limit below its default."""
     gpu = case(device="gpu")
     parts = [(measurement(domain, e, 60_000.0), *idle(domain, 30.0, 32.0)) for e in energies]
     facts = {
-        "conditions": {f"{domain.name} power_capped": 0.5},
+        **card_state(domain.name)[1],
         "engine_facts": {"tf32": False},
         "peak_device_memory_bytes": 600_000_000,
         "peak_device_memory_source": "process",
     }
-    return stored([gpu], [record(gpu, {}, repetition=k, measurements=each, **facts) for k, each in enumerate(parts)], (domain,))
+    records = [record(gpu, {}, repetition=k, measurements=each, **facts) for k, each in enumerate(parts)]
+    run = stored([gpu], records, (domain, *card_state(domain.name)[0]))
+    card = {"domain": domain.name, "name": "NVIDIA GeForce RTX 4090", "power_limit_w": limits_w[0], "power_limit_default_w": limits_w[1]}
+    environment = run.header.environments[0].model_copy(update={"devices": (card,)})
+    return replace(run, header=run.header.model_copy(update={"environments": (environment,)}))
 
 
 N = 1000

@@ -9,6 +9,7 @@ import pytest
 
 from harness import frame
 from harness.frame.history import case_ids
+from harness.report import published_columns
 from harness.schema import StoredRun
 from tests.factories import (
     COUNTERS,
@@ -16,7 +17,7 @@ from tests.factories import (
     record,
     stored,
 )
-from tests.frame.helpers import DENSE, INT8
+from tests.frame.helpers import DENSE, INT8, on_a_card
 
 
 @pytest.mark.parametrize(("found", "compared"), [(COUNTERS[:1], True), (COUNTERS[:2], False), (MODELLED[:1], False)])
@@ -53,3 +54,18 @@ def test_changed_lists_what_differs_from_the_previous_run():
     before = run.header.environments[0]
     assert pd.isna(changed[0]) and pd.isna(changed[1])
     assert f"governor {'unknown' if before.governor is None else before.governor} -> powersave" in changed[2]
+
+
+def test_runs_under_several_power_limits_show_energy_and_latency_by_limit():
+    """A limit that the user has set is a column, and what changed between the runs."""
+    runs = []
+    for day, limit_w in enumerate((450.0, 350.0, 250.0), 1):
+        run = on_a_card((limit_w / 50, limit_w / 49, limit_w / 51), limits_w=(limit_w, 450.0))
+        runs.append(replace(run, header=run.header.model_copy(update={"run_id": f"run-{day}", "started_utc": f"2026-01-0{day}"})))
+    table = frame.history(runs, runs[0].records[0].case_id)
+    assert table.power_limit_w.tolist() == [450, 350, 250] and table.power_limit_share.tolist() == pytest.approx([1, 350 / 450, 250 / 450])
+    assert table.energy_j.is_monotonic_decreasing and "power_limit_w 450.0 -> 350.0" in table.changed[1]
+    columns, _ = published_columns("history", table)
+    assert "power_limit_w" in columns and "energy_j" in columns and "latency_p50_s" in columns
+    on_cpu = frame.history([stored([DENSE], [record(DENSE)])], DENSE.case_id)
+    assert "power_limit_w" not in published_columns("history", on_cpu)[0]

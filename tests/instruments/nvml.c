@@ -4,7 +4,8 @@
  * Times count from `origin_s` on CLOCK_MONOTONIC. The keys and what they are when absent:
  *
  *   devices 1, init_error 0, driver "simulated 1.0", name "Simulated GPU", uuid "GPU-simulated-<index>"
- *   wave constant|square|ramp|sine|step (low, and high from step_at_s on), low_w 50, high_w 150, wave_period_s 0.3, duty 0.5           the true power
+ *   wave constant|square|ramp|sine|edges (low, and high while the load is on whose edges `edges_file` holds: native doubles, on and off in turn, s on
+ *     CLOCK_MONOTONIC)|step (low, and high from step_at_s on), low_w 50, high_w 150, wave_period_s 0.3, duty 0.5           the true power
  *   counter 1, update_period_s 0.1, lag_s 0, counter_from_gauge 0 (sums part-time readings)       the energy counter
  *   gauge_period_s 0.1, window_s 0.025 (field 186), average_window_s 1 (field 185), usage_window_s 1 (nvmlDeviceGetPowerUsage)
  *   field_instant 1, field_average 1, power_usage 1, gain 1, offset_w 0, counter_gain 1 (of the counter alone)
@@ -77,6 +78,28 @@ static double monotonic_s(void) {
 
 static double now_s(int device) { return monotonic_s() - number(device, "origin_s", 0); }
 
+/* How long the load was on until a time on CLOCK_MONOTONIC, s: a process appends the edges to a file, of which the new ones and the last two are read. */
+static double loaded_s(int device, double until) {
+    static double edges[1 << 16], before[1 << 15]; /* before: how long it was on before each time that it was switched on */
+    static int n;
+    FILE *file = fopen(text(device, "edges_file", ""), "rb");
+    if (file) {
+        int from = n > 2 ? (n - 2) & ~1 : 0; /* the end of the last burst may have moved */
+        fseek(file, (long)(from * sizeof(double)), SEEK_SET);
+        for (int k = from; k < (1 << 16) && fread(&edges[k], sizeof(double), 1, file) == 1; n = ++k > n ? k : n)
+            if (k % 2 == 0) before[k / 2] = k ? before[k / 2 - 1] + edges[k - 1] - edges[k - 2] : 0;
+        fclose(file);
+    }
+    int low = 0, high = (n + 1) / 2; /* the last burst that began before */
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (edges[2 * middle] < until) low = middle + 1; else high = middle;
+    }
+    if (!low) return 0;
+    double off = 2 * low - 1 < n ? edges[2 * low - 1] : INFINITY;
+    return before[low - 1] + fmin(off, until) - edges[2 * low - 2];
+}
+
 /* Energy since t = 0, J. */
 static double wave_j(int device, double t) {
     const char *wave = text(device, "wave", "constant");
@@ -88,6 +111,7 @@ static double wave_j(int device, double t) {
     }
     if (!strcmp(wave, "ramp")) return rounds * period * (low + high) / 2 + low * part + (high - low) * part * part / (2 * period);
     if (!strcmp(wave, "sine")) return (low + high) / 2 * t + (high - low) / 2 * period / (2 * M_PI) * (1 - cos(2 * M_PI * t / period));
+    if (!strcmp(wave, "edges")) return low * t + (high - low) * loaded_s(device, t + number(device, "origin_s", 0));
     if (!strcmp(wave, "step")) return low * t + (high - low) * fmax(t - number(device, "step_at_s", INFINITY), 0);
     return high * t;
 }

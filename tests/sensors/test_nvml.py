@@ -143,3 +143,38 @@ def test_a_lost_gpu_raises_until_it_is_back(driver):
         sensor.read("gpu:0")
     with pytest.raises(SensorError, match="fallen off the bus"):
         sensor.read("gpu:0 power")
+
+
+def test_selected_cards_are_read_like_the_first(driver, monkeypatch):
+    """With all conditions and their mean power, and the UUID that the child gets; their device stays their own."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    plain, sensor = by_name(driver(devices=3)), driver(devices=3)
+    sensor.select({"GPU-simulated-2"})
+    domains = by_name(sensor)
+    assert {name for name in domains if name not in plain} >= {"gpu:2 average power", "gpu:2 memory_clock", "gpu:2 child_memory"}
+    assert domains["gpu:2"].detail["visible"] == "GPU-simulated-2" and domains["gpu:2"].device == "gpu:2"
+    assert "visible" not in domains["gpu:1"].detail
+
+
+@pytest.mark.parametrize(("visible", "reasons"), [(None, [None, None]), ("1", ["hides it", None]), ("", ["hides it", "hides it"])])
+def test_a_hidden_card_cannot_be_selected(driver, monkeypatch, visible, reasons):
+    """The reason names the variable."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    found = [d.detail.get("not_selectable") for d in driver(devices=2).open() if d.quantity == "energy"]
+    assert [reason and "hides it" in reason and "hides it" for reason in found] == reasons
+
+
+def test_a_partitioned_card_cannot_be_selected_by_its_uuid(driver):
+    """Its UUID selects no instance."""
+    sensor = driver(devices=2, gpu1_mig=1)
+    sensor.select({"GPU-simulated-1"})
+    domain = by_name(sensor)["gpu:1"]
+    assert "MIG" in domain.detail["not_selectable"] and "visible" not in domain.detail
+
+
+def test_the_power_limit_and_its_default_are_known(driver):
+    """A limit below the default is a setting of the user."""
+    domain = by_name(driver(limit_w=200, limit_default_w=300))["gpu:0"]
+    assert (domain.limit_w, domain.detail["power_limit_default_w"]) == (200, 300)

@@ -230,3 +230,33 @@ def test_a_gpu_that_auto_leaves_out_has_a_warning(tmp_path, monkeypatch, present
     """A container with CUDA and without the driver's library would silently run the suite on the CPU."""
     monkeypatch.setattr(probe_module, "NVIDIA_DRIVER", (str(tmp_path if driver else tmp_path / "none"),))
     assert (probe_module.gpu_left_out(present) is not None) is warns
+
+
+def test_the_devices_of_a_machine_are_its_cards_too(monkeypatch):
+    """Each with the reason why no case can run there."""
+    cards = [
+        power("gpu:0").model_copy(update={"device": "gpu", "detail": {"uuid": "GPU-a"}}),
+        power("gpu:1").model_copy(update={"device": "gpu:1", "detail": {"uuid": "GPU-b", "not_selectable": "hidden"}}),
+    ]
+    sensor = fake("cards", 1)
+    monkeypatch.setattr(sensor, "open", lambda self: cards)
+    monkeypatch.setattr(sensor, "spec", sensor.spec.model_copy(update={"devices": ("gpu",)}))
+    monkeypatch.setattr(probe_module.plugins, "load", lambda family, name: sensor)
+    present = probe_module.devices_present(Catalogue({}, {"cards": sensor.spec}, {}, {}))
+    assert present == {"cpu": None, "gpu": None, "gpu:GPU-a": None, "gpu:1": None, "gpu:GPU-b": "hidden"}
+
+
+@pytest.mark.parametrize(("stored_s", "used_s"), [(0.0105, 0.0105), (0.05, 0.01), (None, 0.01)])
+def test_a_stored_update_period_is_used_if_it_still_holds(stored_s, used_s):
+    """It is of more ticks; a counter that now ticks at another rate has its new period."""
+    sensor = SimulatedCounter(constant(50), update_period_s=0.01)
+    [domain] = sensor.open()
+    filled, _ = probe([(sensor, [domain.model_copy(update={"update_period_s": stored_s})])])
+    assert filled[0][1][0].update_period_s == pytest.approx(used_s, rel=0.04 if used_s == stored_s else 0.2)
+
+
+def test_a_stuck_counter_has_no_stored_period_either():
+    """No tick is known of it now."""
+    sensor = SimulatedCounter(constant(0), update_period_s=0.01)
+    filled, _ = probe([(sensor, [sensor.open()[0].model_copy(update={"update_period_s": 0.1})])], seconds=0.2)
+    assert filled[0][1][0].update_period_s is None
