@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,12 @@ from filelock import FileLock
 from harness import venvs
 
 TORCH = str(venvs.folder("torch") / "bin" / "python")
-needs_torch = [pytest.mark.torch, pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch")]
-"""Marks of tests that need the environment of PyTorch."""
+
+
+def needs_torch(test: Callable[..., None]) -> Callable[..., None]:
+    """Mark a test that needs the environment of PyTorch."""
+    marked: Callable[..., None] = pytest.mark.torch(pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch")(test))
+    return marked
 
 
 @cache

@@ -8,20 +8,23 @@ from collections.abc import Sequence
 
 from harness.schema import Kernel
 
-MULTIPLIES = re.compile(r"conv(?!ert)|matmul|gemm|fully_?connected|einsum|lstm|gru|rnn|attention|dense", re.IGNORECASE)
+MULTIPLIES = re.compile(
+    r"conv(?!ert)|matmul|gemm|fully_?connected|einsum|lstm|gru|rnn|attention|dense"
+    r"|::_?(mkl_)?q?linear|::\w*mm(?![a-z])|^triton_tem_",  # operators of PyTorch, as aten::addmm, and templates of its compiler
+    re.IGNORECASE,
+)
 """Names of operators that multiply by weights, in all engines."""
 SUMMARISED = 3
 
 
 def precision_of(kernels: Sequence[Kernel]) -> str | None:
-    """Precision of the largest share of the arithmetic; None if unknown.
+    """Precision of the largest share of the arithmetic; None if unknown, or if more of it has an unknown precision.
 
     Moving and converting numbers does not count, so that a small int8 model is not float32 for its inputs and outputs.
     """
-    shares: defaultdict[str, float] = defaultdict(float)
+    shares: defaultdict[str | None, float] = defaultdict(float)
     for kernel in arithmetic(kernels):
-        if kernel.precision:
-            shares[kernel.precision] += kernel.share
+        shares[kernel.precision] += kernel.share
     return max(shares, key=lambda precision: shares[precision], default=None)
 
 

@@ -9,16 +9,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from harness.engines import cuda, torch_profile
+from harness.engines import cuda, torch_profile, torch_weights
 from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch
 from harness.errors import EngineError
 from harness.formats.base import Declared
-from harness.formats.libraries import reading
+from harness.formats.libraries import import_library, reading
+from harness.formats.precision import precision_text
 from harness.formats.torch_module import KIND, flatten, import_torch, load
 from harness.schema import EngineSpec, Kernel
 
 CAPTURE_WARMUP = 3
 """Queries before a CUDA graph is captured, as PyTorch's documentation asks for."""
+CONVERTED = {"fp8": "float8", "int4_weight_only": "int4"}
+"""Types of the weights that an option converts."""
 
 
 class Options(EngineOptions):
@@ -31,6 +34,9 @@ class Options(EngineOptions):
     dtype: Literal["stored", "float32", "bfloat16", "float16"] = Field("stored", description="type that weights and inputs are cast to")
     tf32: Literal["on", "off"] = Field("off", description="on: float32 products on tensor cores in TensorFloat-32 (GPU)")
     channels_last: bool = Field(False, description="memory format of 4-dimensional weights and inputs")
+    weights: Literal["stored", "fp8", "int4_weight_only", "sparse_2_4"] = Field(
+        "stored", description="weights of linear layers, converted by torchao when the model is loaded (GPU)"
+    )
     cuda_graphs: bool = Field(False, description="capture one query as a CUDA graph and replay it (GPU, mode eager)")
 
     @model_validator(mode="after")
@@ -60,6 +66,9 @@ class Torch(Engine):
             "tf32": {"tf32": "on"},
             "bfloat16": {"dtype": "bfloat16"},
             "float16": {"dtype": "float16"},
+            "fp8": {"weights": "fp8", "dtype": "bfloat16"},
+            "int4_weight_only": {"weights": "int4_weight_only", "dtype": "bfloat16"},
+            "sparse_2_4": {"weights": "sparse_2_4", "dtype": "bfloat16"},
         },
     )
 
@@ -76,11 +85,12 @@ class Torch(Engine):
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.options.tf32 == "on"
-        _without_autograd()
-        with reading(case.path, *KIND):
+        with reading(case.path, *KIND), torch.inference_mode(False):  # under it torchao's tensors can be neither moved nor cast
             loaded = load(case.path, case.format, trusted=case.trusted)
             check_batch([_tensor(declared) for declared in loaded.inputs], case.batch_size)
-            return TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+            session = TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+        _without_autograd()
+        return session
 
 
 class TorchSession(Session):
@@ -91,13 +101,38 @@ class TorchSession(Session):
         self._layout = {"memory_format": torch.channels_last} if case.options.channels_last else {}
         self._dtype = None if case.options.dtype == "stored" else getattr(torch, case.options.dtype)
         self._floats = self._dtype or next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
+        self._quantized = _quantized(torch, module)
+        if self._quantized == "program" and self._dtype not in (None, torch.float32):
+            raise EngineError(
+                f"dtype: {case.options.dtype} does not go with a quantized program, whose operators give float32",
+                "remove the option or the variant that sets it",
+                refused=True,
+            )
         self._module = module.to(device, self._dtype, **self._layout)
+        self._converted = torch_weights.convert(torch, self._module, case.options.weights) if case.options.weights != "stored" else None
         self.inputs, self.outputs = ([_tensor(declared) for declared in side] for side in (inputs, outputs))
         self._call: Callable[..., Any] = self._module.__call__  # not `forward`, which would leave out the module's own hooks
         if case.options.mode == "compile":
-            self._call = torch.compile(self._call, mode=case.options.compile_mode, dynamic=False)
+            self._call = self._compiled()
         if case.options.cuda_graphs:
             self._call = _Captured(torch, self._call)
+
+    def _compiled(self) -> Callable[..., Any]:
+        """The forward pass under torch.compile, on the CPU with frozen weights.
+
+        Freezing gives oneDNN its layouts, and the int8 operators of a quantized program need it. It would turn torchao's int8 weights
+        into floats, and it makes their dynamic quantization 600 times slower (torch 2.11).
+        """
+        inductor = import_library("torch._inductor.config", "PyTorch", "run `make torch`")
+        inductor.freezing = self._frozen
+        if self._quantized == "tensors":
+            self._torch.backends.mha.set_fastpath_enabled(False)  # the compiler fails on its look at the weights
+        compiled: Callable[..., Any] = self._torch.compile(self._module.__call__, mode=self._options.compile_mode, dynamic=False)
+        return compiled
+
+    @property
+    def _frozen(self) -> bool:
+        return self._options.mode == "compile" and self._device.type == "cpu" and self._quantized != "tensors"
 
     def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
         """Host arrays as tensors on the device, in the type and memory format of the model."""
@@ -125,13 +160,20 @@ class TorchSession(Session):
         return array
 
     def precision(self) -> str | None:
-        """Type of the floating-point parameters; on a GPU float32 may run as TensorFloat-32."""
+        """Type of the floating-point parameters, and of weights if they are stored in a smaller one; on a GPU float32 may run as TensorFloat-32."""
         name = str(self._floats).removeprefix("torch.")
+        if self._quantized:
+            return precision_text(name, "int8")
+        if self._options.weights in CONVERTED:
+            return precision_text("float32", CONVERTED[self._options.weights])
         return "tf32" if name == "float32" and self._device.type == "cuda" and self._options.tf32 == "on" else name
 
     def facts(self) -> dict[str, Any]:
         """Options, threads, and on a GPU the versions of CUDA and cuDNN and TensorFloat-32."""
         facts = {**self._options.model_dump(exclude={"tf32"}), "threads": self._torch.get_num_threads(), "torch": self._torch.__version__}
+        facts |= {"freezing": self._frozen, "quantized": self._quantized, "converted_layers": self._converted}
+        if self._device.type == "cpu" and self._floats == self._torch.bfloat16:
+            facts["bfloat16_instructions"] = _has_bfloat16(self._torch)
         if self._device.type != "cuda":
             return facts
         return {**facts, **cuda.facts(self._options.tf32 == "on"), "device_name": self._torch.cuda.get_device_name(self._device)}
@@ -177,6 +219,19 @@ class _Captured:
             self._outputs = self._forward(*self._inputs)
 
 
+def _quantized(torch: Any, module: Any) -> str | None:
+    """`tensors` for weights that torchao quantized, `program` for an exported program with quantized weights; None for any other module."""
+    if any(type(parameter).__module__.startswith("torchao.") for parameter in module.parameters()):
+        return "tensors"
+    return "program" if any(buffer.dtype == torch.int8 for buffer in module.buffers()) else None
+
+
+def _has_bfloat16(torch: Any) -> bool | None:
+    """Whether the CPU multiplies in bfloat16 (AVX512_BF16 or AMX); without, it is emulated. None if PyTorch does not report it."""
+    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+    return any(check() for check in checks if check) if any(checks) else None
+
+
 @cache
 def _without_autograd() -> Any:
     """Inference mode for the life of the process: entered in each query it would be timed."""
@@ -196,7 +251,9 @@ def _device(torch: Any, case: Load) -> Any:
         EngineError: No CUDA here, or options that belong to a GPU.
     """
     if case.device == "cpu":
-        gpu_only = [name for name, on in (("tf32", case.options.tf32 == "on"), ("cuda_graphs", case.options.cuda_graphs)) if on]
+        options = case.options
+        on_gpu = {"tf32": options.tf32 == "on", "cuda_graphs": options.cuda_graphs, "weights": options.weights != "stored"}
+        gpu_only = [name for name, on in on_gpu.items() if on]
         if gpu_only:
             raise EngineError(f"option {gpu_only[0]} has no effect on the CPU", "name `devices: [gpu]`, or leave it out", refused=True)
         return torch.device("cpu")

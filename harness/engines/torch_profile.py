@@ -18,6 +18,8 @@ TYPES = {
     "double": "float64",
     "c10::BFloat16": "bfloat16",
     "c10::Half": "float16",
+    "c10::Float8_e4m3fn": "float8",
+    "c10::Float8_e5m2": "float8",
     "signed char": "int8",
     "unsigned char": "int8",
 }
@@ -28,6 +30,11 @@ IN_NAME = (
 )  # fmt: skip
 """Parts of the names of CUDA kernels (cuBLAS, cuDNN, CUTLASS) that state what they compute in, the most specific first."""
 INT8_OPERATORS = ("aten::_int_mm", "onednn::qlinear", "onednn::qconv", "quantized::")
+"""Operators that multiply 8-bit integers, whatever the types that the profiler reports of their inputs."""
+
+COMPILED = {"## Call CompiledFxGraph": "compiled graph: fused kernels", "Torch-Compiled Region": "compiled graph: call"}
+"""Spans of compiled graphs. The kernels that the compiler wrote for a CPU are in the time that the first spends in itself; the trace has no
+types of them. They do not multiply matrices: products and convolutions are calls of oneDNN, MKL or ATen, which the trace names."""
 
 
 def profile(torch: Any, answer: Callable[[Any], Any], queries: Sequence[Any], seconds: float) -> Sequence[Kernel]:
@@ -102,7 +109,12 @@ def _cpu_calls(operators: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, 
                 open_[-1][1].append(event["dur"])
             open_.append((event, []))
         for event, children in (*closed, *open_):
-            yield event["ts"], (event["name"], None, _input_type(event), max(0.0, event["dur"] - sum(children)))
+            yield event["ts"], (_operator(event["name"]), None, _input_type(event), max(0.0, event["dur"] - sum(children)))
+
+
+def _operator(name: str) -> str:
+    """An operator's name; of a span of a compiled graph what it spends in itself, without the number or hash of the graph."""
+    return next((text for start, text in COMPILED.items() if name.startswith(start)), name)
 
 
 def _input_type(event: Mapping[str, Any]) -> str | None:

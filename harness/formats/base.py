@@ -56,6 +56,7 @@ class ImportRequest:
         trusted: Whether the model may run code of its own.
         signature: The chosen signature; None: the only one.
         samples: Two samples for each input, from the shapes in the suite or the training data; empty if it has neither.
+        names: Name of the input of each sample; empty: they are in the model's order.
     """
 
     source: Path
@@ -63,6 +64,7 @@ class ImportRequest:
     trusted: bool = False
     signature: str | None = None
     samples: Sequence[NDArray[Any]] = ()
+    names: Sequence[str] = ()
 
 
 class Format(ABC):

@@ -145,10 +145,10 @@ def _declared(name: str, meta: Mapping[str, Any]) -> Declared:
 
 
 def stored_types(path: Path) -> set[str]:
-    """Types of the parameters by NumPy's names."""
+    """Types of the parameters by NumPy's names, and of 8-bit buffers, in which a quantizer leaves weights."""
     config = _json(path, "data/weights/model_weights_config.json")["config"]
-    kinds = [DTYPES.get(entry["tensor_meta"]["dtype"], "") for entry in config.values() if entry["is_param"]]
-    return {kind for kind in kinds if kind}
+    kinds = [(DTYPES.get(entry["tensor_meta"]["dtype"], ""), entry["is_param"]) for entry in config.values()]
+    return {kind for kind, parameter in kinds if kind and (parameter or kind in ("int8", "uint8"))}
 
 
 def _json(path: Path, member: str) -> Any:

@@ -41,11 +41,17 @@ class TorchModule(Format):
                 "weights alone are no model: give a function that returns the module with them, `path: package.module:function`",
                 refused=True,
             )
-        return save(module, request.folder, [torch.from_numpy(sample) for sample in request.samples])
+        samples = arranged(module, request.names, request.samples) if request.names else request.samples
+        return save(module, request.folder, [torch.from_numpy(sample) for sample in samples])
 
     def inputs(self, path: Path, *, trusted: bool = False) -> list[Input]:
         """Inputs of the signature that was stored with the module."""
         return [Input(name, tuple(shape)) for name, shape, _ in json.loads((path / SIGNATURE).read_text())["inputs"]]
+
+    def stored_types(self, path: Path) -> set[str] | None:
+        """Types of the weights, as the build wrote them down; None for an artifact of an older version."""
+        types = json.loads((path / SIGNATURE).read_text()).get("types")
+        return None if types is None else set(types)
 
 
 class Loaded(NamedTuple):
@@ -106,23 +112,69 @@ def save(model: Any, folder: Path, samples: Sequence[Any]) -> Imported:
             refused=True,
         )
     model.eval()
+    with library_errors("the model fails on its example inputs", "are the shapes those of a batch?"), torch.inference_mode():
+        answers = flatten(model(*samples))
+    names = parameter_names(model)
+    names += [f"input_{index}" for index in range(len(names), len(samples))]
+    inputs = [declare(name, sample) for name, sample in zip(names, samples, strict=False)]
+    return write(model, inputs, [declare(f"output_{index}", answer) for index, answer in enumerate(answers)], folder, samples)
+
+
+def write(model: Any, inputs: Sequence[Declared], outputs: Sequence[Declared], folder: Path, samples: Sequence[Any]) -> Imported:
+    """Store a module whose inputs and outputs are known.
+
+    Args:
+        model: An `nn.Module` in evaluation mode.
+        inputs: What it takes.
+        outputs: What it gives.
+        folder: For the artifact, a new folder `model`.
+        samples: One tensor for each input, to count operations; empty: they are not counted.
+    """
+    torch = import_torch()
     path = folder / "model"
     path.mkdir()
     for module in model.modules():
         module.__dict__.pop("extra_repr", None)  # torchao sets one that cannot be pickled
-    with library_errors("the model fails on its example inputs", "are the shapes those of a batch?"), torch.inference_mode():
-        answers = flatten(model(*samples))
-    names = [
-        name for name, p in inspect.signature(model.forward).parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
-    names += [f"input_{index}" for index in range(len(names), len(samples))]
-    signature = {
-        "inputs": [declare(name, sample) for name, sample in zip(names, samples, strict=False)],
-        "outputs": [declare(f"output_{index}", answer) for index, answer in enumerate(answers)],
-    }
+    signature = {"inputs": inputs, "outputs": outputs, "types": sorted({str(v.dtype).removeprefix("torch.") for v in weights(model)})}
     (path / SIGNATURE).write_text(json.dumps(signature))
     torch.save(model, path / MODULE)
     return Imported(path, facts(model, samples))
+
+
+def weights(model: Any) -> list[Any]:
+    """What a module stores of its parameters: of a quantized one (torchao) the integers, and integers that a quantizer left as buffers."""
+    torch = import_torch()
+    integers = [buffer for buffer in model.buffers() if buffer.dtype in (torch.int8, torch.uint8)]
+    return [getattr(p, "qdata", p).detach() for p in model.parameters()] + integers
+
+
+def parameter_names(model: Any) -> list[str]:
+    """Names of the positional parameters of `forward`; empty if it takes any number."""
+    parameters = inspect.signature(model.forward).parameters.items()
+    return [name for name, p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def arranged(model: Any, names: Sequence[str], samples: Sequence[Any]) -> list[Any]:
+    """Samples in the order of the parameters of `forward`.
+
+    Args:
+        model: An `nn.Module`.
+        names: Name of the parameter of each sample.
+        samples: In the order of the names.
+
+    Raises:
+        EngineError: There is no such parameter, or one before the last of them has no sample.
+    """
+    parameters, given = parameter_names(model), dict(zip(names, samples, strict=True))
+    if not parameters:
+        return list(samples)
+    if set(names) != set(parameters[: len(names)]):
+        raise EngineError(
+            f"the suite names the inputs {', '.join(names)}, but forward takes {', '.join(parameters)}",
+            "name its parameters in `input_shapes` or `data.train`, all that come before the last one named",
+            refused=True,
+        )
+    return [given[name] for name in parameters[: len(names)]]
 
 
 def declare(name: str, tensor: Any) -> Declared:
@@ -162,7 +214,7 @@ def facts(model: Any, samples: Sequence[Any]) -> ArtifactFacts:
     torch = import_torch()
     from torch.utils.flop_counter import FlopCounterMode
 
-    parameters = [p.detach() for p in model.parameters()]
+    stored = weights(model)
     try:
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             model(*samples)
@@ -170,8 +222,8 @@ def facts(model: Any, samples: Sequence[Any]) -> ArtifactFacts:
     except Exception:  # no samples, or an operator that cannot be counted
         macs = None
     return ArtifactFacts(
-        parameters=sum(p.numel() for p in parameters),
-        nonzero_parameters=sum(int(torch.count_nonzero(p)) for p in parameters if not p.is_quantized),
+        parameters=sum(p.numel() for p in stored),
+        nonzero_parameters=sum(int(torch.count_nonzero(p)) for p in stored if not p.is_quantized),
         macs=macs,
     )
 

@@ -31,6 +31,19 @@ class Framework(ABC):
     def owns(self, model: Any) -> bool:
         """Whether an object is a model of this framework."""
 
+    def arrange(self, model: Any, names: Sequence[str], samples: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        """Samples in the order of the model's inputs; by default as they are.
+
+        Args:
+            model: A model of this framework.
+            names: Name of the input of each sample.
+            samples: In the order of the suite.
+
+        Raises:
+            EngineError: The model has no input of such a name.
+        """
+        return samples
+
     @abstractmethod
     def save(self, model: Any, folder: Path, samples: Sequence[NDArray[Any]]) -> Imported:
         """Store a model in `spec.format`.

@@ -60,6 +60,8 @@ class VariantSpec(PluginSpec):
 
     conversions: tuple[tuple[str, str], ...]
     """Pairs of input and output format; empty: engines apply it by their options (`EngineSpec.by_options`)."""
+    implements: str | None = None
+    """Variant of another plug-in that this recipe makes for its own formats, so that suites have one name; None: its own name."""
     exporter: bool = False
     """Whether it only changes the format, so that the planner may insert it."""
     precision: str | None = None
@@ -138,6 +140,14 @@ class Catalogue:
     formats: Mapping[str, FormatSpec] = field(default_factory=dict)
     frameworks: Mapping[str, FrameworkSpec] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
+
+    def named_variants(self) -> dict[str, VariantSpec]:
+        """The variants that a suite may name, by name."""
+        return {name: spec for name, spec in self.variants.items() if not spec.exporter and spec.implements is None}
+
+    def recipes(self, variant: str) -> list[VariantSpec]:
+        """The recipes that make a variant, each from its own formats."""
+        return [spec for name, spec in self.variants.items() if variant in (name, spec.implements)]
 
     def requested_precision(self, case: Case) -> str | None:
         """Precision of the last step of a case that requests one, or else of its engine's options; None if none does, or on a test double."""

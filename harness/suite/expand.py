@@ -13,7 +13,7 @@ from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parame
 from harness.suite.identity import call_text, suite_fields
 from harness.suite.input_checks import unfit_batch
 from harness.suite.options import built_steps, merged_options
-from harness.suite.routes import find_route
+from harness.suite.routes import Hop, find_route
 
 SCENARIOS = ("single_stream", "offline")
 
@@ -140,7 +140,7 @@ class _Expansion:
             self.document.add_problem(place, f"a variant is one recipe with its parameters, not {len(part)}: write a list for a chain")
             return None
         name, given = (part, {}) if isinstance(part, str) else next((recipe, values or {}) for recipe, values in part.items())
-        recipes = {recipe: spec for recipe, spec in self.catalogue.variants.items() if not spec.exporter}
+        recipes = self.catalogue.named_variants()
         if name not in recipes:
             self._unknown(place, "variant", name, ["dense", *recipes])
             return None
@@ -183,11 +183,11 @@ class _Expansion:
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
             self._refuse(cell, unfit)
             return
-        if reason := self._wrong_device(cell):
-            self._refuse(cell, reason)
-            return
         route = find_route(model, built_steps(cell.variant.steps, engine), engine, self.catalogue)
         options = merged_options(engine, cell.engine.options, cell.variant.steps)
+        if reason := self._wrong_device(cell, () if isinstance(route, str) else route):
+            self._refuse(cell, reason)
+            return
         if isinstance(route, str) or isinstance(options, str):
             self._refuse(cell, route if isinstance(route, str) else str(options))
             return
@@ -208,12 +208,13 @@ class _Expansion:
             baseline_case_id=f"{model.name}/dense/{cell.conditions}",
         )
 
-    def _wrong_device(self, cell: Cell) -> str | None:
+    def _wrong_device(self, cell: Cell, route: Sequence[Hop]) -> str | None:
         """Why no kernel of the cell's device can use a step of the variant; None if they can."""
-        for step in cell.variant.steps:
-            devices = self.catalogue.variants[step.recipe].devices
-            if devices and cell.device not in devices and not cell.engine.spec.simulated:
-                return f"{step.recipe} has an effect on {' and '.join(devices)} only: no kernel of {cell.device} uses it"
+        specs = [self.catalogue.variants.get(step.recipe) for step in (*cell.variant.steps, *(hop.step for hop in route))]
+        for spec in specs:
+            if spec and spec.devices and cell.device not in spec.devices and not cell.engine.spec.simulated:
+                made = f"{spec.implements} of {cell.model.name}" if spec.implements else spec.name
+                return f"{made} has an effect on {' and '.join(spec.devices)} only: no kernel of {cell.device} uses it"
         return None
 
     def _refuse(self, cell: Cell, reason: str) -> None:

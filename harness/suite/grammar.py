@@ -210,7 +210,7 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
     schema = SuiteFile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "harness suite"
-    recipes = {name: _parameters_schema(spec.parameters) for name, spec in catalogue.variants.items() if not spec.exporter}
+    recipes = {name: _parameters_schema(spec.parameters) for name, spec in catalogue.named_variants().items()}
     step = {
         "oneOf": [
             {"enum": ["dense", *sorted(recipes)]},

@@ -46,7 +46,12 @@ def find_route(model: Model, steps: Sequence[Step], engine: EngineSpec, catalogu
         seen.add((have, done))
         queue.extend(([*hops, Hop(Step(recipe=spec.name), out)], done) for spec in exporters for out in _outputs(spec, have))
         if done < len(steps):
-            queue.extend(([*hops, Hop(steps[done], out)], done + 1) for out in _outputs(variants[steps[done].recipe], have))
+            step = steps[done]
+            queue.extend(
+                ([*hops, Hop(Step(recipe=spec.name, parameters=step.parameters), out)], done + 1)
+                for spec in catalogue.recipes(step.recipe)
+                for out in _outputs(spec, have)
+            )
     furthest = max(done for _, done in seen)
     return _no_route(first, steps, engine, catalogue, {have for have, done in seen if done == furthest}, furthest)
 
@@ -56,12 +61,12 @@ def _outputs(spec: VariantSpec, source: str) -> list[str]:
 
 
 def _no_route(start: str, steps: Sequence[Step], engine: EngineSpec, catalogue: Catalogue, reached: Collection[str], done: int) -> str:
-    variants = catalogue.variants
     if done < len(steps):
         recipe = steps[done].recipe
-        if not variants[recipe].conversions:
+        sources = {source for spec in catalogue.recipes(recipe) for source, _ in spec.conversions}
+        if not sources:
             return f"{engine.name} does not apply {recipe}: no option of it does{_appliers(recipe, catalogue)}"
-        needs = f"{recipe} takes {' or '.join(sorted({source for source, _ in variants[recipe].conversions}))}"
+        needs = f"{recipe} takes {' or '.join(sorted(sources))}"
     else:
         needs = f"{engine.name} opens {' or '.join(engine.formats)}"
     chain = f" with {'+'.join(step.recipe for step in steps[:done])}" if done else ""

@@ -31,6 +31,30 @@ class Bfloat16(ByOptions):
     spec: ClassVar = VariantSpec(name="bfloat16", summary="weights and activations in bfloat16", conversions=(), precision="bfloat16")
 
 
+class Fp8(ByOptions):
+    """Linear layers in float8 (e4m3), activations quantized at run time; the rest in bfloat16."""
+
+    spec: ClassVar = VariantSpec(
+        name="fp8", summary="linear layers in float8, the rest in bfloat16", conversions=(), precision="float8", devices=("gpu",)
+    )
+
+
+class Int4WeightOnly(ByOptions):
+    """Weights of linear layers in int4 with a scale per 128, multiplied in bfloat16."""
+
+    spec: ClassVar = VariantSpec(
+        name="int4_weight_only", summary="int4 weights of linear layers, computed in bfloat16", conversions=(), devices=("gpu",)
+    )
+
+
+class Sparse24(ByOptions):
+    """Two of each four weights of linear layers set to 0 by magnitude, without fine-tuning, for sparse tensor cores in bfloat16."""
+
+    spec: ClassVar = VariantSpec(
+        name="sparse_2_4", summary="2:4 sparsity of linear layers, computed in bfloat16", conversions=(), devices=("gpu",)
+    )
+
+
 class Compile(ByOptions):
     """The engine's compiler instead of operator by operator; the arithmetic keeps its precision."""
 

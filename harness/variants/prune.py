@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import ceil
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -187,7 +187,13 @@ def check_sparsity(
     Raises:
         EngineError: There are fewer.
     """
-    kernels = pruned_kernels(model)
+    return check_zeros(pruned_kernels(model), final_sparsity, scope, required)
+
+
+def check_zeros(
+    kernels: Mapping[str, Array], final_sparsity: float, scope: str, required: Callable[[list[Array], float], int] = zeros_in
+) -> dict[str, float]:
+    """Likewise, of kernels by layer."""
     shares = {name: 1 - int(np.count_nonzero(kernel)) / kernel.size for name, kernel in kernels.items()}
     for group in grouped(list(kernels.values()), scope):
         zeros = sum(kernel.size - int(np.count_nonzero(kernel)) for kernel in group)

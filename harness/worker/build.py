@@ -138,7 +138,8 @@ def _source(task: BuildTask) -> Made:
         return _from_function(task)
     source = Path(str(task.model.path))
     _check_unchanged(source, task.model.sha256)
-    request = ImportRequest(source, Path(task.folder), trusted=task.model.trusted, signature=task.model.signature, samples=_samples(task))
+    names, samples = _samples(task)
+    request = ImportRequest(source, Path(task.folder), task.model.trusted, task.model.signature, samples, names)
     imported: Imported = plugins.load("formats", task.model.format)().import_model(request)
     return imported
 
@@ -149,24 +150,25 @@ def _from_function(task: BuildTask) -> Made:
         raise EngineError(f"{task.model.path} is code, which is run only with --trust", TRUST)
     framework = _framework(task)
     framework.seed(task.seed)
-    model, samples = call_function(str(task.model.path), task.model.folder), _samples(task)
+    model, (names, samples) = call_function(str(task.model.path), task.model.folder), _samples(task)
     if isinstance(model, tuple) and len(model) == 2 and framework.owns(model[0]):
         model, given = model
-        samples = [np.asarray(sample) for sample in (given if isinstance(given, list | tuple) else [given])]
+        names, samples = [], [np.asarray(sample) for sample in (given if isinstance(given, list | tuple) else [given])]
     if not framework.owns(model):
         others = (
             f"a {framework.spec.name} model, or name its `framework` in the suite ({', '.join(sorted(plugins.catalogue().frameworks))})"
         )
         raise EngineError(f"{task.model.path} returned a {type(model).__name__}", f"return {others}")
-    return framework.save(model, Path(task.folder), samples)
+    return framework.save(model, Path(task.folder), framework.arrange(model, names, samples) if names else samples)
 
 
-def _samples(task: BuildTask) -> list[Array]:
-    """Two samples for each input, from the shapes in the suite or the training data; empty if it has neither."""
+def _samples(task: BuildTask) -> tuple[list[str], list[Array]]:
+    """Names of inputs, none if the suite has none, and two samples for each; both empty without shapes in the suite and training data."""
     if shapes := task.model.input_shapes:
-        return [np.random.default_rng(task.seed).random((2, *shape), dtype=np.float32) for shape in shapes.values()]
-    data = _train_data(task)
-    return [np.asarray(array[:2]) for array in data.inputs] if data else []
+        return list(shapes), [np.random.default_rng(task.seed).random((2, *shape), dtype=np.float32) for shape in shapes.values()]
+    data, train = _train_data(task), task.model.train
+    names = [ref.name for ref in train.inputs if ref.name] if train and task.dataset is None else []
+    return names, [np.asarray(array[:2]) for array in data.inputs] if data else []
 
 
 def _check_unchanged(path: Path, sha256: str) -> None:

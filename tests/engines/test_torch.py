@@ -12,7 +12,7 @@ from harness.engines.torch import Options, Torch
 from harness.errors import EngineError
 from tests.models import needs_torch, torch_report
 
-SOURCES = [pytest.param("torch", marks=needs_torch), pytest.param("pt2", marks=needs_torch)]
+SOURCES = ["torch", "pt2"]
 
 
 def test_without_pytorch_it_is_refused_with_the_command():
@@ -29,6 +29,7 @@ def test_options_that_contradict_each_other_are_errors(options):
         Options(**options)
 
 
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_answers_are_those_of_the_bare_module(source):
     """Exactly in eager mode; in bfloat16 within its precision, as float32 arrays."""
@@ -39,12 +40,14 @@ def test_answers_are_those_of_the_bare_module(source):
     assert {engine[f"{source} {name}"]["dtype"] for name in ("eager", "bfloat16", "channels_last")} == {"float32"}
 
 
-@pytest.mark.parametrize("mode", [pytest.param("eager", marks=needs_torch), pytest.param("compile", marks=needs_torch)])
+@needs_torch
+@pytest.mark.parametrize("mode", ["eager", "compile"])
 def test_hooks_of_the_model_run(mode):
     """Pruning, weight normalisation and some libraries change the answer in hooks of the module itself."""
     assert torch_report()["engine"][f"{mode} with a hook"] < 1e-5
 
 
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_precision_is_that_of_the_kernels(source):
     """As PyTorch's profiler reports them."""
@@ -53,6 +56,7 @@ def test_the_precision_is_that_of_the_kernels(source):
         assert case["precision"] == precision and case["kernels"] == [precision]
 
 
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_inputs_and_outputs_are_declared(source):
     """With a dynamic batch."""
@@ -61,8 +65,8 @@ def test_inputs_and_outputs_are_declared(source):
     assert case["facts"]["threads"] == 1 and "tf32" not in case["facts"]
 
 
-@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
-def test_a_gpu_that_is_not_there_and_options_of_a_gpu_are_refused(mark):
+@needs_torch
+def test_a_gpu_that_is_not_there_and_options_of_a_gpu_are_refused():
     """With the next step."""
     engine = torch_report()["engine"]
     assert "tf32 has no effect on the CPU" in engine["tf32 on cpu"]

@@ -17,15 +17,16 @@ def test_inputs_are_read_from_the_signature_without_pytorch(tmp_path):
     assert Loaded._fields == ("module", "inputs", "outputs")
 
 
-@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
-def test_a_pickle_needs_trust_and_must_hold_a_module(mark):
+@needs_torch
+def test_a_pickle_needs_trust_and_must_hold_a_module():
     """Refused with what to do: export it, or give a function for the weights."""
     report = torch_report()
     assert "--trust" in report["import net.pt"] and report["import net.pt"].endswith("True")
     assert "holds a OrderedDict" in report["import weights.pt"] and "package.module:function" in report["import weights.pt"]
 
 
-@pytest.mark.parametrize("format_", [pytest.param("torch", marks=needs_torch), pytest.param("pt2", marks=needs_torch)])
+@needs_torch
+@pytest.mark.parametrize("format_", ["torch", "pt2"])
 def test_parameters_and_multiply_accumulates_are_counted(format_):
     """A convolution of 3 x 3 on 64 pixels with 8 channels, and a layer of 128 x 10."""
     facts = torch_report()["facts"][format_]

@@ -17,8 +17,8 @@ def test_without_pytorch_it_is_refused_with_the_command():
         Torch().owns(None)
 
 
-@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
-def test_a_module_is_owned_saved_and_trained(mark):
+@needs_torch
+def test_a_module_is_owned_saved_and_trained():
     """Two classes that differ in brightness are learned; a module without known input shapes is refused."""
     report = torch_report()
     assert report["owns"] == [True, False]
@@ -26,7 +26,8 @@ def test_a_module_is_owned_saved_and_trained(mark):
     assert "input_shapes" in report["without samples"] and "hinge" in report["loss"]
 
 
-@pytest.mark.parametrize("family", [pytest.param("torchvision", marks=needs_torch), pytest.param("timm", marks=needs_torch)])
+@needs_torch
+@pytest.mark.parametrize("family", ["torchvision", "timm"])
 def test_models_of_the_families_are_built(family):
     """An unknown name is refused with where to look."""
     report = torch_report()

@@ -33,7 +33,8 @@ def test_the_shortest_route_is_taken(format_, engine, recipes):
     assert [hop.step.recipe for hop in route] == recipes
 
 
-@pytest.mark.parametrize("source", [pytest.param("torch", marks=needs_torch), pytest.param("pt2", marks=needs_torch)])
+@needs_torch
+@pytest.mark.parametrize("source", ["torch", "pt2"])
 def test_exports_answer_as_the_module_and_take_any_batch(source):
     """ONNX Runtime and OpenVINO, which run in the harness's own environment."""
     import onnxruntime
