@@ -185,7 +185,9 @@ def by_turns(running: Campaign, case: Case, processes: int) -> str:
 
 
 def median_text(values: Sequence[float] | Floats) -> str:
-    """Median with its distribution-free 95 % interval (order statistics; none below six values)."""
+    """Median with its distribution-free 95 % interval (order statistics), which fewer than six values do not have."""
+    if len(values) < 6:
+        return f"{np.median(values):.4f}"
     from scipy.stats import quantile_test
 
     bounds: Any = quantile_test(values, p=0.5).confidence_interval(0.95)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
@@ -60,7 +61,9 @@ def rows() -> list[Row]:
 
 
 def zeus_python(folder: Path) -> tuple[Path | None, str]:
-    """Interpreter of a temporary virtual environment with Zeus, or None and the reason."""
+    """Interpreter that has Zeus, ours or that of a temporary virtual environment; or None and the reason."""
+    if importlib.util.find_spec("zeus"):
+        return Path(sys.executable), ""
     made = subprocess.run([sys.executable, "-m", "venv", folder / "zeus"], capture_output=True, text=True)
     python = folder / "zeus" / "bin" / "python"
     if made.returncode == 0:
