@@ -116,6 +116,9 @@ def main(folder: Path) -> None:
     data = TrainData([x], np.repeat([0, 1], 64))
     notes = framework.fit(trained, Training(epochs=20, learning_rate=0.01), data, 0)
     report["training"] = {"notes": notes, "accuracy": float((trained(torch.from_numpy(x)).argmax(1).numpy() == data.labels).mean())}
+    certain = torch.nn.Sequential(Net(), torch.nn.Softmax(1))
+    notes = framework.fit(certain, Training(epochs=20, learning_rate=0.01), data, 0)
+    report["probabilities"] = {"notes": notes, "accuracy": float((certain(torch.from_numpy(x)).argmax(1).numpy() == data.labels).mean())}
     report["loss"] = refusal(lambda: framework.fit(trained, Training(loss="hinge"), data, 0))
     for family, name in ((Torchvision, "squeezenet1_1"), (Timm, "mobilenetv3_small_050")):
         model = family(name, ModelOptions(image_size=64))

@@ -53,6 +53,15 @@ def torch_report() -> dict[str, Any]:
     return report
 
 
+@cache
+def torch_variants() -> dict[str, Any]:
+    """The report of the child that makes and runs variants of PyTorch modules."""
+    report: dict[str, Any] = json.loads(
+        (_made("tests.make_torch_variants", "torch_variants.json", TORCH) / "torch_variants.json").read_text()
+    )
+    return report
+
+
 def _made(module: str, last: str, python: str = sys.executable) -> Path:
     """The folder, after a child has written everything into it and this file last."""
     folder = Path(os.environ["HARNESS_TEST_MODELS"])

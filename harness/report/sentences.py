@@ -10,9 +10,10 @@ from harness.text import engine_text, number
 
 Row = Mapping[str, Any]
 
-REQUESTED = re.compile(r"weight_int8|weight_int4|quantization_aware|bfloat16|float16|int16x8|int8|int4")
+REQUESTED = re.compile(r"weight_int\d|int\d_weight_only|quantization_aware|bfloat16|float16|tf32|fp8|int16x8|int8|int4")
 """Precisions in names of recipes, of the weights alone or of all arithmetic."""
 WEIGHTS = "weight_"
+ALIASES = {"quantization_aware": "int8", "fp8": "float8", "int8_weight_only": f"{WEIGHTS}int8", "int4_weight_only": f"{WEIGHTS}int4"}
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has almost none."""
 NO_SAVING = 0.95
@@ -76,7 +77,7 @@ def _precision(row: Row, baseline: Row) -> str | None:
 def _requested(variant: str) -> str | None:
     """Last precision named by the chain of recipes, parameters aside; None if there is none."""
     names = REQUESTED.findall(re.sub(r"\([^()]*\)", "", variant))
-    return names[-1].replace("quantization_aware", "int8") if names else None
+    return ALIASES.get(names[-1], names[-1]) if names else None
 
 
 def _pruning(row: Row, baseline: Row) -> str | None:

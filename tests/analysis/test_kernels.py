@@ -23,12 +23,21 @@ ENDS = [kernel("Reorder", "float32", 0.6), kernel("Convolution", "int8", 0.3), k
         ([kernel("Softmax", "float32", 0.9), kernel("Add", "int32", 0.1)], "float32"),
         ([kernel("Convert", "int8", 0.9), kernel("FULLY_CONNECTED", "float32", 0.1)], "float32"),
         ([kernel("CONV_2D", None, 1.0)], None),
-        ([kernel("Conv", None, 0.9), kernel("Gemm", "float32", 0.1)], "float32"),
+        ([kernel("Conv", None, 0.9), kernel("Gemm", "float32", 0.1)], None),
+        ([kernel("Conv", None, 0.1), kernel("Gemm", "float32", 0.9)], "float32"),
+        ([kernel("aten::round", "float32", 0.6), kernel("aten::_int_mm", "int8", 0.4)], "int8"),
+        ([kernel("compiled graph: fused kernels", None, 0.6), kernel("onednn::qlinear_pointwise", "int8", 0.4)], "int8"),
+        ([kernel("aten::copy_", "float32", 0.6), kernel("aten::_weight_int8pack_mm", "bfloat16", 0.4)], "bfloat16"),
+        ([kernel("aten::add", "int8", 0.6), kernel("mkldnn::_linear_pointwise", "float32", 0.4)], "float32"),
+        ([kernel("mkl::_mkl_linear", "float32", 0.4), kernel("aten::add", "int8", 0.6)], "float32"),
+        ([kernel("triton_tem_fused_mm_0", None, 0.6), kernel("aten::mm", "float32", 0.4)], None),
+        ([kernel("QuantizeLinear", "float32", 0.6), kernel("QLinearMatMul", "int8", 0.4)], "int8"),
+        ([kernel("aten::upsample_bilinear2d", "float32", 0.6), kernel("aten::addmm", "bfloat16", 0.4)], "bfloat16"),
         ([], None),
     ],
 )
 def test_the_precision_is_that_of_what_multiplies(kernels, precision):
-    """Not that of the conversions around it; where nothing multiplies, of all."""
+    """Not that of the conversions around it; where nothing multiplies, of all. None if more of it is of an unknown precision."""
     assert precision_of(kernels) == precision
 
 

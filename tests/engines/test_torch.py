@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from harness.engines.base import Load
 from harness.engines.torch import Options, Torch
 from harness.errors import EngineError
-from tests.models import needs_torch, torch_report
+from tests.models import needs_torch, torch_report, torch_variants
 
 SOURCES = ["torch", "pt2"]
 
@@ -71,3 +71,37 @@ def test_a_gpu_that_is_not_there_and_options_of_a_gpu_are_refused():
     engine = torch_report()["engine"]
     assert "tf32 has no effect on the CPU" in engine["tf32 on cpu"]
     assert "finds no CUDA device" in engine.get("no gpu", "finds no CUDA device")
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("case", "reported", "ran", "findings"),
+    [
+        ('torch_int8 {"mode": "compile"}', "int8 weights", "int8", []),
+        ("torch_int8 {}", "int8 weights", "float32", ["optimisation_not_run"]),
+        ('dense {"dtype": "bfloat16"}', "bfloat16", "bfloat16", []),
+        ("int8_weight_only {}", "int8 weights", "float32", []),
+        ('int8_weight_only {"dtype": "bfloat16"}', "bfloat16 activations, int8 weights", "bfloat16", []),
+        ("pair", "int8 weights", "int8", []),
+    ],
+)
+def test_the_kernels_of_a_variant_are_what_ran(case, reported, ran, findings):
+    """An exported program with int8 operators computes in float32 unless it is compiled; weights alone are never int8 arithmetic."""
+    report = torch_variants()[case]
+    assert (report["precision"], report["ran"], report["findings"]) == (reported, ran, findings)
+
+
+@needs_torch
+def test_options_that_do_not_go_with_the_artifact_or_the_device_are_refused():
+    """Before anything is measured."""
+    report = torch_variants()
+    assert "does not go with a quantized program" in report['torch_int8 {"dtype": "bfloat16"}']["refused"]
+    assert "option weights has no effect on the CPU" in report["weights on cpu"]["refused"]
+
+
+@needs_torch
+def test_whether_the_cpu_has_bfloat16_is_reported():
+    """Without its instructions bfloat16 is emulated."""
+    facts = torch_variants()['dense {"dtype": "bfloat16"}']["facts"]
+    assert facts["bfloat16_instructions"] in (True, False, None) and facts["freezing"] is False
+    assert torch_variants()['torch_int8 {"mode": "compile"}']["facts"]["freezing"] is True

@@ -59,3 +59,24 @@ def test_8_bit_operators_are_int8_whatever_goes_in():
 def test_an_operator_without_tensors_has_no_precision():
     """As aten::empty."""
     assert calls([query(0, 50), event("aten::empty", 1, 8)]) == [[("aten::empty", None, None, 8.0)]]
+
+
+def test_the_spans_of_compiled_graphs_have_one_name():
+    """Not one for each graph; what they spend in themselves has no known precision."""
+    trace = [
+        query(0, 90),
+        event("Torch-Compiled Region: 1/0", 1, 80),
+        event("## Call CompiledFxGraph fabc ##", 5, 70),
+        event("onednn::qconv_pointwise", 10, 50, **FLOAT),
+    ]
+    assert sorted(calls(trace)[0], key=str) == [
+        ("compiled graph: call", None, None, 10.0),
+        ("compiled graph: fused kernels", None, None, 20.0),
+        ("onednn::qconv_pointwise", None, "int8", 50.0),
+    ]
+
+
+def test_float8_has_its_name():
+    """As torch._scaled_mm takes it."""
+    scaled = event("aten::_scaled_mm", 1, 8, **{"Input type": ["c10::Float8_e4m3fn", "c10::Float8_e4m3fn", "float"]})
+    assert calls([query(0, 50), scaled])[0][0][2] == "float8"

@@ -14,6 +14,9 @@ def test_inputs_are_read_from_the_signature_without_pytorch(tmp_path):
     """Which the build stored next to the module."""
     (tmp_path / SIGNATURE).write_text(json.dumps({"inputs": [["x", [None, 3], "float32"]], "outputs": []}))
     assert TorchModule().inputs(tmp_path) == [("x", (None, 3))]
+    assert TorchModule().stored_types(tmp_path) is None
+    (tmp_path / SIGNATURE).write_text(json.dumps({"inputs": [], "outputs": [], "types": ["float32", "int8"]}))
+    assert TorchModule().stored_types(tmp_path) == {"float32", "int8"}
     assert Loaded._fields == ("module", "inputs", "outputs")
 
 

@@ -77,6 +77,9 @@ def test_few_zeros_are_not_pruning():
         ("int16x8", "int16x8", (9.0, 9.1, 9.2), None, "int16x8 ran, and was slower"),
         ("float16", "float32", NEAR, None, "float16 was requested, but float32 ran"),
         ("weight_int8", "float32", (1.5, 1.51, 1.49), None, "weights in int8, float32 ran, and was slower than dense"),
+        ("int8_weight_only+compile", "float32", (1.5, 1.51, 1.49), None, "weights in int8, float32 ran, and was slower than dense"),
+        ("int8_dynamic", "float32", (1.5, 1.51, 1.49), None, "int8 was requested, but float32 ran, and was slower than dense"),
+        ("fp8", "float8", (0.5, 0.51, 0.49), None, "float8 ran, and was faster than float32"),
         ("quantization_aware", "float32", NEAR, None, "int8 was requested, but float32 ran"),
         (
             "int8",
