@@ -220,10 +220,11 @@ class _Captured:
 
 
 def _quantized(torch: Any, module: Any) -> str | None:
-    """`tensors` for weights that torchao quantized, `program` for an exported program with quantized weights; None for any other module."""
+    """`tensors` for weights that torchao quantized, `program` for an exported program with 8-bit operators; None for any other module."""
     if any(type(parameter).__module__.startswith("torchao.") for parameter in module.parameters()):
         return "tensors"
-    return "program" if any(buffer.dtype == torch.int8 for buffer in module.buffers()) else None
+    nodes = module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ()
+    return "program" if any(str(node.target).startswith("quantized_decomposed.") for node in nodes) else None
 
 
 def _has_bfloat16(torch: Any) -> bool | None:
