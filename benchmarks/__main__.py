@@ -14,6 +14,7 @@ PARTS = (
     "part_time",
     "meters",
     "peers",
+    "real_card",
     "overhead",
     "coverage",
     "winners",

@@ -70,10 +70,20 @@ def built_campaign(text: str = SUITE, prepare: Callable[[Path], None] = lambda f
 
 
 class Repetition:
-    """One repetition, with the CPU time of the parent in its window."""
+    """One repetition, with the CPU time of the parent in its window.
 
-    def __init__(self, running: Campaign, case: Case, *, sampled: bool = True) -> None:
+    Args:
+        running: The campaign.
+        case: A case of its suite.
+        sampled: Whether the sensors are read.
+        on_phase: Called with the name of each phase as it begins.
+    """
+
+    def __init__(
+        self, running: Campaign, case: Case, *, sampled: bool = True, on_phase: Callable[[str], None] = lambda phase: None
+    ) -> None:
         self.marks: list[tuple[str, float, float]] = []
+        self._observe = on_phase
         context = running.context()
         began_s = time.monotonic()
         self.record: Record = run(
@@ -88,6 +98,7 @@ class Repetition:
     def _on_phase(self, phase: str) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self.marks.append((phase, time.monotonic(), usage.ru_utime + usage.ru_stime))
+        self._observe(phase)
 
     @property
     def p50_s(self) -> float:
@@ -122,7 +133,7 @@ def rows(pairs: int = 20, bare_pairs: int = 8) -> list[Row]:
         ]
 
 
-def sampler_rows(running: Campaign, case: Case, pairs: int) -> list[Row]:
+def sampler_rows(running: Campaign, case: Case, pairs: int, goal: str = "<= 1.01") -> list[Row]:
     """Latency with the sampler over latency without it, and without over without."""
     ratios, noise, shares = [], [], []
     for _ in range(pairs):
@@ -133,7 +144,7 @@ def sampler_rows(running: Campaign, case: Case, pairs: int) -> list[Row]:
     spread = float(np.median(np.abs(np.array(noise) - 1))) / np.sqrt(pairs)
     verdict = "" if spread <= 0.005 else f" (inconclusive: the noise of A against A leaves {spread:.2%} on the median)"
     return [
-        row(f"p50 with the sampler / without, LiteRT dense, {pairs} pairs", "<= 1.01", f"{np.median(ratios):.4f}{verdict}"),
+        row(f"p50 with the sampler / without, {case.engine} {case.variant}, {pairs} pairs", goal, f"{median_text(ratios)}{verdict}"),
         row("without / without (noise)", "", f"{np.median(noise):.4f}, single pairs {np.min(noise):.3f} to {np.max(noise):.3f}"),
         row("CPU time of the parent in a window, share of a core", "<= 3 %", f"{np.median(shares):.2%}, worst {np.max(shares):.2%}"),
     ]
@@ -174,7 +185,9 @@ def by_turns(running: Campaign, case: Case, processes: int) -> str:
 
 
 def median_text(values: Sequence[float] | Floats) -> str:
-    """Median with its distribution-free 95 % interval (order statistics; none below six values)."""
+    """Median with its distribution-free 95 % interval (order statistics), which fewer than six values do not have."""
+    if len(values) < 6:
+        return f"{np.median(values):.4f}"
     from scipy.stats import quantile_test
 
     bounds: Any = quantile_test(values, p=0.5).confidence_interval(0.95)

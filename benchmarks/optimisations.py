@@ -6,7 +6,7 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +122,18 @@ def study() -> list[Row]:
     return [row(f"builds of the second run of pruning-study ({len(suite.cases)} cases, {len(builds)} artifacts)", "0", str(built))]
 
 
-def run(suite: str) -> pd.DataFrame:
-    """Table of the cases of a suite, run at the quick profile; a failed case has its reason."""
+def run(suite: str, prepare: Callable[[Path], None] = lambda folder: None) -> pd.DataFrame:
+    """Table of the cases of a suite, run at the quick profile; a failed case has its reason.
+
+    Args:
+        suite: Text of the suite.
+        prepare: Writes the files that the suite names into its folder.
+    """
     command = str(Path(sys.executable).parent / "harness")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "suite.yaml"
         path.write_text(suite)
+        prepare(Path(folder))
         code = subprocess.run([command, "run", str(path), "--results", folder], stdout=subprocess.DEVNULL).returncode
         assert code in (0, SOME_FAILED), f"harness run ended with exit code {code}"
         (done,) = [p.parent for p in Path(folder).glob("*/run.json")]

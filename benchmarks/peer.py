@@ -1,6 +1,7 @@
 """Windows measured by a peer as its users do; prints JSON of (start, end, joules of the first GPU), times on CLOCK_MONOTONIC.
 
 python benchmarks/peer.py zeus|codecarbon WINDOWS SECONDS
+python benchmarks/peer.py follow      Zeus, a window from each line `begin` on standard input to the next line `end`; prints each at once
 
 Imports nothing of this project, to run in the peer's own virtual environment.
 """
@@ -46,6 +47,26 @@ def codecarbon(windows: int, seconds: float) -> Iterator[Window]:
         yield start_s, end_s, tracker.final_emissions_data.gpu_energy * 3.6e6
 
 
+def follow() -> None:
+    """Windows of Zeus that begin and end on request."""
+    from zeus.monitor import ZeusMonitor
+
+    monitor = ZeusMonitor(gpu_indices=[0], cpu_indices=[])
+    print("ready", flush=True)
+    start_s = 0.0
+    for line in sys.stdin:
+        if line.strip() == "begin":
+            monitor.begin_window("window", sync_execution=False)
+            start_s = time.monotonic()
+        else:
+            end_s = time.monotonic()
+            joules = monitor.end_window("window", sync_execution=False).gpu_energy[0]
+            print(json.dumps((start_s, end_s, joules)), flush=True)
+
+
 if __name__ == "__main__":
     meters = {"zeus": zeus, "codecarbon": codecarbon}
-    print(json.dumps(list(meters[sys.argv[1]](int(sys.argv[2]), float(sys.argv[3])))))
+    if sys.argv[1] == "follow":
+        follow()
+    else:
+        print(json.dumps(list(meters[sys.argv[1]](int(sys.argv[2]), float(sys.argv[3])))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
@@ -49,7 +50,7 @@ def rows() -> list[Row]:
     if not shutil.which("gcc"):
         return [row("peers on one simulated NVML", "reported", "skipped: the simulated NVML driver needs gcc")]
     with tempfile.TemporaryDirectory() as folder:
-        zeus, reason = _zeus(Path(folder))
+        zeus, reason = zeus_python(Path(folder))
         _nvidia_smi(Path(folder))
         meters = {"harness": [sys.executable, "-c", OURS], "codecarbon": [sys.executable, "benchmarks/peer.py", "codecarbon"]}
         meters |= {"zeus": [str(zeus), "benchmarks/peer.py", "zeus"]} if zeus else {}
@@ -59,8 +60,10 @@ def rows() -> list[Row]:
     return table if zeus else [*table, row(f"{figure}, zeus", "reported", f"skipped: {reason}")]
 
 
-def _zeus(folder: Path) -> tuple[Path | None, str]:
-    """Interpreter of a temporary virtual environment with Zeus, or None and the reason."""
+def zeus_python(folder: Path) -> tuple[Path | None, str]:
+    """Interpreter that has Zeus, ours or that of a temporary virtual environment; or None and the reason."""
+    if importlib.util.find_spec("zeus"):
+        return Path(sys.executable), ""
     made = subprocess.run([sys.executable, "-m", "venv", folder / "zeus"], capture_output=True, text=True)
     python = folder / "zeus" / "bin" / "python"
     if made.returncode == 0:

@@ -15,6 +15,7 @@ from typing import Any
 
 from harness import __version__, venvs
 from harness.schema import Environment
+from harness.userfiles import system_text
 from harness.virtual import hypervisor
 
 VOLATILE = (
@@ -52,14 +53,14 @@ def environment(
         cpu_count_physical=psutil.cpu_count(logical=False),
         cpu_limit=cpu_limit(count),
         memory_bytes=psutil.virtual_memory().total,
-        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=system_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or None,
         turbo=turbo(),
         virtual=virtual(flags),
         versions={**(separate or {}), **{name: v for name, v in venvs.versions(None, sorted(set(packages))).items() if v}},
         harness_version=__version__,
         harness_commit=commit(),
         devices=tuple(dict(device) for device in devices),
-        boot_id=_text("/proc/sys/kernel/random/boot_id"),
+        boot_id=system_text("/proc/sys/kernel/random/boot_id") or None,
         timezone=datetime.now().astimezone().tzname(),
     )
     return here.model_copy(update={"environment_id": identity(here)})
@@ -75,9 +76,9 @@ def identity(environment: Environment) -> str:
 
 def turbo() -> bool | None:
     """Whether the CPU may exceed its nominal clock; None: not reported."""
-    if (no_turbo := _text("/sys/devices/system/cpu/intel_pstate/no_turbo")) in ("0", "1"):
+    if (no_turbo := system_text("/sys/devices/system/cpu/intel_pstate/no_turbo")) in ("0", "1"):
         return no_turbo == "0"
-    boost = _text("/sys/devices/system/cpu/cpufreq/boost")
+    boost = system_text("/sys/devices/system/cpu/cpufreq/boost")
     return boost == "1" if boost in ("0", "1") else None
 
 
@@ -91,9 +92,9 @@ def cpu_limit(count: int) -> float | None:
 
 def control_groups(name: str) -> list[list[str]]:
     """Words of a file in each control group (version 2) of this process, innermost first; groups without the file are left out."""
-    own = next((line.removeprefix("0::/") for line in (_text("/proc/self/cgroup") or "").splitlines() if line.startswith("0::/")), "")
+    own = next((line.removeprefix("0::/") for line in system_text("/proc/self/cgroup").splitlines() if line.startswith("0::/")), "")
     groups = CONTROL_GROUPS / own
-    texts = [_text(str(group / name)) for group in (groups, *groups.parents) if group.is_relative_to(CONTROL_GROUPS)]
+    texts = [system_text(group / name) for group in (groups, *groups.parents) if group.is_relative_to(CONTROL_GROUPS)]
     return [text.split() for text in texts if text]
 
 
@@ -101,7 +102,7 @@ def virtual(flags: Sequence[str]) -> str | None:
     """Hypervisor and container that we run in; None on bare metal, or unknown."""
     layers = []
     if "hypervisor" in flags:
-        vendor = " ".join(filter(None, (_text("/sys/class/dmi/id/sys_vendor"), _text("/sys/class/dmi/id/product_name"))))
+        vendor = " ".join(filter(None, (system_text("/sys/class/dmi/id/sys_vendor"), system_text("/sys/class/dmi/id/product_name"))))
         layers.append(vendor or "virtual machine")
     elif guest := hypervisor():  # other architectures have no such flag, and some hypervisors hide it
         layers.append(guest)
@@ -122,7 +123,7 @@ def commit() -> str | None:
 def _cpu() -> tuple[str, tuple[str, ...]]:
     """Name and flags of the CPU; py-cpuinfo takes a second, so it is used only if /proc/cpuinfo lacks them."""
     fields: dict[str, str] = {}
-    for line in (_text("/proc/cpuinfo") or "").splitlines():
+    for line in system_text("/proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
     name, flags = fields.get("model name"), fields.get("flags") or fields.get("Features")
@@ -148,7 +149,7 @@ def _container() -> str | None:
         return "docker"
     if Path("/run/.containerenv").exists():
         return "podman"
-    cgroup = _text("/proc/1/cgroup") or ""
+    cgroup = system_text("/proc/1/cgroup")
     return next((name for name in CONTAINERS if name in cgroup), os.environ.get("container"))  # noqa: SIM112 - systemd writes it so
 
 
@@ -161,11 +162,3 @@ def _git(root: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
-
-
-def _text(path: str) -> str | None:
-    """Content of a small file; None if it is empty or cannot be read."""
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip() or None
-    except OSError:
-        return None

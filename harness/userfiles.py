@@ -1,6 +1,6 @@
-"""Reading files that a user names: they must be regular, readable and below a size limit; a pipe never blocks.
+"""Reading files: those that a user names must be regular, readable and below a size limit; those of the system may be missing.
 
-All functions take the arguments of `check_regular`.
+Functions for a user's file take the arguments of `check_regular`; a pipe never blocks.
 """
 
 from __future__ import annotations
@@ -147,3 +147,16 @@ def _too_large(name: str, noun: str, limit_bytes: int, error: type[HarnessError]
 def _quoted(path: Path) -> str:
     """A path for a message, in one line and of limited length."""
     return " ".join(str(path)[:200].split())
+
+
+def system_text(path: Path | str) -> str:
+    """Text of a small file of the system without surrounding white space; empty if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def system_number(path: Path | str, field: str) -> int | None:
+    """Number after a field at the start of a line, as in /proc/self/status; None if there is none, or the file cannot be read."""
+    return next((int(line.split()[1]) for line in system_text(path).splitlines() if line.startswith(field)), None)

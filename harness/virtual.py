@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.userfiles import system_text
+
 DMI = ("product_name", "sys_vendor", "board_vendor", "bios_vendor")
 VENDORS = {
     "KVM": "KVM", "KubeVirt": "KVM", "OpenStack": "KVM", "QEMU": "QEMU", "Bochs": "Bochs", "VMware": "VMware", "VMW": "VMware",
@@ -18,9 +20,9 @@ DEVICE_TREE = ("hypervisor/compatible", "compatible")
 
 def hypervisor(root: Path = Path("/")) -> str | None:
     """Name of the hypervisor, or `virtual machine` if only its presence is known; None on bare metal, or unknown."""
-    if "control_d" in _text(root / "proc/xen/capabilities"):  # Xen's first domain runs on the machine itself
+    if "control_d" in system_text(root / "proc/xen/capabilities"):  # Xen's first domain runs on the machine itself
         return None
-    release = _text(root / "proc/sys/kernel/osrelease").lower()
+    release = system_text(root / "proc/sys/kernel/osrelease").lower()
     if "microsoft" in release:
         return "WSL"
     flags = cpu_flags(root)
@@ -29,33 +31,25 @@ def hypervisor(root: Path = Path("/")) -> str | None:
 
 def cpu_flags(root: Path = Path("/")) -> frozenset[str]:
     """Flags of the first CPU on x86; empty on other architectures, where none shows a hypervisor."""
-    line = next((line for line in _text(root / "proc/cpuinfo").splitlines() if line.startswith("flags")), "")
+    line = next((line for line in system_text(root / "proc/cpuinfo").splitlines() if line.startswith("flags")), "")
     return frozenset(line.partition(":")[2].split())
 
 
 def _by_firmware(root: Path, flags: frozenset[str]) -> str | None:
-    texts = [_text(root / "sys/class/dmi/id" / name) for name in DMI]
+    texts = [system_text(root / "sys/class/dmi/id" / name) for name in DMI]
     if texts[0] == "Virtual Machine" and texts[1].startswith("Microsoft"):  # the same vendor also makes laptops
         return "Hyper-V"
     vendor = next((name for text in texts for start, name in VENDORS.items() if text.startswith(start)), None)
     if vendor in CLOUDS and (".metal" in texts[0] or (flags and "hypervisor" not in flags)):
         return None
-    return vendor or ("Xen" if _text(root / "sys/hypervisor/type") == "xen" else None)
+    return vendor or ("Xen" if system_text(root / "sys/hypervisor/type") == "xen" else None)
 
 
 def _by_device_tree(root: Path) -> str | None:
     """Hypervisor of Arm, RISC-V and POWER guests without DMI."""
-    guest, board = (_text(root / "proc/device-tree" / name) for name in DEVICE_TREE)
+    guest, board = (system_text(root / "proc/device-tree" / name) for name in DEVICE_TREE)
     if guest:
         return guest.split("\0")[0].rpartition(",")[2].upper()
     if "dummy-virt" in board or "qemu" in board:
         return "virtual machine"
-    return "z/VM or KVM" if "VM00" in _text(root / "proc/sysinfo") else None
-
-
-def _text(path: Path) -> str:
-    """Stripped content of a small file; empty if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    return "z/VM or KVM" if "VM00" in system_text(root / "proc/sysinfo") else None

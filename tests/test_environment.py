@@ -18,7 +18,7 @@ from tests import factories
 def files(monkeypatch):
     """Small system files by path, in place of this machine's."""
     shown: dict[str, str] = {}
-    monkeypatch.setattr(module, "_text", shown.get)
+    monkeypatch.setattr(module, "system_text", lambda path: shown.get(str(path), ""))
     return shown
 
 

@@ -19,7 +19,8 @@ ROOT = Path(harness.__file__).parent
 TESTS = Path(__file__).parent
 LAYERS: dict[str, float] = {
     **dict.fromkeys(["errors", "schema"], 0),  # types that every other package may use
-    **dict.fromkeys(["plugins", "venvs", "atomic", "text", "userfiles", "virtual", "analysis"], 1),
+    **dict.fromkeys(["plugins", "venvs", "atomic", "text", "userfiles", "analysis"], 1),
+    "virtual": 1.1,
     "formats": 1.2,
     "energy": 1.5,
     **dict.fromkeys(

@@ -16,7 +16,7 @@ from harness.sensors.replay import VARIABLE, Replay
 from harness.store import manifest, read_run
 from harness.store.arrays import read_table
 from harness.suite.document import read
-from harness.userfiles import check_regular, decode, read_bytes, read_text
+from harness.userfiles import check_regular, decode, read_bytes, read_text, system_number, system_text
 
 LIMIT = 100
 
@@ -187,3 +187,17 @@ def test_a_trace_to_replay_is_a_regular_file(special, monkeypatch):
     monkeypatch.setenv(VARIABLE, str(traces / "a.parquet"))
     with pytest.raises(SensorError, match=r"run\.json is a pipe"):
         Replay().open()
+
+
+def test_a_file_of_the_system_that_cannot_be_read_is_empty(tmp_path):
+    """It may be missing, a folder, or not UTF-8."""
+    (tmp_path / "text").write_bytes(b" performance\xff\n")
+    assert system_text(tmp_path / "text") == "performance\ufffd"
+    assert system_text(tmp_path) == system_text(tmp_path / "missing") == ""
+
+
+def test_a_number_of_the_system_is_that_of_its_field(tmp_path):
+    """None without the field or the file, never 0."""
+    (tmp_path / "status").write_text("VmHWM:\t  1024 kB\nVmRSS:\t 512 kB\n")
+    assert system_number(tmp_path / "status", "VmRSS:") == 512
+    assert system_number(tmp_path / "status", "Tgid:") is system_number(tmp_path / "missing", "Tgid:") is None

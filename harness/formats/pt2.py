@@ -151,6 +151,17 @@ def stored_types(path: Path) -> set[str]:
     return {kind for kind, parameter in kinds if kind and (parameter or kind in ("int8", "uint8"))}
 
 
+def namespaces(path: Path) -> set[str]:
+    """Namespaces of the operators that a program calls, such as `aten`.
+
+    Raises:
+        EngineError: It cannot be read.
+    """
+    with reading(path, *KIND):
+        targets = [str(value) for key, value in _walk(_json(path, PROGRAM)) if key == "target"]
+    return {target.split(".")[2] for target in targets if target.startswith("torch.ops.")}
+
+
 def _json(path: Path, member: str) -> Any:
     with zipfile.ZipFile(path) as archive:
         root = archive.namelist()[0].partition("/")[0]

@@ -16,6 +16,8 @@ from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("a PyTorch model", "was it saved by another version of PyTorch?")
 MODULE, SIGNATURE = "module.pt", "signature.json"
+OPERATORS = {"quantized_decomposed": "torch.ao.quantization.fx._decomposed", "torchao": "torchao", "torchvision": "torchvision"}
+"""Modules that register the operators of a namespace; a program that calls them cannot be loaded without."""
 TRUST = "if you trust its author, run with --trust"
 
 
@@ -90,6 +92,8 @@ def load(path: Path, format_: str, *, trusted: bool = False) -> Loaded:
             return Loaded(module, *(tuple(Declared(n, tuple(s), d) for n, s, d in declared[side]) for side in ("inputs", "outputs")))
         if not trusted:
             pt2.check_pt2(path)
+        for namespace in OPERATORS.keys() & pt2.namespaces(path):
+            import_library(OPERATORS[namespace], namespace, "run `make torch`")
         return Loaded(_flat(torch, torch.export.load(path)), *pt2.signature(path))
 
 

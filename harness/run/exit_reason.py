@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 from harness.channel import Child
 from harness.schema import Status
+from harness.userfiles import system_number
 
 
 def exit_reason(child: Child, kills: int) -> tuple[Status, str]:
@@ -24,8 +24,4 @@ def exit_reason(child: Child, kills: int) -> tuple[Status, str]:
 
 def oom_kills() -> int:
     """Number of processes that Linux has killed for memory since boot; 0 if unknown."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    return system_number("/proc/vmstat", "oom_kill ") or 0

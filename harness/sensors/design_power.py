@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.userfiles import system_text
 from harness.virtual import hypervisor
 
 W_PER_THREAD = 4.0
@@ -124,10 +125,10 @@ def cpus_here(root: Path = Path("/")) -> Cpus:
     """CPUs of this machine; `root` is the folder of /proc and /sys, for tests."""
     import psutil
 
-    processors = sum(line.startswith("processor") for line in _text(root / "proc/cpuinfo").splitlines())
+    processors = sum(line.startswith("processor") for line in system_text(root / "proc/cpuinfo").splitlines())
     threads = psutil.cpu_count() if root == Path("/") else processors
     # With lxcfs, /proc/stat of a container shows only its own CPUs: a part of the machine, as in a virtual one.
-    shared = any(" /proc/stat " in line and "lxcfs" in line for line in _text(root / "proc/self/mountinfo").splitlines())
+    shared = any(" /proc/stat " in line and "lxcfs" in line for line in system_text(root / "proc/self/mountinfo").splitlines())
     guest = hypervisor(root) or ("a container with a part of the machine's CPUs" if shared else None)
     nodes = len(list((root / "sys/devices/system/node").glob("node[0-9]*")))
     return Cpus(_name(root), threads or 1, _sockets(root), max(1, nodes), guest)
@@ -138,23 +139,16 @@ def _sockets(root: Path) -> int:
     if platform.machine().lower() not in ("x86_64", "amd64", "i386", "i686"):
         return 1
     places = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/topology/physical_package_id")
-    ids = {text for path in places if (text := _text(path)) and text != "-1"}
-    return max(1, len(ids or {line for line in _text(root / "proc/cpuinfo").splitlines() if line.startswith("physical id")}))
+    ids = {text for path in places if (text := system_text(path)) and text != "-1"}
+    return max(1, len(ids or {line for line in system_text(root / "proc/cpuinfo").splitlines() if line.startswith("physical id")}))
 
 
 def _name(root: Path) -> str:
     """Name of the processor; py-cpuinfo, which takes a second, is used only if Linux does not report one."""
-    lines = _text(root / "proc/cpuinfo").splitlines()
+    lines = system_text(root / "proc/cpuinfo").splitlines()
     name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     if not name and os.name == "posix" and root == Path("/"):
         import cpuinfo
 
         name = cpuinfo.get_cpu_info().get("brand_raw") or ""
     return name
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import SensorError
 from harness.sensors.nvml_driver import Driver
+from harness.userfiles import system_number
 
 HOLD_S = 0.1
 """How long the result of one call serves several domains."""
@@ -110,7 +110,7 @@ def is_ours(pid: int, child_pid: int | None) -> bool:
     for _ in range(64):
         if pid in (os.getpid(), child_pid):
             return True
-        parent = _status(pid, "PPid:")
+        parent = system_number(f"/proc/{pid}/status", "PPid:")
         if not parent or parent <= 1:
             return False
         pid = parent
@@ -121,7 +121,7 @@ def exists(pid: int) -> bool:
     """Whether a process of this system has this id, also if it belongs to another user; the id of a thread does not count."""
     if pid <= 0:
         return False
-    leader = _status(pid, "Tgid:")
+    leader = system_number(f"/proc/{pid}/status", "Tgid:")
     if leader is not None:
         return leader == pid
     try:
@@ -131,12 +131,3 @@ def exists(pid: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _status(pid: int, field: str) -> int | None:
-    """Number in /proc/<pid>/status; None if the file cannot be read."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.startswith(field)), None)

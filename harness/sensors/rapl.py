@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from harness.errors import SensorError
 from harness.schema import Domain, Kind, SensorSpec
 from harness.sensors.base import PATIENCE_S, Sensor
+from harness.userfiles import system_text
 
 ROOT = "/sys/class/powercap"
 ROOT_VARIABLE = "HARNESS_POWERCAP"
@@ -134,7 +135,7 @@ class Rapl(Sensor):
             for pattern in ("*:*", "*/*:*", "*/*/*:*"):
                 for path in sorted((self.root / folder).glob(pattern)):
                     if path.name not in zones and (path / "energy_uj").is_file():
-                        zones[path.name] = Zone(path.name, _text(path / "name") or path.name, path)
+                        zones[path.name] = Zone(path.name, system_text(path / "name") or path.name, path)
             if zones:
                 return list(zones.values())
         raise _no_zones(self.root)
@@ -186,7 +187,7 @@ def mounted_types() -> dict[int, str]:
     All mounts of one file system, or of a folder of it, have the same device number (proc_pid_mountinfo(5)).
     """
     types = {}
-    for line in (_text(Path("/proc/self/mountinfo")) or "").splitlines():
+    for line in system_text("/proc/self/mountinfo").splitlines():
         fields, _, rest = line.partition(" - ")
         major, minor = map(int, fields.split()[2].split(":"))
         types[os.makedev(major, minor)] = rest.split()[0]
@@ -218,7 +219,7 @@ def _no_zones(root: Path) -> SensorError:
 
 def _millionth(path: Path) -> float | None:
     """Number in a file, in micro-units, in SI units; None if there is none or it is 0."""
-    text = _text(path)
+    text = system_text(path)
     return int(text) / 1e6 if text and text.isdigit() and int(text) else None
 
 
@@ -274,11 +275,3 @@ def _read_error(zone: Zone, error: OSError | ValueError) -> SensorError:
         )
     why = "it contains no number" if isinstance(error, ValueError) else error.strerror or error
     return SensorError(f"the RAPL counter {zone.id} ({zone.name}) failed: {why}", "see `dmesg`; the sample is missing")
-
-
-def _text(path: Path) -> str | None:
-    """Text of a small file; None if it cannot be read."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None

@@ -24,6 +24,7 @@ from harness.formats.stored_types import stored_types
 from harness.schema import Kernel
 from harness.schema.suite import Timed
 from harness.schema.worker import Close, Done, Go, Kernels, MeasureTask, ModelFile, More, Ready, Scores
+from harness.userfiles import system_number
 from harness.worker.inputs import load_data, load_labels, make_queries, sized
 from harness.worker.outcome import outcome
 from harness.worker.scenario import Completions, Queue, scenario_of, shifted
@@ -224,11 +225,8 @@ def grown(before: int | None, opened: int | None, loaded: int | None, after: int
 
 
 def _status_bytes(field: str) -> int | None:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(field)), None)
+    kibibytes = system_number("/proc/self/status", field)
+    return None if kibibytes is None else kibibytes * 1024
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EngineError
-from harness.formats.pt2 import Pt2, check_pt2, is_guard, is_size_expression, signature, stored_types
+from harness.formats.pt2 import Pt2, check_pt2, is_guard, is_size_expression, namespaces, signature, stored_types
 
 GELU = Path(__file__).parent.parent / "data" / "gelu.pt2"
 """torch 2.11: gelu(x @ w + b, approximate="tanh"), w of shape (4, 3), the batch dynamic."""
@@ -178,3 +178,10 @@ def test_two_members_of_one_name_are_refused(tmp_path, name):
 def test_a_guard_compares_sizes_of_inputs(text, passes):
     """As torch.export writes it; it is executed by converters."""
     assert is_guard(text) is passes
+
+
+def test_namespaces_of_the_operators_are_read(tmp_path):
+    """Each may need a library that registers them."""
+    assert namespaces(edited(tmp_path)) == {"aten"}
+    change = ("torch.ops.aten.linear.default", "torch.ops.quantized_decomposed.quantize_per_tensor.default")
+    assert "quantized_decomposed" in namespaces(edited(tmp_path, change))

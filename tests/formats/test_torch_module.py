@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from harness.formats.torch_module import SIGNATURE, Loaded, TorchModule
-from tests.models import needs_torch, torch_report
+from tests.models import TORCH, needs_torch, torch_report, torch_variants
 
 
 def test_inputs_are_read_from_the_signature_without_pytorch(tmp_path):
@@ -34,3 +37,13 @@ def test_parameters_and_multiply_accumulates_are_counted(format_):
     """A convolution of 3 x 3 on 64 pixels with 8 channels, and a layer of 128 x 10."""
     facts = torch_report()["facts"][format_]
     assert (facts["parameters"], facts["macs"]) == (8 * 9 + 8 + 128 * 10 + 10, 64 * 8 * 9 + 128 * 10)
+
+
+@needs_torch
+def test_a_quantized_program_is_loaded_by_a_process_that_did_not_make_it():
+    """Its operators are registered by a part of PyTorch that is not imported with the package."""
+    torch_variants()
+    path = next(Path(os.environ["HARNESS_TEST_MODELS"]).glob("**/*torch_int8/model.pt2"))
+    code = "import sys; from pathlib import Path; from harness.formats.torch_module import load; print(len(load(Path(sys.argv[1]), 'pt2').inputs))"
+    done = subprocess.run([TORCH, "-c", code, str(path)], capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr
