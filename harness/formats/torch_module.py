@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import inspect
 import json
 from collections.abc import Sequence
@@ -90,6 +92,8 @@ def load(path: Path, format_: str, *, trusted: bool = False) -> Loaded:
             return Loaded(module, *(tuple(Declared(n, tuple(s), d) for n, s, d in declared[side]) for side in ("inputs", "outputs")))
         if not trusted:
             pt2.check_pt2(path)
+        with contextlib.suppress(ImportError):  # registers the operators of a quantized program
+            importlib.import_module("torch.ao.quantization.fx._decomposed")
         return Loaded(_flat(torch, torch.export.load(path)), *pt2.signature(path))
 
 
