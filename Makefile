@@ -87,7 +87,7 @@ benchmarks: $(STAMP) ## measure the harness itself, as ratios to known truth and
 
 # The stamp is written last: an environment without it is incomplete and is installed again, with the wheels in pip's cache.
 $(STAMP):
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13: use, for example, PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit("$(PYTHON) is Python %d.%d" % v + (", for which TensorFlow has only a release candidate and the model optimization toolkit and litert-torch have nothing" if v > (3, 13) else ", which is too old") + ": use Python 3.11, 3.12 or 3.13, for example PYTHON=python3.13")' || { [ $$? -eq 1 ] && exit 2; echo "$(PYTHON) cannot be run: use, for example, PYTHON=python3.12" >&2; exit 2; }
 	@echo "installing $$(grep -c == requirements/$(LOCK).txt) packages of requirements/$(LOCK).txt into $(VENV) (once; a few minutes)"
 	@rm -rf $(VENV)
 	@$(PYTHON) -m venv $(VENV)

@@ -22,9 +22,11 @@ PARTS = (
     "tables",
     "gate",
     "cost",
+    "in_flight",
     "tools",
     "suite",
     "optimisations",
+    "pytorch",
 )
 
 

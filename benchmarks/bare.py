@@ -1,15 +1,17 @@
 """A bare loop around an engine in a process of its own, as one would write it without the harness; prints the p50 in seconds.
 
-python -m benchmarks.bare ENGINE ARTIFACT DATA.npz BATCH SECONDS
+python -m benchmarks.bare SECONDS < TASK.json
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -74,10 +76,46 @@ def tensorflow(path: str, batch: np.ndarray) -> Callable[[Any], Any]:
     return lambda x: concrete(tf.constant(x)).numpy()
 
 
+def pytorch(path: str, batch: np.ndarray, *, compiled: bool = False) -> Callable[[Any], Any]:
+    """A call of PyTorch: the module, or the compiled module."""
+    import torch
+
+    torch.set_num_threads(1)
+    module: Callable[[Any], Any] = torch.load(f"{path}/module.pt", weights_only=False).eval()
+    return torch.compile(module) if compiled else module
+
+
 LOOPS = {"litert": litert, "onnxruntime": onnxruntime, "openvino": openvino, "tensorflow": tensorflow}
 
 
-def loop(call: Callable[[Any], Any], queries: Sequence[np.ndarray], seconds: float) -> np.ndarray:
+def bare_call(task: Mapping[str, Any], batch: np.ndarray) -> tuple[Callable[[Any], Any], Callable[[np.ndarray], Any]]:
+    """The call of a task's engine, and the conversion of a batch to what the call takes, outside the timed region."""
+    path = task["artifact"]["path"]
+    if task["engine"] != "torch":
+        return LOOPS[task["engine"]](path, batch), lambda x: x
+    import torch
+
+    return pytorch(path, batch, compiled=task["engine_options"].get("mode") == "compile"), torch.from_numpy
+
+
+def inference(task: Mapping[str, Any]) -> AbstractContextManager[Any]:
+    """What the loop of a task's engine runs in: PyTorch's inference mode."""
+    if task["engine"] != "torch":
+        return nullcontext()
+    import torch
+
+    mode: AbstractContextManager[Any] = torch.inference_mode()
+    return mode
+
+
+def batches(task: Mapping[str, Any]) -> list[np.ndarray]:
+    """Up to 256 batches of the task's test data."""
+    (source,), size = task["inputs"], task["batch_size"]
+    samples = np.load(source["path"])[source["key"]]
+    return [np.ascontiguousarray(samples[i : i + size]) for i in range(0, len(samples) - size + 1, size)][:256]
+
+
+def loop(call: Callable[[Any], Any], queries: Sequence[Any], seconds: float) -> np.ndarray:
     """Durations in ns of queries in turn, over a time in seconds."""
     times, clock = array("q"), time.monotonic_ns
     until = clock() + int(seconds * 1e9)
@@ -91,12 +129,13 @@ def loop(call: Callable[[Any], Any], queries: Sequence[np.ndarray], seconds: flo
 
 def main() -> None:
     """Warm up for a second, loop, and print the p50."""
-    engine, path, data, size, seconds = sys.argv[1:]
-    samples = np.load(data)["inputs"]
-    queries = [np.ascontiguousarray(samples[i : i + int(size)]) for i in range(0, len(samples) - int(size) + 1, int(size))][:256]
-    call = LOOPS[engine](path, queries[0])
-    loop(call, queries, 1.0)
-    print(float(np.median(loop(call, queries, float(seconds)))) * 1e-9)
+    task = json.load(sys.stdin)
+    arrays = batches(task)
+    with inference(task):
+        call, convert = bare_call(task, arrays[0])
+        queries = [convert(x) for x in arrays]
+        loop(call, queries, 1.0)
+        print(float(np.median(loop(call, queries, float(sys.argv[1])))) * 1e-9)
 
 
 if __name__ == "__main__":

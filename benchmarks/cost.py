@@ -10,19 +10,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from harness import plugins
+from harness.channel import Request
 from harness.run import start
 from harness.run.campaign import Campaign
 from harness.run.requests import case_request
 from harness.run.runner import run
-from harness.schema import PROFILES, Case, Record, Task
+from harness.schema import PROFILES, Case, Floats, Record, Task
+from harness.store import read_run
 from harness.suite import load_suite
 
 SUITE = """\
@@ -44,16 +47,24 @@ class Quiet:
 
 
 @contextlib.contextmanager
-def built_campaign(text: str = SUITE) -> Iterator[Campaign]:
-    """A campaign on this machine with everything built that the suite needs."""
+def built_campaign(text: str = SUITE, prepare: Callable[[Path], None] = lambda folder: None) -> Iterator[Campaign]:
+    """A campaign on this machine with everything built that the suite needs.
+
+    Args:
+        text: The suite, whose code is trusted.
+        prepare: Writes the files that the suite names into its folder.
+    """
     with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder))
         path = Path(folder) / "suite.yaml"
         path.write_text(text)
         catalogue = plugins.catalogue()
-        suite = load_suite(path, catalogue)
+        suite = load_suite(path, catalogue, trusted=True)
         profile = PROFILES["quick"].model_copy(update={"first": 0, "cap": 0})  # only the builds
         with start.begin(start.RunRequest(suite, text, profile, Path(folder)), catalogue, Quiet()) as running:
             running.run()
+            failed = [record for record in read_run(running.store.folder).records if record.status != "ok"]
+            assert not failed, failed[0].reason
             running.header = running.header.model_copy(update={"profile": PROFILES["quick"]})
             yield running
 
@@ -135,8 +146,8 @@ def _bare(running: Campaign, cases: dict[str, Case], pairs: int) -> list[Row]:
             f"p50 / bare loop, {engine}",
             "<= 1.03",
             pairs,
-            lambda case=cases[engine]: Repetition(running, case).p50_s,
-            lambda case=cases[engine]: bare_p50_s(running, case),
+            partial(p50_s, running, cases[engine]),
+            partial(bare_p50_s, running, cases[engine]),
         )
         for engine in ENGINES
     ]
@@ -155,14 +166,25 @@ def _turns(running: Campaign, cases: dict[str, Case], processes: int = 3) -> lis
 
 
 def by_turns(running: Campaign, case: Case, processes: int) -> str:
-    """Median over processes of the median ratio within each, and their range."""
+    """Median ratio of all pairs of rounds with its interval, and the range of the medians of single processes."""
     request = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
-    argv, environment = [sys.executable, "-m", "benchmarks.turns"], {**os.environ, **request.environment}
-    medians = []
-    for _ in range(processes):
-        done = subprocess.run(argv, input=request.task.model_dump_json(), capture_output=True, text=True, check=True, env=environment)
-        medians.append(np.median(json.loads(done.stdout)))
-    return f"{np.median(medians):.4f}, single processes {np.min(medians):.3f} to {np.max(medians):.3f}"
+    ratios = [json.loads(_python(request, "benchmarks.turns")) for _ in range(processes)]
+    medians = [np.median(each) for each in ratios]
+    return f"{median_text(np.concatenate(ratios))}, single processes {np.min(medians):.3f} to {np.max(medians):.3f}"
+
+
+def median_text(values: Sequence[float] | Floats) -> str:
+    """Median with its distribution-free 95 % interval (order statistics; none below six values)."""
+    from scipy.stats import quantile_test
+
+    bounds: Any = quantile_test(values, p=0.5).confidence_interval(0.95)
+    return f"{np.median(values):.4f} [{bounds.low:.4f}, {bounds.high:.4f}]"
+
+
+def _python(request: Request, module: str, *arguments: str) -> str:
+    """Output of a module of ours that reads the request's task, with its interpreter and environment."""
+    argv, environment = [*request.python, "-m", module, *arguments], {**os.environ, **request.environment}
+    return subprocess.run(argv, input=request.task.model_dump_json(), capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def ratio_row(figure: str, goal: str, pairs: int, ours: Callable[[], float], other: Callable[[], float]) -> Row:
@@ -175,16 +197,17 @@ def ratio_row(figure: str, goal: str, pairs: int, ours: Callable[[], float], oth
     spread = (
         f"single ones {np.min(ratios):.3f} to {np.max(ratios):.3f}, the other against itself {np.min(noise):.3f} to {np.max(noise):.3f}"
     )
-    return row(f"{figure}, {pairs} times", goal, f"{np.median(ratios):.4f}, {spread}")
+    return row(f"{figure}, {pairs} times", goal, f"{median_text(ratios)}, {spread}")
+
+
+def p50_s(running: Campaign, case: Case) -> float:
+    """Median latency in s of one repetition of the harness."""
+    return Repetition(running, case).p50_s
 
 
 def bare_p50_s(running: Campaign, case: Case) -> float:
     """Median latency in s of the bare loop on the same artifact and data."""
-    request = case_request(case, running.header.suite, running.artifacts, running.memory_bytes)
-    artifact, data = running.artifacts[case.build_id], running.artifacts[case.dataset_id or ""]
-    argv = [sys.executable, "-m", "benchmarks.bare", case.engine, artifact.path, f"{data.path}/test.npz", str(case.batch_size), "1.5"]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **request.environment})
-    return float(done.stdout)
+    return float(_python(case_request(case, running.header.suite, running.artifacts, running.memory_bytes), "benchmarks.bare", "1.5"))
 
 
 def _fixed(running: Campaign, cases: dict[str, Case], repetitions: int = 3) -> list[Row]:

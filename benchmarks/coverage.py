@@ -71,16 +71,16 @@ def coverage(design: Design, spread: float, sessions: int) -> list[float]:
     return list(hits / sessions)
 
 
-def _session(readings: np.ndarray, design: Design) -> tuple[np.ndarray, float]:
+def _session(readings: np.ndarray, design: Design) -> tuple[list[float], float]:
     """Readings until the session ends, and the quantile of their interval."""
     if design.profile is None:
-        return readings, FIXED
+        return readings.tolist(), FIXED
     profile = PROFILES[design.profile]
     rule = HalfWidth(profile.first, profile.cap, profile.half_width)
     for count, value in enumerate(readings, start=1):
         rule.add(float(value))
         if rule.finished:
-            return readings[:count], STOPPED
+            return readings[:count].tolist(), STOPPED
     raise AssertionError("the stopping rule did not stop")
 
 

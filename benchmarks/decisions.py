@@ -66,7 +66,7 @@ def _seconds(logs: np.ndarray) -> tuple[float, float]:
 def _wrong(seed: int, *, alike: bool) -> tuple[bool, bool, bool, bool, bool]:
     """Whether the front of the estimates is wrong and lacks a true case; whether ours is wrong, lacks a true case, has one too many."""
     rng = np.random.default_rng([seed, alike])
-    truth = np.zeros((8, 3)) if alike else rng.integers(0, 4, (8, 3)) * STEP
+    truth = np.zeros((8, 3)) if alike else np.asarray(rng.integers(0, 4, (8, 3)) * STEP, dtype=np.float64)
     values = truth[:, None, :] + rng.normal(0, SPREAD, (8, LAUNCHES, 3))
     true, estimated = front(truth), front(values.mean(axis=1))
     kept = ~dominates([Estimates.of_values(list(values[:, :, k]), MARGIN) for k in range(3)]).any(axis=0)

@@ -84,7 +84,8 @@ def _levels(sensor: Sample, meter: Sample, spans: Sequence[tuple[float, float]])
 def _rails(folder: Path) -> Sample:
     """Power from the meter's raw file: a wrapping 16-bit clock, then pairs of voltage and current of four rails."""
     raw = np.fromfile(folder / "PMD_data.bin", dtype="<u2").reshape(-1, 9)
-    clock = np.cumsum(np.diff(raw[:, 0].astype(np.int64), prepend=int(raw[0, 0])) % 65536)
+    steps = np.asarray(np.diff(raw[:, 0].astype(np.int64), prepend=int(raw[0, 0])), dtype=np.int64)
+    clock = np.cumsum(steps % 65536)
     pairs = np.maximum(raw[:, 1:].astype("<i2") >> 4, 0).reshape(-1, 4, 2) * (VOLT, AMPERE)
     start_s = float((folder / "PMD_start_ts.txt").read_text()) / 1e6 - LEAD_S
     t_s = start_s + clock / TICKS_PER_MS / 1e3

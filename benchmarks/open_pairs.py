@@ -21,7 +21,7 @@ def rows(worlds: int = 10, runs: int = 120) -> list[Row]:
     right, needed = [], []
     for seed in range(worlds):
         rng = np.random.default_rng(seed)
-        truth = rng.integers(0, 4, (CASES, len(STEPS))) * STEPS
+        truth = np.asarray(rng.integers(0, 4, (CASES, len(STEPS))) * STEPS, dtype=np.float64)
         noise = rng.normal(0, [SPREAD, SPREAD, 0.0], (runs, CASES, OPEN_PAIRS_CAP, len(STEPS)))
         values, on_front = truth[:, None, :] + noise, front(truth)
         equal = _equal(values, on_front)

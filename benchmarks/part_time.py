@@ -8,9 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.cost import Row, row
-from harness.energy.joules import CompletionCurve, Window, measure
-from harness.schema import Domain, Sample, Trace
-from harness.worker.scenario import GROUP_S, wait_s
+from harness.energy.completions import CompletionCurve
+from harness.energy.joules import Window, measure
+from harness.schema import Domain, Floats, Sample, Trace
+from harness.schema.worker import GROUP_S
+from harness.worker.scenario import wait_s
 
 UPDATE_S, SEEN_S, POLL_S = 0.1, 0.025, 0.05
 IDLE_W, LOW_W, HIGH_W = 60.0, 100.0, 300.0
@@ -48,7 +50,8 @@ def error(period_s: float, window_s: float, repetition: int, phase_s: float, *, 
     readings_w = np.concatenate([[IDLE_W], (power.energy_j(updates_s[1:]) - power.energy_j(updates_s[1:] - SEEN_S)) / SEEN_S])
     polls_s = np.arange(0.2, end_s - 0.01, POLL_S)
     sample = Sample(polls_s, polls_s, readings_w[np.searchsorted(updates_s, polls_s, side="right") - 1])
-    progress = CompletionCurve.of(*(queries * 1e9).astype(np.int64), np.ones(queries.shape[1], np.int64), 1, shifted=shift)
+    start_ns, end_ns = (queries * 1e9).astype(np.int64).tolist()
+    progress = CompletionCurve.of(start_ns, end_ns, [1] * len(start_ns), 1, shifted=shift)
     begin_s = IDLE_S + LEAD_S
     windows = [Window.loose("idle", 0.5, IDLE_S - 0.3), Window.loose("steady", begin_s, begin_s + window_s)]
     energy = measure(Trace({"gpu:0": DOMAIN}, {"gpu:0": sample}), windows, progress)[1]
@@ -81,6 +84,6 @@ class _Power:
         self.times = np.concatenate([[0.0], times])
         self.level = np.concatenate([[0.0], np.cumsum(np.diff(self.times) * np.concatenate([[IDLE_W], powers[:-1]]))])
 
-    def energy_j(self, t_s: np.ndarray | float) -> np.ndarray:
+    def energy_j(self, t_s: Floats | float) -> Floats:
         """Energy in J since time 0."""
-        return np.interp(t_s, self.times, self.level)
+        return np.asarray(np.interp(t_s, self.times, self.level))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
-from benchmarks.cost import Repetition, Row, built_campaign, ratio_row
+from benchmarks.cost import Row, built_campaign, p50_s, ratio_row
 from harness.run.campaign import Campaign
 from harness.schema import Case
 
@@ -30,8 +31,8 @@ def rows(pairs: int = 8) -> list[Row]:
                 f"p50 / benchmark_app, {case.variant}, batch {case.batch_size}",
                 "within 3 %",
                 pairs,
-                lambda case=case: Repetition(running, case).p50_s,
-                lambda case=case: benchmark_app_p50_s(running, case),
+                partial(p50_s, running, case),
+                partial(benchmark_app_p50_s, running, case),
             )
             for case in running.header.suite.cases
         ]

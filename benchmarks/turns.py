@@ -12,10 +12,10 @@ import time
 
 import numpy as np
 
-from benchmarks.bare import LOOPS, loop
+from benchmarks.bare import bare_call, batches, inference, loop
 from harness.schema.worker import MeasureTask
 from harness.worker import inputs
-from harness.worker.measure import open_session
+from harness.worker.measure import open_session, timed_calls
 from harness.worker.scenario import Completions, single_stream
 
 ROUNDS = 40
@@ -24,21 +24,24 @@ ROUND_S = 0.25
 
 def main() -> None:
     """Run a round of each to warm up, then pairs of rounds with alternating order."""
-    task = MeasureTask.model_validate_json(sys.stdin.read())
-    samples = np.load(task.inputs[0].path)[task.inputs[0].key]
-    bare = [np.ascontiguousarray(samples[i : i + 1]) for i in range(min(256, len(samples)))]
-    call = LOOPS[task.engine](task.artifact.path, bare[0])  # first: TensorFlow's threads can be set only once
+    text = sys.stdin.read()
+    task, plain_task = MeasureTask.model_validate_json(text), json.loads(text)
+    arrays = batches(plain_task)
+    call, convert = bare_call(plain_task, arrays[0])  # first: TensorFlow's threads can be set only once
+    bare = [convert(x) for x in arrays]
     session = open_session(task)
-    data = inputs.load_data(session.inputs, task.inputs, 1)
-    queries = itertools.cycle(inputs.make_queries(session.inputs, data, 1))
+    data = inputs.load_data(session.inputs, task.inputs, task.batch_size)
+    staged, source = timed_calls(session, inputs.make_queries(session.inputs, data, task.batch_size), task)
+    queries = itertools.cycle(source)
 
     def ours() -> float:
         until_s, completions = time.monotonic() + ROUND_S, Completions()
-        single_stream(session, queries, lambda: time.monotonic() >= until_s, completions)
+        single_stream(staged, queries, lambda: time.monotonic() >= until_s, completions)
         return float(np.median(np.subtract(completions.end_ns, completions.start_ns)))
 
     def theirs() -> float:
-        return float(np.median(loop(call, bare, ROUND_S)))
+        with inference(plain_task):
+            return float(np.median(loop(call, bare, ROUND_S)))
 
     ratios = []
     for turn in range(ROUNDS + 1):

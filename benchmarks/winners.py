@@ -49,5 +49,5 @@ def _launches(profile: Profile, energies: np.ndarray) -> int:
 
 
 def _names_a_winner(case: np.ndarray, baseline: np.ndarray, q: float) -> bool:
-    ratio = log_welch(case, baseline, q)
+    ratio = log_welch(case.tolist(), baseline.tolist(), q)
     return not ratio.low <= 1 <= ratio.high

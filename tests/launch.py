@@ -8,7 +8,7 @@ import psutil
 from harness.channel import Request
 from harness.engines.onnxruntime import OnnxRuntime
 from harness.run.runner import Outcome, RunContext, run
-from harness.schema import PROFILES, Limits, Record, Task
+from harness.schema import PROFILES, Case, Limits, Record, Task
 from harness.sensors.base import Sensor
 from tests.rogue import install
 from tests.tasks import CASE, child_task
@@ -45,8 +45,12 @@ def measured(
     """One repetition, and the id of its process."""
     keeper = PidKeeper()
     request = Request("harness.worker.measure", child_task(**task, memory_bytes=memory_bytes), environment=environment or {})
+    timed = {name: value for name, value in task.items() if name in ("device", "scenario", "copies", "in_flight")}
     outcome = run(
-        Task(case=CASE, repetition=repetition), request, context(keeper, timeout_s=timeout_s), lambda phase: on_phase(phase, keeper.pid)
+        Task(case=Case.model_validate(CASE.model_dump(exclude={"copies"}) | timed), repetition=repetition),
+        request,
+        context(keeper, timeout_s=timeout_s),
+        lambda phase: on_phase(phase, keeper.pid),
     )
     return outcome, keeper.pid
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from harness.engines import tensorflow
 from harness.engines.base import Load
 from harness.errors import HarnessError
 from harness.formats.keras import count_macs, facts, import_keras, load_keras
@@ -31,12 +33,15 @@ def main() -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)  # before anything runs, as the engine finds it in a process of its own
     tf.config.threading.set_inter_op_parallelism_threads(1)
+    two = [tf.config.LogicalDeviceConfiguration()] * 2  # the second stands for a GPU in `placements`
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
     keras.utils.set_random_seed(3)
     report: dict[str, Any] = {}
     sources(keras, folder)
     report["macs"] = macs(keras)
     report["built"] = builds(folder)
     report["engine"] = engine(folder)
+    report["placements"] = placements(tf)
     report["refused"] = hostile(keras, folder)
     report["too_short"] = refusal(lambda: built(folder, "prune", "small.keras", "short.keras", end_step=100))
     report["digits"] = digits(folder)
@@ -186,9 +191,49 @@ def engine(folder: Path) -> dict[str, Any]:
         "gpu": Load(folder / "small.keras", "keras", "gpu", 1, 1, plugin.spec.parameters()),
         "fixed": Load(folder / "fixed.keras", "keras", "cpu", 1, 1, plugin.spec.parameters()),
         "inter_op": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(inter_op=2)),
+        "tf32": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(tf32="on")),
         "eager_xla": Load(folder / "small.keras", "keras", "cpu", 1, 1, plugin.spec.parameters(xla=True, mode="eager")),
     }.items():
         report[f"refusal_{name}"] = refusal(lambda load=load: plugin().open(load))
+    return report
+
+
+def placements(tf: Any) -> dict[str, Any]:
+    """What a session on a GPU reports of a model whose product runs there and whose other operators run on the CPU.
+
+    The GPU is the second logical CPU: TensorFlow splits and executes the graph as between two devices of different kinds.
+    """
+    spec = [tf.TensorSpec([None, 3], tf.float32, name="x")]
+    weights = tf.ones([3, 2])
+
+    def call(x: Any) -> Sequence[Any]:
+        with tf.device("/CPU:1"):
+            product = tf.matmul(x, weights)
+        with tf.device("/CPU:0"):
+            return [tf.nn.softmax(tf.where(product > 2.0, product, 0.0))]
+
+    def elsewhere(x: Any) -> Sequence[Any]:
+        with tf.device("/CPU:0"):
+            return [tf.nn.softmax(x)]
+
+    def opened(function: Callable[..., Any], **options: Any) -> Any:
+        load = Load(Path("-"), "keras", "gpu", 2, 1, tensorflow.Options(**options))
+        return tensorflow.StagedSession(tf, tensorflow.Program(spec, spec, function, "float32", lambda _: None), load)
+
+    place, tensorflow._place = tensorflow._place, lambda device: "GPU" if device.endswith("CPU:1") else "CPU"
+    try:
+        report: dict[str, Any] = {}
+        for mode in ("graph", "eager"):
+            session = opened(call, mode=mode)
+            staged = session.stage([np.ones((2, 3), np.float32)])
+            outputs = session.run(staged)
+            session.synchronize()
+            answers = [session.fetch(outputs)[0].tolist(), session.answer([np.ones((2, 3), np.float32)])[0].tolist()]
+            report[mode] = {"placement": session.facts()["placement"], "answers": answers}
+        report["nothing"] = refusal(lambda: opened(elsewhere).answer([np.ones((2, 3), np.float32)]))
+        report["tf32"] = [opened(call, tf32=tf32).precision() for tf32 in ("off", "on")]
+    finally:
+        tensorflow._place = place
     return report
 
 

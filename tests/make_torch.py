@@ -39,6 +39,11 @@ class Net(torch.nn.Module):
         return self.out(torch.nn.functional.max_pool2d(torch.relu(self.conv(image)), 2).flatten(1))
 
 
+def doubled(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+    """A hook that changes the answer."""
+    return 2 * output
+
+
 def refusal(call: Any) -> str | None:
     """The error of a call; None if there is none."""
     try:
@@ -66,6 +71,13 @@ def engines(folder: Path, path: Path, pt2: Path, expected: np.ndarray, query: np
                 "outputs": [tensor.shape for tensor in session.outputs],
                 "facts": session.facts(),
             }
+    hooked = torch.load(path / "module.pt", weights_only=False)
+    hooked.register_forward_hook(doubled)
+    (folder / "hooked").mkdir()
+    source = Framework().save(hooked, folder / "hooked", [query]).path
+    for mode in ("eager", "compile"):
+        (answer,) = Torch().open(Load(source, "torch", "cpu", 2, 1, Options(mode=mode))).answer([query])
+        facts[f"{mode} with a hook"] = float(np.abs(answer - 2 * expected).max())
     load = Load(path, "torch", "cpu", 2, 1, Options(tf32="on"))
     facts["tf32 on cpu"] = refusal(lambda: Torch().open(load))
     if not torch.cuda.is_available():

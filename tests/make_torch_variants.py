@@ -149,7 +149,7 @@ def main(folder: Path) -> None:
     pair = [rng.random((2, 256), dtype=np.float32), rng.random((2, 128), dtype=np.float32)]
     (folder / "pair").mkdir()
     saved = framework.save(Plain(), folder / "pair", framework.arrange(Plain(), ["right", "left"], pair[::-1]))
-    report["names"] = [refusal(lambda n=n: arranged(Plain(), n, pair)) for n in (["left", "rigth"], ["left", "scale"], ["left", "right"])]
+    report["names"] = [refusal(lambda n=n: arranged(Plain(), n, pair)) for n in (["left", "wrong"], ["left", "scale"], ["left", "right"])]
     dynamic = build("int8_dynamic", saved.path, "torch", folder, data)
     (folder / "mixing").mkdir()
     mixing = framework.save(Mixing(), folder / "mixing", [rng.random((2, 3, 16), dtype=np.float32)]).path

@@ -21,9 +21,10 @@ TORCH = str(venvs.folder("torch") / "bin" / "python")
 
 
 def needs_torch(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that needs the environment of PyTorch."""
-    marked: Callable[..., None] = pytest.mark.torch(pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch")(test))
-    return marked
+    """Mark a test that needs the environment of PyTorch; the first one waits for a child that compiles models."""
+    for mark in (pytest.mark.torch, pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch"), pytest.mark.timeout(600)):
+        test = mark(test)
+    return test
 
 
 @cache

@@ -1,17 +1,22 @@
-"""The benchmarks: every part imports, and the alternating loop runs on a task as the parent writes it."""
+"""The benchmarks: every part starts, and the alternating loop runs on a task as the parent writes it."""
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.util
 import io
 import json
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import benchmarks
 from benchmarks import turns
-from benchmarks.__main__ import PARTS
+from benchmarks.__main__ import PARTS, main
 from harness.schema.worker import ArrayFile, MeasureTask, ModelFile
 from tests.make_models import SAMPLES
 from tests.models import models
@@ -21,6 +26,50 @@ from tests.models import models
 def test_every_part_has_rows(part):
     """Without running them."""
     assert callable(importlib.import_module(f"benchmarks.{part}").rows)
+
+
+SMALLEST = {"coverage": {"sessions": 1}, "winners": {"pairs": 1}, "gate": {"pairs": 1}, "part_time": {"windows": 1, "window_s": 1.0}}
+"""Parts that are simulations alone, at their smallest size."""
+
+
+@pytest.mark.parametrize("part", SMALLEST)
+def test_simulations_give_rows(part):
+    """Each with a figure, its goal and what was measured."""
+    for row in importlib.import_module(f"benchmarks.{part}").rows(**SMALLEST[part]):
+        assert set(row) == {"figure", "goal", "measured"} and row["measured"]
+
+
+def embedded() -> Iterator[tuple[str, ast.ImportFrom]]:
+    """The imports from this project in the programs that benchmarks start."""
+    for path in sorted(Path(benchmarks.__file__).parent.glob("*.py")):
+        for name, value in vars(importlib.import_module(f"benchmarks.{path.stem}")).items():
+            if name.isupper() and isinstance(value, str) and "import " in value:
+                for node in ast.walk(ast.parse(value)):
+                    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("benchmarks", "harness", "tests"):
+                        yield f"{path.stem}.{name}", node
+
+
+def test_programs_that_benchmarks_start_import_what_exists():
+    """A name that has moved would otherwise be found only by a run of an hour."""
+    found = list(embedded())
+    missing = [
+        f"{where}: {node.module}.{alias.name}"
+        for where, node in found
+        for alias in node.names
+        if not hasattr(importlib.import_module(str(node.module)), alias.name) and not _is_module(f"{node.module}.{alias.name}")
+    ]
+    assert found and not missing
+
+
+def _is_module(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
+def test_an_unknown_part_is_an_error_with_the_choices(monkeypatch):
+    """Before any other part runs."""
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "window"])
+    with pytest.raises(SystemExit, match="unknown part: window\nchoose from: windows"):
+        main()
 
 
 def test_the_alternating_loop_reads_a_task(tmp_path, monkeypatch, capsys):

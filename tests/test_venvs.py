@@ -20,6 +20,15 @@ def test_it_is_next_to_ours_or_where_a_variable_names_it(monkeypatch, tmp_path):
     assert venvs.folder("other") == tmp_path
 
 
+def test_a_hyphen_in_the_name_is_an_underscore_in_the_variable(monkeypatch, tmp_path):
+    """Shells do not take it in the name of a variable."""
+    monkeypatch.setenv("HARNESS_VENV_ONNXRUNTIME_GPU", str(tmp_path))
+    assert venvs.folder("onnxruntime-gpu") == tmp_path
+    with pytest.raises(EngineError) as caught:
+        venvs.python(PluginSpec(name="p", venv="onnxruntime-gpu", packages=("no-such-package",)))
+    assert "make onnxruntime-gpu" in caught.value.hint and "HARNESS_VENV_ONNXRUNTIME_GPU" in caught.value.hint
+
+
 def test_a_missing_interpreter_is_refused_with_the_command_that_makes_it(monkeypatch, tmp_path):
     """So that the record is `refused`."""
     monkeypatch.setenv("HARNESS_VENV_OTHER", str(tmp_path))
@@ -29,7 +38,7 @@ def test_a_missing_interpreter_is_refused_with_the_command_that_makes_it(monkeyp
 
 
 def test_the_command_that_sets_it_up_is_a_target_of_the_makefile_or_pips(monkeypatch, tmp_path):
-    """pip's for an environment of another package, and where there is no Makefile; an environment may have locks for several CUDAs."""
+    """Pip's for an environment of another package, and where there is no Makefile; an environment may have locks for several CUDAs."""
     assert [venvs.setup_command(name) for name in ("torch", "onnxruntime-gpu")] == ["make torch", "make onnxruntime-gpu"]
     own = venvs.setup_command("acme", [PluginSpec(name="p", venv="acme", packages=("acme-runtime",))])
     assert own.endswith(".venv-acme/bin/python -m pip install harness acme-runtime")
@@ -87,6 +96,7 @@ def test_versions_are_those_of_the_environment(monkeypatch, tmp_path):
     assert venvs.versions(None, ["numpy"])["numpy"]
     info = tmp_path / "lib/python3.11/site-packages/numpy-9.9.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 9.9\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 9.9\nRequires-Dist: cuda>=12\n")
     monkeypatch.setenv("HARNESS_VENV_OTHER", str(tmp_path))
+    assert venvs.requirements("other", "numpy") == ["cuda>=12"] and venvs.requirements("other", "pydantic") == []
     assert venvs.versions("other", ["numpy", "pydantic"]) == {"numpy": "9.9", "pydantic": None}

@@ -1,4 +1,4 @@
-"""Agreement of the outputs of two models on the same inputs, and their largest difference."""
+"""Agreement of the outputs of two models on the same inputs, and their largest differences."""
 
 from __future__ import annotations
 
@@ -38,6 +38,19 @@ def max_difference(outputs: Array, dense: Array) -> float | None:
     """Largest absolute difference of two arrays of one shape, in their own unit; None if it is not finite."""
     largest = float(np.max(_distance(outputs, dense)))
     return largest if np.isfinite(largest) else None
+
+
+def relative_difference(outputs: Array, reference: Array) -> float | None:
+    """Largest absolute difference over the largest absolute value of the reference; None if either is not finite.
+
+    This is the relative error in the maximum norm (Higham 2002, Accuracy and Stability of Numerical Algorithms, section 6.2). It is 0 for
+    equal arrays, and None if only the reference is all zeros.
+    """
+    largest = max_difference(outputs, reference)
+    scale = float(np.max(np.abs(reference.astype(np.float64))))
+    if largest is None or not np.isfinite(scale):
+        return None
+    return largest / scale if scale else None if largest else 0.0
 
 
 def _distance(outputs: Array, dense: Array) -> NDArray[np.float64]:

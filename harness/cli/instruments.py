@@ -18,6 +18,7 @@ METER_CODES = ("meter_slow", "meter_discarded", "meter_clock")
 """Findings of an imported log that are printed as warnings."""
 
 LogFile = Annotated[Path, typer.Argument(metavar="FILE", help="log file of the meter; for MLPerf its spl.txt", show_default=False)]
+PROBE = "load each GPU for about 3 minutes, and store what its readings show of that for later runs"
 RULE = "integration rule: trapezoid, or rectangle if each row is the mean since the previous row"
 START = "start of the log: time of its second 0, or its date"
 TIME_UNIT = "unit of times since the start: s, ms, us, ns, min or h"
@@ -26,17 +27,48 @@ TIME_UNIT = "unit of times since the start: s, ms, us, ns, min or h"
 @app.command(epilog=EXIT_CODES)
 def doctor(
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    probe: Annotated[bool, typer.Option("--probe", help=PROBE)] = False,
     window: Annotated[float, typer.Option(metavar="SECONDS", help="window length for which the expected error is computed")] = 1.5,
 ) -> int:
     """Check which sensors work here and how to fix the others.
 
-    Prints what can be measured on this machine, with the expected error.
+    Prints what can be measured on this machine, with the expected error. With --probe it loads each GPU that CUDA programs see with
+    matrix products of an installed engine, about 3 minutes a card, and stores update periods, call times, and whether the energy counter
+    covers all of a periodic load; later runs use them. No setting of a card is changed.
     """
     from harness import plugins
+    from harness.run import preconditions
     from harness.sensors.doctor import examine, to_json, to_text
+    from harness.sensors.probe import cards_present
 
+    if probe:
+        return _probe_cards(as_json=json)
     examination = examine(plugins.catalogue(), window_s=checked_window(window))
     print(to_json(examination) if json else to_text(examination))
+    for problem in preconditions.of_cards(plugins.catalogue(), cards_present(plugins.catalogue())):
+        warn(f"{problem.what}; {problem.hint}")
+    return 0
+
+
+def _probe_cards(*, as_json: bool) -> int:
+    """Probe every card that CUDA programs see, store and print the results."""
+    import json
+
+    from harness import plugins
+    from harness.report.card_probe import probe_lines
+    from harness.run.card_probing import probe_cards
+    from harness.sensors.card_probe import save
+
+    probes = []
+    for probe in probe_cards(plugins.catalogue(), lambda line: print(line, file=sys.stderr)):
+        path = save(probe)
+        kept = "not stored: the older probe of this card and driver was made under load, and is kept"
+        print(f"stored in {path}" if path else kept, file=sys.stderr)
+        probes.append(probe)
+        if not as_json:
+            print("\n".join(probe_lines(probe)))
+    if as_json:
+        print(json.dumps({"cards": [probe.model_dump() for probe in probes]}, indent=2))
     return 0
 
 

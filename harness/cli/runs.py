@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from harness.schema import Profile, Suite
 
 Device = Annotated[
-    str, typer.Option(metavar="NAME", help="run only the cases of this device, such as cpu or gpu; auto: all available devices")
+    str,
+    typer.Option(
+        metavar="NAME", help="run only the cases of this device, such as cpu, gpu or gpu:UUID (one card); auto: all available devices"
+    ),
 ]
 Trust = Annotated[bool, typer.Option("--trust", help="allow models to run their own code and paths outside the suite's folder")]
 SUITE = typer.Argument(metavar="SUITE", help="suite file (YAML)", show_default=False)
@@ -135,9 +138,11 @@ def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     from harness.sensors.probe import cards_present, devices_present, gpu_left_out
     from harness.suite import load_suite
     from harness.suite.environments import needs
+    from harness.suite.gpu_cards import names_card
 
     catalogue = plugins.catalogue()
-    check_names([device], {"auto"}.union(*(spec.devices for spec in catalogue.engines.values())), "device", "--device")
+    if not names_card(device):
+        check_names([device], {"auto"}.union(*(spec.devices for spec in catalogue.engines.values())), "device", "--device")
     present = devices_present(catalogue)
     if device == "auto" and (reason := gpu_left_out(present)):
         warn(reason)
@@ -146,7 +151,8 @@ def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     able = resolved.model_copy(update={"cases": tuple(case for case in resolved.cases if case.case_id not in missing)})
     for problem in preconditions.problems(able, cards_present(catalogue) if len(present) > 1 else ()):
         warn(f"{problem.what}; {problem.hint}")
-    return resolved, present | {device} - {"auto"}
+    named = "gpu" if names_card(device) else device
+    return resolved, {*present, named} - {"auto"}
 
 
 def _runnable(suite: Suite, present: Collection[str]) -> Suite:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from harness.schema import Catalogue, StoredRun
 
-MAX_SENTENCES = 12
+MAX_SENTENCES = 8
 """Sentences printed below the table; the page has all of them."""
 
 
@@ -26,27 +26,30 @@ def print_summary(run: StoredRun, cases: pd.DataFrame, catalogue: Catalogue) -> 
         catalogue: The plug-ins, for the duration of the next profile.
     """
     from harness.frame.rows import rows_of
-    from harness.report import sentences, terminal
+    from harness.report import output_sentences, preface, sentences, terminal
 
     print_table(lambda width: terminal(cases, width))
-    for line in (*shortened(sentences(rows_of(cases))), *warning_lines(run, cases), interval_widths(run, cases, catalogue)):
+    rows = rows_of(cases)
+    compared = [f"-  {line}" for line in shortened(sentences(run.header, rows))]
+    about_dense = [f"-  {line}" for line in output_sentences(rows)]
+    before = [preface(run.header, rows)] if compared else []
+    for line in (*before, *compared, *about_dense, *warning_lines(run, cases), interval_widths(run, cases, catalogue)):
         print_line(line)
 
 
 def shortened(sentences: Sequence[str]) -> list[str]:
     """The first sentences, and how many more there are."""
     rest = len(sentences) - MAX_SENTENCES
-    return [*sentences[:MAX_SENTENCES], *([f"... and {rest} more sentences in the report"] if rest > 0 else [])]
+    return [*sentences[:MAX_SENTENCES], *([f"... and {rest} more in the report"] if rest > 0 else [])]
 
 
 def warning_lines(run: StoredRun, cases: pd.DataFrame) -> list[str]:
     """Each warning code with the number of cases, its latest sentence and the remedy."""
-    from harness.analysis.uncertainty import EDGES_DOMINATE
+    from harness.frame.findings import case_findings
+    from harness.frame.rows import rows_of
 
     findings = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
-    for name, codes in zip(cases["case_id"], cases["warnings"].fillna("").str.split(";"), strict=True):
-        if EDGES_DOMINATE.code in codes:  # a finding of the case, not stored in a record
-            findings[EDGES_DOMINATE.code, name] = EDGES_DOMINATE
+    findings |= {(finding.code, row["case_id"]): finding for row in rows_of(cases) for finding in case_findings(row)}
     latest = {code: finding for (code, _), finding in findings.items()}
     return [
         f"! {code}, {sum(c == code for c, _ in findings)} of {len(run.header.suite.cases)} cases: {finding.sentence}; {finding.remedy}"

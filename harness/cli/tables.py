@@ -64,27 +64,39 @@ def report(
     results: Results = Path("results"),
     calibrated: Calibrated = False,
     objective: Annotated[list[str] | None, optional(OBJECTIVE, "NAME")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print the effect of each variant as JSON instead")] = False,
 ) -> None:
     """Redraw the report of stored runs.
 
-    Needs no engine and no sensor. Also prints the cases on the Pareto front, those that are not separated from it, and the hypervolume.
+    Needs no engine and no sensor. Also prints the cases on the Pareto front, those that are not separated from it, and the hypervolume; with
+    --json a list of the runs with the effect of each variant against dense.
     """
+    from json import dumps
+
     from harness import frame
     from harness.decide.fronts import fronts
     from harness.frame.objectives import parse, separates
+    from harness.frame.rows import rows_of
     from harness.report.fronts import front_lines
+    from harness.report.sentences import run_effects
 
-    objectives = parse(objective or [])
+    objectives, effects = parse(objective or []), []
     for each in objectives:
         if not separates(each):
             warn(f"the spread of {each.column} is unknown: no two cases are separated in it, so no case dominates another")
     for name in runs:
         run = read_stored(name, results, calibrated=calibrated)
         tables = frame.tables([run], objectives)
-        print_line(str(write_report(run, tables, objectives)))
+        target = write_report(run, tables, objectives)
+        if json:
+            effects.append(run_effects(run.header, rows_of(tables["cases"])))
+            continue
+        print_line(str(target))
         for front in fronts(tables["cases"], objectives):
             for line in front_lines(front, objectives):
                 print_line(line)
+    if json:
+        print(dumps(effects, indent=2, ensure_ascii=False))
 
 
 @app.command(epilog=EXIT_CODES)

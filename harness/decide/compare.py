@@ -12,7 +12,8 @@ from harness.analysis.interval import FIXED, Interval
 from harness.analysis.multiple_testing import Verdict, verdicts
 from harness.analysis.ratio import log_ratio, log_welch
 from harness.energy.scope import holds_device
-from harness.frame.baseline import MARGIN, p50s
+from harness.frame.baseline import JOINT_ALPHA, MARGIN, STOPPED_ALPHA, p50s
+from harness.frame.reference import is_double
 from harness.frame.results import Result, known, results
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
@@ -58,7 +59,7 @@ def compare(runs: Sequence[StoredRun]) -> list[Comparison]:
     ]
     stopped = any(run.header.profile.half_width is not None for run in runs)
     tested = [ratio for _, ratio in ratios if ratio is not None]
-    joint = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
+    joint = iter(verdicts(tested, float(np.log1p(MARGIN)), STOPPED_ALPHA if stopped else JOINT_ALPHA))
     return [comparison if ratio is None else replace(comparison, verdict=next(joint)) for comparison, ratio in ratios]
 
 
@@ -102,16 +103,8 @@ def _energies(result: Result, base: Result) -> _Pair | None:
 
 def _latencies(result: Result, base: Result) -> _Pair | None:
     values, others = p50s(result), p50s(base)
-    kind = "simulated" if _is_double(result.case.engine) else "measured"
+    kind = "simulated" if is_double(result.case.engine) else "measured"
     return _Pair("latency", values, others, 0.0, kind) if values and others else None
-
-
-def _is_double(engine: str) -> bool:
-    """Whether an engine is a test double, whose latency is simulated too."""
-    from harness import plugins
-
-    spec = plugins.catalogue().engines.get(engine)
-    return bool(spec and spec.simulated)
 
 
 def _comparison(case_id: str, k: int, q: float, pair: _Pair) -> tuple[Comparison, tuple[float, float, float] | None]:

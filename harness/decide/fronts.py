@@ -12,7 +12,7 @@ from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
 from harness.frame.objectives import sign
 from harness.frame.rows import Row, rows_of
-from harness.schema import Objective, evidence
+from harness.schema import Objective, evidence, timing_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +28,7 @@ class Front:
     """Front of one model on one machine, of energies of one kind of evidence.
 
     Attributes:
-        name: Model, quality metric, evidence and environment.
+        name: Model, quality metric, evidence, environment, and how it was timed where that is not the default.
         rows: Cases that have every objective.
         on: Cases on the front of the point estimates.
         groups: Groups of cases that are not separated from each other.
@@ -52,7 +52,11 @@ def fronts(cases: pd.DataFrame, objectives: Sequence[Objective]) -> list[Front]:
 
 
 def _name(row: Row) -> str:
-    return f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence(row['energy_kind'])}, environment {row['environment_id']}"
+    timing = timing_text(row["device"], row["copies"], row["in_flight"])
+    return (
+        f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence(row['energy_kind'])}, environment {row['environment_id']}"
+        + (f", {timing}" if timing else "")
+    )
 
 
 def _front(name: str, rows: list[Row], objectives: Sequence[Objective]) -> Front:

@@ -34,6 +34,8 @@ def power(result: Result, rate_per_s: float) -> Interval:
 def missed(result: Result, rate_per_s: float, q: float) -> tuple[Interval, int]:
     """Share of queries that take longer than the rate allows, and the number of queries; of valid launches, inside `steady`.
 
+    Queries in flight share the time: n of them may take n times as long.
+
     Args:
         result: Case whose completion times are in its run's folder.
         rate_per_s: Inferences per second; the deadline of a query is its batch size over this rate.
@@ -45,7 +47,7 @@ def missed(result: Result, rate_per_s: float, q: float) -> tuple[Interval, int]:
         windows = [(phase.start_s * 1e9, phase.end_s * 1e9) for phase in record.phases if phase.name == "steady"]
         inside = sum((start_ns >= start) & (end_ns <= end) for start, end in windows) > 0 if windows else count < 0
         launches.append(((end_ns - start_ns)[inside] * 1e-9 / count[inside], count[inside]))
-    return missed_share(launches, result.case.batch_size / rate_per_s, q)
+    return missed_share(launches, result.case.in_flight * result.case.batch_size / rate_per_s, q)
 
 
 def _gain(result: Result, rate_per_s: float) -> float | None:

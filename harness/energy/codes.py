@@ -68,6 +68,10 @@ CODES: dict[str, Code] = {
         "the counter {domain} lags by about {lag_s:.3f} s, or smooths the power",
         "use a longer window (--window) to reduce the error at its edges",
     ),
+    "counter_part_time": Code(
+        "the counter {domain} misses part of a periodic load (up to {share}, {source}): the phase of the load was shifted",
+        "use more repetitions or a longer window (--window)",
+    ),
     "counter_power_disagree": Code(
         "the counter {domain} gives {counter_j:.3g} J, but its integrated power reading gives {power_j:.3g} J{doubt}; above 10 % neither is used",
         "calibrate the sensor against a power meter (`harness calibrate`)",
@@ -143,6 +147,11 @@ CODES: dict[str, Code] = {
     "optimisation_not_confirmed": Code(
         "the variant requests {asked}, but nothing confirms that it ran: {why}",
         "use an engine that reports its kernels, or an artifact that stores {asked}",
+    ),
+    "differs_from_reference": Code(
+        "the outputs of this dense case are not those of {reference}: {how}",
+        "run the model before and after its export on one input, and compare input layout, opset and scored output: its figures are not for the "
+        "original model",
     ),
     "ties_in_top_class": Code(
         "{ties} of {samples} test samples have an exact tie for the top class, which counts for the first of the tied classes: {metric} may be off by "

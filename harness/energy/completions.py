@@ -34,8 +34,8 @@ class CompletionCurve:
         """The curve of completed queries (or chunks of queries).
 
         Args:
-            start_ns: Start of each, ns on CLOCK_MONOTONIC.
-            end_ns: End of each.
+            start_ns: Submission of each, ns on CLOCK_MONOTONIC; several may be in flight.
+            end_ns: Completion of each, in order.
             count: Queries that ended together.
             batch_size: Inferences per query.
             shifted: Whether gaps between queries are pauses that shifted the phase of the load.
@@ -44,11 +44,15 @@ class CompletionCurve:
         pauses = np.stack([ended_s[:-1], begun_s[1:]], axis=1) if shifted and len(ended_s) else np.zeros((0, 2))
         done = np.cumsum(np.asarray(count, dtype=np.float64)) * batch_size
         before = np.concatenate([np.zeros(len(begun_s[:1])), done[:-1]])
-        # Nothing is completed in a pause; without pauses a query begins where the last one ended.
-        begins = slice(None) if shifted else slice(1)
-        t_s, inferences = np.concatenate([begun_s[begins], ended_s]), np.concatenate([before[begins], done])
+        # Nothing is completed in a pause; without pauses, or with queries in flight, a query begins where the last one ended.
+        alone = np.concatenate(
+            [np.ones(len(begun_s[:1]), dtype=np.bool_), begun_s[1:] >= ended_s[:-1] if shifted else begun_s[1:] < -np.inf]
+        )
+        t_s, inferences = np.concatenate([begun_s[alone], ended_s]), np.concatenate([before[alone], done])
         order = np.lexsort((inferences, t_s))
-        return cls(t_s[order], inferences[order], pauses[pauses[:, 1] - pauses[:, 0] > WAIT_S])
+        t_s, inferences = t_s[order], inferences[order]
+        last = np.append(t_s[1:] > t_s[:-1], np.ones(len(t_s[:1]), dtype=np.bool_))  # of several completions at one time
+        return cls(t_s[last], inferences[last], pauses[pauses[:, 1] - pauses[:, 0] > WAIT_S])
 
     def between(self, start_s: float, end_s: float) -> float | None:
         """Inferences completed in an interval, with interpolated fractions; None if the queries do not cover it."""

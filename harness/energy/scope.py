@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from harness.energy.clock_limits import card_of
 from harness.schema import KINDS, Domain, Kind, Measurement
 
 CPU_FAMILIES = ("package", "dram")
@@ -124,6 +125,26 @@ def near_domains(domains: Sequence[Domain], device: str, counted: Collection[str
     devices = {d.device for d in domains if d.name in energies}
     related = {d.name for d in domains if d.counter in energies or d.parent in energies or (not d.kind and d.device in devices)}
     return frozenset(energies | related)
+
+
+def for_card(domains: Iterable[Domain], card: str | None) -> list[Domain]:
+    """The domains as a case on one of several cards sees them: that card is the device `gpu`, every other card has its own name.
+
+    Args:
+        domains: Domains of a run, in which `gpu` is the first card that CUDA programs see.
+        card: UUID of the card that the case chose; None: the domains are as they are.
+    """
+    domains = list(domains)
+    if card is None:
+        return domains
+    own = {card_of(d.name) for d in domains if d.detail.get("uuid") == card}
+    names = {"gpu", *own}
+    return [
+        d.model_copy(update={"device": "gpu" if card_of(d.name) in own else card_of(d.name)})
+        if d.device in names or card_of(d.name) in own
+        else d
+        for d in domains
+    ]
 
 
 def device_detail(domains: Iterable[Domain], device: str) -> Mapping[str, Any]:

@@ -69,6 +69,7 @@ def examine(
         findings.append(finding("foreign_load", cores=foreign))
     own = [trace.domains[m.domain] for m in steady if m.domain in scope and m.domain in trace.domains]
     findings += [finding("mig_shared", device=name) for name in dict.fromkeys(domain.name for domain in own if domain.detail.get("mig"))]
+    findings += [_part_time(domain) for domain in own if domain.quantity == "energy" and domain.part_time]
     if span := cards.span_of(measurements):
         remarks = cards.remarks(trace, span, {domain.device for domain in own}, device)
         findings += [finding(code, **values) for code, values in remarks]
@@ -236,6 +237,14 @@ def _changed(trace: Trace, condition: Domain) -> bool:
 
 
 # --- the rest of the machine --------------------------------------------------------------------------------------------
+
+
+def _part_time(domain: Domain) -> Finding:
+    """A counter that a probe of its card found to miss part of a periodic load."""
+    share, source = domain.detail.get("missed_share"), domain.detail.get("constants", "by its sensor")
+    return finding(
+        "counter_part_time", domain=domain.name, share="an unknown share" if share is None else cards.percent(share), source=source
+    )
 
 
 def _idle(measurements: Sequence[Measurement]) -> Iterator[Finding]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,16 @@ class Tensor:
         return bool(self.shape) and self.shape[0] in (None, batch_size)
 
 
+class Event(Protocol):
+    """A point in the queue of a device, such as a `torch.cuda.Event`."""
+
+    def query(self) -> bool:
+        """Whether everything queued before it is complete."""
+
+    def synchronize(self) -> None:
+        """Wait until everything queued before it is complete."""
+
+
 class Session(ABC):
     """A loaded model, ready for queries of one batch size."""
 
@@ -111,6 +121,17 @@ class Session(ABC):
 
     def synchronize(self) -> None:
         """Wait until all answers are complete; a `run` that blocks needs no override."""
+
+    def event(self, outputs: Any) -> Event | None:
+        """The completion of one answer, for an engine with several queries in flight; called directly after `run`.
+
+        Args:
+            outputs: As `run` returned them, not complete.
+
+        Returns:
+            Its event; None if only `synchronize` can wait: then queries are sent in groups, each followed by a wait for all of it.
+        """
+        return None
 
     def fetch(self, outputs: Any) -> Sequence[Array]:
         """Bring a complete answer to the host: one array per tensor of `self.outputs`, not decoded.
@@ -185,6 +206,14 @@ class Engine(ABC):
         Raises:
             EngineError: The artifact cannot be loaded; `refused` if it never can be on this machine.
         """
+
+    def work(self, device: str) -> Callable[[], None]:
+        """A function that keeps a device busy for about a millisecond and waits for it: the load of `harness doctor --probe`.
+
+        Raises:
+            EngineError: The engine has none, or does not run on the device here.
+        """
+        raise EngineError(f"the engine {self.spec.name} has no load for a probe", "install PyTorch with `make torch`", refused=True)
 
 
 def check_batch(inputs: Sequence[Tensor], batch_size: int) -> None:

@@ -84,13 +84,13 @@ def supported(card: Mapping[str, Any]) -> int | None:
     return None
 
 
-def too_old(card: Mapping[str, Any], wanted: int) -> str | None:
+def too_old(card: Mapping[str, Any], needed: int) -> str | None:
     """Sentence that the driver of a card is too old for a major version of CUDA; None if it is not, or unknown."""
     newest = supported(card)
-    if newest is None or newest >= wanted:
+    if newest is None or newest >= needed:
         return None
     of = card.get("cuda_driver_version") or newest
-    return f"the driver here is {card.get('driver') or 'unknown'}, for CUDA {of}; CUDA {wanted} needs {DRIVERS[wanted]} or newer"
+    return f"the driver here is {card.get('driver') or 'unknown'}, for CUDA {of}; CUDA {needed} needs {DRIVERS[needed]} or newer"
 
 
 def capability(card: Mapping[str, Any]) -> tuple[int, int] | None:

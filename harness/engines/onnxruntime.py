@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -31,6 +31,7 @@ from harness.engines.base import (
     unsupported_type,
 )
 from harness.engines.onnxruntime_gpu import CPU, CUDA, INSTALL, RECORD, SUFFIX, TENSORRT, Provider
+from harness.engines.products import onnx_product, sized_work
 from harness.engines.torch_profile import named_precision
 from harness.errors import EngineError
 from harness.formats.heads import Head, onnx_head
@@ -110,6 +111,33 @@ class OnnxRuntime(Engine):
             check_batch([_tensor(value) for value in opened.session.get_inputs()], load.batch_size)
         return OnnxRuntimeSession(opened, load) if asked == CPU else BoundSession(opened, load)
 
+    def work(self, device: str) -> Callable[[], None]:
+        """Products of float32 matrices that stay on the device."""
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise EngineError(f"ONNX Runtime cannot be imported: {error}", "pip install 'harness[onnxruntime]'", refused=True) from error
+        load = Load(Path(), "onnx", device, 1, 1, Options())
+        provider, place = _provider(load, onnxruntime.get_available_providers()), "cpu" if device == "cpu" else "cuda"
+        if place == "cuda" and hasattr(onnxruntime, "preload_dlls"):
+            onnxruntime.preload_dlls()
+
+        def product_of(size: int) -> Callable[[], None]:
+            session = onnxruntime.InferenceSession(onnx_product(size), _settings(onnxruntime, load), providers=[provider])
+            onnxruntime_gpu.check_providers(session.get_providers(), [provider])
+            binding = session.io_binding()
+            ones = np.ones((size, size), np.float32)
+            binding.bind_ortvalue_input("a", onnxruntime.OrtValue.ortvalue_from_numpy(ones, place, 0))
+            binding.bind_output("b", place)
+
+            def multiply() -> None:
+                session.run_with_iobinding(binding)
+                binding.synchronize_outputs()
+
+            return multiply
+
+        return sized_work(product_of)
+
 
 class Opened(NamedTuple):
     """An `InferenceSession` with what it was opened with.
@@ -159,13 +187,13 @@ def _tensorrt() -> str:
     Raises:
         EngineError: Its library cannot be loaded.
     """
-    if (found := cuda.tensorrt_version()) is None:
+    if (version := cuda.tensorrt_version()) is None:
         raise EngineError(
             f"NVIDIA's TensorRT library ({cuda.TENSORRT[0]}) cannot be loaded, and the packages on PyPI do not contain it",
             "install TensorRT 10 from NVIDIA and add its folder to LD_LIBRARY_PATH, or use provider: cuda",
             refused=True,
         )
-    return found
+    return version
 
 
 def _on_gpu(computes_in: str | None, asked: str, options: Options) -> str | None:
@@ -233,6 +261,17 @@ class Staged(NamedTuple):
     values: Sequence[Any]
 
 
+class Completed:
+    """The event of an answer that was complete when `run` returned."""
+
+    def query(self) -> bool:
+        """Always true."""
+        return True
+
+    def synchronize(self) -> None:
+        """Nothing to wait for."""
+
+
 class BoundSession(OnnxRuntimeSession):
     """A session whose staged inputs and outputs stay on the card.
 
@@ -265,6 +304,10 @@ class BoundSession(OnnxRuntimeSession):
         """Answer one query on the card."""
         self._opened.session.run_with_iobinding(inputs.binding)
         return inputs
+
+    def event(self, outputs: Staged) -> Completed:
+        """The completion of an answer, which is that of its `run`."""
+        return Completed()
 
     def fetch(self, outputs: Staged) -> Sequence[Array]:
         """Copy the answer to the host."""
@@ -318,16 +361,16 @@ def _kernels(events: Sequence[dict[str, Any]], *, on_gpu: bool, tf32: bool) -> S
     Args:
         events: Events of a few queries.
         on_gpu: Whether the nodes run on a GPU.
-        tf32: Whether float32 products may be TensorFloat-32 there, so that a node's type does not tell its precision.
+        tf32: Whether float32 products may be TensorFloat-32 there, so that a node's type does not determine its precision.
     """
     if not on_gpu:
         return kernels_of(undisturbed(_calls(events)))
     if kernels := [event for event in events if event.get("cat") == "Kernel"]:
         return kernels_of([_card_call(event) for event in kernels])
-    nodes_of_query = _calls(events)[-1]
-    return kernels_of(
-        [(op, kernel, _known(op, kernel, computes_in, tf32=tf32), 1.0) for op, kernel, computes_in, _ in nodes_of_query], "operators"
-    )
+    calls = _calls(events)[-1]
+    if any(kernel == TENSORRT.removesuffix(SUFFIX) for _, kernel, *_ in calls):  # most of the model, of which no precision is known
+        return kernels_of([(op, kernel, None, 1.0) for op, kernel, *_ in calls], "operators")
+    return kernels_of([(op, kernel, _known(op, kernel, computes_in, tf32=tf32), 1.0) for op, kernel, computes_in, _ in calls], "operators")
 
 
 def _card_call(event: dict[str, Any]) -> Call:
@@ -336,9 +379,7 @@ def _card_call(event: dict[str, Any]) -> Call:
 
 
 def _known(op: str, provider: str | None, computes_in: str | None, *, tf32: bool) -> str | None:
-    """Precision of a node on a GPU; None inside TensorRT, which does not report it, and for a float32 product that may be TensorFloat-32."""
-    if provider == TENSORRT.removesuffix(SUFFIX):
-        return None
+    """Precision of a node on a GPU; None for a float32 product that may be TensorFloat-32."""
     on_card = provider != CPU.removesuffix(SUFFIX)
     return None if tf32 and on_card and computes_in == "float32" and MULTIPLIES.search(op) else computes_in
 

@@ -133,26 +133,26 @@ def examine(card: Mapping[str, Any], name: str | None) -> EngineError | None:
         name: Virtual environment of the package; None: ours.
     """
     version = venvs.versions(name, [PACKAGE])[PACKAGE]
-    wanted = cuda_of(venvs.requirements(name, PACKAGE))
-    if version is None or wanted is None:
+    needed = cuda_of(venvs.requirements(name, PACKAGE))
+    if version is None or needed is None:
         return None
-    what = f"{PACKAGE} {version} needs CUDA {wanted}"
-    if problem := cuda.too_old(card, wanted):
+    what = f"{PACKAGE} {version} needs CUDA {needed}"
+    if problem := cuda.too_old(card, needed):
         older = LAST_FOR_CUDA.get(cuda.supported(card) or 0)
         fitting = (
             f"install {PACKAGE} {older}, the last one for CUDA {cuda.supported(card)} (`{INSTALL}` chooses by the driver), or "
             if older
             else ""
         )
-        return EngineError(f"{what}, but {problem}", f"{fitting}update the driver to {cuda.DRIVERS[wanted]} or newer", refused=True)
+        return EngineError(f"{what}, but {problem}", f"{fitting}update the driver to {cuda.DRIVERS[needed]} or newer", refused=True)
     capability = cuda.capability(card)
-    if capability and capability < OLDEST_CARD.get(wanted, (0, 0)):
+    if capability and capability < OLDEST_CARD.get(needed, (0, 0)):
         return EngineError(
             f"{what}, which does not support compute capability {card['compute_capability']} of {card.get('name')}",
             f"install {PACKAGE} {LAST_FOR_CUDA[12]}: {INSTALL} ORT_CUDA=cu12",
             refused=True,
         )
-    if capability and capability > NEWEST_CARD.get(wanted, capability):
+    if capability and capability > NEWEST_CARD.get(needed, capability):
         return EngineError(
             f"{PACKAGE} {version} holds no code for compute capability {card['compute_capability']} of {card.get('name')}: "
             "its kernels are compiled at the first query, which can take minutes, or fail",
@@ -163,5 +163,5 @@ def examine(card: Mapping[str, Any], name: str | None) -> EngineError | None:
 
 def cuda_of(requirements: Sequence[str]) -> int | None:
     """Major version of CUDA that a package requires: 12 of `nvidia-cuda-runtime-cu12~=12.0; extra == "cuda"`; None if it names none."""
-    found = (re.match(r"nvidia-cuda-runtime(?:-cu\d+)?\s*[~=>]=\s*(\d+)", each) for each in requirements)
-    return next((int(match[1]) for match in found if match), None)
+    matches = (re.match(r"nvidia-cuda-runtime(?:-cu\d+)?\s*[~=>]=\s*(\d+)", each) for each in requirements)
+    return next((int(match[1]) for match in matches if match), None)

@@ -55,6 +55,7 @@ class OpenVino(Engine):
         formats=("ir",),
         parameters=Options,
         load_s=1.5,
+        by_options={"bfloat16": {"inference_precision": "bf16"}},
     )
 
     def open(self, load: Load) -> Session:

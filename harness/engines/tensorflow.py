@@ -15,6 +15,7 @@ from harness.analysis.kernels import MULTIPLIES
 from harness.engines import cuda
 from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch, intra_op_threads
 from harness.engines.placement import placement
+from harness.engines.products import sized_work
 from harness.errors import EngineError
 from harness.formats.heads import Head, graph_head, keras_head
 from harness.formats.keras import import_keras, load_keras
@@ -27,7 +28,7 @@ NEWEST_CARD = (9, 0)
 PASSES = frozenset((
     "_Arg", "_Retval", "_DeviceArg", "_DeviceRetval", "_Send", "_Recv", "_HostSend", "_HostRecv", "Const", "HostConst", "_EagerConst",
     "_HostConst", "Placeholder", "VarHandleOp", "ReadVariableOp", "Identity", "IdentityN", "NoOp", "Enter", "Exit", "Merge", "Switch",
-    "NextIteration", "LoopCond",
+    "NextIteration", "LoopCond", "SyncDevice",
 ))  # fmt: skip
 """Nodes of an executed graph that only pass values on."""
 
@@ -72,8 +73,8 @@ class TensorFlow(Engine):
     @classmethod
     def examine_card(cls, card: Mapping[str, Any]) -> EngineError | None:
         """Whether the wheels hold code for the card."""
-        found = cuda.capability(card)
-        if found is None or found <= NEWEST_CARD:
+        capability = cuda.capability(card)
+        if capability is None or capability <= NEWEST_CARD:
             return None
         return EngineError(
             f"TensorFlow's wheels hold no code for compute capability {card['compute_capability']} of {card.get('name')}: its kernels are compiled "
@@ -95,6 +96,26 @@ class TensorFlow(Engine):
         _choose_device(tf, load.device)
         tf.config.experimental.enable_tensor_float_32_execution(load.options.tf32 == "on")
         return (TensorFlowSession if load.device == "cpu" else StagedSession)(tf, _program(load), load)
+
+    def work(self, device: str) -> Callable[[], None]:
+        """Products of float16 matrices, of float32 on the CPU."""
+        import_keras()
+        import tensorflow as tf
+
+        _choose_device(tf, device)
+
+        def product_of(size: int) -> Callable[[], None]:
+            matrix = tf.random.normal((size, size), dtype=tf.float32)
+            matrix = matrix if device == "cpu" else tf.cast(matrix, tf.float16)
+
+            def multiply() -> None:
+                product = tf.linalg.matmul(matrix, matrix)
+                placement(device.upper(), [(tf.DeviceSpec.from_string(product.device).device_type, "MatMul")])
+                product[0, 0].numpy()
+
+            return multiply
+
+        return sized_work(product_of)
 
 
 class Program(NamedTuple):
@@ -176,6 +197,7 @@ class TensorFlowSession(Session):
             answers, ran = _recorded(lambda: self._answer(*tensors))
             if self._load.options.xla and self._graph:  # compiled as a whole for one device, and not recorded
                 ran = [(answers[0].device, operation.type) for operation in self._graph.graph.get_operations()]
+            ran = ran if self._graph else list(dict.fromkeys(ran))  # without a graph each kind of operator counts once for a device
             self._placed = {"placement": placement("GPU", [(_place(device), op) for device, op in ran if op not in PASSES])}
         self._on = str(answers[0].device)
         return answers
@@ -201,10 +223,8 @@ class StagedSession(TensorFlowSession):
     """A session on a GPU, whose staged inputs and outputs stay there."""
 
     def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
-        """Inputs as tensors on the GPU, whose copies are complete."""
-        tensors = [self._convert(array) for array in inputs]
-        self.synchronize()
-        return tensors
+        """Inputs as tensors on the GPU, copied there before anything that is queued later."""
+        return [self._convert(array) for array in inputs]
 
     def run(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Answer one query; the GPU may still compute."""
@@ -226,13 +246,14 @@ class StagedSession(TensorFlowSession):
 def _recorded(call: Callable[[], Sequence[Any]]) -> tuple[Sequence[Any], list[tuple[str, str]]]:
     """Result of a call, and (device, operator) of each node of the graphs that it executes for the first time.
 
-    Without a graph they are the distinct kernels of the operators. A graph that XLA compiles is not among them.
+    Without a graph these are the kernels of its operators, each as a graph of its own. A graph that XLA compiles is not among them.
     """
     from tensorflow.python.eager import context
 
     here = context.context()
     here.clear_kernel_cache()  # operators that ran while the model was loaded are recorded too
     here.enable_run_metadata()
+    here.export_run_metadata()  # drops what was collected before
     try:
         result = call()
         graphs = [part for function in here.export_run_metadata().function_graphs for part in function.partition_graphs]

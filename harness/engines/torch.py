@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from harness.engines import cuda, torch_profile, torch_weights
-from harness.engines.base import Array, Engine, EngineOptions, Load, Session, Tensor, check_batch
+from harness.engines.base import Array, Engine, EngineOptions, Event, Load, Session, Tensor, check_batch
+from harness.engines.products import sized_work
 from harness.errors import EngineError
 from harness.formats.base import Declared
 from harness.formats.libraries import import_library, reading
@@ -59,6 +61,8 @@ class Torch(Engine):
         venv="torch",
         formats=("torch", "pt2"),
         devices=("cpu", "gpu"),
+        stages=("gpu",),
+        asynchronous=("gpu",),
         parameters=Options,
         load_s=5.0,
         by_options={
@@ -92,6 +96,23 @@ class Torch(Engine):
         _without_autograd()
         return session
 
+    def work(self, device: str) -> Callable[[], None]:
+        """Products of float16 matrices, of float32 on the CPU."""
+        torch = import_torch()
+        on = _device(torch, Load(Path(), "torch", device, 1, 1, Options()))
+
+        def product_of(size: int) -> Callable[[], None]:
+            matrix = torch.randn(size, size, device=on, dtype=torch.float32 if device == "cpu" else torch.float16)
+
+            def multiply() -> None:
+                torch.mm(matrix, matrix)
+                if device != "cpu":
+                    torch.cuda.synchronize()
+
+            return multiply
+
+        return sized_work(product_of)
+
 
 class TorchSession(Session):
     """A module on its device."""
@@ -111,11 +132,11 @@ class TorchSession(Session):
         self._module = module.to(device, self._dtype, **self._layout)
         self._converted = torch_weights.convert(torch, self._module, case.options.weights) if case.options.weights != "stored" else None
         self.inputs, self.outputs = ([_tensor(declared) for declared in side] for side in (inputs, outputs))
-        self._call: Callable[..., Any] = self._module.forward
+        self._call: Callable[..., Any] = self._module.__call__  # not `forward`, which would leave out the module's own hooks
         if case.options.mode == "compile":
             self._call = self._compiled()
         if case.options.cuda_graphs:
-            self._call = _Captured(torch, self._module.forward)
+            self._call = _Captured(torch, self._call)
 
     def _compiled(self) -> Callable[..., Any]:
         """The forward pass under torch.compile, on the CPU with frozen weights.
@@ -127,7 +148,7 @@ class TorchSession(Session):
         inductor.freezing = self._frozen
         if self._quantized == "tensors":
             self._torch.backends.mha.set_fastpath_enabled(False)  # the compiler fails on its look at the weights
-        compiled: Callable[..., Any] = self._torch.compile(self._module.forward, mode=self._options.compile_mode, dynamic=False)
+        compiled: Callable[..., Any] = self._torch.compile(self._call, mode=self._options.compile_mode, dynamic=False)
         return compiled
 
     @property
@@ -150,6 +171,13 @@ class TorchSession(Session):
         """Wait until the GPU has answered."""
         if self._device.type == "cuda":
             self._torch.cuda.synchronize()
+
+    def event(self, outputs: Any) -> Event:
+        """A CUDA event after the kernels of the query."""
+        event = self._torch.cuda.Event()
+        event.record()
+        recorded: Event = event
+        return recorded
 
     def fetch(self, outputs: Any) -> Sequence[Array]:
         """The answer's tensors as host arrays; bfloat16, which NumPy does not have, as float32."""
@@ -220,10 +248,11 @@ class _Captured:
 
 
 def _quantized(torch: Any, module: Any) -> str | None:
-    """`tensors` for weights that torchao quantized, `program` for an exported program with quantized weights; None for any other module."""
+    """`tensors` for weights that torchao quantized, `program` for an exported program with 8-bit operators; None for any other module."""
     if any(type(parameter).__module__.startswith("torchao.") for parameter in module.parameters()):
         return "tensors"
-    return "program" if any(buffer.dtype == torch.int8 for buffer in module.buffers()) else None
+    nodes = module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ()
+    return "program" if any(str(node.target).startswith("quantized_decomposed.") for node in nodes) else None
 
 
 def _has_bfloat16(torch: Any) -> bool | None:

@@ -25,13 +25,18 @@ TYPES = {
 }
 """The profiler's names of tensor types."""
 IN_NAME = (
-    ("tf32", "tf32"), ("bf16", "bfloat16"), ("i8816", "int8"), ("i16832", "int8"), ("_i8", "int8"), ("imma", "int8"), ("e4m3", "float8"),
+    ("e4m3", "float8"), ("e5m2", "float8"), ("tf32", "tf32"), ("bf16", "bfloat16"), ("i8816", "int8"), ("i16832", "int8"), ("_i8", "int8"), ("imma", "int8"),
     ("f16", "float16"), ("fp16", "float16"), ("h884", "float16"), ("s16816gemm", "float16"), ("s1688gemm", "tf32"), ("sgemm", "float32"),
 )  # fmt: skip
 """Parts of the names of CUDA kernels (cuBLAS, cuDNN, CUTLASS) that state what they compute in, the most specific first."""
 INT8_OPERATORS = ("aten::_int_mm", "onednn::qlinear", "onednn::qconv", "quantized::")
 """Operators that multiply 8-bit integers, whatever the types that the profiler reports of their inputs."""
 
+UNNAMED = "nvjet"
+"""Kernels of cuBLASLt whose names have no type: those that take float32 may compute in TensorFloat-32."""
+FUSED = {"triton_poi": "fused element-wise kernel", "triton_red": "fused reduction", "triton_per": "fused reduction"}
+"""Kernels that the compiler wrote in Triton. They bear the names of the operators around them, as triton_poi_fused_convolution_relu_0, and
+multiply no matrices; templates that do are triton_tem."""
 COMPILED = {"## Call CompiledFxGraph": "compiled graph: fused kernels", "Torch-Compiled Region": "compiled graph: call"}
 """Spans of compiled graphs. The kernels that the compiler wrote for a CPU are in the time that the first spends in itself; the trace has no
 types of them. They do not multiply matrices: products and convolutions are calls of oneDNN, MKL or ATen, which the trace names."""
@@ -88,8 +93,12 @@ def _gpu_calls(kernels: Sequence[Mapping[str, Any]], operators: Sequence[Mapping
     for kernel in kernels:
         operator = by_id.get(kernel["args"].get("External id"))
         precision = named_precision(kernel["name"]) or (_input_type(operator) if operator else None)
+        name = kernel["name"].lower()
+        if name.startswith(UNNAMED) and precision == "float32":
+            precision = None
         start = operator["ts"] if operator else kernel["ts"]
-        yield start, (operator["name"] if operator else kernel["name"], kernel["name"], precision, float(kernel["dur"]))
+        fused = next((text for prefix, text in FUSED.items() if name.startswith(prefix)), None)
+        yield start, (fused or (operator["name"] if operator else kernel["name"]), kernel["name"], precision, float(kernel["dur"]))
 
 
 def named_precision(kernel: str) -> str | None:

@@ -146,9 +146,10 @@ def write(model: Any, inputs: Sequence[Declared], outputs: Sequence[Declared], f
 
 
 def weights(model: Any) -> list[Any]:
-    """What a module stores of its parameters: of a quantized one (torchao) the integers, and integers that a quantizer left as buffers."""
+    """What a module stores of its parameters: of a quantized one (torchao) the integers; of a program also int8 buffers, a quantizer's weights."""
     torch = import_torch()
-    integers = [buffer for buffer in model.buffers() if buffer.dtype in (torch.int8, torch.uint8)]
+    buffers = model.buffers() if isinstance(model, torch.fx.GraphModule) else ()
+    integers = [buffer for buffer in buffers if buffer.dtype == torch.int8]
     return [getattr(p, "qdata", p).detach() for p in model.parameters()] + integers
 
 

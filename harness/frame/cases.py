@@ -12,8 +12,8 @@ from harness.energy.placement import share_elsewhere
 from harness.energy.scope import family
 from harness.frame.baseline import ratios
 from harness.frame.payback import payback
-from harness.frame.quality import paired, quality
-from harness.frame.results import Result, calibrated, known, mean, rails, tf32
+from harness.frame.quality import against_reference, differs_from_reference, paired, quality
+from harness.frame.results import Result, calibrated, known, mean, precision_ran, profiled_first, rails, tf32
 from harness.frame.rows import Row
 from harness.frame.uncertainty import terms
 from harness.schema import Case, Finding, Record
@@ -27,6 +27,7 @@ def case_row(result: Result) -> Row:
         **_status(result, uncertainty),
         **quality(result),
         **paired(result),
+        **against_reference(result),
         **_performance(result),
         **_energy(result, uncertainty),
         **artifact((result.ok or result.chosen)[-1]),
@@ -69,15 +70,22 @@ def codes(findings: Iterable[Finding]) -> str | None:
     return ";".join(dict.fromkeys([f.code for f in findings])) or None
 
 
-def precision_ran(result: Result) -> str | None:
-    """Precision of most of the arithmetic; None if unknown."""
-    return next((r.precision_ran for r in _profiled_first(result) if r.precision_ran), None)
-
-
 def _identity(result: Result) -> Row:
     header, case, environment = result.run.header, result.case, result.environment
     name, count = _device(result)
-    copied = ("case_id", "model", "variant", "engine", "device", "batch_size", "threads", "scenario", "baseline_case_id")
+    copied = (
+        "case_id",
+        "model",
+        "variant",
+        "engine",
+        "device",
+        "batch_size",
+        "threads",
+        "scenario",
+        "copies",
+        "in_flight",
+        "baseline_case_id",
+    )
     return {
         **{field: getattr(case, field) for field in copied},
         "engine_options": _options(case),
@@ -95,12 +103,12 @@ def _identity(result: Result) -> Row:
 def _options(case: Case) -> str | None:
     """Engine options in the case's id, which omits defaults: `xla=true, inter_op=2`; None without options."""
     start = f"{case.model}/{case.variant}/{case.engine}("
-    return case.case_id.removeprefix(start).partition(f")/{case.device}/")[0] if case.case_id.startswith(start) else None
+    return case.case_id.removeprefix(start).partition(f")/{case.device}")[0] if case.case_id.startswith(start) else None
 
 
 def _device(result: Result) -> tuple[str | None, int | None]:
     """(product name, number of domains) of the case's device."""
-    device, domains = result.case.device, rails(result.run.header.domains)
+    device, domains = result.case.device, rails(result.domains)
     if device == "cpu":
         own = [d for d in domains if family(d.name) == "package"]
         name = result.environment.cpu if result.environment else None
@@ -114,13 +122,14 @@ def _status(result: Result, uncertainty: Terms) -> Row:
     last = (result.ok or result.chosen)[-1]
     findings = [f for r in result.ok for f in r.warnings]
     valid = bool(result.valid) if result.ok else None
-    edges = [EDGES_DOMINATE] if uncertainty.edges_dominate else []
+    of_case = [EDGES_DOMINATE] if uncertainty.edges_dominate else []
+    of_case += [each] if (each := differs_from_reference(result)) else []
     return {
         "status": last.status,
         "reason": last.reason,
         "valid": valid,
         "invalid_reasons": None if valid else codes(f for f in findings if f.invalid),
-        "warnings": codes(f for f in (*findings, *edges) if valid or not f.invalid),
+        "warnings": codes(f for f in (*findings, *of_case) if valid or not f.invalid),
         "repetitions": len(result.ok),
         "window_s": mean(window_s(r) for r in result.ok),
         "precision_ran": precision_ran(result),
@@ -136,20 +145,15 @@ def _largest(result: Result, name: str) -> int | None:
 
 def _accelerator(result: Result) -> Row:
     """Power limit and arithmetic of the case's accelerator."""
-    cards = [d.name for d in rails(result.run.header.domains) if d.device == result.case.device and d.device != "cpu"]
+    cards = [d.name for d in rails(result.domains) if d.device == result.case.device and d.device != "cpu"]
     shares = [share for r in result.ok for card in cards if (share := r.conditions.get(f"{card} power_capped")) is not None]
     elsewhere = max(known(share_elsewhere(r.engine_facts) for r in result.ok), default=None)
     return {"power_capped_share": mean(shares), "tf32": tf32(result), "operators_elsewhere_share": elsewhere}
 
 
 def _kernels(result: Result) -> Row:
-    kernels = next((r.kernels for r in _profiled_first(result)), ())
+    kernels = next((r.kernels for r in profiled_first(result)), ())
     return {"kernels": kernels_text(kernels), "int8_share": share_of(kernels, "int8")}
-
-
-def _profiled_first(result: Result) -> list[Record]:
-    """Completed attempts, those with profiled kernels first."""
-    return sorted(result.ok, key=lambda r: not r.kernels)
 
 
 def _performance(result: Result) -> Row:

@@ -39,6 +39,9 @@ _ONE = "fewer than two repetitions have a value"
 _NOT_OK = "no repetition is ok"
 _NO_BOUND = "the metric has no interval, or the metric is agreement and the case is the baseline"
 _NO_PAIR = "no baseline, no quality, or the samples were not kept"
+_NO_REFERENCE = "no reference, the case is the reference, or either has no comparable outputs"
+_NO_VERDICT = "no baseline, the case is the baseline, no interval, or identical launches"
+_VERDICTS = "better, worse, same (within 1 %) or not separated, jointly for all such ratios of the run (Holm)"
 _NO_PAIR_BOUND = _NO_PAIR + ", or the case is the baseline"
 _FORMAT = "unknown for this model format"
 _ENGINE = "not reported by the engine"
@@ -102,7 +105,12 @@ CASES = (
     _text("quality_direction", "direction in which the metric improves: higher or lower", _NOT_MEASURED),
     _float("quality", "quality on the test data, mean of the repetitions", _NOT_MEASURED),
     *_bounds("quality", "", "over test samples", _NO_BOUND),
-    _float("latency_p50_s", "median latency per query, mean over launches, in seconds (offline: service time)", _NOT_MEASURED),
+    _float(
+        "latency_p50_s",
+        "median latency per query, mean over launches, in seconds (offline: service time; with several in flight: from submission to "
+        "completion, so with the wait in the queue)",
+        _NOT_MEASURED,
+    ),
     _float("latency_p90_s", "90th percentile per query, mean over launches, in seconds", "a launch had fewer than 36 queries"),
     _float("latency_p99_s", "99th percentile per query, mean over launches, in seconds", "a launch had fewer than 368 queries"),
     _float("throughput_per_s", "units per second, mean over launches", _NOT_MEASURED),
@@ -125,6 +133,11 @@ CASES = (
     _float("p_front", "share of bootstrap resamples with the case on the front of front_objectives", _NO_FRONT),
     _text("warnings", "codes of the other findings, joined by semicolons", "none"),
     # Further columns.
+    _text(
+        "copies",
+        "whether the copies of a query between host and device are part of its latency: inside (from host arrays to host arrays) or outside",
+    ),
+    _int("in_flight", "largest number of queries that were sent before the oldest was complete"),
     DEVICE_MEMORY,
     _float(
         "power_capped_share",
@@ -155,8 +168,10 @@ CASES = (
     *_bounds("throughput", "_per_s", "over launches, in units per second", _ONE),
     _float("energy_vs_baseline", "ratio of energy_j to the baseline's", "no baseline with the same domains and kind"),
     *_bounds("energy_vs_baseline", "", "log-Welch, with the offset of the sensors", _ONE),
+    _text("energy_verdict", f"energy compared with the baseline's: {_VERDICTS}", _NO_VERDICT),
     _float("latency_vs_baseline", "ratio of latency_p50_s to the baseline's", "no baseline"),
     *_bounds("latency_vs_baseline", "", "log-Welch", _ONE),
+    _text("latency_verdict", f"latency_p50_s compared with the baseline's: {_VERDICTS}", _NO_VERDICT),
     _float("quality_vs_baseline", "difference between the mean quality and the baseline's", "no baseline, or no quality"),
     _float(
         "agreement",
@@ -179,6 +194,19 @@ CASES = (
         "test samples for a power of 80 % if the case equals the baseline: 6.2 psi / margin^2",
         "quality_verdict is not inconclusive",
     ),
+    _int("quality_samples", "number of paired test samples in quality_diff", _NO_PAIR_BOUND),
+    _text(
+        "reference_case_id",
+        "case_id of the dense case of the same model and inputs whose route has the fewest exports",
+        "no dense case kept its outputs",
+    ),
+    _float("reference_agreement", "share of samples with the top-1 class of the reference, as in agreement", _NO_REFERENCE),
+    _float(
+        "reference_relative_diff",
+        "largest absolute difference from the reference's outputs, relative to the largest absolute value of those",
+        _NO_REFERENCE + ", or an output is not finite",
+    ),
+    _int("reference_samples", "number of samples in reference_agreement", _NO_REFERENCE),
     _bool("dominated", "whether another case is as good in every objective and better in one, at 95 % confidence", _NO_FRONT),
     _int(
         "front_group",

@@ -11,7 +11,7 @@ import numpy as np
 from harness.analysis.interval import FIXED
 from harness.analysis.multiple_testing import verdicts
 from harness.analysis.ratio import log_ratio
-from harness.frame.baseline import MARGIN, p50s, shared_u
+from harness.frame.baseline import JOINT_ALPHA, MARGIN, STOPPED_ALPHA, p50s, shared_u
 from harness.frame.columns import HISTORY
 from harness.frame.results import Result, known
 from harness.frame.rows import Row
@@ -51,7 +51,7 @@ def _against_previous(ordered: Sequence[Result]) -> list[Row]:
     ]
     tested = [ratio for _, _, ratio in ratios if ratio[1] > 0]
     stopped = any(result.q != FIXED for result in ordered)
-    changes = iter(verdicts(tested, float(np.log1p(MARGIN)), 0.01 if stopped else 0.05))
+    changes = iter(verdicts(tested, float(np.log1p(MARGIN)), STOPPED_ALPHA if stopped else JOINT_ALPHA))
     rows: list[Row] = [{} for _ in pairs]
     for quantity, k, ratio in ratios:
         q = max(result.q for result in pairs[k])

@@ -11,11 +11,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analysis.agreement import close, max_difference, same_class
+from harness.analysis.agreement import close, max_difference, relative_difference, same_class
 from harness.analysis.interval import wilson
 from harness.analysis.stopping import quantile
-from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, label, per_inference, weakest
-from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence
+from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, for_card, label, per_inference, weakest
+from harness.frame.reference import references
+from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence, timing_text
 
 T = TypeVar("T")
 AGREEMENT = "agreement"
@@ -37,7 +38,15 @@ def results(run: StoredRun) -> list[Result]:
         for case in run.header.suite.cases
         if case.case_id in attempts
     }
-    return [replace(result, baseline=by_id.get(result.case.baseline_case_id or "")) for result in by_id.values()]
+    of_outputs = references(run, {case_id: result.ok for case_id, result in by_id.items()})
+    return [
+        replace(
+            result,
+            baseline=by_id.get(result.case.baseline_case_id or ""),
+            reference=by_id.get(of_outputs.get(result.case.case_id, "")),
+        )
+        for result in by_id.values()
+    ]
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class Result:
         case: The case.
         chosen: Attempts that count.
         baseline: Result of the baseline, which for a baseline is itself; None if it did not run.
+        reference: Result whose outputs are the reference, see `harness.frame.reference`; None if there is none.
         only: Rails (families and devices) to sum, for a comparison with a machine that reads fewer; None: all.
     """
 
@@ -56,6 +66,7 @@ class Result:
     case: Case
     chosen: tuple[Record, ...]
     baseline: Result | None = None
+    reference: Result | None = None
     only: frozenset[str] | None = None
 
     @cached_property
@@ -98,7 +109,12 @@ class Result:
     @property
     def device_uuid(self) -> str | None:
         """UUID of the accelerator; None for `cpu`, or if no sensor reads it."""
-        return None if self.case.device == "cpu" else device_detail(self.run.header.domains, self.case.device).get("uuid")
+        return None if self.case.device == "cpu" else device_detail(self.domains, self.case.device).get("uuid")
+
+    @cached_property
+    def domains(self) -> list[Domain]:
+        """Domains of the run; the card that the case chose is the device `gpu`."""
+        return for_card(self.run.header.domains, self.case.card)
 
     @cached_property
     def scope(self) -> str | None:
@@ -164,11 +180,27 @@ class Result:
         if not n or own.shape[1:] != other.shape[1:]:
             return None
         if self.is_baseline:
-            return Agreement(np.ones(n, dtype=np.bool_), 0.0, Quality(metric=AGREEMENT, direction="higher", value=1.0, samples=n))
-        samples = same_class(own[:n], other[:n], self._threshold) if self._has_classes(other) else close(own[:n], other[:n])
-        interval = wilson(int(samples.sum()), n)
-        quality = Quality(metric=AGREEMENT, direction="higher", value=interval.value, samples=n, low=interval.low, high=interval.high)
-        return Agreement(samples, max_difference(own[:n], other[:n]), quality)
+            return Agreement(np.ones(n, dtype=np.bool_), 0.0, Quality(metric=AGREEMENT, direction="higher", value=1.0, samples=n), 0.0)
+        return self._compared(own[:n], other[:n])
+
+    @cached_property
+    def reference_agreement(self) -> Agreement | None:
+        """Agreement with the reference, axes of length 1 aside; None for the reference itself, and as for `agreement`."""
+        if self.reference is None or self.reference.case.case_id == self.case.case_id:
+            return None
+        answers = [self.run.outputs.get(each.case.case_id) for each in (self, self.reference) if each.ok]
+        own, other = (_squeezed(answer.outputs) if answer else np.zeros(0) for answer in (*answers, None, None)[:2])
+        n = min(len(own), len(other))
+        return self._compared(own[:n], other[:n]) if n and own.shape[1:] == other.shape[1:] else None
+
+    def _compared(self, own: np.ndarray, other: np.ndarray) -> Agreement:
+        """Agreement of outputs with others of the same shape."""
+        samples = same_class(own, other, self._threshold) if self._has_classes(other) else close(own, other)
+        interval = wilson(int(samples.sum()), len(own))
+        quality = Quality(
+            metric=AGREEMENT, direction="higher", value=interval.value, samples=len(own), low=interval.low, high=interval.high
+        )
+        return Agreement(samples, max_difference(own, other), quality, relative_difference(own, other))
 
     @property
     def _threshold(self) -> float:
@@ -198,24 +230,32 @@ class Result:
 
     @property
     def peers(self) -> tuple[str, ...]:
-        """Key of the cases that may share a front; measured and modelled energies never do."""
+        """Key of the cases that may share a front; measured and modelled energies never do, nor cases timed in different ways."""
         metric = self.qualities[-1].metric if self.qualities else ""
-        return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind)
+        timing = timing_text(self.case.device, self.case.copies, self.case.in_flight)
+        return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind), timing
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Outputs of a case compared with those of its baseline.
+    """Outputs of a case compared with those of its baseline or of its reference.
 
     Attributes:
         samples: Whether each sample agrees, shape (n,).
         max_diff: Largest absolute difference of the outputs; None if one is not finite.
         quality: Share of agreeing samples with Wilson's interval; 1 without interval for the baseline itself.
+        relative_diff: Largest difference relative to the largest of the other outputs; None if one is not finite.
     """
 
     samples: NDArray[np.bool_]
     max_diff: float | None
     quality: Quality
+    relative_diff: float | None = None
+
+
+def _squeezed(outputs: np.ndarray) -> np.ndarray:
+    """Outputs without the axes of length 1 of a sample."""
+    return outputs.reshape(len(outputs), *(size for size in outputs.shape[1:] if size > 1)) if outputs.size else outputs
 
 
 def calibrated(domains: Iterable[Domain], scope: str | None) -> str | None:
@@ -240,6 +280,16 @@ def mean(values: Iterable[float | None]) -> float | None:
     listed = list(values)
     # Ten times as fast as NumPy for a few launches.
     return math.fsum(listed) / len(listed) if listed and None not in listed else None  # type: ignore[arg-type]  # no None is left
+
+
+def precision_ran(result: Result) -> str | None:
+    """Precision of most of the arithmetic; None if unknown."""
+    return next((r.precision_ran for r in profiled_first(result) if r.precision_ran), None)
+
+
+def profiled_first(result: Result) -> list[Record]:
+    """Completed attempts, those with profiled kernels first."""
+    return sorted(result.ok, key=lambda r: not r.kernels)
 
 
 def tf32(result: Result) -> bool | None:

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from harness.energy.scope import CaseEnergy, build_energy, per_inference, weakest
-from harness.frame.cases import artifact, case_row, codes, precision_ran, window_s, with_interval
+from harness.frame.baseline import joint_verdicts
+from harness.frame.cases import artifact, case_row, codes, window_s, with_interval
 from harness.frame.columns import TABLES
 from harness.frame.fronts import fronts
 from harness.frame.history import history_rows
 from harness.frame.objectives import to_cell
-from harness.frame.results import Result, calibrated, known, mean, rails, results
+from harness.frame.results import Result, calibrated, known, mean, precision_ran, rails, results
 from harness.frame.rows import Row
 from harness.schema import OBJECTIVES, Build, Domain, Measurement, Objective, Record, StoredRun
 
@@ -65,7 +66,8 @@ def _cases(of_runs: Sequence[Sequence[Result]], objectives: Sequence[Objective])
     for of_run in of_runs:
         own = [case_row(result) | {"front_objectives": to_cell(objectives)} for result in of_run]
         places = fronts(of_run, own, objectives)
-        rows += [row | places[row["case_id"]] for row in own]
+        joint = joint_verdicts(of_run)
+        rows += [row | places[row["case_id"]] | joint.get(row["case_id"], {}) for row in own]
     return _frame("cases", rows)
 
 
@@ -129,7 +131,7 @@ def _domain_rows(result: Result) -> list[Row]:
                 steady.setdefault(m.domain, []).append(m)
         for name, own in steady.items():
             windows.setdefault(name, []).append(own)
-    return [_domain_row(result, domain, windows.get(domain.name, [])) for domain in rails(result.run.header.domains)]
+    return [_domain_row(result, domain, windows.get(domain.name, [])) for domain in rails(result.domains)]
 
 
 def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measurement]]) -> Row:

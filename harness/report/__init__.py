@@ -6,9 +6,23 @@ from harness.report.export import FORMATS, PUBLISHED, export
 from harness.report.folder import FILES, write
 from harness.report.notes import notes
 from harness.report.paper import paper
-from harness.report.sentences import sentences
+from harness.report.sentences import output_sentences, preface, sentences
 from harness.report.tables import published_columns
 from harness.report.terminal import terminal
 from harness.report.units import UNITS
 
-__all__ = ["FILES", "FORMATS", "PUBLISHED", "UNITS", "export", "notes", "paper", "published_columns", "sentences", "terminal", "write"]
+__all__ = [
+    "FILES",
+    "FORMATS",
+    "PUBLISHED",
+    "UNITS",
+    "export",
+    "notes",
+    "output_sentences",
+    "paper",
+    "preface",
+    "published_columns",
+    "sentences",
+    "terminal",
+    "write",
+]

@@ -8,7 +8,11 @@ from harness.decide.acceptance import RuleCheck, check_acceptance
 from harness.schema import StoredRun
 
 RULES = {
-    "max_temperature_degc": ("the device was at most {worst:.0f} °C warm (limit {limit:g} °C)", "no temperature was read", "cool the machine"),
+    "max_temperature_degc": (
+        "the device was at most {worst:.0f} °C warm (limit {limit:g} °C)",
+        "no temperature was read",
+        "cool the machine",
+    ),
     "max_temperature_range_k": (
         "the temperature of the device differed by up to {worst:.1f} K between the launches of a case (limit {limit:g} K)",
         "no temperature was read in two launches",

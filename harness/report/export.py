@@ -22,7 +22,7 @@ PUBLISHED = ("md", "tex", "html")
 RAW = ("csv", "json", "parquet")
 """Formats for programs, with full precision."""
 FORMATS = (*PUBLISHED, *RAW)
-GROUPS = ("run", "host", "model", "engine", "device", "threads", "scenario")
+GROUPS = ("run", "host", "model", "engine", "device", "threads", "scenario", "copies", "in flight")
 """Columns of the cases that LaTeX has as lines above the rows that share their values."""
 Cells = tuple[list[str], list[list[str]]]
 

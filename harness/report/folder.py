@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from harness.atomic import replace_file
 from harness.errors import StoreError
+from harness.frame.rows import rows_of
 from harness.report import page, plots
 from harness.report.export import to_csv
+from harness.report.sentences import output_sentences, preface, sentences
 from harness.report.tables import to_markdown
 from harness.schema import OBJECTIVES, Objective, StoredRun
+from harness.text import markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +34,7 @@ def write(
     folder = Path(run.folder) / "report" if folder is None else folder
     figures = plots.draw(tables["cases"], objectives)
     texts = {
-        "table.md": to_markdown(tables["cases"]),
+        "table.md": to_markdown(tables["cases"]) + _compared(run, tables["cases"]),
         "index.html": page.render(run, tables, figures["svg"].decode(), objectives),
         "table.csv": to_csv(tables["cases"]),
     }
@@ -46,3 +49,11 @@ def write(
             "free some space or change the permissions, then `harness report RUN`",
         ) from error
     return folder
+
+
+def _compared(run: StoredRun, cases: pd.DataFrame) -> str:
+    """The sentences below the table, as a Markdown list."""
+    rows = rows_of(cases)
+    compared = sentences(run.header, rows)
+    lines = [*([preface(run.header, rows), ""] if compared else []), *(f"- {each}." for each in (*compared, *output_sentences(rows)))]
+    return "\n".join(["", *map(markdown, lines), ""]) if lines else ""

@@ -121,9 +121,10 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
         f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. An interval wider than half "
         "of its value is computed on the log scale and given by its bounds. "
         "energy_abs_low_j and energy_abs_high_j in the data include the gain uncertainty of the sensor, for comparison with other machines; modelled energies have none.",
-        'The interval of a quality is over test samples. "vs dense" is the ratio to the dense case of the same engine, device, batch, threads and scenario '
+        'The interval of a quality is over test samples. "vs dense" is the ratio to the dense case of the same engine, device, batch, threads, scenario, copies and queries in flight '
         f'(log-Welch). "front": on the front of {", ".join(each.name for each in objectives)} in 95 % of bootstrap resamples of launches and test samples; otherwise the percentage.',
     ]
+    sentences += _about_timing(rows)
     sentences += _about_quality(header, rows)
     kinds = {row["energy_kind"] for row in rows}
     if "modelled" in kinds:
@@ -143,6 +144,19 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
         sentences.append(SIMULATED)
     if grid:
         sentences.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year unknown'}, from {grid.source}.")
+    return sentences
+
+
+def _about_timing(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What a latency includes, where a device copies or several queries are in flight."""
+    inside, outside = (sorted({row["device"] for row in rows if row["copies"] == copies}) for copies in ("inside", "outside"))
+    sentences = []
+    if inside or set(outside) - {"cpu"}:
+        parts = [f"on {', '.join(inside)} from host arrays to host arrays, copies included"] if inside else []
+        parts += [f"on {', '.join(outside)} the computation alone, with inputs staged before and answers not fetched"] if outside else []
+        sentences.append(f"What is timed of a query: {'; '.join(parts)}.")
+    if any(row["in_flight"] > 1 for row in rows):
+        sentences.append("With several queries in flight a latency is from submission to completion, so it includes the wait in the queue.")
     return sentences
 
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.analysis.uncertainty import EDGES_DOMINATE
+from harness.frame.findings import case_findings
 from harness.frame.rows import rows_of
 from harness.report import plots, tables
 from harness.report.export import rendered
 from harness.report.notes import machine, method
-from harness.report.sentences import sentences
+from harness.report.sentences import output_sentences, payback, preface, sentences
 from harness.schema import OBJECTIVES, Finding, Objective, Record, StoredRun
 from harness.text import NONE, number
 
@@ -36,7 +36,9 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
         method=method(run.header, rows, objectives),
         failures=[row for row in rows if row["status"] != "ok"],
         findings=findings(run.records, rows),
-        sentences=sentences(rows),
+        preface=preface(run.header, rows),
+        sentences=sentences(run.header, rows),
+        about_outputs=output_sentences(rows),
         builds=builds(rows_of(frames["builds"])),
         paybacks=paybacks(rows),
         problems=run.problems,
@@ -50,8 +52,10 @@ def findings(records: Sequence[Record], rows: Sequence[dict[str, Any]]) -> list[
     for finding in (finding for record in records for finding in record.warnings):
         by_code.setdefault(finding.code, []).append(finding)
     counted = [(own[0], f"{len(own)} repetition{'s' if len(own) > 1 else ''}, the first") for own in by_code.values()]
-    edges = sum(EDGES_DOMINATE.code in (row["warnings"] or "").split(";") for row in rows)
-    counted += [(EDGES_DOMINATE, f"{edges} case{'s' if edges > 1 else ''}")] if edges else []
+    of_cases: dict[str, list[Finding]] = {}
+    for finding in (finding for row in rows for finding in case_findings(row)):
+        of_cases.setdefault(finding.code, []).append(finding)
+    counted += [(own[0], f"{len(own)} case{'s' if len(own) > 1 else ''}") for own in of_cases.values()]
     return sorted(counted, key=lambda pair: (not pair[0].invalid, pair[0].code))
 
 
@@ -60,19 +64,6 @@ def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     return [
         (row["case_id"], f"{number(row['build_j'])} J, {tables.kind_of(row)}", payback(row)) for row in rows if row["build_j"] is not None
     ]
-
-
-def payback(row: dict[str, Any]) -> str:
-    """Number of inferences with its interval, or why there is none."""
-    if row["payback_verdict"] == "no_saving":
-        return "never: no saving"
-    if row["payback_verdict"] == "not_separated":
-        return f"at least {number(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
-    if row["payback_inferences"] is None:
-        return "no saving; too few repetitions for an interval"
-    if row["payback_verdict"] is None:
-        return f"{number(row['payback_inferences'])}; too few repetitions for an interval"
-    return f"{number(row['payback_inferences'])} [{number(row['payback_low'], 2)} {number(row['payback_high'], 2)}]"
 
 
 def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:

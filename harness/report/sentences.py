@@ -1,46 +1,214 @@
-"""Findings about the cases of a run as sentences with numbers: precision, time and quality relative to dense; no claim without separation."""
+"""Effect of each variant against dense in a sentence with its numbers, and what else the table reveals; no claim without separation."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from harness.decide.effects import Effect, Ratio, as_data, effects, verdict_count
+from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
+from harness.frame.rows import Row
+from harness.report.tables import NS
+from harness.schema import Header, timing_text
 from harness.text import engine_text, number
 
-Row = Mapping[str, Any]
-
-REQUESTED = re.compile(r"weight_int\d|int\d_weight_only|quantization_aware|bfloat16|float16|tf32|fp8|int16x8|int8|int4")
-"""Precisions in names of recipes, of the weights alone or of all arithmetic."""
-WEIGHTS = "weight_"
-ALIASES = {"quantization_aware": "int8", "fp8": "float8", "int8_weight_only": f"{WEIGHTS}int8", "int4_weight_only": f"{WEIGHTS}int4"}
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has almost none."""
-NO_SAVING = 0.95
-"""Lower bound of the ratio above which a relevant saving is excluded: only then the report states that no time was saved."""
+POINTS = ("accuracy", "agreement")
+"""Ends of the names of metrics whose differences are given in percentage points."""
+CLAIMS = {
+    "cheaper": "is cheaper",
+    "same": "uses the same energy within 1 %",
+    "not_separated": "is not shown to be cheaper or more expensive",
+    "more_expensive": "is more expensive",
+}
+"""Claim of each answer."""
+REASONS = {
+    "failed": "the case did not complete ({status})",
+    "no_dense": "the suite has no dense case with the same settings; add `dense` to `variants`",
+    "dense_not_run": "its dense case has not run",
+    "dense_failed": "its dense case did not complete ({dense_status})",
+    "invalid": "its energy is invalid ({invalid})",
+    "dense_invalid": "the energy of dense is invalid ({dense_invalid})",
+    "absent": "its energy was not measured",
+    "dense_absent": "the energy of dense was not measured",
+    "other_environment": "dense was measured in another environment, so the ratio is also that of two machines or versions",
+    "other_kind": "its energy is {kind} and that of dense {dense_kind}",
+    "other_domains": "its energy sums {scope} and that of dense {dense_scope}",
+    "not_positive": "an energy is not positive",
+    "not_run": "{ran} ran, so this is not the ratio of {requested}",
+    "not_confirmed": "nothing confirms that {requested} ran{reported}, so this may not be the ratio of {requested}",
+    "one_launch": "a single launch has no interval",
+    "no_scatter": "identical launches have no interval",
+}
+"""Why there is no answer, by code."""
+KINDS = {"modelled": "modelled ", "simulated": "simulated "}
 
 
-def sentences(rows: Sequence[Row]) -> list[str]:
-    """One sentence per case and finding, in the order of the rows of `cases`; none if nothing was optimised or is known about it."""
-    by_id = {row["case_id"]: row for row in rows}
-    lines = []
-    for row in rows:
-        if row["status"] != "ok":
-            continue
-        baseline = by_id.get(row["baseline_case_id"])
-        findings = [_not_finite(row)]
-        if baseline and baseline is not row and baseline["status"] == "ok":
-            findings += [_precision(row, baseline) or _pruning(row, baseline), _quality(row)]
-        name = _name(row, rows)
-        lines += [f"{name}: {each}" for each in findings if each]
-    return lines
+def sentences(header: Header, rows: Sequence[Row]) -> list[str]:
+    """One sentence for each variant, the largest saving first.
+
+    Args:
+        header: Header of the run.
+        rows: Rows of `cases` of the run.
+    """
+    return [effect_text(effect, rows) for effect in effects(rows, header.suite.quality_margin)]
+
+
+def output_sentences(rows: Sequence[Row]) -> list[str]:
+    """Outputs of dense cases: those that are not finite, and those that differ between engines."""
+    broken = [f"{_name(row, rows)}: {text}" for row in rows if row["variant"] == "dense" and (text := _not_finite(row))]
+    return [*broken, *_reference_sentences(rows)]
+
+
+def run_effects(header: Header, rows: Sequence[Row]) -> dict[str, Any]:
+    """Effects of the variants of a run and outputs of its dense cases as data, each effect with its sentence, for JSON."""
+    columns = ("case_id", "reference_case_id", "reference_agreement", "reference_relative_diff", "reference_samples")
+    return {
+        "run_id": header.run_id,
+        "joint_ratios": verdict_count(rows),
+        "joint_alpha": joint_alpha(header),
+        "effects": [as_data(each) | {"sentence": effect_text(each, rows)} for each in effects(rows, header.suite.quality_margin)],
+        "references": [{name: row[name] for name in columns} for row in rows if row["variant"] == "dense"],
+    }
+
+
+def joint_alpha(header: Header) -> float:
+    """Probability that any verdict of a run is wrong."""
+    return JOINT_ALPHA if header.profile.half_width is None else STOPPED_ALPHA
+
+
+def preface(header: Header, rows: Sequence[Row]) -> str:
+    """What the sentences compare, and what their brackets mean."""
+    count = verdict_count(rows)
+    joint = f" The verdicts hold jointly for {count} ratios (Holm, {joint_alpha(header):.0%}); {NS} = not separated." if count else ""
+    kinds = {row["energy_kind"] for row in rows}
+    modelled = " Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else ""
+    simulated = " Simulated energy is not valid for any real machine." if "simulated" in kinds else ""
+    return (
+        "Each variant against dense with the same engine, device, batch, threads and scenario; brackets: 95 % intervals, of quality one-sided "
+        f"95 % bounds.{joint}{modelled}{simulated}"
+    )
+
+
+def effect_text(effect: Effect, rows: Sequence[Row]) -> str:
+    """The effect of a variant as a sentence without a full stop.
+
+    Args:
+        effect: The effect.
+        rows: All rows of the run, whose models decide whether the model is named.
+    """
+    name = _name(effect.row, rows)
+    if effect.why_not == "failed":
+        return f"{name} {_claim(effect)}"
+    figures = ", ".join(filter(None, (_energy(effect), _latency(effect))))
+    clauses = [_quality(effect), _precision(effect), _pruning(effect), _not_finite(effect.row), _payback(effect), _doubts(effect)]
+    text = "; ".join(filter(None, (figures, *clauses)))
+    return f"{name} {_claim(effect)}: {text}"
 
 
 def _name(row: Row, rows: Sequence[Row]) -> str:
-    """Variant and engine, and the other columns in which the rows differ."""
-    varying = [column for column in ("model", "device", "batch_size", "threads", "scenario") if len({r[column] for r in rows}) > 1]
-    words = {"model": "{}", "device": "{}", "batch_size": "batch {}", "threads": "{} threads", "scenario": "{}"}
-    return ", ".join([f"{row['variant']} on {engine_text(row)}", *(words[column].format(row[column]) for column in varying)])
+    """`int8 on litert (cpu, batch 1, 1 thread)`, after the model if there are several."""
+    model = f"{row['model']}: " if len({each["model"] for each in rows}) > 1 else ""
+    scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
+    timing = f", {text}" if (text := timing_text(row["device"], row["copies"], row["in_flight"])) else ""
+    threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+    return f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, batch {row['batch_size']}, {threads}{scenario}{timing})"
+
+
+def _claim(effect: Effect) -> str:
+    row, dense = effect.row, effect.dense or {}
+    if effect.answer:
+        kind = KINDS.get(row["energy_kind"], "").strip()
+        alone = effect.answer == "not_separated" and effect.energy and effect.energy.excludes_one
+        return CLAIMS[effect.answer] + (" with all ratios of the run tested together" if alone else "") + (f" ({kind})" if kind else "")
+    values = {name: row[column] for name, column in (("kind", "energy_kind"), ("scope", "energy_scope"), ("status", "status"))}
+    values |= {
+        f"dense_{name}": dense.get(column) for name, column in (("kind", "energy_kind"), ("scope", "energy_scope"), ("status", "status"))
+    }
+    for prefix, each in (("", row), ("dense_", dense)):
+        values[f"{prefix}invalid"] = (each.get("invalid_reasons") or "reason not recorded").replace(";", ", ")
+    ran = row["precision_ran"]
+    values |= {
+        "requested": effect.requested or row["variant"],
+        "ran": f"no {effect.requested} kernel" if ran and effect.requested and effect.requested in ran else ran or "another precision",
+        "reported": f" (the engine reports {ran})" if ran else "",
+    }
+    return f"has no verdict: {REASONS[effect.why_not].format(**values)}"
+
+
+def _energy(effect: Effect) -> str | None:
+    if effect.energy is None:
+        return None
+    kind = "" if effect.answer else KINDS.get(effect.energy.kind, "")
+    return f"{number(effect.energy.value)} x the {kind}energy of dense{_bounds(effect.energy)}"
+
+
+def _latency(effect: Effect) -> str | None:
+    if effect.latency is None:
+        return None
+    than = "" if effect.energy else " of dense"
+    separated = "" if effect.latency.verdict != "not separated" else f" {NS}"
+    return f"{number(effect.latency.value)} x the {KINDS.get(effect.latency.kind, '')}p50 latency{than}{_bounds(effect.latency)}{separated}"
+
+
+def _bounds(ratio: Ratio) -> str:
+    return "" if ratio.low is None or ratio.high is None else f" [{number(ratio.low)}, {number(ratio.high)}]"
+
+
+def _quality(effect: Effect) -> str:
+    """Paired difference with its interval, and whether a loss above the margin is excluded."""
+    cost = effect.quality
+    if cost is None:
+        return "quality not compared" if effect.row["quality_metric"] else "quality not measured"
+    factor, unit = (100, " points") if cost.metric.endswith(POINTS) else (1, "")
+    name = "agreement with dense" if cost.metric == "agreement" else cost.metric
+    text = f"{name} {_signed(factor * cost.difference)}{unit}"
+    if cost.verdict is None or cost.low is None or cost.high is None:
+        return f"{text}, without an interval"
+    margin = f"{factor * cost.margin:g}{unit if factor * cost.margin != 1 else unit.removesuffix('s')}"
+    needed = f" (about {cost.samples_needed:,} samples needed)" if cost.samples_needed else ""
+    result = {
+        "non_inferior": f"within the margin of {margin}",
+        "inferior": f"a loss above the margin of {margin}",
+        "inconclusive": f"a loss above the margin of {margin} is not excluded{needed}",
+    }[cost.verdict]
+    return f"{text} [{_signed(factor * cost.low)}, {_signed(factor * cost.high)}] ({cost.samples:,} paired samples), {result}"
+
+
+def _signed(value: float) -> str:
+    """`+1.4`, `-0.28`, `0`."""
+    return f"{value:+.2g}" if value else "0"
+
+
+def _precision(effect: Effect) -> str | None:
+    """The precision that ran, if it was requested or differs from that of dense."""
+    row, ran = effect.row, effect.row["precision_ran"]
+    if effect.precision == "weights_only":
+        return f"{ran}, arithmetic not reported" if ran.endswith(" weights") else f"{effect.requested} weights, {ran} arithmetic"
+    if effect.precision != "confirmed":
+        return None
+    share = row["int8_share"] if effect.requested == "int8" else None
+    basis = "multiply-accumulates" if "multiply-accumulates" in str(row["kernels"]) else "time"
+    before = (effect.dense or {}).get("precision_ran")
+    dense = f", dense in {before}" if before and before != "float32" else ""
+    return f"{ran} ran" + (f" ({100 * share:.0f} % of the {basis} in int8 kernels)" if share else "") + dense
+
+
+def _pruning(effect: Effect) -> str | None:
+    """Zero weights that dense does not have, and whether a kernel used them."""
+    zeros, before = _zeros(effect.row), _zeros(effect.dense or {}) or 0.0
+    if zeros is None or zeros < ZEROS or zeros <= before + ZEROS / 2:
+        return None
+    unused = ", which no kernel used" if effect.row["kernels"] and "spars" not in str(effect.row["kernels"]).lower() else ""
+    return f"{100 * zeros:.0f} % of its weights are zero{unused}"
+
+
+def _zeros(row: Row) -> float | None:
+    """Share of the weights that are exactly 0; None if the format does not store it."""
+    if not row.get("parameters") or row["nonzero_parameters"] is None:
+        return None
+    return 1 - float(row["nonzero_parameters"]) / float(row["parameters"])
 
 
 def _not_finite(row: Row) -> str | None:
@@ -53,77 +221,66 @@ def _not_finite(row: Row) -> str | None:
     )
 
 
-def _precision(row: Row, baseline: Row) -> str | None:
-    """Whether the requested precision ran, and its effect on the time."""
-    requested = _requested(row["variant"])
-    ran, before = row["precision_ran"], baseline["precision_ran"]
-    if requested and "optimisation_not_confirmed" in (row["warnings"] or "").split(";"):
-        reported = f" (the engine reports {ran})" if ran else ""
-        return f"{requested} was requested, but nothing confirms that it ran{reported}{_time(row)}"
-    if not requested or not ran:
-        return None
-    if requested.startswith(WEIGHTS):
-        return f"weights in {requested.removeprefix(WEIGHTS)}, {ran} ran{_time(row)}"
-    if requested.removesuffix("x8") not in ran:
-        return f"{requested} was requested, but {ran} ran{_time(row)}"
-    share = row.get("int8_share")
-    if share == 0 and requested == "int8":
-        return f"int8 was requested, but no int8 kernel ran{_time(row)}"
-    basis = "multiply-accumulates" if "multiply-accumulates" in str(row.get("kernels")) else "time"
-    kernels = f", {100 * share:.0f} % of the {basis} in int8 kernels" if share and requested == "int8" else ""
-    return f"{ran} ran{kernels}{_time(row, before if before and before != ran else 'dense')}"
-
-
-def _requested(variant: str) -> str | None:
-    """Last precision named by the chain of recipes, parameters aside; None if there is none."""
-    names = REQUESTED.findall(re.sub(r"\([^()]*\)", "", variant))
-    return ALIASES.get(names[-1], names[-1]) if names else None
-
-
-def _pruning(row: Row, baseline: Row) -> str | None:
-    """Effect of zero weights on the time; None for a chain that also changes the precision, since the two effects cannot be separated."""
-    zeros, before = _zeros(row), _zeros(baseline) or 0.0
-    low, high = row["latency_vs_baseline_low"], row["latency_vs_baseline_high"]
-    if zeros is None or zeros < ZEROS or zeros <= before + ZEROS / 2 or _requested(row["variant"]) or low is None or high is None:
-        return None
-    pruned = f"pruned to {100 * zeros:.0f} % zeros"
-    if low < NO_SAVING:
-        return f"{pruned}{_time(row)}"
-    unused = "; no kernel used the zeros" if row.get("kernels") and "spars" not in str(row["kernels"]).lower() else ""
-    return f"{pruned}{unused}: no time was saved (p50 ratio {_ratio(row)})"
-
-
-def _zeros(row: Row) -> float | None:
-    """Share of the weights that are exactly 0; None if the format does not store it."""
-    if not row["parameters"] or row["nonzero_parameters"] is None:
-        return None
-    return 1 - float(row["nonzero_parameters"]) / float(row["parameters"])
-
-
-def _time(row: Row, than: str = "dense") -> str:
-    """`, and was slower than float32 on this CPU (1.5 x [1.4, 1.6])`; empty without an interval."""
-    low, high = row["latency_vs_baseline_low"], row["latency_vs_baseline_high"]
-    if low is None or high is None:
-        return ""
-    if low <= 1 <= high:
-        return f"; its time is not separated from {than}'s (p50 ratio {_ratio(row)})"
-    return f", and was {'slower' if low > 1 else 'faster'} than {than} on this {row['device'].upper()} ({_ratio(row, ' x')})"
-
-
-def _ratio(row: Row, unit: str = "") -> str:
-    value, low, high = (row[f"latency_vs_baseline{end}"] for end in ("", "_low", "_high"))
-    return f"{number(value)}{unit} [{number(low)}, {number(high)}]"
-
-
-def _quality(row: Row) -> str | None:
-    """Result of the paired comparison of quality; None if the case is non-inferior."""
-    verdict, metric = row["quality_verdict"], row["quality_metric"]
-    if verdict not in ("inferior", "inconclusive"):
-        return None
-    numbers = f"{row['quality_diff']:+.3g} [{row['quality_diff_low']:+.3g}, {row['quality_diff_high']:+.3g}], 90 %"
-    if verdict == "inferior":
-        return f"{metric} is worse than dense by more than the margin ({numbers})"
-    needed = row["quality_samples_needed"]
-    return f"{metric} may be worse than dense by more than the margin ({numbers})" + (
-        f"; about {needed:,} test samples would be needed to decide this for two equal models" if needed else ""
+def _payback(effect: Effect) -> str | None:
+    """When the energy of the build is saved, if it is."""
+    row = effect.row
+    return (
+        f"its build pays back after {payback(row)} inferences"
+        if effect.answer == "cheaper" and row["payback_verdict"] == "pays_back"
+        else None
     )
+
+
+def payback(row: Row) -> str:
+    """Number of inferences with its interval, or why there is none."""
+    if row["payback_verdict"] == "no_saving":
+        return "never: no saving"
+    if row["payback_verdict"] == "not_separated":
+        return f"at least {number(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
+    if row["payback_inferences"] is None:
+        return "no saving; too few repetitions for an interval"
+    if row["payback_verdict"] is None:
+        return f"{number(row['payback_inferences'])}; too few repetitions for an interval"
+    return f"{number(row['payback_inferences'])} [{number(row['payback_low'], 2)}, {number(row['payback_high'], 2)}]"
+
+
+def _doubts(effect: Effect) -> str | None:
+    return f"doubtful: {', '.join(effect.doubts)}" if effect.doubts else None
+
+
+def _reference_sentences(rows: Sequence[Row]) -> list[str]:
+    """Agreement of the dense cases with each reference: whether an exported model answers as the original does."""
+    dense = [row for row in rows if row["variant"] == "dense" and row["status"] == "ok"]
+    by_id = {row["case_id"]: row for row in dense}
+    others: dict[tuple[str, str], list[Row]] = {}
+    for row in dense:
+        reference = by_id.get(row["reference_case_id"])
+        if reference and reference is not row:
+            others.setdefault((row["model"], _place(reference)), []).append(row)
+    several = len({row["model"] for row in rows}) > 1
+    return [
+        f"{f'{model}: ' if several else ''}outputs of dense against those on {reference}: {'; '.join(_agreements(own))}"
+        for (model, reference), own in others.items()
+    ]
+
+
+def _place(row: Row) -> str:
+    return f"{engine_text(row)} ({row['device']})"
+
+
+def _agreements(rows: Sequence[Row]) -> list[str]:
+    """The least agreement and the largest difference on each engine and device."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(_place(row), []).append(row)
+    return [f"{name} {_agreement(own)}" for name, own in groups.items()]
+
+
+def _agreement(rows: Sequence[Row]) -> str:
+    compared = [row for row in rows if row["reference_agreement"] is not None]
+    if not compared:
+        return "not comparable (no outputs were kept, or they have another shape)"
+    least = min(compared, key=lambda row: row["reference_agreement"])
+    differences = [row["reference_relative_diff"] for row in compared]
+    largest = "unknown (not finite)" if None in differences else number(max(differences), 2)
+    return f"agrees on {100 * least['reference_agreement']:.4g} % of {least['reference_samples']} samples, largest relative difference {largest}"

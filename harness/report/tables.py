@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from harness.frame.rows import Row, rows_of
 from harness.report.units import scale, suited
+from harness.schema import default_copies, timing_text
 from harness.text import NONE, Scale, decimals_of, engine_text, markdown, number, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
 
 HEADINGS = (
-    "run", "host", "model", "variant", "engine", "device", "batch", "threads", "scenario", "quality", "latency p50", "energy", "vs dense",
-    "kind", "remarks",
+    "run", "host", "model", "variant", "engine", "device", "batch", "threads", "scenario", "copies", "in flight", "quality", "latency p50",
+    "energy", "vs dense", "kind", "remarks",
 )  # fmt: skip
-LEFT = ("run", "host", "model", "variant", "engine", "device", "scenario", "kind", "remarks")
-SHARED = ("run", "host", "model", "device", "threads", "scenario")
+LEFT = ("run", "host", "model", "variant", "engine", "device", "scenario", "copies", "kind", "remarks")
+SHARED = ("run", "host", "model", "device", "threads", "scenario", "in flight")
 """Columns that are left out if all cases have one value."""
 PUBLISHED_COLUMNS = {
     "runs": (
@@ -50,7 +51,7 @@ NOT_SEPARATED = f"{NS} = not separated: not significantly different at 95 %"
 def case_cells(
     rows: Sequence[Row], *, brief: bool = False, marks: bool = False, without: Collection[str] = (), units: Collection[str] = ()
 ) -> tuple[list[str], list[list[str]]]:
-    """Headings with units, and cells; run, host, model, device, threads and scenario only if they differ between cases.
+    """Headings with units, and cells; run, host, model, device, threads, scenario and queries in flight only if they differ between cases.
 
     Args:
         rows: Rows of `cases`.
@@ -69,6 +70,7 @@ def case_cells(
         if "interval" in without:
             cell["quality"] = cell["quality"].split(" ")[0]
     left_out = {*without, *(name for name in SHARED if len({cell[name] for cell in cells}) <= 1)}
+    left_out |= {"copies"} if all(row["copies"] == default_copies(row["device"]) for row in rows) else set()
     if brief and "device" not in left_out:
         for cell in cells:
             cell["engine"] = f"{cell['engine']} {cell['device']}".removesuffix(" cpu")
@@ -94,7 +96,8 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool, marks: bool) ->
     return {
         "run": row["run_id"],
         "host": row["host"] or NONE,
-        **{name: str(row[name]) for name in ("model", "variant", "device", "threads", "scenario")},
+        **{name: str(row[name]) for name in ("model", "variant", "device", "threads", "scenario", "copies")},
+        "in flight": str(row["in_flight"]),
         "engine": engine_text(row),
         "batch": str(row["batch_size"]),
         "quality": _quality(row).replace("[0.", "[.").replace(" 0.", " .") if brief else _quality(row),
@@ -122,8 +125,9 @@ def _ratio(row: Row, most: int | None = None) -> str:
 
 
 def case_text(row: Row) -> str:
-    """`int8 · litert cpu · batch 32`."""
-    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}"
+    """`int8 · litert cpu · batch 32`, and how it was timed where that is not the default."""
+    timing = timing_text(row["device"], row["copies"], row["in_flight"])
+    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}" + (f" · {timing}" if timing else "")
 
 
 def kind_of(row: Row) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.artifacts import Cache
 from harness.channel import Request
-from harness.energy.scope import device_detail
+from harness.energy.scope import device_detail, for_card
 from harness.errors import EngineError, WorkerError
 from harness.run import plan, preconditions, recovery
 from harness.run.machine import Sensors, available_memory_bytes
@@ -38,6 +38,9 @@ class Observer(Protocol):
 
     def phase(self, name: str) -> None:
         """A phase of the task begins."""
+
+    def slow(self, waited_s: float, limit_s: float) -> None:
+        """The model has been loading, or a build has been running, for some time; outside every measured window."""
 
     def record(self, record: Record) -> None:
         """The record of the task is stored."""
@@ -155,25 +158,29 @@ class Campaign:
         if missing := self._missing(case.build_id, case.dataset_id):
             self._store(self._not_begun(task, missing[0], f"its artifact was not built: {missing[1]}"))
             return
-        detail = device_detail((d for _, domains in self.sensors for d in domains), case.device)
         problem = preconditions.examine(case.engine, case.device, self.header.environments[-1].devices)
         if problem and problem.refused:
             self._store(self._not_begun(task, "refused", str(problem)))
             return
-        self._store(self._run(task, case_request(case, self.header.suite, self.artifacts, self.memory_bytes, detail.get("visible"))))
+        visible = case.card or device_detail((d for _, domains in self.sensors for d in domains), case.device).get("visible")
+        self._store(self._run(task, case_request(case, self.header.suite, self.artifacts, self.memory_bytes, visible)))
 
     def _run(self, task: Task, request: Request) -> Outcome:
         """Run a task; a child that cannot be started gives a failed record."""
         try:
-            return run(task, request, self.context(), self._phase)
+            return run(task, request, self.context(task.case.card if task.case else None), self._phase, self.observer.slow)
         except WorkerError as error:
             return self._not_begun(task, "failed", str(error))
 
-    def context(self) -> RunContext:
-        """The sensors, limits and identity that every task of the run shares."""
+    def context(self, card: str | None = None) -> RunContext:
+        """The sensors, limits and identity that every task of the run shares.
+
+        Args:
+            card: UUID of the card that the case of the task chose; its domains are then those of the device `gpu`.
+        """
         here = self.header.environments[-1]
         return RunContext(
-            self.sensors,
+            [(sensor, for_card(domains, card)) for sensor, domains in self.sensors],
             self.header.profile,
             self.header.suite.limits,
             self.header.run_id,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.energy.cards import CAP_TOLERANCE, cap_share
-from harness.energy.scope import device_detail
+from harness.energy.scope import device_detail, for_card
 from harness.errors import SuiteError
 from harness.schema import PROFILES, Domain, Environment, Header, Model, Profile, StoredRun, Suite
 from harness.store.files import write_error
@@ -55,8 +55,8 @@ def check_card(header: Header, here: Sequence[Domain]) -> None:
     Raises:
         SuiteError: They would run on another GPU, or none can be read.
     """
-    for device in sorted({case.device for case in header.suite.cases} - {"cpu"}):
-        then, now = (device_detail(domains, device) for domains in (header.domains, here))
+    for device, card in sorted({(case.device, case.card or "") for case in header.suite.cases if case.device != "cpu"}):
+        then, now = (device_detail(for_card(domains, card or None), device) for domains in (header.domains, here))
         if then.get("uuid") and then["uuid"] != now.get("uuid"):
             problem = f"cases on {device} would now run on {now['uuid']}" if now.get("uuid") else f"no GPU can be read for {device} now"
             variable = "the CUDA_VISIBLE_DEVICES that it was started with" if then.get("mig") else f"CUDA_VISIBLE_DEVICES={then['uuid']}"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+from collections.abc import Callable
 from typing import TypeVar
 
 from harness.channel import Child
+from harness.run.timing import Limit
 from harness.schema import Status
-from harness.schema.worker import Done, FromChild, Kernels, Mark, Ready, Result
+from harness.schema.worker import Done, Edges, FromChild, Kernels, Mark, Ready, Result
 
 POLL_S = 0.005
 """Longest wait for a message while an event is awaited as well."""
 
-Reply = TypeVar("Reply", Ready, Mark, Done, Result, Kernels)
+SLOW_S = 10.0
+"""Interval of progress while a child loads or builds."""
+
+Reply = TypeVar("Reply", Ready, Mark, Done, Result, Kernels, Edges)
 
 
 class TaskEndedError(Exception):
@@ -37,19 +43,28 @@ class Conversation:
         self.send = child.send
         self.marks: dict[str, float] = {}
 
-    def wait_for(self, kind: type[Reply], patience_s: float) -> Reply:
+    def wait_for(self, kind: type[Reply], limit: Limit, on_slow: Callable[[float], None] | None = None) -> Reply:
         """The next message of one type.
+
+        Args:
+            kind: Type of the message.
+            limit: Time limit.
+            on_slow: Called every `SLOW_S` with the seconds waited so far; never where something is measured.
 
         Raises:
             TaskEndedError: The limit has passed, or the child has sent its result instead.
         """
-        deadline = time.monotonic() + patience_s
-        while message := self._child.receive(max(0.0, deadline - time.monotonic())):
-            self._keep_mark(message)
-            if isinstance(message, kind):
-                return message
-            _raise_if_ended(message)
-        raise TaskEndedError("timeout", f"the child sent nothing for {patience_s:.0f} s while the parent waited for {kind.__name__}")
+        began_s = time.monotonic()
+        steps = itertools.count(SLOW_S, SLOW_S) if on_slow else iter(())
+        for step_s in itertools.chain(itertools.takewhile(lambda step_s: step_s < limit.seconds, steps), [limit.seconds]):
+            while message := self._child.receive(max(0.0, began_s + step_s - time.monotonic())):
+                self._keep_mark(message)
+                if isinstance(message, kind):
+                    return message
+                _raise_if_ended(message)
+            if on_slow and step_s < limit.seconds:
+                on_slow(step_s)
+        raise TaskEndedError("timeout", limit.reason)
 
     def listen(self, seconds: float, until: threading.Event | None = None) -> None:
         """Wait while the child works; it may report phases, fail or die."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import venvs
-from harness.energy.scope import near_domains
+from harness.energy.scope import for_card, near_domains
 from harness.environment import control_groups, environment
 from harness.errors import StoreError
 from harness.schema import Catalogue, Domain, Environment, Suite
@@ -29,7 +29,7 @@ def opened_sensors(catalogue: Catalogue, suite: Suite) -> Iterator[tuple[Sensors
     Yields:
         The sensors with their domains, the reason for each unavailable one, and the results of the probe.
     """
-    sensors, unavailable = open_sensors(catalogue)
+    sensors, unavailable = open_sensors(catalogue, {case.card for case in suite.cases if case.card})
     try:
         sensors, probed = probe(sensors, near=near_suite(sensors, suite))
         yield sensors, unavailable, probed
@@ -41,7 +41,8 @@ def opened_sensors(catalogue: Catalogue, suite: Suite) -> Iterator[tuple[Sensors
 def near_suite(sensors: Sensors, suite: Suite) -> frozenset[str]:
     """Names of the domains that the figures of any case of the suite depend on."""
     domains = [domain for _, each in sensors for domain in each]
-    return frozenset().union(*(near_domains(domains, device, suite.domains) for device in {case.device for case in suite.cases} | {"cpu"}))
+    devices = {(case.device, case.card) for case in suite.cases} | {("cpu", None)}
+    return frozenset().union(*(near_domains(for_card(domains, card), device, suite.domains) for device, card in devices))
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import plugins, venvs
 from harness.errors import EngineError
-from harness.schema import Suite
+from harness.schema import Catalogue, Suite
 
 Cards = Sequence[Mapping[str, Any]]
 """Facts of each device, as sensors describe them."""
@@ -16,17 +16,30 @@ Cards = Sequence[Mapping[str, Any]]
 def problems(suite: Suite, cards: Cards) -> list[EngineError]:
     """One error for each engine and device of the suite that cannot run its cases (`refused`), or runs them late."""
     pairs = dict.fromkeys((case.engine, case.device) for case in suite.cases)
-    found = [problem for engine, device in pairs if (problem := examine(engine, device, cards))]
-    return list({str(problem): problem for problem in found}.values())
+    errors = [problem for engine, device in pairs if (problem := examine(engine, device, cards))]
+    return list({str(problem): problem for problem in errors}.values())
 
 
-def examine(engine: str, device: str, cards: Cards) -> EngineError | None:
-    """The error of one engine on one device; None if nothing is known to be wrong."""
+def of_cards(catalogue: Catalogue, cards: Cards) -> list[EngineError]:
+    """What is known to keep each installed engine from the card that cases on `gpu` run on, or to delay it there."""
+    plugins_ = [plugins.load("engines", name) for name, spec in catalogue.engines.items() if "gpu" in spec.devices and not spec.simulated]
+    return [problem for card in cards if card.get("device") == "gpu" for plugin in plugins_ if (problem := plugin.examine_card(card))]
+
+
+def examine(engine: str, device: str, cards: Cards, uuid: str | None = None) -> EngineError | None:
+    """The error of one engine on one device; None if nothing is known to be wrong.
+
+    Args:
+        engine: Name of the engine.
+        device: Device of the cases.
+        cards: Facts of the devices of this machine.
+        uuid: UUID of the card that the cases choose; None: the one that is `device`.
+    """
     plugin = plugins.load("engines", engine)
     try:
         venvs.python(plugin.spec.at(device))
     except EngineError as error:
         return error
-    card = next((card for card in cards if device in (card.get("device"), card.get("domain"))), None)
+    card = next((card for card in cards if (uuid or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)
     problem: EngineError | None = plugin.examine_card(card) if device != "cpu" and card else None
     return problem

@@ -12,6 +12,10 @@ from rich.progress import Progress as Bar
 
 from harness.schema import Domain, Record, Task
 
+FIRST_LINE_S = 30.0
+LINES = frozenset(2.0**k for k in range(20))
+"""Multiples of that time at which a slow task is a line: each time twice as long."""
+
 
 class Progress:
     """An observer of a campaign, and a context that ends the bar."""
@@ -68,6 +72,16 @@ class Progress:
         if self._live:
             self._bar.update(self._row, description=f"{self._name()}  {name}")
             self._bar.refresh()
+
+    def slow(self, waited_s: float, limit_s: float) -> None:
+        """The model has been loading, or a build has been running, for some time."""
+        doing = "building" if self._task and self._task.build else "loading"
+        text = f"{self._name()}  {doing} for {waited_s:.0f} s, limit {limit_s:g} s"
+        if self._live:
+            self._bar.update(self._row, description=text)
+            self._bar.refresh()
+        elif (waited_s / FIRST_LINE_S) in LINES:
+            self._print(text)
 
     def record(self, record: Record) -> None:
         """The record of the task is stored."""

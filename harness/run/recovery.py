@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from harness.energy.figures import Raw, Setting, figures
+from harness.energy.scope import for_card
 from harness.schema import Environment, Header, Record, Status, Task, Trace, WindowTimes
 from harness.store.journal import Lost
 
@@ -33,7 +34,8 @@ def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trac
         simulated: Whether the engine is a test double.
     """
     announced = lost.announced
-    domains = {domain.name: domain for domain in header.domains if domain.name in lost.samples}
+    card = announced.task.case.card if announced.task.case else None
+    domains = {domain.name: domain for domain in for_card(header.domains, card) if domain.name in lost.samples}
     trace = Trace(domains, {name: lost.samples[name] for name in domains})
     windows = _windows(lost)
     setting = Setting(case=announced.task.case, domains=header.suite.domains, simulated=simulated)

@@ -12,7 +12,7 @@ from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Task
 from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SourceFile, SplitFile
 from harness.suite.environments import maker
 
-CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario"}
+CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario", "copies", "in_flight"}
 """Fields of a case that its task takes unchanged."""
 MODEL_FIELDS = {"metric_direction", "metric_threshold", "metric_ignore", "input_shapes", "trusted"}
 """Fields of a model that its task takes unchanged."""

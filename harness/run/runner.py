@@ -18,10 +18,10 @@ from harness.energy.figures import Raw, Setting, figures
 from harness.errors import WorkerError
 from harness.run.conversation import Conversation, TaskEndedError
 from harness.run.exit_reason import exit_reason, oom_kills
-from harness.run.timing import LEAD_IN_S, Timing
+from harness.run.timing import LEAD_IN_S, Limit, Timing
 from harness.run.windows import Windows
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace
-from harness.schema.worker import GROUP_S, AskKernels, BuildTask, Close, Done, Go, Kernels, Mark, MeasureTask, More, Ready, Result
+from harness.schema.worker import GROUP_S, AskKernels, BuildTask, Close, Done, Go, Kernels, LoadTask, Mark, MeasureTask, More, Ready, Result
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
@@ -91,7 +91,13 @@ class _End(NamedTuple):
     interrupted: bool = False
 
 
-def run(task: Task, request: Request, context: RunContext, on_phase: Callable[[str], None] = lambda phase: None) -> Outcome:
+def run(
+    task: Task,
+    request: Request,
+    context: RunContext,
+    on_phase: Callable[[str], None] = lambda phase: None,
+    on_slow: Callable[[float, float], None] = lambda waited_s, limit_s: None,
+) -> Outcome:
     """Run one task and return its record, even if the child fails.
 
     Args:
@@ -99,19 +105,20 @@ def run(task: Task, request: Request, context: RunContext, on_phase: Callable[[s
         request: What the child is started with.
         context: What all tasks of the run have in common.
         on_phase: Called with the name of each phase as it begins.
+        on_slow: Called from time to time while the child loads or builds, with the seconds that it has taken and may take.
 
     Raises:
         WorkerError: The child could not be started.
     """
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        return _Execution(task, request, context, Path(folder)).run(on_phase)
+        return _Execution(task, request, context, Path(folder), on_slow).run(on_phase)
 
 
 class _Execution:
     """One task being run."""
 
-    def __init__(self, task: Task, request: Request, context: RunContext, folder: Path) -> None:
-        self.task, self.request, self.context, self.folder = task, request, context, folder
+    def __init__(self, task: Task, request: Request, context: RunContext, folder: Path, on_slow: Callable[[float, float], None]) -> None:
+        self.task, self.request, self.context, self.folder, self.on_slow = task, request, context, folder, on_slow
         domains = [domain for _, each in context.sensors for domain in each]
         self.timing = Timing(domains, task.case.device if task.case else None, context.domains, context.profile, context.limits)
         self.sampler = Sampler(context.sensors, context.keep, self.timing.near)
@@ -165,9 +172,9 @@ class _Execution:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
 
-    def _with_paths(self, task: MeasureTask | BuildTask) -> MeasureTask | BuildTask:
+    def _with_paths(self, task: MeasureTask | BuildTask | LoadTask) -> MeasureTask | BuildTask | LoadTask:
         """The task with the paths of the child's output arrays."""
-        if isinstance(task, BuildTask):
+        if not isinstance(task, MeasureTask):
             return task
         paths: dict[str, Any] = {f"{name}_path": str(self._path(name)) for name in ("completions", "per_sample")}
         if self.task.repetition == 0:  # a model gives the same outputs in each launch: those of one are enough
@@ -178,9 +185,9 @@ class _Execution:
 
     def _case(self) -> None:
         """Idle, warm up, measure from tick to tick, score, idle again."""
-        windows, wait_for, timeout_s = self.windows, self.conversation.wait_for, self.context.limits.timeout_s
+        windows, wait_for, timing = self.windows, self.conversation.wait_for, self.timing
         windows.begin("load")
-        self.ready = wait_for(Ready, timeout_s)
+        self.ready = wait_for(Ready, timing.loading, lambda waited_s: self.on_slow(waited_s, timing.loading.seconds))
         self.facts = dict(self.ready.facts)
         windows.end()
         self._idle()
@@ -189,15 +196,15 @@ class _Execution:
         warmed_s = self._warm_up()
         self.conversation.send(Go(shift_s=self.timing.shift_s, group=self.task.repetition * self._groups()))
         while "go" not in self.conversation.marks:  # a busy machine may delay the child for longer than any lead-in
-            wait_for(Mark, self._query_patience_s())
+            wait_for(Mark, self._query_limit)
         self.conversation.listen(self.timing.lead_in_s(warmed_s))
         windows.end()
         windows.begin("steady")
         windows.measure("steady", self.timing.window_s(self._query_s), self.timing.edge_ticks(self._query_s), exact=True)
         self.conversation.send(Close(until_s=windows.closed[-1].end_s))
-        wait_for(Done, self._query_patience_s())
+        wait_for(Done, self._query_limit)
         windows.begin("quality")
-        self.result = wait_for(Result, timeout_s)
+        self.result = wait_for(Result, timing.scoring)
         if "quality" in self.conversation.marks:
             windows.end()
         if self.result.status == "ok":
@@ -207,7 +214,8 @@ class _Execution:
     def _build(self) -> None:
         """Wait until the artifact is built."""
         self.windows.begin("build")
-        self.result = self.conversation.wait_for(Result, self.context.limits.build_timeout_s)
+        limit = self.timing.building
+        self.result = self.conversation.wait_for(Result, limit, lambda waited_s: self.on_slow(waited_s, limit.seconds))
         self.windows.end()
 
     def _idle(self) -> None:
@@ -223,7 +231,7 @@ class _Execution:
         while time.monotonic() - began_s + ROUND_S <= self.context.profile.warmup_s:
             round_s = time.monotonic()
             self.conversation.send(More(seconds=ROUND_S))
-            n = self.conversation.wait_for(Done, ROUND_S + self._query_patience_s()).n
+            n = self.conversation.wait_for(Done, self._query_limit._replace(seconds=ROUND_S + self._query_limit.seconds)).n
             rates.append(n / (time.monotonic() - round_s))
             if len(rates) > 1 and abs(rates[-1] / rates[-2] - 1) <= SETTLED and self._is_level(began_s):
                 return time.monotonic() - began_s
@@ -242,7 +250,7 @@ class _Execution:
             return
         self.conversation.send(AskKernels())
         try:
-            reply = self.conversation.wait_for(Kernels, PROFILE_PATIENCE_S + self._query_patience_s())
+            reply = self.conversation.wait_for(Kernels, Limit(PROFILE_PATIENCE_S + self._query_limit.seconds, "profiling the kernels", ""))
         except (TaskEndedError, EOFError, WorkerError) as error:
             self.facts["profile_failed"] = str(error) or "the process died in its profiler"
             return
@@ -261,8 +269,9 @@ class _Execution:
     def _precision(self) -> str | None:
         return self.ready.precision if self.ready else None
 
-    def _query_patience_s(self) -> float:
-        return self.timing.query_patience_s(self._query_s)
+    @property
+    def _query_limit(self) -> Limit:
+        return self.timing.querying(self._query_s, self.task.case.in_flight if self.task.case else 1)
 
     def _groups(self) -> int:
         """Numbers of query groups reserved for each repetition."""
@@ -306,6 +315,8 @@ class _Execution:
             windows=tuple(self.windows.closed),
             load_s=raw.load_s,
             clock_step_s=raw.clock_step_s,
+            copies=case.copies if case else None,
+            in_flight=case.in_flight if case else None,
             shift_s=setting.shift_s,
             peak_memory_bytes=self.result.peak_memory_bytes if self.result else None,
             resident_bytes=self.result.resident_bytes if self.result else None,

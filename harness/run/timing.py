@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from harness.energy.lag import LAG_TICKS, LAG_WATCH_S
 from harness.energy.scope import counts, near_domains
 from harness.energy.ticks import EDGE_TICKS, window_for
-from harness.schema import Domain, Limits, Profile
+from harness.schema import TIMEOUT_S, Domain, Limits, Profile
 
 LEAD_IN_S = 1.0
 SHORT_LEAD_IN_S = 0.05
@@ -18,10 +19,37 @@ SETTLE_TICKS = 3
 """Update periods after a change of load in which a lagging sensor may still show the load before."""
 EDGE_PATIENCE_S = 3.0
 QUERY_PATIENCE_S = 10.0
+"""Least time limit of a query."""
+QUERY_PATIENCE = 20
+"""Time limit of a query as a multiple of the duration of the first one."""
 LONGEST_GROWTH_S = 60.0
 """Longest window that is made because the brackets around its edges are wide."""
 UNSEEN_PERIOD_S = 0.1
 """Assumed update period of a reading for which the probe found none: that of every NVIDIA GPU since Turing."""
+
+
+class Limit(NamedTuple):
+    """Time limit of a wait for the child.
+
+    Attributes:
+        seconds: The limit.
+        doing: What the child is doing, for the reason of a time-out.
+        remedy: How to raise it, or what else to do; may be empty.
+    """
+
+    seconds: float
+    doing: str
+    remedy: str
+
+    @property
+    def reason(self) -> str:
+        """Reason of a time-out."""
+        return f"no answer within {self.seconds:g} s while {self.doing}" + (f"\n{self.remedy}" if self.remedy else "")
+
+
+def _of_suite(name: str, seconds: float, doing: str) -> Limit:
+    """A limit that the suite sets."""
+    return Limit(seconds, f"{doing} (limit {name})", f"if it needs longer, set `limits: {{{name}: {2 * seconds:g}}}` in the suite")
 
 
 @dataclass(frozen=True)
@@ -109,6 +137,31 @@ class Timing:
         """Time limit for a number of ticks; a counter that takes longer has stopped."""
         return EDGE_PATIENCE_S + 4 * ticks * self.tick_s
 
-    def query_patience_s(self, query_s: float) -> float:
-        """Time limit for the query under way; one that takes longer hangs."""
-        return max(QUERY_PATIENCE_S, min(self.limits.timeout_s, 20 * query_s))
+    @property
+    def loading(self) -> Limit:
+        """Limit for loading the model and the first queries."""
+        name = "timeout_s" if self.limits.load_timeout_s is None and self.limits.timeout_s != TIMEOUT_S else "load_timeout_s"
+        return _of_suite(name, self.limits.loading_s, "loading the model and answering the first queries")
+
+    @property
+    def scoring(self) -> Limit:
+        """Limit for the quality."""
+        return _of_suite("timeout_s", self.limits.timeout_s, "scoring the quality on the test data")
+
+    @property
+    def building(self) -> Limit:
+        """Limit for a build."""
+        return _of_suite("build_timeout_s", self.limits.build_timeout_s, "building the model file")
+
+    def querying(self, query_s: float, in_flight: int = 1) -> Limit:
+        """Limit for the queries under way; those that take longer hang.
+
+        Args:
+            query_s: Duration of a query in seconds.
+            in_flight: Number of queries under way.
+        """
+        patience_s = max(QUERY_PATIENCE_S, QUERY_PATIENCE * query_s * in_flight)
+        doing = f"answering a query (the first one took {query_s:.3g} s)"
+        if patience_s > max(QUERY_PATIENCE_S, self.limits.timeout_s):
+            return _of_suite("timeout_s", max(QUERY_PATIENCE_S, self.limits.timeout_s), doing)
+        return Limit(patience_s, doing, "the engine hangs, or other processes use the machine: stop them and run the case again")

@@ -21,10 +21,12 @@ from harness.schema.run import (
 )
 from harness.schema.suite import (
     PROFILES,
+    TIMEOUT_S,
     Acceptance,
     ArrayRef,
     Build,
     Case,
+    Copies,
     DataRef,
     DataSource,
     Impossible,
@@ -35,13 +37,15 @@ from harness.schema.suite import (
     Suite,
     Task,
     Training,
+    default_copies,
+    timing_text,
 )
 
 __all__ = [
-    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "Acceptance", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
-    "CacheEntry", "Case", "Catalogue", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
+    "DECLARED", "KINDS", "OBJECTIVES", "PROFILES", "SCHEMA_VERSION", "TIMEOUT_S", "Acceptance", "ArrayRef", "Artifact", "ArtifactFacts", "Build",
+    "CacheEntry", "Case", "Catalogue", "Copies", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
     "FrameworkSpec", "FrozenModel",
     "Grid", "Header", "Impossible", "Kernel", "Kind", "Latency", "Limits", "Measurement", "Meter", "MeterReading", "Model", "Objective",
     "Phase", "PluginSpec", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredOutputs", "StoredRun", "Suite", "Task",
-    "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "evidence",
+    "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "default_copies", "evidence", "timing_text",
 ]  # fmt: skip

@@ -38,6 +38,10 @@ class EngineSpec(PluginSpec):
     """Devices that it runs on."""
     on_request: tuple[str, ...] = ()
     """Devices that `auto` leaves out and a suite must name, because the installed packages cannot use them."""
+    stages: tuple[str, ...] = ()
+    """Devices, other than the CPU, on which `stage` and `fetch` of its session make the copies, so that `run` can be timed without them."""
+    asynchronous: tuple[str, ...] = ()
+    """Devices on which `run` may return before the answer is complete, so that several queries can be in flight."""
     simulated: bool = False
     """Whether it is a test double: everything measured on it is `simulated`."""
     load_s: float = 1.0

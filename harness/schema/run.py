@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.schema.base import SCHEMA_VERSION, Floats, FrozenModel, Status
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, WindowTimes
-from harness.schema.suite import Profile, Suite
+from harness.schema.suite import Copies, Profile, Suite
 
 
 class ArtifactFacts(FrozenModel):
@@ -138,6 +138,10 @@ class Record(FrozenModel):
     """Latency per query; None for a build, or without queries in the window."""
     quality: Quality | None = None
     """Quality on the test data; None: not scored."""
+    copies: Copies | None = None
+    """Whether the copies of a query were inside the timed region; None for a build, or not recorded (before this field: outside on `cpu`)."""
+    in_flight: int | None = None
+    """Largest number of queries that were sent before the oldest was complete; None: as `copies` (before: 1)."""
     shift_s: float | None = None
     """Update period of a part-time sensor by which the phase of the load was shifted, s; None: the load was not shifted."""
     peak_memory_bytes: int | None = None

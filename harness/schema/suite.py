@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from harness.schema.base import FrozenModel
 
@@ -189,7 +189,39 @@ class Build(FrozenModel):
     """Steps so far, as text."""
 
 
-class Case(FrozenModel):
+Copies = Literal["inside", "outside"]
+
+
+def default_copies(device: str) -> Copies:
+    """Place of the copies of a query by default: outside on the CPU, where nothing is copied, inside on any other device."""
+    return "outside" if device == "cpu" else "inside"
+
+
+def timing_text(device: str, copies: Copies, in_flight: int) -> str:
+    """`copies outside, 4 in flight`; empty if both are the default. Cases with different texts are not compared with each other."""
+    parts = [f"copies {copies}"] if copies != default_copies(device) else []
+    return ", ".join([*parts, *([f"{in_flight} in flight"] if in_flight != 1 else [])])
+
+
+class Timed(FrozenModel):
+    """What a latency includes, and how many queries are sent ahead; absent in older files, which have the defaults."""
+
+    device: str
+    """Device: `cpu`, `gpu`, or a plug-in's own."""
+    copies: Copies = "outside"
+    """Whether the copies of a query between host and device are inside the timed region, or outside; default: `default_copies` of the device."""
+    in_flight: int = 1
+    """Largest number of queries that are sent before the oldest is complete."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_copies(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "copies" not in values and "device" in values:
+            return values | {"copies": default_copies(values["device"])}
+        return values
+
+
+class Case(Timed):
     """One cell of the matrix."""
 
     case_id: str
@@ -201,8 +233,8 @@ class Case(FrozenModel):
     """Recipes of the variant."""
     engine: str
     engine_options: dict[str, Any] = {}
-    device: str
-    """Device: `cpu`, `gpu`, or a plug-in's own."""
+    card: str | None = None
+    """UUID of the GPU that a suite or `--device` chose for a case on `gpu`; None: the first that CUDA programs see."""
     batch_size: int
     threads: int
     scenario: str
@@ -212,7 +244,7 @@ class Case(FrozenModel):
     dataset_id: str | None = None
     """Build that wrote its test data; None: the suite names arrays, or none."""
     baseline_case_id: str | None
-    """Dense case with the same engine, device, batch, threads and scenario; None: not in the suite."""
+    """Dense case with the same other settings; None: not in the suite."""
 
 
 class Impossible(FrozenModel):
@@ -222,17 +254,30 @@ class Impossible(FrozenModel):
     reason: str
 
 
+TIMEOUT_S, LOAD_TIMEOUT_S = 120.0, 600.0
+"""Default time limits, s. Loading has the longer one: kernels that a wheel lacks for a card are compiled for minutes (TensorFlow's PTX, TensorRT)."""
+
+
 class Limits(FrozenModel):
     """Bounds on one task."""
 
     model_config = ConfigDict(strict=True)
 
-    timeout_s: float = Field(120.0, gt=0, le=86_400)
-    """Maximum time without a message from a child while it loads, infers once, or scores quality, s."""
+    timeout_s: float = Field(TIMEOUT_S, gt=0, le=86_400)
+    """Longest duration of one query after the first ones, and of scoring the quality, s."""
+    load_timeout_s: float | None = Field(None, gt=0, le=86_400)
+    """Longest duration of loading and of the first queries, which may compile kernels, s; None: 600 s, or `timeout_s` if that is not 120 s."""
     build_timeout_s: float = Field(1800.0, gt=0, le=604_800)
     """Longest duration of a build, s."""
     memory_bytes: int | None = Field(None, ge=64 * 2**20)
     """Limit of the child's private memory; None: nine tenths of what is available when the run starts."""
+
+    @property
+    def loading_s(self) -> float:
+        """Limit of loading and the first queries in seconds; `timeout_s` alone is meant for loading too."""
+        if self.load_timeout_s is not None:
+            return self.load_timeout_s
+        return LOAD_TIMEOUT_S if self.timeout_s == TIMEOUT_S else self.timeout_s
 
 
 class Acceptance(FrozenModel):

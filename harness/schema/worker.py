@@ -29,7 +29,7 @@ from pydantic import Field, JsonValue, field_validator
 from harness.schema.base import FrozenModel, Status
 from harness.schema.measured import Kernel
 from harness.schema.run import Artifact, ArtifactFacts
-from harness.schema.suite import Build, DataSource, Model
+from harness.schema.suite import Build, DataSource, Model, Timed
 
 GROUP_S = 0.25
 """Length of a group of queries when the phase of the load is shifted, s."""
@@ -81,12 +81,11 @@ class Dataset(FrozenModel):
     splits: dict[str, SplitFile] = {}
 
 
-class MeasureTask(FrozenModel):
+class MeasureTask(Timed):
     """One repetition of a case."""
 
     engine: str
     engine_options: dict[str, JsonValue] = {}
-    device: str
     batch_size: int
     threads: int
     scenario: str
@@ -106,7 +105,7 @@ class MeasureTask(FrozenModel):
     memory_bytes: int | None = None
     """Limit of the child's private memory; None: no limit."""
     completions_path: str = ""
-    """Output file of the completions: int64 of shape (3, n), start and end in ns and number of queries."""
+    """Output file of the completions: int64 of shape (3, n), submission and completion in ns and number of queries."""
     per_sample_path: str = ""
     """Output file of the score of each test sample."""
     outputs_path: str | None = None
@@ -136,6 +135,13 @@ class BuildTask(FrozenModel):
     @classmethod
     def _without_test_data(cls, model: Model) -> Model:
         return model.model_copy(update={"test": None})
+
+
+class LoadTask(FrozenModel):
+    """Load on one card for a probe: after `Hello` and `Ready`, each `Burst` is answered by `Edges`."""
+
+    engine: str
+    device: str = "gpu"
 
 
 # --- messages of the child -----------------------------------------------------------------------------------------------
@@ -207,7 +213,15 @@ class Kernels(FrozenModel):
     stored: tuple[str, ...] | None = None
 
 
-FromChild = Annotated[Hello | Mark | Ready | Done | Result | Kernels, Field(discriminator="kind")]
+class Edges(FrozenModel):
+    """When a load was really switched on and off, s on CLOCK_MONOTONIC."""
+
+    kind: Literal["edges"] = "edges"
+    on_s: tuple[float, ...]
+    off_s: tuple[float, ...]
+
+
+FromChild = Annotated[Hello | Mark | Ready | Done | Result | Kernels | Edges, Field(discriminator="kind")]
 
 # --- messages of the parent -----------------------------------------------------------------------------------------------
 
@@ -243,7 +257,20 @@ class AskKernels(FrozenModel):
     kind: Literal["profile"] = "profile"
 
 
-ToChild = Annotated[More | Go | Close | AskKernels, Field(discriminator="kind")]
+class Burst(FrozenModel):
+    """Switch the load of a probe on at the start of each period."""
+
+    kind: Literal["burst"] = "burst"
+    start_s: float
+    """Start of the first period, s on CLOCK_MONOTONIC."""
+    period_s: float
+    share: float
+    """Share of each period in which the load is on."""
+    count: int
+    """Number of periods."""
+
+
+ToChild = Annotated[More | Go | Close | AskKernels | Burst, Field(discriminator="kind")]
 
 
 def as_line(message: FrozenModel) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from harness.schema import Domain, SensorSpec
@@ -18,6 +18,9 @@ class Sensor(ABC):
     spec: ClassVar[SensorSpec]
     period_s: float = 0.05
     """Polling period of the sampler between the edges of a window."""
+
+    def select(self, cards: Collection[str]) -> None:
+        """Set the UUIDs of the cards that cases of the run chose, before `open`; a sensor of other devices ignores them."""
 
     @abstractmethod
     def open(self) -> Sequence[Domain]:

@@ -12,7 +12,8 @@ from harness import environment, venvs
 from harness.energy.ticks import Z95, edge_share
 from harness.schema import Catalogue, Domain, Kind
 from harness.sensors.base import Sensor
-from harness.sensors.probe import disagreement, open_sensors, probe
+from harness.sensors.card_probe import CardProbe, stored_probe
+from harness.sensors.probe import Opened, disagreement, open_sensors, probe
 from harness.sensors.sampler import FAST_POLL_S
 from harness.text import estimate_text
 
@@ -72,12 +73,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Examination:
-    """Result of the doctor: the machine, every domain and sensor, the window length of the errors, and the separate virtual environments."""
+    """Result of the doctor: the machine, every domain and sensor, the window length of the errors, environments, and stored probes of cards."""
 
     machine: Machine
     findings: tuple[Diagnosis, ...]
     window_s: float
     environments: tuple[venvs.VirtualEnvironment, ...] = ()
+    probes: tuple[CardProbe, ...] = ()
 
 
 def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW_S) -> Examination:
@@ -102,12 +104,13 @@ def examine(catalogue: Catalogue, seconds: float = 5.0, window_s: float = WINDOW
         for sensor, _ in opened:
             sensor.close()
     findings += [_unavailable(name, why) for name, why in unavailable.items()]
-    return Examination(machine(), tuple(findings), window_s, tuple(venvs.environments(catalogue)))
+    return Examination(machine(), tuple(findings), window_s, tuple(venvs.environments(catalogue)), tuple(_probes(opened)))
 
 
 def to_json(examination: Examination) -> str:
     """The examination as JSON; absent values are null."""
-    return json.dumps(asdict(examination), indent=2)
+    probes = [probe.model_dump() for probe in examination.probes]
+    return json.dumps({**asdict(examination), "probes": probes}, indent=2)
 
 
 def to_text(examination: Examination) -> str:
@@ -119,9 +122,27 @@ def to_text(examination: Examination) -> str:
         "Conditions": [", ".join(conditions) or "none"],
         "Not available": [line for f in examination.findings if not f.readable for line in _unavailable_lines(f)],
         "Environments": _environment_lines(examination.environments),
+        "Probes of GPUs": [_probe_line(probe) for probe in examination.probes],
         "Machine": _machine_lines(examination.machine),
     }
     return "\n\n".join("\n".join([title, *(f"  {line}".rstrip() for line in lines)]) for title, lines in sections.items() if lines)
+
+
+def _probes(opened: Opened) -> Iterator[CardProbe]:
+    """Stored probes of the cards here, of the driver that is loaded."""
+    cards = {d.detail["uuid"]: d.detail.get("driver", "") for _, domains in opened for d in domains if d.detail.get("uuid")}
+    for uuid, driver in cards.items():
+        probe, _ = stored_probe(uuid, driver)
+        if probe:
+            yield probe
+
+
+def _probe_line(probe: CardProbe) -> str:
+    """A stored probe in a line."""
+    seen, spread = probe.sees_all.get("counter"), probe.spreads.get("counter")
+    covers = "unknown" if seen is None else f"{'yes' if seen else 'no'} (spread {spread:.1%})"
+    tick = "unknown" if probe.tick_period_s is None else f"{probe.tick_period_s * 1e3:.3g} ms"
+    return f"{probe.uuid}, {probe.probed_utc[:10]}, driver {probe.driver}: counter ticks each {tick}; sees all of a periodic load: {covers}"
 
 
 def _energy_lines(findings: Sequence[Diagnosis], window_s: float) -> list[str]:
@@ -256,6 +277,9 @@ def _card_note(domain: Domain) -> str | None:
     if domain.device == "gpu":
         runs = f"cases on the device gpu run on this card, {domain.detail['uuid']}"
     else:
-        runs = f"no case runs on this card: set CUDA_VISIBLE_DEVICES={domain.detail['uuid']} to select it"
-    scope = domain.detail.get("scope")
-    return f"{runs}; covers the {scope}" if scope in ("whole GPU", "module") else runs
+        hidden = domain.detail.get("not_selectable")
+        runs = f"no case can run on this card: {hidden}" if hidden else f"select this card with --device gpu:{domain.detail['uuid']}"
+    scope, missed = domain.detail.get("scope"), domain.detail.get("missed_share")
+    notes = [runs, f"covers the {scope}" if scope in ("whole GPU", "module") else None, domain.detail.get("constants")]
+    notes.append(f"the counter misses part of a periodic load (up to {missed:.0%}): its phase is shifted" if missed else None)
+    return "; ".join(filter(None, notes))

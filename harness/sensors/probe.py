@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -27,11 +27,17 @@ POLL_S = 0.0005
 GAUGE_S = 0.02
 LIMIT_S = 5.0
 DISAGREE = 0.05
+SAME_PERIOD = 0.2
+"""Relative difference between a stored and a new update period up to which the stored one, of more ticks, is used."""
 NVIDIA_DRIVER = ("/proc/driver/nvidia/version", "/dev/nvidiactl")
 
 
-def open_sensors(catalogue: Catalogue) -> tuple[Opened, dict[str, str]]:
+def open_sensors(catalogue: Catalogue, cards: Collection[str] = ()) -> tuple[Opened, dict[str, str]]:
     """Open every sensor in order of rank; a broken one does not affect the others.
+
+    Args:
+        catalogue: Available plug-ins.
+        cards: UUIDs of the cards that cases chose.
 
     Returns:
         The working sensors with the domains to read from them, and for each other sensor the reason, with the next step on its second line.
@@ -42,6 +48,7 @@ def open_sensors(catalogue: Catalogue) -> tuple[Opened, dict[str, str]]:
     for spec in sorted(catalogue.sensors.values(), key=lambda spec: (spec.rank, spec.name)):
         try:
             sensor: Sensor = plugins.load("sensors", spec.name)()
+            sensor.select(cards)
             available = list(sensor.open())
         except HarnessError as error:
             unavailable[spec.name] = str(error)
@@ -58,14 +65,20 @@ def open_sensors(catalogue: Catalogue) -> tuple[Opened, dict[str, str]]:
     return opened, unavailable
 
 
-def devices_present(catalogue: Catalogue) -> set[str]:
-    """Devices of this machine: `cpu`, and those that sensors find. Only sensors that declare other devices are opened."""
-    present = {"cpu"}
+def devices_present(catalogue: Catalogue) -> dict[str, str | None]:
+    """Devices of this machine, each with the reason why no case can run on it, or None.
+
+    These are `cpu`, the devices that sensors find, and `gpu:UUID` for each card. Only sensors that declare other devices than `cpu` are opened.
+    """
+    present: dict[str, str | None] = {"cpu": None}
     for spec in catalogue.sensors.values():
         if spec.devices != ("cpu",):
             try:
                 sensor: Sensor = plugins.load("sensors", spec.name)()
-                present |= {domain.device for domain in sensor.open()}
+                for domain in sensor.open():
+                    present[domain.device] = None
+                    if domain.detail.get("uuid"):
+                        present[f"gpu:{domain.detail['uuid']}"] = domain.detail.get("not_selectable")
                 sensor.close()
             except Exception:  # noqa: S112  the reason is reported when the sensor is opened to measure
                 continue
@@ -120,8 +133,8 @@ def probe(sensors: Opened, seconds: float = LIMIT_S, near: Collection[str] | Non
     }
     for device in dict.fromkeys(each.domain.device for each in watched.values()):
         own = [each for name, each in watched.items() if each.domain.device == device and (near is None or name in near)]
-        if device not in ("cpu", "gpu"):  # only the period: comparing counter and power takes too long
-            own = [each for each in own if each.domain.counter is None]
+        if device not in ("cpu", "gpu") and not any(each.domain.detail.get("visible") for each in own):
+            own = [each for each in own if each.domain.counter is None]  # only the period: comparing counter and power takes too long
         _watch(own, seconds)
     for each in watched.values():
         if not each.t_s and not each.failed:
@@ -130,10 +143,16 @@ def probe(sensors: Opened, seconds: float = LIMIT_S, near: Collection[str] | Non
     results = {name: each.result(gauges.get(name)) for name, each in watched.items()}
     periods = {name: result["update_period_s"] for name, result in results.items() if near is None or name in near}
     filled = [
-        (sensor, [domain.model_copy(update={"update_period_s": periods.get(domain.name, domain.update_period_s)}) for domain in domains])
+        (sensor, [domain.model_copy(update={"update_period_s": _period_s(domain, periods)}) for domain in domains])
         for sensor, domains in sensors
     ]
     return filled, results
+
+
+def _period_s(domain: Domain, measured_s: Mapping[str, float | None]) -> float | None:
+    """Update period of a domain: the one that a longer probe has stored, unless the domain now shows another one or none."""
+    now_s, stored_s = measured_s.get(domain.name, domain.update_period_s), domain.update_period_s
+    return stored_s if now_s and stored_s and abs(now_s / stored_s - 1) <= SAME_PERIOD else now_s
 
 
 def sampler_cost(

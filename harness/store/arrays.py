@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness import userfiles
+from harness.energy.scope import for_card
 from harness.errors import StoreError
 from harness.schema import Record, Sample, StoredOutputs, StoredRun, Trace
 
@@ -36,7 +37,8 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
     columns = {name: numbers(Path(record.trace), table, name) for name in ("start_s", "end_s", "value")}
     if not all(np.isfinite(columns[name]).all() for name in ("start_s", "end_s")):  # only values may be missing
         raise StoreError(f"{record.trace} cannot be read: it holds times that are not numbers", HINT)
-    domains = {d.name: d for d in run.header.domains}
+    card = next((case.card for case in run.header.suite.cases if case.case_id == record.case_id), None)
+    domains = {d.name: d for d in for_card(run.header.domains, card)}
     return Trace(domains, {name: Sample(*(column[names == name] for column in columns.values())) for name in domains})
 
 

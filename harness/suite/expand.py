@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from harness.schema import Case, Catalogue, EngineSpec, Impossible, Model, Step, Suite
+from harness.errors import SuiteError
+from harness.schema import Case, Catalogue, Copies, EngineSpec, Impossible, Model, Step, Suite, default_copies
 from harness.suite.builds import Builds
 from harness.suite.document import Document, Place, nearest
+from harness.suite.gpu_cards import names_card, resolve_card
 from harness.suite.grammar import EngineItem, Matrix, SuiteFile, validate_parameters
 from harness.suite.identity import call_text, suite_fields
 from harness.suite.input_checks import unfit_batch
@@ -33,21 +35,33 @@ class EngineChoice(NamedTuple):
     options: dict[str, Any]
 
 
+class DeviceChoice(NamedTuple):
+    """A device and one of its cards, with the text in the case's id."""
+
+    text: str
+    name: str
+    card: str | None = None
+
+
 class Cell(NamedTuple):
     """One combination of a matrix."""
 
     model: Model
     variant: Variant
     engine: EngineChoice
-    device: str
+    device: DeviceChoice
     batch_size: int
     threads: int
     scenario: str
+    copies: Copies
+    in_flight: int
 
     @property
     def conditions(self) -> str:
         """The case's id after model and variant."""
-        return f"{self.engine.text}/{self.device}/b{self.batch_size}/t{self.threads}/{self.scenario}"
+        copies = "" if self.copies == default_copies(self.device.name) else f"/copies_{self.copies}"
+        in_flight = "" if self.in_flight == 1 else f"/in_flight_{self.in_flight}"
+        return f"{self.engine.text}/{self.device.text}/b{self.batch_size}/t{self.threads}/{self.scenario}{copies}{in_flight}"
 
     @property
     def case_id(self) -> str:
@@ -81,7 +95,9 @@ class _Expansion:
     """Collects the cells of the matrices; the same cell in two matrices is one case."""
 
     def __init__(self, document: Document, catalogue: Catalogue, seed: int, devices: Collection[str], device: str) -> None:
-        self.document, self.catalogue, self.present, self.device = document, catalogue, devices, device
+        self.document, self.catalogue, self.present = document, catalogue, devices
+        self.card = resolve_card(device, devices) if names_card(device) else None
+        self.device = "gpu" if self.card else device
         self.builds = Builds(catalogue, seed)
         self.cases: dict[str, Case] = {}
         self.unsupported: dict[str, Impossible] = {}
@@ -91,15 +107,18 @@ class _Expansion:
         variants = [self._variant((*place, "variants", i), item) for i, item in enumerate(matrix.variants)]
         engines = [self._engine((*place, "engines", i), item) for i, item in enumerate(matrix.engines)]
         devices = ("auto", *sorted({d for spec in self.catalogue.engines.values() for d in spec.devices}))
-        self._check_names((*place, "devices"), "device", matrix.devices, devices)
+        self._check_names((*place, "devices"), "device", [d for d in matrix.devices if not names_card(d)], devices)
+        cards = {d: card for i, d in enumerate(matrix.devices) if (card := self._card((*place, "devices", i), d))}
         self._check_names((*place, "scenarios"), "scenario", matrix.scenarios, SCENARIOS)
+        self._check_in_flight((*place, "in_flight"), matrix)
         self._check_names((*place, "models"), "model", matrix.models or (), [model.name for model in models])
         models = [model for model in models if matrix.models is None or model.name in matrix.models]
         for model, variant, engine in itertools.product(models, variants, engines):
             if variant and engine and self._data_suffices(place, model, variant):
-                axes = self._devices(matrix, engine.spec), matrix.batch_sizes, matrix.threads, matrix.scenarios
-                for values in itertools.product(*axes):
-                    self._add(Cell(model, variant, engine, *values))
+                axes = self._devices(matrix, engine.spec, cards), matrix.batch_sizes, matrix.threads, matrix.scenarios
+                for device, batch_size, threads, scenario in itertools.product(*axes):
+                    for timed in itertools.product(matrix.copies or [default_copies(device.name)], matrix.in_flight):
+                        self._add(Cell(model, variant, engine, device, batch_size, threads, scenario, *timed))
 
     # --- names ---
 
@@ -107,6 +126,15 @@ class _Expansion:
         for index, name in enumerate(given):
             if name not in known:
                 self._unknown((*place, index), what, name, known)
+
+    def _check_in_flight(self, place: Place, matrix: Matrix) -> None:
+        most = max(matrix.in_flight)
+        if most > 1 and "single_stream" in matrix.scenarios:
+            self.document.add_problem(
+                place,
+                f"in_flight: {most} needs `scenarios: [offline]`, since single_stream sends a query after the answer to the one before; "
+                "write single_stream in a matrix of its own",
+            )
 
     def _unknown(self, place: Place, what: str, name: str, known: Collection[str]) -> None:
         self.document.add_problem(place, self.catalogue.broken.get(name) or f"unknown {what} {name!r}{nearest(name, known)}")
@@ -165,12 +193,27 @@ class _Expansion:
                 return False
         return True
 
-    def _devices(self, matrix: Matrix, engine: EngineSpec) -> Iterator[str]:
-        """Devices of one engine in a matrix, with `auto` replaced."""
+    def _card(self, place: Place, device: str) -> str | None:
+        """UUID of the card that a device names; None if it names none, or an unknown one."""
+        if not names_card(device):
+            return None
+        try:
+            return resolve_card(device, self.present)
+        except SuiteError as error:
+            self.document.add_problem(place, f"{error.what}: {error.hint}")
+            return None
+
+    def _devices(self, matrix: Matrix, engine: EngineSpec, cards: Mapping[str, str]) -> Iterator[DeviceChoice]:
+        """Devices of one engine in a matrix, with `auto` replaced; `--device gpu:UUID` puts the cases of `gpu` on that card."""
         for device in matrix.devices:
+            if names_card(device):
+                if device in cards and self.device in ("auto", "gpu") and self.card in (None, cards[device]):
+                    yield DeviceChoice(f"gpu:{cards[device]}", "gpu", cards[device])
+                continue
             able = [d for d in engine.devices if d not in engine.on_request and (d in self.present or d == self.device)]
-            chosen = able if device == "auto" else [device]
-            yield from (d for d in chosen if self.device in ("auto", d))
+            for name in able if device == "auto" else [device]:
+                if self.device in ("auto", name):
+                    yield DeviceChoice(name, name, self.card if name == "gpu" else None)
 
     # --- cells ---
 
@@ -179,8 +222,11 @@ class _Expansion:
         if cell.case_id in self.cases:
             return
         model, engine = cell.model, cell.engine.spec
-        if cell.device not in engine.devices:
-            self._refuse(cell, f"{engine.name} runs on {', '.join(engine.devices)}, not on {cell.device}")
+        if cell.device.name not in engine.devices:
+            self._refuse(cell, f"{engine.name} runs on {', '.join(engine.devices)}, not on {cell.device.name}")
+            return
+        if reason := _untimed(cell, engine):
+            self._refuse(cell, reason)
             return
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
             self._refuse(cell, unfit)
@@ -201,10 +247,13 @@ class _Expansion:
             steps=cell.variant.steps,
             engine=engine.name,
             engine_options=options,
-            device=cell.device,
+            device=cell.device.name,
+            card=cell.device.card,
             batch_size=cell.batch_size,
             threads=cell.threads,
             scenario=cell.scenario,
+            copies=cell.copies,
+            in_flight=cell.in_flight,
             build_id=builds[-1].build_id,
             dataset_id=self.builds.test_data_id(model, builds[0]),
             baseline_case_id=f"{model.name}/dense/{cell.conditions}",
@@ -214,13 +263,22 @@ class _Expansion:
         """Why no kernel of the cell's device can use a step of the variant; None if they can."""
         specs = [self.catalogue.variants.get(step.recipe) for step in (*cell.variant.steps, *(hop.step for hop in route))]
         for spec in specs:
-            if spec and spec.devices and cell.device not in spec.devices and not cell.engine.spec.simulated:
+            if spec and spec.devices and cell.device.name not in spec.devices and not cell.engine.spec.simulated:
                 made = f"{spec.implements} of {cell.model.name}" if spec.implements else spec.name
-                return f"{made} has an effect on {' and '.join(spec.devices)} only: no kernel of {cell.device} uses it"
+                return f"{made} has an effect on {' and '.join(spec.devices)} only: no kernel of {cell.device.name} uses it"
         return None
 
     def _refuse(self, cell: Cell, reason: str) -> None:
         self.unsupported[cell.case_id] = Impossible(case_id=cell.case_id, reason=reason)
+
+
+def _untimed(cell: Cell, engine: EngineSpec) -> str | None:
+    """Why an engine cannot be timed as a cell asks: its calls copy, or block; None if it can."""
+    if cell.copies == "outside" and cell.device.name != "cpu" and cell.device.name not in engine.stages:
+        return f"copies: outside is not available: each call of {engine.name} on {cell.device.name} copies its inputs and outputs"
+    if cell.in_flight > 1 and cell.device.name not in engine.asynchronous:
+        return f"in_flight: {cell.in_flight} has no effect: each call of {engine.name} on {cell.device.name} returns after its answer is complete"
+    return None
 
 
 def _with_baselines(cases: Collection[Case]) -> list[Case]:

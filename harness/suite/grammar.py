@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from harness.schema import Acceptance, Catalogue, Limits, Training
+from harness.schema import Acceptance, Catalogue, Copies, Limits, Training
 from harness.suite.document import Document, format_value, nearest, wrong_value
 
 
@@ -21,6 +21,8 @@ class Strict(BaseModel):
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f/\u2028\u2029]+$")]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 Text = Annotated[str, Tag("text")]
+MAX_IN_FLIGHT = 1024
+"""Largest number of queries in flight: their outputs are held until they are complete."""
 
 
 class Samples(Strict):
@@ -116,6 +118,20 @@ class Matrix(Strict):
     batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1]
     threads: Annotated[list[Positive], Field(min_length=1)] = [1]
     scenarios: Annotated[list[str], Field(min_length=1)] = ["single_stream"]
+    copies: Annotated[
+        list[Copies] | None,
+        Field(
+            min_length=1,
+            description="whether the copies of a query between host and device are timed: inside is from host arrays to host arrays, "
+            "outside is the computation alone; null: outside on the CPU, inside on any other device",
+        ),
+    ] = None
+    in_flight: Annotated[
+        list[Annotated[int, Field(ge=1, le=MAX_IN_FLIGHT)]],
+        Field(
+            min_length=1, description="largest number of queries that are sent before the oldest is complete; above 1 for scenario offline"
+        ),
+    ] = [1]
 
 
 class QualityRule(Strict):
@@ -267,6 +283,8 @@ def _sentence(problem: Mapping[str, Any], place: Sequence[str | int], root: type
             return f"unknown parameter of {owner} {what!r}{nearest(what, root.model_fields)}"
         section = next((part for part in reversed(place[:-1]) if part in SECTIONS), None)
         return f"unknown field {what!r}{_meant(what, str(section) if section else None)}"
+    if kind == "list_type" and what == "copies":
+        return "'copies' must be a list: write [inside], [outside] or [inside, outside]"
     if kind == "union_tag_not_found":
         return f"{what}: {format_value(given)} is neither a name nor a mapping" + (
             "; put a name that YAML reads as nothing in quotes" if given is None else ""

@@ -14,7 +14,8 @@ from harness.suite.grammar import SuiteFile
 
 # Fields that came later are hashed only if they differ from these defaults, so that old runs keep their hash.
 LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": [], "acceptance": None}
-LATER_MATRIX_FIELDS: dict[str, Any] = {"models": None}
+LATER_MATRIX_FIELDS: dict[str, Any] = {"models": None, "copies": None, "in_flight": [1]}
+LATER_LIMITS: dict[str, Any] = {"load_timeout_s": None}
 LATER_MODEL_FIELDS: dict[str, Any] = {
     "metric_direction": "higher",
     "metric_threshold": None,
@@ -29,6 +30,7 @@ def suite_fields(written: SuiteFile, models: Sequence[Model]) -> dict[str, Any]:
     """Fields of a `Suite` that its matrices do not determine, its hash among them."""
     content = written.model_dump(mode="json", exclude={"models"})
     content["matrices"] = [_without(matrix, LATER_MATRIX_FIELDS) for matrix in content["matrices"]]
+    content["limits"] = _without(content["limits"], LATER_LIMITS)
     return {
         "name": written.name,
         "sha256": content_hash(_without(content, LATER_SUITE_FIELDS), [model_identity(model) for model in models]),

@@ -35,7 +35,7 @@ def merged_options(engine: EngineSpec, written: Mapping[str, Any], steps: Sequen
             first, other = requested.setdefault(name, (recipe, value))
             if other != value:
                 return f"{first} is {name}: {other} on {engine.name}, and {recipe} is {name}: {value}"
-            if reason := _set_already(engine, recipe, name, value, written.get(name, value)):
+            if reason := _contradiction(engine, recipe, name, value, written.get(name, value)):
                 return reason
     options = {**written, **{name: value for name, (_, value) in requested.items()}}
     return _checked(engine, applied, options) if applied else options
@@ -50,9 +50,12 @@ def applied_text(case: Case, catalogue: Catalogue) -> str | None:
     return "; ".join(texts) or None
 
 
-def _set_already(engine: EngineSpec, recipe: str, name: str, value: Any, written: Any) -> str | None:
-    """Why a variant does not go with an option that the suite has changed; None if the option has its default."""
-    if engine.parameters is None or written == engine.parameters.model_fields[name].get_default(call_default_factory=True):
+def _contradiction(engine: EngineSpec, recipe: str, name: str, value: Any, written: Any) -> str | None:
+    """Why a variant does not go with an option that the suite has changed, or that does not exist; None if the option has its default."""
+    field = engine.parameters.model_fields.get(name) if engine.parameters else None
+    if field is None:
+        return f"{engine.name} declares the option {name} for {recipe}, but does not have it: correct its `by_options`"
+    if written == field.get_default(call_default_factory=True):
         return None
     if written == value:
         return (

@@ -22,10 +22,11 @@ from harness.errors import EngineError
 from harness.formats.libraries import first_line, reading
 from harness.formats.stored_types import stored_types
 from harness.schema import Kernel
+from harness.schema.suite import Timed
 from harness.schema.worker import Close, Done, Go, Kernels, MeasureTask, ModelFile, More, Ready, Scores
 from harness.worker.inputs import load_data, load_labels, make_queries, sized
 from harness.worker.outcome import outcome
-from harness.worker.scenario import SCENARIOS, Completions, Runnable, shifted
+from harness.worker.scenario import Completions, Queue, scenario_of, shifted
 from harness.worker.scoring import answer_unlabelled, answers_to, choose_output, decoded, keep_outputs, references, scores
 from harness.worker.thresholds import check_range, choose_threshold, quality_fields
 from harness.workloads.data import batches
@@ -83,7 +84,7 @@ def measure(channel: Parent, task: MeasureTask, keep_profiler: Callable[[Profile
         decision = choose_threshold(session, scored, answer, metric, targets, task)
         facts |= {"scored_output": session.outputs[scored].name} if len(session.outputs) > 1 else {}
     channel.send(Ready(first_query_s=first_query_s, precision=session.precision(), facts=facts))
-    completions = answer_queries(channel, *timed_calls(session, queries, task.device), task.scenario)
+    completions = answer_queries(channel, *timed_calls(session, queries, task), task.scenario, task.in_flight)
     np.save(task.completions_path, np.array([completions.start_ns, completions.end_ns, completions.count], dtype=np.int64))
     quality = None
     if labels is not None and decision is not None and task.metric:
@@ -144,27 +145,36 @@ def timed(session: Session, query: Sequence[Array]) -> tuple[Sequence[Array], fl
     return answers, time.monotonic() - began
 
 
-def timed_calls(session: Session, queries: Sequence[Sequence[Array]], device: str) -> tuple[Runnable, Sequence[Any]]:
+def timed_calls(session: Session, queries: Sequence[Sequence[Array]], task: Timed) -> tuple[Queue, Sequence[Any]]:
     """What a scenario calls for a query, and the queries that it takes.
 
-    On the CPU inputs are staged before anything is timed, because nothing is copied; on any other device the copies of a query are
-    timed with it, from host arrays to host arrays. The answer is complete in either case.
+    With copies outside, inputs are staged before anything is timed and no answer is fetched; with copies inside a query is timed from host
+    arrays to host arrays. A scenario reads the clock after the answer is complete in either case.
     """
-    if device != "cpu":
-        return SimpleNamespace(run=session.answer, synchronize=session.synchronize), queries
-    staged = [session.stage(query) for query in queries]
-    if type(session).synchronize is Session.synchronize:
-        return session, staged
-    run, synchronize = session.run, session.synchronize
-    return SimpleNamespace(run=lambda query: (run(query), synchronize()), synchronize=synchronize), staged
+    if task.copies == "outside":
+        staged = [session.stage(query) for query in queries]
+        session.synchronize()
+        return _calls(session, session.run, fetch=_nothing), staged
+    if task.in_flight == 1:
+        return _calls(session, session.answer, synchronize=_nothing), queries
+    return _calls(session, lambda query: session.run(session.stage(query))), queries
 
 
-def answer_queries(channel: Parent, session: Runnable, queries: Sequence[Any], scenario: str) -> Completions:
+def _calls(session: Session, run: Callable[[Any], Any], **changes: Callable[..., None]) -> Any:
+    """Methods of a session, with another `run` and changes."""
+    return SimpleNamespace(**{"run": run, "synchronize": session.synchronize, "event": session.event, "fetch": session.fetch, **changes})
+
+
+def _nothing(*_: Any) -> None:
+    """Take the place of a call that is not needed, or not timed."""
+
+
+def answer_queries(channel: Parent, session: Queue, queries: Sequence[Any], scenario: str, in_flight: int = 1) -> Completions:
     """Warm up while the parent asks, then keep every completion until `Close`.
 
     The completions extend beyond both edges of the parent's window, however long a busy machine delays this process.
     """
-    play, source, marked = SCENARIOS[scenario], itertools.cycle(queries), False
+    play, source, marked = scenario_of(scenario, in_flight), itertools.cycle(queries), False
     while isinstance(message := channel.receive(), More):
         if not marked:
             channel.send_mark("warmup")

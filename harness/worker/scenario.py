@@ -6,11 +6,13 @@ import itertools
 import math
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
+from harness.engines.base import Event
 from harness.schema.worker import GROUP_S
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -22,10 +24,20 @@ class Runnable(Protocol):
     """The part of an engine's session that a scenario uses."""
 
     def run(self, inputs: Any) -> Any:
-        """Answer one query."""
+        """Answer one query; the answer may not be complete yet."""
 
     def synchronize(self) -> None:
-        """Wait until the device is done."""
+        """Wait until all answers are complete."""
+
+
+class Queue(Runnable, Protocol):
+    """That of a session with several queries in flight."""
+
+    def event(self, outputs: Any) -> Event | None:
+        """The completion of an answer, directly after `run`; None if only `synchronize` can wait."""
+
+    def fetch(self, outputs: Any) -> Any:
+        """Bring a complete answer to the host, where that is timed."""
 
 
 def _int64() -> array[int]:
@@ -34,7 +46,7 @@ def _int64() -> array[int]:
 
 @dataclass
 class Completions:
-    """Start and end of queries, CLOCK_MONOTONIC in ns, and their numbers."""
+    """Submission and completion of queries, CLOCK_MONOTONIC in ns, and their numbers, in the order of completion."""
 
     start_ns: array[int] = field(default_factory=_int64)
     end_ns: array[int] = field(default_factory=_int64)
@@ -42,17 +54,18 @@ class Completions:
 
 
 Stop = Callable[[], bool]
-Scenario = Callable[[Runnable, Iterator[Any], Stop, Completions], None]
-"""Takes a session, endless queries, a stop condition checked after each entry, and the completions to append to."""
+Scenario = Callable[[Any, Iterator[Any], Stop, Completions], None]
+"""Takes a session (`Runnable` or `Queue`), endless queries, a stop condition checked after each entry, and the completions to append to."""
 
 
 def single_stream(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
     """Send each query when the one before has been answered (a closed loop)."""
-    run, clock = session.run, time.monotonic_ns
+    run, synchronize, clock = session.run, session.synchronize, time.monotonic_ns
     start, end, count = completions.start_ns.append, completions.end_ns.append, completions.count.append
     for query in queries:
         began = clock()
         run(query)
+        synchronize()
         end(clock())
         start(began)
         count(1)
@@ -61,15 +74,15 @@ def single_stream(session: Runnable, queries: Iterator[Any], stop: Stop, complet
 
 
 def offline(session: Runnable, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
-    """Send queries back to back, and read the clock once a chunk of about 1 ms."""
-    run, clock = session.run, time.monotonic_ns
+    """Send queries back to back, each complete before the next, and read the clock once a chunk of about 1 ms."""
+    run, synchronize, clock = session.run, session.synchronize, time.monotonic_ns
     size = 1
     while True:
         chunk = list(itertools.islice(queries, size))
         began = clock()
         for query in chunk:
             run(query)
-        session.synchronize()
+            synchronize()
         ended = clock()
         completions.start_ns.append(began)
         completions.end_ns.append(ended)
@@ -80,6 +93,74 @@ def offline(session: Runnable, queries: Iterator[Any], stop: Stop, completions: 
 
 
 SCENARIOS: dict[str, Scenario] = {"single_stream": single_stream, "offline": offline}
+
+
+def scenario_of(name: str, in_flight: int) -> Scenario:
+    """The scenario of a case; several queries in flight are those of `offline`."""
+    return SCENARIOS[name] if in_flight == 1 else queued(in_flight)
+
+
+def queued(in_flight: int) -> Scenario:
+    """The offline scenario with up to this number of queries sent before the oldest is complete.
+
+    Answers are taken in order: after each submission those that are complete by then, and when the queue is full the oldest, by waiting
+    for it. Outputs are dropped with their query. All queries that were sent are complete when the scenario ends.
+    """
+
+    def in_queue(session: Queue, queries: Iterator[Any], stop: Stop, completions: Completions) -> None:
+        waiting = _Waiting(session, completions)
+        for query in queries:
+            waiting.send(query)
+            if len(waiting) >= in_flight:
+                waiting.wait()
+            if stop():
+                break
+        while len(waiting):
+            waiting.wait()
+
+    return in_queue
+
+
+class _Waiting:
+    """Queries that were sent and whose answers were not taken yet, the oldest first."""
+
+    def __init__(self, session: Queue, completions: Completions) -> None:
+        self._session, self._completions = session, completions
+        self._queries: deque[tuple[int, Event | None, Any]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._queries)
+
+    def send(self, query: Any) -> None:
+        """Submit a query, then take the answers that are complete."""
+        began = time.monotonic_ns()
+        outputs = self._session.run(query)
+        self._queries.append((began, self._session.event(outputs), outputs))
+        complete = itertools.takewhile(lambda each: each[1] is not None and each[1].query(), self._queries)
+        self._take(sum(1 for _ in complete))
+
+    def wait(self) -> None:
+        """Wait for the oldest answer and take it; without events for all of them."""
+        event = self._queries[0][1]
+        if event is None:
+            self._session.synchronize()
+            self._take(len(self))
+        else:
+            event.synchronize()
+            self._take(1)
+
+    def _take(self, number: int) -> None:
+        """Complete the oldest queries: those that are found complete together have one time."""
+        if not number:
+            return
+        taken = [self._queries.popleft() for _ in range(number)]
+        for _, _, outputs in taken:
+            self._session.fetch(outputs)
+        ended = time.monotonic_ns()
+        for began, _, _ in taken:
+            self._completions.start_ns.append(began)
+            self._completions.end_ns.append(ended)
+            self._completions.count.append(1)
 
 
 def shifted(scenario: Scenario, period_s: float, first: int) -> Scenario:

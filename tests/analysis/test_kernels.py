@@ -17,6 +17,15 @@ ENDS = [kernel("Reorder", "float32", 0.6), kernel("Convolution", "int8", 0.3), k
 
 
 @pytest.mark.parametrize(
+    ("basis", "text"),
+    [("time", "Conv 100 %"), ("macs", "Conv 100 % of the multiply-accumulates"), ("operators", "Conv 100 % of the operators")],
+)
+def test_a_share_names_its_basis(basis, text):
+    """Unless it is time."""
+    assert kernels_text([kernel("Conv", None, 1.0, basis=basis)]) == text
+
+
+@pytest.mark.parametrize(
     ("kernels", "precision"),
     [
         (ENDS, "int8"),

@@ -46,6 +46,57 @@ def test_versions_are_those_of_the_loaded_libraries(tmp_path, monkeypatch):
         assert (facts["cuda"], facts["cudnn"]) == ("12.8", version)
 
 
+@pytest.mark.parametrize(
+    ("card", "newest"),
+    [
+        ({"cuda_driver_version": "12.8", "driver": "999"}, 12),
+        ({"cuda_driver_version": None, "driver": "580.65.06"}, 13),
+        ({"driver": "579.99"}, 12),
+        ({"driver": "460.1"}, 11),
+        ({"driver": "400.1"}, 10),
+        ({"driver": None}, None),
+        ({}, None),
+    ],
+)
+def test_cuda_of_a_driver(card, newest):
+    """As the driver reports it, else by NVIDIA's table of drivers; unknown without either."""
+    assert cuda.supported(card) == newest
+    assert (cuda.too_old(card, 13) is None) is (newest is None or newest >= 13)
+
+
+@pytest.mark.parametrize(("text", "expected"), [("9.0", (9, 0)), ("12.1", (12, 1)), (None, None), ("unknown", None)])
+def test_compute_capability_is_two_numbers(text, expected):
+    """So that 10.0 is larger than 9.0."""
+    assert cuda.capability({"compute_capability": text}) == expected
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="makes small libraries")
+def test_a_compiled_engine_depends_on_card_driver_and_tensorrt(tmp_path, monkeypatch):
+    """Each from its library; None if one is unknown."""
+    sources = {
+        "libharness-id.so": """
+            int cuInit(unsigned flags) { return 0; }
+            int cuDeviceGetCount(int *count) { *count = 1; return 0; }
+            int cuDeviceGet(int *device, int index) { *device = index; return 0; }
+            int cuDeviceGetUuid(unsigned char *uuid, int device) { for (int i = 0; i < 16; i++) uuid[i] = i; return 0; }
+            int cuDriverGetVersion(int *version) { *version = 13000; return 0; }
+            """,
+        "libharness-trt.so": "int getInferLibVersion(void) { return 100900; }",
+    }
+    module = tmp_path / "version"
+    monkeypatch.setattr(cuda, "KERNEL_MODULE", module)
+    assert cuda.identity() is None and cuda.tensorrt_version() is None
+    for name, code in sources.items():
+        (tmp_path / "made.c").write_text(code)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(tmp_path / name), str(tmp_path / "made.c")], check=True)
+    monkeypatch.setattr(cuda, "DRIVER", str(tmp_path / "libharness-id.so"))
+    monkeypatch.setattr(cuda, "TENSORRT", (str(tmp_path / "libharness-trt.so"),))
+    assert cuda.identity() is None  # without the kernel module
+    module.write_text("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\nGCC version: gcc 13.2.0\n")
+    assert cuda.identity() == {"cards": ["GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"], "driver": "580.65.06", "cuda": 13000}
+    assert cuda.tensorrt_version() == "10.9.0"
+
+
 @pytest.mark.skipif(not shutil.which("gcc"), reason="makes a small library")
 @pytest.mark.parametrize(("failure", "expected"), [(0, ["GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"] * 2), (100, None)])
 def test_visible_cards_are_those_of_the_loaded_driver(tmp_path, monkeypatch, failure, expected):

@@ -197,6 +197,7 @@ def test_staged_inputs_are_bound_and_the_answers_are_the_plain_ones(monkeypatch)
     expected = np.load(models() / "small.npy")
     first, second = session.stage([SAMPLES[:4]]), session.stage([SAMPLES[4:8]])
     running = [session.run(first), session.run(second)]
+    assert all(session.event(outputs).query() for outputs in running)
     session.synchronize()
     for outputs, rows in zip(running, (expected[:4], expected[4:8]), strict=True):
         assert np.allclose(session.fetch(outputs)[0], rows, atol=1e-6)
@@ -282,18 +283,20 @@ def test_precision_inside_tensorrt_is_unknown():
 
 
 def test_nodes_on_a_gpu_count_once():
-    """Their times are those of launches. A float32 product that may be TensorFloat-32, and what TensorRT ran, has no known precision."""
+    """Their times are those of launches. A float32 product that may be TensorFloat-32 has no known precision; no node has, where TensorRT ran some."""
     events = []
     for start in (0.0, 1e6):
         events.append({"name": "model_run", "ts": start, "dur": 1e5})
-        for op, provider, us in (("MatMul", "CUDA", 900.0), ("Relu", "CUDA", 1.0), ("Shape", "CPU", 1.0), ("TRTKernel_0", "Tensorrt", 5.0)):
+        for op, provider, us in (("MatMul", "CUDA", 900.0), ("Relu", "CUDA", 1.0), ("Shape", "CPU", 1.0), ("Cast", "CUDA", 5.0)):
             arguments = {"op_name": op, "provider": f"{provider}ExecutionProvider", "input_type_shape": [{"float": [1]}]}
             events.append({"name": f"{op}_kernel_time", "cat": "Node", "ts": start + 1, "dur": us, "args": arguments})
     for tf32, product in ((False, "float32"), (True, None)):
         kernels = {kernel.op: kernel for kernel in _kernels(events, on_gpu=True, tf32=tf32)}
         assert {kernel.share for kernel in kernels.values()} == {0.25} and kernels["Relu"].basis == "operators"
         assert (kernels["MatMul"].precision, kernels["Relu"].precision) == (product, "float32")
-        assert kernels["TRTKernel_0"].precision is None and kernels["Shape"].kernel == "CPU"
+        assert kernels["Shape"].kernel == "CPU"
+    events[-1]["args"] |= {"op_name": "TRTKernel_0", "provider": "TensorrtExecutionProvider"}
+    assert {kernel.precision for kernel in _kernels(events, on_gpu=True, tf32=False)} == {None}
 
 
 def test_kernels_of_the_card_are_preferred():

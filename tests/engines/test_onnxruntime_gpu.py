@@ -62,7 +62,7 @@ def test_a_driver_that_is_too_old_is_named_with_what_fits(environment):
     ],
 )
 def test_what_a_release_needs(environment, release, changes, words):
-    """Of the driver, by its CUDA or else by its number, and of the card; nothing is said of what is not reported."""
+    """Of the driver, by its CUDA or else by its number, and of the card; nothing is concluded from what is not reported."""
     problem = examine({**CARD, **changes}, environment(release))
     assert (problem and words in problem.what) if words else problem is None
     assert problem is None or problem.refused is ("no code" not in problem.what)
@@ -90,7 +90,7 @@ def test_cuda_is_that_of_the_required_runtime(requirements, expected):
 
 
 def test_a_library_that_reports_no_place_is_refused():
-    """Before 1.24: its rows could not be told from those of the CPU."""
+    """Before 1.24: its rows could not be distinguished from those of the CPU."""
     with pytest.raises(EngineError, match="does not report which provider") as caught:
         placed(object(), "CUDAExecutionProvider")
     assert caught.value.refused

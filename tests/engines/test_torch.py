@@ -41,6 +41,13 @@ def test_answers_are_those_of_the_bare_module(source):
 
 
 @needs_torch
+@pytest.mark.parametrize("mode", ["eager", "compile"])
+def test_hooks_of_the_model_run(mode):
+    """Pruning, weight normalisation and some libraries change the answer in hooks of the module itself."""
+    assert torch_report()["engine"][f"{mode} with a hook"] < 1e-5
+
+
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_precision_is_that_of_the_kernels(source):
     """As PyTorch's profiler reports them."""

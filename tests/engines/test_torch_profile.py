@@ -42,6 +42,9 @@ def test_operators_are_counted_by_their_own_time():
         ("ampere_sgemm_128x64_tn", "float32"),
         ("ampere_fp16_s16816gemm_fp16", "float16"),
         ("elementwise_kernel", "float32"),
+        ("sm90_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x128x128", "float8"),
+        ("nvjet_sss_128x128_64x4", None),
+        ("cutlass_80_tensorop_i16832gemm_s8_256x128_128x3_tn_align16", "int8"),
     ],
 )
 def test_kernels_of_a_gpu_state_their_precision_in_their_name(kernel, precision):
@@ -80,3 +83,17 @@ def test_float8_has_its_name():
     """As torch._scaled_mm takes it."""
     scaled = event("aten::_scaled_mm", 1, 8, **{"Input type": ["c10::Float8_e4m3fn", "c10::Float8_e4m3fn", "float"]})
     assert calls([query(0, 50), scaled])[0][0][2] == "float8"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "operator"),
+    [
+        ("triton_poi_fused_convolution_relu_0", "fused element-wise kernel"),
+        ("triton_red_fused_addmm_native_layer_norm_2", "fused reduction"),
+        ("triton_tem_fused_mm_0", "triton_tem_fused_mm_0"),
+    ],
+)
+def test_fused_kernels_of_triton_do_not_count_as_the_products_in_their_names(kernel, operator):
+    """Except templates of products, whose precision is unknown."""
+    trace = [query(0, 90), event(kernel, 1, 8, **{"External id": 7}), event(kernel, 60, 30, "kernel", **{"External id": 7})]
+    assert calls(trace) == [[(operator, kernel, None, 30.0)]]

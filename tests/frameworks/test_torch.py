@@ -30,7 +30,7 @@ def test_a_module_is_owned_saved_and_trained():
 def test_samples_are_given_to_the_inputs_of_their_names():
     """In the order of forward's parameters; an unknown name, or a gap before one, is refused."""
     unknown, gap, right = torch_variants()["names"]
-    assert "names the inputs left, rigth, but forward takes left, right, scale" in unknown and "names the inputs left, scale" in gap
+    assert "names the inputs left, wrong, but forward takes left, right, scale" in unknown and "names the inputs left, scale" in gap
     assert right is None
     assert torch_variants()["pair"]["inputs"] == ["left", "right"]
 

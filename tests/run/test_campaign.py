@@ -7,7 +7,7 @@ import pytest
 
 from harness import frame, plugins
 from harness.artifacts import Cache
-from harness.errors import WorkerError
+from harness.errors import EngineError, WorkerError
 from harness.run import campaign, runner, start
 from harness.schema import Record, Sample, Task, Trace
 from harness.store import Store, journal, read_run, read_trace, with_outputs
@@ -36,6 +36,18 @@ def test_a_users_own_model_is_measured(tmp_path):
     assert cases["energy_j"].gt(0).all()
     assert cases["quality"].eq(1).all()
     assert problems(folder) == []
+
+
+def test_a_case_that_the_card_cannot_run_is_refused_before_its_child_starts(tmp_path, monkeypatch):
+    """With the sentence of its engine; one that is only slow there runs."""
+    for refused, statuses in ((True, {"refused"}), (False, {"ok"})):
+        error = EngineError("CUDA 13 needs driver 580", "update it", refused=refused)
+        monkeypatch.setattr(campaign.preconditions, "examine", lambda *_, error=error: error)
+        folder = tmp_path / str(refused)
+        folder.mkdir()
+        cases = [r for r in read_run(run(run_request(folder))).records if r.case_id]
+        assert {r.status for r in cases} == statuses
+        assert not refused or all(r.reason == "CUDA 13 needs driver 580\nupdate it" and not r.phases for r in cases)
 
 
 class Clearer(Watcher):

@@ -53,3 +53,13 @@ def test_a_machine_without_a_sensor_is_reported_at_once(progress):
     assert "all energies are modelled" in lines()
     observer.sensors((), {})
     assert lines() == "energy of: nothing on this machine\n"
+
+
+def test_a_slow_load_is_not_silent(progress):
+    """A line after 30 s, 60 s, 120 s and so on; in a build it says so."""
+    observer, lines = progress
+    observer.task(Task(case=factories.case()), 1, None)
+    for waited_s in range(10, 130, 10):
+        observer.slow(float(waited_s), 600.0)
+    name = factories.case().case_id
+    assert lines().splitlines() == [f"{name}  #1  loading for {seconds} s, limit 600 s" for seconds in (30, 60, 120)]

@@ -48,3 +48,41 @@ def test_a_window_holds_enough_ticks_and_inferences():
 def test_an_edge_has_ticks_to_choose_from_where_inferences_are_long():
     """Longer than half a tick; without ticks there is no choice."""
     assert [timing(COUNTER).edge_ticks(0.1), timing(COUNTER).edge_ticks(0.2), timing(MODEL).edge_ticks(9.0)] == [1, 10, 1]
+
+
+def limits(**fields: float) -> Timing:
+    """With limits of the suite."""
+    return Timing((), "cpu", None, PROFILES["quick"], Limits(**fields))
+
+
+def test_loading_has_a_limit_of_its_own():
+    """Ten minutes by default; a suite that changes `timeout_s` alone means loading too, as before there were two."""
+    assert [limits(**each).loading.seconds for each in ({}, {"timeout_s": 60.0}, {"timeout_s": 60.0, "load_timeout_s": 900.0})] == [
+        600,
+        60,
+        900,
+    ]
+    assert limits(load_timeout_s=5.0).querying(10.0).seconds == 120
+    assert limits(load_timeout_s=5.0).scoring.seconds == 120
+
+
+@pytest.mark.parametrize(
+    ("limit", "name"),
+    [
+        (limits().loading, "load_timeout_s: 1200"),
+        (limits(timeout_s=60.0).loading, "timeout_s: 120"),
+        (limits(timeout_s=60.0).scoring, "timeout_s: 120"),
+        (limits().building, "build_timeout_s: 3600"),
+        (limits(timeout_s=30.0).querying(2.0), "timeout_s: 60"),
+    ],
+)
+def test_a_time_out_names_its_limit_and_how_to_raise_it(limit, name):
+    """As a line of the suite."""
+    assert f"(limit {name.split(':')[0]})" in limit.reason.splitlines()[0]
+    assert limit.reason.endswith(f"set `limits: {{{name}}}` in the suite")
+
+
+def test_a_query_that_takes_far_longer_than_the_first_hangs():
+    """At least 10 s, then twenty times the first, more with several in flight; no limit of the suite would help."""
+    assert [limits().querying(0.001).seconds, limits().querying(1.0).seconds, limits().querying(1.0, 4).seconds] == [10, 20, 80]
+    assert "limits" not in limits().querying(1.0).reason and "other processes" in limits().querying(1.0).reason

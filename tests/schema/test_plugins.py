@@ -18,6 +18,15 @@ ENGINES = {
 }
 
 
+def test_a_spec_may_differ_on_a_device():
+    """Its other fields, and its fields on other devices, stay."""
+    spec = EngineSpec(
+        name="real", formats=("onnx",), packages=("cpu-package",), by_device={"gpu": {"venv": "apart", "packages": ("gpu-package",)}}
+    )
+    assert spec.at("cpu") == spec
+    assert (spec.at("gpu").venv, spec.at("gpu").packages, spec.at("gpu").formats) == ("apart", ("gpu-package",), ("onnx",))
+
+
 @pytest.mark.parametrize(
     ("recipes", "engine", "precision"),
     [

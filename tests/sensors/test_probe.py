@@ -203,6 +203,28 @@ def test_cost_of_the_sampler():
     assert sampler_cost([(gauge, [power("package")])], 0.1)["edge_share"] is None
 
 
+def test_facts_of_cards_come_from_sensors_of_other_devices(monkeypatch):
+    """One that fails, and those of the CPU, give none."""
+    opened = []
+
+    class Cards(fake("cards", 1)):
+        spec = SensorSpec(name="cards", devices=("gpu",))
+
+        def describe(self):
+            return [{"device": "gpu", "driver": "580.1"}]
+
+    class Broken(Cards):
+        def open(self):
+            raise SensorError("no driver")
+
+    classes = {"cards": Cards, "broken": Broken, "host": fake("host", 1)}
+    monkeypatch.setattr(probe_module.plugins, "load", lambda family, name: opened.append(name) or classes[name])
+    specs = {"cards": Cards.spec, "broken": SensorSpec(name="broken", devices=("gpu",)), "host": SensorSpec(name="host")}
+    catalogue = Catalogue(engines={}, sensors=specs, variants={}, workloads={})
+    assert probe_module.cards_present(catalogue) == [{"device": "gpu", "driver": "580.1"}]
+    assert opened == ["cards", "broken"]
+
+
 @pytest.mark.parametrize(("present", "driver", "warns"), [({"cpu"}, True, True), ({"cpu", "gpu"}, True, False), ({"cpu"}, False, False)])
 def test_a_gpu_that_auto_leaves_out_has_a_warning(tmp_path, monkeypatch, present, driver, warns):
     """A container with CUDA and without the driver's library would silently run the suite on the CPU."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from harness.schema import EngineSpec
+from harness.schema import EngineSpec, Suite
 from harness.suite import load_suite
 from tests.catalogue import CATALOGUE
 from tests.suites import FAMILY, GOOD, errors, load, matrix, own
@@ -87,3 +87,52 @@ def test_pruning_needs_labels(folder):
     """Seeded images have none."""
     problems = errors(folder, FAMILY.replace("MODEL", "zoo/Ant").replace("int8", "prune"))
     assert "prune needs labels in `data.train`" in problems
+
+
+def timed(tmp_path, line: str, **spec: object) -> Suite:
+    """A suite of one matrix of the offline scenario, on an engine of CPU and GPU."""
+    engine = EngineSpec(name="litert", formats=("*",), devices=("cpu", "gpu"), **spec)
+    path = tmp_path / "suite.yaml"
+    path.write_text(
+        matrix(f"{{scenarios: [offline], devices: [cpu, gpu], {line}}}").replace("engines: [litert]\n    {", "{engines: [litert], ")
+    )
+    return load_suite(path, replace(CATALOGUE, engines={"litert": engine}), devices=("cpu", "gpu"))
+
+
+def tails(suite: Suite) -> list[str]:
+    """Ends of the case ids."""
+    return [case.case_id.partition("/litert/")[2] for case in suite.cases]
+
+
+def test_copies_are_timed_on_a_device_alone_by_default(tmp_path):
+    """The effective value is the case's, and an explicit default is the same case."""
+    plain = timed(tmp_path, "batch_sizes: [1]")
+    assert [(case.device, case.copies, case.in_flight) for case in plain.cases] == [("cpu", "outside", 1), ("gpu", "inside", 1)]
+    both = timed(tmp_path, "copies: [inside, outside]", stages=("gpu",))
+    assert set(tails(both)) == {
+        "cpu/b1/t1/offline",
+        "gpu/b1/t1/offline",
+        "cpu/b1/t1/offline/copies_inside",
+        "gpu/b1/t1/offline/copies_outside",
+    }
+    assert set(tails(plain)) < set(tails(both)) and plain.sha256 != both.sha256
+
+
+def test_several_queries_in_flight_are_a_case_with_a_baseline_of_its_own(tmp_path):
+    """With the same copies and the same number in flight."""
+    suite = timed(tmp_path, "variants: [dense, int8], in_flight: [1, 4], copies: [outside]", stages=("gpu",), asynchronous=("gpu",))
+    assert [tail for tail in tails(suite) if "in_flight" in tail] == ["gpu/b1/t1/offline/copies_outside/in_flight_4"] * 2
+    of_id = {case.case_id: case for case in suite.cases}
+    assert all(
+        (case.copies, case.in_flight) == (of_id[case.baseline_case_id].copies, of_id[case.baseline_case_id].in_flight)
+        for case in suite.cases
+    )
+
+
+def test_an_engine_that_cannot_be_timed_so_is_unsupported(tmp_path):
+    """Calls that copy cannot be timed without the copies; calls that block have one query in flight, whatever a label says."""
+    reasons = {
+        each.case_id.partition("/litert/")[2]: each.reason for each in timed(tmp_path, "copies: [outside], in_flight: [1, 8]").impossible
+    }
+    assert "copies its inputs and outputs" in reasons["gpu/b1/t1/offline/copies_outside"]
+    assert "in_flight: 8 has no effect" in reasons["cpu/b1/t1/offline/in_flight_8"]

@@ -43,6 +43,16 @@ def test_fields_with_their_default_are_not_hashed(tmp_path):
     assert set(model_identity(suite.models[0])["test"]) == {"inputs", "labels"}
 
 
+def test_how_a_case_is_timed_is_hashed_where_it_is_not_the_default(tmp_path):
+    """A suite without these fields keeps the hash of the version before them, and so does one that writes the defaults."""
+    plain = load(tmp_path, matrix("scenarios: [offline]"))
+    assert plain.sha256 == "779f5033d454d9ada1380b560ac5dc26a21891bca1f91823d15f320247cb3e0f"
+    defaults = "scenarios: [offline]\n    copies: null\n    in_flight: [1]\nlimits: {load_timeout_s: null}"
+    assert load(tmp_path, matrix(defaults)).sha256 == plain.sha256
+    others = ("    copies: [outside]\n", "    in_flight: [1, 2]\n", "limits: {load_timeout_s: 60}\n")
+    assert len({plain.sha256, *(load(tmp_path, matrix("scenarios: [offline]\n" + more)).sha256 for more in others)}) == 4
+
+
 def test_acceptance_and_models_of_a_matrix_are_hashed_only_if_they_are_written(tmp_path):
     """So that no suite without them has another hash."""
     plain = load(tmp_path, GOOD).sha256

@@ -35,13 +35,14 @@ ENGINE = EngineSpec(
     devices=("cpu", "gpu"),
     parameters=Options,
     by_options={
+        "broken": {"speed": "high"},
         "compile": {"mode": "compile"},
         "float16": {"dtype": "half"},
         "bfloat16": {"dtype": "brain"},
         "fast": {"dtype": "brain", "mode": "compile"},
     },
 )
-EMPTY = {name: VariantSpec(name=name, conversions=()) for name in ("compile", "bfloat16", "fast")}
+EMPTY = {name: VariantSpec(name=name, conversions=()) for name in ("compile", "bfloat16", "fast", "broken")}
 EMPTY["tensor_cores"] = VariantSpec(name="tensor_cores", conversions=(), devices=("gpu",))
 
 
@@ -95,6 +96,7 @@ def test_written_options_stay(tmp_path):
         ("[float16, bfloat16]", "flexible", "float16 is dtype: half on flexible, and bfloat16 is dtype: brain"),
         ("[compile, prune]", "flexible", "flexible applies compile when it loads the model: write that after every step that builds"),
         ("compile", "litert", "litert does not apply compile: no option of it does; engines that do: flexible"),
+        ("broken", "flexible", "flexible declares the option speed for broken, but does not have it"),
         ("tensor_cores", "flexible", "tensor_cores has an effect on gpu only: no kernel of cpu uses it"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +13,7 @@ from harness.errors import EngineError
 from harness.schema import DataSource
 from harness.workloads.base import describe_split
 from harness.workloads.sources import _choice, call_data, image_size, read_csv, read_images
+from tests.onnx_models import save
 
 
 def source(kind, path, **options) -> DataSource:
@@ -176,3 +180,41 @@ def test_a_function(tmp_path):
             given(name)
     with pytest.raises(EngineError, match="not run without --trust"):
         call_data(source("function", "own_data:pair"), str(tmp_path), trusted=False)
+
+
+WITHOUT_TENSORFLOW = """
+import sys
+sys.modules.update(dict.fromkeys(["tensorflow", "keras"]))  # importing them fails
+import numpy as np
+from harness.schema import Build, DataSource, Model, Step
+from harness.schema.worker import BuildTask
+from harness.worker.build import build
+step = Step(recipe="data", parameters={"split": "test", "classes": ["a", "b"]})
+task = BuildTask(
+    model=Model(name="m", path=sys.argv[1], format="onnx", sha256="-"),
+    build=Build(build_id="b", model="m", step=step, parent="p", format="npz", lineage=("data(test)",)),
+    source=dict(path=sys.argv[1], format="onnx"),
+    data=DataSource(kind="images", path=sys.argv[2], sha256="-", options={"scale": 0.5}),
+    folder=sys.argv[3],
+    seed=0,
+)
+build(task)
+"""
+
+
+def test_images_need_no_tensorflow(tmp_path):
+    """For a model of another framework: the same array as here, in an environment that has only Pillow."""
+    model = save(tmp_path, [("x", "FLOAT", ["n", 3, 6, 6])], [("y", "Relu", ["x"])])
+    images = tmp_path / "images"
+    for name in ("a", "b"):
+        (images / name).mkdir(parents=True)
+        pixels = np.random.default_rng(len(name)).integers(0, 255, (8, 9, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(images / name / "1.png")
+    built = tmp_path / "built"
+    built.mkdir()
+    arguments = [sys.executable, "-c", WITHOUT_TENSORFLOW, str(model), str(images), str(built)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = read_images(source("images", images, scale=0.5), ["a", "b"], (3, 6, 6), 0)
+    stored = np.load(built / "data" / "test.npz")
+    assert np.array_equal(stored["inputs"], expected.inputs) and stored["labels"].tolist() == [0, 1]

@@ -1,0 +1,71 @@
+"""What an engine needs of the machine: named before anything is measured."""
+
+from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from harness import plugins
+from harness.run import preconditions
+from tests.tasks import CASE
+
+OLD = {
+    "device": "gpu",
+    "domain": "gpu:0",
+    "name": "NVIDIA B200",
+    "driver": "550.1",
+    "cuda_driver_version": "12.4",
+    "compute_capability": "10.0",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """An environment with the release of onnxruntime-gpu for CUDA 13."""
+    monkeypatch.setenv("HARNESS_VENV_ONNXRUNTIME_GPU", str(tmp_path))
+    info = tmp_path / "lib/python3.11/site-packages/onnxruntime_gpu.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\nRequires-Dist: nvidia-cuda-runtime~=13.0\n"
+    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+
+
+def suite(*pairs):
+    """Cases of engines on devices."""
+    return SimpleNamespace(cases=[CASE.model_copy(update={"engine": engine, "device": device}) for engine, device in pairs])
+
+
+@pytest.mark.usefixtures("environment")
+def test_each_engine_names_what_keeps_it_from_a_card():
+    """Once, however many cases there are; `refused` where no case can run."""
+    found = preconditions.problems(
+        suite(("onnxruntime", "gpu"), ("onnxruntime", "gpu"), ("onnxruntime", "cpu"), ("tensorflow", "gpu")), [OLD]
+    )
+    assert [(problem.refused, problem.what.split()[0]) for problem in found] == [(True, "onnxruntime-gpu"), (False, "TensorFlow's")]
+    assert "550.1" in found[0].what and "CUDA 13" in found[0].what
+
+
+@pytest.mark.usefixtures("environment")
+def test_nothing_is_found_without_a_card_or_on_the_cpu():
+    """There is nothing to compare with."""
+    assert preconditions.problems(suite(("onnxruntime", "gpu"), ("tensorflow", "gpu")), []) == []
+    assert preconditions.problems(suite(("onnxruntime", "cpu"), ("null", "cpu")), [OLD]) == []
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_doctor_names_them_without_a_suite():
+    """Of the card that cases run on; another card of the machine matters to none."""
+    catalogue = plugins.catalogue()
+    assert len(preconditions.of_cards(catalogue, [OLD, {**OLD, "device": "gpu:1"}])) == 2
+    assert preconditions.of_cards(catalogue, [{**OLD, "device": "gpu:1"}]) == []
+
+
+def test_a_missing_environment_is_named_before_the_run(monkeypatch, tmp_path):
+    """With the command that sets it up."""
+    monkeypatch.setenv("HARNESS_VENV_ONNXRUNTIME_GPU", str(tmp_path))
+    (problem,) = preconditions.problems(suite(("onnxruntime", "gpu")), [])
+    assert problem.refused and "make onnxruntime-gpu" in problem.hint
