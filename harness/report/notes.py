@@ -159,5 +159,5 @@ def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         sentences.append(
             "Agreement is the share of samples with the same top-1 class as dense; for outputs without classes, the share within 1 % of the output range of dense."
         )
-    noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.workload)
+    noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.brings)
     return [*sentences, f"No test inputs were given for {noise}: agreement is measured on seeded noise."] if noise else sentences

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.decide.effects import Effect, Ratio, as_data, effects, verdict_count
+from harness.decide.effects import DOUBTS, Effect, Ratio, as_data, effects, verdict_count
 from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
 from harness.frame.rows import Row
 from harness.report.tables import NS
@@ -17,12 +17,20 @@ ZEROS = 0.25
 POINTS = ("accuracy", "agreement")
 """Ends of the names of metrics whose differences are given in percentage points."""
 CLAIMS = {
-    "cheaper": "is cheaper",
-    "same": "uses the same energy within 1 %",
-    "not_separated": "is not shown to be cheaper or more expensive",
-    "more_expensive": "is more expensive",
+    ("cheaper", ""): "is cheaper",
+    ("cheaper", "better"): "is cheaper and faster",
+    ("cheaper", "worse"): "is cheaper but slower",
+    ("same", ""): "uses the same energy within 1 %",
+    ("same", "better"): "uses the same energy within 1 %, and is faster",
+    ("same", "worse"): "uses the same energy within 1 %, and is slower",
+    ("not_separated", ""): "is not shown to be cheaper or more expensive",
+    ("not_separated", "better"): "is faster, but not shown to be cheaper or more expensive",
+    ("not_separated", "worse"): "is slower, and not shown to be cheaper or more expensive",
+    ("more_expensive", ""): "is more expensive",
+    ("more_expensive", "better"): "is more expensive but faster",
+    ("more_expensive", "worse"): "is more expensive and slower",
 }
-"""Claim of each answer."""
+"""Claim of each answer on the energy and verdict on the latency."""
 REASONS = {
     "failed": "the case did not complete ({status})",
     "no_dense": "the suite has no dense case with the same settings; add `dense` to `variants`",
@@ -52,7 +60,9 @@ def sentences(header: Header, rows: Sequence[Row]) -> list[str]:
         header: Header of the run.
         rows: Rows of `cases` of the run.
     """
-    return [effect_text(effect, rows) for effect in effects(rows, header.suite.quality_margin)]
+    listed = effects(rows, header.suite.quality_margin)
+    common = _common_doubts(listed)
+    return [effect_text(effect, rows, common) for effect in listed]
 
 
 def output_sentences(rows: Sequence[Row]) -> list[str]:
@@ -81,28 +91,37 @@ def joint_alpha(header: Header) -> float:
 def preface(header: Header, rows: Sequence[Row]) -> str:
     """What the sentences compare, and what their brackets mean."""
     count = verdict_count(rows)
-    joint = f" The verdicts hold jointly for {count} ratios (Holm, {joint_alpha(header):.0%}); {NS} = not separated." if count else ""
     kinds = {row["energy_kind"] for row in rows}
-    modelled = " Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else ""
-    simulated = " Simulated energy is not valid for any real machine." if "simulated" in kinds else ""
-    return (
-        "Each variant against dense with the same engine, device, batch, threads and scenario; brackets: 95 % intervals, of quality one-sided "
-        f"95 % bounds.{joint}{modelled}{simulated}"
-    )
+    doubts = _common_doubts(effects(rows, header.suite.quality_margin))
+    parts = [
+        "Variants against dense with all other settings equal; brackets: 95 % intervals, of quality one-sided 95 % bounds.",
+        f"The verdicts hold jointly for {count} ratios (Holm, {100 * joint_alpha(header):g} %); {NS} = not separated." if count else "",
+        "Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else "",
+        "Simulated energy is not valid for any real machine." if "simulated" in kinds else "",
+        f"All ratios are doubtful: {', '.join(doubts)}." if doubts else "",
+    ]
+    return " ".join(filter(None, parts))
 
 
-def effect_text(effect: Effect, rows: Sequence[Row]) -> str:
+def _common_doubts(listed: Sequence[Effect]) -> tuple[str, ...]:
+    """Doubts of all effects, which are named once."""
+    shared = set.intersection(*(set(each.doubts) for each in listed)) if len(listed) > 1 else set()
+    return tuple(code for code in DOUBTS if code in shared)
+
+
+def effect_text(effect: Effect, rows: Sequence[Row], without: Sequence[str] = ()) -> str:
     """The effect of a variant as a sentence without a full stop.
 
     Args:
         effect: The effect.
         rows: All rows of the run, whose models decide whether the model is named.
+        without: Doubts that are named elsewhere.
     """
     name = _name(effect.row, rows)
     if effect.why_not == "failed":
         return f"{name} {_claim(effect)}"
     figures = ", ".join(filter(None, (_energy(effect), _latency(effect))))
-    clauses = [_quality(effect), _precision(effect), _pruning(effect), _not_finite(effect.row), _payback(effect), _doubts(effect)]
+    clauses = [_quality(effect), _precision(effect), _pruning(effect), _not_finite(effect.row), _payback(effect), _doubts(effect, without)]
     text = "; ".join(filter(None, (figures, *clauses)))
     return f"{name} {_claim(effect)}: {text}"
 
@@ -118,9 +137,9 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
 def _claim(effect: Effect) -> str:
     row, dense = effect.row, effect.dense or {}
     if effect.answer:
+        speed = effect.latency.verdict if effect.latency else None
         kind = KINDS.get(row["energy_kind"], "").strip()
-        alone = effect.answer == "not_separated" and effect.energy and effect.energy.excludes_one
-        return CLAIMS[effect.answer] + (" with all ratios of the run tested together" if alone else "") + (f" ({kind})" if kind else "")
+        return CLAIMS[effect.answer, speed if speed in ("better", "worse") else ""] + (f" ({kind})" if kind else "")
     values = {name: row[column] for name, column in (("kind", "energy_kind"), ("scope", "energy_scope"), ("status", "status"))}
     values |= {
         f"dense_{name}": dense.get(column) for name, column in (("kind", "energy_kind"), ("scope", "energy_scope"), ("status", "status"))
@@ -147,12 +166,15 @@ def _latency(effect: Effect) -> str | None:
     if effect.latency is None:
         return None
     than = "" if effect.energy else " of dense"
-    separated = "" if effect.latency.verdict != "not separated" else f" {NS}"
-    return f"{number(effect.latency.value)} x the {KINDS.get(effect.latency.kind, '')}p50 latency{than}{_bounds(effect.latency)}{separated}"
+    return f"{number(effect.latency.value)} x the {KINDS.get(effect.latency.kind, '')}p50 latency{than}{_bounds(effect.latency)}"
 
 
 def _bounds(ratio: Ratio) -> str:
-    return "" if ratio.low is None or ratio.high is None else f" [{number(ratio.low)}, {number(ratio.high)}]"
+    """` [0.60, 0.65]`, with `n.s.` if the ratio is not separated from 1, jointly if its own interval does not contain 1."""
+    if ratio.low is None or ratio.high is None:
+        return ""
+    separated = f" {NS}{' jointly' if ratio.excludes_one else ''}" if ratio.verdict == "not separated" else ""
+    return f" [{number(ratio.low)}, {number(ratio.high)}]{separated}"
 
 
 def _quality(effect: Effect) -> str:
@@ -181,7 +203,7 @@ def _signed(value: float) -> str:
 
 
 def _precision(effect: Effect) -> str | None:
-    """The precision that ran, if it was requested or differs from that of dense."""
+    """The precision that ran, if it was requested: the share of int8, and the precision of dense if that is not float32."""
     row, ran = effect.row, effect.row["precision_ran"]
     if effect.precision == "weights_only":
         return f"{ran}, arithmetic not reported" if ran.endswith(" weights") else f"{effect.requested} weights, {ran} arithmetic"
@@ -191,7 +213,7 @@ def _precision(effect: Effect) -> str | None:
     basis = "multiply-accumulates" if "multiply-accumulates" in str(row["kernels"]) else "time"
     before = (effect.dense or {}).get("precision_ran")
     dense = f", dense in {before}" if before and before != "float32" else ""
-    return f"{ran} ran" + (f" ({100 * share:.0f} % of the {basis} in int8 kernels)" if share else "") + dense
+    return f"{ran} ran" + (f" ({100 * share:.0f} % of the {basis})" if share else "") + dense
 
 
 def _pruning(effect: Effect) -> str | None:
@@ -232,19 +254,26 @@ def _payback(effect: Effect) -> str | None:
 
 def payback(row: Row) -> str:
     """Number of inferences with its interval, or why there is none."""
-    if row["payback_verdict"] == "no_saving":
+    verdict, point = row["payback_verdict"], row["payback_inferences"]
+    if verdict == "no_saving":
         return "never: no saving"
-    if row["payback_verdict"] == "not_separated":
-        return f"at least {number(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
-    if row["payback_inferences"] is None:
+    if verdict == "not_separated":
+        return f"at least {_count(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
+    if point is None:
         return "no saving; too few repetitions for an interval"
-    if row["payback_verdict"] is None:
-        return f"{number(row['payback_inferences'])}; too few repetitions for an interval"
-    return f"{number(row['payback_inferences'])} [{number(row['payback_low'], 2)}, {number(row['payback_high'], 2)}]"
+    if verdict is None:
+        return f"{_count(point)}; too few repetitions for an interval"
+    return f"{_count(point)} [{_count(row['payback_low'], 2)} {_count(row['payback_high'], 2)}]"
 
 
-def _doubts(effect: Effect) -> str | None:
-    return f"doubtful: {', '.join(effect.doubts)}" if effect.doubts else None
+def _count(value: float, digits: int = 3) -> str:
+    """A large number rounded to some digits: `1,250,000`."""
+    return f"{float(f'{value:.{digits}g}'):,.0f}" if 100 <= value < 1e12 else f"{value:.{digits}g}"
+
+
+def _doubts(effect: Effect, without: Sequence[str]) -> str | None:
+    codes = [code for code in effect.doubts if code not in without]
+    return f"doubtful: {', '.join(codes)}" if codes else None
 
 
 def _reference_sentences(rows: Sequence[Row]) -> list[str]:
@@ -281,5 +310,5 @@ def _agreement(rows: Sequence[Row]) -> str:
         return "not comparable (no outputs were kept, or they have another shape)"
     least = min(compared, key=lambda row: row["reference_agreement"])
     differences = [row["reference_relative_diff"] for row in compared]
-    largest = "unknown (not finite)" if None in differences else number(max(differences), 2)
+    largest = "unknown (not finite)" if None in differences else f"{max(differences):.2g}"
     return f"agrees on {100 * least['reference_agreement']:.4g} % of {least['reference_samples']} samples, largest relative difference {largest}"
