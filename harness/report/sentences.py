@@ -60,25 +60,36 @@ def sentences(header: Header, rows: Sequence[Row]) -> list[str]:
         header: Header of the run.
         rows: Rows of `cases` of the run.
     """
+    return [": ".join(filter(None, parts)) for parts in claims(header, rows)]
+
+
+def claims(header: Header, rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """The sentences as pairs of a claim and its figures."""
     listed = effects(rows, header.suite.quality_margin)
     common = _common_doubts(listed)
-    return [effect_text(effect, rows, common) for effect in listed]
+    several = _several_models(rows)
+    return [_parts(effect, several, common) for effect in listed]
 
 
 def output_sentences(rows: Sequence[Row]) -> list[str]:
     """Outputs of dense cases: those that are not finite, and those that differ between engines."""
-    broken = [f"{_name(row, rows)}: {text}" for row in rows if row["variant"] == "dense" and (text := _not_finite(row))]
+    several = _several_models(rows)
+    broken = [f"{_name(row, several)}: {text}" for row in rows if row["variant"] == "dense" and (text := _not_finite(row))]
     return [*broken, *_reference_sentences(rows)]
 
 
 def run_effects(header: Header, rows: Sequence[Row]) -> dict[str, Any]:
     """Effects of the variants of a run and outputs of its dense cases as data, each effect with its sentence, for JSON."""
     columns = ("case_id", "reference_case_id", "reference_agreement", "reference_relative_diff", "reference_samples")
+    several = _several_models(rows)
     return {
         "run_id": header.run_id,
         "joint_ratios": verdict_count(rows),
         "joint_alpha": joint_alpha(header),
-        "effects": [as_data(each) | {"sentence": effect_text(each, rows)} for each in effects(rows, header.suite.quality_margin)],
+        "effects": [
+            as_data(each) | {"sentence": ": ".join(filter(None, _parts(each, several)))}
+            for each in effects(rows, header.suite.quality_margin)
+        ],
         "references": [{name: row[name] for name in columns} for row in rows if row["variant"] == "dense"],
     }
 
@@ -109,26 +120,23 @@ def _common_doubts(listed: Sequence[Effect]) -> tuple[str, ...]:
     return tuple(code for code in DOUBTS if code in shared)
 
 
-def effect_text(effect: Effect, rows: Sequence[Row], without: Sequence[str] = ()) -> str:
-    """The effect of a variant as a sentence without a full stop.
-
-    Args:
-        effect: The effect.
-        rows: All rows of the run, whose models decide whether the model is named.
-        without: Doubts that are named elsewhere.
-    """
-    name = _name(effect.row, rows)
+def _parts(effect: Effect, several: bool, without: Sequence[str] = ()) -> tuple[str, str]:
+    """(claim, its figures) of a variant, without some doubts; no figures of a case that did not complete."""
+    claim = f"{_name(effect.row, several)} {_claim(effect)}"
     if effect.why_not == "failed":
-        return f"{name} {_claim(effect)}"
+        return claim, ""
     figures = ", ".join(filter(None, (_energy(effect), _latency(effect))))
     clauses = [_quality(effect), _precision(effect), _pruning(effect), _not_finite(effect.row), _payback(effect), _doubts(effect, without)]
-    text = "; ".join(filter(None, (figures, *clauses)))
-    return f"{name} {_claim(effect)}: {text}"
+    return claim, "; ".join(filter(None, (figures, *clauses)))
 
 
-def _name(row: Row, rows: Sequence[Row]) -> str:
+def _several_models(rows: Sequence[Row]) -> bool:
+    return len({row["model"] for row in rows}) > 1
+
+
+def _name(row: Row, several: bool) -> str:
     """`int8 on litert (cpu, batch 1, 1 thread)`, after the model if there are several."""
-    model = f"{row['model']}: " if len({each["model"] for each in rows}) > 1 else ""
+    model = f"{row['model']}: " if several else ""
     scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
     threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
     return f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, batch {row['batch_size']}, {threads}{scenario})"
@@ -285,7 +293,7 @@ def _reference_sentences(rows: Sequence[Row]) -> list[str]:
         reference = by_id.get(row["reference_case_id"])
         if reference and reference is not row:
             others.setdefault((row["model"], _place(reference)), []).append(row)
-    several = len({row["model"] for row in rows}) > 1
+    several = _several_models(rows)
     return [
         f"{f'{model}: ' if several else ''}outputs of dense against those on {reference}: {'; '.join(_agreements(own))}"
         for (model, reference), own in others.items()
