@@ -8,14 +8,14 @@ from typing import Any
 from harness.decide.effects import DOUBTS, Effect, Ratio, as_data, effects, verdict_count
 from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
 from harness.frame.rows import Row
-from harness.report.tables import NS
+from harness.report.tables import NS, provenance
 from harness.schema import Header
 from harness.text import engine_text, number
 
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has almost none."""
-POINTS = ("accuracy", "agreement")
-"""Ends of the names of metrics whose differences are given in percentage points."""
+POINTS = ("accuracy", "multilabel_accuracy", "pixel_accuracy", "token_accuracy", "agreement")
+"""Metrics between 0 and 1 whose differences are given in percentage points; the unit of a user's metric is unknown."""
 CLAIMS = {
     ("cheaper", ""): "is cheaper",
     ("cheaper", "better"): "is cheaper and faster",
@@ -106,6 +106,7 @@ def preface(header: Header, rows: Sequence[Row]) -> str:
     doubts = _common_doubts(effects(rows, header.suite.quality_margin))
     parts = [
         "Variants against dense with all other settings equal; brackets: 95 % intervals, of quality one-sided 95 % bounds.",
+        f"{provenance(rows)}.",
         f"The verdicts hold jointly for {count} ratios (Holm, {100 * joint_alpha(header):g} %); {NS} = not separated." if count else "",
         "Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else "",
         "Simulated energy is not valid for any real machine." if "simulated" in kinds else "",
@@ -126,7 +127,15 @@ def _parts(effect: Effect, several: bool, without: Sequence[str] = ()) -> tuple[
     if effect.why_not == "failed":
         return claim, ""
     figures = ", ".join(filter(None, (_energy(effect), _latency(effect))))
-    clauses = [_quality(effect), _precision(effect), _pruning(effect), _not_finite(effect.row), _payback(effect), _doubts(effect, without)]
+    clauses = [
+        _quality(effect),
+        _precision(effect),
+        _dense_precision(effect),
+        _pruning(effect),
+        _not_finite(effect.row),
+        _payback(effect),
+        _doubts(effect, without),
+    ]
     return claim, "; ".join(filter(None, (figures, *clauses)))
 
 
@@ -190,7 +199,7 @@ def _quality(effect: Effect) -> str:
     cost = effect.quality
     if cost is None:
         return "quality not compared" if effect.row["quality_metric"] else "quality not measured"
-    factor, unit = (100, " points") if cost.metric.endswith(POINTS) else (1, "")
+    factor, unit = (100, " points") if cost.metric in POINTS else (1, "")
     name = "agreement with dense" if cost.metric == "agreement" else cost.metric
     text = f"{name} {_signed(factor * cost.difference)}{unit}"
     if cost.verdict is None or cost.low is None or cost.high is None:
@@ -211,7 +220,7 @@ def _signed(value: float) -> str:
 
 
 def _precision(effect: Effect) -> str | None:
-    """The precision that ran, if it was requested: the share of int8, and the precision of dense if that is not float32."""
+    """The precision that ran, if it was requested, with the share of int8."""
     row, ran = effect.row, effect.row["precision_ran"]
     if effect.precision == "weights_only":
         return f"{ran}, arithmetic not reported" if ran.endswith(" weights") else f"{effect.requested} weights, {ran} arithmetic"
@@ -219,9 +228,14 @@ def _precision(effect: Effect) -> str | None:
         return None
     share = row["int8_share"] if effect.requested == "int8" else None
     basis = "multiply-accumulates" if "multiply-accumulates" in str(row["kernels"]) else "time"
-    before = (effect.dense or {}).get("precision_ran")
-    dense = f", dense in {before}" if before and before != "float32" else ""
-    return f"{ran} ran" + (f" ({100 * share:.0f} % of the {basis})" if share else "") + dense
+    return f"{ran} ran" + (f" ({100 * share:.0f} % of the {basis})" if share else "")
+
+
+def _dense_precision(effect: Effect) -> str | None:
+    """The precision of dense if it is not float32, so that a ratio is not taken as one to float32."""
+    dense = effect.dense or {}
+    ran = "float32 with TF32 allowed" if dense.get("tf32") else dense.get("precision_ran")
+    return f"dense ran in {ran}" if ran not in (None, "float32") and effect.energy else None
 
 
 def _pruning(effect: Effect) -> str | None:

@@ -89,7 +89,8 @@ def test_a_cheaper_variant_has_ratio_interval_quality_precision_and_payback():
         (run_of(HALF, "int8_weight_only", precision_ran="float32"), "is cheaper and faster: "),
         (run_of(HALF, "int8_weight_only", precision_ran="float32"), "; int8 weights, float32 arithmetic;"),
         (run_of(HALF, "dynamic_int8", precision_ran="int8 weights"), "; int8 weights, arithmetic not reported;"),
-        (run_of(HALF, dense_changes={"precision_ran": "bfloat16"}), "; int8 ran, dense in bfloat16;"),
+        (run_of(HALF, dense_changes={"precision_ran": "bfloat16"}), "; int8 ran; dense ran in bfloat16;"),
+        (run_of(HALF, dense_changes={"engine_facts": {"tf32": True}}), "; int8 ran; dense ran in float32 with TF32 allowed;"),
         (run_of(HALF, "custom", warnings=(NOT_RUN,), precision_ran="float32"), "float32 ran, so this is not the ratio of custom"),
     ],
 )  # fmt: skip
@@ -145,6 +146,16 @@ def test_quality_without_labels_is_agreement_with_dense():
     assert "accuracy 0 points, without an interval;" in sentence(replace(run_of(HALF), outputs={}))
 
 
+def test_the_unit_of_a_users_metric_is_its_own():
+    """Its accuracy may be in percent already."""
+    run = run_of(HALF, right=(970, 940))
+    quality = {"metric": "mine:accuracy", "direction": "higher", "samples": 1000}
+    records = [r.model_copy(update={"quality": r.quality.model_copy(update=quality)}) if r.quality else r for r in run.records]
+    assert "; mine:accuracy -0.03 [-0.04, -0.022] (1,000 paired samples), a loss above the margin of 0.01;" in sentence(
+        replace(run, records=tuple(records))
+    )
+
+
 def test_zero_weights_and_whether_a_kernel_used_them():
     """Only if dense does not have them."""
     pruned = run_of(CLOSE, "prune(final_sparsity=0.9)", precision_ran="float32", **zeros(0.9), kernels=FLOAT_KERNELS)
@@ -189,6 +200,7 @@ def test_the_preface_explains_brackets_and_verdicts():
     run = digits()
     text = preface(run.header, rows_of_run(run))
     assert "95 % intervals, of quality one-sided 95 % bounds" in text
+    assert "bounds. Energy: modelled (package+dram). The verdicts" in text
     assert "hold jointly for 21 ratios (Holm, 5 %); n.s. = not separated" in text
     assert "Modelled energy follows the CPU load and was not measured." in text and "doubtful" not in text
     fake = run_of(HALF, found=SIMULATED)
