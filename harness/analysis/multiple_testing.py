@@ -28,10 +28,10 @@ def p_values(d: float, u: float, nu: float, margin: float) -> tuple[float, float
         nu: Degrees of freedom of u.
         margin: Equivalence margin, a logarithm.
     """
-    from scipy.stats import t
+    from scipy.special import stdtr  # a fiftieth of the time of `scipy.stats`
 
-    differs = 2 * float(t.sf(abs(d) / u, nu))
-    same = max(float(t.sf((margin - d) / u, nu)), float(t.sf((margin + d) / u, nu)))
+    differs = 2 * float(stdtr(nu, -abs(d) / u))
+    same = max(float(stdtr(nu, (d - margin) / u)), float(stdtr(nu, -(d + margin) / u)))
     return differs, same
 
 

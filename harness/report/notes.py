@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.frame.quality import FLOAT32_TOLERANCE, LEAST_AGREEMENT
 from harness.report.tables import caption, remarks
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
 from harness.text import Scale, estimate_text, number
@@ -173,5 +174,11 @@ def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         sentences.append(
             "Agreement is the share of samples with the same top-1 class as dense; for outputs without classes, the share within 1 % of the output range of dense."
         )
-    noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.workload)
+    if any(row["reference_agreement"] is not None for row in rows):
+        sentences.append(
+            "The reference of the outputs is the dense case of the same model whose route has the fewest exports; a dense case that agrees with it on "
+            f"less than {LEAST_AGREEMENT:.0%} of the samples, or that differs by more than {FLOAT32_TOLERANCE:g} of its largest output although both "
+            "ran in float32, has the finding differs_from_reference."
+        )
+    noise = ", ".join(model.name for model in header.suite.models if model.name in agreed and not model.test and not model.brings)
     return [*sentences, f"No test inputs were given for {noise}: agreement is measured on seeded noise."] if noise else sentences

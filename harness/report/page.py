@@ -12,7 +12,7 @@ from harness.frame.rows import rows_of
 from harness.report import plots, tables
 from harness.report.export import rendered
 from harness.report.notes import machine, method
-from harness.report.sentences import output_sentences, payback, preface, sentences
+from harness.report.sentences import claims, output_sentences, payback, preface
 from harness.schema import OBJECTIVES, Finding, Objective, StoredRun
 from harness.text import NONE, number
 
@@ -38,7 +38,7 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
         failures=[row for row in rows if row["status"] != "ok"],
         findings=findings(run, rows),
         preface=preface(run.header, rows),
-        sentences=sentences(run.header, rows),
+        claims=claims(run.header, rows),
         about_outputs=output_sentences(rows),
         builds=builds(rows_of(frames["builds"])),
         paybacks=paybacks(rows),

@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.decide.effects import Effect, Ratio, as_data, effects, verdict_count
+from harness.decide.effects import DOUBTS, Effect, Ratio, as_data, effects, verdict_count
 from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
 from harness.frame.rows import Row
-from harness.report.tables import NS
+from harness.report.tables import NS, provenance
 from harness.schema import Header, timing_text
 from harness.text import engine_text, number
 
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has almost none."""
-POINTS = ("accuracy", "agreement")
-"""Ends of the names of metrics whose differences are given in percentage points."""
+POINTS = ("accuracy", "multilabel_accuracy", "pixel_accuracy", "token_accuracy", "agreement")
+"""Metrics between 0 and 1 whose differences are given in percentage points; the unit of a user's metric is unknown."""
 CLAIMS = {
-    "cheaper": "is cheaper",
-    "same": "uses the same energy within 1 %",
-    "not_separated": "is not shown to be cheaper or more expensive",
-    "more_expensive": "is more expensive",
+    ("cheaper", ""): "is cheaper",
+    ("cheaper", "better"): "is cheaper and faster",
+    ("cheaper", "worse"): "is cheaper but slower",
+    ("same", ""): "uses the same energy within 1 %",
+    ("same", "better"): "uses the same energy within 1 %, and is faster",
+    ("same", "worse"): "uses the same energy within 1 %, and is slower",
+    ("not_separated", ""): "is not shown to be cheaper or more expensive",
+    ("not_separated", "better"): "is faster, but not shown to be cheaper or more expensive",
+    ("not_separated", "worse"): "is slower, and not shown to be cheaper or more expensive",
+    ("more_expensive", ""): "is more expensive",
+    ("more_expensive", "better"): "is more expensive but faster",
+    ("more_expensive", "worse"): "is more expensive and slower",
 }
-"""Claim of each answer."""
+"""Claim of each answer on the energy and verdict on the latency."""
 REASONS = {
     "failed": "the case did not complete ({status})",
     "no_dense": "the suite has no dense case with the same settings; add `dense` to `variants`",
@@ -52,23 +60,36 @@ def sentences(header: Header, rows: Sequence[Row]) -> list[str]:
         header: Header of the run.
         rows: Rows of `cases` of the run.
     """
-    return [effect_text(effect, rows) for effect in effects(rows, header.suite.quality_margin)]
+    return [": ".join(filter(None, parts)) for parts in claims(header, rows)]
+
+
+def claims(header: Header, rows: Sequence[Row]) -> list[tuple[str, str]]:
+    """The sentences as pairs of a claim and its figures."""
+    listed = effects(rows, header.suite.quality_margin)
+    common = _common_doubts(listed)
+    several = _several_models(rows)
+    return [_parts(effect, several, common) for effect in listed]
 
 
 def output_sentences(rows: Sequence[Row]) -> list[str]:
     """Outputs of dense cases: those that are not finite, and those that differ between engines."""
-    broken = [f"{_name(row, rows)}: {text}" for row in rows if row["variant"] == "dense" and (text := _not_finite(row))]
+    several = _several_models(rows)
+    broken = [f"{_name(row, several)}: {text}" for row in rows if row["variant"] == "dense" and (text := _not_finite(row))]
     return [*broken, *_reference_sentences(rows)]
 
 
 def run_effects(header: Header, rows: Sequence[Row]) -> dict[str, Any]:
     """Effects of the variants of a run and outputs of its dense cases as data, each effect with its sentence, for JSON."""
     columns = ("case_id", "reference_case_id", "reference_agreement", "reference_relative_diff", "reference_samples")
+    several = _several_models(rows)
     return {
         "run_id": header.run_id,
         "joint_ratios": verdict_count(rows),
         "joint_alpha": joint_alpha(header),
-        "effects": [as_data(each) | {"sentence": effect_text(each, rows)} for each in effects(rows, header.suite.quality_margin)],
+        "effects": [
+            as_data(each) | {"sentence": ": ".join(filter(None, _parts(each, several)))}
+            for each in effects(rows, header.suite.quality_margin)
+        ],
         "references": [{name: row[name] for name in columns} for row in rows if row["variant"] == "dense"],
     }
 
@@ -81,35 +102,50 @@ def joint_alpha(header: Header) -> float:
 def preface(header: Header, rows: Sequence[Row]) -> str:
     """What the sentences compare, and what their brackets mean."""
     count = verdict_count(rows)
-    joint = f" The verdicts hold jointly for {count} ratios (Holm, {joint_alpha(header):.0%}); {NS} = not separated." if count else ""
     kinds = {row["energy_kind"] for row in rows}
-    modelled = " Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else ""
-    simulated = " Simulated energy is not valid for any real machine." if "simulated" in kinds else ""
-    return (
-        "Each variant against dense with the same engine, device, batch, threads and scenario; brackets: 95 % intervals, of quality one-sided "
-        f"95 % bounds.{joint}{modelled}{simulated}"
-    )
+    doubts = _common_doubts(effects(rows, header.suite.quality_margin))
+    parts = [
+        "Variants against dense with all other settings equal; brackets: 95 % intervals, of quality one-sided 95 % bounds.",
+        f"{provenance(rows)}.",
+        f"The verdicts hold jointly for {count} ratios (Holm, {100 * joint_alpha(header):g} %); {NS} = not separated." if count else "",
+        "Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else "",
+        "Simulated energy is not valid for any real machine." if "simulated" in kinds else "",
+        f"All ratios are doubtful: {', '.join(doubts)}." if doubts else "",
+    ]
+    return " ".join(filter(None, parts))
 
 
-def effect_text(effect: Effect, rows: Sequence[Row]) -> str:
-    """The effect of a variant as a sentence without a full stop.
+def _common_doubts(listed: Sequence[Effect]) -> tuple[str, ...]:
+    """Doubts of all effects, which are named once."""
+    shared = set.intersection(*(set(each.doubts) for each in listed)) if len(listed) > 1 else set()
+    return tuple(code for code in DOUBTS if code in shared)
 
-    Args:
-        effect: The effect.
-        rows: All rows of the run, whose models decide whether the model is named.
-    """
-    name = _name(effect.row, rows)
+
+def _parts(effect: Effect, several: bool, without: Sequence[str] = ()) -> tuple[str, str]:
+    """(claim, its figures) of a variant, without some doubts; no figures of a case that did not complete."""
+    claim = f"{_name(effect.row, several)} {_claim(effect)}"
     if effect.why_not == "failed":
-        return f"{name} {_claim(effect)}"
+        return claim, ""
     figures = ", ".join(filter(None, (_energy(effect), _latency(effect))))
-    clauses = [_quality(effect), _precision(effect), _pruning(effect), _not_finite(effect.row), _payback(effect), _doubts(effect)]
-    text = "; ".join(filter(None, (figures, *clauses)))
-    return f"{name} {_claim(effect)}: {text}"
+    clauses = [
+        _quality(effect),
+        _precision(effect),
+        _dense_precision(effect),
+        _pruning(effect),
+        _not_finite(effect.row),
+        _payback(effect),
+        _doubts(effect, without),
+    ]
+    return claim, "; ".join(filter(None, (figures, *clauses)))
 
 
-def _name(row: Row, rows: Sequence[Row]) -> str:
+def _several_models(rows: Sequence[Row]) -> bool:
+    return len({row["model"] for row in rows}) > 1
+
+
+def _name(row: Row, several: bool) -> str:
     """`int8 on litert (cpu, batch 1, 1 thread)`, after the model if there are several."""
-    model = f"{row['model']}: " if len({each["model"] for each in rows}) > 1 else ""
+    model = f"{row['model']}: " if several else ""
     scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
     timing = f", {text}" if (text := timing_text(row["device"], row["copies"], row["in_flight"])) else ""
     threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
@@ -119,9 +155,9 @@ def _name(row: Row, rows: Sequence[Row]) -> str:
 def _claim(effect: Effect) -> str:
     row, dense = effect.row, effect.dense or {}
     if effect.answer:
+        speed = effect.latency.verdict if effect.latency else None
         kind = KINDS.get(row["energy_kind"], "").strip()
-        alone = effect.answer == "not_separated" and effect.energy and effect.energy.excludes_one
-        return CLAIMS[effect.answer] + (" with all ratios of the run tested together" if alone else "") + (f" ({kind})" if kind else "")
+        return CLAIMS[effect.answer, speed if speed in ("better", "worse") else ""] + (f" ({kind})" if kind else "")
     values = {name: row[column] for name, column in (("kind", "energy_kind"), ("scope", "energy_scope"), ("status", "status"))}
     values |= {
         f"dense_{name}": dense.get(column) for name, column in (("kind", "energy_kind"), ("scope", "energy_scope"), ("status", "status"))
@@ -148,12 +184,15 @@ def _latency(effect: Effect) -> str | None:
     if effect.latency is None:
         return None
     than = "" if effect.energy else " of dense"
-    separated = "" if effect.latency.verdict != "not separated" else f" {NS}"
-    return f"{number(effect.latency.value)} x the {KINDS.get(effect.latency.kind, '')}p50 latency{than}{_bounds(effect.latency)}{separated}"
+    return f"{number(effect.latency.value)} x the {KINDS.get(effect.latency.kind, '')}p50 latency{than}{_bounds(effect.latency)}"
 
 
 def _bounds(ratio: Ratio) -> str:
-    return "" if ratio.low is None or ratio.high is None else f" [{number(ratio.low)}, {number(ratio.high)}]"
+    """` [0.60, 0.65]`, with `n.s.` if the ratio is not separated from 1, jointly if its own interval does not contain 1."""
+    if ratio.low is None or ratio.high is None:
+        return ""
+    separated = f" {NS}{' jointly' if ratio.excludes_one else ''}" if ratio.verdict == "not separated" else ""
+    return f" [{number(ratio.low)}, {number(ratio.high)}]{separated}"
 
 
 def _quality(effect: Effect) -> str:
@@ -161,7 +200,7 @@ def _quality(effect: Effect) -> str:
     cost = effect.quality
     if cost is None:
         return "quality not compared" if effect.row["quality_metric"] else "quality not measured"
-    factor, unit = (100, " points") if cost.metric.endswith(POINTS) else (1, "")
+    factor, unit = (100, " points") if cost.metric in POINTS else (1, "")
     name = "agreement with dense" if cost.metric == "agreement" else cost.metric
     text = f"{name} {_signed(factor * cost.difference)}{unit}"
     if cost.verdict is None or cost.low is None or cost.high is None:
@@ -182,7 +221,7 @@ def _signed(value: float) -> str:
 
 
 def _precision(effect: Effect) -> str | None:
-    """The precision that ran, if it was requested or differs from that of dense."""
+    """The precision that ran, if it was requested, with the share of int8."""
     row, ran = effect.row, effect.row["precision_ran"]
     if effect.precision == "weights_only":
         return f"{ran}, arithmetic not reported" if ran.endswith(" weights") else f"{effect.requested} weights, {ran} arithmetic"
@@ -190,9 +229,14 @@ def _precision(effect: Effect) -> str | None:
         return None
     share = row["int8_share"] if effect.requested == "int8" else None
     basis = "multiply-accumulates" if "multiply-accumulates" in str(row["kernels"]) else "time"
-    before = (effect.dense or {}).get("precision_ran")
-    dense = f", dense in {before}" if before and before != "float32" else ""
-    return f"{ran} ran" + (f" ({100 * share:.0f} % of the {basis} in int8 kernels)" if share else "") + dense
+    return f"{ran} ran" + (f" ({100 * share:.0f} % of the {basis})" if share else "")
+
+
+def _dense_precision(effect: Effect) -> str | None:
+    """The precision of dense if it is not float32, so that a ratio is not taken as one to float32."""
+    dense = effect.dense or {}
+    ran = "float32 with TF32 allowed" if dense.get("tf32") else dense.get("precision_ran")
+    return f"dense ran in {ran}" if ran not in (None, "float32") and effect.energy else None
 
 
 def _pruning(effect: Effect) -> str | None:
@@ -233,19 +277,26 @@ def _payback(effect: Effect) -> str | None:
 
 def payback(row: Row) -> str:
     """Number of inferences with its interval, or why there is none."""
-    if row["payback_verdict"] == "no_saving":
+    verdict, point = row["payback_verdict"], row["payback_inferences"]
+    if verdict == "no_saving":
         return "never: no saving"
-    if row["payback_verdict"] == "not_separated":
-        return f"at least {number(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
-    if row["payback_inferences"] is None:
+    if verdict == "not_separated":
+        return f"at least {_count(row['payback_low'], 2)}, no upper bound: the saving is not separated from 0"
+    if point is None:
         return "no saving; too few repetitions for an interval"
-    if row["payback_verdict"] is None:
-        return f"{number(row['payback_inferences'])}; too few repetitions for an interval"
-    return f"{number(row['payback_inferences'])} [{number(row['payback_low'], 2)}, {number(row['payback_high'], 2)}]"
+    if verdict is None:
+        return f"{_count(point)}; too few repetitions for an interval"
+    return f"{_count(point)} [{_count(row['payback_low'], 2)} {_count(row['payback_high'], 2)}]"
 
 
-def _doubts(effect: Effect) -> str | None:
-    return f"doubtful: {', '.join(effect.doubts)}" if effect.doubts else None
+def _count(value: float, digits: int = 3) -> str:
+    """A large number rounded to some digits: `1,250,000`."""
+    return f"{float(f'{value:.{digits}g}'):,.0f}" if 100 <= value < 1e12 else f"{value:.{digits}g}"
+
+
+def _doubts(effect: Effect, without: Sequence[str]) -> str | None:
+    codes = [code for code in effect.doubts if code not in without]
+    return f"doubtful: {', '.join(codes)}" if codes else None
 
 
 def _reference_sentences(rows: Sequence[Row]) -> list[str]:
@@ -257,7 +308,7 @@ def _reference_sentences(rows: Sequence[Row]) -> list[str]:
         reference = by_id.get(row["reference_case_id"])
         if reference and reference is not row:
             others.setdefault((row["model"], _place(reference)), []).append(row)
-    several = len({row["model"] for row in rows}) > 1
+    several = _several_models(rows)
     return [
         f"{f'{model}: ' if several else ''}outputs of dense against those on {reference}: {'; '.join(_agreements(own))}"
         for (model, reference), own in others.items()
@@ -282,5 +333,5 @@ def _agreement(rows: Sequence[Row]) -> str:
         return "not comparable (no outputs were kept, or they have another shape)"
     least = min(compared, key=lambda row: row["reference_agreement"])
     differences = [row["reference_relative_diff"] for row in compared]
-    largest = "unknown (not finite)" if None in differences else number(max(differences), 2)
+    largest = "unknown (not finite)" if None in differences else f"{max(differences):.2g}"
     return f"agrees on {100 * least['reference_agreement']:.4g} % of {least['reference_samples']} samples, largest relative difference {largest}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.agreement import close, max_difference, same_class
+from harness.analysis.agreement import close, max_difference, relative_difference, same_class
 
 NAN = float("nan")
 
@@ -47,3 +47,20 @@ def test_a_single_score_names_a_class_by_its_threshold():
     dense, other = np.array([[-2.0], [0.3], [4.0]]), np.array([[-1.0], [-0.1], [0.2]])
     assert same_class(other, dense, 0.0).tolist() == [True, False, True]
     assert same_class(other, dense).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reference", "difference"),
+    [
+        ([1.0, -2.0], [1.0, -4.0], 0.5),
+        ([5.0, 5.0], [5.0, 5.0], 0.0),
+        ([0.0, 0.0], [0.0, 0.0], 0.0),
+        ([1.0, 0.0], [0.0, 0.0], None),
+        ([NAN, 1.0], [1.0, 1.0], None),
+        ([1.0, 1.0], [np.inf, 1.0], None),
+        ([3, 4], [4, 4], 0.25),
+    ],
+)
+def test_the_relative_difference_is_that_of_the_maximum_norm(outputs, reference, difference):
+    """None if either is not finite, or only the reference is zero."""
+    assert relative_difference(np.array([outputs]), np.array([reference])) == difference

@@ -30,14 +30,18 @@ def test_the_summary_has_table_sentences_warnings_and_widths(run, cases, capsys)
     lines = capsys.readouterr().out.splitlines()
     table = next(k for k, line in enumerate(lines) if "dense" in line)
     warning = next(k for k, line in enumerate(lines) if line.startswith("! "))
-    assert table < warning < len(lines) - 1
+    preface = next(k for k, line in enumerate(lines) if line.startswith("Variants against dense"))
+    assert table < preface < warning < len(lines) - 1
+    assert [line[:3] for line in lines[preface + 1 : warning]] == ["-  "] * 10
+    assert lines[preface + 9] == "-  ... and 4 more in the report"
+    assert lines[warning - 1].startswith("-  outputs of dense against those on litert (cpu): onnxruntime (cpu) agrees on 100 %")
     assert lines[-1].startswith("95 % intervals on energy: median half-width")
 
 
 def test_many_sentences_are_shortened():
-    """To twelve, and how many more there are."""
-    assert shortened(["a"] * 12) == ["a"] * 12
-    assert shortened(["a"] * 14) == [*["a"] * 12, "... and 2 more sentences in the report"]
+    """To eight, and how many more there are."""
+    assert shortened(["a"] * 8) == ["a"] * 8
+    assert shortened(["a"] * 10) == [*["a"] * 8, "... and 2 more in the report"]
 
 
 def test_each_warning_is_printed_once_with_its_number_of_cases(run, cases):
@@ -76,3 +80,11 @@ def test_a_run_has_failed_if_a_last_attempt_has():
 def test_minutes_are_rounded_up():
     """A range has two."""
     assert (minutes(61), minutes(10, 50), minutes(60, 600)) == ("2", "1", "1 to 10")
+
+
+def test_a_finding_of_a_case_is_a_warning(run):
+    """A dense case that differs from the reference, which no record holds."""
+    wrong = "digits-cnn dense onnxruntime cpu b1 t1 single_stream"
+    run = replace(run, outputs={**run.outputs, wrong: replace(run.outputs[wrong], outputs=-run.outputs[wrong].outputs)})
+    (line,) = [each for each in warning_lines(run, frame.cases([run])) if each.startswith("! differs_from_reference, 1 of 19 cases: ")]
+    assert "; run the model before and after its export on one input" in line

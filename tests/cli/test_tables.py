@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -169,3 +170,15 @@ def test_a_file_that_cannot_be_written_is_an_error(harness, results, tmp_path):
     assert harness("export", "base", "--output", "pipe").returncode == 0
     assert b"dense" in os.read(reader, 100_000) and (tmp_path / "pipe").is_fifo()
     os.close(reader)
+
+
+def test_a_report_as_json_has_the_effect_of_each_variant(harness, results):
+    """Nothing else on stdout; one entry for each run."""
+    keep(measured(factor={CELLS[1].case_id: 0.5}), results, "run-a")
+    keep(measured(), results, "run-b")
+    done = harness("report", "run-a", "run-b", "--json")
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)
+    assert (first["run_id"], second["run_id"]) == ("run-a", "run-b")
+    assert [each["variant"] for each in first["effects"]] and all(each["sentence"] for each in first["effects"])
+    assert {each["case_id"] for each in first["references"]}

@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 
 from harness import frame
+from harness.analysis.multiple_testing import verdicts
+from harness.analysis.ratio import log_ratio
+from tests.effects import CLOSE, DENSE_J, HALF, PACKAGE, launches, run_of
 from tests.factories import (
     COUNTERS,
     case,
@@ -50,3 +53,30 @@ def test_gains_cancel_where_two_cases_share_them_alike():
     alike, other = ratio((0.396e-3, 0.099e-3)), ratio((0.246e-3, 0.249e-3))
     assert alike.energy_vs_baseline_high - alike.energy_vs_baseline == pytest.approx(0, abs=2e-4)
     assert np.log(other.energy_vs_baseline_high / other.energy_vs_baseline) == pytest.approx(1.96 * 0.05 * np.hypot(0.303, 0.303), rel=0.02)
+
+
+def test_the_verdicts_hold_jointly_for_the_run():
+    """Those of Holm over energies and latencies of all variants; the baseline has none."""
+    variants = {"int8": HALF, "float16": CLOSE, "compile": (0.943e-3, 0.96e-3, 0.977e-3)}
+    cells = [case(), *map(case, variants)]
+    records = [*launches("dense", DENSE_J), *(r for v, energies in variants.items() for r in launches(v, energies))]
+    table = frame.cases([stored(cells, records, PACKAGE)])
+    ratios = [log_ratio([r.latency.p50_s for r in records[k : k + 3]], [r.latency.p50_s for r in records[:3]]) for k in (3, 6, 9)]
+    expected = verdicts([ratio for ratio in ratios for _ in range(2)], float(np.log1p(0.01)))[::2]
+    assert expected == ["better", "not separated", "not separated"]
+    assert table.latency_verdict[1:].tolist() == expected
+    assert table.energy_verdict[1:].tolist() == expected
+    assert pd.isna(table.energy_verdict[0]) and pd.isna(table.latency_verdict[0])
+    assert frame.cases([run_of(variants["compile"])]).latency_verdict[1] == "not separated"
+
+
+def test_after_a_stopping_rule_the_verdicts_hold_at_one_percent():
+    """A ratio that is better at 5 % and not at 1 %."""
+    energies = (0.95e-3, 0.96e-3, 0.97e-3)
+    assert frame.cases([run_of(energies)]).energy_verdict[1] == "better"
+    assert frame.cases([run_of(energies, profile="standard")]).energy_verdict[1] == "not separated"
+
+
+def test_a_single_launch_has_no_verdict():
+    """Its spread is unknown."""
+    assert pd.isna(frame.cases([run_of(HALF[:1])]).energy_verdict[1])

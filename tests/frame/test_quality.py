@@ -10,7 +10,7 @@ import pytest
 
 from harness import frame
 from harness.frame.rows import rows_of
-from harness.report import sentences
+from harness.report import output_sentences
 from harness.schema import Quality, StoredOutputs
 from tests.factories import record, stored
 from tests.frame.helpers import DENSE, INT8, RIGHT, N, pair, per_sample
@@ -22,16 +22,15 @@ def test_outputs_that_are_not_finite_are_counted_and_reported():
     dense, int8 = pair(StoredOutputs(outputs=broken), StoredOutputs(outputs=np.eye(4, 2, dtype=np.int8)))
     assert (dense.not_finite_share, int8.not_finite_share) == (0.5, 0)
     assert pd.isna(pair(None, None)[0].not_finite_share)
-    findings = sentences(rows_of(pd.DataFrame([dense, int8])))
-    assert any(each.startswith("dense on litert: 50 % of its outputs are not finite") for each in findings)
-    assert not any(each.startswith("int8") and "not finite" in each for each in findings)
+    findings = output_sentences(rows_of(pd.DataFrame([dense, int8])))
+    assert findings[0].startswith("dense on litert (cpu, batch 1, 1 thread): 50 % of its outputs are not finite")
 
 
 def test_quality_is_paired_with_dense():
     """Wrong on the same 20 and one more of 1,000 is non-inferior, although the unpaired intervals are wider than the margin."""
     worse = RIGHT & (np.arange(N) != 500)
     dense, int8 = pair(per_sample(RIGHT), per_sample(worse), (0.98, 0.979))
-    assert (int8.quality_diff, int8.quality_verdict) == (pytest.approx(-0.001), "non_inferior")
+    assert (int8.quality_diff, int8.quality_verdict, int8.quality_samples) == (pytest.approx(-0.001), "non_inferior", N)
     assert -0.01 < int8.quality_diff_low < -0.001 < int8.quality_diff_high
     assert pd.isna(int8.quality_samples_needed)
     assert dense.quality_diff == 0 and pd.isna(dense.quality_diff_low) and pd.isna(dense.quality_verdict)

@@ -9,6 +9,8 @@ import pytest
 
 from harness import frame, report
 from harness.errors import StoreError
+from harness.frame.rows import rows_of
+from harness.report import sentences
 from tests.factories import case, record, stored
 
 FILES = {"table.md", "table.csv", "pareto.png", "pareto.svg", "index.html"}
@@ -18,6 +20,15 @@ def test_a_report_has_five_files(folder):
     """No temporary file is left in the folder."""
     assert {path.name for path in folder.iterdir()} == FILES
     assert all(path.stat().st_size > 500 for path in folder.iterdir())
+
+
+def test_the_markdown_table_has_the_sentences_below(folder, run, tables):
+    """As a list, with its preface, escaped."""
+    text = (folder / "table.md").read_text()
+    table, below = text.split("\nVariants against dense", 1)
+    assert table.startswith("|") and "± is the half-width" in table
+    assert below.count("\n- ") == len(sentences(run.header, rows_of(tables["cases"]))) + 1
+    assert "\\[0.546, 0.560\\]" in below and below.endswith(".\n")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 
 from harness import frame, report
 from harness.frame.rows import rows_of
-from harness.report import sentences
+from harness.report import output_sentences, preface, sentences
 from harness.report.page import paybacks, render
+from harness.schema import StoredOutputs
 from tests.factories import CARD, case, digits, record, stored
 
 
@@ -110,11 +111,32 @@ def test_tags_in_names_and_messages_are_text(tmp_path):
     assert "\x1b" not in text
 
 
-def test_the_page_has_the_findings():
-    """In a section of their own, with the definition of the verdict."""
+def test_the_page_has_a_sentence_for_each_variant():
+    """Above the table, with the meaning of its brackets; and what is known of the outputs of dense."""
     run = digits()
     frames = frame.tables([run])
-    html = render(run, frames, "<svg></svg>")
-    assert "Findings" in html and "may be worse than dense by more than the margin" in html
-    assert "non-inferior within 0.01" in html
-    assert not np.any([sentence not in html.replace("&#39;", "'").replace("&gt;", ">") for sentence in sentences(rows_of(frames["cases"]))])
+    rows = rows_of(frames["cases"])
+    html = unescape(render(run, frames, "<svg></svg>"))
+    assert html.index("<h2>Compared with dense</h2>") < html.index("<h2>Cases</h2>")
+    assert preface(run.header, rows) in html and "non-inferior within 0.01" in html
+    text = html.replace("<strong>", "").replace("</strong>", "")
+    assert not [each for each in (*sentences(run.header, rows), *output_sentences(rows)) if f"<li>{each}.</li>" not in text]
+
+
+def test_the_page_has_a_dense_case_that_differs_from_the_reference():
+    """As a problem with its remedy, which no record holds."""
+    run = digits()
+    wrong = "digits-cnn dense onnxruntime cpu b1 t1 single_stream"
+    outputs = {**run.outputs, wrong: StoredOutputs(run.outputs[wrong].per_sample, -run.outputs[wrong].outputs)}
+    run = replace(run, outputs=outputs)
+    html = unescape(render(run, frame.tables([run]), "<svg></svg>"))
+    assert (
+        "<strong>differs_from_reference</strong>, 1 case: the outputs of this dense case are not those of digits-cnn dense litert" in html
+    )
+    assert "onnxruntime (cpu) agrees on 0 % of 360 samples" in html
+
+
+def test_a_run_of_dense_alone_has_no_comparison():
+    """Neither heading nor preface."""
+    run = stored([case()], [record(case())])
+    assert "Compared with dense" not in render(run, frame.tables([run]), "<svg></svg>")
