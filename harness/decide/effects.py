@@ -16,6 +16,8 @@ Precision = Literal["confirmed", "weights_only", "not_confirmed", "not_run"]
 
 ANSWERS: dict[str, Answer] = {"better": "cheaper", "same": "same", "not separated": "not_separated", "worse": "more_expensive"}
 """Answer of each verdict on the energy."""
+RUNS_IN = {"quantization_aware": "int8", "fp8": "float8"}
+"""Precision of recipes that are not named after it."""
 REQUESTED = re.compile(r"bfloat16|float16|tf32|int16x8|fp8|int8|int4|quantization_aware")
 """Precisions in names of recipes."""
 WEIGHTS_ONLY = re.compile(r"weight_int|int\d_weight_only")
@@ -170,7 +172,7 @@ def _effect(row: Row, dense: Row | None, margin: float) -> Effect:
 def requested_precision(variant: str) -> str | None:
     """Last precision that the chain of recipes names, parameters aside; None if there is none."""
     names = REQUESTED.findall(_names(variant))
-    return names[-1].replace("quantization_aware", "int8") if names else None
+    return RUNS_IN.get(names[-1], names[-1]) if names else None
 
 
 def _names(variant: str) -> str:

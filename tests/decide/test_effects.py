@@ -132,7 +132,7 @@ def test_the_latency_of_a_test_double_is_simulated():
         ("bfloat16", "bfloat16", {}, "confirmed"),
         ("bfloat16", "float32", {}, "not_run"),
         ("tf32", "float32", {}, "not_run"),
-        ("fp8", "fp8", {}, "confirmed"),
+        ("fp8", "float8", {}, "confirmed"),
         ("int16x8", "int16x8", {}, "confirmed"),
         ("quantization_aware", "float32", {}, "not_run"),
         ("prune(final_sparsity=0.9)+int8", "float32", {}, "not_run"),
