@@ -34,7 +34,7 @@ class Loader(Engine):
             time.sleep(0.0003)
             with path.open("r+b" if path.exists() else "w+b") as stream:
                 size = stream.seek(0, 2)
-                if size and began_s - last_s[0] < 0.002:  # still the same burst: its end moves
+                if size and began_s - last_s[0] < 0.007:  # still the same burst: its end moves, also if this process had to wait
                     stream.seek(size - 8)
                 else:
                     stream.write(struct.pack("d", began_s))

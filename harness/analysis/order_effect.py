@@ -54,11 +54,11 @@ def order_effect(energies: Sequence[Sequence[float]], temperatures: Sequence[Seq
     if np.any(deviation <= 0):  # without scatter, as of a simulation, nothing can be tested
         return None
     scaled = centred / deviation[:, None]
-    found = [_by_order(centred, scaled)]
+    effects = [_by_order(centred, scaled)]
     known = [list(temperatures[row][:launches]) for row in rows] if temperatures else []
     if known and all(len(row) == launches and None not in row for row in known):
-        found.append(_by_temperature(centred, scaled, np.array(known, dtype=np.float64)))
-    significant = [effect for effect in found if effect and effect.p <= LEVEL / 2]
+        effects.append(_by_temperature(centred, scaled, np.array(known, dtype=np.float64)))
+    significant = [effect for effect in effects if effect and effect.p <= LEVEL / 2]
     return min(significant, key=lambda effect: effect.p, default=None)
 
 

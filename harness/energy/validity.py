@@ -71,7 +71,7 @@ def examine(
         findings.append(finding("foreign_load", cores=foreign))
     own = [trace.domains[m.domain] for m in steady if m.domain in scope and m.domain in trace.domains]
     findings += [finding("mig_shared", device=name) for name in dict.fromkeys(domain.name for domain in own if domain.detail.get("mig"))]
-    findings += [found for domain in own if (found := _limited(domain))]
+    findings += [remark for domain in own if (remark := _limited(domain))]
     findings += [_part_time(domain) for domain in own if domain.quantity == "energy" and domain.part_time]
     if span := cards.span_of(measurements):
         remarks = cards.remarks(trace, span, {domain.device for domain in own}, device)

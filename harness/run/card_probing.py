@@ -276,8 +276,8 @@ def probe_cards(catalogue: Catalogue, report: Callable[[str], None]) -> Iterator
         visible = [cards[index] for index in visible_cards(os.environ.get(VARIABLE), uuids)]
         if not visible:
             value = os.environ.get(VARIABLE)
-            shown = "shows a MIG instance" if str(value).startswith("MIG-") else "hides every card"
-            raise SensorError(f"{VARIABLE}={value!r} {shown}", f"remove {VARIABLE} from the environment")
+            effect = "shows a MIG instance" if str(value).startswith("MIG-") else "hides every card"
+            raise SensorError(f"{VARIABLE}={value!r} {effect}", f"remove {VARIABLE} from the environment")
         minutes = len(visible) * CARD_S / 60
         report(f"probing {len(visible)} {'card' if len(visible) == 1 else 'cards'}: about {minutes:.0f} minutes; no setting is changed")
         for number, card in enumerate(visible, 1):

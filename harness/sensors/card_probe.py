@@ -149,8 +149,8 @@ def counter_constants(probe: CardProbe | None) -> dict[str, Any]:
     """Fields of the domain of a counter: its update period, and whether it misses part of a periodic load."""
     if probe is None:
         return {}
-    found = {} if probe.tick_period_s is None else {"update_period_s": probe.tick_period_s}
-    return {**found, "part_time": True} if probe.sees_all.get("counter") is False else found
+    fields = {} if probe.tick_period_s is None else {"update_period_s": probe.tick_period_s}
+    return {**fields, "part_time": True} if probe.sees_all.get("counter") is False else fields
 
 
 def missed_share(probe: CardProbe | None, reading: str) -> float | None:

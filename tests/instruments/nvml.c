@@ -42,7 +42,7 @@ typedef struct { unsigned long long reference_us, lasted_ns; } Violation;
 typedef struct { unsigned pid; unsigned long long memory; unsigned gpu_instance, compute_instance; } Process;
 
 static Device devices[MAX_DEVICES], instances[MAX_DEVICES]; /* a MIG card has one instance, `MIG-simulated-<index>`, with index + MAX_DEVICES */
-static char keys[MAX_KEYS][64], values[MAX_KEYS][64];
+static char keys[MAX_KEYS][64], values[MAX_KEYS][256];
 static int n_keys;
 
 static const char *text(int device, const char *key, const char *absent) {
@@ -62,7 +62,7 @@ static int load(void) {
     const char *path = getenv("SIMULATED_NVML");
     FILE *file = path ? fopen(path, "r") : NULL;
     if (!file) return LIBRARY_NOT_FOUND;
-    for (n_keys = 0; n_keys < MAX_KEYS && fscanf(file, "%63s %63[^\n]", keys[n_keys], values[n_keys]) == 2; n_keys++) {}
+    for (n_keys = 0; n_keys < MAX_KEYS && fscanf(file, "%63s %255[^\n]", keys[n_keys], values[n_keys]) == 2; n_keys++) {}
     fclose(file);
     for (int i = 0; i < MAX_DEVICES; i++) devices[i].index = i, instances[i].index = i + MAX_DEVICES;
     return SUCCESS;

@@ -246,13 +246,20 @@ def test_the_devices_of_a_machine_are_its_cards_too(monkeypatch):
     assert present == {"cpu": None, "gpu": None, "gpu:GPU-a": None, "gpu:1": None, "gpu:GPU-b": "hidden"}
 
 
-@pytest.mark.parametrize(("stored_s", "used_s"), [(0.0105, 0.0105), (0.05, 0.01), (None, 0.01)])
-def test_a_stored_update_period_is_used_if_it_still_holds(stored_s, used_s):
-    """It is of more ticks; a counter that now ticks at another rate has its new period."""
-    sensor = SimulatedCounter(constant(50), update_period_s=0.01)
-    [domain] = sensor.open()
-    filled, _ = probe([(sensor, [domain.model_copy(update={"update_period_s": stored_s})])])
-    assert filled[0][1][0].update_period_s == pytest.approx(used_s, rel=0.04 if used_s == stored_s else 0.2)
+@pytest.mark.parametrize(
+    ("stored_s", "now_s", "used_s"),
+    [(0.105, 0.1, 0.105), (0.05, 0.1, 0.1), (None, 0.1, 0.1), (0.1, None, None), (None, None, None)],
+)
+def test_a_stored_update_period_is_used_if_it_still_holds(stored_s, now_s, used_s):
+    """It is of more ticks; a counter that now ticks at another rate has its new period, and one that does not tick none."""
+    domain = power("gpu:0", quantity="energy").model_copy(update={"update_period_s": stored_s})
+    assert probe_module._period_s(domain, {"gpu:0": now_s}) == used_s
+
+
+def test_a_domain_that_was_not_polled_keeps_its_stored_period():
+    """As a card on which no case runs."""
+    domain = power("gpu:1", quantity="energy").model_copy(update={"update_period_s": 0.1})
+    assert probe_module._period_s(domain, {"gpu:0": 0.2}) == 0.1
 
 
 def test_a_stuck_counter_has_no_stored_period_either():
