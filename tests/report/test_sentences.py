@@ -95,7 +95,7 @@ def test_a_cheaper_variant_has_ratio_interval_quality_precision_and_payback():
     ],
 )  # fmt: skip
 def test_every_case_is_named(run, words):
-    """What is not measured, not separated or not confirmed is said in the sentence itself."""
+    """What is not measured, not separated or not confirmed is named in the sentence itself."""
     assert words in sentence(run)
 
 
