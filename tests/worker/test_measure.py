@@ -123,7 +123,9 @@ def test_an_offline_chunk_of_a_shifted_load_covers_its_computations(tmp_path, mo
     assert (begun[1:] >= ended[:-1]).all()
 
 
-@pytest.mark.parametrize(("options", "copies"), [({"lanes": 4, "query_s": 0.02}, "inside"), ({"events": False}, "outside")], ids=["lanes", "no events"])
+@pytest.mark.parametrize(
+    ("options", "copies"), [({"lanes": 4, "query_s": 0.02}, "inside"), ({"events": False}, "outside")], ids=["lanes", "no events"]
+)
 def test_queries_in_flight_are_counted_when_complete(tmp_path, options, copies):
     """Up to four at a time, by the device's own log too."""
     record, (start, end, count), (begun, ended) = on_device(tmp_path, scenario="offline", in_flight=4, copies=copies, options=options)
