@@ -16,7 +16,7 @@ from harness.analysis.interval import wilson
 from harness.analysis.stopping import quantile
 from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, for_card, label, per_inference, weakest
 from harness.frame.reference import references
-from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence, timing_text
+from harness.schema import Case, Domain, Environment, Floats, Kind, Measurement, Quality, Record, StoredRun, evidence
 
 T = TypeVar("T")
 AGREEMENT = "agreement"
@@ -232,8 +232,7 @@ class Result:
     def peers(self) -> tuple[str, ...]:
         """Key of the cases that may share a front; measured and modelled energies never do, nor cases timed in different ways."""
         metric = self.qualities[-1].metric if self.qualities else ""
-        timing = timing_text(self.case.device, self.case.copies, self.case.in_flight)
-        return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind), timing
+        return self.case.model, metric, self.chosen[-1].environment_id, evidence(self.kind), self.case.timing
 
 
 @dataclass(frozen=True)

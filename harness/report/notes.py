@@ -153,9 +153,13 @@ def _about_timing(rows: Sequence[dict[str, Any]]) -> list[str]:
     inside, outside = (sorted({row["device"] for row in rows if row["copies"] == copies}) for copies in ("inside", "outside"))
     sentences = []
     if inside or set(outside) - {"cpu"}:
-        parts = [f"on {', '.join(inside)} from host arrays to host arrays, copies included"] if inside else []
-        parts += [f"on {', '.join(outside)} the computation alone, with inputs staged before and answers not fetched"] if outside else []
-        sentences.append(f"What is timed of a query: {'; '.join(parts)}.")
+        parts = [f"copies inside ({', '.join(inside)}) is from host arrays to host arrays"] if inside else []
+        parts += (
+            [f"copies outside ({', '.join(outside)}) is the computation alone, inputs staged before, answers not fetched"]
+            if outside
+            else []
+        )
+        sentences.append(f"Timed part of a query: {'; '.join(parts)}.")
     if any(row["in_flight"] > 1 for row in rows):
         sentences.append("With several queries in flight a latency is from submission to completion, so it includes the wait in the queue.")
     return sentences

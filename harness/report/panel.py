@@ -12,7 +12,7 @@ import numpy as np
 from harness.analysis.pareto import front
 from harness.frame.rows import Row
 from harness.report.tables import provenance
-from harness.schema import Objective, evidence
+from harness.schema import Objective, evidence, timing_text
 from harness.text import Scale, plain
 
 if TYPE_CHECKING:
@@ -178,11 +178,12 @@ def _span(axis: Axis, scale: Scale | None, row: Row, value: float) -> list[list[
 
 
 def _fronts(ax: Axes, rows: Sequence[Row], points: np.ndarray, axes: tuple[Axis, Axis]) -> None:
-    """Front of each kind of evidence, solid between points whose intervals over launches do not overlap, otherwise dashed."""
-    groups: dict[str, list[int]] = {}
+    """Front of each kind of evidence and of each way to time a case, solid between points whose intervals over launches do not overlap, otherwise dashed."""
+    groups: dict[tuple[str, str], list[int]] = {}
     for i, row in enumerate(rows):
         if row["valid"] is not False:
-            groups.setdefault(evidence(row["energy_kind"]), []).append(i)
+            timing = timing_text(row["device"], row["copies"], row["in_flight"])
+            groups.setdefault((evidence(row["energy_kind"]), timing), []).append(i)
     higher = rows[0]["quality_direction"] == "higher"
     sign = [-1.0 if axis.more or (axis.is_quality and higher) else 1.0 for axis in axes]
     for members in groups.values():

@@ -13,6 +13,7 @@ from harness.decide.select import COLUMNS, Selection
 from harness.frame.rows import Row
 from harness.report.limits import NAMES, miss_text
 from harness.report.tables import case_text
+from harness.schema import timing_text
 from harness.text import Scale, number, with_interval
 
 KINDS = {
@@ -54,7 +55,8 @@ def _name(row: Row) -> str:
 
 def _request(selection: Selection) -> Iterator[str]:
     first = (selection.rows or selection.out)[0]
-    yield f"{first['model']} on {first['host'] or 'an unknown machine'}"
+    timing = timing_text(first["device"], first["copies"], first["in_flight"])
+    yield f"{first['model']} on {first['host'] or 'an unknown machine'}" + (f", {timing}" if timing else "")
     if selection.rows and (kind := KINDS.get(first["energy_kind"])):
         yield f"energy is {kind}"
     n = "latency p50" if selection.compute == "latency" else "MACs"

@@ -111,8 +111,8 @@ def _open_cases(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[R
 def _in_open_pairs(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:
     """Cases for which it is undecided whether they are on the front of energy, latency and quality.
 
-    A case without energy or latency is on no front. As in the tables, a front has cases of one model and metric, all measured
-    or all modelled.
+    A case without energy or latency is on no front. As in the tables, a front has cases of one model and metric that are
+    timed in one way, all measured or all modelled.
     """
     rules: dict[object, OpenPairs] = defaultdict(lambda: OpenPairs(profile.first, (MARGIN, MARGIN, suite.quality_margin)))
     for case in suite.cases:
@@ -134,7 +134,7 @@ def _places(suite: Suite, case: Case, records: Sequence[Record], before: int) ->
             quality = record.quality
             loss = 0.0 if quality is None else quality.value * (-1 if quality.direction == "higher" else 1)
             metric = quality.metric if quality else None
-            yield (case.model, metric, evidence(each.kind)), (math.log(each.energy_j), math.log(record.latency.p50_s), loss)
+            yield (case.model, metric, evidence(each.kind), case.timing), (math.log(each.energy_j), math.log(record.latency.p50_s), loss)
 
 
 def _too_wide(suite: Suite, profile: Profile, by_case: Mapping[str, Sequence[Record]], repetition: int) -> list[Case]:

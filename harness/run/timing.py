@@ -47,9 +47,11 @@ class Limit(NamedTuple):
         return f"no answer within {self.seconds:g} s while {self.doing}" + (f"\n{self.remedy}" if self.remedy else "")
 
 
-def _of_suite(name: str, seconds: float, doing: str) -> Limit:
-    """A limit that the suite sets."""
-    return Limit(seconds, f"{doing} (limit {name})", f"if it needs longer, set `limits: {{{name}: {2 * seconds:g}}}` in the suite")
+def _of_suite(name: str, seconds: float, doing: str, raised: str = "") -> Limit:
+    """A limit that the suite sets, and the field that raises it; by default the same."""
+    return Limit(
+        seconds, f"{doing} (limit {name})", f"if it needs longer, set `limits: {{{raised or name}: {2 * seconds:g}}}` in the suite"
+    )
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class Timing:
     def loading(self) -> Limit:
         """Limit for loading the model and the first queries."""
         name = "timeout_s" if self.limits.load_timeout_s is None and self.limits.timeout_s != TIMEOUT_S else "load_timeout_s"
-        return _of_suite(name, self.limits.loading_s, "loading the model and answering the first queries")
+        return _of_suite(name, self.limits.loading_s, "loading the model and answering the first queries", "load_timeout_s")
 
     @property
     def scoring(self) -> Limit:

@@ -213,6 +213,11 @@ class Timed(FrozenModel):
     in_flight: int = 1
     """Largest number of queries that are sent before the oldest is complete."""
 
+    @property
+    def timing(self) -> str:
+        """How it is timed where that is not the default; see `timing_text`."""
+        return timing_text(self.device, self.copies, self.in_flight)
+
     @model_validator(mode="before")
     @classmethod
     def _fill_copies(cls, values: Any) -> Any:

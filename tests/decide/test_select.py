@@ -72,3 +72,15 @@ def test_invalid_weights_are_an_error(weights):
     """Negative, all 0, or NaN."""
     with pytest.raises(HarnessError, match="not valid"):
         found(pair(), weights=Weights(*weights))
+
+
+@pytest.mark.parametrize("timed", [{"copies": "inside"}, {"in_flight": 4}])
+def test_cases_timed_in_different_ways_have_separate_choices(timed):
+    """With or without copies, alone or in a queue: each is chosen among its own, and the text names how it was timed."""
+    cells = [case(), case("int8")]
+    cells[1] = cells[1].model_copy(update=timed)
+    run = stored(cells, [record(c, found=COUNTERS, repetition=k) for c in cells for k in range(3)], COUNTERS)
+    selections = found(run)
+    assert [{row["variant"] for row in each.rows} for each in selections] == [{"dense"}, {"int8"}]
+    assert cells[1].timing in selection_lines(selections[1])[0]
+    assert cells[1].timing not in selection_lines(selections[0])[0]

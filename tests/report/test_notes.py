@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from harness import frame
 from harness.frame.rows import rows_of
 from harness.report import export, notes, page
+from harness.report.notes import method
 from harness.schema import Model
 from tests.factories import COUNTERS, digits
 
@@ -68,3 +69,17 @@ def test_a_modelled_power_is_a_guess_with_bounds():
     domains = (run.header.domains[0].model_copy(update={"detail": detail}), *run.header.domains[1:])
     (sentence,) = [each for each in page.method(run.header.model_copy(update={"domains": domains}), rows) if "an estimate" in each]
     assert sentence.startswith("The power of package is modelled, an estimate: 64 W at full load, between 8 and 150 W (KVM")
+
+
+def test_the_timed_part_of_a_query_is_stated_where_it_is_not_the_usual_one_of_a_cpu():
+    """On any other device, with copies on a CPU, and with several queries in flight."""
+    run = digits()
+    rows = [row for row in rows_of(frame.cases([run])) if row["device"] == "cpu"]
+
+    def added(**timed) -> list[str]:
+        return [each for each in method(run.header, [*rows, rows[0] | timed]) if each not in method(run.header, rows)]
+
+    assert added() == []
+    assert "copies inside (gpu) is from host arrays" in added(device="gpu", copies="inside")[0]
+    assert "copies outside (cpu, gpu) is the computation alone" in added(device="gpu", copies="outside")[0]
+    assert "from submission to completion" in added(in_flight=4)[0]

@@ -56,7 +56,7 @@ def test_a_machine_without_a_sensor_is_reported_at_once(progress):
 
 
 def test_a_slow_load_is_not_silent(progress):
-    """A line after 30 s, 60 s, 120 s and so on; in a build it says so."""
+    """A line after 30 s, 60 s, 120 s and so on; a build is worded as one."""
     observer, lines = progress
     observer.task(Task(case=factories.case()), 1, None)
     for waited_s in range(10, 130, 10):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from harness.schema import ArrayRef, Build, DataRef, DataSource, Limits, Step, Task
+from harness.schema import ArrayRef, Build, Case, DataRef, DataSource, Limits, Step, Task
 from tests.tasks import CASE
 
 ARRAY = ArrayRef(path="/here/d.npz", key="x", sha256="h")
@@ -39,3 +39,10 @@ def test_limits_are_checked(wrong):
     """A number in quotes, an impossible one, an unknown name."""
     with pytest.raises(ValidationError):
         Limits(**wrong)
+
+
+def test_a_case_of_an_older_run_was_timed_by_its_device():
+    """Outside on the CPU, inside elsewhere, one query at a time: what the harness did before it was a choice."""
+    old = CASE.model_dump(exclude={"copies", "in_flight"})
+    assert [(c.copies, c.in_flight) for c in (Case(**old), Case(**old | {"device": "gpu"}))] == [("outside", 1), ("inside", 1)]
+    assert Case(**old | {"copies": "inside"}).copies == "inside"
