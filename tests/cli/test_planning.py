@@ -1,4 +1,4 @@
-"""What `plan` prints beyond the list of tasks, and what a run lacks on this machine."""
+"""Text of `plan` beyond the list of tasks, and what a run lacks on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from harness.venvs import VirtualEnvironment
 from tests.factories import case, stored
 
 SUITE = stored([case(), case("int8"), case(engine="tensorflow", device="gpu")], []).header.suite
-MISSING = Need(VirtualEnvironment("torch", "/box/.venv-torch", False, False, ("engine torch",), (), "make torch"), (SUITE.cases[0].case_id,))
+MISSING = Need(
+    VirtualEnvironment("torch", "/box/.venv-torch", False, False, ("engine torch",), (), "make torch"), (SUITE.cases[0].case_id,)
+)
 INSTALLED = Need(replace(MISSING.environment, installed=True), MISSING.case_ids)
 
 
