@@ -57,7 +57,7 @@ def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
         for spec in specs.values():
             if spec.venv:
                 users.setdefault(spec.venv, []).append((kind, spec))
-    return [_environment(name, specs) for name, found in sorted(users.items())]
+    return [_environment(name, each) for name, each in sorted(users.items())]
 
 
 def _environment(name: str, users: Sequence[tuple[str, PluginSpec]]) -> VirtualEnvironment:
