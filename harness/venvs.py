@@ -57,7 +57,7 @@ def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
         for spec in specs.values():
             if spec.venv:
                 users.setdefault(spec.venv, []).append((kind, spec))
-    return [_environment(name, found) for name, found in sorted(users.items())]
+    return [_environment(name, each) for name, each in sorted(users.items())]
 
 
 def _environment(name: str, users: Sequence[tuple[str, PluginSpec]]) -> VirtualEnvironment:
@@ -93,8 +93,8 @@ def setup_command(name: str, specs: Iterable[PluginSpec] = ()) -> str:
         return f"make {name}"
     extras = sorted({spec.extra for spec in specs if spec.extra})
     packages = dict.fromkeys(package for spec in specs for package in spec.packages)
-    wanted = f"'harness[{','.join(extras)}]'" if extras else " ".join(["harness", *packages])
-    return f"python -m venv {folder(name)} && {folder(name)}/bin/python -m pip install {wanted}"
+    requirement = f"'harness[{','.join(extras)}]'" if extras else " ".join(["harness", *packages])
+    return f"python -m venv {folder(name)} && {folder(name)}/bin/python -m pip install {requirement}"
 
 
 def python(spec: PluginSpec) -> str:

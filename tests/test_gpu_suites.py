@@ -1,4 +1,4 @@
-"""The suites for machines with an NVIDIA card, on simulated cards: what `plan` says, and a run of some cases on a fake CUDA engine."""
+"""The suites for machines with an NVIDIA card, on simulated cards: the output of `plan`, and a run of some cases on a fake CUDA engine."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_the_procurement_suite_takes_at_most_half_an_hour(tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_a_card_the_plan_says_so(tmp_path, name):
+def test_without_a_card_the_plan_reports_it(tmp_path, name):
     """With the number of cases that need one, and what can be done; a run of cases that all need one is not started."""
     lines, stderr = planned(tmp_path, name, 0)
     assert "no sensor finds a device gpu here" in stderr and "harness doctor" in stderr

@@ -1,4 +1,4 @@
-"""What `plan` prints beyond the list of tasks, and what a run lacks on this machine."""
+"""Text of `plan` beyond the list of tasks, and what a run lacks on this machine."""
 
 from __future__ import annotations
 

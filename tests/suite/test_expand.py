@@ -34,7 +34,7 @@ def test_a_matrix_may_name_its_models(tmp_path):
     """All models by default; an unknown name is an error on its line."""
     two = matrix("models: [second]").replace("[digits-cnn]", "[digits-cnn, {name: second, workload: digits-cnn}]")
     assert {case.model for case in load(tmp_path, two).cases} == {"second"}
-    assert "did you mean 'second'" in errors(tmp_path, two.replace("models: [second]", "models: [secnd]"))
+    assert "did you mean 'second'" in errors(tmp_path, two.replace("models: [second]", "models: [seconds]"))
 
 
 def test_a_case_without_its_dense_case_has_no_baseline(tmp_path):

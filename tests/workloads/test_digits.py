@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from harness.workloads.digits import DigitsCnn, DigitsCnnTorch
 from tests.models import needs_torch, torch_report
@@ -25,8 +24,8 @@ def test_pytorch_gets_the_same_images_with_the_channel_first():
         assert np.array_equal(torch[name].inputs[:, 0], split.inputs[..., 0]) and np.array_equal(torch[name].labels, split.labels)
 
 
-@pytest.mark.parametrize("mark", [pytest.param(0, marks=needs_torch)])
-def test_the_network_of_pytorch_is_that_of_keras(mark):
+@needs_torch
+def test_the_network_of_pytorch_is_that_of_keras():
     """Layer by layer; it learns ten patterns."""
     found = torch_report()["digits"]
     assert found["parameters"] == (9 * 16 + 16) + (9 * 16 * 32 + 32) + (512 * 32 + 32) + (32 * 10 + 10)
