@@ -1,22 +1,25 @@
-"""One NVIDIA card under load: effect of the sampler, counter against integrated power, and Zeus's monitor around the same windows.
+"""One NVIDIA card under load: effect of the sampler, counter against integrated power, Zeus's monitor around the same windows.
 
-On a card: ResNet50 on PyTorch. Without a driver: the null engine on the simulated NVML, which checks only that this benchmark works.
+On a card: ResNet50 on PyTorch, and the suite `gpu-short`. Without a driver: the null engine on the simulated NVML, which checks only that this benchmark works.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cost import Repetition, Row, built_campaign, median_text, row, sampler_rows
+from benchmarks.optimisations import run
 from benchmarks.peers import zeus_python
 from harness.run.campaign import Campaign
 from harness.schema import Case
@@ -38,6 +41,7 @@ matrices:
 WINDOW_S = 5.37
 """Not a multiple of the update period, which would favour a meter that does not wait for ticks."""
 CARD = "gpu:0"
+SHORT = Path("suites/gpu-short.yaml")
 
 
 def rows(windows: int = 6, pairs: int = 8) -> list[Row]:
@@ -60,6 +64,7 @@ def rows(windows: int = 6, pairs: int = 8) -> list[Row]:
         table += (
             against_zeus(result["records"], driver) if zeus else [row("Zeus around the same windows", "reported", f"skipped: {reason}")]
         )
+    table += short_suite() if real and SHORT.exists() else []
     return [{**each, "figure": f"{each['figure']}, {where}"} for each in table]
 
 
@@ -93,6 +98,23 @@ def _spread_text(ratios: list[float]) -> str:
     if not ratios:
         return "no window with both energies"
     return f"{median_text(ratios)}, {np.min(ratios):.4f} to {np.max(ratios):.4f} in {len(ratios)} windows"
+
+
+def short_suite() -> list[Row]:
+    """Cases of the short suite at the quick profile: whether each is valid, and the half-widths of its energy and latency."""
+    return [row(f"{SHORT.stem}, {case['case_id']}", "valid", case_text(case)) for case in run(SHORT.read_text()).to_dict("records")]
+
+
+def case_text(case: Mapping[Hashable, Any]) -> str:
+    """Validity of a case, and its half-widths relative to the values."""
+    if case["status"] != "ok":
+        return f"{case['status']}: {case['reason']}"
+    widths = []
+    for name, value, bounds in (("energy", "energy_j", "energy_{}_j"), ("p50", "latency_p50_s", "latency_p50_{}_s")):
+        low, high = case[bounds.format("low")], case[bounds.format("high")]
+        half = (high - low) / 2 / case[value] if case[value] else math.nan
+        widths.append(f"{name} unknown" if math.isnan(half) else f"{name} +- {half:.1%}")
+    return f"{'valid' if case['valid'] else case['invalid_reasons']}, {case['energy_kind']}; {', '.join(widths)}"
 
 
 def _energy(record: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import io
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +103,15 @@ def test_a_window_without_an_energy_is_left_out_of_the_ratios():
 def test_a_median_has_an_interval_from_six_values_on():
     """By order statistics."""
     assert cost.median_text([1.0] * 5) == "1.0000" and cost.median_text([1, 2, 3, 4, 5, 6]) == "3.5000 [1.0000, 6.0000]"
+
+
+def test_a_case_states_its_half_widths_or_why_it_has_none():
+    """Relative to the value; a case without an interval has no width."""
+    case = {
+        "status": "ok", "valid": True, "energy_kind": "counter", "energy_j": 2.0, "energy_low_j": 1.9, "energy_high_j": 2.1,
+        "latency_p50_s": 0.1, "latency_p50_low_s": math.nan, "latency_p50_high_s": math.nan,
+    }  # fmt: skip
+    assert real_card.case_text(case) == "valid, counter; energy +- 5.0%, p50 unknown"
+    invalid = {**case, "valid": False, "invalid_reasons": "throttled", "energy_j": math.nan}
+    assert real_card.case_text(invalid) == "throttled, counter; energy unknown, p50 unknown"
+    assert real_card.case_text({"status": "refused", "reason": "no CUDA"}) == "refused: no CUDA"
