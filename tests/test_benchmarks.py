@@ -89,7 +89,7 @@ def test_the_alternating_loop_reads_a_task(tmp_path, monkeypatch, capsys):
 
 
 def test_a_window_without_an_energy_is_left_out_of_the_ratios():
-    """It is absent, never 0; the findings say why."""
+    """It is absent, never 0; the findings give the reason."""
     energy = {"phase": "steady", "domain": "gpu:0", "start_s": 0.0, "end_s": 2.0, "gross_j": 200.0, "integrated_j": 160.0}
     measured = {"measurements": [energy], "warnings": [{"code": "counter_power_disagree"}], "zeus": [0.0, 1.0, 110.0]}
     absent = {**measured, "measurements": [{**energy, "gross_j": None}]}
