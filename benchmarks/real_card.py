@@ -1,22 +1,25 @@
-"""One NVIDIA card under load: effect of the sampler, counter against integrated power, and Zeus's monitor around the same windows.
+"""One NVIDIA card under load: effect of the sampler, counter against integrated power, Zeus's monitor around the same windows.
 
-On a card: ResNet50 on PyTorch. Without a driver: the null engine on the simulated NVML, which checks only that this benchmark works.
+On a card: ResNet50 on PyTorch, and the suite `gpu-short`. Without a driver: the null engine on the simulated NVML, which checks only that this benchmark works.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.cost import Repetition, Row, built_campaign, median_text, row, sampler_rows
+from benchmarks.optimisations import run
 from benchmarks.peers import zeus_python
 from harness.run.campaign import Campaign
 from harness.schema import Case
@@ -38,6 +41,7 @@ matrices:
 WINDOW_S = 5.37
 """Not a multiple of the update period, which would favour a meter that does not wait for ticks."""
 CARD = "gpu:0"
+SHORT = Path("suites/gpu-short.yaml")
 
 
 def rows(windows: int = 6, pairs: int = 8) -> list[Row]:
@@ -56,35 +60,61 @@ def rows(windows: int = 6, pairs: int = 8) -> list[Row]:
         if done.returncode:
             return [row(f"one card under load, {where}", "reported", f"failed: exit code {done.returncode}, see the output above")]
         result = json.loads(done.stdout.splitlines()[-1])
-        table = [*result["rows"], *_against_power(result["records"])]
+        table = [*result["rows"], *against_power(result["records"])]
         table += (
-            _against_zeus(result["records"], driver) if zeus else [row("Zeus around the same windows", "reported", f"skipped: {reason}")]
+            against_zeus(result["records"], driver) if zeus else [row("Zeus around the same windows", "reported", f"skipped: {reason}")]
         )
+    table += short_suite() if real and SHORT.exists() else []
     return [{**each, "figure": f"{each['figure']}, {where}"} for each in table]
 
 
-def _against_power(records: list[dict[str, Any]]) -> list[Row]:
-    """Counter over integrated power of each window, and the findings where they disagree."""
+def against_power(records: list[dict[str, Any]]) -> list[Row]:
+    """Counter over integrated power of each window, and the findings, which explain a difference."""
     ratios = [m["gross_j"] / m["integrated_j"] for m in map(_energy, records) if m["gross_j"] and m["integrated_j"]]
     codes = sorted({finding["code"] for record in records for finding in record["warnings"]})
-    text = (
-        f"{median_text(ratios)}, {np.min(ratios):.3f} to {np.max(ratios):.3f} in {len(ratios)} windows" if ratios else "no pair of energies"
-    )
-    return [row("counter / integrated power", "within 5 %, or a finding", f"{text}; findings: {', '.join(codes) or 'none'}")]
+    measured = f"{_spread_text(ratios)}; findings: {', '.join(codes) or 'none'}"
+    return [row("counter / integrated power", "within 5 %, or a finding", measured)]
 
 
-def _against_zeus(records: list[dict[str, Any]], driver: dict[str, str]) -> list[Row]:
-    """Mean power of Zeus's window over that of ours, and the errors of both where the truth is known."""
+def against_zeus(records: list[dict[str, Any]], driver: dict[str, str]) -> list[Row]:
+    """Mean power of Zeus's window over that of ours, and the errors of both where the truth is known.
+
+    Args:
+        records: Each with `zeus`: start and end in s, and J.
+        driver: Environment of the simulated driver; empty on a real card.
+    """
     ours = [(m["start_s"], m["end_s"], m["gross_j"]) for m in map(_energy, records)]
     pairs = [(a, tuple(record["zeus"])) for a, record in zip(ours, records, strict=True) if a[2]]
     ratios = [(b[2] / (b[1] - b[0])) / (a[2] / (a[1] - a[0])) for a, b in pairs]
-    spread = f"{np.min(ratios):.4f} to {np.max(ratios):.4f} in {len(ratios)} windows" if ratios else "no window with an energy"
-    table = [row(f"mean power by Zeus / by harness, windows of {WINDOW_S} s", "reported", f"{median_text(ratios)}, {spread}")]
-    if driver:
-        for name, windows in (("harness", [a for a, _ in pairs]), ("Zeus", [b for _, b in pairs])):
-            errors = [abs(joules / nvml.truth_j(driver, 0, start_s, end_s) - 1) for start_s, end_s, joules in windows]
-            table.append(row(f"error of {name}'s windows", "reported", f"worst {max(errors):.3%}, median {np.median(errors):.3%}"))
+    table = [row(f"mean power by Zeus / by harness, windows of {WINDOW_S} s", "reported", _spread_text(ratios))]
+    for name, windows in (("harness", [a for a, _ in pairs]), ("Zeus", [b for _, b in pairs])) if driver else ():
+        errors = [joules / nvml.truth_j(driver, 0, start_s, end_s) - 1 for start_s, end_s, joules in windows]
+        table.append(row(f"error of {name}'s windows", "reported", ", ".join(f"{error:+.3%}" for error in errors) or "no energy"))
     return table
+
+
+def _spread_text(ratios: list[float]) -> str:
+    """Median with its interval, and the range; a window without an energy has no ratio."""
+    if not ratios:
+        return "no window with both energies"
+    return f"{median_text(ratios)}, {np.min(ratios):.4f} to {np.max(ratios):.4f} in {len(ratios)} windows"
+
+
+def short_suite() -> list[Row]:
+    """Cases of the short suite at the quick profile: whether each is valid, and the half-widths of its energy and latency."""
+    return [row(f"{SHORT.stem}, {case['case_id']}", "valid", case_text(case)) for case in run(SHORT.read_text()).to_dict("records")]
+
+
+def case_text(case: Mapping[Hashable, Any]) -> str:
+    """Validity of a case, and its half-widths relative to the values."""
+    if case["status"] != "ok":
+        return f"{case['status']}: {case['reason']}"
+    widths = []
+    for name, value, bounds in (("energy", "energy_j", "energy_{}_j"), ("p50", "latency_p50_s", "latency_p50_{}_s")):
+        low, high = case[bounds.format("low")], case[bounds.format("high")]
+        half = (high - low) / 2 / case[value] if case[value] else math.nan
+        widths.append(f"{name} unknown" if math.isnan(half) else f"{name} +- {half:.1%}")
+    return f"{'valid' if case['valid'] else case['invalid_reasons']}, {case['energy_kind']}; {', '.join(widths)}"
 
 
 def _energy(record: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import io
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks import turns
+from benchmarks import cost, real_card, turns
 from benchmarks.__main__ import PARTS, main
 from harness.schema.worker import ArrayFile, MeasureTask, ModelFile
 from tests.make_models import SAMPLES
@@ -85,3 +86,32 @@ def test_the_alternating_loop_reads_a_task(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(turns, "ROUND_S", 0.01)
     turns.main()
     assert len(json.loads(capsys.readouterr().out)) == 2
+
+
+def test_a_window_without_an_energy_is_left_out_of_the_ratios():
+    """It is absent, never 0; the findings give the reason."""
+    energy = {"phase": "steady", "domain": "gpu:0", "start_s": 0.0, "end_s": 2.0, "gross_j": 200.0, "integrated_j": 160.0}
+    measured = {"measurements": [energy], "warnings": [{"code": "counter_power_disagree"}], "zeus": [0.0, 1.0, 110.0]}
+    absent = {**measured, "measurements": [{**energy, "gross_j": None}]}
+    (power,) = real_card.against_power([measured, absent])
+    assert power["measured"].startswith("1.2500") and "in 1 windows; findings: counter_power_disagree" in power["measured"]
+    (zeus,) = real_card.against_zeus([measured, absent], {})
+    assert zeus["measured"].startswith("1.1000")
+    assert real_card.against_zeus([absent], {})[0]["measured"] == "no window with both energies"
+
+
+def test_a_median_has_an_interval_from_six_values_on():
+    """By order statistics."""
+    assert cost.median_text([1.0] * 5) == "1.0000" and cost.median_text([1, 2, 3, 4, 5, 6]) == "3.5000 [1.0000, 6.0000]"
+
+
+def test_a_case_states_its_half_widths_or_why_it_has_none():
+    """Relative to the value; a case without an interval has no width."""
+    case = {
+        "status": "ok", "valid": True, "energy_kind": "counter", "energy_j": 2.0, "energy_low_j": 1.9, "energy_high_j": 2.1,
+        "latency_p50_s": 0.1, "latency_p50_low_s": math.nan, "latency_p50_high_s": math.nan,
+    }  # fmt: skip
+    assert real_card.case_text(case) == "valid, counter; energy +- 5.0%, p50 unknown"
+    invalid = {**case, "valid": False, "invalid_reasons": "throttled", "energy_j": math.nan}
+    assert real_card.case_text(invalid) == "throttled, counter; energy unknown, p50 unknown"
+    assert real_card.case_text({"status": "refused", "reason": "no CUDA"}) == "refused: no CUDA"
