@@ -17,7 +17,7 @@ from harness.errors import EngineError
 from harness.formats.base import Declared
 from harness.formats.libraries import import_library, reading
 from harness.formats.precision import precision_text
-from harness.formats.torch_module import KIND, flatten, import_torch, load
+from harness.formats.torch_module import INSTALL, KIND, flatten, import_torch, load
 from harness.schema import EngineSpec, Kernel
 
 CAPTURE_WARMUP = 3
@@ -144,7 +144,7 @@ class TorchSession(Session):
         Freezing gives oneDNN its layouts, and the int8 operators of a quantized program need it. It would turn torchao's int8 weights
         into floats, and it makes their dynamic quantization 600 times slower (torch 2.11).
         """
-        inductor = import_library("torch._inductor.config", "PyTorch", "run `make torch`")
+        inductor = import_library("torch._inductor.config", "PyTorch", INSTALL)
         inductor.freezing = self._frozen
         if self._quantized == "tensors":
             self._torch.backends.mha.set_fastpath_enabled(False)  # the compiler fails on its look at the weights

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from harness.errors import EngineError
 from harness.formats.libraries import import_library, library_errors
+from harness.formats.torch_module import INSTALL
 
-INSTALL = "run `make torch`, or pip install 'harness[torch]'"
 REMOVE = "remove this variant for this card"
 
 

@@ -16,9 +16,14 @@ from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("a PyTorch model", "was it saved by another version of PyTorch?")
 MODULE, SIGNATURE = "module.pt", "signature.json"
-OPERATORS = {"quantized_decomposed": "torch.ao.quantization.fx._decomposed", "torchao": "torchao", "torchvision": "torchvision"}
-"""Modules that register the operators of a namespace; a program that calls them cannot be loaded without."""
 TRUST = "if you trust its author, run with --trust"
+INSTALL = "run `make torch`, or pip install 'harness[torch]'"
+REGISTERED_BY = {
+    "quantized_decomposed": "torch.ao.quantization.fx._decomposed",
+    "torchao": "torchao.quantization",
+    "torchvision": "torchvision",
+}
+"""Modules whose import registers the operators of a namespace."""
 
 
 class TorchModule(Format):
@@ -70,7 +75,7 @@ def import_torch() -> Any:
     Raises:
         EngineError: It is not installed, or cannot be loaded.
     """
-    return import_library("torch", "PyTorch", "run `make torch`, or pip install 'harness[torch]'")
+    return import_library("torch", "PyTorch", INSTALL)
 
 
 def load(path: Path, format_: str, *, trusted: bool = False) -> Loaded:
@@ -92,8 +97,8 @@ def load(path: Path, format_: str, *, trusted: bool = False) -> Loaded:
             return Loaded(module, *(tuple(Declared(n, tuple(s), d) for n, s, d in declared[side]) for side in ("inputs", "outputs")))
         if not trusted:
             pt2.check_pt2(path)
-        for namespace in OPERATORS.keys() & pt2.namespaces(path):
-            import_library(OPERATORS[namespace], namespace, "run `make torch`")
+        for namespace in sorted(pt2.namespaces(path) & REGISTERED_BY.keys()):
+            import_library(REGISTERED_BY[namespace], REGISTERED_BY[namespace].partition(".")[0], INSTALL)
         return Loaded(_flat(torch, torch.export.load(path)), *pt2.signature(path))
 
 

@@ -18,7 +18,6 @@ from harness.variants.calibration import Input, job_samples, queries
 from harness.variants.quantize import Int8Parameters
 
 PACKAGES = ("torch", "torchao")
-INSTALL = "run `make torch`, or pip install 'harness[torch]'"
 QUANTIZER = "torchao.quantization.pt2e.quantizer.x86_inductor_quantizer"
 
 
@@ -92,7 +91,7 @@ class TorchInt8(Recipe):
 def _with_torchao(job: Job, config: str) -> tuple[Path, ArtifactFacts]:
     """The module with the weights of its linear layers quantized as a configuration of torchao describes."""
     torch = torch_module.import_torch()
-    torchao = import_library("torchao.quantization", "torchao", INSTALL)
+    torchao = import_library("torchao.quantization", "torchao", torch_module.INSTALL)
     loaded = torch_module.load(job.source, "torch")
     linear = [module for module in loaded.module.modules() if isinstance(module, torch.nn.Linear)]
     with library_errors(f"{config} of torchao cannot be applied to this model", LEAVE_OUT, refused=True):
@@ -107,8 +106,8 @@ def _with_torchao(job: Job, config: str) -> tuple[Path, ArtifactFacts]:
 
 def _converted(torch: Any, job: Job, loaded: torch_module.Loaded, calibrating: Sequence[Sequence[Array]]) -> Any:
     """The quantized graph; if the quantizer fails on its fusions, with the layers quantized one by one."""
-    pt2e = import_library("torchao.quantization.pt2e.quantize_pt2e", "torchao", INSTALL)
-    library = import_library(QUANTIZER, "torchao", INSTALL)
+    pt2e = import_library("torchao.quantization.pt2e.quantize_pt2e", "torchao", torch_module.INSTALL)
+    library = import_library(QUANTIZER, "torchao", torch_module.INSTALL)
     for layers in ((), (torch.nn.Conv2d, torch.nn.Linear)):
         graph, quantizer = _graph(torch, job, loaded), library.X86InductorQuantizer()
         config = library.get_default_x86_inductor_quantization_config()
