@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -13,11 +12,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from harness import venvs
-from harness.analysis.kernels import MULTIPLIES
-from harness.engines import cuda, onnxruntime_gpu
+from harness.engines import cuda, onnxruntime_gpu, onnxruntime_profile
 from harness.engines.base import (
     Array,
-    Call,
     Engine,
     EngineOptions,
     Load,
@@ -26,13 +23,11 @@ from harness.engines.base import (
     check_batch,
     in_time,
     intra_op_threads,
-    kernels_of,
-    undisturbed,
     unsupported_type,
 )
-from harness.engines.onnxruntime_gpu import CPU, CUDA, INSTALL, RECORD, SUFFIX, TENSORRT, Provider
+from harness.engines.onnxruntime_gpu import CPU, CUDA, INSTALL, RECORD, TENSORRT, Provider
+from harness.engines.onnxruntime_profile import TYPES
 from harness.engines.products import onnx_product, sized_work
-from harness.engines.torch_profile import named_precision
 from harness.errors import EngineError
 from harness.formats.heads import Head, onnx_head
 from harness.formats.libraries import reading
@@ -42,12 +37,8 @@ from harness.schema import EngineSpec, Kernel
 
 KIND = ("a model for ONNX Runtime", "the file may be damaged, or need a newer version of ONNX Runtime")
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
-TYPES = {"float": "float32", "double": "float64", "string": "object"}
-"""NumPy's names of ONNX Runtime's types, where they differ."""
 LEVELS = {"disable": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "extended": "ORT_ENABLE_EXTENDED", "all": "ORT_ENABLE_ALL"}
 GPU_OPTIONS = {"tf32", "trt_fp16", "cpu_fallback"}
-INT8 = ("QLinear", "QGemm", "QAttention", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulInteger", "ConvInteger")
-"""Prefixes of operators that multiply in 8-bit integers, regardless of the types of their inputs."""
 
 
 class Options(EngineOptions):
@@ -246,7 +237,7 @@ class OnnxRuntimeSession(Session):
             for query in in_time(queries, seconds):
                 session.run(self._out, dict(zip(self._in, query, strict=True)))
             events = json.loads(Path(session.end_profiling()).read_text())
-        return _kernels(events, on_gpu=self._load.device != "cpu", tf32=self._load.options.tf32 == "on")
+        return onnxruntime_profile.kernels(events, on_gpu=self._load.device != "cpu", tf32=self._load.options.tf32 == "on")
 
 
 class Staged(NamedTuple):
@@ -350,61 +341,6 @@ def _settings(onnxruntime: Any, load: Load) -> Any:
     settings.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[options.graph_optimization])
     settings.log_severity_level = 3  # warnings about the model would flood stderr
     return settings
-
-
-def _kernels(events: Sequence[dict[str, Any]], *, on_gpu: bool, tf32: bool) -> Sequence[Kernel]:
-    """Kernels from the events of the profiler.
-
-    On a GPU a node's time is that of its launch, so each node counts once, unless the library is built with NVIDIA's profiling interface and
-    reports the kernels of the card.
-
-    Args:
-        events: Events of a few queries.
-        on_gpu: Whether the nodes run on a GPU.
-        tf32: Whether float32 products may be TensorFloat-32 there, so that a node's type does not determine its precision.
-    """
-    if not on_gpu:
-        return kernels_of(undisturbed(_calls(events)))
-    if kernels := [event for event in events if event.get("cat") == "Kernel"]:
-        return kernels_of([_card_call(event) for event in kernels])
-    calls = _calls(events)[-1]
-    if any(kernel == TENSORRT.removesuffix(SUFFIX) for _, kernel, *_ in calls):  # most of the model, of which no precision is known
-        return kernels_of([(op, kernel, None, 1.0) for op, kernel, *_ in calls], "operators")
-    return kernels_of([(op, kernel, _known(op, kernel, computes_in, tf32=tf32), 1.0) for op, kernel, computes_in, _ in calls], "operators")
-
-
-def _card_call(event: dict[str, Any]) -> Call:
-    """The call of a kernel of the card, whose name may state its precision."""
-    return event.get("args", {}).get("op_name") or event["name"], event["name"], named_precision(event["name"]), float(event["dur"])
-
-
-def _known(op: str, provider: str | None, computes_in: str | None, *, tf32: bool) -> str | None:
-    """Precision of a node on a GPU; None for a float32 product that may be TensorFloat-32."""
-    on_card = provider != CPU.removesuffix(SUFFIX)
-    return None if tf32 and on_card and computes_in == "float32" and MULTIPLIES.search(op) else computes_in
-
-
-def _calls(events: Sequence[dict[str, Any]]) -> list[list[Call]]:
-    """Executed nodes with their times in microseconds, per query after the first, from the events of the profiler."""
-    runs = sorted(event["ts"] for event in events if event["name"] == "model_run")
-    queries: list[list[Call]] = [[] for _ in runs]
-    for event in events:
-        query = bisect_right(runs, event["ts"]) - 1
-        if query >= 0 and event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
-            node = event["args"]
-            computes_in = _computes_in(node["op_name"], node.get("input_type_shape") or ())
-            queries[query].append((node["op_name"], node["provider"].removesuffix(SUFFIX), computes_in, float(event["dur"])))
-    return queries[1:] or queries
-
-
-def _computes_in(op: str, inputs: Sequence[dict[str, Any]]) -> str | None:
-    """Type of the first input, by which the kernel is chosen; quantization itself is float arithmetic."""
-    if op.startswith(INT8):
-        return "int8"
-    if op in ("QuantizeLinear", "DequantizeLinear") or not inputs:
-        return "float32" if inputs else None
-    kind = next(iter(inputs[0]))
-    return "int8" if kind in ("int8", "uint8") else TYPES.get(kind, kind)
 
 
 def _tensor(value: Any) -> Tensor:

@@ -139,12 +139,6 @@ def signature(path: Path) -> tuple[tuple[Declared, ...], tuple[Declared, ...]]:
         return tuple(tuple(_declared(name, values[name]) for name in side) for side in names)  # type: ignore[return-value]
 
 
-def namespaces(path: Path) -> set[str]:
-    """Namespaces of the operators of a program, as `aten`; those besides PyTorch's core are registered by the import of a library."""
-    targets = [value for key, value in _walk(_json(path, PROGRAM)) if key == "target" and isinstance(value, str)]
-    return {target.split(".")[2] for target in targets if target.startswith("torch.ops.") and target.count(".") > 2}
-
-
 def _declared(name: str, meta: Mapping[str, Any]) -> Declared:
     kind = DTYPES.get(meta["dtype"], "object")
     return Declared(name, tuple(size.get("as_int") for size in meta["sizes"]), "float32" if kind.startswith(("bfloat", "float8")) else kind)

@@ -81,7 +81,7 @@ def test_tensorflow_works_on_the_cpu():
     assert "worked" in done.stdout, done.stderr[-2000:]
 
 
-def test_an_engine_without_a_load_says_so():
+def test_an_engine_without_a_load_is_named():
     """The default of a plug-in."""
     with pytest.raises(EngineError, match="no load for a probe"):
         Engine.work(plugins.load("engines", "litert")(), "gpu")

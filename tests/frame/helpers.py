@@ -62,7 +62,7 @@ def on_a_card(energies=(7.0, 7.1, 6.9), domain=CARD[0], limits_w=(250.0, 450.0))
     parts = [(measurement(domain, e, 60_000.0), *idle(domain, 30.0, 32.0)) for e in energies]
     facts = {
         **card_state(domain.name)[1],
-        "engine_facts": {"tf32": False},
+        "engine_facts": {"tf32": False, "placement": {"asked": "CUDA", "operators": {"CUDA": 9, "CPU": 1}, "elsewhere": {"Shape": 1}}},
         "peak_device_memory_bytes": 600_000_000,
         "peak_device_memory_source": "process",
     }

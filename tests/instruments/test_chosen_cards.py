@@ -66,7 +66,7 @@ def power_w(row):
 
 
 def test_each_case_is_charged_with_its_card(on_two):
-    """150 W on the first, 300 W on the sixth; the label says which."""
+    """150 W on the first, 300 W on the sixth; the label names it."""
     first, sixth = on_two["rows"]
     assert [row["device_uuid"] for row in on_two["rows"]] == ["GPU-simulated-0", "GPU-simulated-5"]
     assert [row["device"] for row in on_two["rows"]] == ["gpu", "gpu:GPU-simulated-5"]

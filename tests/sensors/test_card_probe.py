@@ -41,7 +41,7 @@ def test_a_probe_is_stored_per_card():
 
 
 def test_without_a_probe_the_constants_are_the_defaults():
-    """The source says so, with the command."""
+    """The source states so, with the command."""
     probe, source = stored_probe("GPU-simulated-0", "simulated 1.0")
     assert probe is None and source == "default constants: this card was not probed (harness doctor --probe)"
 

@@ -130,7 +130,7 @@ def test_several_queries_in_flight_are_a_case_with_a_baseline_of_its_own(tmp_pat
 
 
 def test_an_engine_that_cannot_be_timed_so_is_unsupported(tmp_path):
-    """Calls that copy cannot be timed without the copies; calls that block have one query in flight, whatever a label says."""
+    """Calls that copy cannot be timed without the copies; calls that block have one query in flight, whatever a label claims."""
     reasons = {
         each.case_id.partition("/litert/")[2]: each.reason for each in timed(tmp_path, "copies: [outside], in_flight: [1, 8]").impossible
     }

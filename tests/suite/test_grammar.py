@@ -33,7 +33,7 @@ from tests.suites import GOOD, errors, load, matrix
         (matrix("limits: {}"), 5, ["limits"]),
         (matrix("copies: both"), 5, ["must be a list", "[inside, outside]"]),
         (matrix("copies: [both]"), 5, ["'copies' cannot be 'both'", "inside, outside"]),
-        (matrix("copies: [insid]"), 5, ["did you mean 'inside'"]),
+        (matrix("copies: [insid]"), 5, ["did you mean 'inside'"]),  # codespell:ignore
         (matrix("copies: []"), 5, ["at least one"]),
         (matrix("copies: [null]"), 5, ["cannot be nothing"]),
         (matrix("in_flight: [0]"), 5, ["in_flight", "greater than or equal to 1"]),
@@ -50,7 +50,7 @@ from tests.suites import GOOD, errors, load, matrix
         (GOOD + "limits: {timeout_s: 60 s}\n", 7, ["timeout_s", "seconds"]),
         (GOOD + "limits: {load_timeout_s: 10 min}\n", 7, ["load_timeout_s", "seconds"]),
         (GOOD + "limits: {load_timeout_s: 0}\n", 7, ["load_timeout_s", "greater than 0"]),
-        (GOOD + "limits: {load_timout_s: 60}\n", 7, ["did you mean 'load_timeout_s'"]),
+        (GOOD + "limits: {load_timout_s: 60}\n", 7, ["did you mean 'load_timeout_s'"]),  # codespell:ignore
         (GOOD + "limits: {timeout_ms: 60}\n", 7, ["did you mean 'timeout_s'"]),
         (GOOD + "stopping: open_pair\n", 7, ["'stopping'", "did you mean 'open_pairs'"]),
         (GOOD + "stopping: 0.01\n", 7, ["'stopping'", "half_width", "open_pairs"]),
