@@ -70,6 +70,7 @@ class OnnxRuntime(Engine):
         extra="onnxruntime",
         formats=("onnx",),
         devices=("cpu", "gpu"),
+        stages=("gpu",),
         parameters=Options,
         by_options={"tf32": {"tf32": "on"}},
         by_device={"gpu": {"venv": "onnxruntime-gpu", "packages": ("onnxruntime-gpu", "onnx"), "load_s": 5.0}},
@@ -252,17 +253,6 @@ class Staged(NamedTuple):
     values: Sequence[Any]
 
 
-class Completed:
-    """The event of an answer that was complete when `run` returned."""
-
-    def query(self) -> bool:
-        """Always true."""
-        return True
-
-    def synchronize(self) -> None:
-        """Nothing to wait for."""
-
-
 class BoundSession(OnnxRuntimeSession):
     """A session whose staged inputs and outputs stay on the card.
 
@@ -295,10 +285,6 @@ class BoundSession(OnnxRuntimeSession):
         """Answer one query on the card."""
         self._opened.session.run_with_iobinding(inputs.binding)
         return inputs
-
-    def event(self, outputs: Staged) -> Completed:
-        """The completion of an answer, which is that of its `run`."""
-        return Completed()
 
     def fetch(self, outputs: Staged) -> Sequence[Array]:
         """Copy the answer to the host."""

@@ -52,6 +52,8 @@ class TensorFlow(Engine):
         extra="tensorflow",
         formats=("keras", "savedmodel"),
         devices=("cpu", "gpu"),
+        stages=("gpu",),
+        asynchronous=("gpu",),
         parameters=Options,
         by_options={"tf32": {"tf32": "on"}},
     )

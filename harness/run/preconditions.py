@@ -15,8 +15,8 @@ Cards = Sequence[Mapping[str, Any]]
 
 def problems(suite: Suite, cards: Cards) -> list[EngineError]:
     """One error for each engine and device of the suite that cannot run its cases (`refused`), or runs them late."""
-    pairs = dict.fromkeys((case.engine, case.device) for case in suite.cases)
-    errors = [problem for engine, device in pairs if (problem := examine(engine, device, cards))]
+    triples = dict.fromkeys((case.engine, case.device, case.card) for case in suite.cases)
+    errors = [problem for engine, device, uuid in triples if (problem := examine(engine, device, cards, uuid))]
     return list({str(problem): problem for problem in errors}.values())
 
 

@@ -69,3 +69,14 @@ def test_a_missing_environment_is_named_before_the_run(monkeypatch, tmp_path):
     monkeypatch.setenv("HARNESS_VENV_ONNXRUNTIME_GPU", str(tmp_path))
     (problem,) = preconditions.problems(suite(("onnxruntime", "gpu")), [])
     assert problem.refused and "make onnxruntime-gpu" in problem.hint
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_chosen_card_is_the_one_that_is_examined():
+    """By its UUID, whatever card is the first."""
+    new = {**OLD, "driver": "580.1", "cuda_driver_version": "13.0", "uuid": "GPU-new"}
+    cards = [{**OLD, "uuid": "GPU-old"}, {**new, "device": "gpu:1", "domain": "gpu:1"}]
+    chosen = suite(("onnxruntime", "gpu"))
+    for uuid, refused in (("GPU-old", True), ("GPU-new", None), (None, True)):
+        chosen.cases[0] = chosen.cases[0].model_copy(update={"card": uuid})
+        assert next((problem.refused for problem in preconditions.problems(chosen, cards)), None) == refused
