@@ -48,9 +48,9 @@ def convert(torch: Any, module: Any, layout: str) -> int:
     """
     chosen, have = LAYOUTS[layout], tuple(torch.cuda.get_device_capability())
     if have < chosen.capability:
-        needed, found = (".".join(map(str, version)) for version in (chosen.capability, have))
+        needed, present = (".".join(map(str, version)) for version in (chosen.capability, have))
         raise EngineError(
-            f"{layout} needs a card of compute capability {needed} or higher; {torch.cuda.get_device_name()} has {found}",
+            f"{layout} needs a card of compute capability {needed} or higher; {torch.cuda.get_device_name()} has {present}",
             REMOVE,
             refused=True,
         )

@@ -151,16 +151,16 @@ def _last_layers(torch: Any, model: Any, samples: list[Any]) -> list[Any]:
     owners = {id(layer.weight): layer for layer in pruned_layers(torch, model).values()}
     with torch.enable_grad():
         nodes = [answer.grad_fn for answer in torch_module.flatten(model(*samples)) if answer.grad_fn]
-    found, seen = [], set()
+    last, seen = [], set()
     while nodes:
         node = nodes.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
         layers = [owners[id(v)] for v in (getattr(n, "variable", None) for n in _leaves(node)) if id(v) in owners]
-        found += layers
+        last += layers
         nodes += [] if layers else [parent for parent, _ in node.next_functions]
-    return found
+    return last
 
 
 def _leaves(node: Any) -> list[Any]:
