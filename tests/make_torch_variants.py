@@ -77,13 +77,24 @@ class Mixing(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed, self.attention = torch.nn.Linear(16, 16), torch.nn.MultiheadAttention(16, 4, batch_first=True)
+        self.layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
         self.out = torch.nn.Linear(16, 4)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits."""
-        embedded = self.embed(tokens)
-        return self.out(self.attention(embedded, embedded, embedded)[0].mean(1))
+        return self.out(self.layer(tokens).mean(1))
+
+
+class Reshaping(torch.nn.Module):
+    """Features that are folded into the batch if there are fewer of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.out = torch.nn.Linear(16, 16), torch.nn.Linear(4, 4)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        return self.out(self.embed(tokens).reshape(-1, 12, 4).mean(1))
 
 
 def build(name: str, source: Path, format_: str, folder: Path, data: TrainData) -> tuple[Path, str, dict[str, Any]]:
@@ -170,6 +181,9 @@ def main(folder: Path) -> None:
     mixing = framework.save(Mixing(), folder / "mixing", [rng.random((2, 3, 16), dtype=np.float32)]).path
     tokens = TrainData([rng.random((32, 3, 16), dtype=np.float32)], np.arange(32) % 4)
     report["attention"] = refusal(lambda: build("torch_channel_prune", mixing, "torch", folder, tokens))
+    (folder / "reshaping").mkdir()
+    reshaping = framework.save(Reshaping(), folder / "reshaping", [tokens.inputs[0][:2]]).path
+    report["reshaping"] = refusal(lambda: build("torch_channel_prune", reshaping, "torch", folder, tokens))
     (folder / "empty").mkdir()
     empty = framework.save(torch.nn.Sequential(torch.nn.ReLU()), folder / "empty", [images[:2, 0, 0]]).path
     flat = TrainData([images[:, 0, 0]], labels)
