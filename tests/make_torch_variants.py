@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,13 +77,24 @@ class Mixing(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed, self.attention = torch.nn.Linear(16, 16), torch.nn.MultiheadAttention(16, 4, batch_first=True)
+        self.layer = torch.nn.TransformerEncoderLayer(16, 4, 32, batch_first=True)
         self.out = torch.nn.Linear(16, 4)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits."""
-        embedded = self.embed(tokens)
-        return self.out(self.attention(embedded, embedded, embedded)[0].mean(1))
+        return self.out(self.layer(tokens).mean(1))
+
+
+class Reshaping(torch.nn.Module):
+    """Features that are folded into the batch if there are fewer of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.out = torch.nn.Linear(16, 16), torch.nn.Linear(4, 4)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Logits."""
+        return self.out(self.embed(tokens).reshape(-1, 12, 4).mean(1))
 
 
 def build(name: str, source: Path, format_: str, folder: Path, data: TrainData) -> tuple[Path, str, dict[str, Any]]:
@@ -127,8 +139,22 @@ def run(path: Path, format_: str, options: dict[str, Any], inputs: list[np.ndarr
     }
 
 
+def requested(name: str, options: dict[str, Any]) -> str | None:
+    """The precision that a case requests."""
+    precision: str | None = REQUESTS.get(name, options.get("dtype"))
+    return precision
+
+
+def run_all(folder: Path) -> None:
+    """The cases that the builds left, in the engine."""
+    cases = json.loads((folder / "cases.json").read_text())
+    data = {name: list(np.load(folder / f"{name}.npz").values()) for name in ("images", "pair")}
+    runs = {key: run(Path(path), format_, options, data[inputs], asked) for key, (path, format_, options, inputs, asked) in cases.items()}
+    (folder / "runs.json").write_text(json.dumps(runs, default=str))
+
+
 def main(folder: Path) -> None:
-    """Everything, and the report last; the engine after the builds, because it ends autograd in this process."""
+    """Everything, and the report last."""
     torch.manual_seed(0)
     framework, rng = Framework(), np.random.default_rng(0)
     images = rng.random((96, 1, 8, 8), dtype=np.float32)
@@ -155,16 +181,23 @@ def main(folder: Path) -> None:
     mixing = framework.save(Mixing(), folder / "mixing", [rng.random((2, 3, 16), dtype=np.float32)]).path
     tokens = TrainData([rng.random((32, 3, 16), dtype=np.float32)], np.arange(32) % 4)
     report["attention"] = refusal(lambda: build("torch_channel_prune", mixing, "torch", folder, tokens))
+    (folder / "reshaping").mkdir()
+    reshaping = framework.save(Reshaping(), folder / "reshaping", [tokens.inputs[0][:2]]).path
+    report["reshaping"] = refusal(lambda: build("torch_channel_prune", reshaping, "torch", folder, tokens))
     (folder / "empty").mkdir()
     empty = framework.save(torch.nn.Sequential(torch.nn.ReLU()), folder / "empty", [images[:2, 0, 0]]).path
     flat = TrainData([images[:, 0, 0]], labels)
     report["nothing"] = {name: refusal(lambda name=name: build(name, empty, "torch", folder, flat)) for name in RECIPES}
-    for name, options in RUNS:
-        report[f"{name} {json.dumps(options)}"] = run(*artifacts[name], options, [images[:4]], REQUESTS.get(name, options.get("dtype")))
-    report["pair"] = run(*dynamic[:2], {}, pair, "int8")
-    report["weights on cpu"] = run(*artifacts["dense"], {"weights": "fp8"}, [images[:4]], None)
+    cases = {f"{name} {json.dumps(options)}": (*artifacts[name], options, "images", requested(name, options)) for name, options in RUNS}
+    cases |= {"pair": (*dynamic[:2], {}, "pair", "int8"), "weights on cpu": (*artifacts["dense"], {"weights": "fp8"}, "images", None)}
+    (folder / "cases.json").write_text(json.dumps(cases, default=str))
+    np.savez(folder / "images.npz", images[:4])
+    np.savez(folder / "pair.npz", *pair)
+    # A process that has built nothing: the engine must import what a program needs.
+    subprocess.run([sys.executable, "-W", "ignore", "-m", "tests.make_torch_variants", str(folder), "run"], check=True)
+    report |= json.loads((folder / "runs.json").read_text())
     (folder.parent / "torch_variants.json").write_text(json.dumps(report, default=str))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    (run_all if "run" in sys.argv[2:] else main)(Path(sys.argv[1]))

@@ -33,5 +33,6 @@ def test_a_model_that_cannot_be_pruned_is_refused():
     """With the reason and another way."""
     report = torch_variants()
     assert "torch-pruning cannot follow them" in report["attention"] and "`prune`" in report["attention"]
+    assert "channels cannot be removed from this model" in report["reshaping"]
     assert "no linear or convolutional layer to prune" in report["nothing"]["torch_prune"]
     assert "no hidden layer that would lose a channel" in report["nothing"]["torch_channel_prune"]
