@@ -49,7 +49,16 @@ def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cac
         random.Random(f"{suite.seed}/{repetition}").shuffle(order)  # noqa: S311  a design, not a secret
         block = [case for case in order if not _settled(by_case[case.case_id], repetition, attempt)]
         if block:
-            return [Task(case=case, block=repetition, repetition=repetition, attempt=attempt) for case in block]
+            return [
+                Task(
+                    case=case,
+                    block=repetition,
+                    repetition=repetition,
+                    attempt=attempt,
+                    profiled=not any(r.status == "ok" and r.repetition < repetition for r in by_case[case.case_id]),
+                )
+                for case in block
+            ]
     return []
 
 

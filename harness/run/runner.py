@@ -177,7 +177,7 @@ class _Execution:
         if not isinstance(task, MeasureTask):
             return task
         paths: dict[str, Any] = {f"{name}_path": str(self._path(name)) for name in ("completions", "per_sample")}
-        if self.task.repetition == 0:  # a model gives the same outputs in each launch: those of one are enough
+        if self.task.profiled:  # a model gives the same outputs in each launch: those of one are enough
             paths |= {"outputs_path": str(self._path("outputs")), "answer_s": self.context.limits.timeout_s * ANSWER_SHARE}
         return task.model_copy(update=paths)
 
@@ -246,7 +246,7 @@ class _Execution:
 
     def _ask_kernels(self) -> None:
         """Ask for the kernels that ran, once per case and after all measurements."""
-        if self.task.repetition:
+        if not self.task.profiled:
             return
         self.conversation.send(AskKernels())
         try:
@@ -300,7 +300,7 @@ class _Execution:
             simulated=self.request.simulated,
             shift_s=self.timing.shift_s if case else None,
             requested_precision=self.request.precision,
-            profiled=not self.task.repetition,
+            profiled=self.task.profiled,
         )
         figures_ = figures(raw, setting, ended=ended)
         record = Record(
@@ -318,6 +318,7 @@ class _Execution:
             copies=case.copies if case else None,
             in_flight=case.in_flight if case else None,
             shift_s=setting.shift_s,
+            profiled=self.task.profiled if case else None,
             peak_memory_bytes=self.result.peak_memory_bytes if self.result else None,
             resident_bytes=self.result.resident_bytes if self.result else None,
             kernels=self.kernels,

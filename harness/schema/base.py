@@ -13,6 +13,8 @@
   `metric_ignore`, `signature`, `input_shapes`.
 - 4: the finding `optimisation_not_confirmed` (before: `optimisation_not_shown`), `notes` of an imported meter and `precision_reported` of
   the engine facts get these names, and the findings new sentences.
+- 5: adds `copies` and `in_flight` of a case and a record, `card` of a case, `profiled` and `start_conditions` of a record, `acceptance` and
+  `load_timeout_s` of a suite, the basis `operators` of a kernel's share, and more findings.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 Kind = Literal["counter", "sampled", "modelled", "simulated", "absent"]
 Status = Literal["ok", "failed", "oom", "timeout", "killed", "refused"]

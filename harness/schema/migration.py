@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.schema.base import SCHEMA_VERSION
-
+RENAMED_SINCE = 4
+"""Version that gave fields and findings their names of today."""
 RENAMED_CODES = {"optimisation_not_shown": "optimisation_not_confirmed"}
 """Codes of findings up to version 3 and their names since version 4."""
 
@@ -16,7 +16,7 @@ def upgrade(raw: Any) -> Any:
     Args:
         raw: The parsed JSON, changed in place.
     """
-    if not isinstance(raw, dict) or raw.get("schema_version") not in range(1, SCHEMA_VERSION):
+    if not isinstance(raw, dict) or raw.get("schema_version") not in range(1, RENAMED_SINCE):
         return raw
     _rename(raw, "told", "notes")  # codespell:ignore
     _rename(raw.get("engine_facts"), "precision_told", "precision_reported")  # codespell:ignore

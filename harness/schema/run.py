@@ -145,6 +145,8 @@ class Record(FrozenModel):
     """Whether the copies of a query were inside the timed region; None for a build, or not recorded (before this field: outside on `cpu`)."""
     in_flight: int | None = None
     """Largest number of queries that were sent before the oldest was complete; None: as `copies` (before: 1)."""
+    profiled: bool | None = None
+    """Whether the kernels were requested; None for a build, or not recorded (before this field: in the first repetition)."""
     shift_s: float | None = None
     """Update period of a part-time sensor by which the phase of the load was shifted, s; None: the load was not shifted."""
     peak_memory_bytes: int | None = None

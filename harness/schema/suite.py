@@ -351,6 +351,8 @@ class Task(FrozenModel):
     block: int = 0
     repetition: int = 0
     attempt: int = 1
+    profiled: bool = True
+    """Whether kernels and outputs are requested: of a case without an earlier completed repetition, since they are the same in each."""
 
     @property
     def name(self) -> str:

@@ -123,7 +123,7 @@ def _setting(run: StoredRun, record: Record, case: Case | None) -> Setting:
         simulated=engine is not None and engine.simulated,
         shift_s=record.shift_s,
         requested_precision=catalogue.requested_precision(case) if case else None,
-        profiled=not record.repetition,
+        profiled=not record.repetition if record.profiled is None else record.profiled,
     )
 
 

@@ -115,6 +115,20 @@ def test_a_failed_task_is_tried_once_more_on_resume(tmp_path):
     assert sorted(repetitions(play(suite, QUICK, records=first, attempt=2))[bad]) == [0, 1, 2]
 
 
+def test_kernels_are_requested_once_in_the_first_launch_that_completes(tmp_path):
+    """A case whose first launch failed would otherwise have energies without a check of what ran."""
+    suite = suite_of(tmp_path)
+    bad, good = (case.case_id for case in suite.cases)
+    asked = []
+
+    def answer(task):
+        asked.extend([(task.case.case_id, task.repetition)] if task.case and task.profiled else [])
+        return "failed" if task.case and (task.case.case_id, task.repetition) == (bad, 0) else "ok"
+
+    play(suite, QUICK, answer=answer)
+    assert sorted(asked) == sorted([(bad, 0), (bad, 1), (good, 0)])
+
+
 def test_a_refused_case_and_one_that_always_fails_are_not_repeated(tmp_path):
     """After one refusal, or two failures without any success; other cases continue."""
     suite = suite_of(tmp_path)

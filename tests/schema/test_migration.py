@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from harness.schema import SCHEMA_VERSION
-from harness.schema.migration import RENAMED_CODES, upgrade
+from harness.schema.migration import RENAMED_CODES, RENAMED_SINCE, upgrade
 from harness.store import read_meters, read_run
 from harness.verify import verify
 
-RUN = Path(__file__).parents[1] / "runs" / "schema-3"
+RUNS = Path(__file__).parents[1] / "runs"
+RUN = RUNS / "schema-3"
 
 
 def old_record(version: int) -> dict[str, object]:
@@ -25,7 +26,7 @@ def old_record(version: int) -> dict[str, object]:
     }
 
 
-@pytest.mark.parametrize("version", range(1, 4))
+@pytest.mark.parametrize("version", range(1, RENAMED_SINCE))
 def test_old_names_are_replaced(version):
     """Codes of findings and keys of the engine facts; the version of the record stays."""
     assert upgrade(old_record(version)) == {
@@ -42,12 +43,31 @@ def test_notes_of_an_imported_meter():
 
 
 @pytest.mark.parametrize(
-    "raw", [old_record(SCHEMA_VERSION), None, [], {"schema_version": "1"}, {"schema_version": 3, "warnings": ["x"], "engine_facts": 1}]
+    "raw",
+    [
+        old_record(RENAMED_SINCE),
+        old_record(SCHEMA_VERSION),
+        None,
+        [],
+        {"schema_version": "1"},
+        {"schema_version": 3, "warnings": ["x"], "engine_facts": 1},
+    ],
 )
 def test_anything_else_is_left_for_validation(raw):
     """Records of today, and what is not a record at all."""
     before = repr(raw)
     assert repr(upgrade(raw)) == before
+
+
+def test_a_run_of_schema_4_is_read_and_verified(tmp_path):
+    """As its harness wrote it: what was not recorded is what it was then."""
+    (record, *_), header = read_run(RUNS / "schema-4").records[-1:], read_run(RUNS / "schema-4").header
+    assert (record.schema_version, record.copies, record.in_flight, record.profiled, record.start_conditions) == (4, None, None, None, {})
+    assert {(case.copies, case.in_flight, case.card) for case in header.suite.cases} == {("outside", 1, None)}
+    shutil.copytree(RUNS / "schema-4", tmp_path / "run")
+    verification = verify(tmp_path / "run")
+    assert verification.problems == []
+    assert verification.recomputed["energy"] > 20
 
 
 def test_a_run_of_schema_3_is_read_and_verified(tmp_path):
