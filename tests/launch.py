@@ -40,14 +40,14 @@ def context(sensor: Sensor | None = None, **limits: float) -> RunContext:
 
 
 def measured(
-    environment=None, timeout_s=60.0, memory_bytes=None, on_phase=lambda phase, pid: None, repetition=0, **task
+    environment=None, timeout_s=60.0, memory_bytes=None, on_phase=lambda phase, pid: None, repetition=0, profiled=True, **task
 ) -> tuple[Outcome, int]:
     """One repetition, and the id of its process."""
     keeper = PidKeeper()
     request = Request("harness.worker.measure", child_task(**task, memory_bytes=memory_bytes), environment=environment or {})
     timed = {name: value for name, value in task.items() if name in ("device", "scenario", "copies", "in_flight")}
     outcome = run(
-        Task(case=Case.model_validate(CASE.model_dump(exclude={"copies"}) | timed), repetition=repetition),
+        Task(case=Case.model_validate(CASE.model_dump(exclude={"copies"}) | timed), repetition=repetition, profiled=profiled),
         request,
         context(keeper, timeout_s=timeout_s),
         lambda phase: on_phase(phase, keeper.pid),
@@ -68,7 +68,7 @@ def rogue(tmp_path, what, when="open", **more) -> Outcome:
     return outcome
 
 
-def on_onnx(path, tmp_path, arrays, labels=None, metric=None, names=None, batch_size=1, repetition=0) -> Outcome:
+def on_onnx(path, tmp_path, arrays, labels=None, metric=None, names=None, batch_size=1, profiled=True) -> Outcome:
     """One repetition of an ONNX model on the given arrays."""
     npz = tmp_path / "data.npz"
     np.savez(npz, **arrays, **({} if labels is None else {"labels": labels}))
@@ -80,5 +80,5 @@ def on_onnx(path, tmp_path, arrays, labels=None, metric=None, names=None, batch_
         labels=None if labels is None else {"path": str(npz), "key": "labels"},
         metric=metric,
         batch_size=batch_size,
-        repetition=repetition,
+        profiled=profiled,
     )[0]

@@ -98,13 +98,17 @@ def test_an_interrupt_is_passed_on():
     assert not psutil.pid_exists(pid)
 
 
-def test_the_first_repetition_reports_its_kernels(tmp_path):
-    """With their shares, and the precision of the largest; later ones are not profiled."""
+def test_a_launch_reports_its_kernels_where_they_are_requested(tmp_path):
+    """With their shares, and the precision of the largest, whatever its repetition; other launches are not profiled."""
     record = rogue(tmp_path, "nothing", "profile").record
     assert [(k.op, k.kernel, k.share) for k in record.kernels] == [("Conv", "fast", 0.75), ("Conv", "slow", 0.25)]
     assert record.precision_ran == "int8"
-    later, _ = measured(install(tmp_path / "again"), repetition=1, engine="rogue", engine_options={"what": "nothing", "when": "profile"})
-    assert later.record.status == "ok" and later.record.kernels == ()
+    for profiled in (False, True):
+        environment = install(tmp_path / str(profiled))
+        later, _ = measured(
+            environment, 60.0, repetition=1, profiled=profiled, engine="rogue", engine_options={"what": "nothing", "when": "profile"}
+        )
+        assert later.record.status == "ok" and bool(later.record.kernels) == later.record.profiled == profiled
 
 
 @pytest.mark.parametrize(("what", "reason"), [("error", "no counters here"), ("crash", "died in its profiler"), ("exit", "died")])

@@ -40,15 +40,15 @@ def test_inputs_are_matched_by_name_and_the_output_by_its_shape(tmp_path):
     assert outcome.outputs.argmax(1).tolist() == scores.argmax(1).tolist()
 
 
-def test_inputs_without_labels_are_answered_in_the_first_repetition(tmp_path):
-    """In the phase `quality`, in order and without padding; there is no quality. A second repetition answers none."""
+def test_inputs_without_labels_are_answered_where_kernels_are_requested(tmp_path):
+    """In the phase `quality`, in order and without padding; there is no quality. Another launch answers none."""
     path = save(tmp_path, [("x", "FLOAT", ["n", 3])], [("y", "Neg", ["x"])])
     x = np.random.default_rng(1).random((10, 3), dtype=np.float32)
     outcome = on_onnx(path, tmp_path, {"x": x}, batch_size=4)
     assert outcome.record.quality is None
     assert np.array_equal(outcome.outputs, -x)
     assert "quality" in [phase.name for phase in outcome.record.phases]
-    assert on_onnx(path, tmp_path, {"x": x}, batch_size=4, repetition=1).outputs.size == 0
+    assert on_onnx(path, tmp_path, {"x": x}, batch_size=4, profiled=False).outputs.size == 0
 
 
 def test_noise_is_answered_without_data(tmp_path):
