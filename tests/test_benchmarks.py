@@ -73,6 +73,7 @@ def test_an_unknown_part_is_an_error_with_the_choices(monkeypatch):
         main()
 
 
+@pytest.mark.slow
 def test_the_alternating_loop_reads_a_task(tmp_path, monkeypatch, capsys):
     """Its output is a ratio for each pair of rounds."""
     np.savez(tmp_path / "test.npz", inputs=SAMPLES)

@@ -140,7 +140,13 @@ def test_a_failure_in_the_window_affects_only_its_domain(tmp_path):
     assert energy["gross_j"] == pytest.approx(result["tree"].truth_j("intel-rapl:0", energy["start_s"], energy["end_s"]), rel=0.005)
 
 
-@pytest.mark.parametrize("settings", [{"devices": 8, "call_s": 0.001}, {"devices": 2, "call_s": 0.012}], ids=["8 cards", "slow calls"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"devices": 8, "call_s": 0.001}, id="8 cards"),
+        pytest.param({"devices": 2, "call_s": 0.012}, id="slow calls", marks=pytest.mark.slow),
+    ],
+)
 def test_one_card_of_several_with_a_slow_driver(tmp_path, settings):
     """Within 0.5 % and within its own uncertainty; the window grows until its edges matter little."""
     result = repetition(tmp_path, HEALTHY, **settings)

@@ -59,6 +59,7 @@ class Clearer(Watcher):
         Cache().clear()
 
 
+@pytest.mark.slow
 def test_without_labels_the_quality_is_agreement_even_if_the_cache_is_cleared(tmp_path):
     """Dense and float16 answer the same inputs in the first repetition; artifacts that the run needs stay in the cache."""
     suite = tiny.SUITE.replace(', labels: "data.npz:y"', "").replace("[dense]", "[dense, float16]").replace("[1, 4]", "[4]")
@@ -85,6 +86,7 @@ def test_the_second_run_builds_nothing(tmp_path):
     assert first.header.run_id != second.header.run_id
 
 
+@pytest.mark.slow
 def test_the_records_of_a_cached_artifacts_ancestors_are_copied(tmp_path):
     """They need not be built, but the payback counts their energy."""
     request = run_request(tmp_path, tiny.SUITE.replace("[dense]", "[dynamic_int8]").replace("[1, 4]", "[1]"))
@@ -161,6 +163,7 @@ def test_a_case_whose_child_cannot_be_started_fails_alone(tmp_path, monkeypatch)
     assert [r.status for r in running.records if r.case_id] == ["failed"] * 2
 
 
+@pytest.mark.slow
 def test_a_test_double_is_simulated_everywhere(tmp_path):
     """In records and in tables."""
     folder = run(run_request(tmp_path, tiny.SUITE.replace("[onnxruntime]", '["null"]')))
