@@ -95,7 +95,7 @@ def test_the_power_limit_is_the_default(limit_w, default_w, outcome):
 
 @pytest.mark.parametrize(("chosen", "broken"), [("GPU-B", True), ("GPU-4090", False)])
 def test_the_rules_apply_to_the_card_that_a_case_chose(chosen, broken):
-    """Not to the first card that CUDA programs see; what was read of the first one says nothing about the chosen one."""
+    """Not to the first card that CUDA programs see; readings of the first one are not those of the chosen one."""
     run = ruled(on_a_gpu(conditions={**GOOD, "gpu:1 temperature": 91.0}, card=CARD))
     second = [
         d.model_copy(update={"name": d.name.replace("gpu:0", "gpu:1"), "device": "gpu:1", "detail": {**d.detail, "uuid": "GPU-B"}})
