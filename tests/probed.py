@@ -27,15 +27,19 @@ class VirtualCard:
         without: Readings that the card refuses.
         listed: Process ids that the driver lists while the load is there.
         busy: Utilization without the load, in percent.
+        delayed: Largest share of its on-time in which a load waits for its host, different for each load.
     """
 
     uuid, name, driver_version, mig = "GPU-virtual", "Virtual GPU", "580.0", False
     refused: tuple[str, ...] = ()
 
-    def __init__(self, seen_s=None, period_s=0.1, high_w=HIGH_W, jitter=0.0, without=(), listed=(4242,), busy=0.0, counter_gain=1.0):
+    def __init__(
+        self, seen_s=None, period_s=0.1, high_w=HIGH_W, jitter=0.0, without=(), listed=(4242,), busy=0.0, counter_gain=1.0, delayed=0.0
+    ):
         self.now_s, self.seen_s, self.period_s, self.high_w, self.jitter = 1000.0, seen_s, period_s, high_w, jitter
         self.on_s, self.off_s, self.cumulated_s = np.zeros(0), np.zeros(0), np.zeros(1)
         self.loaded, self.listed, self.busy, self.counter_gain = False, listed, busy, counter_gain
+        self.delayed = delayed
         self._random, self._sum = np.random.default_rng(1), (0, 0.0)
         self.readings: dict[str, Callable[[], float]] = {
             "counter": self._counter,
@@ -110,8 +114,9 @@ class VirtualLoad:
         card = self.card
         on = start_s + np.arange(count) * period_s
         off = on + share * period_s * (1 + card.jitter * card._random.uniform(-1, 1, count)).clip(0, 1 / share)
-        self._planned = Bursts(on, off)
-        card.on_s, card.off_s = np.append(card.on_s, on), np.append(card.off_s, off)
+        works = 1 - card.delayed * card._random.uniform()
+        self._planned = Bursts(on, off, np.round((off - on) * works * 1000))
+        card.on_s, card.off_s = np.append(card.on_s, on), np.append(card.off_s, on + (off - on) * works)
         card.cumulated_s = np.concatenate([[0.0], np.cumsum(card.off_s - card.on_s)])
 
     def bursts(self) -> Bursts:

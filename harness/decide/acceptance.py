@@ -9,7 +9,8 @@ from typing import Literal
 from harness.decide.differences import cards
 from harness.energy.cards import CAP_TOLERANCE, cap_share
 from harness.energy.clock_limits import card_of
-from harness.schema import Acceptance, Record, StoredRun
+from harness.energy.scope import for_card
+from harness.schema import Acceptance, Case, Record, StoredRun
 
 Outcome = Literal["passed", "failed", "inconclusive"]
 Values = Mapping[str, Sequence[float | None]]
@@ -94,23 +95,33 @@ def _launches(run: StoredRun) -> dict[str, list[Record]]:
     return launches
 
 
-def _devices(run: StoredRun) -> dict[str, str]:
-    return {case.case_id: case.device for case in run.header.suite.cases}
+def _cases(run: StoredRun) -> dict[str, Case]:
+    return {case.case_id: case for case in run.header.suite.cases}
+
+
+def _card(run: StoredRun, case: Case) -> str | None:
+    """Name of the card that a case ran on, such as `gpu:1`; None if no sensor reads it."""
+    return next((card_of(d.name) for d in for_card(run.header.domains, case.card) if d.device == case.device), None)
 
 
 # --- values of the rules --------------------------------------------------------------------------------------------
 
 
-def _temperature(run: StoredRun, device: str, record: Record) -> float | None:
-    """Mean temperature over the window of the warmest thermometer of a device; its memory, which may be hotter, is left out."""
-    names = [d.name for d in run.header.domains if d.quantity == "temperature" and d.device == device]
-    means = [record.conditions.get(name) for name in names if not name.endswith(" memory_temperature")]
+def _thermometers(run: StoredRun, case: Case) -> list[str]:
+    """Thermometers of the device that a case ran on; the memory's, which may be hotter, is left out."""
+    domains = [d for d in for_card(run.header.domains, case.card) if d.quantity == "temperature" and d.device == case.device]
+    return [d.name for d in domains if not d.name.endswith(" memory_temperature")]
+
+
+def _temperature(thermometers: Sequence[str], record: Record) -> float | None:
+    """Mean temperature over the window of the warmest thermometer."""
+    means = [record.conditions.get(name) for name in thermometers]
     return max((mean for mean in means if mean is not None), default=None)
 
 
 def _temperatures(run: StoredRun, launches: Mapping[str, list[Record]]) -> Values:
-    devices = _devices(run)
-    return {case_id: [_temperature(run, devices[case_id], record) for record in records] for case_id, records in launches.items()}
+    own = {case_id: _thermometers(run, case) for case_id, case in _cases(run).items()}
+    return {case_id: [_temperature(own[case_id], record) for record in records] for case_id, records in launches.items()}
 
 
 def _temperature_ranges(run: StoredRun, launches: Mapping[str, list[Record]]) -> Values:
@@ -127,28 +138,27 @@ def _foreign_cores(run: StoredRun, launches: Mapping[str, list[Record]]) -> Valu
 
 def _shared_cards(run: StoredRun, launches: Mapping[str, list[Record]]) -> Values:
     """1 for each launch whose card was shared, 0 for one whose card was observed and not shared, None for one that nothing observed."""
-    devices = _devices(run)
-    return {case_id: [_shared(record) for record in records] for case_id, records in launches.items() if devices[case_id] != "cpu"}
+    own = {case_id: _card(run, case) for case_id, case in _cases(run).items() if case.device != "cpu"}
+    return {case_id: [_shared(own[case_id], record) for record in records] for case_id, records in launches.items() if case_id in own}
 
 
-def _shared(record: Record) -> float | None:
+def _shared(card: str | None, record: Record) -> float | None:
     """Whether a card was shared; other users are noticed by their processes or by memory in use."""
     if any(finding.code in SHARED for finding in record.warnings):
         return 1.0
-    signs = (" foreign_processes", " memory_used")
-    return 0.0 if any(value is not None and name.endswith(signs) for name, value in record.conditions.items()) else None
+    signs = (f"{card} foreign_processes", f"{card} memory_used")
+    return 0.0 if any(record.conditions.get(name) is not None for name in signs) else None
 
 
 def _caps(run: StoredRun, launches: Mapping[str, list[Record]]) -> Values:
     """1 for each case whose card had another power limit than its default, None if one of them is unknown."""
-    devices = _devices(run)
-    broken = {device: _other_cap(run, device) for device in set(devices.values()) - {"cpu"}}
-    return {case_id: [broken[devices[case_id]]] for case_id in launches if devices[case_id] != "cpu"}
+    cases = _cases(run)
+    return {case_id: [_other_cap(run, cases[case_id])] for case_id in launches if cases[case_id].device != "cpu"}
 
 
-def _other_cap(run: StoredRun, device: str) -> float | None:
-    """1 if any environment of the run had another power limit, 0 if none had, None if it is unknown."""
-    card = next((card_of(d.name) for d in run.header.domains if d.device == device), None)
+def _other_cap(run: StoredRun, case: Case) -> float | None:
+    """1 if the card of a case had another power limit in any environment of the run, 0 if in none, None if it is unknown."""
+    card = _card(run, case)
     shares = [cap_share(cards(environment).get(card or "", {})) for environment in run.header.environments]
     if any(share is not None and abs(share - 1) > CAP_TOLERANCE for share in shares):
         return 1.0

@@ -198,19 +198,19 @@ def _under_load(runs: Sequence[StoredRun]) -> Iterator[Difference]:
 
 
 def _accelerators(runs: Sequence[StoredRun]) -> list[str]:
-    """Devices of the cases other than the CPU."""
-    return sorted({case.device for run in runs for case in run.header.suite.cases} - {"cpu"})
+    """Devices of the cases other than the CPU, as their ids have them: one for each card that the suite chose."""
+    return sorted({case.device_text for run in runs for case in run.header.suite.cases} - {"cpu"})
 
 
 def _card(run: StoredRun, device: str) -> str | None:
-    """Domain of the accelerator that cases on a device ran on."""
-    chosen = next((case.card for case in run.header.suite.cases if case.device == device and case.card), None)
-    return next((card_of(d.name) for d in for_card(run.header.domains, chosen) if d.device == device), None)
+    """Domain of the accelerator that cases on a device (`Case.device_text`) ran on."""
+    own = next(((case.device, case.card) for case in run.header.suite.cases if case.device_text == device), (device, None))
+    return next((card_of(d.name) for d in for_card(run.header.domains, own[1]) if d.device == own[0]), None)
 
 
 def _mean_condition(run: StoredRun, name: str, device: str | None = None) -> float | None:
     """Mean of a condition over the windows of completed cases on a device, by default on any; None if not recorded."""
-    cases = {case.case_id for case in run.header.suite.cases if device in (None, case.device)}
+    cases = {case.case_id for case in run.header.suite.cases if device in (None, case.device_text)}
     return mean(known(r.conditions.get(name) for r in run.records if r.status == "ok" and r.task == "case" and r.case_id in cases))
 
 
@@ -287,14 +287,19 @@ def _rapl(run: StoredRun) -> str:
 
 def _temperatures(runs: Sequence[StoredRun]) -> Iterator[Difference]:
     """Mean over the measured windows of each thermometer of the processor and of the cards that cases ran on."""
-    names = [_thermometers(run, _accelerators(runs)) for run in runs]
-    for name in sorted({name for each in names for name in each}) or ["temperature"]:
-        values = [_mean_condition(run, each.get(name, name)) for run, each in zip(runs, names, strict=True)]
+    means = [_mean_temperatures(run, _accelerators(runs)) for run in runs]
+    for name in sorted({name for each in means for name in each}) or ["temperature"]:
+        values = [each.get(name) for each in means]
         if None in values or max(known(values)) - min(known(values)) > WARMER_K:
             yield Difference(name, tuple(values), "cooling", unit="°C")
 
 
-def _thermometers(run: StoredRun, accelerators: Sequence[str]) -> dict[str, str]:
-    """Temperature domains of a run, by names shared by all machines."""
-    domains = [d for d in run.header.domains if d.quantity == "temperature" and d.device in ("cpu", *accelerators)]
-    return {d.name if d.device == "cpu" else d.name.replace(card_of(d.name), d.device): d.name for d in domains}
+def _mean_temperatures(run: StoredRun, accelerators: Sequence[str]) -> dict[str, float | None]:
+    """Mean temperatures of a run by names shared by all machines; of a card over the cases that ran on it."""
+    names = [d.name for d in run.header.domains if d.quantity == "temperature"]
+    cpu = [d.name for d in run.header.domains if d.quantity == "temperature" and d.device == "cpu"]
+    cards_ = {device: card for device in accelerators if (card := _card(run, device))}
+    means = {name: _mean_condition(run, name) for name in cpu}
+    for device, card in cards_.items():
+        means |= {name.replace(card, device): _mean_condition(run, name, device) for name in names if card_of(name) == card}
+    return means

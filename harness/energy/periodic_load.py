@@ -24,15 +24,22 @@ class Bursts(NamedTuple):
     Attributes:
         on_s: Times at which it begins, s on CLOCK_MONOTONIC.
         off_s: Times at which it ends.
+        calls: Number of calls in each burst; None: unknown.
     """
 
     on_s: Floats
     off_s: Floats
+    calls: Floats | None = None
 
     def share(self, start_s: float, end_s: float) -> float:
         """Share of an interval in which the load is on, 0 to 1."""
         overlap_s = np.minimum(self.off_s, end_s) - np.maximum(self.on_s, start_s)
         return float(np.sum(np.maximum(overlap_s, 0.0)) / (end_s - start_s))
+
+    def rate_hz(self) -> float | None:
+        """Calls per second of the time in which the load is on; None if unknown."""
+        seconds = float(np.sum(self.off_s - self.on_s))
+        return float(np.sum(self.calls)) / seconds if self.calls is not None and len(self.calls) and seconds > 0 else None
 
 
 class Level(NamedTuple):
@@ -107,6 +114,27 @@ def spread(squares: Sequence[Level], slope_w: float | None) -> float | None:
     if mean_w <= 0 or slope_w < LEAST_SWING * mean_w:
         return None
     return float(np.ptp([at_half(level, slope_w) for level in squares]) / mean_w)
+
+
+def explained_spread(squares: Sequence[Level], slope_w: float | None, rates_hz: Sequence[float]) -> float:
+    """Part of a `spread` that the load itself explains, because its calls were delayed by other processes of the host.
+
+    Args:
+        squares: Mean power of each load.
+        slope_w: Power that the load adds, W; None: unknown.
+        rates_hz: Rate of the calls of each load.
+    """
+    if len(rates_hz) < 2 or not squares or slope_w is None:
+        return 0.0
+    mean_w = float(np.mean([level.watts for level in squares]))
+    return 0.5 * slope_w / mean_w * float(np.ptp(rates_hz) / np.mean(rates_hz)) if mean_w > 0 else 0.0
+
+
+def sees_all(spread_: float | None, explained: float) -> bool | None:
+    """Whether a reading covers all of a periodic load; None if unknown, or if the load itself may explain the spread."""
+    if spread_ is None:
+        return None
+    return True if spread_ <= SEES_ALL else False if spread_ > SEES_ALL + explained else None
 
 
 def at_half(level: Level, slope_w: float) -> float:

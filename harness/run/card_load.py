@@ -84,7 +84,7 @@ class EngineLoad:
             EngineError: The child has died, or does not answer.
         """
         edges = self._wait(Edges, max(0.0, self._until_s - time.monotonic()) + PATIENCE_S)
-        return Bursts(np.array(edges.on_s), np.array(edges.off_s))
+        return Bursts(np.array(edges.on_s), np.array(edges.off_s), np.array(edges.calls, dtype=float))
 
     def end(self) -> None:
         """End the child."""

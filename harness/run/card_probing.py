@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from harness import __version__
-from harness.energy.periodic_load import SEES_ALL, Bursts, Level, at_half, mean_level, spread, swing_w, update_period_s
+from harness.energy.periodic_load import Bursts, Level, at_half, explained_spread, mean_level, sees_all, spread, swing_w, update_period_s
 from harness.energy.ticks import ticks
 from harness.errors import HarnessError, SensorError
 from harness.run.card_load import Load, start_load
@@ -92,6 +92,7 @@ class Probing:
     idle_w: dict[str, float | None] = field(default_factory=dict)
     levels: dict[float, dict[str, Level | None]] = field(default_factory=dict)
     squares: dict[tuple[float, float], dict[str, Level | None]] = field(default_factory=dict)
+    rates_hz: list[float] = field(default_factory=list)
 
     def run(self) -> CardProbe:
         """All parts; those that need a load only if there is one."""
@@ -169,6 +170,8 @@ class Probing:
             then()
         trace = self._trace(start_s + count * period_s)
         bursts = load.bursts()
+        if tick and (rate_hz := bursts.rate_hz()):
+            self.rates_hz.append(rate_hz)
         begin_s, end_s = _whole_periods(trace, bursts)
         return {name: mean_level(trace.get(name), bursts, begin_s, end_s, counter=name == "counter") for name in POWERS}, trace
 
@@ -235,6 +238,11 @@ class Probing:
         """The figures of all parts."""
         slopes = {name: swing_w(_levels(self.levels.values(), name)) for name in POWERS}
         spreads = {name: spread(_levels(self.squares.values(), name), slopes[name]) for name in POWERS}
+        explained = {name: explained_spread(_levels(self.squares.values(), name), slopes[name], self.rates_hz) for name in POWERS}
+        verdicts = {name: sees_all(value, explained[name]) for name, value in spreads.items()}
+        if delayed := [explained[name] for name, value in spreads.items() if value is not None and verdicts[name] is None]:
+            why = f"other processes of this machine delayed the load, which may explain differences of up to {max(delayed):.0%}"
+            self.unavailable["periodic load"] = f"{why}\nstop them, and probe again"
         if load and self.squares and all(value is None for value in spreads.values()):
             why = "the load hardly changed the power of the card, so it shows nothing"
             self.unavailable["periodic load"] = f"{why}\ncheck that no other process uses the card, and probe again"
@@ -254,7 +262,7 @@ class Probing:
                 "levels": [LoadLevel(share=share, **_watts(level)) for share, level in self.levels.items()],
                 "squares": [Square(period_s=at[0], shift_s=at[1], **_halves(level, slopes)) for at, level in self.squares.items()],
                 "spreads": spreads,
-                "sees_all": {name: None if value is None else value <= SEES_ALL for name, value in spreads.items()},
+                "sees_all": verdicts,
                 "pids": pids,
                 "unavailable": self.unavailable,
             }

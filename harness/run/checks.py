@@ -75,7 +75,7 @@ def check_power_cap(suite: Suite, here: Environment, domains: Sequence[Domain]) 
     """
     if suite.acceptance is None or not suite.acceptance.default_power_cap:
         return
-    uuids = {device_detail(domains, device).get("uuid") for device in {case.device for case in suite.cases} - {"cpu"}}
+    uuids = {case.card or device_detail(domains, case.device).get("uuid") for case in suite.cases if case.device != "cpu"}
     for facts in here.devices:
         share = cap_share(facts)
         if facts.get("uuid") in uuids - {None} and share is not None and abs(share - 1) > CAP_TOLERANCE:

@@ -219,6 +219,8 @@ class Edges(FrozenModel):
     kind: Literal["edges"] = "edges"
     on_s: tuple[float, ...]
     off_s: tuple[float, ...]
+    calls: tuple[int, ...] = ()
+    """Number of times that the engine's `work` was called in each burst."""
 
 
 FromChild = Annotated[Hello | Mark | Ready | Done | Result | Kernels | Edges, Field(discriminator="kind")]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from harness import userfiles
 from harness.atomic import replace_file
@@ -15,6 +17,8 @@ POLLS_PER_UPDATE = 2.0
 """Polls of a power reading per update period: more show nothing new."""
 LEAST_POLL_S, LONGEST_POLL_S = 0.02, 0.5
 """Bounds of a polling period that follows from a probe."""
+UpdatePeriod = Annotated[float, Field(gt=0, le=60)]
+"""Time in s between two updates of a reading, which a probe of minutes can see: a file with another value is damaged."""
 
 
 class CallTime(FrozenModel):
@@ -61,9 +65,9 @@ class CardProbe(FrozenModel):
     """Engine that loaded the card; None: no load."""
     calls: dict[str, dict[str, CallTime | None]] = {}
     """Call times by state (idle, loaded) and reading; None: not supported."""
-    tick_period_s: float | None = None
+    tick_period_s: UpdatePeriod | None = None
     """Time between two ticks of the energy counter."""
-    update_periods_s: dict[str, float | None] = {}
+    update_periods_s: dict[str, UpdatePeriod | None] = {}
     """Time between two changes of each power reading."""
     idle_w: dict[str, float | None] = {}
     """Power of the idle card: without_context, with_context and after_load."""

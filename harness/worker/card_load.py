@@ -36,16 +36,18 @@ def serve(channel: Parent, task: LoadTask) -> dict[str, Any]:
 
 def run_burst(work: Callable[[], None], burst: Burst) -> Edges:
     """Work for a share of each period; the times at which it really began and ended."""
-    on_s, off_s = [], []
+    on_s, off_s, calls = [], [], []
     for index in range(burst.count):
         start_s = burst.start_s + index * burst.period_s
         end_s = start_s + burst.share * burst.period_s
         _wait_until(start_s)
         on_s.append(time.monotonic())
+        calls.append(0)
         while time.monotonic() < end_s:
             work()
+            calls[-1] += 1
         off_s.append(time.monotonic())
-    return Edges(on_s=tuple(on_s), off_s=tuple(off_s))
+    return Edges(on_s=tuple(on_s), off_s=tuple(off_s), calls=tuple(calls))
 
 
 def _wait_until(t_s: float) -> None:

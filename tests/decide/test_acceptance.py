@@ -93,6 +93,30 @@ def test_the_power_limit_is_the_default(limit_w, default_w, outcome):
     assert check.outcome == outcome
 
 
+@pytest.mark.parametrize(("chosen", "broken"), [("GPU-B", True), ("GPU-4090", False)])
+def test_the_rules_apply_to_the_card_that_a_case_chose(chosen, broken):
+    """Not to the first card that CUDA programs see; readings of the first one are not those of the chosen one."""
+    run = ruled(on_a_gpu(conditions={**GOOD, "gpu:1 temperature": 91.0}, card=CARD))
+    second = [
+        d.model_copy(update={"name": d.name.replace("gpu:0", "gpu:1"), "device": "gpu:1", "detail": {**d.detail, "uuid": "GPU-B"}})
+        for d in run.header.domains
+        if d.name in ("gpu:0", "gpu:0 temperature")
+    ]
+    second[1] = second[1].model_copy(update={"detail": {}})
+    here = run.header.environments[0]
+    capped = {"domain": "gpu:1", "name": "H100", "uuid": "GPU-B", "power_limit_w": 500.0, "power_limit_default_w": 700.0}
+    cases = tuple(case.model_copy(update={"card": chosen}) for case in run.header.suite.cases)
+    changes = {
+        "domains": (*run.header.domains, *second),
+        "environments": (here.model_copy(update={"devices": (*here.devices, capped)}),),
+        "suite": run.header.suite.model_copy(update={"cases": cases}),
+    }
+    checks = {check.rule: check for check in check_acceptance(replace(run, header=run.header.model_copy(update=changes)))}
+    assert checks["max_temperature_degc"].worst == (91.0 if broken else 60.0)
+    assert checks["default_power_cap"].outcome == ("failed" if broken else "passed")
+    assert checks["exclusive_card"].outcome == ("inconclusive" if broken else "passed")
+
+
 def test_the_memory_may_be_hotter_than_the_card():
     """Its limit is another one."""
     assert checked({**GOOD, "gpu:0 memory_temperature": 95.0})["max_temperature_degc"].outcome == "passed"

@@ -164,3 +164,43 @@ def test_the_cap_of_a_package_is_a_setting_only_on_the_same_processor():
     assert [each.name for each in differences([base, capped]) if each.prevents] == ["package power cap, W"]
     other = machine("box-2", environment={**packages[1], "cpu": "another"})
     assert [(each.name, each.prevents) for each in differences([base, other]) if "cap" in each.name] == [("package power cap, W", False)]
+
+
+def on_both_cards(caps, degc):
+    """A run of a case on each of two cards that the suite chose, with their power limits and temperatures; the other card idles at 30 degC."""
+    names, uuids = ("gpu:0", "gpu:1"), ("GPU-A", "GPU-B")
+    plain = factories.case("dense", "tensorflow", device="gpu")
+    cases = [plain.model_copy(update={"case_id": f"m/dense/tensorflow/gpu:{uuid}/b1", "card": uuid}) for uuid in uuids]
+    domains = [
+        domain.model_copy(update={"device": "gpu" if name == "gpu:0" else name, "name": f"{name}{suffix}", "detail": detail})
+        for name, uuid in zip(names, uuids, strict=True)
+        for domain, suffix, detail in (
+            (CARD[0], "", {"uuid": uuid}),
+            (CARD[1].model_copy(update={"quantity": "temperature", "unit": "degC", "kind": None, "counter": None}), " temperature", {}),
+        )
+    ]
+    records = [
+        factories.record(
+            case, {name: 7.0 + 0.01 * k}, repetition=k, found=tuple(domains),
+            conditions={f"{other} temperature": own if other == name else 30.0 for other in names},
+        )
+        for case, name, own in zip(cases, names, degc, strict=True)
+        for k in range(3)
+    ]  # fmt: skip
+    run = factories.stored(cases, records, tuple(domains))
+    devices = tuple(
+        {"domain": name, "name": "H100", "power_limit_w": cap, "power_limit_default_w": 700.0}
+        for name, cap in zip(names, caps, strict=True)
+    )
+    return replace(
+        run, header=run.header.model_copy(update={"environments": (factories.environment().model_copy(update={"devices": devices}),)})
+    )
+
+
+def test_each_card_that_a_suite_chose_is_compared():
+    """Its cap, and its temperature over the cases that ran on it, and not those of the first card alone."""
+    runs = [on_both_cards((700.0, 500.0), (60.0, 61.0)), on_both_cards((700.0, 700.0), (60.0, 85.0))]
+    listed = {each.name: each for each in differences(runs)}
+    assert listed["gpu:GPU-B power cap, of the default"].prevents
+    assert listed["gpu:GPU-B temperature"].values == (61.0, 85.0)
+    assert not [name for name in listed if name.startswith(("gpu:GPU-A", "gpu "))]

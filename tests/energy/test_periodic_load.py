@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.energy.periodic_load import Bursts, Level, at_half, mean_level, spread, swing_w, update_period_s
+from harness.energy.periodic_load import Bursts, Level, at_half, explained_spread, mean_level, sees_all, spread, swing_w, update_period_s
 from harness.schema import Sample
 
 
@@ -62,6 +62,23 @@ def test_equal_loads_have_no_spread_whatever_their_on_time():
     squares = [Level(0.5, 300.0), Level(0.52, 308.0), Level(0.47, 288.0)]
     assert spread(squares, 400.0) == pytest.approx(0, abs=1e-12)
     assert at_half(squares[1], 400.0) == pytest.approx(300)
+
+
+def test_a_load_whose_calls_were_delayed_explains_a_spread():
+    """By the power that they add in half of the time, relative to the mean; calls of unknown rate explain nothing."""
+    squares = [Level(0.5, 320.0), Level(0.5, 280.0)]
+    assert explained_spread(squares, 400.0, [1100.0, 900.0]) == pytest.approx(200 / 300 * 0.2)
+    assert explained_spread(squares, 400.0, []) == explained_spread(squares, None, [1100.0, 900.0]) == 0
+    assert Bursts(np.array([1.0, 2.0]), np.array([1.5, 2.5]), np.array([450.0, 550.0])).rate_hz() == pytest.approx(1000)
+    assert BURSTS.rate_hz() is None
+
+
+@pytest.mark.parametrize(
+    ("value", "explained", "verdict"), [(0.02, 0.0, True), (0.02, 0.5, True), (0.13, 0.0, False), (0.13, 0.12, None), (None, 0.0, None)]
+)
+def test_a_spread_that_the_load_explains_is_no_verdict(value, explained, verdict):
+    """A small spread is one, whatever the load did."""
+    assert sees_all(value, explained) is verdict
 
 
 def test_a_reading_that_follows_the_phase_has_a_spread():

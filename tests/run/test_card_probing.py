@@ -35,6 +35,14 @@ def test_a_counter_of_part_time_readings_is_found_out(part_time):
     assert part_time.spreads["counter"] > 0.3
 
 
+def test_a_load_that_its_host_delays_does_not_accuse_a_healthy_counter():
+    """Differences that the rate of the engine's calls explains show nothing; larger ones still do."""
+    probe = probed(VirtualCard(delayed=0.3))
+    assert probe.spreads["counter"] > 0.03 and probe.sees_all["counter"] is None
+    assert "delayed the load" in probe.unavailable["periodic load"]
+    assert probed(VirtualCard(delayed=0.3, seen_s=0.025)).sees_all["counter"] is False
+
+
 @pytest.mark.parametrize(("period_s", "seen_s"), [(0.1, 0.05), (0.05, 0.0125), (0.2, 0.05)])
 def test_other_part_time_counters_are_found_out(period_s, seen_s):
     """The phases are those of the counter's own period."""

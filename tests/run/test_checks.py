@@ -52,3 +52,14 @@ def test_another_power_limit_than_the_default_is_refused_if_the_suite_has_the_ru
     with pytest.raises(SuiteError, match=r"(?s)gpu:0 is 500 W, not its default of 700 W.*-pl 700") if refused else contextlib.nullcontext():
         checks.check_power_cap(suite, here, run.header.domains)
     checks.check_power_cap(suite, here, ())
+
+
+def test_the_power_limit_of_a_chosen_card_counts():
+    """Not that of the first card that CUDA programs see."""
+    run = on_a_gpu(card={"uuid": "GPU-4090", "power_limit_w": 700.0, "power_limit_default_w": 700.0})
+    rule, here = Acceptance(default_power_cap=True), run.header.environments[0]
+    cases = tuple(case.model_copy(update={"card": "GPU-B"}) for case in run.header.suite.cases)
+    capped = {"domain": "gpu:1", "uuid": "GPU-B", "power_limit_w": 500.0, "power_limit_default_w": 700.0}
+    here = here.model_copy(update={"devices": (*here.devices, capped)})
+    with pytest.raises(SuiteError, match="gpu:1 is 500 W"):
+        checks.check_power_cap(run.header.suite.model_copy(update={"acceptance": rule, "cases": cases}), here, run.header.domains)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from harness import plugins
@@ -61,6 +63,19 @@ def test_a_damaged_probe_is_ignored_with_a_note(folder, content):
     (folder / "GPU-simulated-0.json").write_text(content)
     probe, source = stored_probe("GPU-simulated-0", "simulated 1.0")
     assert probe is None and "cannot be read" in source
+
+
+@pytest.mark.parametrize("period_s", ["-1", "0", "NaN", "Infinity", "1e9"])
+def test_an_update_period_that_no_probe_finds_is_damage(folder, period_s):
+    """The least window and the poll rate follow from it."""
+    path = save(probe_of())
+    whole = path.read_text()
+    for field in (f'"tick_period_s": {period_s}', f'"update_periods_s": {{"instant": {period_s}}}'):
+        name = field.partition(":")[0]
+        path.write_text(re.sub(rf"{name}: [^,{{]+|{name}: {{[^}}]*}}", field, whole))
+        assert path.read_text() != whole
+        probe, source = stored_probe("GPU-simulated-0", "simulated 1.0")
+        assert probe is None and "cannot be read" in source
 
 
 def test_a_probe_of_another_card_in_its_file_is_ignored(folder):

@@ -30,3 +30,4 @@ def test_a_burst_works_for_its_share_of_each_period(monkeypatch):
     assert [round(t, 2) for t in edges.on_s] == [10.05, 10.15, 10.25]
     assert all(0.05 <= off - on < 0.0515 for on, off in zip(edges.on_s, edges.off_s, strict=True))
     assert 147 <= next(ticks) <= 153
+    assert all(49 <= number <= 51 for number in edges.calls)
