@@ -9,7 +9,7 @@ import ctypes
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,6 +69,12 @@ def tensorrt_version() -> str | None:
         major = 10_000 if number >= 100_000 else 1_000
         return f"{number // major}.{number % major // 100}.{number % 100}"
     return None
+
+
+def required(requirements: Iterable[str]) -> int | None:
+    """Major version of CUDA that a package requires: 12 of `nvidia-cuda-runtime-cu12~=12.0; extra == "cuda"`; None if it names none."""
+    matches = (re.match(r"(?:nvidia-cuda-runtime(?:-cu\d+)?|cuda-toolkit(?:\[[^]]*\])?)\s*[~=>]=\s*(\d+)", each) for each in requirements)
+    return next((int(match[1]) for match in matches if match), None)
 
 
 def supported(card: Mapping[str, Any]) -> int | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -133,7 +132,7 @@ def examine(card: Mapping[str, Any], name: str | None) -> EngineError | None:
         name: Virtual environment of the package; None: ours.
     """
     version = venvs.versions(name, [PACKAGE])[PACKAGE]
-    needed = cuda_of(venvs.requirements(name, PACKAGE))
+    needed = cuda.required(venvs.requirements(name, PACKAGE))
     if version is None or needed is None:
         return None
     what = f"{PACKAGE} {version} needs CUDA {needed}"
@@ -159,9 +158,3 @@ def examine(card: Mapping[str, Any], name: str | None) -> EngineError | None:
             f"use the release for CUDA 13, with driver {cuda.DRIVERS[13]} or newer: {INSTALL} ORT_CUDA=cu13",
         )
     return None
-
-
-def cuda_of(requirements: Sequence[str]) -> int | None:
-    """Major version of CUDA that a package requires: 12 of `nvidia-cuda-runtime-cu12~=12.0; extra == "cuda"`; None if it names none."""
-    matches = (re.match(r"nvidia-cuda-runtime(?:-cu\d+)?\s*[~=>]=\s*(\d+)", each) for each in requirements)
-    return next((int(match[1]) for match in matches if match), None)

@@ -81,7 +81,7 @@ class TensorFlow(Engine):
         return EngineError(
             f"TensorFlow's wheels hold no code for compute capability {card['compute_capability']} of {card.get('name')}: its kernels are compiled "
             "at the first query, which can take minutes",
-            "raise `limits: timeout_s` in the suite, or use the engine torch or onnxruntime",
+            "raise `limits: {load_timeout_s: 600}` of the suite if a launch ends in a time-out, or use the engine torch or onnxruntime",
         )
 
     def open(self, load: Load) -> Session:

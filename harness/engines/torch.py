@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from harness import venvs
 from harness.engines import cuda, torch_profile, torch_weights
 from harness.engines.base import Array, Engine, EngineOptions, Event, Load, Session, Tensor, check_batch
 from harness.engines.products import sized_work
@@ -80,6 +81,20 @@ class Torch(Engine):
     def environment(cls, load: Load) -> dict[str, str]:
         """Threads of OpenMP and MKL, and the driver's order of cards."""
         return {"OMP_NUM_THREADS": str(load.threads), "MKL_NUM_THREADS": str(load.threads), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+    @classmethod
+    def examine_card(cls, card: Mapping[str, Any]) -> EngineError | None:
+        """Whether the driver runs the CUDA of the installed wheel."""
+        name = venvs.used(cls.spec)
+        needed, version = cuda.required(venvs.requirements(name, "torch")), venvs.versions(name, ["torch"])["torch"]
+        problem = cuda.too_old(card, needed) if needed else None
+        if problem is None:
+            return None
+        return EngineError(
+            f"PyTorch {version} needs CUDA {needed}, but {problem}",
+            f"update the driver, or install a PyTorch for CUDA {cuda.supported(card)} next to harness",
+            refused=True,
+        )
 
     def open(self, case: Load) -> Session:
         """Load the model on the device, cast it, and compile it where that is asked for."""

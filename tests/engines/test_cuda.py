@@ -114,3 +114,19 @@ def test_visible_cards_are_those_of_the_loaded_driver(tmp_path, monkeypatch, fai
     ctypes.CDLL(str(tmp_path / name))
     monkeypatch.setattr(cuda, "DRIVER", name)
     assert cuda.visible_uuids() == expected
+
+
+@pytest.mark.parametrize(
+    ("requirements", "expected"),
+    [
+        (["numpy", "nvidia-cuda-runtime-cu12~=12.0; extra == 'cuda'"], 12),
+        (["nvidia-cuda-runtime~=13.0"], 13),
+        (["nvidia-cuda-runtime-cu11==11.8.89"], 11),
+        (["nvidia-cuda-nvrtc~=13.0"], None),
+        ([], None),
+        (['cuda-toolkit[cublas,cudart]==13.0.2; platform_system == "Linux"', "cuda-bindings<14,>=13.0.3"], 13),
+    ],
+)
+def test_cuda_is_that_of_the_required_runtime(requirements, expected):
+    """As the package's metadata name it."""
+    assert cuda.required(requirements) == expected

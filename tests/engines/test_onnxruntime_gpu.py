@@ -10,7 +10,7 @@ from harness import venvs
 from harness.engines import cuda
 from harness.engines.base import Load
 from harness.engines.onnxruntime import Options
-from harness.engines.onnxruntime_gpu import cuda_of, engine_cache, examine, placed
+from harness.engines.onnxruntime_gpu import engine_cache, examine, placed
 from harness.errors import EngineError
 
 CARD = {"name": "NVIDIA H100", "driver": "550.54.14", "cuda_driver_version": "12.4", "compute_capability": "9.0"}
@@ -72,21 +72,6 @@ def test_nothing_is_known_of_a_package_that_is_not_installed(monkeypatch, tmp_pa
     """The missing environment has an error of its own."""
     monkeypatch.setenv("HARNESS_VENV_ONNXRUNTIME_GPU", str(tmp_path))
     assert examine(CARD, "onnxruntime-gpu") is None
-
-
-@pytest.mark.parametrize(
-    ("requirements", "expected"),
-    [
-        (["numpy", CU12[1]], 12),
-        ([CU13[1]], 13),
-        (["nvidia-cuda-runtime-cu11==11.8.89"], 11),
-        (["nvidia-cuda-nvrtc~=13.0"], None),
-        ([], None),
-    ],
-)
-def test_cuda_is_that_of_the_required_runtime(requirements, expected):
-    """As the package's metadata name it."""
-    assert cuda_of(requirements) == expected
 
 
 def test_a_library_that_reports_no_place_is_refused():

@@ -23,7 +23,8 @@ OLD = {
 
 @pytest.fixture
 def environment(monkeypatch, tmp_path):
-    """An environment with the release of onnxruntime-gpu for CUDA 13."""
+    """An environment with the release of onnxruntime-gpu for CUDA 13, and none of PyTorch."""
+    monkeypatch.setenv("HARNESS_VENV_TORCH", str(tmp_path / "none"))
     monkeypatch.setenv("HARNESS_VENV_ONNXRUNTIME_GPU", str(tmp_path))
     info = tmp_path / "lib/python3.11/site-packages/onnxruntime_gpu.dist-info"
     info.mkdir(parents=True)
@@ -80,3 +81,17 @@ def test_a_chosen_card_is_the_one_that_is_examined():
     for uuid, refused in (("GPU-old", True), ("GPU-new", None), (None, True)):
         chosen.cases[0] = chosen.cases[0].model_copy(update={"card": uuid})
         assert next((problem.refused for problem in preconditions.problems(chosen, cards)), None) == refused
+
+
+def test_pytorch_names_a_driver_that_is_too_old(monkeypatch, tmp_path):
+    """By the CUDA that its wheel requires; a newer driver is fine."""
+    monkeypatch.setenv("HARNESS_VENV_TORCH", str(tmp_path))
+    info = tmp_path / "lib/python3.11/site-packages/torch.dist-info"
+    info.mkdir(parents=True)
+    requirement = 'cuda-toolkit[cublas,cudart]==13.0.2; platform_system == "Linux"'
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: torch\nVersion: 2.11.0\nRequires-Dist: {requirement}\n")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    (problem,) = preconditions.problems(suite(("torch", "gpu")), [OLD])
+    assert problem.refused and problem.what.startswith("PyTorch 2.11.0 needs CUDA 13, but the driver here is 550.1")
+    assert preconditions.problems(suite(("torch", "gpu")), [{**OLD, "driver": "580.1", "cuda_driver_version": "13.0"}]) == []
