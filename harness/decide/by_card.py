@@ -32,7 +32,11 @@ def _card(run: StoredRun, case: Case) -> str | None:
 
 def _of_card(run: StoredRun, card: str) -> StoredRun:
     """The part of a run on one card."""
-    own = {case.case_id: _plain_id(case) for case in run.header.suite.cases if case.device == "gpu" and _card(run, case) == card}
+    here = [case for case in run.header.suite.cases if case.device == "gpu" and _card(run, case) == card]
+    by_plain_id = {
+        _plain_id(case): case for case in sorted(here, key=lambda case: case.card is not None)
+    }  # the chosen one of two equal cases
+    own = {case.case_id: plain_id for plain_id, case in by_plain_id.items()}
     cases = tuple(
         case.model_copy(update={"case_id": own[case.case_id], "baseline_case_id": own.get(case.baseline_case_id or ""), "card": None})
         for case in run.header.suite.cases

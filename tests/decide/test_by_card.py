@@ -54,3 +54,13 @@ def test_one_card_is_one_run():
     run = on_two_cards(cards=("GPU-B",))
     assert by_card(run) == [run]
     assert split_cards([run, run]) == [run, run]
+
+
+def test_a_card_that_is_chosen_twice_is_compared_once():
+    """As `gpu`, which is the first card, and by its UUID: the two cases are one."""
+    run = on_two_cards()
+    plain = case(device="gpu").model_copy(update={"case_id": "m/dense/e/gpu/b1", "baseline_case_id": "m/dense/e/gpu/b1"})
+    cases = (plain, *run.header.suite.cases)
+    suite = run.header.suite.model_copy(update={"cases": cases})
+    first, _ = by_card(replace(run, header=run.header.model_copy(update={"suite": suite})))
+    assert [(each.case_id, len(first.records)) for each in first.header.suite.cases] == [("m/dense/e/gpu/b1", 4)]
