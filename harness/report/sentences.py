@@ -10,7 +10,7 @@ from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
 from harness.frame.rows import Row
 from harness.report.tables import NS, provenance
 from harness.schema import Header, timing_text
-from harness.text import engine_text, number
+from harness.text import counted, engine_text, number
 
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has almost none."""
@@ -148,7 +148,7 @@ def _name(row: Row, several: bool) -> str:
     model = f"{row['model']}: " if several else ""
     scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
     timing = f", {text}" if (text := timing_text(row["device"], row["copies"], row["in_flight"])) else ""
-    threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+    threads = counted(row["threads"], "thread")
     return f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, batch {row['batch_size']}, {threads}{scenario}{timing})"
 
 
