@@ -118,7 +118,7 @@ def with_interval(value: float | None, low: float | None = None, high: float | N
 
 def counted(count: int, noun: str) -> str:
     """`1 case`, `2 cases`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -72,4 +72,4 @@ def test_csv_is_no_formula(formula):
 
 def test_a_noun_follows_its_number():
     """Only one is singular."""
-    assert [counted(count, "case") for count in (0, 1, 2)] == ["0 cases", "1 case", "2 cases"]
+    assert [counted(count, "case") for count in (0, 1, 2000)] == ["0 cases", "1 case", "2,000 cases"]

@@ -203,7 +203,7 @@ def _quality(effect: Effect) -> str:
     factor, unit = (100, " points") if cost.metric in POINTS else (1, "")
     name = "agreement with dense" if cost.metric == "agreement" else cost.metric
     text = f"{name} {_signed(factor * cost.difference)}{unit}"
-    if cost.verdict is None or cost.low is None or cost.high is None:
+    if cost.verdict is None or cost.low is None or cost.high is None or cost.samples is None:
         return f"{text}, without an interval"
     margin = f"{factor * cost.margin:g}{unit if factor * cost.margin != 1 else unit.removesuffix('s')}"
     needed = f" (about {cost.samples_needed:,} samples needed)" if cost.samples_needed else ""
@@ -212,7 +212,7 @@ def _quality(effect: Effect) -> str:
         "inferior": f"a loss above the margin of {margin}",
         "inconclusive": f"a loss above the margin of {margin} is not excluded{needed}",
     }[cost.verdict]
-    return f"{text} [{_signed(factor * cost.low)}, {_signed(factor * cost.high)}] ({cost.samples:,} paired samples), {result}"
+    return f"{text} [{_signed(factor * cost.low)}, {_signed(factor * cost.high)}] ({counted(cost.samples, 'paired sample')}), {result}"
 
 
 def _signed(value: float) -> str:
