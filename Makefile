@@ -15,7 +15,7 @@ PROFILE ?= quick
 
 # auto: an NVIDIA driver on this machine means the lock with CUDA.
 HAS_GPU := $(if $(wildcard /proc/driver/nvidia/version /dev/nvidiactl),yes)
-LOCK    := $(if $(filter gpu,$(DEVICE))$(and $(filter auto,$(DEVICE)),$(HAS_GPU)),gpu,cpu)
+LOCK    := $(if $(filter gpu gpu:%,$(DEVICE))$(and $(filter auto,$(DEVICE)),$(HAS_GPU)),gpu,cpu)
 VENV    := $(if $(filter gpu,$(LOCK)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
 SUITE   ?= suites/$(if $(filter gpu,$(LOCK)),gpu,digits).yaml
@@ -39,10 +39,10 @@ PIP_INSTALL := -m pip install --disable-pip-version-check --progress-bar on
 help: ## explain every target
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  DEVICE=auto|cpu|gpu   auto: an NVIDIA driver means the GPU lock and the GPU cases   (now: $(LOCK) lock)"
+	@echo "  DEVICE=auto|cpu|gpu   auto: GPU lock and GPU cases with a driver; gpu:UUID: one card  (now: $(LOCK) lock)"
 	@echo "  SUITE=FILE            the suite of make bench                                       (now: $(SUITE))"
 	@echo "  PROFILE=quick|standard|publish                                                      (now: $(PROFILE))"
-	@echo "  ORT_CUDA=cu12|cu13    which ONNX Runtime for GPUs: cu13 needs driver 580                    (now: $(ORT_CUDA))"
+	@echo "  ORT_CUDA=cu12|cu13    which ONNX Runtime for GPUs: cu13 needs driver 580            (now: $(ORT_CUDA))"
 	@echo "  PYTHON=COMMAND        Python 3.11, 3.12 or 3.13 for the virtual environment         (now: $(PYTHON))"
 
 bench: environments ## run SUITE at PROFILE, print the table and the path of the report

@@ -116,6 +116,11 @@ def with_interval(value: float | None, low: float | None = None, high: float | N
     return f"{value:.{decimals}f} ± {half:.{decimals}f}"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 case`, `2 cases`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def number(value: float | None, digits: int = 3) -> str:
     """A value with a number of significant digits, without exponent between 1e-6 and 1e7."""
     if value is None:

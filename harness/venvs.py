@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distributions, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +87,26 @@ def variable(name: str) -> str:
 
 
 def setup_command(name: str, specs: Iterable[PluginSpec] = ()) -> str:
-    """Command that creates a virtual environment: a target of the Makefile if the checkout has its lock file, else pip's."""
+    """Command that creates a virtual environment: a target of the Makefile if the checkout has its lock file, else pip's.
+
+    It installs harness, the packages that bring the plug-ins, and their libraries: the child of a case loads its plug-in there.
+    """
+    specs = list(specs)
     locks = CHECKOUT / "requirements"
     if (locks / f"{name}.txt").is_file() or any(locks.glob(f"{name}-cu*.txt")):
         return f"make {name}"
     extras = sorted({spec.extra for spec in specs if spec.extra})
     packages = dict.fromkeys(package for spec in specs for package in spec.packages)
-    requirement = f"'harness[{','.join(extras)}]'" if extras else " ".join(["harness", *packages])
+    own = str(CHECKOUT) if (CHECKOUT / "pyproject.toml").is_file() else "harness"
+    requirement = f"'{own}[{','.join(extras)}]'" if extras else " ".join([own, *_providers(specs), *packages])
     return f"python -m venv {folder(name)} && {folder(name)}/bin/python -m pip install {requirement}"
+
+
+def _providers(specs: Iterable[PluginSpec]) -> list[str]:
+    """Names of the other distributions that bring these plug-ins."""
+    names = {spec.name for spec in specs}
+    points = [point for group in entry_points().groups if group.startswith("harness.") for point in entry_points(group=group)]
+    return sorted({point.dist.name for point in points if point.name in names and point.dist and point.dist.name != "harness"})
 
 
 def python(spec: PluginSpec) -> str:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel
 
-from harness.engines.base import Engine, Event, Session, Tensor
+from harness.engines.base import Engine, Event, Load, Session, Tensor
 from harness.schema import EngineSpec
 
 
@@ -46,7 +46,7 @@ class Asynchronous(Engine):
         simulated=True,
     )
 
-    def open(self, load):
+    def open(self, load: Load) -> AsynchronousSession:
         """A session of its own threads."""
         time.sleep(load.options.load_s)
         return AsynchronousSession(load.options)

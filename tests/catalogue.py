@@ -53,6 +53,7 @@ CATALOGUE = Catalogue(
         "digits-cnn": WorkloadSpec(name="digits-cnn"),
         "bare": WorkloadSpec(name="bare", metric=None, data="none", trained=False),
         "zoo": WorkloadSpec(name="zoo", members=("Ant", "Bear"), parameters=ZooOptions, metric=None, data="unlabelled", trained=False),
+        "timm": WorkloadSpec(name="timm", metric=None, data="none", trained=False, any_member=True),
     },
     broken={"vendor": "plug-in vendor:Engine cannot be imported: ImportError: no libvendor"},
 )

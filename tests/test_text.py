@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import text
-from harness.text import NONE, Scale, number, with_interval
+from harness.text import NONE, Scale, counted, number, with_interval
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,8 @@ def test_csv_is_no_formula(formula):
     """What a spreadsheet would compute is shown instead."""
     assert text.csv(formula).startswith("'")
     assert text.csv("prune(final_sparsity=0.9)+int8") == "prune(final_sparsity=0.9)+int8"
+
+
+def test_a_noun_follows_its_number():
+    """Only one is singular."""
+    assert [counted(count, "case") for count in (0, 1, 2000)] == ["0 cases", "1 case", "2,000 cases"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,7 +43,12 @@ def test_the_command_that_sets_it_up_is_a_target_of_the_makefile_or_pips(monkeyp
     """Pip's for an environment of another package, and where there is no Makefile; an environment may have locks for several CUDAs."""
     assert [venvs.setup_command(name) for name in ("torch", "onnxruntime-gpu")] == ["make torch", "make onnxruntime-gpu"]
     own = venvs.setup_command("acme", [PluginSpec(name="p", venv="acme", packages=("acme-runtime",))])
-    assert own.endswith(".venv-acme/bin/python -m pip install harness acme-runtime")
+    assert own.endswith(f".venv-acme/bin/python -m pip install {venvs.CHECKOUT} acme-runtime")
+    point = EntryPoint("p", "acme:Engine", "harness.engines")._for(SimpleNamespace(name="harness-acme"))
+    monkeypatch.setattr(venvs, "entry_points", lambda **_: EntryPoints([point]))
+    assert venvs.setup_command("acme", [PluginSpec(name="p", venv="acme", packages=("acme-runtime",))]).endswith(
+        f"pip install {venvs.CHECKOUT} harness-acme acme-runtime"
+    )
     monkeypatch.setattr(venvs, "CHECKOUT", tmp_path)
     assert venvs.setup_command("torch", [PluginSpec(name="p", extra="torch")]).endswith("pip install 'harness[torch]'")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.cli.summary import minutes
+from harness.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -28,7 +29,7 @@ def plan_lines(suite: Suite, catalogue: Catalogue, cached: Collection[str], need
 
     builds = needed_builds(suite, cached)
     missing = sum(build.build_id not in cached for build in builds)
-    yield f"{suite.name}: {len(suite.cases)} cases{_by_device(suite)}, {len(builds)} builds of which {len(builds) - missing} are in the cache"
+    yield f"{suite.name}: {counted(len(suite.cases), 'case')}{_by_device(suite)}, {counted(len(builds), 'build')}, in the cache: {len(builds) - missing}"
     for build in builds:
         yield f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}"
     for case in suite.cases:
@@ -45,7 +46,7 @@ def plan_lines(suite: Suite, catalogue: Catalogue, cached: Collection[str], need
     ]
     for profile in PROFILES.values():
         duration = minutes(*expected_s(suite, profile, catalogue))
-        yield f"{profile.name}: about {duration} minutes{''.join(f', and {each}' for each in apart)}"
+        yield f"{profile.name}: about {duration} minute{'' if duration == '1' else 's'}{''.join(f', and {each}' for each in apart)}"
 
 
 def _by_device(suite: Suite) -> str:
@@ -58,7 +59,7 @@ def _environment(need: Need, cases: int) -> str:
     """An environment, whether it is installed, and how many cases need it."""
     here = need.environment
     state = f"missing: set it up with `{here.setup}`" if not here.installed else f"installed in {here.folder}"
-    return f"{here.name}: {state} ({len(need.case_ids)} of {cases} cases need it)"
+    return f"{here.name}: {state} ({len(need.case_ids)} of {counted(cases, 'case')} need it)"
 
 
 def lacking(suite: Suite, present: Collection[str], needed: Sequence[Need]) -> Iterator[tuple[int, str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from harness.cli.console import print_line, print_table
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.schema import Catalogue, StoredRun
+    from harness.schema import Catalogue, Finding, StoredRun
 
 MAX_SENTENCES = 8
 """Sentences printed below the table; the page has all of them."""
@@ -44,20 +45,25 @@ def shortened(sentences: Sequence[str]) -> list[str]:
 
 
 def warning_lines(run: StoredRun, cases: pd.DataFrame) -> list[str]:
-    """Each warning code with the number of cases, its latest sentence and the remedy."""
+    """Each warning code with the number of cases, the sentence of the first one and the remedy."""
     from harness.frame.findings import case_findings
     from harness.frame.order import order_finding
     from harness.frame.rows import rows_of
 
     order = order_finding(run)
-    findings = {(finding.code, record.case_id): finding for record in run.records for finding in record.warnings}
+    findings: dict[tuple[str, str | None], Finding] = {}
+    for record in run.records:
+        for finding in record.warnings:
+            findings.setdefault((finding.code, record.case_id), finding)
     findings |= {(finding.code, row["case_id"]): finding for row in rows_of(cases) for finding in case_findings(row)}
     if order:
         findings |= {(order.code, name): order for name in cases["case_id"]}
-    latest = {code: finding for (code, _), finding in findings.items()}
+    counts = Counter(code for code, _ in findings)
+    first = {code: finding for (code, _), finding in reversed(findings.items())}
     return [
-        f"! {code}, {sum(c == code for c, _ in findings)} of {len(run.header.suite.cases)} cases: {finding.sentence}; {finding.remedy}"
-        for code, finding in latest.items()
+        f"! {code}, {count} of {len(run.header.suite.cases)} cases{', the first' if count > 1 and first[code] != order else ''}: "
+        f"{first[code].sentence}; {first[code].remedy}"
+        for code, count in counts.items()
     ]
 
 
@@ -68,10 +74,13 @@ def interval_widths(run: StoredRun, cases: pd.DataFrame, catalogue: Catalogue) -
 
     profile = run.header.profile
     half = ((cases["energy_high_j"] - cases["energy_low_j"]) / 2 / cases["energy_j"]).dropna()
+    launches = cases.loc[half.index, "energy_repetitions"].min()
     if half.empty:
         widths = "no case has an interval on its energy"
     else:
-        widths = f"95 % intervals on energy: median half-width {half.median():.1%}, largest {half.max():.1%}, from at least {profile.first} launches"
+        widths = (
+            f"95 % intervals on energy: median half-width {half.median():.1%}, largest {half.max():.1%}, from at least {launches} launches"
+        )
     names = list(PROFILES)
     if profile.name == names[-1]:
         return widths

@@ -69,7 +69,9 @@ def differences(runs: Sequence[StoredRun]) -> list[Difference]:
         HarnessError: There are fewer than two, or one does not store its environment.
     """
     if len(runs) < 2:
-        raise HarnessError("a comparison needs two runs", "use `harness compare RUN RUN`")
+        raise HarnessError(
+            "a comparison needs two runs", "use `harness compare RUN RUN`, or a single run whose suite names several cards (gpu:UUID)"
+        )
     listed = [
         *_headers(runs),
         *_machines(runs),

@@ -110,17 +110,19 @@ def _device(result: Result) -> tuple[str | None, int | None]:
 
 def _status(result: Result, uncertainty: Terms) -> Row:
     last = (result.ok or result.chosen)[-1]
+    failed = [r for r in result.chosen if r.status != "ok"]
     findings = [f for r in result.ok for f in r.warnings]
     valid = bool(result.valid) if result.ok else None
     of_case = [EDGES_DOMINATE] if uncertainty.edges_dominate else []
     of_case += [each] if (each := differs_from_reference(result)) else []
     return {
         "status": last.status,
-        "reason": last.reason,
+        "reason": failed[-1].reason if failed else None,
         "valid": valid,
         "invalid_reasons": None if valid else codes(f for f in findings if f.invalid),
         "warnings": codes(f for f in (*findings, *of_case) if valid or not f.invalid),
         "repetitions": len(result.ok),
+        "failed_repetitions": len(failed),
         "window_s": mean(window_s(r) for r in result.ok),
         "precision_ran": precision_ran(result),
         **_kernels(result),

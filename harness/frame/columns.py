@@ -55,7 +55,7 @@ RUN_ID = _text("run_id", "name of the run")
 CASE_ID = _text("case_id", "canonical text of the case")
 ENVIRONMENT_ID = _text("environment_id", "hash of the machine and its software")
 HOST = _text("host", "host name of the machine", "the run does not store its environment")
-REASON = _text("reason", "reason for a status other than ok", "the status is ok")
+REASON = _text("reason", "why the case, build or last failed launch did not complete", "nothing failed")
 KIND = _text("energy_kind", "weakest kind of the energies in energy_j: counter, sampled, modelled, simulated or absent")
 NET = _float("energy_net_j", "energy per unit minus idle power, in joules", "idle power was not measured")
 MODELLED = _float(
@@ -178,6 +178,7 @@ CASES = (
     ),
     _text("engine_options", "engine options of the suite that differ from the defaults", "none"),
     REASON,
+    _int("failed_repetitions", "number of launches that did not complete"),
     CALIBRATED,
     _text(
         "kernels", "kernels that took most of a query, with their shares of its time, or of its multiply-accumulates or operators", _ENGINE

@@ -8,6 +8,7 @@ from harness.analysis.order_effect import OrderEffect, order_effect
 from harness.frame.device_state import launch_state
 from harness.frame.results import Result, results
 from harness.schema import Finding, StoredRun, evidence
+from harness.text import counted
 
 CODE = "order_effect"
 
@@ -28,7 +29,7 @@ def finding_of(of_run: Sequence[Result]) -> Finding | None:
 def _finding(effect: OrderEffect) -> Finding:
     """The effect with its values, as a sentence."""
     by = "from the first to the last launch" if effect.by == "order" else "per kelvin of start temperature"
-    cases = f"{effect.cases} case{'s' if effect.cases > 1 else ''}"
+    cases = counted(effect.cases, "case")
     return Finding(
         code=CODE,
         sentence=f"the energy of the same case changed by {effect.change:+.2%} {by} (p = {effect.p:.2g}, {cases} of {effect.blocks} launches)",

@@ -14,7 +14,7 @@ from harness.report.export import rendered
 from harness.report.notes import machine, method
 from harness.report.sentences import claims, output_sentences, payback, preface
 from harness.schema import OBJECTIVES, Finding, Objective, StoredRun
-from harness.text import NONE, number
+from harness.text import NONE, counted, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,14 +52,18 @@ def findings(run: StoredRun, rows: Sequence[dict[str, Any]]) -> list[tuple[Findi
     by_code: dict[str, list[Finding]] = {}
     for finding in (finding for record in run.records for finding in record.warnings):
         by_code.setdefault(finding.code, []).append(finding)
-    counted = [(own[0], f"{len(own)} repetition{'s' if len(own) > 1 else ''}, the first") for own in by_code.values()]
     of_cases: dict[str, list[Finding]] = {}
     for finding in (finding for row in rows for finding in case_findings(row)):
         of_cases.setdefault(finding.code, []).append(finding)
-    counted += [(own[0], f"{len(own)} case{'s' if len(own) > 1 else ''}") for own in of_cases.values()]
+    named = [(own[0], _count(own, noun)) for groups, noun in ((by_code, "repetition"), (of_cases, "case")) for own in groups.values()]
     if order := order_finding(run):
-        counted.append((order, "the run"))
-    return sorted(counted, key=lambda pair: (not pair[0].invalid, pair[0].code))
+        named.append((order, "the run"))
+    return sorted(named, key=lambda pair: (not pair[0].invalid, pair[0].code))
+
+
+def _count(listed: Sequence[Finding], noun: str) -> str:
+    """`3 cases, the first`: the sentence and values are those of one of them."""
+    return counted(len(listed), noun) + (", the first" if len(listed) > 1 else "")
 
 
 def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:

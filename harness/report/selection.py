@@ -14,7 +14,7 @@ from harness.frame.rows import Row
 from harness.report.limits import NAMES, miss_text
 from harness.report.tables import case_text
 from harness.schema import timing_text
-from harness.text import Scale, number, with_interval
+from harness.text import Scale, counted, number, with_interval
 
 KINDS = {
     "modelled": "MODELLED: computed from a model of the machine, not measured",
@@ -50,7 +50,7 @@ def selection_lines(
 
 def _name(row: Row) -> str:
     tail = "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
-    return f"{case_text(row)} · {row['threads']} thread{'s' if row['threads'] > 1 else ''}{tail}"
+    return f"{case_text(row)} · {counted(row['threads'], 'thread')}{tail}"
 
 
 def _request(selection: Selection) -> Iterator[str]:

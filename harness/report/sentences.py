@@ -10,7 +10,7 @@ from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
 from harness.frame.rows import Row
 from harness.report.tables import NS, provenance
 from harness.schema import Header, timing_text
-from harness.text import engine_text, number
+from harness.text import counted, engine_text, number
 
 ZEROS = 0.25
 """Share of weights that are exactly 0 from which a case is called pruned; an unpruned network has almost none."""
@@ -148,7 +148,7 @@ def _name(row: Row, several: bool) -> str:
     model = f"{row['model']}: " if several else ""
     scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
     timing = f", {text}" if (text := timing_text(row["device"], row["copies"], row["in_flight"])) else ""
-    threads = f"{row['threads']} thread{'s' if row['threads'] > 1 else ''}"
+    threads = counted(row["threads"], "thread")
     return f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, batch {row['batch_size']}, {threads}{scenario}{timing})"
 
 
@@ -203,7 +203,7 @@ def _quality(effect: Effect) -> str:
     factor, unit = (100, " points") if cost.metric in POINTS else (1, "")
     name = "agreement with dense" if cost.metric == "agreement" else cost.metric
     text = f"{name} {_signed(factor * cost.difference)}{unit}"
-    if cost.verdict is None or cost.low is None or cost.high is None:
+    if cost.verdict is None or cost.low is None or cost.high is None or cost.samples is None:
         return f"{text}, without an interval"
     margin = f"{factor * cost.margin:g}{unit if factor * cost.margin != 1 else unit.removesuffix('s')}"
     needed = f" (about {cost.samples_needed:,} samples needed)" if cost.samples_needed else ""
@@ -212,7 +212,7 @@ def _quality(effect: Effect) -> str:
         "inferior": f"a loss above the margin of {margin}",
         "inconclusive": f"a loss above the margin of {margin} is not excluded{needed}",
     }[cost.verdict]
-    return f"{text} [{_signed(factor * cost.low)}, {_signed(factor * cost.high)}] ({cost.samples:,} paired samples), {result}"
+    return f"{text} [{_signed(factor * cost.low)}, {_signed(factor * cost.high)}] ({counted(cost.samples, 'paired sample')}), {result}"
 
 
 def _signed(value: float) -> str:

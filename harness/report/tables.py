@@ -139,7 +139,8 @@ def remarks(row: Row) -> str:
     """Failure of a case, or reasons for an invalid energy, whether it is on the front, and its warnings."""
     if row["status"] != "ok":
         return f"{row['status']}: {'; '.join(row['reason'].splitlines())}" if row["reason"] else str(row["status"])
-    parts = [f"invalid: {row['invalid_reasons'].replace(';', ', ')}"] if row["valid"] is False else []
+    parts = [failed_launches(row)] if row["failed_repetitions"] else []
+    parts += [f"invalid: {row['invalid_reasons'].replace(';', ', ')}"] if row["valid"] is False else []
     if row["p_front"] is not None and row["p_front"] > 1 - SURE:
         parts.append("front" if row["p_front"] >= SURE else f"front {row['p_front']:.0%}")
     if row["warnings"]:
@@ -148,20 +149,26 @@ def remarks(row: Row) -> str:
 
 
 def _short_remark(row: Row) -> str:
-    """One word for the remarks: `invalid`, `front`, `front?`, with `!` for warnings."""
+    """One word for the remarks: `invalid`, `front`, `front?`, with `!` for warnings and failed launches."""
     if row["status"] != "ok" or row["valid"] is False:
         return str(row["status"]) if row["status"] != "ok" else "invalid"
     front = "" if row["p_front"] is None or row["p_front"] <= 1 - SURE else "front" if row["p_front"] >= SURE else "front?"
-    return f"{front} !".strip() if row["warnings"] else front
+    return f"{front} !".strip() if row["warnings"] or row["failed_repetitions"] else front
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
-    """One line for each case that did not complete, with the reason."""
+    """One line for each case of which a launch did not complete, with the reason."""
     return [
-        f"{row['status']}: {row['case_id']}: {'; '.join((row['reason'] or 'no reason was recorded').splitlines())}"
+        f"{row['status'] if row['status'] != 'ok' else failed_launches(row)}: {row['case_id']}: "
+        + "; ".join((row["reason"] or "no reason was recorded").splitlines())
         for row in rows
-        if row["status"] != "ok"
+        if row["failed_repetitions"]
     ]
+
+
+def failed_launches(row: Row) -> str:
+    """`1 of 3 launches failed`, of a case that completed in the others."""
+    return f"{row['failed_repetitions']} of {row['repetitions'] + row['failed_repetitions']} launches failed"
 
 
 def to_markdown(frame: pd.DataFrame) -> str:

@@ -274,7 +274,7 @@ class Limits(FrozenModel):
     model_config = ConfigDict(strict=True)
 
     timeout_s: float = Field(TIMEOUT_S, gt=0, le=86_400)
-    """Longest duration of one query after the first ones, and of scoring the quality, s."""
+    """Longest duration of one query after the first ones, at least 10 s, and of scoring the quality, s."""
     load_timeout_s: float | None = Field(None, gt=0, le=86_400)
     """Longest duration of loading and of the first queries, which may compile kernels, s; None: 600 s, or `timeout_s` if that is not 120 s."""
     build_timeout_s: float = Field(1800.0, gt=0, le=604_800)

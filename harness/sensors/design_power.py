@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.text import counted
 from harness.userfiles import system_text
 from harness.virtual import hypervisor
 
@@ -80,18 +81,14 @@ def design_power(cpus: Cpus, tdp_w: float | None) -> DesignPower:
     plausible = max(1, int(most_w / tdp_w))  # more packages would not have enough threads
     if cpus.guest is None and (cpus.sockets == 1 or cpus.sockets <= plausible):
         whole_w = tdp_w * cpus.sockets
-        source = f"CodeCarbon's table: {tdp_w:g} W x {_packages(cpus.sockets)}"
+        source = f"CodeCarbon's table: {tdp_w:g} W x {counted(cpus.sockets, 'package')}"
         return DesignPower(whole_w, (1 - TABLE_ERROR) * whole_w, (1 + TABLE_ERROR) * whole_w, source)
     packages = max(1, min(cpus.sockets, cpus.nodes, plausible))
     whole_w = tdp_w * packages
     watts = min(estimate_w, whole_w)
     why = f"{cpus.guest}: its share of the host's CPU is not known" if cpus.guest else f"its {cpus.sockets} sockets are not packages"
-    source = f"{why}; {per_thread}, at most the {tdp_w:g} W x {_packages(packages)} of CodeCarbon's table"
+    source = f"{why}; {per_thread}, at most the {tdp_w:g} W x {counted(packages, 'package')} of CodeCarbon's table"
     return DesignPower(watts, min(min_w, watts), whole_w, source)
-
-
-def _packages(count: int) -> str:
-    return f"{count} package{'s' if count > 1 else ''}"
 
 
 def look_up(table: Path, name: str) -> float | None:

@@ -101,6 +101,8 @@ def wrong_value(name: str, problem: Mapping[str, Any], unit: str = "") -> str:
         return f"{field} must be a mapping, not {value}"
     if kind in ("float_type", "int_type"):
         return f"{field} must be a {'plain' if kind == 'float_type' else 'whole'} number{unit}, not {'the text ' if isinstance(given, str) else ''}{value}"
+    if kind == "bool_type":
+        return f"{field} must be true or false, not {'the text ' if isinstance(given, str) else ''}{value}"
     if kind == "string_type":
         return f"{field} must be text, not {value}" + ("" if isinstance(given, dict | list | None) else ": put it in quotes")
     if kind == "string_pattern_mismatch":  # that of `grammar.Name`

@@ -171,6 +171,9 @@ class _Expansion:
             return None
         name, given = (part, {}) if isinstance(part, str) else next((recipe, values or {}) for recipe, values in part.items())
         recipes = self.catalogue.named_variants()
+        if name == "dense":
+            self.document.add_problem(place, "'dense' is the unchanged model and takes no parameters: write dense")
+            return None
         if name not in recipes:
             self._unknown(place, "variant", name, ["dense", *recipes])
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -229,7 +230,7 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
     schema = SuiteFile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "harness suite"
-    recipes = {name: _parameters_schema(spec.parameters) for name, spec in catalogue.named_variants().items()}
+    recipes = {name: _or_null(_parameters_schema(spec.parameters)) for name, spec in catalogue.named_variants().items()}
     step = {
         "oneOf": [
             {"enum": ["dense", *sorted(recipes)]},
@@ -252,21 +253,32 @@ def json_schema(catalogue: Catalogue) -> dict[str, Any]:
             ),
         ]
     }
-    schema["properties"]["models"]["items"] = {"anyOf": [{"enum": sorted(built_in_names(catalogue))}, {"$ref": "#/$defs/OwnModel"}]}
+    open_families = [
+        {"type": "string", "pattern": f"^{re.escape(name)}/."} for name, spec in sorted(catalogue.workloads.items()) if spec.any_member
+    ]
+    schema["properties"]["models"]["items"] = {
+        "anyOf": [{"enum": sorted(built_in_names(catalogue))}, *open_families, {"$ref": "#/$defs/OwnModel"}]
+    }
     return schema
 
 
 def built_in_names(catalogue: Catalogue) -> list[str]:
-    """Names of the built-in models in a suite: `digits-cnn`, `family/member`."""
+    """Names of the built-in models in a suite: `digits-cnn`, `family/member`; not those of a family with any member."""
     return [
         name
         for workload, spec in catalogue.workloads.items()
+        if not spec.any_member
         for name in ([f"{workload}/{member}" for member in spec.members] or [workload])
     ]
 
 
 def _parameters_schema(model: type[BaseModel] | None) -> dict[str, Any]:
-    return model.model_json_schema() if model else {"type": ["object", "null"], "maxProperties": 0}
+    return model.model_json_schema() if model else {"type": "object", "maxProperties": 0}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that also accepts nothing, as in `- prune:`."""
+    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _add_problem(document: Document, problem: Mapping[str, Any], root: type[BaseModel], owner: str = "") -> None:

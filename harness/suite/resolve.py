@@ -130,6 +130,10 @@ class _BuiltIn(_Item):
         )
 
     def _unknown(self) -> None:
+        family = self.catalogue.workloads.get(self.written.rstrip("/"))
+        if family and family.any_member:
+            self.problem("workload", f"{family.name} is a family of models: write {family.name}/NAME")
+            return
         close = nearest(self.written, built_in_names(self.catalogue))
         if "did you mean" not in close:
             close = nearest(self.written, self.catalogue.workloads)

@@ -37,8 +37,8 @@ def check_report(run: StoredRun, result: Verification, calibrated: Callable[[Sto
     missing = [column.name for column in CASES if column.name not in columns]
     if missing:  # its sentences may differ as well
         result.notes.append(
-            f"{TABLE} lacks {len(missing)} columns, such as {missing[0]}: an earlier version drew the report, so only its checksum was "
-            "checked; draw it again with `harness report`"
+            f"{TABLE} lacks {text.counted(len(missing), 'column')}, such as {missing[0]}: an earlier version drew the report, so only its "
+            "checksum was checked; draw it again with `harness report`"
         )
     elif drawn_from := _with_calibration(run, rows, result, calibrated):
         _compare(drawn_from, rows, result)

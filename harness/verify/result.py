@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.schema import Record
+from harness.text import counted
 
 REL_TOL, ABS_TOL = 1e-9, 1e-12
 """Tolerances of a comparison: the order of a sum may differ."""
@@ -73,8 +74,8 @@ class Verification:
             yield f"recomputed: {', '.join(f'{kind} {n}' for kind, n in self.recomputed.items())}"
         yield from (f"note     {sentence}" for sentence in self.notes)
         n = len(self.problems)
-        verdict = f"FAILED: {n} problem{'s' if n > 1 else ''}" if n else "passed"
-        files = "no file checked" if self.files is None else f"{self.files} files checked"
+        verdict = f"FAILED: {counted(n, 'problem')}" if n else "passed"
+        files = "no file checked" if self.files is None else f"{counted(self.files, 'file')} checked"
         yield f"verify: {verdict} ({files}, {self.recomputed.total()} figures recomputed)"
 
 

@@ -26,10 +26,10 @@ def test_cases_are_counted_by_device_and_environments_named():
     first, *_, quick, _, _ = lines(MISSING)
     assert "3 cases (2 on cpu, 1 on gpu)" in first
     assert "  environment  torch: missing: set it up with `make torch` (1 of 3 cases need it)" in lines(MISSING)
-    assert quick.endswith("minutes, and 1 for the builds, and the installation of torch")
+    assert quick.endswith("about 1 minute, and 1 for the builds, and the installation of torch")
     cached = {build.build_id for build in SUITE.builds}
     *_, environment, quick, _, _ = lines(INSTALLED, cached)
-    assert environment.endswith("torch: installed in /box/.venv-torch (1 of 3 cases need it)") and quick.endswith(" minutes")
+    assert environment.endswith("torch: installed in /box/.venv-torch (1 of 3 cases need it)") and quick.endswith(" 1 minute")
 
 
 def test_what_is_lacking_has_its_number_of_cases_and_the_next_step():

@@ -50,6 +50,25 @@ def test_each_warning_is_printed_once_with_its_number_of_cases(run, cases):
     assert f", 1 of {len(run.header.suite.cases)} cases: {factories.WARNING.sentence}; {factories.WARNING.remedy}" in line
 
 
+def test_a_warning_of_several_cases_shows_the_first_one(run, cases):
+    """And that it does: the values of the others differ."""
+    completed = {record.case_id: record for record in run.records if record.case_id and record.status == "ok"}
+    first, other = list(completed.values())[:2]
+    found = [factories.WARNING.model_copy(update={"sentence": f"{cores} cores"}) for cores in (1, 2)]
+    changed = [record.model_copy(update={"warnings": (each,)}) for record, each in zip((first, other), found, strict=True)]
+    (line,) = warning_lines(replace(run, records=tuple(changed)), cases)
+    assert f", 2 of {len(run.header.suite.cases)} cases, the first: 1 cores; " in line
+
+
+def test_the_widths_have_the_least_number_of_launches():
+    """Not that of the profile, if some launches failed."""
+    run = measured(CELLS[:2], launches=3)
+    lost = run.records[-1].model_copy(update={"status": "failed"})
+    part = replace(run, records=(*run.records[:-1], lost))
+    widths = [interval_widths(each, frame.cases([each]), plugins.catalogue()) for each in (run, part)]
+    assert "from at least 3 launches" in widths[0] and "from at least 2 launches" in widths[1]
+
+
 def test_the_widths_end_with_the_duration_of_the_next_profile(run, cases):
     """Not after the longest profile; a run without an interval has no width."""
     catalogue = plugins.catalogue()

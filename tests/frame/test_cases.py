@@ -153,6 +153,16 @@ def test_a_failed_case_is_a_row_without_figures():
     assert found[columns].isna().all()
 
 
+def test_failed_launches_of_a_case_are_counted():
+    """A case that completed in the others is ok; the reason is that of the last failure, and an attempt that is ok later replaces it."""
+    lost = record(DENSE, {}, repetition=0).model_copy(update={"status": "failed", "reason": "no device"})
+    others = [record(DENSE, repetition=k) for k in (1, 2)]
+    found = row(stored([DENSE], [lost, *others]))
+    assert (found.status, found.repetitions, found.failed_repetitions, found.reason) == ("ok", 2, 1, "no device")
+    again = row(stored([DENSE], [lost, *others, record(DENSE, repetition=0, attempt=2)]))
+    assert (again.repetitions, again.failed_repetitions) == (3, 0) and pd.isna(again.reason)
+
+
 def test_kernels_are_those_of_the_profiled_repetition():
     """Whichever it is; the precision as reported by the engine if none was profiled; the largest resident size."""
     reported = record(DENSE, repetition=0).model_copy(update={"precision_ran": "int8 weights", "kernels": (), "resident_bytes": None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness import frame
 from harness.frame.rows import rows_of
-from harness.report.tables import caption, case_cells, remarks
+from harness.report.tables import caption, case_cells, failures, remarks
 from tests.factories import COUNTERS, case, digits, record, stored
 
 
@@ -56,3 +56,15 @@ def test_the_caption_has_every_kind_with_its_scope():
 def test_the_lines_of_a_reason_are_separated_by_semicolons():
     """The cause, and the next step."""
     assert remarks({"status": "refused", "reason": "no head is known\nadd a threshold"}) == "refused: no head is known; add a threshold"
+
+
+def test_failed_launches_of_a_completed_case_are_in_the_remarks():
+    """In the table, with a mark and a line below on a terminal: its interval is from fewer launches."""
+    dense, int8 = case("dense"), case("int8")
+    lost = record(int8, {}, repetition=0).model_copy(update={"status": "failed", "reason": "no device"})
+    run = stored([dense, int8], [lost, *(record(each, repetition=k) for each in (dense, int8) for k in (1, 2))])
+    rows = rows_of(frame.cases([run]))
+    assert remarks(rows[1]).startswith("1 of 3 launches failed")
+    assert failures(rows) == [f"1 of 3 launches failed: {int8.case_id}: no device"]
+    headings, cells = case_cells(rows, marks=True)
+    assert [row[headings.index("remarks")].endswith("!") for row in cells] == [False, True]

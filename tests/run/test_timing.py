@@ -86,4 +86,5 @@ def test_a_time_out_names_its_limit_and_how_to_raise_it(limit, name):
 def test_a_query_that_takes_far_longer_than_the_first_hangs():
     """At least 10 s, then twenty times the first, more with several in flight; no limit of the suite would help."""
     assert [limits().querying(0.001).seconds, limits().querying(1.0).seconds, limits().querying(1.0, 4).seconds] == [10, 20, 80]
-    assert "limits" not in limits().querying(1.0).reason and "other processes" in limits().querying(1.0).reason
+    assert "limit 20 times that, at least 10 s" in limits().querying(0.001).reason
+    assert "limits:" not in limits().querying(1.0).reason and "other processes" in limits().querying(1.0).reason

@@ -20,6 +20,7 @@ from tests.suites import GOOD, errors, load, matrix
         (matrix("variants: [{prune: {final_sparsity: '0.9'}}]"), 5, ["final_sparsity", "plain number"]),
         (matrix("variants: [{prune: {}, int8: {}}]"), 5, ["list for a chain"]),
         (matrix("variants: [[dense, int8]]"), 5, ["cannot be a step of a chain"]),
+        (matrix("variants: [{dense: {}}]"), 5, ["'dense' is the unchanged model", "write dense"]),
         (matrix("variants: int8"), 5, ["must be a list", "[int8]"]),
         (matrix("variants: []"), 5, ["variants", "at least one"]),
         (matrix("variants: [3]"), 5, ["neither a name nor a mapping"]),
@@ -51,6 +52,9 @@ from tests.suites import GOOD, errors, load, matrix
         (GOOD + "limits: {load_timeout_s: 10 min}\n", 7, ["load_timeout_s", "seconds"]),
         (GOOD + "limits: {load_timeout_s: 0}\n", 7, ["load_timeout_s", "greater than 0"]),
         (GOOD + "limits: {load_timout_s: 60}\n", 7, ["did you mean 'load_timeout_s'"]),  # codespell:ignore
+        (GOOD + "acceptance: {exclusive_card: yes}\n", 7, ["'exclusive_card' must be true or false, not the text 'yes'"]),
+        ("name: x\nmodels: [timm]\nmatrices: [{engines: [litert]}]\n", 2, ["timm is a family of models: write timm/NAME"]),
+        ("name: x\nmodels: [timm/]\nmatrices: [{engines: [litert]}]\n", 2, ["timm is a family of models: write timm/NAME"]),
         (GOOD + "limits: {timeout_ms: 60}\n", 7, ["did you mean 'timeout_s'"]),
         (GOOD + "stopping: open_pair\n", 7, ["'stopping'", "did you mean 'open_pairs'"]),
         (GOOD + "stopping: 0.01\n", 7, ["'stopping'", "half_width", "open_pairs"]),
@@ -108,3 +112,13 @@ def test_the_json_schema_knows_the_members():
     """So that an editor can complete them."""
     text = str(json_schema(CATALOGUE))
     assert "zoo/Ant" in text and "images" in text
+
+
+def test_the_json_schema_accepts_any_member_and_a_recipe_without_parameters():
+    """As the grammar does: `timm/NAME` of a family that lists no members, but not the family alone; `- prune:`."""
+    schema = json_schema(CATALOGUE)
+    names, families, _ = schema["properties"]["models"]["items"]["anyOf"]
+    assert "timm" not in names["enum"] and families == {"type": "string", "pattern": "^timm/."}
+    step = schema["$defs"]["Matrix"]["properties"]["variants"]["items"]["anyOf"][0]
+    recipes = step["oneOf"][1]["properties"]
+    assert all({"type": "null"} in recipe["anyOf"] for recipe in recipes.values())
