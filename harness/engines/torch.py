@@ -151,7 +151,8 @@ class TorchSession(Session):
         inductor.freezing = self._frozen
         if self._quantized == "tensors":
             self._torch.backends.mha.set_fastpath_enabled(False)  # the compiler fails on its look at the weights
-        compiled: Callable[..., Any] = self._torch.compile(self._call, mode=self._options.compile_mode, dynamic=False)
+        # The module, not its `__call__`: Dynamo could not trace torchao's weights in a Sequential (torch 2.11).
+        compiled: Callable[..., Any] = self._torch.compile(self._module, mode=self._options.compile_mode, dynamic=False)
         return compiled
 
     @property
