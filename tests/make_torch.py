@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
 from harness.engines.base import Load
 from harness.engines.torch import Options, Torch
@@ -80,6 +81,12 @@ def engines(folder: Path, path: Path, pt2: Path, expected: np.ndarray, query: np
     for mode in ("eager", "compile"):
         (answer,) = Torch().open(Load(source, "torch", "cpu", 2, 1, Options(mode=mode))).answer([query])
         facts[f"{mode} with a hook"] = float(np.abs(answer - 2 * expected).max())
+    layers = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10)).eval()
+    quantize_(layers, Int8WeightOnlyConfig())
+    (folder / "quantized").mkdir()
+    source = Framework().save(layers, folder / "quantized", [query]).path
+    answers = [Torch().open(Load(source, "torch", "cpu", 2, 1, Options(mode=mode))).answer([query])[0] for mode in ("eager", "compile")]
+    facts["compiled quantized layers"] = float(np.abs(answers[0] - answers[1]).max())
     torch.compile = compiler
     load = Load(path, "torch", "cpu", 2, 1, Options(tf32="on"))
     facts["tf32 on cpu"] = refusal(lambda: Torch().open(load))

@@ -157,6 +157,11 @@ CODES: dict[str, Code] = {
         "run the model before and after its export on one input, and compare input layout, opset and scored output: its figures are not for the "
         "original model",
     ),
+    "answers_differ": Code(
+        "the model answers the same query differently (by {difference:.2g} of the largest value): it draws random numbers, keeps a state between "
+        "queries or overwrites its input",
+        "export it in evaluation mode, and copy an input before changing it in place: its outputs and quality depend on the queries before",
+    ),
     "ties_in_top_class": Code(
         "{ties} of {samples} test samples have an exact tie for the top class, which counts for the first of the tied classes: {metric} may be off by "
         "up to {share:.2g}",

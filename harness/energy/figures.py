@@ -186,6 +186,7 @@ def _findings(
         charged = device_detail(raw.trace.domains.values(), case.device).get("uuid")
         findings += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
         findings += examine_placement(case.device, raw.facts)
+        findings += performance.examine_repeatability(raw.facts)
     findings += examine_precision(
         setting.requested_precision or raw.facts.get("precision_requested"),
         raw.precision,

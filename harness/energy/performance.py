@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,16 @@ def examine_quality(quality: Quality | None) -> list[Finding]:
     if gain * quality.samples >= RIVAL_SAMPLES and gain > RIVAL_SHARE:
         findings.append(finding("threshold_doubtful", metric=quality.metric, value=quality.value, rival=quality.rival))
     return findings
+
+
+def examine_repeatability(facts: Mapping[str, Any]) -> list[Finding]:
+    """Finding on a model that answers the same query differently.
+
+    Args:
+        facts: Facts of the case; its `answers_differ` is the difference as a share of the largest value.
+    """
+    difference = facts.get("answers_differ")
+    return [finding("answers_differ", difference=difference)] if isinstance(difference, float) else []
 
 
 def start_conditions(trace: Trace, load_s: float | None, device: str) -> dict[str, float]:

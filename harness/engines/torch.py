@@ -18,7 +18,7 @@ from harness.errors import EngineError
 from harness.formats.base import Declared
 from harness.formats.libraries import import_library, reading
 from harness.formats.precision import precision_text
-from harness.formats.torch_module import INSTALL, KIND, flatten, import_torch, load
+from harness.formats.torch_module import INSTALL, KIND, Loaded, flatten, import_torch, load
 from harness.schema import EngineSpec, Kernel
 
 CAPTURE_WARMUP = 3
@@ -107,7 +107,7 @@ class Torch(Engine):
         with reading(case.path, *KIND), torch.inference_mode(False):  # under it torchao's tensors can be neither moved nor cast
             loaded = load(case.path, case.format, trusted=case.trusted)
             check_batch([_tensor(declared) for declared in loaded.inputs], case.batch_size)
-            session = TorchSession(torch, case, loaded.module, loaded.inputs, loaded.outputs, device)
+            session = TorchSession(torch, case, loaded, device)
         _without_autograd()
         return session
 
@@ -132,7 +132,8 @@ class Torch(Engine):
 class TorchSession(Session):
     """A module on its device."""
 
-    def __init__(self, torch: Any, case: Load, module: Any, inputs: Sequence[Declared], outputs: Sequence[Declared], device: Any) -> None:
+    def __init__(self, torch: Any, case: Load, loaded: Loaded, device: Any) -> None:
+        module = loaded.module
         self._torch, self._case, self._options, self._device = torch, case, case.options, device
         self._layout = {"memory_format": torch.channels_last} if case.options.channels_last else {}
         self._dtype = None if case.options.dtype == "stored" else getattr(torch, case.options.dtype)
@@ -146,7 +147,9 @@ class TorchSession(Session):
             )
         self._module = module.to(device, self._dtype, **self._layout)
         self._converted = torch_weights.convert(torch, self._module, case.options.weights) if case.options.weights != "stored" else None
-        self.inputs, self.outputs = ([_tensor(declared) for declared in side] for side in (inputs, outputs))
+        self.inputs, self.outputs = ([_tensor(declared) for declared in side] for side in (loaded.inputs, loaded.outputs))
+        self._types = [getattr(torch, name) for name in loaded.types] or [self._type(declared) for declared in loaded.inputs]
+        self._check = loaded.check
         self._call: Callable[..., Any] = self._module.__call__  # not `forward`, which would leave out the module's own hooks
         if case.options.mode == "compile":
             self._call = self._compiled()
@@ -163,19 +166,29 @@ class TorchSession(Session):
         inductor.freezing = self._frozen
         if self._quantized == "tensors":
             self._torch.backends.mha.set_fastpath_enabled(False)  # the compiler fails on its look at the weights
-        compiled: Callable[..., Any] = self._torch.compile(self._call, mode=self._options.compile_mode, dynamic=False)
+        # The module, not its `__call__`: Dynamo could not trace torchao's weights in a Sequential (torch 2.11).
+        compiled: Callable[..., Any] = self._torch.compile(self._module, mode=self._options.compile_mode, dynamic=False)
         return compiled
 
     @property
     def _frozen(self) -> bool:
         return self._options.mode == "compile" and self._device.type == "cpu" and self._quantized != "tensors"
 
-    def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
-        """Host arrays as tensors on the device, in the type and memory format of the model."""
-        return [self._staged(self._torch.from_numpy(np.ascontiguousarray(array))) for array in inputs]
+    def _type(self, declared: Declared) -> Any:
+        """Type of an input; what NumPy has as float32 may be any type that NumPy does not have, such as the bfloat16 of the parameters."""
+        return self._floats if declared.dtype == "float32" else getattr(self._torch, declared.dtype)
 
-    def _staged(self, tensor: Any) -> Any:
-        dtype = self._floats if tensor.is_floating_point() else tensor.dtype
+    def stage(self, inputs: Sequence[Array]) -> Sequence[Any]:
+        """Host arrays as tensors on the device, in the type and memory format of the model; the sizes of the first query are checked."""
+        arrays = zip(inputs, self._types, strict=True)
+        staged = [self._staged(self._torch.from_numpy(np.ascontiguousarray(array)), kind) for array, kind in arrays]
+        if self._check:
+            self._check(staged)
+            self._check = None
+        return staged
+
+    def _staged(self, tensor: Any, kind: Any) -> Any:
+        dtype = self._dtype if self._dtype and kind.is_floating_point else kind
         return tensor.to(self._device, dtype, **(self._layout if tensor.dim() == 4 else {}))
 
     def run(self, inputs: Sequence[Any]) -> Any:

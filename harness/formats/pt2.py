@@ -124,7 +124,7 @@ def check_pt2(path: Path) -> None:
 
 
 def signature(path: Path) -> tuple[tuple[Declared, ...], tuple[Declared, ...]]:
-    """What a program takes and gives, in order; dynamic dimensions are None.
+    """Tensors that a program takes and gives, in order; dynamic dimensions are None. It may also give constants and None.
 
     Raises:
         EngineError: It cannot be read.
@@ -133,7 +133,7 @@ def signature(path: Path) -> tuple[tuple[Declared, ...], tuple[Declared, ...]]:
         module = _json(path, PROGRAM)["graph_module"]
         values, sides = module["graph"]["tensor_values"], module["signature"]
         names = [
-            [each[kind]["arg"]["as_tensor"]["name"] for each in sides[side] if kind in each]
+            [each[kind]["arg"]["as_tensor"]["name"] for each in sides[side] if kind in each and "as_tensor" in each[kind]["arg"]]
             for side, kind in (("input_specs", "user_input"), ("output_specs", "user_output"))
         ]
         return tuple(tuple(_declared(name, values[name]) for name in side) for side in names)  # type: ignore[return-value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,6 +12,7 @@ from harness.errors import EngineError
 from harness.formats import pt2
 from harness.formats.base import Declared, Format, Imported, ImportRequest, Input
 from harness.formats.libraries import import_library, library_errors, reading
+from harness.formats.torch_program import flat
 from harness.schema import ArtifactFacts, FormatSpec
 
 KIND = ("a PyTorch model", "was it saved by another version of PyTorch?")
@@ -62,11 +63,21 @@ class TorchModule(Format):
 
 
 class Loaded(NamedTuple):
-    """A module ready to be called with one tensor for each input."""
+    """A module ready to be called with one tensor for each input.
+
+    Attributes:
+        module: The module.
+        inputs: What it takes.
+        outputs: What it gives.
+        types: PyTorch's name of the type of each input; empty: only `inputs` is known.
+        check: Raises an `EngineError` for inputs of sizes that the module does not take; None if only a query shows it.
+    """
 
     module: Any
     inputs: tuple[Declared, ...]
     outputs: tuple[Declared, ...]
+    types: tuple[str, ...] = ()
+    check: Callable[[Sequence[Any]], None] | None = None
 
 
 def import_torch() -> Any:
@@ -94,12 +105,14 @@ def load(path: Path, format_: str, *, trusted: bool = False) -> Loaded:
         if format_ == "torch":
             declared = json.loads((path / SIGNATURE).read_text())
             module = torch.load(path / MODULE, map_location="cpu", weights_only=False)  # written by a build of ours
-            return Loaded(module, *(tuple(Declared(n, tuple(s), d) for n, s, d in declared[side]) for side in ("inputs", "outputs")))
+            inputs, outputs = (tuple(Declared(n, tuple(s), d) for n, s, d in declared[side]) for side in ("inputs", "outputs"))
+            return Loaded(module, inputs, outputs)
         if not trusted:
             pt2.check_pt2(path)
         for namespace in sorted(pt2.namespaces(path) & REGISTERED_BY.keys()):
             import_library(REGISTERED_BY[namespace], REGISTERED_BY[namespace].partition(".")[0], INSTALL)
-        return Loaded(_flat(torch, torch.export.load(path)), *pt2.signature(path))
+        program = flat(torch, torch.export.load(path))
+        return Loaded(program.module, *pt2.signature(path), program.types, program.check)
 
 
 def save(model: Any, folder: Path, samples: Sequence[Any]) -> Imported:
@@ -236,15 +249,3 @@ def facts(model: Any, samples: Sequence[Any]) -> ArtifactFacts:
         nonzero_parameters=sum(int(torch.count_nonzero(p)) for p in stored if not p.is_quantized),
         macs=macs,
     )
-
-
-def _flat(torch: Any, program: Any) -> Any:
-    """The program's module without guards, called with one tensor for each input: the calling convention of torch.export costs more than a small model."""
-    checked = "check_guards" in inspect.signature(program.module).parameters
-    module = program.module(check_guards=False) if checked else program.module()
-    module.graph.set_codegen(torch.fx.graph.CodeGen())
-    for node in list(module.graph.nodes):
-        if node.op == "call_module" and node.target == "_guards_fn":
-            module.graph.erase_node(node)
-    module.recompile()
-    return module

@@ -73,3 +73,10 @@ def test_ties_and_a_better_threshold_are_findings():
     assert not (tied.invalid or doubtful.invalid)
     assert not performance.examine_quality(Quality(metric="accuracy", direction="higher", value=0.5, samples=100))
     assert not performance.examine_quality(quality.model_copy(update={"ties": 0, "rival": 0.51}))
+
+
+def test_a_model_that_answers_the_same_query_differently_is_a_finding():
+    """Without the fact of the worker there is none."""
+    assert performance.examine_repeatability({"threads": 1}) == []
+    (found,) = performance.examine_repeatability({"answers_differ": 0.5})
+    assert found.code == "answers_differ" and "by 0.5 of the largest value" in found.sentence and not found.invalid

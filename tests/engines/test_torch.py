@@ -48,6 +48,12 @@ def test_hooks_of_the_model_run(mode):
 
 
 @needs_torch
+def test_a_sequential_of_quantized_layers_is_compiled():
+    """Dynamo traces its `__call__` differently from that of a class of the user's."""
+    assert torch_report()["engine"]["compiled quantized layers"] < 1e-5
+
+
+@needs_torch
 @pytest.mark.parametrize("source", SOURCES)
 def test_the_precision_is_that_of_the_kernels(source):
     """As PyTorch's profiler reports them."""

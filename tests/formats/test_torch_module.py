@@ -20,7 +20,7 @@ def test_inputs_are_read_from_the_signature_without_pytorch(tmp_path):
     assert TorchModule().stored_types(tmp_path) is None
     (tmp_path / SIGNATURE).write_text(json.dumps({"inputs": [], "outputs": [], "types": ["float32", "int8"]}))
     assert TorchModule().stored_types(tmp_path) == {"float32", "int8"}
-    assert Loaded._fields == ("module", "inputs", "outputs")
+    assert Loaded._fields == ("module", "inputs", "outputs", "types", "check")
 
 
 @needs_torch
