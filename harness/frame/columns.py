@@ -48,7 +48,7 @@ _ENGINE = "not reported by the engine"
 _NO_GAIN = "the gain of a domain is unknown, as of every modelled one"
 _NO_BUILD = "no such step, its energy is unknown, or one energy is measured and the other modelled"
 _NO_DEVICE = "the device is cpu, or energy_j is empty"
-_NO_FRONT = "an objective is empty"
+_NO_FRONT = "an objective is empty, or has a single launch"
 _NOT_MEASURED = "not measured"
 
 RUN_ID = _text("run_id", "name of the run")

@@ -17,6 +17,8 @@ from harness.frame.rows import Row
 from harness.frame.uncertainty import gain_moves, offset_w
 from harness.schema import OBJECTIVES, Objective
 
+LEAST_LAUNCHES = 2
+"""Fewest launches of a case with a place: a single one has no scatter, so that its place would look certain."""
 ALIKE = 1e-9
 """Relative difference of two equal shares by rounding."""
 
@@ -27,7 +29,7 @@ def fronts(results: Sequence[Result], rows: Sequence[Row], objectives: Sequence[
     launches = {result.case.case_id: _launches(result, row, objectives) for result, row in zip(results, rows, strict=True)}
     peers: dict[tuple[str, ...], list[Result]] = {}
     for result in results:
-        if len(launches[result.case.case_id]):
+        if len(launches[result.case.case_id]) >= LEAST_LAUNCHES:
             peers.setdefault(result.peers, []).append(result)
     count = 0
     for group in peers.values():

@@ -71,3 +71,16 @@ def test_another_objective_changes_which_case_is_dominated():
     run = stored(cells, records, COUNTERS)
     for texts, lost in ((["energy", "latency"], True), (["energy", "latency", "memory"], False)):
         assert bool(frame.cases([run], parse(texts))["dominated"][0]) is lost
+
+
+def test_a_single_launch_has_no_place():
+    """It does not scatter, so its place would look certain; the other cases have theirs."""
+    cells = case(), case("int8"), case("float16")
+    records = [
+        record(c, {"package": joules * (1 + 1e-3 * k)}, repetition=k, found=COUNTERS)
+        for c, joules, launches in zip(cells, (1e-3, 0.9e-3, 0.5e-3), (5, 5, 1), strict=True)
+        for k in range(launches)
+    ]
+    table = frame.cases([replace(stored(cells, records, COUNTERS), outputs=answers(records))]).set_index("variant")
+    assert table["p_front"].isna().to_dict() == {"dense": False, "int8": False, "float16": True}
+    assert table["dominated"].isna()["float16"]
