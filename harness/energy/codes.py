@@ -152,6 +152,10 @@ CODES: dict[str, Code] = {
         "the variant requests {asked}, but nothing confirms that it ran: {why}",
         "use an engine that reports its kernels, or an artifact that stores {asked}",
     ),
+    "precision_emulated": Code(
+        "this CPU has no instructions for {precision}: the numbers are converted to float32 for each product",
+        "compare with float32, or measure on a CPU or card that multiplies in {precision}",
+    ),
     "differs_from_reference": Code(
         "the outputs of this dense case are not those of {reference}: {how}",
         "run the model before and after its export on one input, and compare input layout, opset and scored output: its figures are not for the "

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from harness.analysis.kernels import BASES, precision_of, share_of
 from harness.energy.codes import finding
@@ -39,6 +40,11 @@ def examine_precision(
     elif stored is not None and requested not in CAST_WHEN_LOADED and STORED_AS.get(requested, requested) not in stored:
         why = f"its kernels are {requested}, but the artifact stores only {' and '.join(sorted(stored)) or 'no numbers'}"
     return [finding("optimisation_not_confirmed", asked=requested, why=why)] if why else []
+
+
+def examine_instructions(facts: Mapping[str, Any]) -> list[Finding]:
+    """Finding on a type that the CPU has no instructions for, by the engine's facts; none if they do not report it."""
+    return [finding("precision_emulated", precision=name) for name in CAST_WHEN_LOADED if facts.get(f"{name}_instructions") is False]
 
 
 def _share_text(kernels: Sequence[Kernel], precision: str) -> str:

@@ -228,8 +228,8 @@ class TorchSession(Session):
         """Options, threads, and on a GPU the versions of CUDA and cuDNN and TensorFloat-32."""
         facts = {**self._options.model_dump(exclude={"tf32"}), "threads": self._torch.get_num_threads(), "torch": self._torch.__version__}
         facts |= {"freezing": self._frozen, "quantized": self._quantized, "converted_layers": self._converted}
-        if self._device.type == "cpu" and self._floats == self._torch.bfloat16:
-            facts["bfloat16_instructions"] = _has_bfloat16(self._torch)
+        if self._device.type == "cpu" and (name := str(self._floats).removeprefix("torch.")) in ("bfloat16", "float16"):
+            facts[f"{name}_instructions"] = _has_instructions(self._torch, name)
         if self._device.type != "cuda":
             return facts
         return {**facts, **cuda.facts(self._options.tf32 == "on"), "device_name": self._torch.cuda.get_device_name(self._device)}
@@ -283,9 +283,12 @@ def _quantized(torch: Any, module: Any) -> str | None:
     return "program" if any(str(node.target).startswith("quantized_decomposed.") for node in nodes) else None
 
 
-def _has_bfloat16(torch: Any) -> bool | None:
-    """Whether the CPU multiplies in bfloat16 (AVX512_BF16 or AMX); without, it is emulated. None if PyTorch does not report it."""
-    checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
+def _has_instructions(torch: Any, dtype: str) -> bool | None:
+    """Whether the CPU multiplies in this type; without, PyTorch converts to float32. None if PyTorch does not report it."""
+    if dtype == "float16":
+        checks = [getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)]
+    else:  # oneDNN's own answer is yes for emulation too
+        checks = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
     return any(check() for check in checks if check) if any(checks) else None
 
 

@@ -76,7 +76,7 @@ def expand(
     resolved = tuple(model for model in models if model)
     expansion = _Expansion(document, catalogue, written.seed, devices, device)
     for index, matrix in enumerate(written.matrices):
-        expansion.matrix(("matrices", index), matrix, resolved)
+        expansion.matrix(("matrices", index), matrix, resolved, written.model_names)
     document.check()
     order = {model.name: place for place, model in enumerate(resolved)}  # the cases of a model are listed together
     cases = sorted(expansion.cases.values(), key=lambda case: order[case.model])
@@ -102,8 +102,8 @@ class _Expansion:
         self.cases: dict[str, Case] = {}
         self.unsupported: dict[str, Impossible] = {}
 
-    def matrix(self, place: Place, matrix: Matrix, models: Sequence[Model]) -> None:
-        """Add the cells of one matrix."""
+    def matrix(self, place: Place, matrix: Matrix, models: Sequence[Model], names: Sequence[str]) -> None:
+        """Add the cells of one matrix, over the models without an error; `names` are those of all models."""
         variants = [self._variant((*place, "variants", i), item) for i, item in enumerate(matrix.variants)]
         engines = [self._engine((*place, "engines", i), item) for i, item in enumerate(matrix.engines)]
         devices = ("auto", *sorted({d for spec in self.catalogue.engines.values() for d in spec.devices}))
@@ -111,7 +111,7 @@ class _Expansion:
         cards = {d: card for i, d in enumerate(matrix.devices) if (card := self._card((*place, "devices", i), d))}
         self._check_names((*place, "scenarios"), "scenario", matrix.scenarios, SCENARIOS)
         self._check_in_flight((*place, "in_flight"), matrix)
-        self._check_names((*place, "models"), "model", matrix.models or (), [model.name for model in models])
+        self._check_names((*place, "models"), "model", matrix.models or (), names)
         models = [model for model in models if matrix.models is None or model.name in matrix.models]
         for model, variant, engine in itertools.product(models, variants, engines):
             if variant and engine and self._data_suffices(place, model, variant):

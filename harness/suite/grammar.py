@@ -168,6 +168,11 @@ class SuiteFile(Strict):
     acceptance: Annotated[Acceptance | None, Field(description="rules that a run must keep to be used for a procurement")] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
+    @property
+    def model_names(self) -> list[str]:
+        """Names of the models; of a built-in one the last part, `resnet50` of `torchvision/resnet50`."""
+        return [item.rpartition("/")[2] if isinstance(item, str) else item.name for item in self.models]
+
 
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "matrices": Matrix,

@@ -25,9 +25,8 @@ def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, tru
     files = Files(document, trusted=trusted)
     models = []
     seen: set[str] = set()
-    for index, item in enumerate(written.models):
+    for index, (item, name) in enumerate(zip(written.models, written.model_names, strict=True)):
         place = ("models", index)
-        name = item.rpartition("/")[2] if isinstance(item, str) else item.name
         if name in seen:
             document.add_problem(place, f"two models are named {name!r}: rename one")
         seen.add(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.energy.precision import examine_precision
+from harness.energy.precision import examine_instructions, examine_precision
 from harness.schema import Kernel
 
 IN_INT8 = [Kernel(op="Conv", precision="int8", share=0.8), Kernel(op="Softmax", precision="float32", share=0.2)]
@@ -59,3 +59,10 @@ def test_a_repetition_that_was_not_profiled_has_no_finding():
     """Kernels are requested once per case, and the engine's report on the whole file may differ from its kernels."""
     assert examine_precision("int8", "int8 weights", [], profiled=False) == []
     assert examine_precision("int8", "float32", [], profiled=False) == []
+
+
+def test_a_precision_without_instructions_is_emulated():
+    """As the engine's facts report; nothing is concluded from what they do not."""
+    (found,) = examine_instructions({"float16_instructions": False, "bfloat16_instructions": True})
+    assert found.code == "precision_emulated" and "no instructions for float16" in found.sentence and not found.invalid
+    assert examine_instructions({"bfloat16_instructions": None}) == examine_instructions({}) == []

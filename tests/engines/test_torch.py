@@ -106,8 +106,8 @@ def test_options_that_do_not_go_with_the_artifact_or_the_device_are_refused():
 
 
 @needs_torch
-def test_whether_the_cpu_has_bfloat16_is_reported():
-    """Without its instructions bfloat16 is emulated."""
+def test_whether_the_cpu_has_instructions_is_reported():
+    """Without those for bfloat16 or float16 each product converts to float32."""
     facts = torch_variants()['dense {"dtype": "bfloat16"}']["facts"]
     assert facts["bfloat16_instructions"] in (True, False, None) and facts["freezing"] is False
     assert torch_variants()['torch_int8 {"mode": "compile"}']["facts"]["freezing"] is True

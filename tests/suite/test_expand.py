@@ -35,6 +35,9 @@ def test_a_matrix_may_name_its_models(tmp_path):
     two = matrix("models: [second]").replace("[digits-cnn]", "[digits-cnn, {name: second, workload: digits-cnn}]")
     assert {case.model for case in load(tmp_path, two).cases} == {"second"}
     assert "did you mean 'second'" in errors(tmp_path, two.replace("models: [second]", "models: [seconds]"))
+    assert "unknown model" not in errors(
+        tmp_path, two.replace("workload: digits-cnn", "workload: digits-cn")
+    )  # that model has an error of its own
 
 
 def test_a_case_without_its_dense_case_has_no_baseline(tmp_path):
