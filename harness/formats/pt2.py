@@ -13,7 +13,7 @@ import pickletools
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +24,7 @@ from harness.schema import FormatSpec
 
 PROGRAM = "models/model.json"
 KIND = ("a PyTorch program (.pt2)", "export it again with torch.export.save; the file may be damaged or cut short")
+SAVE = "save the model by torch.export.save(torch.export.export(module, example_inputs), path)"
 TRUST = "if you trust its author, run with --trust: loading this file would run code that it holds"
 OPERATORS = re.compile(
     r"torch\.ops\.(aten|prims|quantized_decomposed|torchao|torchvision|higher_order)\.\w+(\.\w+)?|torch\.sym_\w+"
@@ -64,7 +65,9 @@ FUNCTIONS = {
     "CleanDiv",
     "PythonMod",
     "ModularIndexing",
+    *("GreaterThan", "LessThan", "StrictGreaterThan", "StrictLessThan", "Equality", "Unequality", "And", "Or", "Not"),
 }
+"""Names of sympy and PyTorch that an expression of sizes may call."""
 NODES = (ast.Expression, ast.Call, ast.Name, ast.Load, ast.Constant, ast.keyword, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
 DTYPES = {
     1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64", 10: "complex64", 12: "bool",
@@ -164,8 +167,20 @@ def namespaces(path: Path) -> set[str]:
 
 def _json(path: Path, member: str) -> Any:
     with zipfile.ZipFile(path) as archive:
-        root = archive.namelist()[0].partition("/")[0]
+        root, members = archive.namelist()[0].partition("/")[0], archive.namelist()
+        if f"{root}/{PROGRAM}" not in members:
+            raise EngineError(f"{path.name} is no program of torch.export{_other_kind(members)}", SAVE, refused=True)
         return json.loads(archive.read(f"{root}/{member}"))
+
+
+def _other_kind(members: Sequence[str]) -> str:
+    """What another archive of PyTorch is, as a clause; empty if it is unknown."""
+    ends = {member.partition("/")[2] for member in members}
+    if any(end.startswith("code/") for end in ends):
+        return ", but a TorchScript archive"
+    if "data.pkl" in ends:
+        return ", but a pickle of torch.save, such as weights"
+    return ", but one of a PyTorch before 2.8" if any("serialized_exported_program.json" in member for member in members) else ""
 
 
 def _untrusted(path: Path, what: str) -> EngineError:

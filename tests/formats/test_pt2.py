@@ -131,7 +131,38 @@ def test_compressed_members_and_damaged_files_are_refused(tmp_path):
         check_pt2(tmp_path / "cut.pt2")
 
 
-@pytest.mark.parametrize("text", ["s0", "s0*s1 + 4", "Symbol('s77', positive=True, integer=True)", "Max(1, s0)", "-s0 // 2"])
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        (["m/code/__torch__.py", "m/constants.pkl", "m/data.pkl"], "no program of torch.export, but a TorchScript archive"),
+        (["m/data.pkl", "m/data/0", "m/version"], "no program of torch.export, but a pickle of torch.save, such as weights"),
+        (["serialized_exported_program.json", "version"], "no program of torch.export, but one of a PyTorch before 2.8"),
+        (["a.txt"], "no program of torch.export"),
+    ],
+)
+def test_another_archive_is_named(tmp_path, members, words):
+    """With how to save a program."""
+    path = tmp_path / "m.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member in members:
+            archive.writestr(member, "{}")
+    for call in (check_pt2, signature):
+        with pytest.raises(EngineError, match=words) as caught:
+            call(path)
+        assert "torch.export.save(" in str(caught.value) and caught.value.refused
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GreaterThan(Symbol('u0', integer=True), Integer(0))",
+        "s0",
+        "s0*s1 + 4",
+        "Symbol('s77', positive=True, integer=True)",
+        "Max(1, s0)",
+        "-s0 // 2",
+    ],
+)
 def test_sizes_are_arithmetic(text):
     """As torch.export writes them."""
     assert is_size_expression(text)
