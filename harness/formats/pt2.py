@@ -32,7 +32,7 @@ OPERATORS = re.compile(
 )
 FILE_OPERATORS = re.compile(r"torch\.ops\.\w+\.(from_file|save|load|_save\w*|_load\w*)\b")
 """Operators of the allowed namespaces that open files."""
-TEXT = re.compile(r"[\w ,>\-]{0,200}")
+TEXT = re.compile(r"[\w ,>\-]{0,200}|Runtime assertion failed for expression [\w<>=+*/%(), .-]{1,200} on node '\w+'")
 """Arguments that are text: a rounding mode, an equation of einsum; never a path."""
 NAME = re.compile(r"[\w.]*")
 NAMES = (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import EngineError
-from harness.formats.pt2 import Pt2, check_pt2, is_guard, is_size_expression, namespaces, signature, stored_types
+from harness.formats.pt2 import TEXT, Pt2, check_pt2, is_guard, is_size_expression, namespaces, signature, stored_types
 
 GELU = Path(__file__).parent.parent / "data" / "gelu.pt2"
 """torch 2.11: gelu(x @ w + b, approximate="tanh"), w of shape (4, 3), the batch dynamic."""
@@ -174,6 +174,20 @@ def test_sizes_are_arithmetic(text):
 def test_anything_else_is_not(text):
     """SymPy would evaluate it as Python."""
     assert not is_size_expression(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ("Runtime assertion failed for expression u0 <= 8 on node 'le'", True),
+        ("bi,oi->bo", True),
+        ("Runtime assertion failed for expression u0 on node 'le'; import os", False),
+        ("/etc/passwd", False),
+    ],
+)
+def test_text_arguments_are_words_or_the_messages_of_assertions(text, passes):
+    """Sizes that depend on the data are asserted by torch.export itself."""
+    assert bool(TEXT.fullmatch(text)) == passes
 
 
 def test_the_fixture_has_two_parameters():
