@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -9,6 +13,7 @@ from harness import plugins
 from harness.engines import products
 from harness.engines.base import Engine
 from harness.errors import EngineError
+from tests.models import TORCH
 
 
 def test_the_largest_product_within_two_milliseconds(monkeypatch):
@@ -58,26 +63,17 @@ def test_onnx_runtime_works_on_the_cpu_and_refuses_a_missing_gpu():
             engine.work("gpu")
 
 
-@pytest.mark.torch
-def test_torch_works_on_the_cpu():
-    """And refuses a missing GPU."""
-    import torch
-
-    engine = plugins.load("engines", "torch")()
-    engine.work("cpu")()
-    if not torch.cuda.is_available():
-        with pytest.raises(EngineError, match="CUDA"):
-            engine.work("gpu")
-
-
-@pytest.mark.slow
-def test_tensorflow_works_on_the_cpu():
+@pytest.mark.parametrize(
+    ("engine", "python"),
+    [
+        pytest.param("torch", TORCH, marks=[pytest.mark.torch, pytest.mark.skipif(not os.access(TORCH, os.X_OK), reason="make torch")]),
+        pytest.param("tensorflow", sys.executable, marks=pytest.mark.slow),
+    ],
+)
+def test_a_framework_works_on_the_cpu(engine, python):
     """In a process of its own, which chooses its devices once."""
-    import subprocess
-    import sys
-
-    code = "from harness import plugins; plugins.load('engines', 'tensorflow')().work('cpu')(); print('worked')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    code = f"from harness import plugins; plugins.load('engines', '{engine}')().work('cpu')(); print('worked')"
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False, timeout=110)
     assert "worked" in done.stdout, done.stderr[-2000:]
 
 
