@@ -14,7 +14,7 @@ from harness.formats.inputs import model_inputs
 from harness.formats.keras import count_macs, import_keras, load_keras
 from harness.formats.libraries import library_errors
 from harness.schema import ArtifactFacts, VariantSpec
-from harness.variants.base import LEAVE_OUT, Array, Job, Recipe
+from harness.variants.base import LEAVE_OUT, Array, Job, Recipe, not_applicable
 from harness.variants.calibration import Input, queries
 from harness.variants.export import TENSORFLOW, converted_facts
 
@@ -48,6 +48,27 @@ class ToIr(Recipe):
         for port, tensor in zip(made.inputs, model.inputs, strict=True):  # in the model's order, unused ones too
             port.get_tensor().set_names({tensor.name})
         return ir.write_ir(made, job.folder), converted_facts(model, macs, ir.facts(made))
+
+
+class TfliteToIr(Recipe):
+    """TFLite to OpenVINO with the types that the file stores."""
+
+    spec: ClassVar = VariantSpec(
+        name="tflite_ir",
+        summary="TFLite -> OpenVINO IR",
+        packages=("openvino",),
+        extra="openvino",
+        conversions=(("tflite", "ir"),),
+        exporter=True,
+    )
+
+    def apply(self, job: Job) -> tuple[Path, ArtifactFacts]:
+        """Convert the main graph with OpenVINO's front end."""
+        made = _converted(ir.import_openvino(), str(job.source))
+        own = {declared.name for declared in model_inputs(job.source, "tflite")}
+        if any(not own & port.get_names() for port in made.inputs) or len(own) != len(made.inputs):
+            raise not_applicable("OpenVINO takes the main graph of a .tflite, which is not the measured signature")
+        return ir.write_ir(made, job.folder), ir.facts(made)
 
 
 def float16_ir(job: Job) -> tuple[Path, ArtifactFacts]:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from harness.engines.openvino import OpenVino
 from harness.errors import EngineError
 from harness.schema import Training
 from harness.variants.base import Job, TrainData
-from harness.variants.ir import ToIr
+from harness.variants.ir import TfliteToIr, ToIr
 from harness.variants.quantize import CalibrationOptions, Int8
+from tests.make_models import SAMPLES
 from tests.models import models, workload_facts
 from tests.onnx_models import save
 
@@ -69,3 +71,19 @@ def test_a_sequential_model_runs_on_openvino():
     assert [tensor.name for tensor in session.inputs] == ["image"]
     assert np.allclose(session.run([data["x"]])[0], data["y"], atol=1e-5)
     assert made["facts"]["macs"] == 4 * 4 * 3 * 2
+
+
+def test_a_tflite_answers_as_before(tmp_path):
+    """Also with another batch; its input keeps its name."""
+    made, facts = TfliteToIr().apply(Job(models() / "small.tflite", "tflite", "ir", tmp_path))
+    session = OpenVino().open(Load(made, "ir", "cpu", 4, 1, OpenVino.spec.parameters()))
+    assert np.allclose(session.answer([SAMPLES[:4]])[0], np.load(models() / "small.npy")[:4], atol=1e-5)
+    assert facts.nonzero_parameters
+
+
+def test_another_graph_than_the_measured_one_is_refused(tmp_path, monkeypatch):
+    """OpenVINO converts the first of several."""
+    monkeypatch.setattr("harness.variants.ir.model_inputs", lambda path, format_: [SimpleNamespace(name="other")])
+    with pytest.raises(EngineError, match="not the measured signature") as caught:
+        TfliteToIr().apply(Job(models() / "small.tflite", "tflite", "ir", tmp_path))
+    assert caught.value.refused
