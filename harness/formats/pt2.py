@@ -65,7 +65,7 @@ FUNCTIONS = {
     "CleanDiv",
     "PythonMod",
     "ModularIndexing",
-    *("GreaterThan", "LessThan", "StrictGreaterThan", "StrictLessThan", "Equality", "Unequality", "And", "Or", "Not"),
+    *("GreaterThan", "LessThan", "StrictGreaterThan", "StrictLessThan", "Equality", "Unequality", "And", "Or", "Not"),  # codespell:ignore
 }
 """Names of sympy and PyTorch that an expression of sizes may call."""
 NODES = (ast.Expression, ast.Call, ast.Name, ast.Load, ast.Constant, ast.keyword, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop)
