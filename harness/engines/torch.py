@@ -104,12 +104,14 @@ class Torch(Engine):
         if torch.get_num_interop_threads() != 1:
             torch.set_num_interop_threads(1)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = case.options.tf32 == "on"
-        with reading(case.path, *KIND), torch.inference_mode(False):  # under it torchao's tensors can be neither moved nor cast
+        _without_autograd()
+        with reading(case.path, *KIND):
             loaded = load(case.path, case.format, trusted=case.trusted)
             check_batch([_tensor(declared) for declared in loaded.inputs], case.batch_size)
-            session = TorchSession(torch, case, loaded, device)
-        _without_autograd()
-        return session
+            if case.options.weights == "stored" and _quantized(torch, loaded.module) != "tensors":
+                return TorchSession(torch, case, loaded, device)
+            with torch.inference_mode(False):  # under it torchao's tensors can be neither moved nor cast
+                return TorchSession(torch, case, load(case.path, case.format, trusted=case.trusted), device)
 
     def work(self, device: str) -> Callable[[], None]:
         """Products of float16 matrices, of float32 on the CPU."""
@@ -135,6 +137,7 @@ class TorchSession(Session):
     def __init__(self, torch: Any, case: Load, loaded: Loaded, device: Any) -> None:
         module = loaded.module
         self._torch, self._case, self._options, self._device = torch, case, case.options, device
+        self._on_card = device.type == "cuda"
         self._layout = {"memory_format": torch.channels_last} if case.options.channels_last else {}
         self._dtype = None if case.options.dtype == "stored" else getattr(torch, case.options.dtype)
         self._floats = self._dtype or next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float32)
@@ -197,7 +200,7 @@ class TorchSession(Session):
 
     def synchronize(self) -> None:
         """Wait until the GPU has answered."""
-        if self._device.type == "cuda":
+        if self._on_card:
             self._torch.cuda.synchronize()
 
     def event(self, outputs: Any) -> Event:
