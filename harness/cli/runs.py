@@ -165,7 +165,14 @@ def _runnable(suite: Suite, present: Collection[str]) -> Suite:
     from harness.cli.planning import lacking
     from harness.errors import SuiteError
     from harness.suite.environments import needs
+    from harness.text import counted
 
+    if not suite.cases:
+        first = suite.impossible[0]
+        raise SuiteError(
+            f"no case of this suite can run ({counted(len(suite.impossible), 'unsupported case')}), such as {first.case_id}: {first.reason}",
+            "`harness plan SUITE` lists the reason of each",
+        )
     for count, what, hint in lacking(suite, present, needs(suite, plugins.catalogue())):
         if count == len(suite.cases):
             raise SuiteError(what, hint)

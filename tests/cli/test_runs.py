@@ -84,3 +84,9 @@ def test_require_measured_fails_a_run_without_a_sensor(harness, tmp_path):
     assert done.returncode == 3
     assert "not measured by a sensor" in done.stderr
     assert "report:" in done.stdout
+
+
+def test_a_suite_whose_cases_are_all_unsupported_is_refused(harness, tmp_path):
+    """With a reason: an empty run that ends well would look like a success."""
+    done = harness("run", tiny.write(tmp_path, tiny.SUITE.replace("[onnxruntime]", "[litert]")))
+    assert done.returncode == 2 and "no case of this suite can run" in done.stderr and "litert opens" in done.stderr
