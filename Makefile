@@ -70,6 +70,8 @@ tfmot: ## set up the environment of prune_low_magnitude, cluster_weights and qua
 
 torch: ## set up the environment of the torch engine: PyTorch, torchvision, timm, torchao and converters
 
+llama-cpp: ## set up the environment of llama.cpp's HTTP server (the wheel xllamacpp)
+
 onnxruntime-gpu: ## set up the environment of ONNX Runtime on an NVIDIA GPU, for the CUDA that the driver runs
 
 lint: $(STAMP) ## run ruff (with docstrings), mypy (strict) and codespell (with design/glossary.txt)
@@ -113,7 +115,7 @@ lock: ## write requirements/*.txt from pyproject.toml again (needs uv)
 	@for pair in cpu:tensorflow-cpu gpu:gpu; do \
 	  uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	    --no-emit-index-url --no-emit-find-links --no-header \
-	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra openvino --extra dev -o requirements/$${pair%:*}.txt; \
+	    --extra $${pair#*:} --extra litert --extra onnxruntime --extra openvino --extra llm --extra dev -o requirements/$${pair%:*}.txt; \
 	done
 	@for name in $(LOCKS); do \
 	  uv pip compile requirements/$$name.in --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \

@@ -22,7 +22,7 @@ LAYERS: dict[str, float] = {
     **dict.fromkeys(["plugins", "venvs", "atomic", "text", "userfiles", "analysis"], 1),
     "virtual": 1.1,
     "formats": 1.2,
-    "energy": 1.5,
+    **dict.fromkeys(["energy", "serving"], 1.5),
     **dict.fromkeys(
         ["suite", "environment", "artifacts", "channel", "store", "frame", "workloads", "variants", "engines"],
         2,
