@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from harness.schema.base import FrozenModel
+from harness.schema.served import Unit
 from harness.schema.suite import Case
 
 
@@ -38,6 +39,10 @@ class EngineSpec(PluginSpec):
     """Devices that it runs on."""
     on_request: tuple[str, ...] = ()
     """Devices that `auto` leaves out and a suite must name, because the installed packages cannot use them."""
+    unit: Unit = "inference"
+    """What it computes, which energy is counted per; `output_token`: it is a `TokenEngine`."""
+    scenarios: tuple[str, ...] = ("single_stream", "offline")
+    """Load patterns that it can answer; the first is that of a suite that names none."""
     stages: tuple[str, ...] = ()
     """Devices, other than the CPU, on which `stage` and `fetch` of its session make the copies, so that `run` can be timed without them."""
     asynchronous: tuple[str, ...] = ()
