@@ -113,7 +113,7 @@ def test_a_cache_size_is_no_cached_prompt():
         ([chunk(usage=4), chunk("y", "length", usage=8)], CONTINUOUS, 4, COMPLETED, (True, False)),  # more than asked
         ([chunk(n=1), chunk(n=2), chunk("z", "length", n=3, usage=2)], TIMINGS, 3, SHORT, (False, False)),  # usage too low
         ([chunk(n=3), chunk(n=2), chunk("z", "length", n=4)], TIMINGS, 4, COMPLETED, (True, False)),  # counts go backwards
-        ([chunk(n=1), chunk(n=1), chunk(n=1), chunk("z", "length", n=9)], TIMINGS, 9, COMPLETED, (False, True)),  # counts stand, then jump
+        ([chunk(n=1), chunk(n=1), chunk(n=1), chunk("z", "length", n=9, usage=9)], TIMINGS, 9, COMPLETED, (False, True)),  # counts stand, then jump
         ([chunk(), chunk(), chunk("z", "length", usage=2)], FINAL, 3, SHORT, (True, True)),  # fewer tokens than chunks
         ([chunk(), chunk("z", "length", usage=5)], FINAL, 4, COMPLETED, (True, True)),  # more than asked, in total only
         ([chunk(usage=1), chunk("y", "stop", usage=2)], CONTINUOUS, 4, SHORT, (False, False)),
@@ -174,7 +174,7 @@ def test_an_answer_that_was_cut_keeps_its_tokens():
 def test_values_of_other_types_are_not_reported():
     """A count that is text, a Boolean or negative is no count."""
     for usage in ("4", True, -1, None, 2.5):
-        data = [chunk("a", "length", **{"timings": None}), json.dumps({"choices": None, "usage": {"completion_tokens": usage}})]
+        data = [chunk("a", "length", timings=None), json.dumps({"choices": None, "usage": {"completion_tokens": usage}})]
         assert "does not report" in next(iter(replayed(data, FINAL, 4).errors))
 
 
