@@ -202,10 +202,7 @@ def _parsed(data: str) -> dict[str, Any]:
 def _content(choice: Mapping[str, Any]) -> tuple[bool, str | None]:
     """Whether a choice holds generated text, and its `finish_reason`."""
     delta = choice.get("delta")
-    if isinstance(delta, Mapping):
-        has_text = any(delta.get(field) for field in TEXT_FIELDS)
-    else:
-        has_text = bool(choice.get("text"))
+    has_text = any(map(delta.get, TEXT_FIELDS)) if isinstance(delta, Mapping) else bool(choice.get("text"))
     finish = choice.get("finish_reason")
     return has_text, str(finish) if finish else None
 
