@@ -94,7 +94,8 @@ class _State:
             if len(self.in_progress) >= self._max_in_progress:
                 rate = f"{self._load.requests.rate_per_s:g}"
                 raise EngineError(
-                    f"{len(self.in_progress)} requests are in progress: {rate} requests/s are more than the server completes", "lower rates_per_s"
+                    f"{len(self.in_progress)} requests are in progress: {rate} requests/s are more than the server completes",
+                    "lower rates_per_s",
                 )
             self._start(self._request(due_ns, next(self._load.prompts)))
 
