@@ -40,7 +40,13 @@ class Writer(TokenEngine):
     """Writes."""
 
     spec: ClassVar = EngineSpec(
-        name="writer", formats=("*",), devices=("cpu",), unit="output_token", scenarios=("closed", "poisson"), parameters=Options, simulated=True
+        name="writer",
+        formats=("*",),
+        devices=("cpu",),
+        unit="output_token",
+        scenarios=("closed", "poisson"),
+        parameters=Options,
+        simulated=True,
     )
 
     def open_tokens(self, load: Load, requests: TokenLoad) -> TokenSession:

@@ -23,14 +23,14 @@ from harness.engines.base import Load
 from harness.engines.cuda import visible_uuids
 from harness.engines.tokens import TokenEngine
 from harness.errors import EngineError
-from harness.schema.served import COMPLETED, REQUEST_COLUMNS, SHORT
+from harness.schema.served import COMPLETED, REQUEST_COLUMNS, SHORT, TokenLoad
 from harness.schema.worker import Close, Done, Go, Kernels, Ready, ServeTask, Warmed
 from harness.serving.answers import as_array, mean_logprob
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, TokenSession
 from harness.serving.cpu import cpu_s
 from harness.serving.log import TokenLog
-from harness.serving.prompts import make_prompts, synthetic
+from harness.serving.prompts import Tokenization, calibrated, prompts
 from harness.worker.measure import peak_memory_bytes, profiled
 from harness.worker.outcome import outcome
 from harness.worker.processes import descendants_peak_bytes
@@ -67,11 +67,11 @@ class _Child:
         channel, task = self.channel, self.task
         channel.send_mark("load")
         session = self.session = open_session(task)
-        lengths, first_s = calibrate(session)
+        tokenization, first_s = calibrate(session)
         facts = session.facts() | ({} if task.device == "cpu" else {"device_uuids": visible_uuids()})
         channel.send(Ready(first_query_s=first_s, precision=session.precision(), facts=facts))
         log = TokenLog()
-        facts = self._generate(session, log, lengths) if isinstance(channel.receive(), Go) else {}
+        facts = self._generate(session, log, tokenization) if isinstance(channel.receive(), Go) else {}
         np.save(task.completions_path, log.completions())
         np.save(task.requests_path, log.requests())
         channel.send(Done(n=log.completions().shape[1]))
@@ -81,12 +81,11 @@ class _Child:
             channel.send_mark("quality_end")
         return {"peak_memory_bytes": descendants_peak_bytes() or peak_memory_bytes(), "facts": facts}
 
-    def _generate(self, session: TokenSession, log: TokenLog, lengths: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    def _generate(self, session: TokenSession, log: TokenLog, tokenization: Tokenization) -> dict[str, Any]:
         """Run the load until the window is over; facts about it."""
         task, before = self.task, session.totals()
         control = Control(self.channel, log, task.load.concurrency or 1, task.warm_s)
-        prompts = make_prompts(task.load, lengths, task.seed)
-        load = Requests(task.load, prompts, log, control.stop, task.drain_s, task.seed)
+        load = Requests(task.load, prompts(task.load, tokenization, task.seed), log, control.stop, task.drain_s, task.seed)
         self.channel.send_mark("warmup")
         session.run(load)
         after = session.totals()
@@ -195,13 +194,22 @@ def open_session(task: ServeTask) -> TokenSession:
     return engine().open_tokens(load, task.load)
 
 
-def calibrate(session: TokenSession) -> tuple[list[tuple[int, int]], float]:
-    """Characters and tokens of two prompts, empty if the model does not report tokens, and the duration of the first answer in seconds."""
-    began_s = time.monotonic()
-    replies = [(length, session.answer([Prompt(synthetic(length, seed=length), 1)], 1)) for length in CALIBRATION_CHARACTERS[:1]]
-    first_s = time.monotonic() - began_s
-    replies += [(length, session.answer([Prompt(synthetic(length, seed=length), 1)], 1)) for length in CALIBRATION_CHARACTERS[1:]]
-    return [(length, reply[0].prompt_tokens) for length, reply in replies if reply[0].prompt_tokens], first_s
+def calibrate(session: TokenSession) -> tuple[Tokenization, float]:
+    """How long texts are in tokens, by two prompts, and the duration of the first answer in seconds."""
+    lengths, durations_s = [], []
+    for characters in CALIBRATION_CHARACTERS:
+        began_s = time.monotonic()
+        (reply,) = session.answer([synthetic(characters, 1, seed=characters)], 1)
+        durations_s.append(time.monotonic() - began_s)
+        if reply.prompt_tokens:
+            lengths.append((characters, reply.prompt_tokens))
+    return calibrated(lengths) if lengths else Tokenization(), durations_s[0]
+
+
+def synthetic(characters: int, output_tokens: int, seed: int) -> Prompt:
+    """A prompt of so many characters, the same for a seed."""
+    load = TokenLoad(concurrency=1, input_tokens=characters, output_tokens=output_tokens, spread=0.0)
+    return next(prompts(load, Tokenization(tokens_per_character=1.0), seed))
 
 
 def take_answers(session: TokenSession, task: ServeTask) -> dict[str, Any]:
@@ -210,10 +218,10 @@ def take_answers(session: TokenSession, task: ServeTask) -> dict[str, Any]:
     Both rounds run at the concurrency of the case, whose batches make the sums of floating-point numbers differ.
     """
     assert task.outputs_path
-    prompts = [Prompt(synthetic(QUALITY_CHARACTERS, seed=seed), QUALITY_TOKENS) for seed in range(QUALITY_PROMPTS)]
+    fixed = [synthetic(QUALITY_CHARACTERS, QUALITY_TOKENS, seed) for seed in range(QUALITY_PROMPTS)]
     concurrency = task.load.concurrency or QUALITY_PROMPTS
     try:
-        first, second = session.answer(prompts, concurrency), session.answer(prompts, concurrency)
+        first, second = session.answer(fixed, concurrency), session.answer(fixed, concurrency)
     except EngineError as error:
         return {"answers_failed": error.what}
     outputs = as_array(first, QUALITY_TOKENS)
