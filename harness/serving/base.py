@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.schema import Kernel
 from harness.schema.served import TokenLoad
 from harness.serving.log import TokenLog
 
@@ -64,7 +65,9 @@ class Load:
         log: Log of requests and tokens.
         stop: Called often (at least every 50 ms), also while nothing is generated: True ends the load; no request is sent afterwards.
         drain_s: Time limit for the requests in progress after the stop; those that take longer are cut off.
+        seed: Seed of the arrivals of `poisson`.
         totals: Readings of the server's own counts during the load, appended about once a second.
+        cpu: Readings of (time, CPU time of this process so far), both in ns, at the begin, the end, and about ten times a second (`harness.serving.cpu`).
     """
 
     requests: TokenLoad
@@ -72,7 +75,9 @@ class Load:
     log: TokenLog
     stop: Callable[[], bool]
     drain_s: float
+    seed: int = 0
     totals: list[ServerTotals] = field(default_factory=list)
+    cpu: list[tuple[int, int]] = field(default_factory=list)
 
 
 class TokenSession(ABC):
@@ -101,6 +106,18 @@ class TokenSession(ABC):
     def facts(self) -> dict[str, Any]:
         """What is known of the server or the library and of the loaded model, read after the first answer."""
         return {}
+
+    def precision(self) -> str | None:
+        """Precision of the arithmetic as the server or the library reports it; None if it does not."""
+        return None
+
+    def profile(self, seconds: float) -> Sequence[Kernel]:
+        """Kernels of a step that generates a token, with their shares; called once, after all measurements; empty without a profiler.
+
+        Args:
+            seconds: Approximate time limit, s.
+        """
+        return ()
 
     def close(self) -> dict[str, Any]:
         """End the server or free the model; facts about its end, such as files left in /dev/shm."""
