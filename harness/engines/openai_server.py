@@ -6,9 +6,7 @@ import math
 import os
 import re
 import shlex
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -105,7 +103,7 @@ class OpenAiServer(TokenEngine):
         options: Options = load.options
         preset = PRESETS[str(options.preset)]
         if options.url:
-            return _connect(options, preset)
+            return _connect(options, preset, requests)
         _check(load, preset)
         if options.command:
             preset = replace(preset, title=Path(_words(options.command)[0]).name)
@@ -118,11 +116,10 @@ class ServedSession(TokenSession):
     Args:
         inner: The client of the server.
         facts: What is known of the server.
-        folder: Temporary folder of the server's files; None: it has none.
     """
 
-    def __init__(self, inner: TokenSession, facts: Mapping[str, Any], folder: Path | None = None) -> None:
-        self._inner, self._facts, self._folder = inner, dict(facts), folder
+    def __init__(self, inner: TokenSession, facts: Mapping[str, Any]) -> None:
+        self._inner, self._facts = inner, dict(facts)
 
     def run(self, load: Requests) -> None:
         """Generate text under a load."""
@@ -150,11 +147,7 @@ class ServedSession(TokenSession):
 
     def close(self) -> dict[str, Any]:
         """Close the clients, then end the server."""
-        try:
-            return self._inner.close()
-        finally:
-            if self._folder:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        return self._inner.close()
 
 
 def sizes(options: Options, requests: TokenLoad) -> tuple[int, int]:
@@ -164,10 +157,15 @@ def sizes(options: Options, requests: TokenLoad) -> tuple[int, int]:
         options: Options of the case.
         requests: Load of the case.
     """
-    longest_in, longest_out = (math.ceil(mean * (1 + requests.spread)) for mean in (requests.input_tokens, requests.output_tokens))
+    longest_in, longest_out = longest_lengths(requests)
     needed = math.ceil(PROMPT_EXCESS * longest_in) + longest_out + CONTEXT_MARGIN
     context = max(LEAST_CONTEXT, CONTEXT_STEP * math.ceil(needed / CONTEXT_STEP))
     return requests.concurrency or POISSON_SLOTS, options.context or context
+
+
+def longest_lengths(requests: TokenLoad) -> tuple[int, int]:
+    """Tokens of the longest prompt and of the longest answer of a load."""
+    return math.ceil(requests.input_tokens * (1 + requests.spread)), math.ceil(requests.output_tokens * (1 + requests.spread))
 
 
 def _check(load: Load, preset: Preset) -> None:
@@ -196,10 +194,9 @@ def _check(load: Load, preset: Preset) -> None:
 def _start(load: Load, preset: Preset, requests: TokenLoad) -> TokenSession:
     options: Options = load.options
     parallel, context = sizes(options, requests)
-    folder = Path(tempfile.mkdtemp(prefix="harness-server-"))
     values = {
         "model": str(load.path), "threads": load.threads, "parallel": parallel, "context": context, "total_context": parallel * context,
-        "folder": str(folder), **_python(preset),
+        **_python(preset),
     }  # fmt: skip
     cores, left = split_cores(load.threads)
     launch = Launch(
@@ -207,36 +204,48 @@ def _start(load: Load, preset: Preset, requests: TokenLoad) -> TokenSession:
         command=_command(preset, options, load.device, values),
         ready_path=preset.ready_path,
         variables={name: filled(text, values) for name, text in preset.variables.items()},
+        files={name: filled(text, values) for name, text in preset.files.items()},
         cores=cores,
         ready_s=options.ready_s,
     )
-    try:
-        for name, text in preset.files.items():
-            (folder / name).write_text(filled(text, values))
-        server = ServerProcess(launch)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+    server = ServerProcess(launch)
     try:
         _run_after_start(preset, server, values, options.ready_s)
         session, facts = _session(server.url, options, preset, filled(preset.model_name, values) if preset.model_name else None, server)
+        _check_context(facts.get("context"), requests)
     except BaseException:
         server.stop(0.0)
-        shutil.rmtree(folder, ignore_errors=True)
         raise
     started = {
         "server_command": shown(launch.command), "server_pid": server.pid, "server_ready_s": server.started_s, "server_cores": cores,
-        "client_cores": left or None, "slots_asked": parallel, "context_asked": context, **_versions(preset),
+        "client_cores": left or None, "slots_asked": parallel, "context_asked": context, **_version(preset),
     }  # fmt: skip
     if left:
         os.sched_setaffinity(0, left)
-    return ServedSession(session, started | facts, folder)
+    return ServedSession(session, started | facts)
 
 
-def _connect(options: Options, preset: Preset) -> TokenSession:
+def _connect(options: Options, preset: Preset, requests: TokenLoad) -> TokenSession:
     url = checked_url(str(options.url))
     session, facts = _session(url, options, preset, None, None)
+    _check_context(facts.get("context"), requests)
     return ServedSession(session, facts | {"server": "external", "server_url": url})
+
+
+def _check_context(context: int | None, requests: TokenLoad) -> None:
+    """Refuse a load whose longest request does not fit: some servers would only answer it with fewer tokens.
+
+    Args:
+        context: Tokens of one request as the server reports them; None: not reported.
+        requests: Load of the case.
+    """
+    longest = sum(longest_lengths(requests))
+    if context is not None and context < longest:
+        raise EngineError(
+            f"the server takes requests of {context} tokens, but the longest of the load has {longest} with its answer",
+            "raise the option `context` of the engine up to what the model was trained for, or use shorter `lengths`",
+            refused=True,
+        )
 
 
 def _session(
@@ -251,11 +260,12 @@ def _session(
     asked = {option: value for option in SERVER_OPTIONS if (value := getattr(options, option))}
     proofs = reports.proofs(preset, asked, server.output() if server else "")
     facts = {
-        "server": preset.name, "api": options.api, "served_model": name, "prompt_cache_off": preset.cache_off or None,
+        "server": preset.name, "served_model": name, "prompt_cache_off": preset.cache_off or None,
         **reports.facts(preset), **asked, **{f"{option}_reported": value for option, value in proofs.items()},
     }  # fmt: skip
-    ends = {"died": server.died, "stop": server.stop} if server else {}
-    return OpenAiSession(url, preset, name, api=options.api, key=key, **ends), facts
+    if server is None:
+        return OpenAiSession(url, preset, name, api=options.api, key=key), facts
+    return OpenAiSession(url, preset, name, api=options.api, key=key, died=server.died, stop=server.stop), facts
 
 
 def _python(preset: Preset) -> dict[str, str]:
@@ -263,15 +273,16 @@ def _python(preset: Preset) -> dict[str, str]:
     return {"python": venvs.python(program)} if program else {}
 
 
-def _versions(preset: Preset) -> dict[str, str]:
-    """Version of the package of a program of ours, which does not report it itself."""
+def _version(preset: Preset) -> dict[str, str]:
+    """Version of the package of a program of ours, whose server does not report it."""
     program = OpenAiServer.spec.programs["preset"].get(preset.name)
     versions = venvs.versions(venvs.used(program), program.packages) if program else {}
-    return {f"{package}_version": version for package, version in versions.items() if version}
+    version = next(iter(versions.values()), None)
+    return {"version": version} if version else {}
 
 
 def _command(preset: Preset, options: Options, device: str, values: Mapping[str, object]) -> list[str]:
-    """The command of a server, in which {port} is left."""
+    """The command of a server, in which {port} and {folder} are left."""
     if options.command:
         words = shlex.split(options.command)
         if not any("{port}" in word for word in words):
@@ -315,9 +326,8 @@ def _run_after_start(preset: Preset, server: ServerProcess, values: Mapping[str,
     """
     if not preset.after_start:
         return
-    values = {**values, "port": server.port}
-    command = [filled(word, values) for word in preset.after_start]
-    variables = {name: filled(text, values) for name, text in preset.variables.items()}
+    command = [server.filled(filled(word, values)) for word in preset.after_start]
+    variables = {name: server.filled(filled(text, values)) for name, text in preset.variables.items()}
     try:
         done = subprocess.run(
             command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False

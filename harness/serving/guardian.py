@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,20 +32,22 @@ def main() -> None:
     """Run the command of the command line; exit with its code, 128 + the signal's number for a signal."""
     parser = argparse.ArgumentParser(prog="python -m harness.serving.guardian", description="Run a server until standard input closes.")
     parser.add_argument("--cores", help="CPU cores that it may use, such as 0,1")
+    parser.add_argument("--folder", help="folder that is removed at the end")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
     cores = {int(core) for core in arguments.cores.split(",")} if arguments.cores else set()
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    code = guard(command, cores)
+    code = guard(command, cores, arguments.folder)
     os._exit(128 - code if code < 0 else code)
 
 
-def guard(command: Sequence[str], cores: set[int]) -> int:
+def guard(command: Sequence[str], cores: set[int], folder: str | None = None) -> int:
     """Run a command until it ends or standard input closes, then kill what is left of it.
 
     Args:
         command: The command and its arguments.
         cores: CPU cores that it may use; empty: those that we may use.
+        folder: Folder of its files, which is removed at its end.
 
     Returns:
         Its exit code, negative for a signal.
@@ -68,6 +71,8 @@ def guard(command: Sequence[str], cores: set[int]) -> int:
     while code is not None and _left(ended) and time.monotonic() < until_s:
         time.sleep(0.02)
     killed = processes.kill_all(lambda: _left(ended))
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
     code = ended.get(server.pid, -signal.SIGKILL)
     _send(exit=code, killed=len(killed - {server.pid}))
     return code

@@ -8,6 +8,8 @@ import sys
 from typing import Any
 
 STOPS = (signal.SIGTERM, signal.SIGINT)
+LOADED_TYPES = 4
+"""Verbosity with which llama.cpp prints the type of the key-value cache: about 20 lines a request more."""
 
 
 def main() -> None:
@@ -55,6 +57,7 @@ def parameters(xllamacpp: Any, arguments: argparse.Namespace) -> Any:
         if kind is None:
             sys.exit(f"llama.cpp has no type {arguments.cache_type} of the key-value cache")
         wanted.cache_type_k = wanted.cache_type_v = kind
+        wanted.verbosity = LOADED_TYPES
     return wanted
 
 

@@ -10,6 +10,7 @@ import re
 import secrets
 import select
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.errors import EngineError
@@ -40,9 +42,10 @@ class Launch:
 
     Attributes:
         title: Its name, for messages.
-        command: The command; {port} stands for the port.
+        command: The command; {port} and {folder} stand for the port and the folder of `files`, also in `variables` and `files`.
         ready_path: Path that answers 200 once the model is loaded.
-        variables: Environment variables; {port} stands for the port.
+        variables: Environment variables.
+        files: Texts of files in a temporary folder of its own, by name.
         cores: CPU cores that it may use; empty: all of ours.
         ready_s: Time limit for the loading of the model, s.
         port: Port to use; None: one that is free.
@@ -52,6 +55,7 @@ class Launch:
     command: Sequence[str]
     ready_path: str
     variables: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
     cores: Sequence[int] = ()
     ready_s: float = 540.0
     port: int | None = None
@@ -87,6 +91,10 @@ class ServerProcess:
     def url(self) -> str:
         """Its address without a path."""
         return f"http://{HOST}:{self.port}"
+
+    def filled(self, text: str) -> str:
+        """A text with its port and folder in place of {port} and {folder}."""
+        return text.replace("{port}", str(self.port)).replace("{folder}", str(self._folder))
 
     def died(self) -> str | None:
         """How it has ended, with the last lines of its output; None while it runs."""
@@ -146,6 +154,8 @@ class ServerProcess:
             killed = running and self._code is None
             self._end_guardian()
             left = processes.kill_all(self._left)
+            if self._folder:
+                shutil.rmtree(self._folder, ignore_errors=True)
             facts: dict[str, Any] = {"stop_s": time.monotonic() - began_s, "killed": killed}
             removed, remaining = self._memory.clean()
             extra = {
@@ -164,12 +174,16 @@ class ServerProcess:
         self._mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._memory = SharedMemory()
         self._log = tempfile.TemporaryFile(prefix="harness-server-")  # noqa: SIM115 - closed in `_end_guardian`
-        command = [argument.replace("{port}", str(port)) for argument in self.launch.command]
-        cores = ["--cores", ",".join(map(str, self.launch.cores))] if self.launch.cores else []
-        variables = {name: value.replace("{port}", str(port)) for name, value in self.launch.variables.items()}
+        self._folder = Path(tempfile.mkdtemp(prefix="harness-server-")) if self.launch.files else None
+        for name, text in self.launch.files.items():
+            Path(str(self._folder), name).write_text(self.filled(text))
+        command = [self.filled(argument) for argument in self.launch.command]
+        options = ["--cores", ",".join(map(str, self.launch.cores))] if self.launch.cores else []
+        options += ["--folder", str(self._folder)] if self._folder else []
+        variables = {name: self.filled(value) for name, value in self.launch.variables.items()}
         processes.adopt_orphans()
         self._guardian = subprocess.Popen(
-            [sys.executable, "-P", "-m", "harness.serving.guardian", *cores, "--", *command],
+            [sys.executable, "-P", "-m", "harness.serving.guardian", *options, "--", *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
