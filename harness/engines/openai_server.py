@@ -49,7 +49,7 @@ class Options(EngineOptions):
     api: Literal["completions", "chat"] = Field("completions", description="/v1/completions or /v1/chat/completions")
     served_name: str | None = Field(None, description="name of the model at the server, if it has several")
     context: int | None = Field(None, ge=16, description="tokens of one request, prompt and answer; by default as the load needs")
-    args: tuple[str | int | float, ...] = Field((), description="further arguments of the preset's command; needs --trust")
+    args: list[str | int | float] = Field([], description="further arguments of the preset's command; needs --trust")
     kv_cache_dtype: str | None = Field(None, description="type of the key-value cache, as the server names it")
     quantization: str | None = Field(None, description="quantization that the server applies when it loads the model, as it names it")
     ready_s: float = Field(540.0, gt=0, description="time limit for the server's start, s")
