@@ -155,7 +155,7 @@ CODES: dict[str, Code] = {
         "no request ended in the window", "use a longer window (--window), or ask for shorter answers", invalid=True
     ),
     "server_external": Code(
-        "the server was already running: its loading and its idle power are not measured",
+        "the server was already running: its loading, its idle power and the load of other processes are not known",
         "let the harness start it (`command` or `preset`) to measure them",
     ),
     "server_elsewhere": Code(
