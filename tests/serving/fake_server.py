@@ -18,7 +18,11 @@ from pathlib import Path
 BEHAVIOUR = set(sys.argv[2:])
 CHUNKS = (
     {"choices": [{"text": "a", "finish_reason": None}], "timings": {"predicted_n": 1}},
-    {"choices": [{"text": "b", "finish_reason": "length"}], "timings": {"predicted_n": 2}, "usage": {"prompt_tokens": 3, "completion_tokens": 2}},
+    {
+        "choices": [{"text": "b", "finish_reason": "length"}],
+        "timings": {"predicted_n": 2},
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2},
+    },
 )
 
 
@@ -34,7 +38,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         answers = {
             "/health": {},
             "/v1/models": {"data": [{"id": name} for name in models]},
-            "/props": {"build_info": "b1", "total_slots": 4, "default_generation_settings": {"n_ctx": 64 if "short" in BEHAVIOUR else 4096}},
+            "/props": {
+                "build_info": "b1",
+                "total_slots": 4,
+                "default_generation_settings": {"n_ctx": 64 if "short" in BEHAVIOUR else 4096},
+            },
         }
         self.answer(status if self.path in answers else 404, json.dumps(answers.get(self.path, {})), "application/json")
 
@@ -75,7 +83,7 @@ def main() -> None:
         subprocess.Popen(worker, start_new_session=True)
         subprocess.Popen(worker, start_new_session=True, env={})
     if "shm" in BEHAVIOUR:
-        path = Path("/dev/shm", f"fake-server-{os.getpid()}")  # noqa: S108
+        path = Path("/dev/shm", f"fake-server-{os.getpid()}")
         path.write_bytes(b"0" * 4096)
         with path.open("r+b") as file:
             globals()["mapped"] = mmap.mmap(file.fileno(), 0)

@@ -83,7 +83,7 @@ def campaign(victim: str | None, delay_s: float | None) -> None:
             else:
                 time.sleep(delay_s)
             present = roles(token)
-            pid = present[victim] if victim else random.choice(list(present.values()))  # noqa: S311
+            pid = present[victim] if victim else random.choice(list(present.values()))
             if pid == present.get("worker"):
                 pid = parent.pid  # the end of a worker is the server's affair
             os.kill(pid, signal.SIGKILL)
@@ -107,7 +107,7 @@ def test_no_process_is_left_when_one_is_killed(victim):
 def test_no_process_is_left_at_any_time():
     """Also while the server is being started."""
     for _ in range(60):
-        campaign(None, random.uniform(0.05, 1.2))  # noqa: S311
+        campaign(None, random.uniform(0.05, 1.2))
 
 
 def test_the_exit_code_is_forwarded():

@@ -142,9 +142,9 @@ def test_shared_memory_that_it_leaves_is_removed_and_named():
     """It has mapped the file, and nobody else has."""
     server = ServerProcess(launch("shm"))
     name = f"fake-server-{server.pid}"
-    assert Path("/dev/shm", name).exists()  # noqa: S108
+    assert Path("/dev/shm", name).exists()
     assert server.stop()["shm_removed"] == [name]
-    assert not Path("/dev/shm", name).exists()  # noqa: S108
+    assert not Path("/dev/shm", name).exists()
 
 
 def test_secrets_are_not_shown():

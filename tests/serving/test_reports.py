@@ -44,7 +44,9 @@ def test_its_facts_are_what_it_reports(reports):
     assert len(made.requests) == 1
 
 
-@pytest.mark.parametrize("answer", [404, 500, {"text": "not JSON"}, {"json": []}, {"json": {"version": None}}, {"json": {"version": {"a": 1}}}])
+@pytest.mark.parametrize(
+    "answer", [404, 500, {"text": "not JSON"}, {"json": []}, {"json": {"version": None}}, {"json": {"version": {"a": 1}}}]
+)
 def test_an_answer_that_cannot_be_read_gives_no_fact(reports, answer):
     """And no error: a server need not report anything."""
     assert reports(version=answer).reports.facts(PRESETS["tensorrt-llm"]) == {}
