@@ -197,7 +197,9 @@ class Campaign:
         self.observer.phase(name)
 
     def _store(self, outcome: Outcome) -> None:
-        record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs)
+        record = self.store.append(
+            outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs, outcome.requests
+        )
         if self.log:
             self.log.discard()
         self.records.append(record)
