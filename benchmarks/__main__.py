@@ -24,6 +24,7 @@ PARTS = (
     "gate",
     "cost",
     "in_flight",
+    "tokens",
     "tools",
     "suite",
     "optimisations",
