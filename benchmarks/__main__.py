@@ -24,6 +24,8 @@ PARTS = (
     "gate",
     "cost",
     "in_flight",
+    "serving",
+    "aiperf",
     "tokens",
     "tools",
     "suite",
