@@ -164,8 +164,11 @@ CODES: dict[str, Code] = {
         invalid=True,
     ),
     "server_killed": Code(
-        "the server did not end within {seconds:.0f} s of SIGTERM and was killed{left}",
-        "check /dev/shm and the GPU for what it left",
+        "the server did not end within {seconds:.0f} s of SIGTERM and was killed",
+        "check the GPU for what it left",
+    ),
+    "server_left_files": Code(
+        "the server left {names} in /dev/shm, which holds memory until it is removed", "remove them when no other server uses them"
     ),
     # conditions
     "unstable_idle": Code(

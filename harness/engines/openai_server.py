@@ -25,7 +25,7 @@ from harness.serving.base import Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.presets import PRESETS, Preset
 from harness.serving.process import Launch, ServerProcess, shown, split_cores
 from harness.serving.reports import KEY, Reports
-from harness.serving.urls import checked_url
+from harness.serving.urls import checked_url, elsewhere
 
 GENERIC, BUNDLED = "openai", "xllamacpp"
 """Presets of a server of which nothing is known, and of the one that is used if the suite names none."""
@@ -229,7 +229,9 @@ def _connect(options: Options, preset: Preset, requests: TokenLoad) -> TokenSess
     url = checked_url(str(options.url))
     session, facts = _session(url, options, preset, None, None)
     _check_context(facts.get("context"), requests)
-    return ServedSession(session, facts | {"server": "external", "server_url": url})
+    return ServedSession(
+        session, facts | {"server": "external", "server_url": url, **({"server_host": host} if (host := elsewhere(url)) else {})}
+    )
 
 
 def _check_context(context: int | None, requests: TokenLoad) -> None:
