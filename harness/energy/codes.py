@@ -210,6 +210,14 @@ CODES: dict[str, Code] = {
         "the variant requests {asked}, but nothing confirms that it ran: {why}",
         "use an engine that reports its kernels, or an artifact that stores {asked}",
     ),
+    "stored_types_differ": Code(
+        "the variant requests weights in {asked}, but only {share:.0%} of the parameters are stored so: the file stores {stored}",
+        "compare it by what it stores, or use a variant whose blocks fit the rows of the model",
+    ),
+    "cost_only": Code(
+        "{why}: energy and latency are those of the model, its quality says nothing",
+        "compare the cost alone, or use weights that were trained and stored without quantization",
+    ),
     "precision_emulated": Code(
         "this CPU has no instructions for {precision}: the numbers are converted to float32 for each product",
         "compare with float32, or measure on a CPU or card that multiplies in {precision}",

@@ -212,7 +212,7 @@ class _Execution:
         windows, wait_for, timing = self.windows, self.conversation.wait_for, self.timing
         windows.begin("load")
         self.ready = wait_for(Ready, timing.loading, lambda waited_s: self.on_slow(waited_s, timing.loading.seconds))
-        self.facts = dict(self.ready.facts)
+        self.facts = dict(self.ready.facts) | (self.request.artifact.weight_facts if self.request.artifact else {})
         windows.end()
         self._idle()
         windows.begin("warmup")
