@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.schema.base import Floats, FrozenModel, Kind
 
-PhaseName = Literal["load", "idle", "warmup", "steady", "quality", "build"]
+PhaseName = Literal["load", "idle", "warmup", "steady", "drain", "quality", "build"]
 
 
 class Domain(FrozenModel):

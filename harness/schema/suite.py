@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from harness.schema.base import FrozenModel
+from harness.schema.served import TokenLoad, Unit
 
 
 class Profile(FrozenModel):
@@ -31,11 +32,25 @@ class Profile(FrozenModel):
     """Maximum length of the warm-up to a steady state, s; 0: only the lead-in."""
     slope_s: float = 0.0
     """Time for which power and temperature must be level, s; 0: the query rate is checked instead."""
+    token_window_s: float = 20.0
+    """Minimum length of the window of a case that generates text, s."""
+    token_window_requests: int = 20
+    """Its minimum length in mean durations of a request."""
 
 
 PROFILES: dict[str, Profile] = {
     "quick": Profile(
-        name="quick", first=3, cap=3, half_width=None, window_s=1.5, window_ticks=5, window_inferences=3, idle_s=0.5, warmup_s=0.0
+        name="quick",
+        first=3,
+        cap=3,
+        half_width=None,
+        window_s=1.5,
+        window_ticks=5,
+        window_inferences=3,
+        idle_s=0.5,
+        warmup_s=0.0,
+        token_window_s=10.0,
+        token_window_requests=5,
     ),
     "standard": Profile(
         name="standard", first=5, cap=8, half_width=0.02, window_s=3.0, window_ticks=20, window_inferences=8, idle_s=1.0, warmup_s=5.0
@@ -250,6 +265,13 @@ class Case(Timed):
     """Build that wrote its test data; None: the suite names arrays, or none."""
     baseline_case_id: str | None
     """Dense case with the same other settings; None: not in the suite."""
+    load: TokenLoad | None = None
+    """Requests of a case that generates text; None: it answers queries."""
+
+    @property
+    def unit(self) -> Unit:
+        """What its energy and throughput are counted per."""
+        return "output_token" if self.load else "inference"
 
     @property
     def device_text(self) -> str:

@@ -29,6 +29,7 @@ from pydantic import Field, JsonValue, field_validator
 from harness.schema.base import FrozenModel, Status
 from harness.schema.measured import Kernel
 from harness.schema.run import Artifact, ArtifactFacts
+from harness.schema.served import TokenLoad
 from harness.schema.suite import Build, DataSource, Model, Timed
 
 GROUP_S = 0.25
@@ -114,6 +115,35 @@ class MeasureTask(Timed):
     """Time limit for inputs without labels, s."""
 
 
+class ServeTask(FrozenModel):
+    """One repetition of a case that generates text."""
+
+    engine: str
+    engine_options: dict[str, JsonValue] = {}
+    device: str
+    threads: int
+    scenario: str
+    load: TokenLoad
+    artifact: ModelFile
+    trusted: bool = False
+    code_folder: str | None = None
+    """Folder that the user's functions are imported from."""
+    memory_bytes: int | None = None
+    """Limit of the private memory of a model in the child itself; None: no limit."""
+    seed: int = 0
+    """Seed of prompts, lengths and arrivals, another one in each repetition."""
+    warm_s: float = 120.0
+    """Time limit of the warm-up, s: then the window begins although the rate is not steady."""
+    drain_s: float = 60.0
+    """Time limit for the requests in progress after the window, s."""
+    completions_path: str = ""
+    """Output file of the tokens as completions: int64 of shape (3, n), start and arrival in ns and number of tokens."""
+    requests_path: str = ""
+    """Output file of the table of requests: int64 of shape (columns, n), in the order of `REQUEST_COLUMNS`."""
+    outputs_path: str | None = None
+    """Output file of the greedy answers; None: they are not kept."""
+
+
 class BuildTask(FrozenModel):
     """One build step."""
 
@@ -173,6 +203,16 @@ class Ready(FrozenModel):
     """Facts that the engine reports of itself."""
 
 
+class Warmed(FrozenModel):
+    """The load of a case that generates text is steady: sent before the mark `go`."""
+
+    kind: Literal["warmed"] = "warmed"
+    request_s: float
+    """Mean duration of the requests so far, s."""
+    steady: bool
+    """Whether the token rates of the last two half windows agree."""
+
+
 class Done(FrozenModel):
     """A round of queries has ended."""
 
@@ -201,6 +241,8 @@ class Result(FrozenModel):
     peak_memory_bytes: int | None = None
     resident_bytes: int | None = None
     artifact: Artifact | None = None
+    facts: dict[str, JsonValue] = {}
+    """Facts that are known at the end only, added to those of `Ready`."""
 
 
 class Kernels(FrozenModel):
@@ -223,7 +265,7 @@ class Edges(FrozenModel):
     """Number of times that the engine's `work` was called in each burst."""
 
 
-FromChild = Annotated[Hello | Mark | Ready | Done | Result | Kernels | Edges, Field(discriminator="kind")]
+FromChild = Annotated[Hello | Mark | Ready | Warmed | Done | Result | Kernels | Edges, Field(discriminator="kind")]
 
 # --- messages of the parent -----------------------------------------------------------------------------------------------
 

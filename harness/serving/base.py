@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.schema import Kernel
 from harness.schema.served import TokenLoad
 from harness.serving.log import TokenLog
 
@@ -101,6 +102,18 @@ class TokenSession(ABC):
     def facts(self) -> dict[str, Any]:
         """What is known of the server or the library and of the loaded model, read after the first answer."""
         return {}
+
+    def precision(self) -> str | None:
+        """Precision of the arithmetic as the server or the library reports it; None if it does not."""
+        return None
+
+    def profile(self, seconds: float) -> Sequence[Kernel]:
+        """Kernels of a step that generates a token, with their shares; called once, after all measurements; empty without a profiler.
+
+        Args:
+            seconds: Approximate time limit, s.
+        """
+        return ()
 
     def close(self) -> dict[str, Any]:
         """End the server or free the model; facts about its end, such as files left in /dev/shm."""

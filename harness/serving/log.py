@@ -108,13 +108,28 @@ class TokenLog:
             self.errors[error] = self.errors.get(error, 0) + 1
 
     @property
-    def events(self) -> int:
-        """Number of arrivals of text so far."""
-        return len(self._event_ns)
+    def last_ns(self) -> int:
+        """Time of the last arrival of text; -1 before the first."""
+        return self._event_ns[-1] if self._event_ns else UNKNOWN
 
-    def completed(self) -> int:
-        """Number of requests that ended without a failure so far."""
-        return sum(status in (COMPLETED, SHORT) for status in self._columns["status"])
+    def count_since(self, t_ns: int) -> float:
+        """Tokens that arrived since a time, so far; of chunks that are scaled later, chunks."""
+        total = 0.0
+        for k in range(len(self._event_ns) - 1, -1, -1):
+            if self._event_ns[k] < t_ns:
+                break
+            total += self._event_tokens[k]
+        return total
+
+    def have_ended(self, number: int) -> bool:
+        """Whether this number of requests was sent and the first ones of that number have all ended."""
+        return len(self._of_request) >= number and UNKNOWN not in self._columns["end_ns"][:number]
+
+    def mean_s(self) -> float | None:
+        """Mean duration of the requests that ended without a failure so far, s; None if there is none."""
+        columns = (self._columns[name] for name in ("sent_ns", "end_ns", "status"))
+        durations = [end - sent for sent, end, status in zip(*columns, strict=True) if status in (COMPLETED, SHORT)]
+        return sum(durations) * 1e-9 / len(durations) if durations else None
 
     def requests(self) -> NDArray[np.int64]:
         """The table of requests, shape (columns, n), in the order of `REQUEST_COLUMNS`."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import SuiteError
 from harness.schema import Case, Catalogue, Copies, EngineSpec, Impossible, Model, Step, Suite, default_copies
+from harness.schema.served import TOKEN_SCENARIOS, TokenLoad
 from harness.suite.builds import Builds
 from harness.suite.document import Document, Place, nearest
 from harness.suite.gpu_cards import names_card, resolve_card
@@ -16,8 +17,7 @@ from harness.suite.identity import call_text, suite_fields
 from harness.suite.input_checks import unfit_batch
 from harness.suite.options import built_steps, merged_options
 from harness.suite.routes import Hop, find_route
-
-SCENARIOS = ("single_stream", "offline")
+from harness.suite.token_loads import TokenLoads, scenarios_of, unanswered
 
 
 class Variant(NamedTuple):
@@ -50,15 +50,18 @@ class Cell(NamedTuple):
     variant: Variant
     engine: EngineChoice
     device: DeviceChoice
-    batch_size: int
     threads: int
     scenario: str
+    batch_size: int
     copies: Copies
     in_flight: int
+    load: TokenLoad | None = None
 
     @property
     def conditions(self) -> str:
         """The case's id after model and variant."""
+        if self.load:
+            return f"{self.engine.text}/{self.device.text}/t{self.threads}/{self.scenario}/{self.load.text}"
         copies = "" if self.copies == default_copies(self.device.name) else f"/copies_{self.copies}"
         in_flight = "" if self.in_flight == 1 else f"/in_flight_{self.in_flight}"
         return f"{self.engine.text}/{self.device.text}/b{self.batch_size}/t{self.threads}/{self.scenario}{copies}{in_flight}"
@@ -87,7 +90,7 @@ def expand(
         cases=tuple(_with_baselines(cases)),
         builds=tuple(expansion.builds.by_id.values()),
         impossible=tuple(expansion.unsupported.values()),
-        **suite_fields(written, resolved),
+        **suite_fields(written, resolved, cases),
     )
 
 
@@ -98,7 +101,7 @@ class _Expansion:
         self.document, self.catalogue, self.present = document, catalogue, devices
         self.card = resolve_card(device, devices) if names_card(device) else None
         self.device = "gpu" if self.card else device
-        self.builds = Builds(catalogue, seed)
+        self.builds, self.token_loads = Builds(catalogue, seed), TokenLoads(document)
         self.cases: dict[str, Case] = {}
         self.unsupported: dict[str, Impossible] = {}
 
@@ -109,16 +112,17 @@ class _Expansion:
         devices = ("auto", *sorted({d for spec in self.catalogue.engines.values() for d in spec.devices}))
         self._check_names((*place, "devices"), "device", [d for d in matrix.devices if not names_card(d)], devices)
         cards = {d: card for i, d in enumerate(matrix.devices) if (card := self._card((*place, "devices", i), d))}
-        self._check_names((*place, "scenarios"), "scenario", matrix.scenarios, SCENARIOS)
+        self._check_names((*place, "scenarios"), "scenario", matrix.scenarios or (), scenarios_of(self.catalogue.engines.values()))
+        loads = self.token_loads.of(place, matrix)
         self._check_in_flight((*place, "in_flight"), matrix)
         self._check_names((*place, "models"), "model", matrix.models or (), names)
         models = [model for model in models if matrix.models is None or model.name in matrix.models]
         for model, variant, engine in itertools.product(models, variants, engines):
             if variant and engine and self._data_suffices(place, model, variant):
-                axes = self._devices(matrix, engine.spec, cards), matrix.batch_sizes, matrix.threads, matrix.scenarios
-                for device, batch_size, threads, scenario in itertools.product(*axes):
-                    for timed in itertools.product(matrix.copies or [default_copies(device.name)], matrix.in_flight):
-                        self._add(Cell(model, variant, engine, device, batch_size, threads, scenario, *timed))
+                axes = self._devices(matrix, engine.spec, cards), matrix.threads, matrix.scenarios or engine.spec.scenarios[:1]
+                for device, threads, scenario in itertools.product(*axes):
+                    for rest in _rest(matrix, device, scenario, loads):
+                        self._add(Cell(model, variant, engine, device, threads, scenario, *rest))
 
     # --- names ---
 
@@ -129,7 +133,7 @@ class _Expansion:
 
     def _check_in_flight(self, place: Place, matrix: Matrix) -> None:
         most = max(matrix.in_flight)
-        if most > 1 and "single_stream" in matrix.scenarios:
+        if most > 1 and "single_stream" in (matrix.scenarios or ["single_stream"]):
             self.document.add_problem(
                 place,
                 f"in_flight: {most} needs `scenarios: [offline]`, since single_stream sends a query after the answer to the one before; "
@@ -228,7 +232,7 @@ class _Expansion:
         if cell.device.name not in engine.devices:
             self._refuse(cell, f"{engine.name} runs on {', '.join(engine.devices)}, not on {cell.device.name}")
             return
-        if reason := _untimed(cell, engine):
+        if reason := unanswered(engine, cell.scenario) or _untimed(cell, engine):
             self._refuse(cell, reason)
             return
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
@@ -260,6 +264,7 @@ class _Expansion:
             build_id=builds[-1].build_id,
             dataset_id=self.builds.test_data_id(model, builds[0]),
             baseline_case_id=f"{model.name}/dense/{cell.conditions}",
+            load=cell.load,
         )
 
     def _wrong_device(self, cell: Cell, route: Sequence[Hop]) -> str | None:
@@ -273,6 +278,15 @@ class _Expansion:
 
     def _refuse(self, cell: Cell, reason: str) -> None:
         self.unsupported[cell.case_id] = Impossible(case_id=cell.case_id, reason=reason)
+
+
+def _rest(matrix: Matrix, device: DeviceChoice, scenario: str, loads: Mapping[str, Sequence[TokenLoad]]) -> Iterator[tuple[Any, ...]]:
+    """Batch size, copies, queries in flight and load of the cells of a scenario; one that generates text has a load instead of the others."""
+    if scenario in TOKEN_SCENARIOS:
+        for load in loads[scenario]:
+            yield 1, default_copies(device.name), 1, load
+    else:
+        yield from itertools.product(matrix.batch_sizes, matrix.copies or [default_copies(device.name)], matrix.in_flight, [None])
 
 
 def _untimed(cell: Cell, engine: EngineSpec) -> str | None:

@@ -109,6 +109,17 @@ StepItem = Annotated[Text | Recipe, Discriminator(_shape)]
 VariantItem = Annotated[Text | Recipe | Annotated[Annotated[list[StepItem], Field(min_length=1)], Tag("list")], Discriminator(_shape)]
 
 
+class Lengths(Strict):
+    """Mean lengths of the requests to a model that generates text, in tokens."""
+
+    input: Annotated[Positive, Field(description="mean length of a prompt")]
+    output: Annotated[Positive, Field(description="mean number of tokens to generate")]
+    spread: Annotated[
+        float, Field(ge=0, le=1, description="lengths are drawn uniformly within this fraction of the mean; 0: fixed, which march in step")
+    ] = 0.5
+    prompts: Annotated[str | None, Field(description="JSONL file of prompts, cut to the length; null: synthetic text")] = None
+
+
 class Matrix(Strict):
     """A product of its lists, over all models or those that it names."""
 
@@ -118,7 +129,21 @@ class Matrix(Strict):
     devices: Annotated[list[str], Field(min_length=1)] = ["auto"]
     batch_sizes: Annotated[list[Positive], Field(min_length=1)] = [1]
     threads: Annotated[list[Positive], Field(min_length=1)] = [1]
-    scenarios: Annotated[list[str], Field(min_length=1)] = ["single_stream"]
+    scenarios: Annotated[
+        list[str] | None,
+        Field(
+            min_length=1,
+            description="load patterns: single_stream, offline; of engines that generate text closed, poisson; null: the first that the engine has",
+        ),
+    ] = None
+    concurrency: Annotated[list[Positive], Field(min_length=1, description="requests in progress, of scenario closed")] = [1]
+    rates_per_s: Annotated[
+        list[Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]] | None,
+        Field(min_length=1, description="mean arrivals of requests per second, of scenario poisson"),
+    ] = None
+    lengths: Annotated[
+        list[Lengths], Field(min_length=1, description="lengths of the requests to a model that generates text, in tokens")
+    ] = [Lengths(input=128, output=128)]
     copies: Annotated[
         list[Copies] | None,
         Field(
@@ -176,6 +201,7 @@ class SuiteFile(Strict):
 
 SECTIONS: Mapping[str, type[BaseModel]] = {
     "matrices": Matrix,
+    "lengths": Lengths,
     "models": OwnModel,
     "data": Data,
     "train": Samples,

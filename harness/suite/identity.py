@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
-from harness.schema import Model
+from harness.schema import Case, Model
 from harness.suite.grammar import SuiteFile
 
 # Fields that came later are hashed only if they differ from these defaults, so that old runs keep their hash.
 LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": [], "acceptance": None}
-LATER_MATRIX_FIELDS: dict[str, Any] = {"models": None, "copies": None, "in_flight": [1]}
+LATER_MATRIX_FIELDS: dict[str, Any] = {
+    "models": None,
+    "copies": None,
+    "in_flight": [1],
+    "concurrency": [1],
+    "rates_per_s": None,
+    "lengths": [{"input": 128, "output": 128, "spread": 0.5, "prompts": None}],
+}
 LATER_LIMITS: dict[str, Any] = {"load_timeout_s": None}
 LATER_MODEL_FIELDS: dict[str, Any] = {
     "metric_direction": "higher",
@@ -26,11 +33,19 @@ LATER_MODEL_FIELDS: dict[str, Any] = {
 }
 
 
-def suite_fields(written: SuiteFile, models: Sequence[Model]) -> dict[str, Any]:
-    """Fields of a `Suite` that its matrices do not determine, its hash among them."""
+def suite_fields(written: SuiteFile, models: Sequence[Model], cases: Iterable[Case]) -> dict[str, Any]:
+    """Fields of a `Suite` that its matrices do not determine, its hash among them.
+
+    Args:
+        written: The suite file.
+        models: Its models.
+        cases: Its cases, of which only the files of prompts count.
+    """
     content = written.model_dump(mode="json", exclude={"models"})
-    content["matrices"] = [_without(matrix, LATER_MATRIX_FIELDS) for matrix in content["matrices"]]
+    content["matrices"] = [_without(_named(matrix), LATER_MATRIX_FIELDS) for matrix in content["matrices"]]
     content["limits"] = _without(content["limits"], LATER_LIMITS)
+    prompts = sorted({case.load.prompts.sha256 for case in cases if case.load and case.load.prompts})
+    content |= {"prompts": prompts} if prompts else {}
     return {
         "name": written.name,
         "sha256": content_hash(_without(content, LATER_SUITE_FIELDS), [model_identity(model) for model in models]),
@@ -67,6 +82,11 @@ def call_text(name: str, parameters: type[BaseModel] | None, values: Mapping[str
 def content_hash(*content: Any) -> str:
     """SHA-256 of values, independent of the order of mappings."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _named(matrix: Mapping[str, Any]) -> dict[str, Any]:
+    """A matrix with the scenario that a suite without one had when no engine generated text."""
+    return {**matrix, "scenarios": matrix["scenarios"] or ["single_stream"]}
 
 
 def _without(content: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.schema import Catalogue, Model, Suite
+from harness.schema import Case, Catalogue, Model, Suite
 from harness.suite.document import of_text, read
 from harness.suite.expand import expand
 from harness.suite.grammar import parse
@@ -37,14 +37,15 @@ def load_suite(
     return suite
 
 
-def as_written(source: str, models: Sequence[Model]) -> dict[str, Any]:
+def as_written(source: str, models: Sequence[Model], cases: Sequence[Case]) -> dict[str, Any]:
     """Fields of `Suite` that its file determines without the matrices.
 
     Args:
         source: Text of the suite file.
         models: Resolved models.
+        cases: Resolved cases.
 
     Raises:
         SuiteError: The text is not a suite of this version.
     """
-    return suite_fields(parse(of_text(Path("suite.yaml"), source)), models)
+    return suite_fields(parse(of_text(Path("suite.yaml"), source)), models, cases)

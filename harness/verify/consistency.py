@@ -40,7 +40,7 @@ def _check_suite(run: StoredRun, result: Verification) -> None:
     """Compare the suite with the file that it was read from."""
     suite = run.header.suite
     try:
-        written = as_written(run.header.suite_source, suite.models)
+        written = as_written(run.header.suite_source, suite.models, suite.cases)
     except SuiteError as error:
         reason = error.what.split("\n")[0]
         result.notes.append(f"the suite was not compared with its source, which this version cannot read: {reason}")

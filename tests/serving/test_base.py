@@ -19,4 +19,6 @@ def test_what_a_session_need_not_have():
     session = Silent()
     assert session.totals() is None
     assert session.facts() == {}
+    assert session.precision() is None
+    assert session.profile(1.0) == ()
     assert session.close() == {}

@@ -1,6 +1,7 @@
 """The log of a load: tokens as completions, and the table of requests."""
 
 import numpy as np
+import pytest
 
 from harness.schema.served import COMPLETED, CUT, FAILED, REQUEST_COLUMNS, SHORT
 from harness.serving.log import End, TokenLog
@@ -70,7 +71,18 @@ def test_an_answer_with_fewer_tokens_is_short():
     log = two_requests()
     log.ended(0, 40, End(COMPLETED, output_tokens=2), estimated=True)
     assert column(log, "status")[0] == SHORT
-    assert log.completed() == 1
+    assert log.mean_s() == pytest.approx(30e-9)
+    assert not log.have_ended(2)
+    assert log.have_ended(1)
+
+
+def test_tokens_since_a_time():
+    """Counted from the end, so that a long log costs nothing."""
+    log = two_requests()
+    assert log.count_since(31) == 3
+    assert log.count_since(50) == 0
+    assert log.last_ns == 41
+    assert TokenLog().last_ns == -1
 
 
 def test_nothing_was_logged():

@@ -37,7 +37,7 @@ def header():
     box = base.environments[0]
     box = box.model_copy(update={"environment_id": identity(box)})
     models = (model("digits-cnn"),)
-    suite = base.suite.model_copy(update={"models": models, **as_written(SOURCE, models)})
+    suite = base.suite.model_copy(update={"models": models, **as_written(SOURCE, models, base.suite.cases)})
     return base.model_copy(update={"environments": (box,), "suite": suite, "suite_source": SOURCE})
 
 
