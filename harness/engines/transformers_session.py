@@ -114,7 +114,7 @@ class TransformersSession(TokenSession):
                     self._too_long = 0
                 else:
                     self._fail(load.log, number, row, prompt)
-            if load.stop() and len(batch) < self._slots:
+            if len(batch) < self._slots and load.stop():
                 for request in batch:
                     load.log.ended(request.number, time.monotonic_ns(), End(CUT, prompt_tokens=len(request.row)))
                 return []

@@ -63,7 +63,8 @@ class Load:
         requests: Concurrency or rate, and lengths.
         prompts: Endless prompts, none of them twice.
         log: Log of requests and tokens.
-        stop: Called often (at least every 50 ms), also while nothing is generated: True ends the load; no request is sent afterwards.
+        stop: Called often (at least every 50 ms, in this process after each step), also while nothing is generated: True ends the load; no
+            request is sent afterwards.
         drain_s: Time limit for the requests in progress after the stop; those that take longer are cut off.
         totals: Readings of the server's own counts during the load, appended about once a second.
     """
@@ -105,6 +106,10 @@ class TokenSession(ABC):
 
     def precision(self) -> str | None:
         """Precision of the arithmetic as the server or the library reports it; None if it does not."""
+        return None
+
+    def stored_types(self) -> tuple[str, ...] | None:
+        """Types of the weights as the library has converted them when it loaded them; None if they are those of the artifact."""
         return None
 
     def profile(self, seconds: float) -> Sequence[Kernel]:
