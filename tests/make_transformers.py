@@ -29,7 +29,7 @@ CASES: dict[str, dict[str, Any]] = {
     "eager": {"dtype": "float32"},
     "dynamic": {"dtype": "float32", "cache": "dynamic"},
     "compile": {"dtype": "float32", "mode": "compile"},
-    "bfloat16": {"dtype": "bfloat16"},
+    "bfloat16": {"dtype": "bfloat16", "cache": "dynamic"},
     "stored": {},
     "int8_weight_only": {"quantization": "int8_weight_only"},
     "int8_dynamic": {"quantization": "int8_dynamic"},
@@ -145,7 +145,7 @@ def cases(folder: Path) -> dict[str, Any]:
                 "answers": [reply.tokens for reply in single.answer([Prompt(text, 20) for text in TEXTS], 1)],
                 "load": driven(single, 1, 3),
             }
-    for name, options in (("eager", ("float32", "static")), ("dynamic", ("float32", "dynamic")), ("bfloat16", ("bfloat16", "static"))):
+    for name, options in (("eager", ("float32", "static")), ("dynamic", ("float32", "dynamic")), ("bfloat16", ("bfloat16", "dynamic"))):
         report[f"generate {name}"] = generated(folder, *options, TEXTS, 20)
     return report
 

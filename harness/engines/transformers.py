@@ -179,11 +179,15 @@ def _model(torch: Any, transformers: Any, load: Load) -> Any:
             trust_remote_code=load.trusted,
             local_files_only=True,
             use_safetensors=None if load.trusted else True,
+            ignore_mismatched_sizes=True,  # they are reported
             output_loading_info=True,
         )
-    missing = sorted(report["missing_keys"]) + sorted(str(each) for each in report.get("mismatched_keys", ()))
-    if missing:
+    if missing := sorted(report["missing_keys"]):
         raise EngineError(f"{load.path.name} lacks {len(missing)} weights of the model, such as {missing[0]}", KIND[1])
+    if others := sorted(report["mismatched_keys"]):
+        name, stored, needed = others[0]
+        sizes = f"{name} of {tuple(stored)} instead of {tuple(needed)}"
+        raise EngineError(f"{load.path.name} has {len(others)} weights of other sizes than its config.json, such as {sizes}", KIND[1])
     if load.options.quantization != "none" and getattr(model.config, "quantization_config", None) is not None:
         raise EngineError(f"{load.path.name} is quantized already", f"remove `quantization: {load.options.quantization}`", refused=True)
     if model.config.is_encoder_decoder:

@@ -26,14 +26,24 @@ class Tokenizer:
     Args:
         library: A tokenizer of transformers.
         start: Token of an empty prompt.
+        size: Number of tokens that the model knows.
     """
 
-    def __init__(self, library: Any, start: int) -> None:
-        self._library, self._start = library, start
+    def __init__(self, library: Any, start: int, size: int) -> None:
+        self._library, self._start, self._size = library, start, size
 
     def tokens(self, text: str) -> list[int]:
-        """Tokens of a prompt, with those that the model expects at its beginning."""
-        return list(self._library(text)["input_ids"]) or [self._start]
+        """Tokens of a prompt, with those that the model expects at its beginning.
+
+        Raises:
+            EngineError: The model does not know one of them.
+        """
+        tokens = list(self._library(text)["input_ids"]) or [self._start]
+        if max(tokens) >= self._size:
+            raise EngineError(
+                f"the tokenizer gives token {max(tokens)}, and the model has {self._size}", "use the model's own tokenizer", refused=True
+            )
+        return tokens
 
     def piece(self, token: int) -> str:
         """Text of a token; its name in the vocabulary where it is a part of a character."""

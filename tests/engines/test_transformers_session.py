@@ -56,7 +56,7 @@ class Counting:
 
 def session(slots, decoder=None, **loaded):
     """A session of the decoder."""
-    return TransformersSession(Loaded(decoder or Counting(), Tokenizer(Letters(), 97), **loaded), slots)
+    return TransformersSession(Loaded(decoder or Counting(), Tokenizer(Letters(), 97, 256), **loaded), slots)
 
 
 def load(lengths, stop, *, concurrency, drain_s=10.0, text="abc"):
@@ -168,6 +168,12 @@ def test_an_answer_beyond_the_context_is_refused():
     """Before anything is generated."""
     with pytest.raises(EngineError, match="exceed the context of 4"):
         session(1, context=4).answer([Prompt("abc", 2)], 1)
+
+
+def test_a_token_that_the_model_does_not_know_is_refused():
+    """On a card it would end the process."""
+    with pytest.raises(EngineError, match="the tokenizer gives token 8364, and the model has 256"):
+        session(1).answer([Prompt("a\u20ac", 2)], 1)
 
 
 def test_what_it_reports():
