@@ -100,6 +100,8 @@ class FormatSpec(PluginSpec):
     """Endings of its files, in lower case with the dot."""
     folder_with: str | None = None
     """File whose presence makes a folder a model of this format; None: its models are files."""
+    folder_without: tuple[str, ...] = ()
+    """Files whose presence makes a folder a model of another format, although it has `folder_with`."""
     stored_as: str | None = None
     """Format in which the first build stores such a model; None: this one."""
     signatures: bool = False
