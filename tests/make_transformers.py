@@ -205,7 +205,9 @@ def refusals(folder: Path) -> dict[str, Any]:
     if not torch.cuda.is_available():
         report["gpu"] = refusal(lambda: opened(folder, 1, device="gpu"))
     report["context"] = refusal(
-        lambda: Transformers().open_tokens(Load(folder, "hf", "cpu", 1, 1, Options()), TokenLoad(concurrency=1, input_tokens=100, output_tokens=100))
+        lambda: Transformers().open_tokens(
+            Load(folder, "hf", "cpu", 1, 1, Options()), TokenLoad(concurrency=1, input_tokens=100, output_tokens=100)
+        )
     )
     return report
 

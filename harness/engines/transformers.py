@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -18,9 +16,10 @@ from harness.engines.transformers_decoder import TransformersDecoder, rounded
 from harness.engines.transformers_session import Loaded, Tokenizer, TransformersSession
 from harness.engines.transformers_weights import STORED_AS, Quantized, is_quantized, quantize
 from harness.errors import EngineError
+from harness.formats.hf import check_config, weight_files
 from harness.formats.libraries import import_library, library_errors, reading
 from harness.formats.precision import precision_text
-from harness.formats.torch_module import INSTALL, TRUST, import_torch
+from harness.formats.torch_module import INSTALL, import_torch
 from harness.schema import EngineSpec
 from harness.schema.served import TokenLoad
 from harness.serving.base import TokenSession
@@ -102,7 +101,8 @@ class Transformers(TokenEngine):
         slots, options = requests.concurrency, load.options
         if slots is None:
             raise EngineError("transformers generates in static batches and takes no arrivals at a rate", "use `closed`", refused=True)
-        check_folder(load.path, trusted=load.trusted)
+        check_config(load.path, trusted=load.trusted)
+        weight_files(load.path, trusted=load.trusted)
         model = _model(torch, transformers, load).to(device)
         quantized = None if options.quantization == "none" else quantize(torch, model, options.quantization, load.device)
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
@@ -143,28 +143,6 @@ def cache_length(requests: TokenLoad, context: int | None) -> int:
     return length if context is None else min(length, context)
 
 
-def check_folder(folder: Path, *, trusted: bool) -> None:
-    """Check that a folder holds a model whose weights and code can be loaded safely.
-
-    Raises:
-        EngineError: It has no configuration, or would run code without trust.
-    """
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError) as error:
-        raise EngineError(f"{folder.name} has no readable config.json ({type(error).__name__})", KIND[1]) from error
-    if not isinstance(config, dict) or not config.get("model_type"):
-        raise EngineError(f"config.json in {folder.name} names no model_type", KIND[1])
-    if trusted:
-        return
-    if not any(folder.glob("*.safetensors")):
-        raise EngineError(
-            f"{folder.name} has no weights in safetensors; other files are pickles, which may run code when they are loaded",
-            f"{TRUST}, or save it with safetensors",
-            refused=True,
-        )
-
-
 def _model(torch: Any, transformers: Any, load: Load) -> Any:
     """The model on the CPU, in the type that the options name.
 
@@ -199,11 +177,7 @@ def _tokenizer(transformers: Any, load: Load, model: Any) -> Tokenizer:
     with library_errors(f"the tokenizer of {load.path.name} cannot be loaded", "does the folder have tokenizer.json?", path=load.path):
         library = transformers.AutoTokenizer.from_pretrained(load.path, trust_remote_code=load.trusted, local_files_only=True)
     start = library.bos_token_id if library.bos_token_id is not None else library.eos_token_id or 0
-    if len(library) > model.get_input_embeddings().num_embeddings:
-        raise EngineError(
-            f"the tokenizer of {load.path.name} has more tokens than the model", "use the model's own tokenizer", refused=True
-        )
-    return Tokenizer(library, start)
+    return Tokenizer(library, start, model.get_input_embeddings().num_embeddings)
 
 
 def _decoder(torch: Any, transformers: Any, model: Any, options: Options, length: int) -> TransformersDecoder:

@@ -55,12 +55,17 @@ class TransformersDecoder:
         self._eos = torch.tensor(ends, dtype=torch.long, device=model.device)
         self._static: tuple[int, int, Any] | None = None
         self._cache: Any = None
-        self._tokens = self._logits = self._mask = self._positions = None
+        self._tokens: Any = None
+        self._logits: Any = None
+        self._mask: Any = None
+        self._positions: Any = None
         self._width = 0
 
     def _compiled(self) -> Any:
         """The model's own compiled call (CUDA graphs on a card), with static shapes: a further shape gets a further graph."""
-        self._torch._dynamo.utils.counters.clear()
+        utils = self._torch._dynamo.utils
+        utils.counters.clear()
+        utils.clear_compilation_metrics()
         return self._model.get_compiled_call(self._transformers.CompileConfig(dynamic=False))
 
     @property
@@ -95,7 +100,6 @@ class TransformersDecoder:
 
     def chosen(self) -> tuple[list[int], list[float]]:
         """The last token of each sequence, and the natural logarithm of its probability."""
-        assert self._tokens is not None
         logprobs = self._torch.log_softmax(self._logits, dim=-1).gather(1, self._tokens)
         return self._tokens[:, 0].tolist(), logprobs[:, 0].tolist()
 
