@@ -62,7 +62,11 @@ class TransformersDecoder:
         self._width = 0
 
     def _compiled(self) -> Any:
-        """The model's own compiled call (CUDA graphs on a card), with static shapes: a further shape gets a further graph."""
+        """The model's own compiled call (CUDA graphs on a card), with static shapes: a further shape gets a further graph.
+
+        Beyond a number of graphs TorchDynamo would go on without compiling; this is made an error.
+        """
+        self._torch._dynamo.config.fail_on_recompile_limit_hit = True
         utils = self._torch._dynamo.utils
         utils.counters.clear()
         utils.clear_compilation_metrics()
