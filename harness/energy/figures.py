@@ -16,7 +16,10 @@ from harness.energy.lag import Lag, lags_of
 from harness.energy.placement import examine_placement
 from harness.energy.precision import examine_instructions, examine_precision
 from harness.energy.scope import case_energy, device_detail, near_domains
+from harness.energy.token_findings import examine_tokens
+from harness.energy.tokens import latency_of, token_figures
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
+from harness.schema.served import REQUEST_COLUMNS, TokenFigures
 from harness.schema.worker import Scores
 
 
@@ -35,6 +38,7 @@ class Raw:
         precision: Precision that the engine reports; None: not reported.
         kernels: Kernels that ran; empty: unknown.
         facts: Facts that the child reports of its engine.
+        requests: Table of requests of a case that generates text, shape (columns, n); the completions are then tokens.
     """
 
     trace: Trace
@@ -47,6 +51,7 @@ class Raw:
     precision: str | None = None
     kernels: tuple[Kernel, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    requests: np.ndarray = field(default_factory=lambda: np.zeros((len(REQUEST_COLUMNS), 0), dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Figures:
     conditions: dict[str, float | None]
     start_conditions: dict[str, float]
     latency: Latency | None
+    tokens: TokenFigures | None
     quality: Quality | None
     precision_ran: str | None
     peak_device_memory_bytes: int | None
@@ -109,6 +115,8 @@ def figures(raw: Raw, setting: Setting, *, ended: bool = True) -> Figures:
 def progress_of(completions: np.ndarray, setting: Setting) -> CompletionCurve:
     """Inferences completed over time."""
     start_ns, end_ns, count = completions
+    if setting.case and setting.case.load:
+        return CompletionCurve.of_tokens(start_ns, end_ns, count)
     return CompletionCurve.of(start_ns, end_ns, count, setting.case.batch_size if setting.case else 1, shifted=setting.shift_s is not None)
 
 
@@ -129,7 +137,9 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     progress = progress_of(raw.completions, setting)
     inferences = progress.between(window.start_s, window.end_s) if window else None
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
-    conditions, latency = performance.conditions(raw.trace, window), performance.latency(raw.completions, window)
+    conditions, load = performance.conditions(raw.trace, window), setting.case.load if setting.case else None
+    tokens = token_figures(raw.requests, raw.completions, window, load, raw.facts)
+    latency = latency_of(tokens, raw.requests, window) if load else performance.latency(raw.completions, window)
     quality = performance.quality(raw.scores, raw.per_sample)
     peak_bytes, source = cards.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
     return Figures(
@@ -140,11 +150,16 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
         conditions=conditions,
         start_conditions=performance.start_conditions(raw.trace, _start_s(phases), setting.case.device) if setting.case else {},
         latency=latency,
+        tokens=tokens,
         quality=quality,
         precision_ran=precision_of(raw.kernels) or raw.precision,
         peak_device_memory_bytes=peak_bytes,
         peak_device_memory_source=source,
-        findings=(*performance.examine_quality(quality), *_findings(raw, setting, measurements, lags, conditions, latency))
+        findings=(
+            *performance.examine_quality(quality),
+            *(examine_tokens(tokens, load, raw.facts) if load else ()),
+            *_findings(raw, setting, measurements, lags, conditions, latency),
+        )
         if ended
         else (),
     )

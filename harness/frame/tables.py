@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.energy.scope import CaseEnergy, build_energy, per_inference, weakest
 from harness.frame.baseline import joint_verdicts
-from harness.frame.cases import artifact, case_row, codes, window_s, with_interval
+from harness.frame.cases import artifact, case_row, codes, window_s
 from harness.frame.columns import TABLES
 from harness.frame.device_state import launch_state
 from harness.frame.fronts import fronts
@@ -16,6 +16,8 @@ from harness.frame.objectives import to_cell
 from harness.frame.order import CODE, finding_of
 from harness.frame.results import Result, calibrated, known, mean, precision_ran, rails, results
 from harness.frame.rows import Row
+from harness.frame.tokens import token_launch
+from harness.frame.with_interval import with_interval
 from harness.schema import OBJECTIVES, Build, Domain, Measurement, Objective, Record, StoredRun
 
 if TYPE_CHECKING:
@@ -100,7 +102,10 @@ def _repetition_rows(result: Result) -> list[Row]:
         "energy_scope": result.scope_label,
     }
     return [
-        shared | launch_state(result, record) | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid)
+        shared
+        | launch_state(result, record)
+        | token_launch(record)
+        | _repetition_row(record, energies.get(id(record)), valid=id(record) in valid)
         for record in result.chosen
     ]
 

@@ -9,7 +9,7 @@ from harness import plugins, venvs
 from harness.channel import Request
 from harness.engines.base import Load
 from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Task
-from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SourceFile, SplitFile
+from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, ServeTask, SourceFile, SplitFile
 from harness.suite.environments import maker
 
 CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario", "copies", "in_flight"}
@@ -54,6 +54,8 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
         visible: UUID of the GPU that the child may use; None: as CUDA_VISIBLE_DEVICES is set. A case on `cpu` sees no GPU.
     """
     model, artifact = suite.model(case.model), artifacts[case.build_id]
+    if case.load:
+        return _token_request(case, suite, artifact, memory_bytes, visible)
     inputs, labels = _test_data(model, artifacts.get(case.dataset_id or ""))
     engine = plugins.load("engines", case.engine)
     options = engine.spec.parameters(**case.engine_options) if engine.spec.parameters else None
@@ -71,6 +73,32 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
     )
     return Request(
         "harness.worker.measure",
+        task,
+        python=(venvs.python(engine.spec.at(case.device)),),
+        environment={**engine.environment(load), **_cuda_visible(case.device, visible)},
+        simulated=engine.spec.simulated,
+        artifact=artifact,
+        precision=plugins.catalogue().requested_precision(case),
+    )
+
+
+def _token_request(case: Case, suite: Suite, artifact: Artifact, memory_bytes: int, visible: str | None) -> Request:
+    """As `case_request`, of a case that generates text."""
+    model, engine = suite.model(case.model), plugins.load("engines", case.engine)
+    options = engine.spec.parameters(**case.engine_options) if engine.spec.parameters else None
+    load = Load(Path(artifact.path), artifact.format, case.device, case.batch_size, case.threads, options, model.trusted)
+    task = ServeTask(
+        **case.model_dump(include={"engine", "engine_options", "device", "threads", "scenario", "load"}),
+        artifact=ModelFile(path=artifact.path, format=artifact.format),
+        trusted=model.trusted,
+        code_folder=model.folder,
+        memory_bytes=memory_bytes if case.device == "cpu" else None,
+        seed=suite.seed,
+        warm_s=suite.limits.timeout_s,
+        drain_s=suite.limits.timeout_s,
+    )
+    return Request(
+        "harness.worker.serve",
         task,
         python=(venvs.python(engine.spec.at(case.device)),),
         environment={**engine.environment(load), **_cuda_visible(case.device, visible)},

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from harness.schema.base import SCHEMA_VERSION, Floats, FrozenModel, Status
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, WindowTimes
-from harness.schema.suite import Copies, Profile, Suite
+from harness.schema.profile import Profile
+from harness.schema.served import TokenFigures
+from harness.schema.suite import Copies, Suite
 
 
 class ArtifactFacts(FrozenModel):
@@ -139,6 +141,9 @@ class Record(FrozenModel):
     empty in older records."""
     latency: Latency | None = None
     """Latency per query; None for a build, or without queries in the window."""
+    tokens: TokenFigures | None = None
+    """Figures of a case that generates text, whose `inferences` are output tokens and whose `latency` is the time per output token; None: it
+    answers queries, or was not measured."""
     quality: Quality | None = None
     """Quality on the test data; None: not scored."""
     copies: Copies | None = None

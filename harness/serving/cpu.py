@@ -46,5 +46,5 @@ def cpu_s(readings: Sequence[tuple[int, int]], start_ns: int, end_ns: int) -> fl
     """
     if not readings or start_ns < readings[0][0] or end_ns > readings[-1][0] or end_ns < start_ns:
         return None
-    times, used = np.array(readings, dtype=np.float64).T - np.array(readings[0], dtype=np.float64)[:, None]
+    times, used = (np.array(readings, dtype=np.int64) - np.array(readings[0], dtype=np.int64)).T
     return float(np.diff(np.interp(np.array([start_ns, end_ns]) - readings[0][0], times, used))[0]) * 1e-9

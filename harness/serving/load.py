@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import numpy as np
 
@@ -36,19 +37,19 @@ async def drive(load: Load, send: Send, watch: Callable[[], None], max_in_progre
     """
     state = _State(load, send, max_in_progress)
     load.cpu.append(cpu.reading())
-    source = asyncio.create_task(state.poisson() if load.requests.rate_per_s is not None else state.closed())
+    arrivals = state.start()
     try:
         while not load.stop():
-            await state.poll(watch, source)
+            await state.poll(watch)
         state.stopped = True
+        if arrivals is not None:
+            arrivals.cancel()
         limit_s = time.monotonic() + load.drain_s
-        if load.requests.rate_per_s is not None:
-            source.cancel()
         while state.in_progress and time.monotonic() < limit_s:
-            await state.poll(watch, source)
+            await state.poll(watch)
     finally:
         state.stopped = True
-        tasks = [source, *state.in_progress]
+        tasks = [*state.in_progress, *([arrivals] if arrivals is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -60,53 +61,66 @@ class _State:
         self._load = load
         self._send = send
         self._max_in_progress = max_in_progress
+        self._error: BaseException | None = None
         self.in_progress: set[asyncio.Task[None]] = set()
         self.stopped = False
 
-    async def poll(self, watch: Callable[[], None], source: asyncio.Task[None]) -> None:
+    def start(self) -> asyncio.Task[None] | None:
+        """Start the streams of `closed`, or the task that makes the arrivals of `poisson` and is returned."""
+        if self._load.requests.rate_per_s is not None:
+            return self._task(self._arrivals(self._load.requests.rate_per_s))
+        for _ in range(self._load.requests.concurrency or 1):
+            self._add(self._stream())
+        return None
+
+    async def poll(self, watch: Callable[[], None]) -> None:
         """Wait for the time of a poll; raise what has gone wrong meanwhile."""
         await asyncio.sleep(POLL_S)
         if time.monotonic_ns() - self._load.cpu[-1][0] > CPU_READING_S * 1e9:
             self._load.cpu.append(cpu.reading())
+        if self._error is not None:
+            raise self._error
         watch()
-        if source.done() and not source.cancelled():
-            source.result()
 
-    async def closed(self) -> None:
-        """Keep a number of streams, each of which sends its next request when the one before has ended."""
-        for _ in range(self._load.requests.concurrency or 1):
-            self._start(self._stream())
-        while self.in_progress:
-            done, _ = await asyncio.wait(self.in_progress, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+    async def _stream(self) -> None:
+        """Send a request when the one before has ended."""
+        while not self.stopped:
+            if not await self._send(time.monotonic_ns(), self._prompt()):
+                await asyncio.sleep(AFTER_FAILURE_S)
 
-    async def poisson(self) -> None:
+    async def _arrivals(self, rate_per_s: float) -> None:
         """Send requests at times with exponential gaps, however many are in progress."""
         generator = np.random.default_rng(self._load.seed)
         due_ns = time.monotonic_ns()
         while True:
-            due_ns += round(generator.exponential(1 / (self._load.requests.rate_per_s or 1.0)) * 1e9)
+            due_ns += round(generator.exponential(1 / rate_per_s) * 1e9)
             while (early_s := (due_ns - time.monotonic_ns()) * 1e-9) > 0:
                 await asyncio.sleep(early_s)
-            if self.stopped:
-                return
             if len(self.in_progress) >= self._max_in_progress:
-                rate = f"{self._load.requests.rate_per_s:g}"
+                count = len(self.in_progress)
                 raise EngineError(
-                    f"{len(self.in_progress)} requests are in progress: {rate} requests/s are more than the server completes", "lower rates_per_s"
+                    f"{rate_per_s:g} requests/s are more than the server completes: {count} are in progress", "lower rates_per_s"
                 )
-            self._start(self._request(due_ns, next(self._load.prompts)))
+            self._add(self._request(due_ns))
 
-    async def _stream(self) -> None:
-        while not self.stopped:
-            if not await self._send(time.monotonic_ns(), next(self._load.prompts)):
-                await asyncio.sleep(AFTER_FAILURE_S)
+    async def _request(self, due_ns: int) -> None:
+        await self._send(due_ns, self._prompt())
 
-    async def _request(self, due_ns: int, prompt: Prompt) -> None:
-        await self._send(due_ns, prompt)
+    def _prompt(self) -> Prompt:
+        prompt = next(self._load.prompts, None)
+        if prompt is None:
+            raise EngineError("no prompt is left", "prompts of a load must be endless")
+        return prompt
 
-    def _start(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self.in_progress.add(task)
+    def _add(self, work: Coroutine[Any, Any, None]) -> None:
+        self.in_progress.add(task := self._task(work))
         task.add_done_callback(self.in_progress.discard)
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._note_error)
+        return task
+
+    def _note_error(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and self._error is None:
+            self._error = task.exception()

@@ -35,6 +35,10 @@ class AnswerStream:
         request: Number of the request in the log.
         asked_tokens: Number of tokens that it asks for.
         preset: Where the server reports its counts.
+
+    Attributes:
+        done: Whether `[DONE]` was read.
+        error: Why it has failed; None if it has not.
     """
 
     def __init__(self, log: TokenLog, request: int, asked_tokens: int, preset: Preset) -> None:
@@ -52,6 +56,7 @@ class AnswerStream:
         self._kept = {path[0] for path in paths if path} | ({"timings"} if preset.tokens_from == "timings_predicted_n" else set())
         self._latest: dict[str, Any] = {}
         self.done = False
+        self.error: str | None = None
 
     def chunk(self, data: str, t_ns: int) -> None:
         """Count an event of the stream.
@@ -92,7 +97,8 @@ class AnswerStream:
         self._log.ended(self._request, end_ns, self._end(COMPLETED, total), disagrees=self._wrong)
 
     def failed(self, t_ns: int, error: str) -> None:
-        """Log a failure with its reason."""
+        """Log a failure with its reason, which is kept in `error`."""
+        self.error = error
         self._log.ended(self._request, t_ns, self._end(FAILED, self._total()), error=error)
 
     def cut(self, t_ns: int) -> None:

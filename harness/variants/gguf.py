@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.formats.ggml import F16, Q4_0, Q8_0, TYPES, GgmlType
 from harness.formats.gguf import FILE, facts, stored_shares
-from harness.formats.gguf_header import Header, TensorInfo, read_header
+from harness.formats.gguf_header import Header, read_header
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe, not_applicable
 from harness.variants.gguf_rewrite import planned, rewrite
@@ -18,6 +17,7 @@ FILE_TYPES = {F16: 1, Q4_0: 2, Q8_0: 7}
 LEAST_SHARE = 0.5
 """Least share of the parameters that must be stored in the types of a variant."""
 LISTED = 20
+"""Largest number of tensors that are listed by name."""
 
 
 class GgufRecipe(Recipe):
@@ -86,17 +86,14 @@ def check_stored(written: Header, names: set[str], variant: str) -> None:
 
 
 def stored_notes(source: Header, written: Header, names: set[str]) -> dict[str, Any]:
-    """What a new file stores, where it is not what was asked, and whether the source was coarser than float16 already."""
-    vectors = {tensor.name for tensor in written.tensors if tensor.rows == 1}
-    others = [tensor for tensor in written.tensors if tensor.type.name not in names and tensor.name not in vectors]
-    coarse = [name for name in stored_shares(source) if not _is_float(source.tensors, name)]
+    """What a new file stores, the tensors that are not what was asked, and the types that were quantized already before."""
+    types = {tensor.name: tensor.type for tensor in written.tensors}
+    changed = [tensor.type for tensor in source.tensors if types.get(tensor.name) != tensor.type]
+    coarse = sorted({kind.name for kind in changed if kind.numpy is None})
+    others = [tensor for tensor in written.tensors if tensor.rows > 1 and tensor.type.name not in names]
     return {
         "stored": stored_shares(written),
         **({"requantized_from": coarse} if coarse else {}),
         **({"other_types": {tensor.name: tensor.type.name for tensor in others[:LISTED]}} if others else {}),
         **({"other_types_total": len(others)} if len(others) > LISTED else {}),
     }
-
-
-def _is_float(tensors: Sequence[TensorInfo], name: str) -> bool:
-    return any(each.type.name == name and each.type.is_float for each in tensors)

@@ -9,10 +9,11 @@ import subprocess
 from pathlib import Path
 from typing import ClassVar
 
+from harness.errors import EngineError
 from harness.formats.gguf import FILE, facts
 from harness.formats.gguf_header import read_header
 from harness.schema import ArtifactFacts, VariantSpec
-from harness.variants.base import Job, Recipe, not_applicable
+from harness.variants.base import LEAVE_OUT, Job, Recipe, not_applicable
 from harness.variants.gguf import check_stored, stored_notes
 
 PROGRAM = "llama-quantize"
@@ -36,7 +37,7 @@ class GgufQ4KM(Recipe):
             reason = next(
                 (line for line in lines if "error" in line.lower() or "fail" in line.lower()), lines[-1] if lines else "no output"
             )
-            raise not_applicable(f"{program} ended with exit code {done.returncode}: {reason[:300]}")
+            raise EngineError(f"{program} ended with exit code {done.returncode}: {reason[:300]}", LEAVE_OUT)
         source, written = read_header(job.source), read_header(path)
         check_stored(written, K_QUANTS, self.spec.name)
         job.notes.update(stored_notes(source, written, K_QUANTS))

@@ -35,8 +35,8 @@ class RandomLlamaOptions(WorkloadOptions):
 
     layers: int = Field(4, ge=1, le=1000, description="transformer blocks")
     dim: int = Field(256, ge=32, le=65536, description="width of the embedding")
-    heads: int = Field(4, ge=1, le=1024, description="attention heads; dim is a multiple of twice their number")
-    kv_heads: int = Field(2, ge=1, le=1024, description="heads of keys and values; heads is a multiple of it")
+    heads: int = Field(4, ge=1, le=1024, description="attention heads; dim is divisible by twice their number")
+    kv_heads: int = Field(2, ge=1, le=1024, description="heads of keys and values; heads is divisible by it")
     ffn: int = Field(768, ge=32, le=262144, description="width of the feed-forward layer")
     context: int = Field(4096, ge=16, le=2**20, description="longest context, tokens")
     vocabulary: Literal["ascii", "bytes"] = Field(
@@ -48,9 +48,9 @@ class RandomLlamaOptions(WorkloadOptions):
     @model_validator(mode="after")
     def _divisible(self) -> RandomLlamaOptions:
         if self.dim % (2 * self.heads):
-            raise ValueError(f"must have a dim that is a multiple of twice heads: {self.dim} is none of {2 * self.heads}")
+            raise ValueError(f"must have a dim divisible by twice its heads ({2 * self.heads})")
         if self.heads % self.kv_heads:
-            raise ValueError(f"must have heads that are a multiple of kv_heads: {self.heads} is none of {self.kv_heads}")
+            raise ValueError(f"must have heads divisible by kv_heads ({self.kv_heads})")
         return self
 
     @property
