@@ -133,7 +133,6 @@ def cases(folder: Path) -> dict[str, Any]:
             "prompt_tokens": [reply.prompt_tokens for reply in replies],
             "facts": facts,
             "precision": session.precision(),
-            "stored_types": session.stored_types(),
             "load": load,
             "kernels": sorted({kernel.precision for kernel in kernels if kernel.precision}),
             "operators": [kernel.op for kernel in kernels],

@@ -107,6 +107,11 @@ class Transformers(TokenEngine):
         quantized = None if options.quantization == "none" else quantize(torch, model, options.quantization, load.device)
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         decoder = _decoder(torch, transformers, model, options, cache_length(requests, context))
+        if options.mode == "compile":
+            with library_errors("the decoding step cannot be compiled", "use `mode: eager`"):
+                decoder.start([[0]] * slots, 3)
+                decoder.step()
+                decoder.step()
         facts = {**_facts(torch, model, options, quantized), **_device_facts(torch, device, model)}
         name = _name(model.dtype)
         loaded = Loaded(
@@ -116,7 +121,6 @@ class Transformers(TokenEngine):
             facts={**facts, "slots": slots, "context": context},
             counts=lambda: _counts(decoder, options),
             precision=precision_text(name, STORED_AS[options.quantization]) if quantized else name,
-            stored_types=tuple(sorted({name, *([STORED_AS[options.quantization]] if quantized else [])})),
             profiler=lambda call, steps, seconds: torch_profile.profile(torch, call, steps, seconds),
         )
         return TransformersSession(loaded, slots)

@@ -62,7 +62,6 @@ class Loaded:
         facts: Facts about the model and the libraries.
         counts: Further facts, read when they are asked for.
         precision: Precision that the parameters have.
-        stored_types: Types of the weights as they are loaded.
         profiler: Kernels of calls of a function, within a time limit in seconds.
     """
 
@@ -72,7 +71,6 @@ class Loaded:
     facts: dict[str, Any] = field(default_factory=dict)
     counts: Callable[[], dict[str, Any]] = dict
     precision: str | None = None
-    stored_types: tuple[str, ...] | None = None
     profiler: Callable[[Callable[[Any], None], Sequence[Any], float], Sequence[Kernel]] | None = None
 
 
@@ -200,10 +198,6 @@ class TransformersSession(TokenSession):
     def precision(self) -> str | None:
         """Type of the parameters, and that of quantized weights."""
         return self._loaded.precision
-
-    def stored_types(self) -> tuple[str, ...] | None:
-        """Types of the parameters after casting and quantization."""
-        return self._loaded.stored_types
 
     def facts(self) -> dict[str, Any]:
         """Libraries, the model's types, attention, cache and compilation."""

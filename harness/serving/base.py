@@ -112,10 +112,6 @@ class TokenSession(ABC):
         """Precision of the arithmetic as the server or the library reports it; None if it does not."""
         return None
 
-    def stored_types(self) -> tuple[str, ...] | None:
-        """Types of the weights as the library has converted them when it loaded them; None if they are those of the artifact."""
-        return None
-
     def profile(self, seconds: float) -> Sequence[Kernel]:
         """Kernels of a step that generates a token, with their shares; called once, after all measurements; empty without a profiler.
 

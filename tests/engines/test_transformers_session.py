@@ -190,7 +190,7 @@ def test_what_it_reports():
     decoder = Counting()
     opened = session(1, decoder, facts={"threads": 2}, counts=lambda: {"graphs": 1}, precision="bfloat16", profiler=profiler)
     assert opened.facts() == {"batching": "static", "threads": 2, "graphs": 1} and opened.close() == {"graphs": 1}
-    assert opened.precision() == "bfloat16" and opened.stored_types() is None
+    assert opened.precision() == "bfloat16"
     assert opened.profile(0.5) == ()  # nothing was generated
     opened.run(load([1], after(1), concurrency=1))
     assert opened.profile(0.5) == kernels and calls == [0.5] and decoder.steps == 2

@@ -22,4 +22,3 @@ def test_what_a_session_need_not_have():
     assert session.precision() is None
     assert session.profile(1.0) == ()
     assert session.close() == {}
-    assert session.stored_types() is None
