@@ -112,6 +112,11 @@ CODES: dict[str, Code] = {
         "{count} of {total} operators ({share:.0%}) ran on {where} instead of {asked}: {kinds}",
         "see what each costs in the kernels of the record; use a model or a recipe whose operators have kernels for {asked}",
     ),
+    "compiled_again": Code(
+        "the engine compiled the model again when it was loaded, although a build had compiled it for this card: time and energy are for the new "
+        "engine, not for that of the build",
+        "remove the artifact (`harness cache --clear`) and start a new run",
+    ),
     # conditions
     "unstable_idle": Code(
         "idle power of {domain} was {before_w:.3g} W before and {after_w:.3g} W after the load, so the net energy is uncertain",

@@ -13,7 +13,7 @@ from harness.energy import cards, joules, performance, validity
 from harness.energy.completions import CompletionCurve
 from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
-from harness.energy.placement import examine_placement
+from harness.energy.placement import examine_placement, examine_prepared
 from harness.energy.precision import examine_instructions, examine_precision
 from harness.energy.scope import case_energy, device_detail, near_domains
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
@@ -186,6 +186,7 @@ def _findings(
         charged = device_detail(raw.trace.domains.values(), case.device).get("uuid")
         findings += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
         findings += examine_placement(case.device, raw.facts)
+        findings += examine_prepared(raw.facts)
         findings += performance.examine_repeatability(raw.facts)
         findings += examine_instructions(raw.facts)
     findings += examine_precision(

@@ -169,7 +169,7 @@ def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measu
 
 def _build_row(run: StoredRun, record: Record) -> Row:
     build: Build | None = next((b for b in run.header.suite.builds if b.build_id == record.build_id), None)
-    energy = build_energy(record.measurements)
+    energy = build_energy(record.measurements, build.target.device if build and build.target else None)
     return {
         "run_id": run.header.run_id,
         **{name: getattr(record, name) for name in ("build_id", "status", "reason", "cached")},

@@ -40,6 +40,19 @@ def examine(engine: str, device: str, cards: Cards, uuid: str | None = None) -> 
         venvs.python(plugin.spec.at(device))
     except EngineError as error:
         return error
-    card = next((card for card in cards if (uuid or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)
-    problem: EngineError | None = plugin.examine_card(card) if device != "cpu" and card else None
+    card = card_of(cards, device, uuid)
+    problem: EngineError | None = plugin.examine_card(card) if card else None
     return problem
+
+
+def card_of(cards: Cards, device: str, uuid: str | None = None) -> Mapping[str, Any] | None:
+    """Facts of the card that cases run on; None on the CPU, or if it is unknown.
+
+    Args:
+        cards: Facts of the devices of this machine.
+        device: Device of the cases.
+        uuid: UUID of the card that the cases choose; None: the one that is `device`.
+    """
+    if device == "cpu":
+        return None
+    return next((card for card in cards if (uuid or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)

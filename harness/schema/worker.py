@@ -82,6 +82,14 @@ class Dataset(FrozenModel):
     splits: dict[str, SplitFile] = {}
 
 
+class SampleShape(FrozenModel):
+    """Shape of one sample of a test input."""
+
+    shape: tuple[int, ...]
+    name: str | None = None
+    """Model input that it feeds; None: by position."""
+
+
 class MeasureTask(Timed):
     """One repetition of a case."""
 
@@ -91,6 +99,8 @@ class MeasureTask(Timed):
     threads: int
     scenario: str
     artifact: ModelFile
+    prepared: str | None = None
+    """Folder that a build filled for the device of the case; None: the engine needs none."""
     inputs: tuple[ArrayFile, ...] = ()
     labels: ArrayFile | None = None
     metric: str | None = None
@@ -156,6 +166,8 @@ class BuildTask(FrozenModel):
     """Training data that a build wrote; None: the suite names arrays, or none."""
     data: DataSource | None = None
     """Source of a build of data; None for any other build."""
+    shapes: tuple[SampleShape, ...] = ()
+    """Shapes of the test inputs of a build with a target, which never gets the data themselves; empty: there are none."""
     folder: str
     """Empty output folder."""
     seed: int = 0
