@@ -27,10 +27,11 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from harness.schema.base import FrozenModel, Status
+from harness.schema.builds import Build
 from harness.schema.measured import Kernel
 from harness.schema.run import Artifact, ArtifactFacts
 from harness.schema.served import TokenLoad
-from harness.schema.suite import Build, DataSource, Model, Timed
+from harness.schema.suite import DataSource, Model, Timed
 
 GROUP_S = 0.25
 """Length of a group of queries when the phase of the load is shifted, s."""

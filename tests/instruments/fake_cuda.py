@@ -124,6 +124,7 @@ class FakeTensorRt(FakeCuda):
         inputs = query([Tensor("in put:0", (None, None), np.dtype(np.float32))])
         if os.environ.get("FAKE_TRT_FAILS"):
             raise EngineError("no tactic for MatMul", "give TensorRT more memory")
+        ctypes.CDLL(cuda.DRIVER)
         time.sleep(load.options.compile_s)
         (folder / "model.plan").write_text(f"{cuda.visible_uuids()} {inputs[0].shape}")
         return {"shape": list(inputs[0].shape)}
