@@ -55,7 +55,7 @@ def case_ids(stored: Iterable[StoredRun]) -> list[str]:
 
 
 def _against_previous(ordered: Sequence[Result]) -> list[Row]:
-    """Ratios of energy and latency of each run but the first to the previous one, with their joint verdicts (Holm)."""
+    """Ratios of energy and latency of each run but the first to the previous one, with their joint verdicts (Shaffer)."""
     pairs = list(pairwise(ordered))
     ratios = [
         (quantity, k, ratio)
