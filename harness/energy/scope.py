@@ -162,7 +162,7 @@ def build_energy(measurements: Iterable[Measurement], device: str | None = None)
 
     Args:
         measurements: Measurements of the build.
-        device: Device that it is for, whose energy alone counts beside the host's; None: all accelerators, which training may use.
+        device: Device that it is for, whose energy alone counts next to the host's; None: all accelerators, which training may use.
     """
     accelerators = {m.device for m in measurements if m.device != "cpu" and device in (None, m.device)}
     chosen = _rails([m for m in measurements if m.phase == "build" and (family(m.domain) in CPU_FAMILIES or m.device in accelerators)])

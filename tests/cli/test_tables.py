@@ -185,7 +185,7 @@ def test_a_report_as_json_has_the_effect_of_each_variant(harness, results):
 
 
 def test_a_history_can_be_drawn(harness, results, tmp_path):
-    """Into a .png or .svg, beside the table; another ending is an error before anything is read, and simulated energies need the flag."""
+    """Into a .png or .svg, next to the table; another ending is an error before anything is read, and simulated energies need the flag."""
     for name, factor in (("run-a", 1.0), ("run-b", 0.8)):
         keep(measured(factor={c.case_id: factor for c in CELLS}), results, name)
     done = harness("history", CELLS[0].case_id, "--plot", tmp_path / "limits.svg")

@@ -120,7 +120,7 @@ def test_the_host_belongs_to_every_card():
 
 
 def test_a_build_for_a_card_is_charged_with_that_card_alone():
-    """Beside the host; idle cards next to it are not its price. A build on the CPU counts all accelerators, as it always did."""
+    """Next to the host; idle cards next to it are not its price. A build on the CPU counts all accelerators, as it always did."""
     names = {"package": "cpu", "gpu:0": "gpu", "gpu:1": "gpu:1"}
     measured = [
         Measurement(

@@ -188,7 +188,7 @@ def test_an_engine_for_other_shapes_is_compiled_again_and_reported(model, use):
 
 
 def test_an_engine_of_another_precision_is_not_that_of_the_build(model, use):
-    """If the id of the build ever failed to tell them apart."""
+    """If the id of the build ever were the same for both."""
     use(FakeTensorRt())
     prepared = built(model)
     assert facts_of(replace(load_of(model, trt_fp16=True), prepared=prepared))["tensorrt_engine"] == "compiled again"

@@ -150,7 +150,7 @@ def test_what_else_differs_is_named():
 
 
 def test_a_run_whose_limit_is_unknown_is_off_the_line():
-    """It is a point, and the list says so; among runs of known limits alone it would have no place in their order."""
+    """It is a point, and the list has the reason; among runs of known limits alone it would have no place in their order."""
     runs = [run_at(1, 450.0), run_at(2, 300.0), run_at(3, None, None)]
     figure = figure_of(*runs)
     assert [len(line) for line in lines_of(figure)] == [2]

@@ -12,6 +12,7 @@ from harness.run import plan, prepared
 from harness.run.prepared import chosen_card, device_of, target_of, with_prepared
 from harness.schema import EngineSpec, Prepares, Suite, Task
 from harness.suite import load_suite
+from harness.suite.environments import maker
 from tests import tiny
 
 CARD = {
@@ -153,6 +154,16 @@ def test_what_was_prepared_needs_its_model_too(suite):
     """A cached build alone is not enough: the model itself is loaded with it."""
     here = on(suite, CARD)
     assert {b.build_id for b in plan.needed_builds(here, compiled(here))} == {b.build_id for b in here.builds}
+
+
+def test_the_build_runs_in_the_environment_of_its_engine_and_takes_as_long_as_that_declares(suite):
+    """For the plan and the list of environments."""
+    catalogue = plugins.catalogue()
+    here = on(suite, CARD)
+    build = next(build for build in here.builds if build.target)
+    assert maker(build, here, catalogue) == catalogue.engines["onnxruntime"].at("gpu")
+    assert plan.build_s(build, catalogue) == catalogue.engines["onnxruntime"].prepares.build_s > plan.build_s(here.builds[0], catalogue)
+    assert plan.build_s(build, replace(catalogue, engines={})) == plan.BUILD_S, "the engine is not installed here"
 
 
 def test_an_engine_of_all_cases_needs_no_options(suite):

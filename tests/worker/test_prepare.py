@@ -114,7 +114,7 @@ def test_an_engine_that_writes_nothing_fails_the_build(tmp_path, monkeypatch):
         prepare(task_of(tmp_path, input_shapes={"x": (5, 3), "ids": (4,)}))
 
 
-def test_an_engine_without_the_step_says_so():
+def test_an_engine_without_the_step_refuses():
     """The default of the interface."""
     with pytest.raises(EngineError, match="prepares nothing"):
         Engine.prepare(Compiler(), None, None, None)
