@@ -80,6 +80,8 @@ def plan(
     from harness import plugins
     from harness.artifacts import Cache
     from harness.cli.planning import lacking, plan_lines
+    from harness.run.prepared import with_prepared
+    from harness.sensors.probe import cards_present
     from harness.suite.environments import needs
 
     catalogue, cache = plugins.catalogue(), Cache()
@@ -90,6 +92,7 @@ def plan(
             if not need.environment.given:  # the user's own is the user's to set up
                 print(need.environment.name)
         return
+    resolved = with_prepared(resolved, catalogue, cards_present(catalogue) if len(present) > 1 else ())
     cached = {build.build_id for build in resolved.builds if cache.find(build.build_id)}
     for line in plan_lines(resolved, catalogue, cached, needed):
         print_line(line)

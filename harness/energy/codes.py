@@ -170,6 +170,11 @@ CODES: dict[str, Code] = {
     "server_left_files": Code(
         "the server left {names} in /dev/shm, which holds memory until it is removed", "remove them when no other server uses them"
     ),
+    "compiled_again": Code(
+        "the engine compiled the model again when it was loaded, although a build had compiled it for this card: time and energy are for the new "
+        "engine, not for that of the build",
+        "remove the artifact (`harness cache --clear`) and start a new run",
+    ),
     # conditions
     "unstable_idle": Code(
         "idle power of {domain} was {before_w:.3g} W before and {after_w:.3g} W after the load, so the net energy is uncertain",

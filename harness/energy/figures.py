@@ -13,7 +13,7 @@ from harness.energy import cards, joules, performance, validity
 from harness.energy.completions import CompletionCurve
 from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
-from harness.energy.placement import examine_placement
+from harness.energy.placement import examine_placement, examine_prepared
 from harness.energy.precision import examine_instructions, examine_precision, examine_weights
 from harness.energy.scope import case_energy, device_detail, near_domains
 from harness.energy.token_findings import examine_tokens
@@ -206,6 +206,7 @@ def _findings(
         charged = device_detail(raw.trace.domains.values(), case.device).get("uuid")
         findings += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
         findings += examine_placement(case.device, raw.facts)
+        findings += examine_prepared(raw.facts)
         findings += performance.examine_repeatability(raw.facts)
         findings += examine_instructions(raw.facts) + examine_weights(raw.facts.get("weights") or {})
     findings += examine_precision(

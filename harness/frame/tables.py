@@ -11,7 +11,7 @@ from harness.frame.cases import artifact, case_row, codes, window_s
 from harness.frame.columns import TABLES
 from harness.frame.device_state import launch_state
 from harness.frame.fronts import fronts
-from harness.frame.history import history_rows
+from harness.frame.history import differing, history_rows
 from harness.frame.objectives import to_cell
 from harness.frame.order import CODE, finding_of
 from harness.frame.results import Result, calibrated, known, mean, precision_ran, rails, results
@@ -63,6 +63,12 @@ def history(stored: Sequence[StoredRun], case_id: str) -> pd.DataFrame:
     """One row per run of a case, in order of time; columns: `harness.frame.columns.HISTORY`."""
     of_case = [result for run in stored for result in results(run) if result.case.case_id == case_id]
     return _frame("history", history_rows([(result, case_row(result)) for result in of_case]))
+
+
+def history_differences(stored: Sequence[StoredRun], case_id: str) -> list[str]:
+    """Names of the settings, other than the power limit, that differ between the runs of a case."""
+    of_case = [result for run in stored for result in results(run) if result.case.case_id == case_id]
+    return differing(of_case, [case_row(result) for result in of_case])
 
 
 def _cases(of_runs: Sequence[Sequence[Result]], objectives: Sequence[Objective]) -> pd.DataFrame:
@@ -174,7 +180,7 @@ def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measu
 
 def _build_row(run: StoredRun, record: Record) -> Row:
     build: Build | None = next((b for b in run.header.suite.builds if b.build_id == record.build_id), None)
-    energy = build_energy(record.measurements)
+    energy = build_energy(record.measurements, build.target.device if build and build.target else None)
     return {
         "run_id": run.header.run_id,
         **{name: getattr(record, name) for name in ("build_id", "status", "reason", "cached")},

@@ -47,6 +47,8 @@ class Artifact(FrozenModel):
     """Name of the model in the suite that built it; None in artifacts of schema 1."""
     lineage: tuple[str, ...] = ()
     """Build steps as text."""
+    device: str | None = None
+    """Device on which it was made and which alone can use it; None: it was made on the CPU and runs anywhere."""
     facts: ArtifactFacts = ArtifactFacts()
     """Counts of the model."""
     notes: dict[str, Any] = {}
