@@ -134,4 +134,4 @@ def _t_table(alpha: float) -> Floats:
     """Upper quantiles of t for 1 to 200 degrees of freedom, followed by that of the normal distribution."""
     from scipy.special import ndtri, stdtrit
 
-    return -np.append(stdtrit(np.arange(1, 201), alpha), ndtri(alpha))
+    return np.append(-stdtrit(np.arange(1.0, 201.0), alpha), -float(ndtri(alpha)))

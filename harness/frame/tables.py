@@ -99,7 +99,7 @@ def _frame(name: str, rows: Sequence[Row]) -> pd.DataFrame:
 
 @functools.cache
 def _types() -> dict[str, Any]:
-    """pandas types by the types of the columns."""
+    """Pandas types by the types of the columns."""
     import pandas as pd
 
     return {name: pd.api.types.pandas_dtype(type_) for name, type_ in TYPES.items()}
