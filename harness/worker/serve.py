@@ -9,6 +9,7 @@ The load does not stop between warm-up and window:
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,15 +26,16 @@ from harness.engines.tokens import TokenEngine
 from harness.errors import EngineError
 from harness.schema.served import COMPLETED, REQUEST_COLUMNS, SHORT, TokenLoad
 from harness.schema.worker import Close, Done, Go, Kernels, Ready, ServeTask, Warmed
+from harness.serving import processes
 from harness.serving.answers import as_array, mean_logprob
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, TokenSession
 from harness.serving.cpu import cpu_s
 from harness.serving.log import TokenLog
 from harness.serving.prompts import Tokenization, calibrated, prompts
+from harness.userfiles import system_number
 from harness.worker.measure import peak_memory_bytes, profiled
 from harness.worker.outcome import outcome
-from harness.worker.processes import descendants_peak_bytes
 from harness.worker.warmup import Warmup
 from harness.workloads.functions import make_importable
 
@@ -81,7 +83,7 @@ class _Child:
             channel.send_mark("quality")
             facts |= take_answers(session, task)
             channel.send_mark("quality_end")
-        return {"peak_memory_bytes": descendants_peak_bytes() or peak_memory_bytes(), "facts": facts}
+        return {"peak_memory_bytes": server_peak_bytes() or peak_memory_bytes(), "facts": facts}
 
     def _generate(self, session: TokenSession, log: TokenLog, tokenization: Tokenization) -> dict[str, Any]:
         """Run the load until the window is over; facts about it."""
@@ -177,6 +179,13 @@ def client_cpu(readings: Sequence[tuple[int, int]], control: Control) -> dict[st
         "client_cpu_s": used_s,
         "client_tokens": control.tokens,
     }
+
+
+def server_peak_bytes() -> int | None:
+    """Sum of the largest resident sets of the processes that this one has started; None without one. Shared pages count in each."""
+    started = processes.descendants({os.getpid()}, processes.table())
+    kibibytes = [number for pid in started if (number := system_number(f"/proc/{pid}/status", "VmHWM:")) is not None]
+    return sum(kibibytes) * 1024 if kibibytes else None
 
 
 def open_session(task: ServeTask) -> TokenSession:
