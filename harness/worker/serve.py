@@ -69,8 +69,8 @@ class _Child:
         channel, task = self.channel, self.task
         channel.send_mark("load")
         session = self.session = open_session(task)
-        tokenization, first_s = calibrate(session)
-        facts = session.facts() | ({} if task.device == "cpu" else {"device_uuids": visible_uuids()})
+        tokenization, first_s, alone_s = calibrate(session, task.load)
+        facts = session.facts() | {"alone_s": alone_s} | ({} if task.device == "cpu" else {"device_uuids": visible_uuids()})
         channel.send(Ready(first_query_s=first_s, precision=session.precision(), facts=facts))
         log = TokenLog()
         try:
@@ -205,8 +205,13 @@ def open_session(task: ServeTask) -> TokenSession:
     return engine().open_tokens(load, task.load)
 
 
-def calibrate(session: TokenSession) -> tuple[Tokenization, float]:
-    """How long texts are in tokens, by two prompts, and the duration of the first answer in seconds."""
+def calibrate(session: TokenSession, load: TokenLoad) -> tuple[Tokenization, float, float]:
+    """How long texts are in tokens, by two prompts; the duration of the first answer in seconds, and that of one token after the longest prompt of the load.
+
+    Args:
+        session: The model, without any load.
+        load: Load that will follow.
+    """
     lengths, durations_s = [], []
     for characters in CALIBRATION_CHARACTERS:
         began_s = time.monotonic()
@@ -214,7 +219,10 @@ def calibrate(session: TokenSession) -> tuple[Tokenization, float]:
         durations_s.append(time.monotonic() - began_s)
         if reply.prompt_tokens:
             lengths.append((characters, reply.prompt_tokens))
-    return calibrated(lengths) if lengths else Tokenization(), durations_s[0]
+    tokenization = calibrated(lengths) if lengths else Tokenization()
+    began_s = time.monotonic()
+    session.answer([synthetic(tokenization.characters(round(load.input_tokens * (1 + load.spread))), 1, seed=0)], 1)
+    return tokenization, durations_s[0], time.monotonic() - began_s
 
 
 def synthetic(characters: int, output_tokens: int, seed: int) -> Prompt:
