@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import resource
@@ -165,12 +166,12 @@ class OpenAiSession(TokenSession):
                 answered = True
                 if response.status_code != httpx.codes.OK:
                     raise StreamError(_refusal(response.status_code, await response.aread()))
-                events = EventSource(response).aiter_sse()
-                async for event in events:
-                    answer.chunk(event.data, clock.now())
-                    if answer.done:
-                        break
-                await _rest(events, answer, clock)
+                async with contextlib.aclosing(EventSource(response).aiter_sse()) as events:
+                    async for event in events:
+                        answer.chunk(event.data, clock.now())
+                        if answer.done:
+                            break
+                    await _rest(events, answer, clock)
         except NOT_ANSWERED as error:
             if answered:
                 raise
@@ -218,9 +219,9 @@ class OpenAiSession(TokenSession):
     async def _reply(self, prompt: Prompt) -> Reply:
         body = self._body(prompt)
         body.pop("stream_options", None)
-        wanted = {"logprobs": 1} if self._api == "completions" else {"logprobs": True}
+        logprobs = {"logprobs": 1} if self._api == "completions" else {"logprobs": True}
         if self._facts.get("logprobs") is not False:
-            response = await self._post(body | wanted)
+            response = await self._post(body | logprobs)
             self._facts.setdefault("logprobs", response.status_code == httpx.codes.OK)
             if response.status_code not in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
                 return self._parsed(response, prompt)
@@ -357,8 +358,8 @@ def _reason(error: Exception, answer: AnswerStream | None = None) -> str:
 def _raised_file_limit() -> int:
     """Requests that may be in progress: each has a connection, which is an open file, of which as many are allowed as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_IN_PROGRESS + 256
-    if soft < wanted and soft != resource.RLIM_INFINITY:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    limit = MAX_IN_PROGRESS + 256
+    if soft < limit and soft != resource.RLIM_INFINITY:
+        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return MAX_IN_PROGRESS if soft == resource.RLIM_INFINITY else max(1, min(MAX_IN_PROGRESS, soft - 256))

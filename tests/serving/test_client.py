@@ -27,7 +27,7 @@ def session_of(port: int, model: str, preset: Preset = COUNTING, **options) -> O
     return OpenAiSession(f"http://127.0.0.1:{port}", preset, model, **options)
 
 
-def run(session: OpenAiSession, requests: int = 4, *, drain_s: float = 2.0, polls: int = 10**6, **load) -> Load:
+def run(session: OpenAiSession, requests: int = 4, *, drain_s: float = 30.0, polls: int = 10**6, **load) -> Load:
     """Run a load until so many requests have ended, or so many polls were made."""
     log, calls = TokenLog(), itertools.count()
     prompts = (Prompt(f"prompt {number}", ASKED) for number in itertools.count())

@@ -172,8 +172,11 @@ def test_an_answer_that_was_cut_keeps_its_tokens():
 
 
 def test_values_of_other_types_are_not_reported():
-    """A count that is text, a Boolean or negative is no count."""
-    for usage in ("4", True, -1, None, 2.5):
+    """A count that is text, a Boolean, negative or beyond reason is no count; nor is such a duration."""
+    for prefill_ms in ("1", -1, 1e300, float("nan"), float("inf")):
+        data = [json.dumps({"choices": [{"text": "a", "finish_reason": "length"}], "timings": {"predicted_n": 1, "prompt_ms": prefill_ms}})]
+        assert row(replayed(data, TIMINGS, 1))["prefill_ns"] == -1
+    for usage in ("4", True, -1, None, 2.5, 10**30):
         data = [chunk("a", "length", timings=None), json.dumps({"choices": None, "usage": {"completion_tokens": usage}})]
         assert "does not report" in next(iter(replayed(data, FINAL, 4).errors))
 
