@@ -37,6 +37,15 @@ MAX_IN_PROGRESS = 4096
 FEWEST_FAILURES = 20
 """So many requests that fail in a row end the load; at least two for each stream."""
 TOTALS_S = 1.0
+HINTS = {
+    "HTTP 400": "shorten lengths, or raise the option context, if the prompt and its answer do not fit",
+    "HTTP 401": "set HARNESS_API_KEY to the server's key",
+    "HTTP 403": "set HARNESS_API_KEY to the server's key",
+    "HTTP 404": "set the options served_name and api to what the server has",
+    "HTTP 422": "choose the preset of this server: others send fields that it does not know",
+    "the server does not report": "choose the preset of this server, or a server that sends usage in its stream",
+}
+"""Next step by the begin of a failure's reason."""
 NOT_ANSWERED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 """What a kept connection that the server has closed meanwhile gives."""
 
@@ -240,7 +249,8 @@ class OpenAiSession(TokenSession):
 
     def _parsed(self, response: httpx.Response, prompt: Prompt) -> Reply:
         if response.status_code != httpx.codes.OK:
-            raise EngineError(f"{self._preset.title} does not answer: {_refusal(response.status_code, response.content)}")
+            refusal = _refusal(response.status_code, response.content)
+            raise EngineError(f"{self._preset.title} does not answer: {refusal}", _hint(refusal))
         try:
             reply, output_tokens = _reply_of(response.json())
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
@@ -299,7 +309,7 @@ class _Failures:
     def check(self, title: str) -> None:
         """Raise if the server refuses every request."""
         if self._count >= self._most:
-            raise EngineError(f"{title} answers no request: {self._count} in a row failed, the last one: {self._error}")
+            raise EngineError(f"{title} answers no request: {self._count} in a row failed, the last one: {self._error}", _hint(self._error))
 
 
 async def _rest(events: AsyncIterator[ServerSentEvent], answer: AnswerStream, clock: _ReadClock) -> None:
@@ -353,6 +363,10 @@ def _reason(error: Exception, answer: AnswerStream | None = None) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"the server was silent for too long{after}"
     return f"the connection was cut{after}: {shortened(str(error)) or type(error).__name__}"
+
+
+def _hint(reason: str) -> str:
+    return next((hint for begin, hint in HINTS.items() if reason.startswith(begin)), "")
 
 
 def _raised_file_limit() -> int:

@@ -116,7 +116,10 @@ def test_a_server_that_refuses_every_request_ends_the_load():
     """With its message."""
     with serving() as server:
         session = session_of(server.port, "key")
-        with pytest.raises(EngineError, match=r"Lying server answers no request: 2. in a row failed, the last one: HTTP 401: missing key"):
+        with pytest.raises(
+            EngineError,
+            match=r"Lying server answers no request: 2. in a row failed, the last one: HTTP 401: missing key\nset HARNESS_API_KEY",
+        ):
             run(session, 10**6, concurrency=8)
         session.close()
 
