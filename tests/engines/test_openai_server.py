@@ -15,7 +15,9 @@ from harness.engines.openai_server import OpenAiServer, Options, filled, sizes
 from harness.errors import EngineError
 from harness.schema.served import TokenLoad
 from harness.serving.base import Prompt
+from harness.serving.ports import free_port
 from harness.serving.presets import PRESETS, Preset
+from harness.workloads.random_llama import RandomLlamaOptions, write_gguf
 
 FAKE = Path(__file__).parent.parent / "serving" / "fake_server.py"
 COMMAND = f"{sys.executable} {FAKE} {{port}}"
@@ -49,8 +51,7 @@ def running():
     started = []
 
     def start(*behaviour: str) -> str:
-        with_port = [sys.executable, "-c", "from harness.serving.ports import free_port; print(free_port())"]
-        port = subprocess.run(with_port, capture_output=True, text=True, check=True).stdout.strip()
+        port = str(free_port())
         server = subprocess.Popen([sys.executable, FAKE, port, *behaviour], stdout=subprocess.PIPE)
         started.append(server)
         assert server.stdout.readline()
@@ -202,8 +203,6 @@ def test_one_of_its_models_is_chosen_by_name(running):
 
 def test_a_server_that_does_not_answer_is_a_sentence():
     """With its address."""
-    from harness.serving.ports import free_port
-
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(EngineError, match=f"at {url} does not list its models"):
         open_(Options(url=url))
@@ -298,10 +297,8 @@ def test_the_server_of_the_wheel_generates_text(tmp_path):
     """With the type of the cache as llama.cpp reports it, and a file cut short as a sentence."""
     if venvs.used(OpenAiServer.spec.started({})[0]) is None:
         pytest.skip("the environment llama-cpp is not installed: make llama-cpp")
-    from tests.gguf_models import write_gguf
-
     path = tmp_path / "model.gguf"
-    write_gguf(path)
+    write_gguf(path, RandomLlamaOptions(layers=2, dim=128, ffn=256))
     session = open_(Options(kv_cache_dtype="q8_0"), path=str(path), trusted=False)
     try:
         reply = session.answer([Prompt("hello", 5)], 1)[0]
@@ -312,5 +309,5 @@ def test_the_server_of_the_wheel_generates_text(tmp_path):
     finally:
         assert session.close()["killed"] is False
     path.write_bytes(path.read_bytes()[:50_000])
-    with pytest.raises(EngineError, match="exited with code 1 before it was ready.*failed to load model"):
+    with pytest.raises(EngineError, match=r"exited with code 1 before it was ready.*failed to load model"):
         open_(Options(), path=str(path), trusted=False)
