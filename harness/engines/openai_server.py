@@ -23,7 +23,7 @@ from harness.schema.served import TokenLoad
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.presets import PRESETS, Preset
-from harness.serving.process import Launch, ServerProcess, shown, split_cores
+from harness.serving.process import Launch, ServerProcess, redacted, split_cores
 from harness.serving.reports import KEY, Reports
 from harness.serving.urls import checked_url, elsewhere
 
@@ -217,8 +217,8 @@ def _start(load: Load, preset: Preset, requests: TokenLoad) -> TokenSession:
         server.stop(0.0)
         raise
     started = {
-        "server_command": shown(launch.command), "server_pid": server.pid, "server_ready_s": server.started_s, "server_cores": cores,
-        "client_cores": left or None, "slots_asked": parallel, "context_asked": context, **_version(preset),
+        "server_command": redacted(launch.command), "server_pid": server.pid, "server_ready_s": server.started_s, "server_cpus": cores,
+        "client_cpus": left or None, "slots_asked": parallel, "context_asked": context, **_version(preset),
     }  # fmt: skip
     if left:
         os.sched_setaffinity(0, left)
@@ -317,7 +317,7 @@ def _words(command: str) -> list[str]:
 
 def filled(text: str, values: Mapping[str, object]) -> str:
     """A text of a preset with its placeholders replaced; other braces, such as those of JSON, are left."""
-    return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], found[0])), text)
+    return re.sub(r"\{(\w+)\}", lambda match: str(values.get(match[1], match[0])), text)
 
 
 def _run_after_start(preset: Preset, server: ServerProcess, values: Mapping[str, object], limit_s: float) -> None:
@@ -335,9 +335,9 @@ def _run_after_start(preset: Preset, server: ServerProcess, values: Mapping[str,
             command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError(f"{preset.title} cannot import the model: {error} (`{shown(command)}`)", "run the command yourself") from None
+        raise EngineError(f"{preset.title} cannot import the model: {error} (`{redacted(command)}`)", "run the command yourself") from None
     if done.returncode:
         last = " ".join((done.stderr or done.stdout).split())[-300:]
         raise EngineError(
-            f"{preset.title} cannot import the model: {last} (`{shown(command)}`)", "run the command yourself to see all its output"
+            f"{preset.title} cannot import the model: {last} (`{redacted(command)}`)", "run the command yourself to see all its output"
         )

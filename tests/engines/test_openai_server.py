@@ -117,7 +117,7 @@ def test_a_command_is_started_asked_and_ended():
     try:
         assert session.answer([Prompt("hello", 2)], 1)[0].prompt_tokens == 3
         facts = session.facts()
-        assert (facts["server"], facts["served_model"], facts["server_cores"]) == ("openai", "fake", [min(os.sched_getaffinity(0))])
+        assert (facts["server"], facts["served_model"], facts["server_cpus"]) == ("openai", "fake", [min(os.sched_getaffinity(0))])
         assert "abc" not in facts["server_command"] and str(FAKE) in facts["server_command"]
         assert session.totals() is None and session.precision() is None and session.profile(0.1) == ()
     finally:
