@@ -39,7 +39,7 @@ class Preset:
         option_arguments: Arguments of the engine's options `kv_cache_dtype` and `quantization`, with {value}; an option that is not here is not supported.
         apis: What of the OpenAI API it has: `completions` is `/v1/completions`, `chat` is `/v1/chat/completions`.
         model_name: Name of the model in requests; None: the one that `/v1/models` reports.
-        fields: Fields of every request beside `model`, `prompt` or `messages`, `stream` and `max_tokens`: prompt cache off, counts in the stream on.
+        fields: Fields of every request in addition to `model`, `prompt` or `messages`, `stream` and `max_tokens`: prompt cache off, counts in the stream on.
         length_fields: Fields that make an answer exactly as long as asked; the text `OUTPUT_TOKENS` stands for the number (alone: as an integer).
         exact_length: Whether the length of answers can be fixed at all; if not, an answer may be shorter than asked.
         cache_off: Whether reuse of prompts between requests is turned off, by a field or by the command.

@@ -27,7 +27,7 @@ class Process:
         parent: Process id of its parent.
         group: Its process group.
         session: Its session.
-        started: Start in clock ticks since boot, which tells a reused id from the first one.
+        started: Start in clock ticks since boot, which differs if the id was reused.
     """
 
     pid: int

@@ -125,7 +125,7 @@ def test_a_command_is_started_asked_and_ended():
     assert ending["killed"] is False and not Path(f"/proc/{facts['server_pid']}").exists()
 
 
-def test_a_preset_tells_where_a_command_reports():
+def test_a_preset_states_where_a_command_reports():
     """Its command is the user's, its requests are the preset's."""
     session = open_(command(preset="llama-server"))
     facts = session.facts()
@@ -174,7 +174,7 @@ def _command_line(process: Path) -> bytes:
 
 
 def test_a_load_beyond_the_context_is_refused():
-    """llama.cpp would answer with fewer tokens and say nothing."""
+    """llama.cpp would answer with fewer tokens without an error."""
     with pytest.raises(EngineError, match="takes requests of 64 tokens, but the longest of the load has 120") as caught:
         open_(command("short", preset="llama-server"), TokenLoad(concurrency=1, input_tokens=40, output_tokens=40))
     assert caught.value.refused and "context" in caught.value.hint
