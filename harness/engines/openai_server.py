@@ -29,8 +29,6 @@ from harness.serving.urls import checked_url, elsewhere
 
 GENERIC, BUNDLED = "openai", "xllamacpp"
 """Presets of a server of which nothing is known, and of the one that is used if the suite names none."""
-POISSON_SLOTS = 32
-"""Requests at a time that a server is started for if arrivals are at random."""
 LEAST_CONTEXT, CONTEXT_STEP, CONTEXT_MARGIN = 768, 256, 64
 """Tokens of one request: the least, which the prompts that calibrate lengths need, the step, and what a chat template may add."""
 PROMPT_EXCESS = 1.25
@@ -160,7 +158,7 @@ def sizes(options: Options, requests: TokenLoad) -> tuple[int, int]:
     longest_in, longest_out = longest_lengths(requests)
     needed = math.ceil(PROMPT_EXCESS * longest_in) + longest_out + CONTEXT_MARGIN
     context = max(LEAST_CONTEXT, CONTEXT_STEP * math.ceil(needed / CONTEXT_STEP))
-    return requests.concurrency or POISSON_SLOTS, options.context or context
+    return requests.concurrency or PRESETS[str(options.preset)].poisson_slots, options.context or context
 
 
 def longest_lengths(requests: TokenLoad) -> tuple[int, int]:
@@ -225,6 +223,21 @@ def _start(load: Load, preset: Preset, requests: TokenLoad) -> TokenSession:
     return ServedSession(session, started | facts)
 
 
+def check_applied(title: str, asked: Mapping[str, str], reported: Mapping[str, str | None]) -> None:
+    """Check that options became what was asked, or a form of it, such as `fp8_e4m3` of `fp8`; what is not reported is not checked.
+
+    Raises:
+        EngineError: The server reports something else.
+    """
+    for option, value in asked.items():
+        result = reported.get(option)
+        if result is None or value == "auto" or result.lower().startswith(value.lower()) or value.lower().startswith(result.lower()):
+            continue
+        raise EngineError(
+            f"{title} was asked for {option}: {value}, but reports {result}", "remove the option, or name what the server supports"
+        )
+
+
 def _connect(options: Options, preset: Preset, requests: TokenLoad) -> TokenSession:
     url = checked_url(str(options.url))
     session, facts = _session(url, options, preset, None, None)
@@ -261,6 +274,7 @@ def _session(
     name = reports.model(options.served_name or model)
     asked = {option: value for option in SERVER_OPTIONS if (value := getattr(options, option))}
     proofs = reports.proofs(preset, asked, server.output() if server else "")
+    check_applied(preset.title, asked, proofs)
     facts = {
         "server": preset.name, "served_model": name, "prompt_cache_off": preset.cache_off or None,
         **reports.facts(preset), **asked, **{f"{option}_reported": value for option, value in proofs.items()},

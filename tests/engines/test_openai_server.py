@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from harness import plugins, venvs
 from harness.engines import openai_server
 from harness.engines.base import Load
-from harness.engines.openai_server import OpenAiServer, Options, filled, sizes
+from harness.engines.openai_server import OpenAiServer, Options, check_applied, filled, sizes
 from harness.errors import EngineError
 from harness.schema.served import TokenLoad
 from harness.serving.base import Prompt
@@ -100,7 +100,22 @@ def test_slots_and_context_are_those_of_the_load():
     """A prompt may be a quarter longer than estimated; a rate has a fixed number of slots; the least is what calibration needs."""
     assert sizes(Options(), TokenLoad(concurrency=4, input_tokens=1000, output_tokens=200)) == (4, 2304)
     assert sizes(Options(), TokenLoad(rate_per_s=2, input_tokens=16, output_tokens=48)) == (32, 768)
+    assert sizes(Options(preset="vllm"), TokenLoad(rate_per_s=2, input_tokens=16, output_tokens=48))[0] == 256
     assert sizes(Options(context=512), SHORT) == (2, 512)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reported"), [("fp8", "fp8_e4m3"), ("q8_0", "Q8_0"), ("awq", "awq_marlin"), ("auto", "bfloat16"), ("fp8", None)]
+)
+def test_an_option_that_was_applied_is_accepted(asked, reported):
+    """Servers name a form of it, or report nothing."""
+    check_applied("fake", {"quantization": asked}, {"quantization": reported})
+
+
+def test_an_option_that_was_not_applied_is_an_error():
+    """Its figures would be those of something else."""
+    with pytest.raises(EngineError, match="was asked for kv_cache_dtype: q8_0, but reports f16"):
+        check_applied("fake", {"kv_cache_dtype": "q8_0"}, {"kv_cache_dtype": "f16"})
 
 
 def test_only_known_placeholders_are_replaced():
