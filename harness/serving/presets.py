@@ -260,7 +260,7 @@ _PRESETS = (
         option_arguments={"quantization": ("--quantization", "{value}")},
         model_name="{model}",
         length_fields={"generation_config": '{"max_new_tokens": {output_tokens}, "min_new_tokens": {output_tokens}}'},
-        read="transformers 5.24, cli/serve.py and cli/serving; streams as recorded from 5.24",
+        tested="transformers 5.24.0",
     ),
     Preset(
         name="ollama",

@@ -226,7 +226,9 @@ class ServerProcess:
     def _not_started(self, reason: str) -> EngineError:
         if _TAKEN.search(self.output()):
             return _PortTakenError(f"port {self.port} is in use: {reason}", "end the program that uses it, or choose another port")
-        return EngineError(reason, f"run it yourself to see all its output: `{redacted(self.launch.command)}`")
+        return EngineError(
+            reason, f"run it yourself to see all its output: `{redacted([self.filled(word) for word in self.launch.command])}`"
+        )
 
     def _check_owner(self) -> None:
         if ports.listens(self.pids(), self.port) is False:
