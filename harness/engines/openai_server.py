@@ -20,6 +20,7 @@ from harness.engines.tokens import TokenEngine
 from harness.errors import EngineError
 from harness.schema import EngineSpec, Kernel, PluginSpec
 from harness.schema.served import TokenLoad
+from harness.serving import cpu
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.presets import PRESETS, Preset
@@ -219,7 +220,7 @@ def _start(load: Load, preset: Preset, requests: TokenLoad) -> TokenSession:
         "client_cpus": left or None, "slots_asked": parallel, "context_asked": context, **_version(preset),
     }  # fmt: skip
     if left:
-        os.sched_setaffinity(0, left)
+        cpu.pin(left)
     return ServedSession(session, started | facts)
 
 
