@@ -63,9 +63,12 @@ def rows(pairs: int = 12) -> list[Row]:
         write_inputs(Path(folder), Path(command))
         measured = []
         for turn in range(pairs + 1):
-            calls = [lambda: ours(port, model, Path(folder)), lambda: theirs(command, port, model, Path(folder))]
-            results = [call() for call in calls] if turn % 2 else [call() for call in reversed(calls)][::-1]
-            measured.append((results[0], results[1]))
+            if turn % 2:
+                mine = ours(port, model, Path(folder))
+            other = theirs(command, port, model, Path(folder))
+            if not turn % 2:
+                mine = ours(port, model, Path(folder))
+            measured.append((mine, other))
     return [_row(name, measured[1:]) for name in FIGURES]
 
 

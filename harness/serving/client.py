@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import resource
@@ -36,6 +37,15 @@ MAX_IN_PROGRESS = 4096
 FEWEST_FAILURES = 20
 """So many requests that fail in a row end the load; at least two for each stream."""
 TOTALS_S = 1.0
+HINTS = {
+    "HTTP 400": "shorten lengths, or raise the option context, if the prompt and its answer do not fit",
+    "HTTP 401": "set HARNESS_API_KEY to the server's key",
+    "HTTP 403": "set HARNESS_API_KEY to the server's key",
+    "HTTP 404": "set the options served_name and api to what the server has",
+    "HTTP 422": "choose the preset of this server: others send fields that it does not know",
+    "the server does not report": "choose the preset of this server, or a server that sends usage in its stream",
+}
+"""Next step by the begin of a failure's reason."""
 NOT_ANSWERED = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
 """What a kept connection that the server has closed meanwhile gives."""
 
@@ -165,12 +175,12 @@ class OpenAiSession(TokenSession):
                 answered = True
                 if response.status_code != httpx.codes.OK:
                     raise StreamError(_refusal(response.status_code, await response.aread()))
-                events = EventSource(response).aiter_sse()
-                async for event in events:
-                    answer.chunk(event.data, clock.now())
-                    if answer.done:
-                        break
-                await _rest(events, answer, clock)
+                async with contextlib.aclosing(EventSource(response).aiter_sse()) as events:
+                    async for event in events:
+                        answer.chunk(event.data, clock.now())
+                        if answer.done:
+                            break
+                    await _rest(events, answer, clock)
         except NOT_ANSWERED as error:
             if answered:
                 raise
@@ -218,9 +228,9 @@ class OpenAiSession(TokenSession):
     async def _reply(self, prompt: Prompt) -> Reply:
         body = self._body(prompt)
         body.pop("stream_options", None)
-        wanted = {"logprobs": 1} if self._api == "completions" else {"logprobs": True}
+        logprobs = {"logprobs": 1} if self._api == "completions" else {"logprobs": True}
         if self._facts.get("logprobs") is not False:
-            response = await self._post(body | wanted)
+            response = await self._post(body | logprobs)
             self._facts.setdefault("logprobs", response.status_code == httpx.codes.OK)
             if response.status_code not in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY):
                 return self._parsed(response, prompt)
@@ -239,7 +249,8 @@ class OpenAiSession(TokenSession):
 
     def _parsed(self, response: httpx.Response, prompt: Prompt) -> Reply:
         if response.status_code != httpx.codes.OK:
-            raise EngineError(f"{self._preset.title} does not answer: {_refusal(response.status_code, response.content)}")
+            refusal = _refusal(response.status_code, response.content)
+            raise EngineError(f"{self._preset.title} does not answer: {refusal}", _hint(refusal))
         try:
             reply, output_tokens = _reply_of(response.json())
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
@@ -298,7 +309,7 @@ class _Failures:
     def check(self, title: str) -> None:
         """Raise if the server refuses every request."""
         if self._count >= self._most:
-            raise EngineError(f"{title} answers no request: {self._count} in a row failed, the last one: {self._error}")
+            raise EngineError(f"{title} answers no request: {self._count} in a row failed, the last one: {self._error}", _hint(self._error))
 
 
 async def _rest(events: AsyncIterator[ServerSentEvent], answer: AnswerStream, clock: _ReadClock) -> None:
@@ -354,11 +365,15 @@ def _reason(error: Exception, answer: AnswerStream | None = None) -> str:
     return f"the connection was cut{after}: {shortened(str(error)) or type(error).__name__}"
 
 
+def _hint(reason: str) -> str:
+    return next((hint for begin, hint in HINTS.items() if reason.startswith(begin)), "")
+
+
 def _raised_file_limit() -> int:
     """Requests that may be in progress: each has a connection, which is an open file, of which as many are allowed as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_IN_PROGRESS + 256
-    if soft < wanted and soft != resource.RLIM_INFINITY:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    limit = MAX_IN_PROGRESS + 256
+    if soft < limit and soft != resource.RLIM_INFINITY:
+        soft = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return MAX_IN_PROGRESS if soft == resource.RLIM_INFINITY else max(1, min(MAX_IN_PROGRESS, soft - 256))

@@ -23,11 +23,11 @@ def pin(cores: Iterable[int]) -> list[int]:
     Raises:
         EngineError: None is named, or one is not available.
     """
-    wanted, available = set(cores), os.sched_getaffinity(0)
-    if not wanted or not wanted <= available:
-        missing = ", ".join(map(str, sorted(wanted - available))) or "no core is named"
+    requested, available = set(cores), os.sched_getaffinity(0)
+    if not requested or not requested <= available:
+        missing = ", ".join(map(str, sorted(requested - available))) or "no core is named"
         raise EngineError(f"the client cannot be pinned to these cores: {missing}", f"choose from {', '.join(map(str, sorted(available)))}")
-    os.sched_setaffinity(0, wanted)
+    os.sched_setaffinity(0, requested)
     return sorted(os.sched_getaffinity(0))
 
 

@@ -104,7 +104,8 @@ class _State:
             self._add(self._request(due_ns))
 
     async def _request(self, due_ns: int) -> None:
-        await self._send(due_ns, self._prompt())
+        if not self.stopped:  # the load may have stopped since the task was made
+            await self._send(due_ns, self._prompt())
 
     def _prompt(self) -> Prompt:
         prompt = next(self._load.prompts, None)

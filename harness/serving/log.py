@@ -192,15 +192,15 @@ class TokenLog:
         if self._relative:
             tokens = np.where(np.isin(request, list(self._relative)), tokens * self._tokens_per_share, tokens)
         start_ns = np.zeros_like(end_ns)
-        whole = np.zeros_like(end_ns)
+        rounded = np.zeros_like(end_ns)
         for number, events in enumerate(self._of_request):
             if events and self._columns["status"][number] != FAILED:
                 index = np.array(events)
                 start_ns[index] = np.concatenate([[self._columns["sent_ns"][number]], end_ns[index[:-1]]])
-                whole[index] = np.diff(np.rint(np.cumsum(tokens[index])), prepend=0).astype(np.int64)
+                rounded[index] = np.diff(np.rint(np.cumsum(tokens[index])), prepend=0).astype(np.int64)
         kept = np.lexsort((request, end_ns))
-        kept = kept[whole[kept] > 0]
-        return np.stack([start_ns[kept], end_ns[kept], whole[kept]])
+        kept = kept[rounded[kept] > 0]
+        return np.stack([start_ns[kept], end_ns[kept], rounded[kept]])
 
 
 __all__ = ["COMPLETED", "CUT", "FAILED", "SHORT", "UNKNOWN", "End", "TokenLog"]

@@ -29,6 +29,6 @@ def totals(text: str, t_ns: int, generated: str | None, running: str | None) -> 
                 sums[sample.name] = sums.get(sample.name, 0.0) + sample.value
     except ValueError:
         return ServerTotals(t_ns)
-    found = {name: value for name, value in sums.items() if math.isfinite(value)}
-    tokens = found.get(generated) if generated else None
-    return ServerTotals(t_ns, None if tokens is None else round(tokens), found.get(running) if running else None)
+    finite = {name: value for name, value in sums.items() if math.isfinite(value)}
+    tokens = finite.get(generated) if generated else None
+    return ServerTotals(t_ns, None if tokens is None else round(tokens), finite.get(running) if running else None)

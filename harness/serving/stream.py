@@ -17,6 +17,8 @@ NORMAL_ENDS = ("length", "stop", "eos_token", "stop_sequence", "tool_calls", "fu
 """Values of `finish_reason` with which an answer is complete; `length` if as many tokens were generated as asked."""
 MAX_TEXT = 200
 """Characters of a server's message that are kept."""
+MOST = 10**9
+"""Greatest plausible number of tokens of an answer or a prompt, and of milliseconds."""
 TEXT_FIELDS = ("content", "reasoning_content", "reasoning", "tool_calls")
 """Keys of a chat's `delta` that hold generated text."""
 CACHED_TOKENS = ("usage", "prompt_tokens_details", "cached_tokens")
@@ -164,7 +166,7 @@ class AnswerStream:
             output_tokens=output_tokens,
             prompt_tokens=_number(_at(self._latest, ("usage", "prompt_tokens"))),
             cached_tokens=_number(_at(self._latest, self._preset.cached_tokens or CACHED_TOKENS)),
-            prefill_s=prefill_ms * 1e-3 if isinstance(prefill_ms, int | float) and prefill_ms >= 0 else None,
+            prefill_s=prefill_ms * 1e-3 if isinstance(prefill_ms, int | float) and 0 <= prefill_ms <= MOST else None,
         )
 
 
@@ -221,8 +223,8 @@ def _at(value: Any, path: Sequence[str]) -> Any:
 
 
 def _number(value: Any) -> int | None:
-    """A count of at least 0, else None."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """A plausible count, else None."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else None
 
 
 __all__ = ["DONE", "AnswerStream", "StreamError", "error_text", "shortened"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import sys
 import threading
@@ -36,7 +37,7 @@ class LyingServer:
     """Serves on a port of its own; counts connections, requests and tokens.
 
     Args:
-        requests_per_connection: A connection is closed after so many requests, without notice.
+        requests_per_connection: The request after so many of a connection is not answered: the connection is closed.
         logprobs: Form of the log-likelihoods in answers that are not streamed.
     """
 
@@ -57,8 +58,10 @@ class LyingServer:
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         try:
-            for _ in range(self.requests_per_connection):
+            for number in itertools.count():
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                if number == self.requests_per_connection:
+                    break
                 self.headers.append(head)
                 length = next((int(line.split(":")[1]) for line in head.split("\r\n") if line.lower().startswith("content-length")), 0)
                 body = await reader.readexactly(length)

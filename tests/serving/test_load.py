@@ -61,18 +61,19 @@ def test_closed_keeps_a_number_of_requests_in_progress():
     assert len(load.cpu) >= 2 and load.cpu == sorted(load.cpu)
 
 
-def test_nothing_is_sent_after_the_stop():
+@pytest.mark.parametrize("requests", [{"concurrency": 2}, {"rate_per_s": 200.0}])
+def test_nothing_is_sent_after_the_stop(requests):
     """Those in progress run on."""
-    send, stopped = Recorded(0.2), []
-    stop = after(2)
+    send, stopped = Recorded(0.3), []
+    stop = after(4)
 
     def watched_stop() -> bool:
         if result := stop():
             stopped.append(time.monotonic_ns())
         return result
 
-    run(send, watched_stop, concurrency=2)
-    assert len(send.sent) == 2 and max(send.sent) < stopped[0] and send.cut == 0
+    run(send, watched_stop, **requests)
+    assert max(send.sent) < stopped[0] and send.cut == 0 and send.now == 0
 
 
 def test_the_drain_has_a_limit():

@@ -40,7 +40,7 @@ def test_no_prompt_is_sent_twice():
 def test_a_seed_gives_the_same_prompts():
     """Another seed gives others."""
     assert taken(5, 1) == taken(5, 1)
-    assert not {prompt.text for prompt in taken(50, 1)} & {prompt.text for prompt in taken(50, 2)}
+    assert not {prompt.text[:6] for prompt in taken(50, 1)} & {prompt.text[:6] for prompt in taken(50, 2)}
 
 
 def test_lengths_are_drawn_around_the_mean():

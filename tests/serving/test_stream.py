@@ -53,23 +53,24 @@ def chunk(text="x", finish=None, usage=None, n=None, **more) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "preset", "asked", "prompt", "cached", "arrivals", "estimated"),
+    ("name", "asked", "prompt", "cached", "arrivals", "estimated"),
     [
-        ("xllamacpp_completions", TIMINGS, 8, 20, 0, [1] * 8, False),
-        ("xllamacpp_chat", TIMINGS, 8, 42, 0, [1] * 8, False),
-        ("xllamacpp_bytes", TIMINGS, 24, 10, 0, [1, 1, 1, 1, 1, 1, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 2, 3], False),
-        ("vllm_completions", CONTINUOUS, 7, 5, 0, [1, 1, 1, 1, 2, 1], False),
-        ("vllm_chat", CONTINUOUS, 6, 9, -1, [1] * 6, False),
-        ("sglang_completions", CONTINUOUS, 6, 5, 1, [1] * 6, False),
-        ("tgi_chat", FINAL, 7, 9, -1, [1, 1, 2, 1, 1, 1], True),
-        ("tensorrt-llm_completions", CONTINUOUS, 6, 5, 0, [1, 1, 1, 2, 1], False),
-        ("transformers_chat", FINAL, 6, 9, -1, [1] * 6, True),
-        ("ollama_completions", FINAL, 6, 5, -1, [1] * 6, True),
-        ("ollama_chat", FINAL, 6, 9, -1, [1] * 6, True),
+        ("xllamacpp_completions", 8, 20, 0, [1] * 8, False),
+        ("xllamacpp_chat", 8, 42, 0, [1] * 8, False),
+        ("xllamacpp_bytes", 24, 10, 0, [1, 1, 1, 1, 1, 1, 1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 2, 3], False),
+        ("vllm_completions", 7, 5, 0, [1, 1, 1, 1, 2, 1], False),
+        ("vllm_chat", 6, 9, -1, [1] * 6, False),
+        ("sglang_completions", 6, 5, 1, [1] * 6, False),
+        ("tgi_chat", 7, 9, -1, [1, 1, 2, 1, 1, 1], True),
+        ("tensorrt-llm_completions", 6, 5, 0, [1, 1, 1, 2, 1], False),
+        ("transformers_chat", 6, 9, -1, [1] * 6, True),
+        ("ollama_completions", 6, 5, -1, [1] * 6, True),
+        ("ollama_chat", 6, 9, -1, [1] * 6, True),
     ],
 )  # fmt: skip
-def test_the_stream_of_each_server(name, preset, asked, prompt, cached, arrivals, estimated):
+def test_the_stream_of_each_server(name, asked, prompt, cached, arrivals, estimated):
     """Tokens of each arrival, their total, the prompt's and the cached ones; marked as estimated where only the total is reported."""
+    preset = PRESETS[name.split("_")[0]]
     log = replayed(events(name), preset, asked)
     request = row(log)
     assert (request["status"], request["output_tokens"], request["prompt_tokens"], request["cached_tokens"]) == (
@@ -81,7 +82,7 @@ def test_the_stream_of_each_server(name, preset, asked, prompt, cached, arrivals
     assert list(log.completions()[2]) == arrivals
     assert log.estimated == estimated
     assert not log.disagreeing and not log.errors
-    assert (request["prefill_ns"] > 0) == (preset is TIMINGS)
+    assert (request["prefill_ns"] > 0) == bool(preset.prefill_ms)
 
 
 @pytest.mark.parametrize("name", ["ollama_completions", "tgi_chat", "transformers_chat"])
@@ -172,8 +173,11 @@ def test_an_answer_that_was_cut_keeps_its_tokens():
 
 
 def test_values_of_other_types_are_not_reported():
-    """A count that is text, a Boolean or negative is no count."""
-    for usage in ("4", True, -1, None, 2.5):
+    """A count that is text, a Boolean, negative or beyond reason is no count; nor is such a duration."""
+    for prefill_ms in ("1", -1, 1e300, float("nan"), float("inf")):
+        data = [json.dumps({"choices": [{"text": "a", "finish_reason": "length"}], "timings": {"predicted_n": 1, "prompt_ms": prefill_ms}})]
+        assert row(replayed(data, TIMINGS, 1))["prefill_ns"] == -1
+    for usage in ("4", True, -1, None, 2.5, 10**30):
         data = [chunk("a", "length", timings=None), json.dumps({"choices": None, "usage": {"completion_tokens": usage}})]
         assert "does not report" in next(iter(replayed(data, FINAL, 4).errors))
 
