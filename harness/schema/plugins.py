@@ -70,8 +70,8 @@ class EngineSpec(PluginSpec):
         if not self.programs or self.parameters is None:
             return ()
         chosen = self.parameters(**options)
-        found = (by_value.get(getattr(chosen, option)) for option, by_value in self.programs.items())
-        return tuple(program for program in found if program)
+        programs = (by_value.get(getattr(chosen, option)) for option, by_value in self.programs.items())
+        return tuple(program for program in programs if program)
 
     def every_program(self) -> tuple[PluginSpec, ...]:
         """The programs that it starts with any options."""
