@@ -293,7 +293,7 @@ def _alignment(reader: _Reader, fields: dict[str, Field]) -> int:
 
 
 def _check_data(reader: _Reader, tensors: tuple[TensorInfo, ...], alignment: int, data_start: int) -> None:
-    """Check that the tensors lie one after the other, and inside the file."""
+    """Check that the tensors follow one after the other, and inside the file."""
     if not tensors:
         raise reader.error("holds no tensors: it may be a vocabulary alone", "give the file of a model")
     expected = 0

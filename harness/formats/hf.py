@@ -184,7 +184,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _store(source: Path, target: Path, weights: set[str], *, trusted: bool) -> None:
-    """Store the weights, the configuration, the tokenizer and, if trusted, the code; not what else lies beside them."""
+    """Store the weights, the configuration, the tokenizer and, if trusted, the code; not what else is in the folder."""
     target.mkdir()
     for path in sorted(source.iterdir()):
         kept = path.suffix in KEPT and (path.suffix != ".safetensors" or path.name in weights)
