@@ -67,6 +67,12 @@ def test_a_model_in_several_files_is_one(tmp_path):
     assert "lacks b.safetensors" in refusal(folder, tmp_path / "out 2").what
 
 
+def test_a_second_copy_of_the_weights_does_not_count(tmp_path):
+    """As in folders that hold the weights in the author's own layout too."""
+    made = imported(hf_folder(tmp_path, {"consolidated.safetensors": safetensors_bytes(TENSORS)}), tmp_path / "out")
+    assert made.facts.parameters == 72 and not (made.path / "consolidated.safetensors").exists()
+
+
 @pytest.mark.parametrize("weight_map", [None, [], {"a": 1}, {"a": "../model.safetensors"}, {"a": "/etc/passwd"}])
 def test_an_index_that_leaves_the_folder_is_refused(tmp_path, weight_map):
     """And one that is none."""

@@ -103,3 +103,10 @@ def test_impossible_sizes_are_refused(options, reason):
     """Before anything is built."""
     with pytest.raises(ValidationError, match=reason):
         RandomLlamaOptions(**options)
+
+
+def test_rows_of_a_head_are_reordered_for_the_other_rotation():
+    """Neighbours, which llama.cpp rotates, become the halves of a head, which transformers rotates."""
+    rows = np.arange(8, dtype=np.float32).reshape(8, 1)
+    assert half_rotated(rows, 2).ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+    assert half_rotated(rows, 0) is rows
