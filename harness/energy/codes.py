@@ -220,7 +220,7 @@ CODES: dict[str, Code] = {
         "compare it by what it stores, or use a variant whose blocks fit the rows of the model",
     ),
     "cost_only": Code(
-        "{why}: energy and latency are those of the model, its quality says nothing",
+        "{why}: energy and latency are those of the model, its quality has no meaning",
         "compare the cost alone, or use weights that were trained and stored without quantization",
     ),
     "precision_emulated": Code(
