@@ -72,6 +72,7 @@ def _of_server(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield finding("server_external")
     if host := facts.get("server_host"):
         yield finding("server_elsewhere", host=host)
-    if facts.get("server_killed"):
-        left = facts.get("server_left") or []
-        yield finding("server_killed", seconds=float(facts.get("server_stop_s", 0.0)), left=f"; it left {', '.join(left)}" if left else "")
+    if facts.get("killed"):
+        yield finding("server_killed", seconds=float(facts.get("stop_s", 0.0)))
+    if left := facts.get("shm_left"):
+        yield finding("server_left_files", names=", ".join(left))

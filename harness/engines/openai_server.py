@@ -20,12 +20,13 @@ from harness.engines.tokens import TokenEngine
 from harness.errors import EngineError
 from harness.schema import EngineSpec, Kernel, PluginSpec
 from harness.schema.served import TokenLoad
+from harness.serving import cpu
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.presets import PRESETS, Preset
 from harness.serving.process import Launch, ServerProcess, shown, split_cores
 from harness.serving.reports import KEY, Reports
-from harness.serving.urls import checked_url
+from harness.serving.urls import checked_url, elsewhere
 
 GENERIC, BUNDLED = "openai", "xllamacpp"
 """Presets of a server of which nothing is known, and of the one that is used if the suite names none."""
@@ -49,7 +50,7 @@ class Options(EngineOptions):
     api: Literal["completions", "chat"] = Field("completions", description="/v1/completions or /v1/chat/completions")
     served_name: str | None = Field(None, description="name of the model at the server, if it has several")
     context: int | None = Field(None, ge=16, description="tokens of one request, prompt and answer; by default as the load needs")
-    args: tuple[str | int | float, ...] = Field((), description="further arguments of the preset's command; needs --trust")
+    args: list[str | int | float] = Field([], description="further arguments of the preset's command; needs --trust")
     kv_cache_dtype: str | None = Field(None, description="type of the key-value cache, as the server names it")
     quantization: str | None = Field(None, description="quantization that the server applies when it loads the model, as it names it")
     ready_s: float = Field(540.0, gt=0, description="time limit for the server's start, s")
@@ -221,7 +222,7 @@ def _start(load: Load, preset: Preset, requests: TokenLoad) -> TokenSession:
         "client_cores": left or None, "slots_asked": parallel, "context_asked": context, **_version(preset),
     }  # fmt: skip
     if left:
-        os.sched_setaffinity(0, left)
+        cpu.pin(left)
     return ServedSession(session, started | facts)
 
 
@@ -229,7 +230,9 @@ def _connect(options: Options, preset: Preset, requests: TokenLoad) -> TokenSess
     url = checked_url(str(options.url))
     session, facts = _session(url, options, preset, None, None)
     _check_context(facts.get("context"), requests)
-    return ServedSession(session, facts | {"server": "external", "server_url": url})
+    return ServedSession(
+        session, facts | {"server": "external", "server_url": url, **({"server_host": host} if (host := elsewhere(url)) else {})}
+    )
 
 
 def _check_context(context: int | None, requests: TokenLoad) -> None:

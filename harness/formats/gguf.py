@@ -15,6 +15,8 @@ from harness.schema import ArtifactFacts, FormatSpec
 FILE = "model.gguf"
 REQUIRED = ("block_count", "context_length", "embedding_length")
 """Metadata that every architecture of text generation has."""
+RANDOM, REQUANTIZED = "harness.random_weights", "harness.requantized_from"
+"""Our own metadata: whether the weights are random, and the types in which they were quantized before, as `Q4_1,Q8_0`."""
 GIVE = "give a language model that generates text"
 
 
@@ -85,7 +87,7 @@ def notes(header: Header) -> dict[str, Any]:
         }.items()
     }
     tokens = header.fields.get("tokenizer.ggml.tokens")
-    file_type = header.number("general.file_type")
+    file_type, requantized = header.number("general.file_type"), header.text(REQUANTIZED)
     written = {
         "architecture": architecture,
         "model_name": header.text("general.name"),
@@ -93,5 +95,7 @@ def notes(header: Header) -> dict[str, Any]:
         "vocabulary": tokens.length if tokens else None,
         "chat_template": "tokenizer.chat_template" in header.fields,
         "file_type": None if file_type is None else FILE_TYPES.get(file_type, str(file_type)),
+        "random_weights": RANDOM in header.fields or None,
+        "requantized_from": requantized.split(",") if requantized else None,
     }
     return {**{name: value for name, value in written.items() if value is not None}, "stored": stored_shares(header)}

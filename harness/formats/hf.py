@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats.base import Format, Imported, ImportRequest
+from harness.formats.gguf import RANDOM
 from harness.formats.libraries import reading
 from harness.formats.linking import store_file
 from harness.formats.safetensors import DAMAGED, Stored, read_tensors
@@ -132,6 +133,7 @@ def notes(config: dict[str, Any], tensors: Sequence[Stored] | None) -> dict[str,
         "architecture": next(iter(config.get("architectures") or ()), config.get("model_type")),
         **{name: next((text[key] for key in keys if isinstance(text.get(key), int)), None) for name, keys in SIZES.items()},
         "quantization": method,
+        "random_weights": config.get(RANDOM) is True or None,
         "stored": None if tensors is None else _shares(tensors),
     }
     return {name: value for name, value in written.items() if value is not None}

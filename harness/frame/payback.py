@@ -58,7 +58,7 @@ def _chain(run: StoredRun, build_id: str | None) -> list[Build]:
 def _energy(run: StoredRun, build: Build) -> CaseEnergy | None:
     """Energy of the last completed record of a build, which for a cached one is the original's; None if there is none."""
     records: list[Record] = [r for r in run.records if r.task == "build" and r.build_id == build.build_id and r.status == "ok"]
-    return build_energy(records[-1].measurements) if records else None
+    return build_energy(records[-1].measurements, build.target.device if build.target else None) if records else None
 
 
 def _offsets_j(result: Result, baseline: Result, spent: Iterable[CaseEnergy]) -> tuple[float, float]:

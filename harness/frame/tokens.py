@@ -94,8 +94,8 @@ def _latencies(result: Result, figures: list[TokenFigures]) -> Row:
     return row
 
 
-def _share(figures: list[TokenFigures], part: Callable[[TokenFigures], int], whole: Callable[[TokenFigures], int]) -> float | None:
-    total = sum(map(whole, figures))
+def _share(figures: list[TokenFigures], part: Callable[[TokenFigures], int], total_of: Callable[[TokenFigures], int]) -> float | None:
+    total = sum(map(total_of, figures))
     return sum(map(part, figures)) / total if total else None
 
 

@@ -6,6 +6,7 @@ from harness.report.export import FORMATS, PUBLISHED, export
 from harness.report.folder import FILES, write
 from harness.report.notes import notes
 from harness.report.paper import paper
+from harness.report.runs_plot import draw_runs
 from harness.report.sentences import output_sentences, preface, sentences
 from harness.report.tables import published_columns
 from harness.report.terminal import terminal
@@ -16,6 +17,7 @@ __all__ = [
     "FORMATS",
     "PUBLISHED",
     "UNITS",
+    "draw_runs",
     "export",
     "notes",
     "output_sentences",

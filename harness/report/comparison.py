@@ -28,7 +28,7 @@ def ratio_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
     yield ""
     yield (
         f"better = less energy, shorter latency (median); same = within {MARGIN:.0%}; {NOT_SEPARATED}. Intervals are individual; the verdicts "
-        f"hold jointly: Holm's correction over all of them at {STOPPED_ALPHA if stopped else JOINT_ALPHA:g}{' (after a stopping rule)' if stopped else ''}. "
+        f"hold jointly: Shaffer's correction over all of them at {STOPPED_ALPHA if stopped else JOINT_ALPHA:g}{' (after a stopping rule)' if stopped else ''}. "
         "Energy ratios include the gain uncertainty of both machines' sensors, which does not cancel."
     )
     if any(c.verdict is None for c in comparisons):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -112,8 +112,7 @@ def _family(row: Row) -> str:
 def draw_panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Axis], model: str) -> None:
     """Draw the cases of one model."""
     x, y = axes
-    present = [row for row in rows if row[x.column] is not None and row[y.column] is not None]
-    scales = tuple(Scale((row[axis.column] for row in present), axis.unit) if axis.unit else None for axis in axes)
+    present = on_both(rows, axes)
     title = f"{x.name.split(' per ')[0]} and {y.name.split(' per ')[0]}" + (f": {model}" if model else "")
     ax.set_title(shortened(plain(title), TITLE), loc="left", fontsize=12, pad=34, parse_math=False)
     ax.text(0, 1.02, _caption(rows, present, style), transform=ax.transAxes, fontsize=8.5, color=SOFT, va="bottom", parse_math=False)
@@ -121,6 +120,31 @@ def draw_panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Ax
         ax.text(0.5, 0.5, f"no case has both {x.name} and {y.name}", transform=ax.transAxes, ha="center", color=INK)
         ax.set_axis_off()
         return
+    points = draw_points(ax, present, axes, style.of)
+    _bands(ax, present, points)
+    _fronts(ax, present, points, axes)
+    _share_ticks(ax, present, axes)
+    number_points(ax, [str(style.numbers[row["case_id"]]) for row in present], points)
+
+
+def on_both(rows: Sequence[Row], axes: tuple[Axis, Axis]) -> list[Row]:
+    """The rows that have both quantities."""
+    return [row for row in rows if all(row[axis.column] is not None for axis in axes)]
+
+
+def draw_points(
+    ax: Axes, present: Sequence[Row], axes: tuple[Axis, Axis], marker: Callable[[Row], dict[str, Any]], beyond: float = 1 / 3
+) -> np.ndarray:
+    """Draw a marker with its 95 % intervals for each row, and label and scale both axes; the positions, shape (n, 2).
+
+    Args:
+        ax: Where to draw.
+        present: Rows with both quantities, at least one.
+        axes: The quantities.
+        marker: Keywords of a row for `Axes.scatter`.
+        beyond: Part of the points' range up to which intervals beyond the points are shown; infinity: whole.
+    """
+    scales = tuple(Scale((row[axis.column] for row in present), axis.unit) if axis.unit else None for axis in axes)
     points = np.array([[_scaled(row[axis.column], scale) for axis, scale in zip(axes, scales, strict=True)] for row in present])
     for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
         getattr(ax, f"set_{name}label")(plain(_label(axis, scale, present)), parse_math=False)
@@ -129,15 +153,12 @@ def draw_panel(ax: Axes, rows: Sequence[Row], style: Style, axes: tuple[Axis, Ax
     for row, point in zip(present, points, strict=True):
         spans = [_span(axis, scale, row, value) for axis, scale, value in zip(axes, scales, point, strict=True)]
         ax.errorbar(point[0], point[1], xerr=spans[0], yerr=spans[1], fmt="none", ecolor="#b0b0b0", elinewidth=0.9, capsize=1.5, zorder=2)
-        ax.scatter(*point, zorder=3, **style.of(row))
-    _bands(ax, present, points)
-    _fronts(ax, present, points, axes)
-    _limits(ax, present, axes, scales, points)
+        ax.scatter(*point, zorder=3, **marker(row))
+    _limits(ax, present, axes, scales, points, beyond)
     ax.grid(True, color="#e6e6e6", linewidth=0.6)
     ax.set_axisbelow(True)
     _plain_ticks(ax)
-    _share_ticks(ax, present, axes)
-    _number(ax, [str(style.numbers[row["case_id"]]) for row in present], points)
+    return points
 
 
 def shortened(text: str, most: int) -> str:
@@ -214,8 +235,10 @@ def _apart(a: Row, b: Row, axis: Axis) -> bool:
     return None not in bounds and (bounds[1] < bounds[2] or bounds[3] < bounds[0])
 
 
-def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequence[Scale | None], points: np.ndarray) -> None:
-    """Set limits that show every point, and the error bars up to a third beyond, so that one wide interval does not compress the rest."""
+def _limits(
+    ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequence[Scale | None], points: np.ndarray, beyond: float
+) -> None:
+    """Set limits that show every point, and the error bars up to some part beyond, so that one wide interval does not compress the rest."""
     for k, (name, axis, scale) in enumerate(zip("xy", axes, scales, strict=True)):
         log = getattr(ax, f"get_{name}scale")() == "log"
         go, back = (np.log, np.exp) if log else (np.asarray, np.asarray)
@@ -223,8 +246,9 @@ def _limits(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis], scales: Sequ
         place = go(points[:, k])
         ends = go(np.array([b for b in bounds if b > 0 or not log] + [*points[:, k]]))
         spread = float(np.ptp(place)) or float(np.ptp(ends)) or abs(float(place[0])) * 0.1 or 1.0
-        low, high = max(ends.min(), place.min() - spread / 3), min(ends.max(), place.max() + spread / 3)
-        getattr(ax, f"set_{name}lim")(*back(np.array([low - 0.08 * spread, high + 0.08 * spread])))
+        low, high = max(ends.min(), place.min() - beyond * spread), min(ends.max(), place.max() + beyond * spread)
+        margin = 0.08 * max(spread, 0.0 if beyond < 1 else high - low)
+        getattr(ax, f"set_{name}lim")(*back(np.array([low - margin, high + margin])))
 
 
 def _plain_ticks(ax: Axes) -> None:
@@ -252,12 +276,13 @@ def _share_ticks(ax: Axes, rows: Sequence[Row], axes: tuple[Axis, Axis]) -> None
             axis.set_ticks([tick for tick in axis.get_majorticklocs() if low <= tick <= min(high, 1.0 + ROUNDING)])
 
 
-def _number(ax: Axes, texts: Sequence[str], points: np.ndarray) -> None:
-    """Number of each case next to its point, without hiding a point or another number."""
+def number_points(ax: Axes, texts: Sequence[str], points: np.ndarray, lines: Sequence[np.ndarray] = ()) -> None:
+    """A text next to each point, without hiding a point, another text or a line through points of shape (2, n)."""
     import textalloc
 
     x, y = points.T
+    crossed = {"x_lines": [line[0] for line in lines], "y_lines": [line[1] for line in lines]} if lines else {}
     textalloc.allocate(
-        ax, x, y, list(texts), x_scatter=x, y_scatter=y, textsize=9 if len(texts) <= 24 else 7.5, textcolor=INK, linecolor=PALE,
+        ax, x, y, list(texts), x_scatter=x, y_scatter=y, **crossed, textsize=9 if len(texts) <= 24 else 7.5, textcolor=INK, linecolor=PALE,
         linewidth=0.6, margin=0.011, min_distance=0.018, max_distance=0.3, nbr_candidates=800, zorder=4,
     )  # fmt: skip

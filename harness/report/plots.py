@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.frame.rows import Row, rows_of
@@ -42,10 +42,15 @@ def panels(objectives: Sequence[Objective] = OBJECTIVES) -> list[tuple[Axis, Axi
 
 def draw(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, bytes]:
     """The figure as `png` and as `svg`, in which text stays text."""
+    rows = rows_of(frame)
+    return drawn(lambda figure: _compose(figure, rows, panels(objectives)), WIDTH_IN)
+
+
+def drawn(compose: Callable[[Figure], None], width_in: float) -> dict[str, bytes]:
+    """A figure as `png` and as `svg`; `compose` draws it and sets its height."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    rows = rows_of(frame)
     settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "harness",
@@ -56,8 +61,8 @@ def draw(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> d
     with mpl.rc_context(settings), warnings.catch_warnings():
         # The font may lack a model's script; the SVG still contains the text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=(WIDTH_IN, 1.0), dpi=DPI, facecolor="white")
-        _compose(figure, rows, panels(objectives))
+        figure = Figure(figsize=(width_in, 1.0), dpi=DPI, facecolor="white")
+        compose(figure)
         return {form: _saved(figure, form) for form in ("png", "svg")}
 
 

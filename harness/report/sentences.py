@@ -107,7 +107,7 @@ def preface(header: Header, rows: Sequence[Row]) -> str:
     parts = [
         "Variants against dense with all other settings equal; brackets: 95 % intervals, of quality one-sided 95 % bounds.",
         f"{provenance(rows)}.",
-        f"The verdicts hold jointly for {count} ratios (Holm, {100 * joint_alpha(header):g} %); {NS} = not separated." if count else "",
+        f"The verdicts hold jointly for {count} ratios (Shaffer, {100 * joint_alpha(header):g} %); {NS} = not separated." if count else "",
         "Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else "",
         "Simulated energy is not valid for any real machine." if "simulated" in kinds else "",
         f"All ratios are doubtful: {', '.join(doubts)}." if doubts else "",

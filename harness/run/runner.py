@@ -18,6 +18,7 @@ from harness.energy.figures import Raw, Setting, figures
 from harness.errors import WorkerError
 from harness.run.conversation import Conversation, TaskEndedError
 from harness.run.exit_reason import exit_reason, oom_kills
+from harness.run.prepared import device_of
 from harness.run.timing import LEAD_IN_S, Limit, Timing
 from harness.run.windows import Windows
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace
@@ -141,7 +142,7 @@ class _Execution:
     def __init__(self, task: Task, request: Request, context: RunContext, folder: Path, on_slow: Callable[[float, float], None]) -> None:
         self.task, self.request, self.context, self.folder, self.on_slow = task, request, context, folder, on_slow
         domains = [domain for _, each in context.sensors for domain in each]
-        self.timing = Timing(domains, task.case.device if task.case else None, context.domains, context.profile, context.limits)
+        self.timing = Timing(domains, device_of(task), context.domains, context.profile, context.limits)
         self.sampler = Sampler(context.sensors, context.keep, self.timing.near)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.ready: Ready | None = None
@@ -212,7 +213,7 @@ class _Execution:
         windows, wait_for, timing = self.windows, self.conversation.wait_for, self.timing
         windows.begin("load")
         self.ready = wait_for(Ready, timing.loading, lambda waited_s: self.on_slow(waited_s, timing.loading.seconds))
-        self.facts = dict(self.ready.facts)
+        self.facts = dict(self.ready.facts) | (self.request.artifact.weight_facts if self.request.artifact else {})
         windows.end()
         self._idle()
         windows.begin("warmup")

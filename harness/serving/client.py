@@ -20,6 +20,7 @@ from harness.serving.load import drive
 from harness.serving.log import TokenLog
 from harness.serving.presets import Preset, length_fields
 from harness.serving.stream import AnswerStream, StreamError, error_text, shortened
+from harness.serving.transport import Transport
 
 Api = Literal["completions", "chat"]
 PATHS: Mapping[Api, str] = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
@@ -77,8 +78,7 @@ class OpenAiSession(TokenSession):
             base_url=url.rstrip("/"),
             headers={"accept-encoding": "identity"} | ({"authorization": f"Bearer {key}"} if key else {}),
             timeout=httpx.Timeout(silence_s, connect=CONNECT_S, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEPT_S),
-            verify=not url.startswith("http:"),  # reading certificates takes 0.1 s, and http has none
+            transport=Transport(KEPT_S, verify=not url.startswith("http:")),  # reading certificates takes 0.1 s, and http has none
             trust_env=False,  # a proxy of the environment would be part of the measurement
         )
 

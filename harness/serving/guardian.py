@@ -24,7 +24,7 @@ from harness.serving import processes
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 PARENT_ENDED = signal.SIGUSR1
 NOT_STARTED = 127
-LAST_S = 2.0
+LAST_S = 1.0
 """Time that other processes of the server have to end after its first one has, s."""
 
 

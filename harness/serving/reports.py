@@ -106,7 +106,6 @@ class Reports:
         except httpx.HTTPError:
             return None
         if answer.status_code in REFUSALS:
-            raise EngineError(
-                f"{self._title} at {self._url} asks for an API key ({answer.status_code} {path})", "start it without an API key"
-            )
+            what = f"{self._title} at {self._url} asks for an API key ({answer.status_code} {path})"
+            raise EngineError(what, f"start it without one, or set the environment variable {KEY}")
         return answer.text if answer.status_code == httpx.codes.OK else None

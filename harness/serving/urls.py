@@ -42,6 +42,12 @@ def checked_url(url: str) -> str:
     return f"{parts.scheme}://{literal}" + ("" if port is None else f":{port}")
 
 
+def elsewhere(url: str) -> str | None:
+    """Host of a checked address that is not this machine; None if it is."""
+    host = urlsplit(url).hostname or ""
+    return None if _is_loopback(host) else host
+
+
 def _no_address(url: str, reason: str) -> EngineError:
     return EngineError(f"{url!r} is not the address of a server: {reason} (url)", "write it as http://127.0.0.1:8000", refused=True)
 

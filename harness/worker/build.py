@@ -22,6 +22,7 @@ from harness.schema import Artifact, ArtifactFacts, Training
 from harness.schema.worker import BuildTask, SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.worker.outcome import outcome
+from harness.worker.prepare import prepare
 from harness.workloads.base import Split, Workload, arrays_of, describe_split
 from harness.workloads.data import load_array
 from harness.workloads.functions import call_function, make_importable
@@ -50,7 +51,8 @@ def build(task: BuildTask) -> Artifact:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if task.model.trusted and task.model.folder:
         make_importable(task.model.folder)
-    path, facts, notes = FIRST_STEPS.get(task.build.step.recipe, _recipe)(task)
+    target = task.build.target
+    path, facts, notes = (prepare if target else FIRST_STEPS.get(task.build.step.recipe, _recipe))(task)
     sha256, size = fingerprint(path)
     return Artifact(
         build_id=task.build.build_id,
@@ -60,6 +62,7 @@ def build(task: BuildTask) -> Artifact:
         bytes=size,
         model=task.build.model,
         lineage=task.build.lineage,
+        device=target.device if target else None,
         facts=facts,
         notes=notes,
     )

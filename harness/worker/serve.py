@@ -71,9 +71,11 @@ class _Child:
         facts = session.facts() | ({} if task.device == "cpu" else {"device_uuids": visible_uuids()})
         channel.send(Ready(first_query_s=first_s, precision=session.precision(), facts=facts))
         log = TokenLog()
-        facts = self._generate(session, log, tokenization) if isinstance(channel.receive(), Go) else {}
-        np.save(task.completions_path, log.completions())
-        np.save(task.requests_path, log.requests())
+        try:
+            facts = self._generate(session, log, tokenization) if isinstance(channel.receive(), Go) else {}
+        finally:  # also what was generated before a server died
+            np.save(task.completions_path, log.completions())
+            np.save(task.requests_path, log.requests())
         channel.send(Done(n=log.completions().shape[1]))
         if task.outputs_path:
             channel.send_mark("quality")

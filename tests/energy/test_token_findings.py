@@ -69,7 +69,8 @@ def test_an_overloaded_server():
         ({"usage_disagreements": 20, "requests_ended": 1000}, "tokens_disagree"),
         ({"server": "external"}, "server_external"),
         ({"server_host": "10.0.0.7"}, "server_elsewhere"),
-        ({"server_killed": True, "server_stop_s": 10.0, "server_left": ["/dev/shm/psm_1"]}, "server_killed"),
+        ({"killed": True, "stop_s": 10.0}, "server_killed"),
+        ({"shm_left": ["/dev/shm/psm_1"]}, "server_left_files"),
     ],
 )
 def test_what_the_child_reports(facts, code):

@@ -1,6 +1,6 @@
 """A server with the API of OpenAI that is honest or wrong in one way, named by the `model` of each request.
 
-python -m tests.serving.lying PORT      serves until it is killed, tokens as fast as they can be sent
+python -m tests.serving.lying      prints its port, and serves until its standard input is closed; `pause_s` in a request is the time between tokens
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class LyingServer:
                 writer.writelines(waiting)
                 waiting = []
                 await writer.drain()
-            if way.get("pause"):
-                await asyncio.sleep(way["pause"])
+            if pause_s := body.get("pause_s", way.get("pause", 0)):
+                await asyncio.sleep(pause_s)
         writer.writelines(waiting)
         await writer.drain()
         if way.get("cut"):
@@ -186,10 +186,11 @@ def serving(**options: Any) -> Iterator[LyingServer]:
 
 
 async def main() -> None:
-    """Serve on the port of the command line."""
-    server = await LyingServer().serve(int(sys.argv[1]))
-    print("listening", flush=True)
-    await server.serve_forever()
+    """Serve on a free port until standard input is closed."""
+    server = LyingServer()
+    await server.serve()
+    print(server.port, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":

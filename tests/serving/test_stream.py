@@ -139,7 +139,7 @@ def test_counts_that_contradict_each_other_are_marked(data, preset, asked, statu
         (["[DONE]"], FINAL, "the response has no chunk of an answer"),
         ([chunk(), json.dumps({"error": {"message": "out of  memory", "code": 500}}), "[DONE]"], FINAL, "reports an error in the stream: out of memory"),
         ([json.dumps({"error": "Input validation error", "error_type": "validation"})], FINAL, "reports an error in the stream: Input validation"),
-        (['{"error": "it says "no""}'], FINAL, 'holds data that is not JSON: {"error": "it says "no""}'),
+        (['{"error": "it is "no""}'], FINAL, 'holds data that is not JSON: {"error": "it is "no""}'),
         (['{"choices": 3}'], FINAL, "choices are no list of objects"),
         (["[1]"], FINAL, "no chunk"),
         (["[" * 100_000], FINAL, "not JSON"),
