@@ -20,12 +20,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import WorkerError
 from harness.schema import Artifact
-from harness.schema.worker import AskKernels, BuildTask, Close, FromChild, Hello, Kernels, LoadTask, Mark, MeasureTask, ToChild, as_line
+from harness.schema.worker import (
+    AskKernels,
+    BuildTask,
+    Close,
+    FromChild,
+    Hello,
+    Kernels,
+    LoadTask,
+    Mark,
+    MeasureTask,
+    ServeTask,
+    ToChild,
+    as_line,
+)
 
 MAX_LINE_BYTES = 4 * 2**20
 TAIL_BYTES = 8192
 
-Task = TypeVar("Task", MeasureTask, BuildTask, LoadTask)
+Task = TypeVar("Task", MeasureTask, ServeTask, BuildTask, LoadTask)
 FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(FromChild)
 TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(ToChild)
 
@@ -35,7 +48,7 @@ class Request:
     """How to start a child.
 
     Attributes:
-        module: `harness.worker.measure`, `harness.worker.build` or `harness.worker.card_load`.
+        module: `harness.worker.measure`, `harness.worker.serve`, `harness.worker.build` or `harness.worker.card_load`.
         task: Task of the child; the runner adds the paths of its output files.
         python: Interpreter and its options; ours unless a recipe needs another.
         environment: Environment variables that the engine needs before it is imported.
@@ -45,7 +58,7 @@ class Request:
     """
 
     module: str
-    task: MeasureTask | BuildTask | LoadTask
+    task: MeasureTask | ServeTask | BuildTask | LoadTask
     python: tuple[str, ...] = (sys.executable,)
     environment: Mapping[str, str] = field(default_factory=dict)
     simulated: bool = False

@@ -34,6 +34,18 @@ def close(outputs: Array, dense: Array) -> Bools:
     return np.asarray((_distance(outputs, dense) <= limit).reshape(len(dense), -1).all(axis=1))
 
 
+def common_prefix(outputs: Array, dense: Array) -> NDArray[np.float64]:
+    """Share of each answer's tokens before the first one that differs, shape (n,); 1 for equal answers.
+
+    Args:
+        outputs: One row of whole numbers per answer, filled up with negative ones after its end.
+        dense: Answers of the dense model, of the same shape.
+    """
+    length = np.maximum((dense >= 0).sum(axis=1), (outputs >= 0).sum(axis=1))
+    equal = np.logical_and.accumulate(outputs == dense, axis=1) & ((dense >= 0) | (outputs >= 0))
+    return np.asarray(np.where(length > 0, equal.sum(axis=1) / np.maximum(length, 1), 1.0))
+
+
 def max_difference(outputs: Array, dense: Array) -> float | None:
     """Largest absolute difference of two arrays of one shape, in their own unit; None if it is not finite."""
     largest = float(np.max(_distance(outputs, dense)))

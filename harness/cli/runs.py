@@ -138,7 +138,8 @@ def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     """The suite of a file, resolved for the devices of this machine; and those devices, with the one that the user names."""
     from harness import plugins
     from harness.run import preconditions
-    from harness.sensors.probe import cards_present, devices_present, gpu_left_out
+    from harness.sensors.nvml_driver import gpu_left_out
+    from harness.sensors.probe import cards_present, devices_present
     from harness.suite import load_suite
     from harness.suite.environments import needs
     from harness.suite.gpu_cards import names_card

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from harness.analysis import gate as tests
+from harness.analysis.interval import normal_isf
 from harness.analysis.paired import as_good_and_better
 from harness.decide.thresholds import METRICS, Thresholds
 from harness.frame.results import Result, mean, results
@@ -203,8 +204,6 @@ def _quality(old: Result, new: Result, threshold: float, alpha: float) -> Check:
 
 def _is_worse(old: Result, new: Result, sign: float, loss: float, alpha: float) -> tuple[bool | None, str]:
     """(whether the quality is significantly worse, None if that cannot be tested; reason code)."""
-    from scipy.stats import norm
-
     samples = old.per_sample, new.per_sample
     if len(samples[0]) > 1 and samples[0].shape == samples[1].shape and all(np.isfinite(each).all() for each in samples):
         _, better = as_good_and_better([sign * samples[0]], [sign * samples[1]], 0.0, alpha)
@@ -212,7 +211,7 @@ def _is_worse(old: Result, new: Result, sign: float, loss: float, alpha: float) 
     u = float(np.hypot(_half_width(old), _half_width(new))) / 1.96
     if not np.isfinite(u) or not u:
         return None, "quality_unknown"
-    return bool(loss / u > norm.isf(alpha)), "quality_intervals"
+    return bool(loss / u > normal_isf(alpha)), "quality_intervals"
 
 
 def _half_width(result: Result) -> float:

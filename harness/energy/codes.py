@@ -112,6 +112,64 @@ CODES: dict[str, Code] = {
         "{count} of {total} operators ({share:.0%}) ran on {where} instead of {asked}: {kinds}",
         "see what each costs in the kernels of the record; use a model or a recipe whose operators have kernels for {asked}",
     ),
+    # text generation
+    "requests_failed": Code(
+        "{failed} of {requests} requests failed ({why}): their energy is in the window, their tokens are not",
+        "read the server's output in the record, and ask for what it can answer",
+    ),
+    "too_many_requests_failed": Code(
+        "{failed} of {requests} requests failed ({why}), above {limit:.0%}: the energy per token is not that of the load",
+        "read the server's output in the record, and ask for what it can answer",
+        invalid=True,
+    ),
+    "answers_short": Code(
+        "{short} of {requests} answers have fewer tokens than asked",
+        "check that the context holds prompt and answer, and that the preset of the server fixes the length",
+    ),
+    "prompt_cache_used": Code(
+        "{share:.1%} of the prompts' tokens came from a cache, which saves their energy",
+        "turn the prompt cache of the server off",
+    ),
+    "batch_not_reached": Code(
+        "the server worked on {batch:.2f} requests at once, but the load has {asked:.2f} in progress: the others waited",
+        "give the server as many slots as the concurrency, or read the case as one of the smaller batch",
+    ),
+    "rate_not_reached": Code(
+        "the server completed {share:.1%} of the requests that were due, at least {least:.0%} are expected: its queue grows",
+        "use a lower rate: energy and latency are those of an overloaded server",
+    ),
+    "tokens_estimated": Code(
+        "the server reports the tokens of whole requests only: they were spread over the chunks of text",
+        "use a server that reports counts with each chunk, such as llama.cpp or vLLM, or a longer window",
+    ),
+    "tokens_unknown": Code(
+        "the server reports no tokens for {count} of {requests} answers, so they cannot be counted",
+        "use a server that reports usage in its stream",
+        invalid=True,
+    ),
+    "tokens_disagree": Code(
+        "{what}",
+        "the energy per token may be off by as much: check the server's version and its preset",
+    ),
+    "window_has_no_request": Code(
+        "no request ended in the window", "use a longer window (--window), or ask for shorter answers", invalid=True
+    ),
+    "server_external": Code(
+        "the server was already running: its loading, its idle power and the load of other processes are not known",
+        "let the harness start it (`command` or `preset`) to measure them",
+    ),
+    "server_elsewhere": Code(
+        "the server runs on another machine ({host}), whose energy is not measured here",
+        "run the harness on that machine, or import the log of a power meter (`harness import-meter`)",
+        invalid=True,
+    ),
+    "server_killed": Code(
+        "the server did not end within {seconds:.0f} s of SIGTERM and was killed",
+        "check the GPU for what it left",
+    ),
+    "server_left_files": Code(
+        "the server left {names} in /dev/shm, which holds memory until it is removed", "remove them when no other server uses them"
+    ),
     "compiled_again": Code(
         "the engine compiled the model again when it was loaded, although a build had compiled it for this card: time and energy are for the new "
         "engine, not for that of the build",
@@ -156,6 +214,14 @@ CODES: dict[str, Code] = {
     "optimisation_not_confirmed": Code(
         "the variant requests {asked}, but nothing confirms that it ran: {why}",
         "use an engine that reports its kernels, or an artifact that stores {asked}",
+    ),
+    "stored_types_differ": Code(
+        "the variant requests weights in {asked}, but only {share:.0%} of the parameters are stored so: the file stores {stored}",
+        "compare it by what it stores, or use a variant whose blocks fit the rows of the model",
+    ),
+    "cost_only": Code(
+        "{why}: energy and latency are those of the model, its quality says nothing",
+        "compare the cost alone, or use weights that were trained and stored without quantization",
     ),
     "precision_emulated": Code(
         "this CPU has no instructions for {precision}: the numbers are converted to float32 for each product",

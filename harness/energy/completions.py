@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,11 +21,13 @@ class CompletionCurve:
         t_s: Times in order, s on CLOCK_MONOTONIC, shape (n,).
         inferences: Inferences completed by then, shape (n,).
         waits: Start and end of each pause that shifted the phase of the load, s, shape (m, 2).
+        edge_u: Standard uncertainty of the number of inferences at an edge, of tokens that are computed but did not arrive yet.
     """
 
     t_s: Floats
     inferences: Floats
     waits: Floats
+    edge_u: float = 0.0
 
     @classmethod
     def of(
@@ -53,6 +55,29 @@ class CompletionCurve:
         t_s, inferences = t_s[order], inferences[order]
         last = np.append(t_s[1:] > t_s[:-1], np.ones(len(t_s[:1]), dtype=np.bool_))  # of several completions at one time
         return cls(t_s[last], inferences[last], pauses[pauses[:, 1] - pauses[:, 0] > WAIT_S])
+
+    @classmethod
+    def of_tokens(cls, start_ns: Sequence[int], end_ns: Sequence[int], count: Sequence[int]) -> CompletionCurve:
+        """The curve of generated tokens.
+
+        At any time up to one step of each request in progress is computed and did not arrive: a rectangle of that half-width around the
+        interpolated number, so the standard uncertainty is that number over the square root of 3 (GUM, 4.3.7).
+
+        Args:
+            start_ns: Arrival of the text of the same request before, or its sending, ns on CLOCK_MONOTONIC.
+            end_ns: Arrival of each text, in order.
+            count: Tokens that arrived together.
+        """
+        curve = cls.of(start_ns, end_ns, count, 1)
+        if len(curve.t_s) < 2:
+            return curve
+        in_progress = np.sum(np.subtract(end_ns, start_ns, dtype=np.float64)) * 1e-9 / (curve.t_s[-1] - curve.t_s[0])
+        return replace(curve, edge_u=float(in_progress * np.mean(count) / np.sqrt(3)))
+
+    def between_u(self, start_s: float, end_s: float) -> float:
+        """Standard uncertainty of the number between two edges, relative to it; 0 without tokens in progress, or if it is unknown."""
+        number = self.between(start_s, end_s)
+        return float(np.sqrt(2)) * self.edge_u / number if number else 0.0
 
     def between(self, start_s: float, end_s: float) -> float | None:
         """Inferences completed in an interval, with interpolated fractions; None if the queries do not cover it."""

@@ -14,9 +14,12 @@ from harness.energy.completions import CompletionCurve
 from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
 from harness.energy.placement import examine_placement, examine_prepared
-from harness.energy.precision import examine_instructions, examine_precision
+from harness.energy.precision import examine_instructions, examine_precision, examine_weights
 from harness.energy.scope import case_energy, device_detail, near_domains
+from harness.energy.token_findings import examine_tokens
+from harness.energy.tokens import latency_of, token_figures
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
+from harness.schema.served import REQUEST_COLUMNS, TokenFigures
 from harness.schema.worker import Scores
 
 
@@ -35,6 +38,7 @@ class Raw:
         precision: Precision that the engine reports; None: not reported.
         kernels: Kernels that ran; empty: unknown.
         facts: Facts that the child reports of its engine.
+        requests: Table of requests of a case that generates text, shape (columns, n); the completions are then tokens.
     """
 
     trace: Trace
@@ -47,6 +51,7 @@ class Raw:
     precision: str | None = None
     kernels: tuple[Kernel, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    requests: np.ndarray = field(default_factory=lambda: np.zeros((len(REQUEST_COLUMNS), 0), dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Figures:
     conditions: dict[str, float | None]
     start_conditions: dict[str, float]
     latency: Latency | None
+    tokens: TokenFigures | None
     quality: Quality | None
     precision_ran: str | None
     peak_device_memory_bytes: int | None
@@ -109,6 +115,8 @@ def figures(raw: Raw, setting: Setting, *, ended: bool = True) -> Figures:
 def progress_of(completions: np.ndarray, setting: Setting) -> CompletionCurve:
     """Inferences completed over time."""
     start_ns, end_ns, count = completions
+    if setting.case and setting.case.load:
+        return CompletionCurve.of_tokens(start_ns, end_ns, count)
     return CompletionCurve.of(start_ns, end_ns, count, setting.case.batch_size if setting.case else 1, shifted=setting.shift_s is not None)
 
 
@@ -129,7 +137,9 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     progress = progress_of(raw.completions, setting)
     inferences = progress.between(window.start_s, window.end_s) if window else None
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
-    conditions, latency = performance.conditions(raw.trace, window), performance.latency(raw.completions, window)
+    conditions, load = performance.conditions(raw.trace, window), setting.case.load if setting.case else None
+    tokens = token_figures(raw.requests, raw.completions, window, load, raw.facts)
+    latency = latency_of(tokens, raw.requests, window) if load else performance.latency(raw.completions, window)
     quality = performance.quality(raw.scores, raw.per_sample)
     peak_bytes, source = cards.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
     return Figures(
@@ -140,11 +150,16 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
         conditions=conditions,
         start_conditions=performance.start_conditions(raw.trace, _start_s(phases), setting.case.device) if setting.case else {},
         latency=latency,
+        tokens=tokens,
         quality=quality,
         precision_ran=precision_of(raw.kernels) or raw.precision,
         peak_device_memory_bytes=peak_bytes,
         peak_device_memory_source=source,
-        findings=(*performance.examine_quality(quality), *_findings(raw, setting, measurements, lags, conditions, latency))
+        findings=(
+            *performance.examine_quality(quality),
+            *(examine_tokens(tokens, load, raw.facts) if load else ()),
+            *_findings(raw, setting, measurements, lags, conditions, latency),
+        )
         if ended
         else (),
     )
@@ -154,6 +169,11 @@ def _phases(windows: Sequence[WindowTimes], steady: tuple[float, float] | None) 
     """Windows as phases; `steady` as it was measured."""
     spans = [steady if steady and window.phase == "steady" else (window.open_s, window.end_s) for window in windows]
     return tuple(Phase(name=w.phase, start_s=start_s, end_s=end_s) for w, (start_s, end_s) in zip(windows, spans, strict=True))
+
+
+def _of_others(conditions: Mapping[str, float | None], facts: Mapping[str, Any]) -> Mapping[str, float | None]:
+    """The conditions without the foreign load beside a server that ran already: it would count as foreign itself."""
+    return {name: value for name, value in conditions.items() if name != "foreign_load" or facts.get("server") != "external"}
 
 
 def _start_s(phases: Sequence[Phase]) -> float | None:
@@ -175,7 +195,7 @@ def _findings(
         findings += validity.examine(
             raw.trace,
             measurements,
-            conditions,
+            _of_others(conditions, raw.facts),
             {m.domain for m in case_energy(measurements, case.device, setting.domains).parts},
             lags_s={name: lag.seconds for name, lag in lags.items() if lag.suspect},
             clock_step_s=raw.clock_step_s,
@@ -188,7 +208,7 @@ def _findings(
         findings += examine_placement(case.device, raw.facts)
         findings += examine_prepared(raw.facts)
         findings += performance.examine_repeatability(raw.facts)
-        findings += examine_instructions(raw.facts)
+        findings += examine_instructions(raw.facts) + examine_weights(raw.facts.get("weights") or {})
     findings += examine_precision(
         setting.requested_precision or raw.facts.get("precision_requested"),
         raw.precision,

@@ -168,6 +168,8 @@ def _one(
     if span.no_tick and (substitute := _substitute(trace, gauges, start_s, end_s)):
         source, gross_j, edge_j = substitute
         integrated_j = gross_j
+    if steady and gross_j is not None and (share := progress.between_u(start_s, end_s)):
+        edge_j = float(np.hypot(edge_j or 0.0, share * gross_j))
     return Measurement(
         domain=domain.name,
         sensor=domain.sensor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from harness.analysis.interval import absolute_interval, positive_interval
+from harness.analysis.interval import absolute_interval
 from harness.analysis.kernels import kernels_text, share_of
 from harness.analysis.stopping import HalfWidth
 from harness.analysis.uncertainty import EDGES_DOMINATE, Terms
@@ -16,13 +16,16 @@ from harness.frame.payback import payback
 from harness.frame.quality import against_reference, differs_from_reference, paired, quality
 from harness.frame.results import Result, calibrated, known, mean, precision_ran, profiled_first, rails, tf32
 from harness.frame.rows import Row
+from harness.frame.tokens import token_row
 from harness.frame.uncertainty import terms
+from harness.frame.with_interval import with_interval
 from harness.schema import Case, Finding, Record
 
 
 def case_row(result: Result) -> Row:
     """Columns of `cases` except for those of the front; absent columns are empty."""
     uncertainty = terms(result)
+    energy = _energy(result, uncertainty)
     return {
         **_identity(result),
         **_status(result, uncertainty),
@@ -30,26 +33,12 @@ def case_row(result: Result) -> Row:
         **paired(result),
         **against_reference(result),
         **_performance(result),
-        **_energy(result, uncertainty),
+        **energy,
+        **token_row(result, energy.get("energy_j")),
         **artifact((result.ok or result.chosen)[-1]),
         **ratios(result, result.baseline),
         **payback(result, result.baseline),
     }
-
-
-def with_interval(stem: str, unit: str, values: Sequence[float | None], q: float) -> Row:
-    """Mean and 95 % bounds, as `energy_j`, `energy_low_j`, `energy_high_j`; empty without values or if one is None.
-
-    Args:
-        stem: Name of the column without its unit.
-        unit: Unit, the end of the name.
-        values: One value per launch.
-        q: Quantile of t: see `positive_interval`.
-    """
-    if not values or None in values:
-        return {}
-    interval = positive_interval(known(values), q)
-    return {f"{stem}_{unit}": interval.value, f"{stem}_low_{unit}": interval.low, f"{stem}_high_{unit}": interval.high}
 
 
 def artifact(record: Record) -> Row:
@@ -86,7 +75,7 @@ def _identity(result: Result) -> Row:
         "host": environment.host if environment else None,
         "device_name": name,
         "device_count": count,
-        "unit": "inference",
+        "unit": case.unit,
     }
 
 

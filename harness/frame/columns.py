@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Literal, NamedTuple
-
-
-class Column(NamedTuple):
-    """One column of a public table.
-
-    Attributes:
-        name: Name, ending in the unit if it has one.
-        meaning: Meaning, a noun phrase with the unit.
-        null: When the cell is empty; an empty text if it is never empty.
-        type: Type of the values.
-    """
-
-    name: str
-    meaning: str
-    null: str = ""
-    type: Literal["str", "float", "int", "bool"] = "str"
-
-
-_text = Column
-_float, _int, _bool = partial(Column, type="float"), partial(Column, type="int"), partial(Column, type="bool")
-
-
-def _bounds(stem: str, unit: str, interval: str, null: str) -> tuple[Column, Column]:
-    """Columns of the bounds of a 95 % interval: `energy_low_j` and `energy_high_j` of stem `energy` and unit `_j`."""
-    return (
-        _float(f"{stem}_low{unit}", f"lower 95 % bound, {interval}", null),
-        _float(f"{stem}_high{unit}", f"upper 95 % bound, {interval}", null),
-    )
-
+from harness.frame.column import ONE as _ONE
+from harness.frame.column import Column
+from harness.frame.column import bool_ as _bool
+from harness.frame.column import bounds as _bounds
+from harness.frame.column import float_ as _float
+from harness.frame.column import int_ as _int
+from harness.frame.column import text_ as _text
+from harness.frame.token_columns import TOKEN_CASES, TOKEN_RUNS
 
 _NO_ENERGY = "no energy was measured or modelled, or no repetition is valid"
-_ONE = "fewer than two repetitions have a value"
 _NOT_OK = "no repetition is ok"
 _NO_BOUND = "the metric has no interval, or the metric is agreement and the case is the baseline"
 _NO_PAIR = "no baseline, no quality, or the samples were not kept"
@@ -110,8 +86,8 @@ CASES = (
     _int("device_count", "number of the device's domains: sockets or cards", "no sensor reads the device"),
     _int("batch_size", "samples per query"),
     _int("threads", "maximum number of CPU cores"),
-    _text("scenario", "load pattern: single_stream or offline"),
-    _text("unit", "unit that energy, throughput and carbon are counted per"),
+    _text("scenario", "load pattern: single_stream or offline; of text generation closed or poisson"),
+    _text("unit", "unit that energy, throughput and carbon are counted per: inference or output_token"),
     _text("status", "ok if at least one repetition is; otherwise the status of the last attempt"),
     _bool("valid", "whether at least one repetition has no finding that invalidates its energy", _NOT_OK),
     _text("invalid_reasons", "codes of the findings that invalidate the energy, joined by semicolons", "valid, or " + _NOT_OK),
@@ -129,7 +105,7 @@ CASES = (
     _float(
         "latency_p50_s",
         "median latency per query, mean over launches, in seconds (offline: service time; with several in flight: from submission to "
-        "completion, so with the wait in the queue)",
+        "completion, so with the wait in the queue; unit output_token: time per output token, tpot_p50_s)",
         _NOT_MEASURED,
     ),
     _float("latency_p90_s", "90th percentile per query, mean over launches, in seconds", "a launch had fewer than 36 queries"),
@@ -203,7 +179,8 @@ CASES = (
     _float(
         "agreement",
         "share of samples (test inputs, otherwise seeded noise) with the top-1 class of the baseline; "
-        "for outputs without classes, the share within 1 % of the baseline's range",
+        "for outputs without classes, the share within 1 % of the baseline's range; for generated text the mean share of an answer's tokens "
+        "before the first that differs",
         "no baseline, or either has no comparable outputs",
     ),
     _float("output_max_diff", "largest absolute difference from the baseline's outputs", "agreement is empty, or an output is not finite"),
@@ -264,6 +241,7 @@ CASES = (
         "pays_back; not_separated: at least payback_low, no upper bound; no_saving: no saving",
         "build_j is empty, or fewer than two repetitions",
     ),
+    *TOKEN_CASES,
 )
 
 RUNS = (
@@ -279,8 +257,10 @@ RUNS = (
     _text("invalid_reasons", "codes of the findings that invalidate the energy, joined by semicolons", "none"),
     _text("started_utc", "start time, ISO 8601"),
     _float("window_s", "length of the measured window, in seconds", "the window was not reached"),
-    _float("inferences", "inferences completed in the window, with interpolated fractions", "the window was not reached"),
-    _float("throughput_per_s", "inferences per second", "the window was not reached"),
+    _float(
+        "inferences", "inferences, or output tokens, completed in the window, with interpolated fractions", "the window was not reached"
+    ),
+    _float("throughput_per_s", "units per second", "the window was not reached"),
     _float("latency_mean_s", "mean latency per query, in seconds", _NOT_MEASURED),
     _float("latency_p50_s", "median latency per query, in seconds", _NOT_MEASURED),
     _float("latency_p90_s", "90th percentile latency per query, in seconds", "fewer than 36 queries"),
@@ -306,6 +286,7 @@ RUNS = (
     _text("warnings", "codes of the other findings, joined by semicolons", "none"),
     _text("trace", "path of the raw trace in the run's folder", "not stored"),
     CALIBRATED,
+    *TOKEN_RUNS,
 )
 
 DOMAINS = (

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analysis.agreement import close, max_difference, relative_difference, same_class
+from harness.analysis.agreement import close, common_prefix, max_difference, relative_difference, same_class
 from harness.analysis.interval import wilson
 from harness.analysis.stopping import quantile
 from harness.energy.scope import CaseEnergy, case_energy, device_detail, family, for_card, label, per_inference, weakest
@@ -195,6 +195,9 @@ class Result:
 
     def _compared(self, own: np.ndarray, other: np.ndarray) -> Agreement:
         """Agreement of outputs with others of the same shape."""
+        if self.case.load:
+            shares = common_prefix(own, other)
+            return Agreement(shares, None, Quality(metric=AGREEMENT, direction="higher", value=float(shares.mean()), samples=len(own)))
         samples = same_class(own, other, self._threshold) if self._has_classes(other) else close(own, other)
         interval = wilson(int(samples.sum()), len(own))
         quality = Quality(
@@ -240,13 +243,13 @@ class Agreement:
     """Outputs of a case compared with those of its baseline or of its reference.
 
     Attributes:
-        samples: Whether each sample agrees, shape (n,).
-        max_diff: Largest absolute difference of the outputs; None if one is not finite.
+        samples: Whether each sample agrees, shape (n,); of generated text the share of its tokens before the first that differs.
+        max_diff: Largest absolute difference of the outputs; None if one is not finite, or for text.
         quality: Share of agreeing samples with Wilson's interval; 1 without interval for the baseline itself.
         relative_diff: Largest difference relative to the largest of the other outputs; None if one is not finite.
     """
 
-    samples: NDArray[np.bool_]
+    samples: NDArray[np.bool_ | np.float64]
     max_diff: float | None
     quality: Quality
     relative_diff: float | None = None

@@ -172,7 +172,7 @@ class Campaign:
 
     def _refused(self, of: Case | Target) -> str | None:
         """Why an engine cannot run on its device here; None if nothing is known to be wrong."""
-        problem = preconditions.examine(of.engine, of.device, self.header.environments[-1].devices, of.card)
+        problem = preconditions.examine(of, self.header.environments[-1].devices)
         return str(problem) if problem and problem.refused else None
 
     def _visible(self, of: Case | Target) -> str | None:
@@ -211,7 +211,9 @@ class Campaign:
         self.observer.phase(name)
 
     def _store(self, outcome: Outcome) -> None:
-        record = self.store.append(outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs)
+        record = self.store.append(
+            outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs, outcome.requests
+        )
         if self.log:
             self.log.discard()
         self.records.append(record)

@@ -11,7 +11,7 @@ from typing import TypeVar
 from harness.channel import Child
 from harness.run.timing import Limit
 from harness.schema import Status
-from harness.schema.worker import Done, Edges, FromChild, Kernels, Mark, Ready, Result
+from harness.schema.worker import Done, Edges, FromChild, Kernels, Mark, Ready, Result, Warmed
 
 POLL_S = 0.005
 """Longest wait for a message while an event is awaited as well."""
@@ -36,12 +36,14 @@ class Conversation:
 
     Attributes:
         marks: Start of each phase that the child has reported, CLOCK_MONOTONIC in seconds.
+        warmed: The report of a steady load that generates text; None before it.
     """
 
     def __init__(self, child: Child) -> None:
         self._child = child
         self.send = child.send
         self.marks: dict[str, float] = {}
+        self.warmed: Warmed | None = None
 
     def wait_for(self, kind: type[Reply], limit: Limit, on_slow: Callable[[float], None] | None = None) -> Reply:
         """The next message of one type.
@@ -77,6 +79,8 @@ class Conversation:
     def _keep_mark(self, message: FromChild | None) -> None:
         if isinstance(message, Mark):
             self.marks[message.name] = message.t_s
+        elif isinstance(message, Warmed):
+            self.warmed = message
 
 
 def _raise_if_ended(message: FromChild | None) -> None:

@@ -20,6 +20,8 @@ MARGIN = math.log1p(0.01)
 """Increase of energy or time that still counts as equal, as a difference of logarithms."""
 START_S = 0.7
 """Typical start time of a child, in seconds."""
+TEXT_S = 12.0
+"""Typical time of warm-up, drain and greedy answers of text generation, in seconds."""
 BUILD_S = 9.0
 """Typical duration of a build, in seconds."""
 
@@ -65,8 +67,9 @@ def next_block(suite: Suite, profile: Profile, records: Sequence[Record], *, cac
 def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[float, float]:
     """Seconds that the fewest and the most repetitions take, without builds."""
     warmup_s = min(profile.warmup_s, max(3.0, profile.slope_s * 1.5)) if profile.warmup_s else 0.0
-    fixed_s = START_S + 2 * profile.idle_s + warmup_s + 1.0 + profile.window_s
-    round_s = sum(fixed_s + _load_s(case, catalogue) for case in suite.cases)
+    fixed_s = START_S + 2 * profile.idle_s
+    query_s, text_s = warmup_s + 1.0 + profile.window_s, TEXT_S + profile.token_window_s
+    round_s = sum(fixed_s + (text_s if case.load else query_s) + _load_s(case, catalogue) for case in suite.cases)
     return round_s * profile.first, round_s * _cap(suite, profile)
 
 

@@ -11,7 +11,7 @@ from harness.engines.base import Load
 from harness.formats.shapes import stored_sample_shape
 from harness.run.prepared import target_of
 from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Target, Task
-from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SampleShape, SourceFile, SplitFile
+from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SampleShape, ServeTask, SourceFile, SplitFile
 from harness.suite.environments import maker
 
 CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario", "copies", "in_flight"}
@@ -70,6 +70,8 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
         memory_bytes: Memory limit of the child; not applied on a GPU, whose driver maps far more memory than it uses.
         visible: UUID of the GPU that the child may use; None: as CUDA_VISIBLE_DEVICES is set. A case on `cpu` sees no GPU.
     """
+    if case.load:
+        return _token_request(case, suite, artifacts[case.build_id], memory_bytes, visible)
     model, artifact, prepared = suite.model(case.model), artifacts[case.build_id], target_of(suite, case)
     opened = artifacts[str(prepared.parent)] if prepared else artifact
     inputs, labels = _test_data(model, artifacts.get(case.dataset_id or ""))
@@ -91,6 +93,30 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
         task,
         python=(venvs.python(engine.spec.at(case.device)),),
         environment=_environment(case, opened, trusted=model.trusted, visible=visible),
+        simulated=engine.spec.simulated,
+        artifact=artifact,
+        precision=plugins.catalogue().requested_precision(case),
+    )
+
+
+def _token_request(case: Case, suite: Suite, artifact: Artifact, memory_bytes: int, visible: str | None) -> Request:
+    """As `case_request`, of a case that generates text."""
+    model, engine = suite.model(case.model), plugins.load("engines", case.engine)
+    task = ServeTask(
+        **case.model_dump(include={"engine", "engine_options", "device", "threads", "scenario", "load"}),
+        artifact=ModelFile(path=artifact.path, format=artifact.format),
+        trusted=model.trusted,
+        code_folder=model.folder,
+        memory_bytes=memory_bytes if case.device == "cpu" else None,
+        seed=suite.seed,
+        warm_s=suite.limits.timeout_s,
+        drain_s=suite.limits.timeout_s,
+    )
+    return Request(
+        "harness.worker.serve",
+        task,
+        python=(venvs.python(engine.spec.at(case.device)),),
+        environment=_environment(case, artifact, trusted=model.trusted, visible=visible),
         simulated=engine.spec.simulated,
         artifact=artifact,
         precision=plugins.catalogue().requested_precision(case),

@@ -22,16 +22,35 @@ from harness.run.prepared import device_of
 from harness.run.timing import LEAD_IN_S, Limit, Timing
 from harness.run.windows import Windows
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace
-from harness.schema.worker import GROUP_S, AskKernels, BuildTask, Close, Done, Go, Kernels, LoadTask, Mark, MeasureTask, More, Ready, Result
+from harness.schema.served import REQUEST_COLUMNS, TokenLoad
+from harness.schema.worker import (
+    GROUP_S,
+    AskKernels,
+    BuildTask,
+    Close,
+    Done,
+    Go,
+    Kernels,
+    LoadTask,
+    Mark,
+    MeasureTask,
+    More,
+    Ready,
+    Result,
+    ServeTask,
+)
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
+AnyTask = MeasureTask | ServeTask | BuildTask | LoadTask
 ROUND_S = 0.3
 """Length of a round of warm-up."""
 PROFILE_PATIENCE_S = 15.0
 """Time limit of a profiler, which opens the model again and runs a few queries."""
 ANSWER_SHARE = 0.25
 """Share of the child's time limit that may be spent on inputs without labels."""
+SEEDS = 1_000
+"""Distance of the seeds of two repetitions, so that no prompt comes twice."""
 SETTLED = 0.05
 """Relative difference between the rates of two rounds of warm-up up to which they are steady."""
 
@@ -74,6 +93,7 @@ class Outcome:
         per_sample: Score of each test sample; empty if quality was not measured.
         interrupted: Whether the user interrupted the task.
         outputs: Scored output for the first test samples, shape (n, ...); empty if not requested.
+        requests: Requests of a case that generates text, shape (columns, n); n is 0 for any other.
     """
 
     record: Record
@@ -82,6 +102,7 @@ class Outcome:
     per_sample: np.ndarray
     interrupted: bool = False
     outputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    requests: np.ndarray = field(default_factory=lambda: np.zeros((len(REQUEST_COLUMNS), 0), dtype=np.int64))
 
 
 class _End(NamedTuple):
@@ -173,8 +194,11 @@ class _Execution:
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.npy"
 
-    def _with_paths(self, task: MeasureTask | BuildTask | LoadTask) -> MeasureTask | BuildTask | LoadTask:
+    def _with_paths(self, task: AnyTask) -> AnyTask:
         """The task with the paths of the child's output arrays."""
+        if isinstance(task, ServeTask):
+            arrays = {f"{name}_path": str(self._path(name)) for name in ("completions", "requests", *(["outputs"] * self.task.profiled))}
+            return task.model_copy(update={**arrays, "seed": task.seed + SEEDS * self.task.repetition + self.task.attempt})
         if not isinstance(task, MeasureTask):
             return task
         paths: dict[str, Any] = {f"{name}_path": str(self._path(name)) for name in ("completions", "per_sample")}
@@ -189,28 +213,54 @@ class _Execution:
         windows, wait_for, timing = self.windows, self.conversation.wait_for, self.timing
         windows.begin("load")
         self.ready = wait_for(Ready, timing.loading, lambda waited_s: self.on_slow(waited_s, timing.loading.seconds))
-        self.facts = dict(self.ready.facts)
+        self.facts = dict(self.ready.facts) | (self.request.artifact.weight_facts if self.request.artifact else {})
         windows.end()
         self._idle()
         windows.begin("warmup")
         self.sampler.watch_closely(self.timing.lag_watch_s)
-        warmed_s = self._warm_up()
-        self.conversation.send(Go(shift_s=self.timing.shift_s, group=self.task.repetition * self._groups()))
-        while "go" not in self.conversation.marks:  # a busy machine may delay the child for longer than any lead-in
-            wait_for(Mark, self._query_limit)
-        self.conversation.listen(self.timing.lead_in_s(warmed_s))
-        windows.end()
-        windows.begin("steady")
-        windows.measure("steady", self.timing.window_s(self._query_s), self.timing.edge_ticks(self._query_s), exact=True)
-        self.conversation.send(Close(until_s=windows.closed[-1].end_s))
-        wait_for(Done, self._query_limit)
+        (self._generate if self._load else self._query)()
         windows.begin("quality")
         self.result = wait_for(Result, timing.scoring)
+        self.facts |= self.result.facts
         if "quality" in self.conversation.marks:
             windows.end()
         if self.result.status == "ok":
             self._idle()
             self._ask_kernels()
+
+    def _query(self) -> None:
+        """Warm up with queries, then measure a window of them."""
+        windows, wait_for, timing = self.windows, self.conversation.wait_for, self.timing
+        warmed_s = self._warm_up()
+        self.conversation.send(Go(shift_s=timing.shift_s, group=self.task.repetition * self._groups()))
+        while "go" not in self.conversation.marks:  # a busy machine may delay the child for longer than any lead-in
+            wait_for(Mark, self._query_limit)
+        self.conversation.listen(timing.lead_in_s(warmed_s))
+        windows.end()
+        windows.begin("steady")
+        windows.measure("steady", timing.window_s(self._query_s), timing.edge_ticks(self._query_s), exact=True)
+        self.conversation.send(Close(until_s=windows.closed[-1].end_s))
+        wait_for(Done, self._query_limit)
+
+    def _generate(self) -> None:
+        """Start a load of requests for text, measure a window when it is steady, and wait for the requests in progress at its end."""
+        windows, conversation, timing = self.windows, self.conversation, self.timing
+        began_s = time.monotonic()
+        conversation.send(Go())
+        while "go" not in conversation.marks:
+            conversation.wait_for(Mark, timing.warming)
+        warmed = conversation.warmed
+        assert warmed
+        if not warmed.steady:
+            self.findings.append(codes.finding("steady_state_not_reached", seconds=time.monotonic() - began_s))
+        conversation.listen(timing.lead_in_s(time.monotonic() - began_s))
+        windows.end()
+        windows.begin("steady")
+        windows.measure("steady", timing.token_window_s(warmed.request_s), exact=True)
+        conversation.send(Close(until_s=windows.closed[-1].close_s))
+        windows.begin("drain")
+        conversation.wait_for(Done, timing.draining)
+        windows.end()
 
     def _build(self) -> None:
         """Wait until the artifact is built."""
@@ -220,7 +270,9 @@ class _Execution:
         self.windows.end()
 
     def _idle(self) -> None:
-        """Measure without load, once the sensors no longer show the load before."""
+        """Measure without load, once the sensors no longer show the load before; not beside a server that others may use."""
+        if self.facts.get("server") == "external":
+            return
         self.windows.begin("idle")
         self.conversation.listen(self.timing.settle_s)
         self.windows.measure("idle", self.context.profile.idle_s)
@@ -247,7 +299,7 @@ class _Execution:
 
     def _ask_kernels(self) -> None:
         """Ask for the kernels that ran, once per case and after all measurements."""
-        if not self.task.profiled:
+        if not self.task.profiled and not self._load:  # a server also ends in answer to this
             return
         self.conversation.send(AskKernels())
         try:
@@ -256,9 +308,15 @@ class _Execution:
             self.facts["profile_failed"] = str(error) or "the process died in its profiler"
             return
         self.kernels = reply.kernels
+        self.facts |= reply.facts
         self.facts |= {"precision_reported": self._precision} if self.kernels else {}
         self.facts |= {"stored_types": list(reply.stored)} if reply.stored is not None else {}
         self.facts |= {"profile_failed": reply.reason} if reply.reason else {}
+
+    @property
+    def _load(self) -> TokenLoad | None:
+        """Load of a case that generates text; None for any other task."""
+        return self.task.case.load if self.task.case else None
 
     @property
     def _query_s(self) -> float:
@@ -293,13 +351,14 @@ class _Execution:
             precision=self._precision,
             kernels=self.kernels,
             facts=self.facts,
+            requests=_load(self._path("requests"), (len(REQUEST_COLUMNS), 0)),
         )
         setting = Setting(
             case=case,
             domains=self.context.domains,
             allow=self.context.allow,
             simulated=self.request.simulated,
-            shift_s=self.timing.shift_s if case else None,
+            shift_s=self.timing.shift_s if case and not case.load else None,
             requested_precision=self.request.precision,
             profiled=self.task.profiled,
         )
@@ -329,7 +388,7 @@ class _Execution:
             stderr_tail=None if ended else self.child.tail or None,
             **figures_.of_record(trace),
         )
-        return Outcome(record, trace, raw.completions, raw.per_sample, end.interrupted, _load(self._path("outputs"), (0,)))
+        return Outcome(record, trace, raw.completions, raw.per_sample, end.interrupted, _load(self._path("outputs"), (0,)), raw.requests)
 
 
 def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:

@@ -22,6 +22,8 @@ QUERY_PATIENCE_S = 10.0
 """Least time limit of a query."""
 QUERY_PATIENCE = 20
 """Time limit of a query as a multiple of the duration of the first one."""
+WARM_PATIENCE_S = 30.0
+"""How much later than the child the parent gives up."""
 LONGEST_GROWTH_S = 60.0
 """Longest window that is made because the brackets around its edges are wide."""
 UNSEEN_PERIOD_S = 0.1
@@ -127,6 +129,11 @@ class Timing:
         """Shortest window with enough ticks, and enough inferences of `query_s` seconds."""
         return max(self.profile.window_s, self.profile.window_ticks * self.tick_s, self.profile.window_inferences * query_s)
 
+    def token_window_s(self, request_s: float) -> float:
+        """Shortest window of text generation: a minimum, enough ticks, and enough requests of `request_s` seconds."""
+        profile = self.profile
+        return max(profile.token_window_s, profile.window_ticks * self.tick_s, profile.token_window_requests * request_s)
+
     def grown_s(self, seconds: float, brackets_s: Collection[float]) -> float:
         """Length of a window, grown to suit brackets of these widths around its edges."""
         return max(seconds, min(LONGEST_GROWTH_S, max((window_for(width, width) for width in brackets_s), default=0.0)))
@@ -149,6 +156,16 @@ class Timing:
     def scoring(self) -> Limit:
         """Limit for the quality."""
         return _of_suite("timeout_s", self.limits.timeout_s, "scoring the quality on the test data")
+
+    @property
+    def warming(self) -> Limit:
+        """Limit for the warm-up of text generation, which ends by itself at `timeout_s`."""
+        return _of_suite("timeout_s", self.limits.timeout_s + WARM_PATIENCE_S, "warming up until each stream has finished a request")
+
+    @property
+    def draining(self) -> Limit:
+        """Limit for the requests in progress after the window, which are cut off at `timeout_s`."""
+        return _of_suite("timeout_s", self.limits.timeout_s + WARM_PATIENCE_S, "waiting for the requests in progress")
 
     @property
     def building(self) -> Limit:

@@ -7,6 +7,7 @@ from harness.schema.builds import Build, Prepares, Step, Target
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace, WindowTimes
 from harness.schema.objectives import DECLARED, OBJECTIVES, Objective
 from harness.schema.plugins import Catalogue, EngineSpec, FormatSpec, FrameworkSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
+from harness.schema.profile import PROFILES, Profile
 from harness.schema.run import (
     Artifact,
     ArtifactFacts,
@@ -21,7 +22,6 @@ from harness.schema.run import (
     StoredRun,
 )
 from harness.schema.suite import (
-    PROFILES,
     TIMEOUT_S,
     Acceptance,
     ArrayRef,
@@ -32,7 +32,6 @@ from harness.schema.suite import (
     Impossible,
     Limits,
     Model,
-    Profile,
     Suite,
     Task,
     Training,

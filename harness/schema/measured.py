@@ -166,7 +166,8 @@ class Measurement(FrozenModel):
     lag_s: float | None = None
     """For a counter: delay of its values, s, by which its edges were shifted back; None: unknown."""
     edge_j: float | None = None
-    """Standard uncertainty from the edges, J (with `gauge`: from sampling); None for a domain without ticks."""
+    """Standard uncertainty from the edges, J (with `gauge`: from sampling), with that of the tokens in progress at them; None for a domain
+    without ticks whose case generates no text."""
     poll_gap_s: float | None = None
     """Width of the wider bracket around the two edges, s: from the start of the poll before a tick to the end of the poll that shows it.
     None for a domain without ticks."""

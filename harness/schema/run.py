@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from harness.schema.base import SCHEMA_VERSION, Floats, FrozenModel, Status
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, WindowTimes
-from harness.schema.suite import Copies, Profile, Suite
+from harness.schema.profile import Profile
+from harness.schema.served import TokenFigures
+from harness.schema.suite import Copies, Suite
+
+WEIGHT_NOTES = ("stored", "requested_types", "requantized_from", "random_weights")
+"""Notes on stored weights: share of the parameters by type, the types that were asked, earlier quantizations, whether they are random."""
 
 
 class ArtifactFacts(FrozenModel):
@@ -48,6 +53,12 @@ class Artifact(FrozenModel):
     """Counts of the model."""
     notes: dict[str, Any] = {}
     """Values that the recipe reports: sparsity per layer, validation accuracy, epochs."""
+
+    @property
+    def weight_facts(self) -> dict[str, Any]:
+        """`weights` with what is known of the stored weights, for the facts of a measured case; empty if nothing is."""
+        weights = {name: self.notes[name] for name in WEIGHT_NOTES if name in self.notes}
+        return {"weights": weights} if weights else {}
 
 
 class Environment(FrozenModel):
@@ -141,6 +152,9 @@ class Record(FrozenModel):
     empty in older records."""
     latency: Latency | None = None
     """Latency per query; None for a build, or without queries in the window."""
+    tokens: TokenFigures | None = None
+    """Figures of a case that generates text, whose `inferences` are output tokens and whose `latency` is the time per output token; None: it
+    answers queries, or was not measured."""
     quality: Quality | None = None
     """Quality on the test data; None: not scored."""
     copies: Copies | None = None

@@ -48,7 +48,64 @@ class TokenLoad(FrozenModel):
     @property
     def text(self) -> str:
         """Part of the case's id: `c4/in16/out48`."""
-        load = f"c{self.concurrency}" if self.concurrency is not None else f"r{self.rate_per_s:g}"
+        return (f"c{self.concurrency}/" if self.concurrency is not None else f"r{self.rate_per_s:g}/") + self.lengths
+
+    @property
+    def lengths(self) -> str:
+        """Lengths and prompts alone, `in16/out48`; requests of other lengths are another work, and are not compared."""
         spread = "" if self.spread == 0.5 else f"/spread_{self.spread:g}"
         prompts = f"/prompts_{self.prompts.sha256[:8]}" if self.prompts else ""
-        return f"{load}/in{self.input_tokens}/out{self.output_tokens}{spread}{prompts}"
+        return f"in{self.input_tokens}/out{self.output_tokens}{spread}{prompts}"
+
+
+class Percentiles(FrozenModel):
+    """Percentiles over the requests of one launch, s; None for p90 and p99 of fewer than 36 and 368 values."""
+
+    p50_s: float
+    p90_s: float | None
+    p99_s: float | None
+
+
+class TokenFigures(FrozenModel):
+    """Figures of one launch of a case that generates text, over its window."""
+
+    requests: int
+    """Requests that ended in the window without a failure."""
+    failed: int
+    """Requests that failed in the window; their energy stays in it, their tokens do not."""
+    short: int
+    """Of `requests`, those that ended with fewer tokens than asked."""
+    requests_per_s: float
+    """Requests that ended without a failure, per second."""
+    input_tokens: float | None
+    """Mean length of their prompts in tokens, as the server reports it; None: not reported."""
+    output_tokens: float
+    """Mean number of tokens generated for them."""
+    concurrency: float
+    """Requests in progress, mean over the window."""
+    batch: float | None = None
+    """Requests that the model was working on, mean over the window; None: unknown."""
+    batch_source: Literal["metrics", "prefill", "log"] | None = None
+    """How `batch` is known: the server's metrics, the prefill durations that it reports, or a log in which nothing waits in a queue."""
+    offered: float | None = None
+    """Requests completed over requests due in the window, of `poisson`; None for `closed`."""
+    cached_share: float | None = None
+    """Share of the prompts' tokens that came from a cache, 0 to 1; None: not reported."""
+    ttft: Percentiles | None = None
+    """Time from a request's due time to its first text; None without a request."""
+    tpot: Percentiles | None = None
+    """Time per output token after the first of each request, (end - first) / (tokens - 1); None if answers have a single token."""
+    itl: Percentiles | None = None
+    """Time between two tokens of a request; None if several arrived in one read, or tokens were estimated."""
+    e2e: Percentiles | None = None
+    """Duration of a request from its due time; None without a request."""
+    goodput_per_s: float | None = None
+    """Requests per second that met all objectives of the suite; None: it has none."""
+    estimated: bool = False
+    """Whether tokens were known for each request in total only, and were spread over its chunks of text."""
+    client_cores: float | None = None
+    """CPU cores used by the load generator; None: not measured, or the model is in the same process."""
+    client_s_per_token: float | None = None
+    """CPU time of the load generator per token, s; None as `client_cores`."""
+    server_ratio: float | None = None
+    """Tokens by the server's own metrics over tokens counted, from the start of the load to its end; None: not reported."""

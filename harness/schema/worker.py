@@ -8,9 +8,10 @@
     Mark warmup                       ->      (before the very first query)
     Done                              ->
                                       <-      Go              run queries and record each completion
+    Warmed                            ->      text generation, which gets no More: the load is steady
     Mark go                           ->      (after the first query) waits for the lead-in, then for a tick, the window, a tick
                                       <-      Close           the only message inside a window ends it, after one more completion
-    Done                              ->
+    Done                              ->      (text generation: after the requests in progress have ended)
     Mark quality, Mark quality_end    ->
     Result                            ->      samples idle again, model still loaded
                                       <-      AskKernels      in the first repetition, after everything is measured
@@ -266,6 +267,8 @@ class Kernels(FrozenModel):
     reason: str | None = None
     """Why they are unknown."""
     stored: tuple[str, ...] | None = None
+    facts: dict[str, JsonValue] = {}
+    """Facts about the end of a server."""
 
 
 class Edges(FrozenModel):

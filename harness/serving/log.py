@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from harness.schema.served import COMPLETED, CUT, FAILED, REQUEST_COLUMNS, SHORT
 
 UNKNOWN = -1
+MAX_ERRORS = 20
+"""Different errors that are kept by their text."""
+OTHER_ERRORS = "other errors"
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class TokenLog:
 
     Attributes:
         estimated: Whether the tokens of a request were only known in total, so that they were spread over its chunks of text.
-        disagreeing: Requests whose usage differs from the tokens that were counted in their stream.
+        disagreeing: Requests whose reported counts contradict each other, the chunks of their stream, or the number that was asked.
+        retries: Requests that were sent again because a kept connection was closed before any byte of their response.
         errors: Number of failed requests by their error.
     """
 
@@ -46,7 +50,10 @@ class TokenLog:
         self._event_request, self._event_ns, self._event_tokens = array("q"), array("q"), array("d")
         self._of_request: list[list[int]] = []
         self.estimated = False
+        self._relative: set[int] = set()  # requests with relative counts whose total is unknown so far
+        self._scaled = {"tokens": 0.0, "shares": 0.0}
         self.disagreeing = 0
+        self.retries = 0
         self.errors: dict[str, int] = {}
 
     def sent(self, due_ns: int, sent_ns: int, asked_tokens: int) -> int:
@@ -68,44 +75,82 @@ class TokenLog:
             self._columns[name][number] = value
         return number
 
-    def tokens(self, request: int, t_ns: int, count: float) -> None:
-        """Log that text of a request arrived, with its number of tokens (of characters or chunks, if `ended` gives the total)."""
-        if not self._of_request[request]:
+    def tokens(self, request: int, t_ns: int, count: float, *, text: bool = True, relative: bool = False) -> None:
+        """Log that tokens of a request arrived.
+
+        Args:
+            request: Number of the request.
+            t_ns: Time of the read that they came in; texts of one read have the same time.
+            count: Number of tokens; 0 for text whose tokens were counted before.
+            text: Whether text came with them; the first text is the request's first token.
+            relative: Whether `count` only is a share, of chunks or characters; the total is then given by `ended`.
+        """
+        if text and self._columns["first_ns"][request] == UNKNOWN:
             self._columns["first_ns"][request] = t_ns
+        if relative:
+            self._relative.add(request)
         self._of_request[request].append(len(self._event_ns))
         self._event_request.append(request)
         self._event_ns.append(t_ns)
         self._event_tokens.append(count)
 
-    def ended(self, request: int, t_ns: int, end: End, *, estimated: bool = False, error: str | None = None) -> None:
+    def spread(self, request: int) -> None:
+        """Treat the arrivals of a request as equal shares, because its counts do not follow its text."""
+        self._relative.add(request)
+        for k in self._of_request[request]:
+            self._event_tokens[k] = 1.0
+
+    def ended(
+        self, request: int, t_ns: int, end: End, *, estimated: bool = False, disagrees: bool = False, error: str | None = None
+    ) -> None:
         """Log the end of a request.
 
         Args:
             request: Number of the request.
             t_ns: When it ended.
             end: How it ended.
-            estimated: Whether its events only have relative counts: they are scaled to `end.output_tokens`.
+            estimated: Whether its arrivals only have relative counts: they are scaled to `end.output_tokens`.
+            disagrees: Whether its reported counts contradict each other.
             error: Reason of a failure.
         """
         counted = sum(self._event_tokens[k] for k in self._of_request[request])
-        tokens = counted if end.output_tokens is None else float(end.output_tokens)
-        if estimated and counted:
+        relative = estimated or request in self._relative
+        tokens: float | None = end.output_tokens
+        if relative:
             self.estimated = True
-            for k in self._of_request[request]:
-                self._event_tokens[k] *= tokens / counted
-        elif end.output_tokens is not None and end.status == COMPLETED and round(counted) != end.output_tokens:
-            self.disagreeing += 1
+            if tokens is None:
+                self._relative.add(request)
+            else:
+                self._scale(request, tokens, counted)
+        elif tokens is None:
+            tokens = counted
+        elif end.status == COMPLETED and round(counted) != tokens:
+            disagrees = True
+        self.disagreeing += disagrees
         status = end.status
-        if status == COMPLETED and tokens < self._columns["asked_tokens"][request]:
+        if status == COMPLETED and tokens is not None and tokens < self._columns["asked_tokens"][request]:
             status = SHORT
         values = {
-            "end_ns": t_ns, "output_tokens": round(tokens), "prompt_tokens": end.prompt_tokens, "cached_tokens": end.cached_tokens,
-            "prefill_ns": None if end.prefill_s is None else round(end.prefill_s * 1e9), "status": status,
+            "end_ns": t_ns, "output_tokens": None if tokens is None else round(tokens), "prompt_tokens": end.prompt_tokens,
+            "cached_tokens": end.cached_tokens, "prefill_ns": None if end.prefill_s is None else round(end.prefill_s * 1e9), "status": status,
         }  # fmt: skip
         for name, value in values.items():
             self._columns[name][request] = UNKNOWN if value is None else value
         if error:
-            self.errors[error] = self.errors.get(error, 0) + 1
+            kept = error if error in self.errors or len(self.errors) < MAX_ERRORS else OTHER_ERRORS
+            self.errors[kept] = self.errors.get(kept, 0) + 1
+
+    def _scale(self, request: int, tokens: float, shares: float) -> None:
+        self._relative.discard(request)
+        self._scaled["tokens"] += tokens
+        self._scaled["shares"] += shares
+        for k in self._of_request[request]:
+            self._event_tokens[k] *= tokens / shares if shares else 1.0
+
+    @property
+    def _tokens_per_share(self) -> float:
+        """Of the requests whose total is known; 0: there is none."""
+        return self._scaled["tokens"] / self._scaled["shares"] if self._scaled["shares"] else 0.0
 
     @property
     def last_ns(self) -> int:
@@ -139,10 +184,13 @@ class TokenLog:
         """Tokens as completions, shape (3, n): since when they were generated, when they arrived, in ns, and how many.
 
         An interval begins with the request's text before, for the first text with the request's sending. Tokens of failed requests are left out.
-        Fractions of tokens are rounded so that the sum of each request is right.
+        Fractions of tokens are rounded so that the sum of each request is right. A request whose total is unknown, because it was cut off or goes on,
+        has as many tokens in each arrival as those of which the total is known; it has none as long as there is none of them.
         """
         request = np.array(self._event_request, dtype=np.int64)
         end_ns, tokens = np.array(self._event_ns, dtype=np.int64), np.array(self._event_tokens)
+        if self._relative:
+            tokens = np.where(np.isin(request, list(self._relative)), tokens * self._tokens_per_share, tokens)
         start_ns = np.zeros_like(end_ns)
         whole = np.zeros_like(end_ns)
         for number, events in enumerate(self._of_request):

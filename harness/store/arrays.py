@@ -1,4 +1,4 @@
-"""Raw data of a record as Parquet files: trace, completions, quality per test sample, and kept outputs."""
+"""Raw data of a record as Parquet files: trace, completions, requests, quality per test sample, and kept outputs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from harness import userfiles
 from harness.energy.scope import for_card
 from harness.errors import StoreError
 from harness.schema import Record, Sample, StoredOutputs, StoredRun, Trace
+from harness.schema.served import REQUEST_COLUMNS
 
-KINDS = ("", ".completions", ".quality", ".outputs")
-"""Suffixes of a record's files: sensor readings, ends of queries, metric of each test sample, scored outputs."""
+KINDS = ("", ".completions", ".requests", ".quality", ".outputs")
+"""Suffixes of a record's files: sensor readings, ends of queries, requests of text generation, metric of each test sample, scored outputs."""
 SAMPLE_SHAPE = b"sample_shape"
 """Key of the shape of one sample, as JSON, in the metadata of kept outputs."""
 HINT = "was the run copied completely?"
@@ -43,7 +44,7 @@ def read_trace(run: StoredRun, record: Record) -> Trace:
 
 
 def read_completions(run: StoredRun, record: Record) -> np.ndarray:
-    """Completions of a record, shape (3, n): start in ns, end in ns, and number of queries; n is 0 if none were kept.
+    """Completions of a record, shape (3, n): start in ns, end in ns, and number of queries or tokens; n is 0 if none were kept.
 
     Raises:
         StoreError: The file is damaged.
@@ -56,6 +57,22 @@ def read_completions(run: StoredRun, record: Record) -> np.ndarray:
     if completions.dtype.kind != "i" or (completions[2] < 1).any():
         raise StoreError(f"{path} cannot be read: times and queries are whole numbers", HINT)
     return completions
+
+
+def read_requests(run: StoredRun, record: Record) -> np.ndarray:
+    """Requests of a record, shape (columns, n), in the order of `REQUEST_COLUMNS`; n is 0 if its case generates no text.
+
+    Raises:
+        StoreError: The file is damaged.
+    """
+    path = _path(run, record, ".requests")
+    if not path.exists():
+        return np.zeros((len(REQUEST_COLUMNS), 0), dtype=np.int64)
+    table = read_table(path)
+    requests = np.stack([numbers(path, table, name) for name in REQUEST_COLUMNS])
+    if requests.dtype.kind != "i":
+        raise StoreError(f"{path} cannot be read: times and tokens are whole numbers", HINT)
+    return requests
 
 
 def read_per_sample(run: StoredRun, record: Record) -> np.ndarray:

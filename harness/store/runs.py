@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Record, StoredRun, Trace
+from harness.schema.served import REQUEST_COLUMNS
 from harness.store.arrays import files_of, stem_of, trace_columns, write_outputs, write_table
 from harness.store.files import migrate, read_bytes, write_atomically, write_error
 
@@ -82,7 +83,13 @@ class Store:
         write_atomically(self.folder / "run.json", header.model_dump_json(indent=1) + "\n")
 
     def append(
-        self, record: Record, trace: Trace, completions: np.ndarray, per_sample: np.ndarray, outputs: np.ndarray | None = None
+        self,
+        record: Record,
+        trace: Trace,
+        completions: np.ndarray,
+        per_sample: np.ndarray,
+        outputs: np.ndarray | None = None,
+        requests: np.ndarray | None = None,
     ) -> Record:
         """Store one task: first its raw data, then its line, each flushed to the disk.
 
@@ -92,6 +99,7 @@ class Store:
             completions: Completions, shape (3, n): start in ns, end in ns, number of queries.
             per_sample: Metric of each test sample, shape (samples,); may be empty.
             outputs: Outputs to keep, shape (samples, ...); None or empty for none.
+            requests: Requests of text generation, shape (columns, n); None or empty for none.
 
         Returns:
             The record as stored.
@@ -109,6 +117,8 @@ class Store:
                 write_table(
                     self.folder / f"{stem}.completions.parquet", dict(zip(("start_ns", "end_ns", "queries"), completions, strict=True))
                 )
+            if requests is not None and requests.size:
+                write_table(self.folder / f"{stem}.requests.parquet", dict(zip(REQUEST_COLUMNS, requests, strict=True)))
             if per_sample.size:
                 write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
             if outputs is not None and outputs.size:
@@ -200,7 +210,7 @@ def _record(line: bytes) -> Record:
 
 def _lean(record: Record) -> Record:
     """The record with one shared set of given fields, which halves its memory; see design/0018."""
-    single = (record.latency, record.quality, record.artifact, record.artifact.facts if record.artifact else None)
+    single = (record.latency, record.tokens, record.quality, record.artifact, record.artifact.facts if record.artifact else None)
     for noun in (record, *record.phases, *record.measurements, *record.kernels, *record.warnings, *single):
         if noun:
             object.__setattr__(noun, "__pydantic_fields_set__", WHOLE)

@@ -22,6 +22,7 @@ from harness.store import (
     read_meter_sample,
     read_meters,
     read_per_sample,
+    read_requests,
     read_trace,
     stem_of,
     with_meters,
@@ -78,7 +79,7 @@ def _record(run: StoredRun, record: Record, case: Case | None, result: Verificat
         result.problems.append(f"{where}: its trace is named {record.trace}, which belongs to another record")
     try:
         trace = read_trace(run, record) if record.trace else EMPTY
-        raw = _raw(record, trace, read_completions(run, record), read_per_sample(run, record))
+        raw = replace(_raw(record, trace, read_completions(run, record), read_per_sample(run, record)), requests=read_requests(run, record))
     except HarnessError as error:
         result.problems.append(f"{where}: {error.what}")
         return record
@@ -91,7 +92,7 @@ def _record(run: StoredRun, record: Record, case: Case | None, result: Verificat
         now, measurements = _without_windows(record, raw, setting, where, result)
     _check_window(run, record, now.measurements, where, result)
     _compare_figures(record, now, raw, where, result)
-    figures_now = {name: getattr(now, name) for name in ("inferences", "throughput_per_s", "latency")}
+    figures_now = {name: getattr(now, name) for name in ("inferences", "throughput_per_s", "latency", "tokens")}
     return record.model_copy(update={"measurements": tuple(measurements), **figures_now})
 
 
@@ -202,10 +203,9 @@ def _check_window(run: StoredRun, record: Record, measurements: Sequence[Measure
     result.compare("energy", where, "the start of steady", steady.start_s, span[0])
     result.compare("energy", where, "the end of steady", steady.end_s, span[1])
     profile = run.header.profile
-    if record.status == "ok" and steady.duration_s < profile.window_s - joules.SAME_S:
-        result.problems.append(
-            f"{where}: steady is {steady.duration_s:.4g} s long, the profile {profile.name} requires {profile.window_s:g} s"
-        )
+    least_s = profile.token_window_s if record.tokens else profile.window_s
+    if record.status == "ok" and steady.duration_s < least_s - joules.SAME_S:
+        result.problems.append(f"{where}: steady is {steady.duration_s:.4g} s long, the profile {profile.name} requires {least_s:g} s")
 
 
 # --- everything else ----------------------------------------------------------------------------------------------------
@@ -219,6 +219,7 @@ def _compare_figures(record: Record, now: Figures, raw: Raw, where: str, result:
         for name in ("inferences", "throughput_per_s"):
             result.compare(kind, where, name, getattr(record, name), getattr(now, name))
         result.compare_fields(kind, where, record.latency, now.latency, "latency ")
+        _compare_tokens(record, now, where, result)
     if record.quality is not None:
         result.compare_fields("quality", where, record.quality, now.quality, "quality ")
     elif len(raw.per_sample) and ended:
@@ -234,6 +235,19 @@ def _compare_figures(record: Record, now: Figures, raw: Raw, where: str, result:
         for name in ("peak_device_memory_bytes", "peak_device_memory_source"):
             result.compare("conditions", where, name, getattr(record, name), getattr(now, name))
         _compare_findings(record, now, where, result)
+
+
+def _compare_tokens(record: Record, now: Figures, where: str, result: Verification) -> None:
+    """Compare the figures of text generation, and those of each latency."""
+    stored, computed = record.tokens, now.tokens
+    if stored is None and computed is None:
+        return
+    kind = "requests and tokens"
+    for name in ("ttft", "tpot", "itl", "e2e"):
+        result.compare_fields(kind, where, getattr(stored, name, None), getattr(computed, name, None), f"{name} ")
+    without = {"ttft": None, "tpot": None, "itl": None, "e2e": None}
+    stored, computed = (each.model_copy(update=without) if each else None for each in (stored, computed))
+    result.compare_fields(kind, where, stored, computed, "tokens ")
 
 
 def _compare_findings(record: Record, now: Figures, where: str, result: Verification) -> None:

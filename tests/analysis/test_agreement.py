@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.analysis.agreement import close, max_difference, relative_difference, same_class
+from harness.analysis.agreement import close, common_prefix, max_difference, relative_difference, same_class
 
 NAN = float("nan")
 
@@ -64,3 +64,11 @@ def test_a_single_score_names_a_class_by_its_threshold():
 def test_the_relative_difference_is_that_of_the_maximum_norm(outputs, reference, difference):
     """None if either is not finite, or only the reference is zero."""
     assert relative_difference(np.array([outputs]), np.array([reference])) == difference
+
+
+def test_the_common_prefix_ends_at_the_first_difference():
+    """Equal tokens after it do not count; an answer that ends early differs from there on."""
+    dense = np.array([[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4], [1, 2, -1, -1], [-1, -1, -1, -1]])
+    outputs = np.array([[1, 2, 3, 4], [1, 9, 3, 4], [1, 2, 3, -1], [1, 2, -1, -1], [-1, -1, -1, -1]])
+    assert common_prefix(outputs, dense).tolist() == [1.0, 0.25, 0.75, 1.0, 1.0]
+    assert common_prefix(outputs[2:3], dense[3:4]).tolist() == [pytest.approx(2 / 3)]

@@ -91,7 +91,7 @@ def test_the_history_of_a_case_over_runs(harness, tmp_path):
     rows = [line for line in harness("history", run.records[0].case_id).stdout.splitlines() if line.startswith("|")]
     assert "energy_uJ" in rows[0]
     assert ["run-1" in rows[2], "run-0" in rows[3]] == [True, True]
-    assert "onnxruntime 1.23.0 -&gt; 1.22.0" in rows[3] and "onnxruntime" not in rows[2]
+    assert "onnxruntime 1.23.0 -> 1.22.0" in rows[3] and "onnxruntime" not in rows[2]
     lost = Store.create(tmp_path / "results", run.header.model_copy(update={"run_id": "empty"}))
     done = harness("history", run.records[0].case_id, "run-0", lost.folder)
     assert done.returncode == 0 and "is not in empty" in done.stderr

@@ -90,3 +90,50 @@ def test_nothing_was_logged():
     assert TokenLog().completions().shape == (3, 0)
     assert TokenLog().requests().shape == (len(REQUEST_COLUMNS), 0)
     assert TokenLog().requests().dtype == np.int64
+
+
+def test_text_without_a_count_is_the_first_token_only():
+    """Tokens without text do not begin the answer, and text whose tokens were counted before adds none."""
+    log = TokenLog()
+    log.sent(0, 0, 2)
+    log.tokens(0, 5, 2, text=False)
+    log.tokens(0, 7, 0)
+    log.ended(0, 8, End(COMPLETED, output_tokens=2))
+    assert column(log, "first_ns") == [7]
+    assert list(log.completions()[1]) == [5] and log.completions()[2].sum() == 2
+    assert not log.disagreeing
+
+
+def test_a_request_without_a_total_is_scaled_like_the_others():
+    """One that was cut off, or goes on, where the stream itself counts nothing; unknown as long as no total is known."""
+    log = TokenLog()
+    for number in range(3):
+        log.sent(0, 0, 10)
+        log.tokens(number, 1 + number, 1, relative=True)
+    log.ended(1, 9, End(CUT))
+    assert log.completions().shape == (3, 0)
+    log.ended(0, 9, End(COMPLETED, output_tokens=10))
+    assert log.estimated
+    assert list(log.completions()[2]) == [10, 10, 10]
+    assert column(log, "output_tokens") == [10, -1, -1]
+
+
+def test_counts_that_do_not_follow_the_text_are_spread():
+    """The total is kept, and every arrival has an equal share of it."""
+    log = TokenLog()
+    log.sent(0, 0, 8)
+    for t_ns, count in ((1, 1), (2, 0), (3, 0), (4, 7)):
+        log.tokens(0, t_ns, count)
+    log.spread(0)
+    log.ended(0, 4, End(COMPLETED, output_tokens=8), disagrees=True)
+    assert list(log.completions()[2]) == [2, 2, 2, 2]
+    assert log.estimated and log.disagreeing == 1
+
+
+def test_errors_are_limited():
+    """Errors that differ in a number each do not fill the record."""
+    log = TokenLog()
+    for number in range(30):
+        log.sent(0, 0, 1)
+        log.ended(number, 1, End(FAILED), error=f"request {number} is too long")
+    assert len(log.errors) == 21 and log.errors["other errors"] == 10

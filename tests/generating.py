@@ -1,0 +1,67 @@
+"""Stored runs of text generation made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.schema import Case, Domain, Measurement, Record, StoredOutputs, StoredRun
+from harness.schema.served import Percentiles, TokenFigures, TokenLoad
+from tests import factories
+
+LOAD = TokenLoad(concurrency=4, input_tokens=16, output_tokens=48)
+FIGURES = TokenFigures(
+    requests=100, failed=0, short=1, requests_per_s=5.0, input_tokens=16.0, output_tokens=48.0, concurrency=4.0, batch=3.9, batch_source="prefill",
+    cached_share=0.0, ttft=Percentiles(p50_s=0.1, p90_s=0.15, p99_s=0.2), tpot=Percentiles(p50_s=0.012, p90_s=0.015, p99_s=0.02),
+    itl=Percentiles(p50_s=0.011, p90_s=0.014, p99_s=0.03), e2e=Percentiles(p50_s=0.7, p90_s=0.9, p99_s=1.1), goodput_per_s=4.5,
+    client_cores=0.05, client_s_per_token=8e-5, server_ratio=1.0,
+)  # fmt: skip
+
+
+def case(variant: str = "dense", load: TokenLoad = LOAD) -> Case:
+    """A case of a server."""
+    scenario = "closed" if load.concurrency is not None else "poisson"
+    tail = f"openai-server/cpu/t1/{scenario}/{load.text}"
+    return factories.case(variant, "openai-server", model="llama").model_copy(
+        update={
+            "case_id": f"llama/{variant}/{tail}",
+            "scenario": scenario,
+            "baseline_case_id": f"llama/dense/{tail}",
+            "load": load,
+        }
+    )
+
+
+def outside(domain: Domain, phase: str, joules: float) -> Measurement:
+    """Energy of a phase around the window."""
+    blank = {"phase": phase, "inferences": None, "idle_w": None, "net_j": None, "gross_j": joules}
+    return factories.measurement(domain, joules, 1.0).model_copy(update=blank)
+
+
+def record(of: Case, joules: float = 0.5, repetition: int = 0, **changes: Any) -> Record:
+    """One launch of `joules` per output token."""
+    found = factories.COUNTERS[:1]
+    fields: dict[str, Any] = {
+        "tokens": FIGURES, "inferences": 4800.0, "throughput_per_s": 240.0, "quality": None,
+        "measurements": (
+            factories.measurement(found[0], joules, 4800.0),
+            outside(found[0], "warmup", 300.0),
+            outside(found[0], "drain", 20.0),
+        ),
+        "engine_facts": {"repeat_agreement": 0.98, "mean_logprob": -1.5},
+    }  # fmt: skip
+    return factories.record(of, {}, latency_s=0.012, found=found, repetition=repetition).model_copy(update={**fields, **changes})
+
+
+def llama(variants: tuple[str, ...] = ("dense", "q8_0"), launches: int = 3) -> StoredRun:
+    """A run of variants, each of which uses three quarters of the energy of the one before."""
+    cases = [case(variant) for variant in variants]
+    records = [record(each, 0.5 * 0.75**k * (1 + 0.01 * n), n) for k, each in enumerate(cases) for n in range(launches)]
+    run = factories.stored(cases, records, found=factories.COUNTERS[:1])
+    tokens = np.arange(16 * 32, dtype=np.int64).reshape(16, 32)
+    different = tokens.copy()
+    different[:, 24:] = 7
+    outputs = {each.case_id: StoredOutputs(np.zeros(0), tokens if each.variant == "dense" else different) for each in cases}
+    return replace(run, outputs=outputs)
