@@ -11,6 +11,7 @@ from harness import plugins
 from harness.run import plan, prepared
 from harness.run.prepared import chosen_card, device_of, target_of, with_prepared
 from harness.schema import EngineSpec, Prepares, Suite, Task
+from harness.schema.served import TokenLoad
 from harness.suite import load_suite
 from harness.suite.environments import maker
 from tests import tiny
@@ -115,6 +116,13 @@ def test_equal_cards_share_what_was_compiled(suite):
 def test_a_card_that_is_not_known_has_no_build(suite, change):
     """Nothing is kept that might be loaded on another one; the suite is as it was, and the engine compiles at each load."""
     assert on(suite, {**CARD, **change}) == suite
+
+
+def test_a_case_that_generates_text_has_no_such_build(suite):
+    """Its session is another one, which gets no prepared model."""
+    load = TokenLoad(concurrency=1, input_tokens=8, output_tokens=8)
+    texts = suite.model_copy(update={"cases": tuple(case.model_copy(update={"load": load}) for case in suite.cases)})
+    assert on(texts, CARD) == texts
 
 
 def test_without_a_card_the_suite_is_as_it_was(suite):
