@@ -13,8 +13,13 @@ from harness.schema.served import COMPLETED, FAILED, REQUEST_COLUMNS, SHORT, Per
 
 SAME_READ_S = 20e-6
 """Two texts of a request that are nearer than this came in one read: the time between their tokens is not known."""
+FEWEST_READINGS = 3
+PREFILL_MARGIN = 2.0
+"""Factor by which prompts may take longer beside the steps of other requests than alone."""
 SAME_READ_SHARE = 0.01
 """Share of such texts above which no time between tokens is given."""
+
+Source = Literal["metrics", "prefill", "log", "bound"]
 
 
 class Requests:
@@ -115,21 +120,42 @@ def _mean_number(begin_s: Floats, end_s: Floats, window: Phase) -> float:
     return float(np.sum(np.maximum(overlaps, 0.0)) / window.duration_s)
 
 
-def _batch(
-    requests: Requests, window: Phase, load: TokenLoad, facts: Mapping[str, Any]
-) -> tuple[float | None, Literal["metrics", "prefill", "log"] | None]:
-    """Mean number of requests that the model worked on, and how it is known; requests that wait in the server's queue do not count."""
-    running = [(t_s, number) for t_s, number in facts.get("server_running", ()) if window.start_s <= t_s <= window.end_s]
-    if len(running) >= 3:
-        return float(np.mean([number for _, number in running])), "metrics"
+def _batch(requests: Requests, window: Phase, load: TokenLoad, facts: Mapping[str, Any]) -> tuple[float | None, Source | None]:
+    """Mean number of requests that the model worked on, and how it is known; requests that wait in the server's queue do not count.
+
+    A server whose own report is above what the times of its requests allow is not believed.
+    """
+    reported, source = _batch_reported(requests, window, facts)
+    alone_s = facts.get("alone_s")
+    if load.concurrency is None or not alone_s:
+        return reported, source
+    bound = _batch_bound(requests, window, load.concurrency, float(alone_s))
+    return (bound, "bound") if reported is None or bound < reported else (reported, source)
+
+
+def _batch_reported(requests: Requests, window: Phase, facts: Mapping[str, Any]) -> tuple[float | None, Source | None]:
+    """By the server's metrics, by the prefill durations that it reports, or by the log of a library in this process, where nothing waits."""
+    running = [number for t_s, number in facts.get("server_running", ()) if window.start_s <= t_s <= window.end_s]
+    if len(running) >= FEWEST_READINGS:
+        return float(np.mean(running)), "metrics"
     first_s, end_s = requests.seconds("first_ns"), requests.seconds("end_ns")
-    if facts.get("batching"):  # in this process: nothing waits
+    if facts.get("batching"):
         return _mean_number(requests.seconds("sent_ns"), end_s, window), "log"
-    prefill_s = requests.seconds("prefill_ns")
-    begun = np.isfinite(first_s)
+    prefill_s, begun = requests.seconds("prefill_ns"), np.isfinite(first_s)
     if begun.any() and np.isfinite(prefill_s[begun & requests.ok]).all():
         return _mean_number(np.where(begun, first_s - np.nan_to_num(prefill_s), np.nan), end_s, window), "prefill"
     return None, None
+
+
+def _batch_bound(requests: Requests, window: Phase, concurrency: int, alone_s: float) -> float:
+    """Upper bound of the number of requests that the model works on, from times alone.
+
+    A request is worked on from its first text to its end, and before it at most twice as long as the prompts of all streams take one after the
+    other: what it waits longer is a queue.
+    """
+    sent_s, first_s, end_s = (requests.seconds(name) for name in ("sent_ns", "first_ns", "end_ns"))
+    begin_s = np.maximum(sent_s, first_s - PREFILL_MARGIN * concurrency * alone_s)
+    return _mean_number(np.where(np.isfinite(first_s), begin_s, np.nan), end_s, window)
 
 
 def _cached_share(requests: Requests, done: np.ndarray) -> float | None:

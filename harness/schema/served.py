@@ -85,8 +85,9 @@ class TokenFigures(FrozenModel):
     """Requests in progress, mean over the window."""
     batch: float | None = None
     """Requests that the model was working on, mean over the window; None: unknown."""
-    batch_source: Literal["metrics", "prefill", "log"] | None = None
-    """How `batch` is known: the server's metrics, the prefill durations that it reports, or a log in which nothing waits in a queue."""
+    batch_source: Literal["metrics", "prefill", "log", "bound"] | None = None
+    """How `batch` is known: the server's metrics, the prefill durations that it reports, a log in which nothing waits in a queue; or only an upper bound
+    from the times of the requests."""
     offered: float | None = None
     """Requests completed over requests due in the window, of `poisson`; None for `closed`."""
     cached_share: float | None = None

@@ -82,6 +82,14 @@ def test_a_queue_is_seen_by_the_prefill_that_the_server_reports():
     assert (metrics.batch, metrics.batch_source) == (1.5, "metrics")
 
 
+def test_a_queue_of_a_silent_server_is_seen_by_its_times():
+    """Of 0.5 s to the first token at most 2 x 2 x 0.05 s are work; a server that reports more requests is not believed."""
+    late = streams(TokenLog(), wait_s=0.25)
+    for facts in ({"alone_s": 0.05}, {"alone_s": 0.05, "server_running": [[float(t), 2.0] for t in range(40)]}):
+        assert (figures(late, facts=facts).batch, figures(late, facts=facts).batch_source) == (pytest.approx(1.3), "bound")
+    assert figures(streams(TokenLog()), facts={"alone_s": 0.25}).batch == pytest.approx(1.4)
+
+
 def test_no_time_between_tokens_that_came_in_one_read():
     """Two tokens of a request at one time say nothing of when they were generated."""
     assert figures(streams(TokenLog(), step_s=0.0)).itl is None
