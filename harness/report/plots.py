@@ -43,10 +43,10 @@ def panels(objectives: Sequence[Objective] = OBJECTIVES) -> list[tuple[Axis, Axi
 def draw(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, bytes]:
     """The figure as `png` and as `svg`, in which text stays text."""
     rows = rows_of(frame)
-    return drawn(lambda figure: _compose(figure, rows, panels(objectives)), WIDTH_IN)
+    return figure_files(lambda figure: _compose(figure, rows, panels(objectives)), WIDTH_IN)
 
 
-def drawn(compose: Callable[[Figure], None], width_in: float) -> dict[str, bytes]:
+def figure_files(compose: Callable[[Figure], None], width_in: float) -> dict[str, bytes]:
     """A figure as `png` and as `svg`; `compose` draws it and sets its height."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
