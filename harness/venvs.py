@@ -48,9 +48,10 @@ class VirtualEnvironment:
 def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
     """The separate virtual environments that plug-ins name, by name."""
     engines = {(name, device): spec.at(device) for name, spec in catalogue.engines.items() for device in spec.devices}
+    programs = {program.name: program for spec in catalogue.engines.values() for program in spec.every_program()}
     families: dict[str, Mapping[Any, PluginSpec]] = {
         "engine": engines, "variant": catalogue.variants, "workload": catalogue.workloads, "format": catalogue.formats,
-        "framework": catalogue.frameworks, "sensor": catalogue.sensors,
+        "framework": catalogue.frameworks, "sensor": catalogue.sensors, "server": programs,
     }  # fmt: skip
     users: dict[str, list[tuple[str, PluginSpec]]] = {}
     for kind, specs in families.items():

@@ -158,7 +158,7 @@ class Campaign:
         if missing := self._missing(case.build_id, case.dataset_id):
             self._store(self._not_begun(task, missing[0], f"its artifact was not built: {missing[1]}"))
             return
-        problem = preconditions.examine(case.engine, case.device, self.header.environments[-1].devices, case.card)
+        problem = preconditions.examine(case, self.header.environments[-1].devices)
         if problem and problem.refused:
             self._store(self._not_begun(task, "refused", str(problem)))
             return

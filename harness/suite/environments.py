@@ -34,8 +34,9 @@ def needs(suite: Suite, catalogue: Catalogue) -> list[Need]:
 
 
 def _specs(case: Case, suite: Suite, builds: Mapping[str, Build], catalogue: Catalogue) -> Iterator[PluginSpec]:
-    """The plug-ins whose libraries a case needs: its engine, and what makes its artifact and its data."""
+    """The plug-ins whose libraries a case needs: its engine with the programs that it starts, and what makes its artifact and its data."""
     yield catalogue.engines[case.engine].at(case.device)
+    yield from catalogue.engines[case.engine].started(case.engine_options)
     open_ids = [case.build_id, case.dataset_id]
     while open_ids:
         if build_id := open_ids.pop():

@@ -216,5 +216,10 @@ class _Own(_Item):
 def recognise(path: Path, formats: Mapping[str, FormatSpec]) -> str | None:
     """Name of the format of a file, by its suffix, or of a folder, by a file in it; None if there is none."""
     if path.is_dir():
-        return next((name for name, spec in formats.items() if spec.folder_with and (path / spec.folder_with).is_file()), None)
+        return next((name for name, spec in formats.items() if _is_folder_of(path, spec)), None)
     return next((name for name, spec in formats.items() if path.name.lower().endswith(spec.suffixes)), None)
+
+
+def _is_folder_of(folder: Path, spec: FormatSpec) -> bool:
+    names = spec.folder_without
+    return bool(spec.folder_with) and (folder / str(spec.folder_with)).is_file() and not any((folder / name).exists() for name in names)
