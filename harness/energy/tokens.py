@@ -36,7 +36,12 @@ class Requests:
 
 
 def token_figures(
-    table: np.ndarray, completions: np.ndarray, window: Phase | None, load: TokenLoad | None, facts: Mapping[str, Any], slo: Slo | None = None
+    table: np.ndarray,
+    completions: np.ndarray,
+    window: Phase | None,
+    load: TokenLoad | None,
+    facts: Mapping[str, Any],
+    slo: Slo | None = None,
 ) -> TokenFigures | None:
     """Figures over the window; None for a case without a load, or without a window.
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.frame.quality import FLOAT32_TOLERANCE, LEAST_AGREEMENT
-from harness.report.tables import caption, remarks
+from harness.report.cells import remarks
+from harness.report.tables import caption
 from harness.schema import OBJECTIVES, Header, Objective, StoredRun
 from harness.text import Scale, estimate_text, number
 

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objectives: Sequence[Objective] = OBJECTIVES) -> str:
     """HTML of the page."""
     rows = rows_of(frames["cases"])
-    headings, cells = tables.case_cells(rows)
     return rendered(
         "page.html.j2",
         header=run.header,
-        headings=headings,
-        lines=[(row, line) for row, line in zip(rows, cells, strict=True)],
-        numeric=[heading not in tables.LEFT for heading in headings],
+        tables=[
+            (table, list(zip(table.rows, table.cells, strict=True)), [heading not in tables.LEFT for heading in table.headings])
+            for table in tables.case_tables(rows)
+        ],
         caption=tables.caption(rows),
         svg=_inline(svg),
         alt=plots.alt_text(frames["cases"], objectives),

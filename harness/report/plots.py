@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.frame.rows import Row, rows_of
+from harness.report.cells import case_text, remarks
 from harness.report.panel import INK, SOFT, Axis, Style, axis_of, draw_panel, shortened
-from harness.report.tables import case_text, provenance, remarks
+from harness.report.tables import provenance
 from harness.schema import OBJECTIVES, Objective
 from harness.text import engine_text, number, plain
 

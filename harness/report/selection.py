@@ -11,8 +11,8 @@ from harness.analysis.mission import hours
 from harness.decide.limits import AT_MOST, Constraints
 from harness.decide.select import COLUMNS, Selection
 from harness.frame.rows import Row
+from harness.report.cells import case_text
 from harness.report.limits import NAMES, miss_text
-from harness.report.tables import case_text
 from harness.schema import timing_text
 from harness.text import Scale, counted, number, with_interval
 
