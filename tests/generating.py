@@ -67,12 +67,16 @@ def llama(variants: tuple[str, ...] = ("dense", "q8_0"), launches: int = 3) -> S
     return replace(run, outputs=outputs)
 
 
+SPEED, POWER = {"q8_0": 0.8, "q4_0": 0.7}, {"q8_0": 0.95, "q4_0": 1.02}
+"""Time per token and power of a variant relative to dense."""
+
+
 def figures(of: Case, factor: float = 1.0) -> TokenFigures:
     """Figures that follow from the load: each token waits for those of the other requests, a quantized variant is faster."""
     load = of.load
     assert load is not None
     asked = load.concurrency or 2.0
-    tpot = 0.010 * (1 + 0.15 * asked) * factor * (0.8 if of.variant != "dense" else 1.0)
+    tpot = 0.010 * (1 + 0.15 * asked) * factor * SPEED.get(of.variant, 1.0)
     ttft = 0.0005 * load.input_tokens * (1 + 0.2 * asked) * factor
     e2e = ttft + (load.output_tokens - 1) * tpot
     single = load.output_tokens == 1
@@ -106,7 +110,7 @@ def launch(of: Case, repetition: int, watts: float = 40.0) -> Record:
     tpot = own.tpot.p50_s if own.tpot else None
     return record(
         of,
-        watts * (1 - 0.1 * (of.variant != "dense")) / rate * factor,
+        watts * POWER.get(of.variant, 1.0) / rate * factor,
         repetition,
         tokens=own,
         throughput_per_s=rate,
@@ -127,13 +131,16 @@ def sweep(
     outputs = {}
     for each in cases:
         answers = tokens.copy()
-        for i, length in enumerate(rng.integers(8, 32, 16) if each.variant != "dense" else ()):
+        for i, length in enumerate(rng.integers(8 if each.variant == "q4_0" else 20, 32, 16) if each.variant != "dense" else ()):
             answers[i, length:] = 99
         outputs[each.case_id] = StoredOutputs(np.zeros(0), answers)
     return replace(run, outputs=outputs)
 
 
-PREFILL_AND_DECODE = (TokenLoad(concurrency=4, input_tokens=256, output_tokens=1), TokenLoad(concurrency=4, input_tokens=16, output_tokens=256))
+PREFILL_AND_DECODE = (
+    TokenLoad(concurrency=4, input_tokens=256, output_tokens=1),
+    TokenLoad(concurrency=4, input_tokens=16, output_tokens=256),
+)
 
 
 def mixed() -> StoredRun:

@@ -13,7 +13,8 @@ from harness.analysis.select import Choice, choose, leads, nearest_miss
 from harness.decide.limits import Constraints, Miss, misses
 from harness.errors import HarnessError
 from harness.frame.rows import Row, rows_of
-from harness.schema import evidence, timing_text
+from harness.frame.settings import timing_of
+from harness.schema import evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +116,7 @@ def select(
 
 def _peers(row: Row) -> tuple[Any, ...]:
     """Key of comparable cases; measured and modelled energies never are, nor cases timed in different ways."""
-    timing = timing_text(row["device"], row["copies"], row["in_flight"])
+    timing = timing_of(row)
     return row["model"], row["quality_metric"], row["environment_id"], evidence(row["energy_kind"]), timing
 
 

@@ -12,6 +12,7 @@ from harness.errors import HarnessError
 from harness.frame.rows import rows_of
 from harness.report import latex
 from harness.report.tables import NOT_SEPARATED, NS, CaseTable, case_tables, left_of, markdown_table, table_cells
+from harness.report.token_notes import OVER_BOTH
 from harness.report.units import in_units
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ PUBLISHED = ("md", "tex", "html")
 RAW = ("csv", "json", "parquet")
 """Formats for programs, with full precision."""
 FORMATS = (*PUBLISHED, *RAW)
+TOTAL = "energy_j_per_total_token"
+"""Column that has a remark wherever it is."""
 GROUPS = ("run", "host", "model", "engine", "device", "threads", "scenario", "copies", "in flight")
 """Columns of the cases that LaTeX has as lines above the rows that share their values."""
 
@@ -54,6 +57,8 @@ def export(
     """
     if format not in FORMATS:
         raise HarnessError(f"there is no format {format!r}", f"choose one of {', '.join(FORMATS)}")
+    if TOTAL in (columns or (table.columns if format in RAW else ())) and table[TOTAL].notna().any():
+        notes = [*notes, OVER_BOTH]
     converted, names = in_units(table, units)
     chosen = [names[column] for column in columns]
     if format in PUBLISHED:

@@ -10,7 +10,7 @@ from harness.frame.rows import Row, rows_of
 from harness.frame.settings import by_unit, is_text
 from harness.report.tables import LEFT, caption, case_cells, failures
 from harness.report.token_tables import Cells, brief_cells
-from harness.text import plain
+from harness.text import engine_text, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def _table(
             break
     fold = max(min(FOLDED, widths["variant"]) if any(map(is_text, rows)) else FOLDED, min(room, widths["variant"]))
     # Text, not str: rich reads [brackets] in a string as markup.
-    below = Text("\n".join(plain(line) for line in [caption(rows), *_costs_only(rows), *failures(rows)]))
+    below = Text("\n".join(plain(line) for line in [caption(rows), *_of_text(rows), *failures(rows)]))
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=below, caption_justify="left")
     for heading in headings:
         variant = heading == "variant"
@@ -74,13 +74,16 @@ def _table(
     return table
 
 
-def _costs_only(rows: Sequence[Row]) -> list[str]:
-    """`cost only, random weights: dense, q8_0`, a line for each reason."""
+def _of_text(rows: Sequence[Row]) -> list[str]:
+    """The engine that the table of generated text leaves out, and `cost only, random weights: dense, q8_0` for each reason."""
+    text = by_unit(rows)[1]
+    engines = {f"{engine_text(row)} on {row['device']}" for row in text}
+    lines = [f"engine: {next(iter(engines))}"] if len(engines) == 1 else []
     reasons: dict[str, dict[str, None]] = {}
-    for row in rows:
+    for row in text:
         if row["cost_only"]:
             reasons.setdefault(row["cost_only"], {})[row["variant"]] = None
-    return [f"cost only, {reason}: {', '.join(variants)}" for reason, variants in reasons.items()]
+    return lines + [f"cost only, {reason}: {', '.join(variants)}" for reason, variants in reasons.items()]
 
 
 def _by_steps(chain: str, width: int) -> str:

@@ -123,6 +123,7 @@ def brief_cells(rows: Sequence[Row], without: Collection[str] = ()) -> Cells:
         **{NAMES[stem]: f"{NAMES[stem]}\np50, {time.unit}" for stem, time in times.items()},
     }
     left_out = {*without, *_same(cells), *({"kind"} if len(kinds) == 1 else ())}
+    left_out |= {"engine"} if len({cell["engine"] for cell in cells}) == 1 else set()  # in the caption
     return _chosen(BRIEF, cells, left_out, headings)
 
 
@@ -166,7 +167,8 @@ def _figures(row: Row, energy: Scale) -> dict[str, str]:
 def _quality(row: Row) -> str:
     """`0.750 (0.980)`: agreement with dense, in parentheses the noise floor, which is the agreement of dense with itself."""
     floor = row["agreement_noise_floor"] if row["quality_metric"] == "agreement" else None
-    return quality_text(row) + (f" ({floor:.3f})" if floor is not None and row["quality"] is not None else "")
+    text = f"{row['quality']:.3f}" if row["quality"] is not None and row["quality_low"] is None else quality_text(row)
+    return text + (f" ({floor:.3f})" if floor is not None and row["quality"] is not None else "")
 
 
 def _quality_heading(rows: Sequence[Row]) -> str:

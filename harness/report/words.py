@@ -28,7 +28,7 @@ WORDS = {
     "inference": Words("inference", "inferences", "inf.", "latency", "energy"),
     "output_token": Words("output token", "output tokens", "tok.", "TPOT", "energy per output token"),
 }
-MIXED = Words("unit (inference or output token)", "units (inferences or output tokens)", "unit", "latency", "energy")
+MIXED = Words("inference or output token", "inferences or output tokens", "unit", "latency", "energy")
 
 
 def words_of(row: Mapping[str, Any]) -> Words:
