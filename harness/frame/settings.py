@@ -10,7 +10,7 @@ from harness.schema import timing_text
 
 def is_text(row: Row) -> bool:
     """Whether a row of `cases` is of generated text, so that its unit is an output token."""
-    return bool(row["unit"] == "output_token")
+    return row.get("unit") == "output_token"
 
 
 def setting_text(row: Row) -> str:

@@ -216,8 +216,6 @@ def _noise_floor(ax: Axes, rows: Sequence[Row], axis: Axis) -> None:
     ]
     if axis.is_quality and floors:
         ax.axhline(min(floors), color=SOFT, linewidth=0.9, linestyle=":", zorder=1)
-        place = {"xy": (1, min(floors)), "xycoords": ("axes fraction", "data"), "xytext": (0, 2), "textcoords": "offset points"}
-        ax.annotate("noise floor", **place, ha="right", va="bottom", fontsize=8, color=SOFT)
 
 
 def _fronts(ax: Axes, rows: Sequence[Row], points: np.ndarray, axes: tuple[Axis, Axis]) -> None:

@@ -127,7 +127,8 @@ def _legend(ax: Axes, rows: Sequence[Row], texts: Sequence[str], style: Style, c
     lines = max(1, -(-len(rows) // columns))
     ax.set(xlim=(0, columns), ylim=(lines + 1, -1))
     ax.set_axis_off()
-    ax.text(0.0, -0.6, KEY, fontsize=9, color=SOFT)
+    floor = " · dotted: dense against itself (noise floor)" if any(row["agreement_noise_floor"] is not None for row in rows) else ""
+    ax.text(0.0, -0.6, KEY + floor, fontsize=9, color=SOFT)
     for i, (row, text) in enumerate(zip(rows, texts, strict=True)):
         x, y = divmod(i, lines)
         ax.text(x + 0.03, y + 0.5, style.label(row), fontsize=9, ha="right", va="center", weight="bold", color=INK)
