@@ -103,6 +103,8 @@ def _quality(row: Row, limit: float) -> Miss | None:
     # A baseline agrees with itself by definition, without an interval.
     exact = row["quality_metric"] == AGREEMENT and row["case_id"] == row["baseline_case_id"]
     bound = row["quality" if exact else "quality_high" if lower_is_better else "quality_low"]
+    if bound is None and row["quality_metric"] == AGREEMENT and is_text(row) and row["quality_diff_low"] is not None:
+        bound = 1 + row["quality_diff_low"]  # paired with a baseline that agrees with itself by definition
     if bound is None:
         return Miss("quality", limit, row["quality"], None)
     short = bound - limit if lower_is_better else limit - bound
