@@ -243,8 +243,8 @@ def test_the_sentence_on_generated_text_is_per_output_token():
     assert "0.764 x the energy per output token of dense [" in line and "0.800 x the p50 TPOT [" in line
     assert "dense agrees with itself to 98.0 %" in line
     assert (
-        "cost only: random weights"
-        in sentences(run.header, [row | {"cost_only": "random weights"} for row in rows_of(frame.cases([run]))])[0]
+        "cost only: its weights are random"
+        in sentences(run.header, [row | {"cost_only": "its weights are random"} for row in rows_of(frame.cases([run]))])[0]
     )
 
 

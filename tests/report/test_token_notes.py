@@ -49,7 +49,7 @@ def test_objectives_and_costs_only_are_named():
     """The limits behind the goodput, and why a quality is not to be read."""
     suite = RUN.header.suite.model_copy(update={"slo": Slo(max_ttft_s=0.5, max_tpot_s=0.05)})
     header = RUN.header.model_copy(update={"suite": suite})
-    text = " ".join(of_text(header, [row | {"cost_only": "random weights"} for row in ROWS]))
+    text = " ".join(of_text(header, [row | {"cost_only": "its weights are random"} for row in ROWS]))
     assert "every objective: TTFT at most 0.5 s, TPOT at most 0.05 s." in text
-    assert "Cost only (random weights)" in text
+    assert "Cost only (its weights are random)" in text
     assert "Goodput" not in " ".join(of_text(RUN.header, ROWS))
