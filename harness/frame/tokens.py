@@ -93,7 +93,7 @@ def _prefill_j(energy_j: float | None, figures: TokenFigures | None) -> float | 
 
 
 def _cost_only(result: Result) -> str | None:
-    """Why the quality says nothing about the variant, by the finding of that name; None without one."""
+    """Why the quality has no meaning for the variant, by the finding of that name; None without one."""
     return next((str(f.values.get("why")) for record in result.ok for f in record.warnings if f.code == "cost_only"), None)
 
 
