@@ -18,6 +18,7 @@ import transformers
 
 from harness.engines.base import Load
 from harness.engines.transformers import Options, Transformers
+from harness.engines.transformers_decoder import TransformersDecoder
 from harness.errors import EngineError
 from harness.schema.served import REQUEST_COLUMNS, TokenLoad
 from harness.serving.base import Load as TextLoad
@@ -211,6 +212,24 @@ def refusals(folder: Path) -> dict[str, Any]:
     return report
 
 
+def wrong_code(folder: Path) -> str | None:
+    """What is reported of a compiled step that gives wrong logits."""
+
+    def compiled(decoder: TransformersDecoder) -> Callable[..., Any]:
+        def forward(**inputs: Any) -> Any:
+            outputs = decoder._model(**inputs)
+            outputs.logits = -outputs.logits
+            return outputs
+
+        return forward
+
+    right, TransformersDecoder._compiled = TransformersDecoder._compiled, compiled
+    try:
+        return refusal(lambda: opened(folder, 2, mode="compile"))
+    finally:
+        TransformersDecoder._compiled = right
+
+
 def longer(folder: Path) -> dict[str, Any]:
     """Answers that are longer than the planned static cache."""
     session = opened(folder, 1, dtype="float32")
@@ -225,7 +244,7 @@ def longer(folder: Path) -> dict[str, Any]:
 def main(folder: Path) -> None:
     """Everything, and the report last."""
     model = make(folder / "hf")
-    report = {**cases(model), "refusals": refusals(model), "longer": longer(model)}
+    report = {**cases(model), "refusals": refusals(model), "longer": longer(model), "wrong code": wrong_code(model)}
     (folder / "transformers.json").write_text(json.dumps(report, default=str))
 
 

@@ -134,6 +134,10 @@ CODES: dict[str, Code] = {
         "the server worked on {batch:.2f} requests at once, but the load has {asked:.2f} in progress: the others waited",
         "give the server as many slots as the concurrency, or read the case as one of the smaller batch",
     ),
+    "static_batches": Code(
+        "{batch:.2f} of {asked:.2f} sequences were generated at once: a batch runs until its longest answer is complete, the slots of others wait",
+        "use lengths with `spread: 0`, or read the case as one of the smaller batch",
+    ),
     "rate_not_reached": Code(
         "the server completed {share:.1%} of the requests that were due, at least {least:.0%} are expected: its queue grows",
         "use a lower rate: energy and latency are those of an overloaded server",
@@ -220,7 +224,7 @@ CODES: dict[str, Code] = {
         "compare it by what it stores, or use a variant whose blocks fit the rows of the model",
     ),
     "cost_only": Code(
-        "{why}: energy and latency are those of the model, its quality says nothing",
+        "{why}: energy and latency are those of the model, its quality has no meaning",
         "compare the cost alone, or use weights that were trained and stored without quantization",
     ),
     "precision_emulated": Code(

@@ -19,7 +19,7 @@ from harness.energy.scope import case_energy, device_detail, near_domains
 from harness.energy.token_findings import examine_tokens
 from harness.energy.tokens import latency_of, token_figures
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
-from harness.schema.served import REQUEST_COLUMNS, TokenFigures
+from harness.schema.served import REQUEST_COLUMNS, Slo, TokenFigures
 from harness.schema.worker import Scores
 
 
@@ -66,6 +66,7 @@ class Setting:
         shift_s: Update period by which the phase of the load was shifted, s; None: it was not shifted.
         requested_precision: Precision that the variant requests; None: none.
         profiled: Whether the kernels were requested in this repetition.
+        slo: Objectives of a request; None: the suite has none.
     """
 
     case: Case | None = None
@@ -75,6 +76,7 @@ class Setting:
     shift_s: float | None = None
     requested_precision: str | None = None
     profiled: bool = False
+    slo: Slo | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     inferences = progress.between(window.start_s, window.end_s) if window else None
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
     conditions, load = performance.conditions(raw.trace, window), setting.case.load if setting.case else None
-    tokens = token_figures(raw.requests, raw.completions, window, load, raw.facts)
+    tokens = token_figures(raw.requests, raw.completions, window, load, raw.facts, setting.slo)
     latency = latency_of(tokens, raw.requests, window) if load else performance.latency(raw.completions, window)
     quality = performance.quality(raw.scores, raw.per_sample)
     peak_bytes, source = cards.device_memory(raw.trace, phases, setting.case.device if setting.case else None)

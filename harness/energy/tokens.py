@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.analysis.interval import percentile
 from harness.schema import Floats, Latency, Phase
-from harness.schema.served import COMPLETED, FAILED, REQUEST_COLUMNS, SHORT, Percentiles, TokenFigures, TokenLoad
+from harness.schema.served import COMPLETED, FAILED, REQUEST_COLUMNS, SHORT, Percentiles, Slo, TokenFigures, TokenLoad
 
 SAME_READ_S = 20e-6
 """Two texts of a request that are nearer than this came in one read: the time between their tokens is not known."""
@@ -41,7 +41,12 @@ class Requests:
 
 
 def token_figures(
-    table: np.ndarray, completions: np.ndarray, window: Phase | None, load: TokenLoad | None, facts: Mapping[str, Any]
+    table: np.ndarray,
+    completions: np.ndarray,
+    window: Phase | None,
+    load: TokenLoad | None,
+    facts: Mapping[str, Any],
+    slo: Slo | None = None,
 ) -> TokenFigures | None:
     """Figures over the window; None for a case without a load, or without a window.
 
@@ -51,6 +56,7 @@ def token_figures(
         window: The window.
         load: Load of the case; None: it answers queries.
         facts: Facts that the child reports.
+        slo: Objectives of a request; None: there are none.
     """
     if load is None or window is None or not table.shape[1]:
         return None
@@ -61,6 +67,7 @@ def token_figures(
     due = (due_s >= window.start_s) & (due_s <= window.end_s)
     estimated = bool(facts.get("tokens_estimated", False))
     several = done & (tokens > 1)
+    ttft_s, e2e_s, tpot_s = first_s - due_s, end_s - due_s, (end_s - first_s) / np.maximum(tokens - 1, 1)
     batch, source = _batch(requests, window, load, facts)
     return TokenFigures(
         requests=int(done.sum()),
@@ -74,10 +81,11 @@ def token_figures(
         batch_source=source,
         offered=float(done.sum() / due.sum()) if load.rate_per_s is not None and due.any() else None,
         cached_share=_cached_share(requests, done),
-        ttft=_percentiles((first_s - due_s)[done]),
-        tpot=_percentiles(((end_s - first_s) / np.maximum(tokens - 1, 1))[several]),
+        ttft=_percentiles(ttft_s[done]),
+        tpot=_percentiles(tpot_s[several]),
         itl=None if estimated else _between_tokens(requests, completions, window),
-        e2e=_percentiles((end_s - due_s)[done]),
+        e2e=_percentiles(e2e_s[done]),
+        goodput_per_s=_goodput(ended & (requests.status == COMPLETED), ttft_s, np.where(tokens > 1, tpot_s, 0.0), e2e_s, slo, window),
         estimated=estimated,
         **_client(facts),
     )
@@ -106,6 +114,15 @@ def _percentiles(each: Floats) -> Percentiles | None:
     each = each[np.isfinite(each)]
     p50, p90, p99 = (percentile(each, p) for p in (50, 90, 99)) if len(each) else (None, None, None)
     return None if p50 is None else Percentiles(p50_s=p50, p90_s=p90, p99_s=p99)
+
+
+def _goodput(complete: np.ndarray, ttft_s: Floats, tpot_s: Floats, e2e_s: Floats, slo: Slo | None, window: Phase) -> float | None:
+    """Requests per second of the window that were complete and met every objective; an unknown time does not meet one."""
+    if slo is None:
+        return None
+    limits = ((ttft_s, slo.max_ttft_s), (tpot_s, slo.max_tpot_s), (e2e_s, slo.max_e2e_s))
+    met = [each <= limit for each, limit in limits if limit is not None]
+    return float((complete & np.all(met, axis=0)).sum()) / window.duration_s
 
 
 def _mean(values: Floats) -> float | None:

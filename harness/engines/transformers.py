@@ -107,18 +107,17 @@ class Transformers(TokenEngine):
         quantized = None if options.quantization == "none" else quantize(torch, model, options.quantization, load.device)
         context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         decoder = _decoder(torch, transformers, model, options, cache_length(requests, context))
+        compiled = {}
         if options.mode == "compile":
             with library_errors("the decoding step cannot be compiled", "use `mode: eager`"):
-                decoder.start([[0]] * slots, 3)
-                decoder.step()
-                decoder.step()
+                compiled = {"compiled_difference": decoder.check_compiled(slots)}
         facts = {**_facts(torch, model, options, quantized), **_device_facts(torch, device, model)}
         name = _name(model.dtype)
         loaded = Loaded(
             decoder=decoder,
             tokenizer=_tokenizer(transformers, load, model),
             context=context,
-            facts={**facts, "slots": slots, "context": context},
+            facts={**facts, **compiled, "slots": slots, "context": context},
             counts=lambda: _counts(decoder, options),
             precision=precision_text(name, STORED_AS[options.quantization]) if quantized else name,
             profiler=lambda call, steps, seconds: torch_profile.profile(torch, call, steps, seconds),
@@ -194,7 +193,7 @@ def _decoder(torch: Any, transformers: Any, model: Any, options: Options, length
         without = "use `cache: dynamic`"
         with library_errors(f"{type(model).__name__} has no static cache", without, refused=True):
             cache = transformers.StaticCache(config=model.config, max_cache_len=length)
-        if not cache.is_compileable:
+        if not cache.is_compileable:  # codespell:ignore
             raise EngineError(f"the cache of {type(model).__name__} is not static", without, refused=True)
     return TransformersDecoder(
         torch, transformers, model, length if options.cache == "static" else None, compiled=options.mode == "compile"

@@ -10,6 +10,10 @@ import inspect
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from harness.errors import EngineError
+
+SAME = 0.3
+"""Relative difference of logits up to which a compiled step gives those of an eager one: rounding gives up to 0.03, wrong code more than 1."""
 ROUNDED_TO = 32
 """Static caches have a length that is a multiple of this, in tokens."""
 
@@ -98,9 +102,43 @@ class TransformersDecoder:
 
     def step(self) -> None:
         """Choose the next token of each sequence."""
+        self._step(self._forward)
+
+    def _step(self, forward: Any) -> None:
         with self._torch.no_grad():
             self._width, self._positions = self._width + 1, self._positions + 1
-            self._advance(self._forward, self._tokens, self._positions, next_sequence_length=1)
+            self._advance(forward, self._tokens, self._positions, next_sequence_length=1)
+
+    def check_compiled(self, slots: int) -> float:
+        """Compile the step for a batch, and check that it gives the logits of the eager one.
+
+        torchao's int8_dynamic gives others for a single sequence on a CPU (torch 2.11, torchao 0.18).
+
+        Args:
+            slots: Number of sequences.
+
+        Returns:
+            Their difference, relative to the norm of the eager ones.
+
+        Raises:
+            EngineError: They differ by more than rounding.
+        """
+        size = self._model.get_input_embeddings().num_embeddings
+        rows = [[(3 + 7 * slot + 5 * position) % size for position in range(8)] for slot in range(slots)]
+        logits = []
+        for forward in (self._forward, self._forward, self._forward, self._model.__call__):  # CUDA graphs are replayed from the third on
+            self.start(rows, 2)
+            self._step(forward)
+            logits.append(self._logits)
+        *_, compiled, eager = logits
+        difference = float((compiled - eager).norm() / eager.norm())
+        if not difference <= SAME:
+            raise EngineError(
+                f"the compiled decoding step gives other logits than the eager one (relative difference {difference:.2f})",
+                "use `mode: eager`, another type, or another `concurrency`: this is an error of the compiler or of torchao",
+                refused=True,
+            )
+        return difference
 
     def chosen(self) -> tuple[list[int], list[float]]:
         """The last token of each sequence, and the natural logarithm of its probability."""

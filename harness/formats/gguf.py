@@ -48,16 +48,19 @@ def check_generates(header: Header, name: str) -> None:
         raise EngineError(f"{name} is one of {parts} parts of a model", "join them with `llama-gguf-split --merge`")
     kind = header.text("general.type") or "model"
     if kind != "model":
-        raise EngineError(f"{name} is not a model, but of the type {kind!r}", GIVE)
+        raise EngineError(f"{name} is not a model, but of the type {kind[:40]!r}", GIVE)
     architecture = header.text("general.architecture")
     if not architecture:
         raise EngineError(f"{name} does not name its architecture (general.architecture)", DAMAGED)
+    title = f"{name} ({architecture[:40]!r})"
     keys = [*(f"{architecture}.{field}" for field in REQUIRED), "tokenizer.ggml.model"]
     if missing := [key for key in keys if key not in header.fields]:
-        raise EngineError(f"{name} ({architecture}) is no language model: it has no {' and no '.join(missing)}", GIVE)
+        raise EngineError(
+            f"{title} is no language model: it has no {' and no '.join(key.removeprefix(f'{architecture}.') for key in missing)}", GIVE
+        )
     pooled, causal = header.number(f"{architecture}.pooling_type"), header.fields.get(f"{architecture}.attention.causal")
     if pooled or (causal and causal.value is False):
-        raise EngineError(f"{name} ({architecture}) is an encoder, which generates no text", GIVE)
+        raise EngineError(f"{title} is an encoder, which generates no text", GIVE)
 
 
 def facts(header: Header) -> ArtifactFacts:

@@ -119,6 +119,7 @@ def _repetition_rows(result: Result) -> list[Row]:
         "precision_ran": precision_ran(result),
         "calibrated": calibrated(result.run.header.domains, result.scope),
         "energy_scope": result.scope_label,
+        "unit": result.case.unit,
     }
     return [
         shared
@@ -188,6 +189,7 @@ def _domain_row(result: Result, domain: Domain, windows: Sequence[Sequence[Measu
         "power_w": mean((m.gross_j or 0.0) / (m.end_s - m.start_s) for m in every),
         "idle_w": mean(m.idle_w for m in every),
         "calibrated": calibrated([domain], domain.name),
+        "unit": result.case.unit,
     }
 
 

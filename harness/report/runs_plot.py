@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy as np
 from harness.errors import HarnessError
 from harness.frame.rows import Row
 from harness.report.panel import COLOURS, INK, PALE, SOFT, Axis, axis_of, draw_points, number_points, on_both, shortened
-from harness.report.plots import drawn
+from harness.report.plots import figure_files
 from harness.report.tables import provenance
 from harness.schema import OBJECTIVES, evidence
 from harness.text import number, plain
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 AXES: tuple[Axis, Axis] = (axis_of(OBJECTIVES[2]), axis_of(OBJECTIVES[0]))
+PER_TOKEN = {"latency_p50_s": "time per output token p50", "energy_j": "energy per output token"}
+"""Labels of the same columns for a case that generates text."""
 WIDTH_IN, PANEL_IN, LINE_IN, MARGIN_IN = 9.6, 5.0, 0.22, 0.95
 RUN, HOST, CASE, DIFFERENCES = 44, 16, 100, 6
 """Maximum number of characters of the name of a run, a machine and the case, and of settings that are listed."""
@@ -56,7 +59,7 @@ def draw_runs(rows: Sequence[Row], differences: Sequence[str]) -> dict[str, byte
             f"nothing to plot: no run of {rows[0]['case_id'] if rows else 'the case'} has both an energy and a latency",
             "see the columns status, invalid_reasons and energy_kind of `harness history`",
         )
-    return drawn(partial(_compose, rows=rows, differences=differences), WIDTH_IN)
+    return figure_files(partial(_compose, rows=rows, differences=differences), WIDTH_IN)
 
 
 def series_of(rows: Sequence[Row]) -> list[Series]:
@@ -111,7 +114,9 @@ def _compose(figure: Figure, rows: Sequence[Row], differences: Sequence[str]) ->
 
 def _draw(ax: Axes, rows: Sequence[Row], series: Sequence[Series]) -> None:
     present = on_both(rows, AXES)
-    points = draw_points(ax, present, AXES, partial(_marker, series=series), math.inf)
+    per_token = present[0]["unit"] == "output_token"
+    x, y = (replace(axis, name=PER_TOKEN[axis.column]) if per_token else axis for axis in AXES)
+    points = draw_points(ax, present, (x, y), partial(_marker, series=series), math.inf)
     places = {id(row): point for row, point in zip(present, points, strict=True)}
     lines = []
     for each in series:

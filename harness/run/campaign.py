@@ -203,6 +203,7 @@ class Campaign:
             self.header.suite.domains,
             self.log.samples if self.log else None,
             self.header.suite.allow,
+            self.header.suite.slo,
         )
 
     def _phase(self, name: str) -> None:

@@ -67,7 +67,7 @@ def chosen_card(task: Task) -> str | None:
 
 
 def _applies(prepares: Prepares, case: Case) -> bool:
-    return case.device in prepares.devices and prepares.options.items() <= case.engine_options.items()
+    return case.load is None and case.device in prepares.devices and prepares.options.items() <= case.engine_options.items()
 
 
 def _facts(card: Mapping[str, Any] | None) -> dict[str, str | None] | None:

@@ -22,7 +22,7 @@ from harness.run.prepared import device_of
 from harness.run.timing import LEAD_IN_S, Limit, Timing
 from harness.run.windows import Windows
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace
-from harness.schema.served import REQUEST_COLUMNS, TokenLoad
+from harness.schema.served import REQUEST_COLUMNS, Slo, TokenLoad
 from harness.schema.worker import (
     GROUP_S,
     AskKernels,
@@ -69,6 +69,7 @@ class RunContext:
         domains: Domains that count as a case's energy; None: those of its device.
         keep: Called with the readings as they arrive, so that they survive the harness; None: not kept.
         allow: Codes of findings that the suite accepts.
+        slo: Objectives of a request; None: the suite has none.
     """
 
     sensors: Sequence[tuple[Sensor, Sequence[Domain]]]
@@ -80,6 +81,7 @@ class RunContext:
     domains: Sequence[str] | None = None
     keep: Callable[[Mapping[str, Sample]], None] | None = None
     allow: Collection[str] = ()
+    slo: Slo | None = None
 
 
 @dataclass(frozen=True)
@@ -336,8 +338,6 @@ class _Execution:
         """Numbers of query groups reserved for each repetition."""
         return int((self.timing.window_s(self._query_s) + LEAD_IN_S) / GROUP_S) + 1
 
-    # --- record ---
-
     def _outcome(self, end: _End, trace: Trace) -> Outcome:
         case, ended = self.task.case, end.status == "ok"
         raw = Raw(
@@ -361,6 +361,7 @@ class _Execution:
             shift_s=self.timing.shift_s if case and not case.load else None,
             requested_precision=self.request.precision,
             profiled=self.task.profiled,
+            slo=self.context.slo,
         )
         figures_ = figures(raw, setting, ended=ended)
         record = Record(

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from harness.schema.base import FrozenModel
 from harness.schema.builds import Build, Step
-from harness.schema.served import TokenLoad, Unit
+from harness.schema.served import Slo, TokenLoad, Unit
 
 
 class ArrayRef(FrozenModel):
@@ -271,6 +271,8 @@ class Suite(FrozenModel):
     """Bounds on each task."""
     acceptance: Acceptance | None = None
     """Rules that a run must keep; None: the suite has none."""
+    slo: Slo | None = None
+    """Objectives of a request, for the goodput of cases that generate text; None: the suite has none."""
     seed: int = 0
     """Seed of the order of tasks."""
 

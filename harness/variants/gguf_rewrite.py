@@ -71,28 +71,29 @@ def rewrite(source: Path, header: Header, types: list[GgmlType], target: Path, f
     added = {key: struct.pack("<II", UINT32, number) for key, number in _numbers(file_type).items()}
     added |= {REQUANTIZED: struct.pack("<I", TEXT) + _text(",".join(before))} if before else {}
     with source.open("rb") as reading, target.open("xb") as writing:
-        _write_header(reading, writing, header, types, added)
+        writing.write(_header(reading, header, types, added))
         for tensor, kind in zip(header.tensors, types, strict=True):
-            writing.write(bytes(padding(writing.tell(), header.alignment)))
             reading.seek(header.data_start + tensor.offset)
             for piece in _pieces(reading, tensor):
                 writing.write(piece if kind == tensor.type else converted(piece, tensor, kind))
-        writing.write(bytes(padding(writing.tell(), header.alignment)))
+            writing.write(bytes(padding(tensor._replace(type=kind).bytes, header.alignment)))
 
 
-def _write_header(reading: BinaryIO, writing: BinaryIO, header: Header, types: list[GgmlType], added: Mapping[str, bytes]) -> None:
+def _header(reading: BinaryIO, header: Header, types: list[GgmlType], added: Mapping[str, bytes]) -> bytes:
+    """All of the new file before its data."""
     kept = [field for key, field in header.fields.items() if key not in added and not key.startswith(CALIBRATION)]
-    writing.write(MAGIC + struct.pack("<IQQ", VERSION, len(types), len(kept) + len(added)))
+    content = bytearray(MAGIC + struct.pack("<IQQ", VERSION, len(types), len(kept) + len(added)))
     for field in kept:
-        writing.write(_raw(reading, field))
+        content += _raw(reading, field)
     for key, value in added.items():
-        writing.write(_text(key) + value)
+        content += _text(key) + value
     offset = 0
     for tensor, kind in zip(header.tensors, types, strict=True):
         sizes = struct.pack(f"<I{len(tensor.sizes)}Q", len(tensor.sizes), *tensor.sizes)
-        writing.write(_text(tensor.name) + sizes + struct.pack("<IQ", kind.number, offset))
+        content += _text(tensor.name) + sizes + struct.pack("<IQ", kind.number, offset)
         offset += tensor._replace(type=kind).bytes
         offset += padding(offset, header.alignment)
+    return bytes(content) + bytes(padding(len(content), header.alignment))
 
 
 def _numbers(file_type: int) -> dict[str, int]:

@@ -22,7 +22,6 @@ from harness.schema import Artifact, ArtifactFacts, Training
 from harness.schema.worker import BuildTask, SplitFile
 from harness.variants.base import Array, Job, Recipe, TrainData
 from harness.worker.outcome import outcome
-from harness.worker.prepare import prepare
 from harness.workloads.base import Split, Workload, arrays_of, describe_split
 from harness.workloads.data import load_array
 from harness.workloads.functions import call_function, make_importable
@@ -52,7 +51,7 @@ def build(task: BuildTask) -> Artifact:
     if task.model.trusted and task.model.folder:
         make_importable(task.model.folder)
     target = task.build.target
-    path, facts, notes = (prepare if target else FIRST_STEPS.get(task.build.step.recipe, _recipe))(task)
+    path, facts, notes = (_prepared if target else FIRST_STEPS.get(task.build.step.recipe, _recipe))(task)
     sha256, size = fingerprint(path)
     return Artifact(
         build_id=task.build.build_id,
@@ -192,6 +191,13 @@ def _check_unchanged(path: Path, sha256: str) -> None:
 FIRST_STEPS: dict[str, Callable[[BuildTask], Made]] = {"dataset": _dataset, "data": _data, "train": _train, "source": _source}
 
 # --- every later step ----------------------------------------------------------------------------------------------------
+
+
+def _prepared(task: BuildTask) -> Made:
+    """What an engine makes for one device."""
+    from harness.worker.prepare import prepare  # no other build needs the engines
+
+    return prepare(task)
 
 
 def _recipe(task: BuildTask) -> Made:

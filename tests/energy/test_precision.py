@@ -82,14 +82,14 @@ def test_a_precision_without_instructions_is_emulated():
         (
             {"random_weights": True},
             "cost_only",
-            "its weights are random: energy and latency are those of the model, its quality says nothing",
+            "its weights are random: energy and latency are those of the model, its quality has no meaning",
         ),
         ({"requantized_from": ["Q4_1"]}, "cost_only", "its weights were quantized to Q4_1 before, and keep the quality of that"),
     ],
     ids=["unknown", "dense", "mostly", "fallen back", "random", "requantized"],
 )
 def test_stored_weights_are_named_where_they_are_not_what_was_asked(weights, code, sentence):
-    """Less than half of the parameters in the types of the variant, or weights whose quality says nothing."""
+    """Less than half of the parameters in the types of the variant, or weights whose quality has no meaning."""
     findings = examine_weights(weights)
     assert [each.code for each in findings] == ([code] if code else [])
     assert not code or (findings[0].sentence.startswith(sentence) and not findings[0].invalid)

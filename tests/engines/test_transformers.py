@@ -84,6 +84,13 @@ def test_compiled_and_single_sequences_have_the_same_tokens():
 
 
 @needs_torch
+def test_a_compiled_step_with_other_logits_is_refused():
+    """Torchao's int8_dynamic had such code for a single sequence on a CPU; it would be fast, and wrong."""
+    assert transformers_report()["compile"]["facts"]["compiled_difference"] < 1e-4
+    assert "gives other logits than the eager one (relative difference 2.00)" in transformers_report()["wrong code"]
+
+
+@needs_torch
 @pytest.mark.parametrize("case", CASES)
 def test_the_log_has_a_token_for_each_sequence_and_step(case):
     """Up to the length of each answer; two batches of four whose longest answers have 12 tokens."""

@@ -121,6 +121,13 @@ def test_a_case_without_a_card_has_no_limits():
     assert not any("limit" in text for text in around)
 
 
+def test_of_generated_text_the_axes_are_per_output_token():
+    """The same columns have another unit."""
+    rows, differences = rows_and_differences([run_at(1, 450.0), run_at(2, 300.0)])
+    svg = draw_runs([row | {"unit": "output_token"} for row in rows], differences)["svg"].decode()
+    assert "energy per output token, J" in svg and "time per output token p50" in svg and "per inference" not in svg
+
+
 @pytest.mark.parametrize("kind", ["simulated", "modelled"])
 def test_the_kind_of_the_energy_is_on_the_figure(kind):
     """So that a simulation is not taken for a measurement."""

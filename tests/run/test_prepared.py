@@ -11,6 +11,7 @@ from harness import plugins
 from harness.run import plan, prepared
 from harness.run.prepared import chosen_card, device_of, target_of, with_prepared
 from harness.schema import EngineSpec, Prepares, Suite, Task
+from harness.schema.served import TokenLoad
 from harness.suite import load_suite
 from harness.suite.environments import maker
 from tests import tiny
@@ -117,6 +118,13 @@ def test_a_card_that_is_not_known_has_no_build(suite, change):
     assert on(suite, {**CARD, **change}) == suite
 
 
+def test_a_case_that_generates_text_has_no_such_build(suite):
+    """Its session is another one, which gets no prepared model."""
+    load = TokenLoad(concurrency=1, input_tokens=8, output_tokens=8)
+    texts = suite.model_copy(update={"cases": tuple(case.model_copy(update={"load": load}) for case in suite.cases)})
+    assert on(texts, CARD) == texts
+
+
 def test_without_a_card_the_suite_is_as_it_was(suite):
     """Its cases are unsupported, or run without a build."""
     assert on(suite) == suite
@@ -152,8 +160,8 @@ def test_other_options_and_other_data_are_other_builds(tmp_path, suite):
 
 def test_what_was_prepared_needs_its_model_too(suite):
     """A cached build alone is not enough: the model itself is loaded with it."""
-    here = on(suite, CARD)
-    assert {b.build_id for b in plan.needed_builds(here, compiled(here))} == {b.build_id for b in here.builds}
+    here = on(suite.model_copy(update={"cases": tuple(case for case in suite.cases if case.variant == "tensorrt")}), CARD)
+    assert {b.build_id for b in plan.needed_builds(here, compiled(here))} == {b.build_id for b in here.builds} > set(compiled(here))
 
 
 def test_the_build_runs_in_the_environment_of_its_engine_and_takes_as_long_as_that_declares(suite):

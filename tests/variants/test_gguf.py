@@ -143,6 +143,6 @@ def test_integers_and_float64_are_handled(tmp_path):
 
 @pytest.mark.parametrize("variant", RECIPES)
 def test_no_precision_of_the_arithmetic_is_requested(variant):
-    """Stored weights say nothing of it: the check is that of the file."""
+    """Stored weights do not determine it: the check is that of the file."""
     case = CASE.model_copy(update={"engine": "none", "steps": (Step(recipe=variant),)})
     assert plugins.catalogue().requested_precision(case) is None
