@@ -16,10 +16,11 @@ from filelock import FileLock, Timeout
 from harness.errors import StoreError
 from harness.formats.fingerprint import fingerprint
 from harness.schema import Artifact, CacheEntry, Record
+from harness.userfiles import own_folder
 
 DEFAULT_LIMIT_BYTES = 20 * 2**30
 LIMIT = "HARNESS_CACHE_LIMIT_BYTES"
-CHOOSE_FOLDER = "set HARNESS_CACHE to a folder that you may write"
+CHOOSE_FOLDER = "set HARNESS_CACHE to a folder that you can write to"
 BUILDING, IN_USE = ".building-", ".in-use-"
 """Prefixes of folders that are built in, and of files that list the artifacts that a process uses."""
 
@@ -30,12 +31,7 @@ def default_folder() -> Path:
     Raises:
         StoreError: The user has no home folder, as in some containers.
     """
-    import platformdirs
-
-    try:
-        return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_path("harness", appauthor=False) / "artifacts")
-    except RuntimeError as error:
-        raise StoreError(f"the cache cannot be stored: {error}", CHOOSE_FOLDER) from None
+    return own_folder("HARNESS_CACHE", "artifacts", "the cache", cache=True)
 
 
 def default_limit_bytes() -> int:

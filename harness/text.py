@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -49,7 +50,7 @@ def plain(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Text escaped for a cell of a Markdown table, and for the beginning of a line."""
-    text = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"^(\s*)>", r"\1&gt;", plain(text).replace("&", "&amp;").replace("<", "&lt;"))  # a quotation, if it begins a line
     return "".join(f"\\{c}" if c in "\\`*[]|~!$#" else c for c in text)
 
 

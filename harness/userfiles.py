@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StoreError
 
 MIB, GIB = 2**20, 2**30
 DOCUMENT_BYTES = MIB
@@ -147,6 +147,27 @@ def _too_large(name: str, noun: str, limit_bytes: int, error: type[HarnessError]
 def _quoted(path: Path) -> str:
     """A path for a message, in one line and of limited length."""
     return " ".join(str(path)[:200].split())
+
+
+def own_folder(variable: str, name: str, contents: str, *, cache: bool = False) -> Path:
+    """Folder of files that the harness keeps for the user: the value of an environment variable, or one of the user's data folder.
+
+    Args:
+        variable: The environment variable.
+        name: Name of the folder in the data folder.
+        contents: What is stored there, for the message: `calibrations`.
+        cache: Whether the folder is in the user's cache folder instead.
+
+    Raises:
+        StoreError: The user has no home, as in some containers.
+    """
+    import platformdirs
+
+    of_user = platformdirs.user_cache_path if cache else platformdirs.user_data_path
+    try:
+        return Path(os.environ.get(variable) or of_user("harness", appauthor=False) / name)
+    except RuntimeError as error:
+        raise StoreError(f"{contents} cannot be stored: {error}", f"set {variable} to a folder that you can write to") from None
 
 
 def system_text(path: Path | str) -> str:

@@ -65,3 +65,87 @@ def llama(variants: tuple[str, ...] = ("dense", "q8_0"), launches: int = 3) -> S
     different[:, 24:] = 7
     outputs = {each.case_id: StoredOutputs(np.zeros(0), tokens if each.variant == "dense" else different) for each in cases}
     return replace(run, outputs=outputs)
+
+
+SPEED, POWER = {"q8_0": 0.8, "q4_0": 0.7}, {"q8_0": 0.95, "q4_0": 1.02}
+"""Time per token and power of a variant relative to dense."""
+
+
+def figures(of: Case, factor: float = 1.0) -> TokenFigures:
+    """Figures that follow from the load: each token waits for those of the other requests, a quantized variant is faster."""
+    load = of.load
+    assert load is not None
+    asked = load.concurrency or 2.0
+    tpot = 0.010 * (1 + 0.15 * asked) * factor * SPEED.get(of.variant, 1.0)
+    ttft = 0.0005 * load.input_tokens * (1 + 0.2 * asked) * factor
+    e2e = ttft + (load.output_tokens - 1) * tpot
+    single = load.output_tokens == 1
+    return FIGURES.model_copy(
+        update={
+            "input_tokens": float(load.input_tokens),
+            "output_tokens": float(load.output_tokens),
+            "concurrency": asked * 0.99,
+            "batch": asked * 0.97,
+            "requests_per_s": asked / e2e,
+            "goodput_per_s": 0.9 * asked / e2e,
+            "offered": None if load.rate_per_s is None else 0.99,
+            "ttft": around(ttft),
+            "tpot": None if single else around(tpot),
+            "itl": None if single else around(tpot),
+            "e2e": around(e2e),
+        }
+    )
+
+
+def around(p50_s: float) -> Percentiles:
+    """With its usual tail, of about a hundred requests."""
+    return Percentiles(p50_s=p50_s, p90_s=1.3 * p50_s, p99_s=None)
+
+
+def launch(of: Case, repetition: int, watts: float = 40.0) -> Record:
+    """A launch whose energy is that of `watts` and its rate."""
+    factor = 1 + 0.01 * (repetition - 1)
+    own = figures(of, factor)
+    rate = own.requests_per_s * own.output_tokens
+    tpot = own.tpot.p50_s if own.tpot else None
+    return record(
+        of,
+        watts * POWER.get(of.variant, 1.0) / rate * factor,
+        repetition,
+        tokens=own,
+        throughput_per_s=rate,
+        latency=factories.latency(tpot) if tpot else None,
+    )
+
+
+def sweep(
+    variants: tuple[str, ...] = ("dense", "q8_0", "q4_0"),
+    loads: tuple[TokenLoad, ...] = tuple(LOAD.model_copy(update={"concurrency": n}) for n in (1, 4, 8)),
+    launches: int = 3,
+) -> StoredRun:
+    """A run of variants at several loads."""
+    cases = [case(variant, load) for load in loads for variant in variants]
+    run = factories.stored(cases, [launch(each, n) for each in cases for n in range(launches)], found=factories.COUNTERS[:1])
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 90, (16, 32))
+    outputs = {}
+    for each in cases:
+        answers = tokens.copy()
+        for i, length in enumerate(rng.integers(8 if each.variant == "q4_0" else 20, 32, 16) if each.variant != "dense" else ()):
+            answers[i, length:] = 99
+        outputs[each.case_id] = StoredOutputs(np.zeros(0), answers)
+    return replace(run, outputs=outputs)
+
+
+PREFILL_AND_DECODE = (
+    TokenLoad(concurrency=4, input_tokens=256, output_tokens=1),
+    TokenLoad(concurrency=4, input_tokens=16, output_tokens=256),
+)
+
+
+def mixed() -> StoredRun:
+    """A run with cases that answer queries and cases that generate text."""
+    queries, text = factories.digits(factories.COUNTERS), sweep()
+    suite = queries.header.suite.model_copy(update={"cases": (*queries.header.suite.cases, *text.header.suite.cases)})
+    header = queries.header.model_copy(update={"suite": suite})
+    return replace(queries, header=header, records=(*queries.records, *text.records), outputs={**queries.outputs, **text.outputs})

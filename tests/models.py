@@ -63,6 +63,13 @@ def torch_variants() -> dict[str, Any]:
     return report
 
 
+@cache
+def transformers_report() -> dict[str, Any]:
+    """The report of the child that generates text with transformers."""
+    report: dict[str, Any] = json.loads((_made("tests.make_transformers", "transformers.json", TORCH) / "transformers.json").read_text())
+    return report
+
+
 def _made(module: str, last: str, python: str = sys.executable) -> Path:
     """The folder, after a child has written everything into it and this file last."""
     folder = Path(os.environ["HARNESS_TEST_MODELS"])

@@ -93,32 +93,32 @@ def test_without_a_card_the_plan_reports_it(tmp_path, name):
 # --- a run on a fake CUDA engine ---------------------------------------------------------------------------------------------
 
 
-def card_suite(folder, variants):
+def card_suite(folder, variants, engine):
     """A suite of the tiny model on the fake engine, with the matrix of the short suite and the rules of the procurement suite."""
-    matrix = {**written("gpu-short")["matrices"][0], "models": ["product"], "engines": ["fake-cuda"], "variants": variants}
+    matrix = {**written("gpu-short")["matrices"][0], "models": ["product"], "engines": [engine], "variants": variants}
     model = {"name": "product", "path": "product.onnx", "data": {"test": {"inputs": "data.npz:x", "labels": "data.npz:y"}}}
     rules = {**written("procurement")["acceptance"], "max_foreign_cores": 100.0}
     content = {"name": "fake", "models": [model], "matrices": [matrix], "acceptance": rules}
     return tiny.write(folder, json.dumps(content))
 
 
-def run_on_the_card(folder, variants, *options, card=(), **environment):
+def run_on_the_card(folder, variants, *options, card=(), engine="fake-cuda", **environment):
     """A finished run of the command, its variables and the completed process."""
-    suite, packages = card_suite(folder, variants), folder / "packages"
-    packages.mkdir()
+    suite, packages = card_suite(folder, variants, engine), folder / "packages"
+    packages.mkdir(exist_ok=True)
     wave = {"wave": "square", "low_w": 60, "high_w": 240, "wave_period_s": 0.31, "window_s": 0.1, "average_window_s": 0.1}
     settings = {"uuid": cuda.UUID, "memory_used_bytes": 1e8, "utilization": 2, **wave, **dict(card)}
     variables = nvml.configure(folder, **settings)
     paths = {
-        "PYTHONPATH": f"{cuda.install(packages)}:{Path(__file__).parent.parent}",
+        "PYTHONPATH": f"{packages if any(packages.iterdir()) else cuda.install(packages)}:{Path(__file__).parent.parent}",
         "LD_LIBRARY_PATH": f"{variables['LD_LIBRARY_PATH']}:{cuda.driver()}",
         "HARNESS_CACHE": str(folder / "cache"),
         "HARNESS_RESULTS": str(folder / "results"),
         "TMPDIR": str(folder),
     }
     done = call("run", suite, "--window", "0.6", *options, **{**variables, **paths, **environment})
-    runs = list((folder / "results").glob("*-fake-*"))
-    return read_run(runs[0]) if runs else None, variables, done
+    runs = sorted((folder / "results").glob("*-fake-*"), key=lambda path: path.stat().st_mtime)
+    return read_run(runs[-1]) if runs else None, variables, done
 
 
 def of_the_card(record):
@@ -168,3 +168,49 @@ def test_a_card_with_another_power_limit_than_its_default_is_refused_before_the_
     run, _, done = run_on_the_card(tmp_path, ["dense"], card={"limit_w": 200, "limit_default_w": 300})
     assert run is None and done.returncode == 2
     assert "200 W, not its default of 300 W" in done.stderr and "nvidia-smi" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_an_engine_compiles_for_the_card_is_a_measured_build(tmp_path):
+    """On the card, with seconds, energy and payback; a second run finds it in the cache."""
+    from harness import frame
+    from harness.artifacts import Cache
+    from harness.verify import verify
+
+    run, variables, done = run_on_the_card(tmp_path, ["dense", "tensorrt"], engine="fake-tensorrt")
+    assert done.returncode == 0, done.stderr
+    (build,) = (build for build in run.header.suite.builds if build.target)
+    (record,) = (record for record in run.records if record.build_id == build.build_id and record.task == "build")
+    assert (record.status, record.cached, record.artifact.device, record.artifact.notes["device_uuids"]) == (
+        "ok",
+        False,
+        "gpu",
+        [cuda.UUID],
+    )
+    cases = [record for record in run.records if record.case_id]
+    assert {record.status for record in cases} == {"ok"}
+    assert {r.engine_facts.get("tensorrt_engine") for r in cases if "/tensorrt/" in r.case_id} == {"built"}
+    assert {r.artifact.build_id for r in cases if "/tensorrt/" in r.case_id} == {build.build_id}
+    tables = frame.tables([run])
+    (row,) = tables["builds"][tables["builds"].build_id == build.build_id].to_dict("records")
+    (phase,) = record.phases
+    assert row["seconds"] > 0.6 and "gpu:0" in row["energy_scope"] and "fake_trt 10.9.0" in row["lineage"]
+    assert row["energy_j"] > 0.97 * nvml.truth_j(variables, 0, phase.start_s, phase.end_s)
+    (case,) = tables["cases"][tables["cases"].variant == "tensorrt"].to_dict("records")
+    assert case["build_j"] == row["energy_j"], "the price of the variant is what was compiled"
+    assert verify(Path(run.folder), cache=Cache(tmp_path / "cache")).problems == []
+
+    again, _, done = run_on_the_card(tmp_path, ["tensorrt"], engine="fake-tensorrt")
+    assert done.returncode == 0, done.stderr
+    records = {record.build_id: record for record in again.records if record.task == "build"}
+    assert records[build.build_id].cached and len(records) == 2
+
+
+@pytest.mark.slow
+def test_a_model_that_cannot_be_compiled_fails_its_cases_alone(tmp_path):
+    """With the reason of the build; the cases without it run."""
+    run, _, done = run_on_the_card(tmp_path, ["dense", "tensorrt"], engine="fake-tensorrt", FAKE_TRT_FAILS="1")
+    assert done.returncode == 3
+    statuses = {record.case_id.split("/")[1]: (record.status, record.reason) for record in run.records if record.case_id}
+    assert statuses["dense"] == ("ok", None)
+    assert statuses["tensorrt"][0] == "failed" and "no tactic for MatMul" in statuses["tensorrt"][1]

@@ -54,8 +54,9 @@ def test_no_control_character_is_left(value):
 
 
 def test_markdown_is_text_in_its_cell():
-    """Neither a new cell, nor HTML, nor code, nor a link."""
-    assert text.markdown("a|b <i> `c` [x](y)\n# z") == r"a\|b &lt;i&gt; \`c\` \[x\](y) \# z"
+    """Neither a new cell, nor HTML, nor code, nor a link, nor a quotation; an arrow stays readable."""
+    assert text.markdown("a|b <i> `c` [x](y)\n# z") == r"a\|b &lt;i> \`c\` \[x\](y) \# z"
+    assert (text.markdown(" > 1.22 -> 1.23"), text.markdown("-> 1.23")) == (" &gt; 1.22 -> 1.23", "-> 1.23")
 
 
 def test_latex_is_text():

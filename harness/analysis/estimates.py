@@ -132,6 +132,6 @@ def _t(alpha: float, nu: Floats) -> Floats:
 @functools.cache
 def _t_table(alpha: float) -> Floats:
     """Upper quantiles of t for 1 to 200 degrees of freedom, followed by that of the normal distribution."""
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
-    return np.append(t.isf(alpha, np.arange(1, 201)), norm.isf(alpha))
+    return np.append(-stdtrit(np.arange(1.0, 201.0), alpha), -float(ndtri(alpha)))

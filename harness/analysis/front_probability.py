@@ -60,6 +60,9 @@ def p_front(
     if paired:
         u[:, paired[0]] = losses.std(axis=1) / np.sqrt(max(1, losses.shape[1] - 1))
     likely = known[_possible(mean[known], u[known] + np.abs(moves[:, known]).sum(axis=0))]
+    if len(likely) == 1:
+        result[likely] = 1.0
+        return result
     scored = (paired[0], losses[likely]) if paired else None
     result[likely] = _share_on_front(np.random.default_rng(seed), draws, array[likely], count[likely], moves[:, likely], scored)
     return result

@@ -38,6 +38,13 @@ def t_quantile(nu: float, q: float) -> float:
     return float(stdtrit(nu, q))
 
 
+def normal_isf(alpha: float) -> float:
+    """Upper quantile of the standard normal distribution, without `scipy.stats`, whose import takes longer than most reports."""
+    from scipy.special import ndtri
+
+    return -float(ndtri(alpha))
+
+
 def moments(values: Sequence[float] | Floats) -> tuple[float, float]:
     """Mean and variance (n - 1) of some launches; NaN if they are too few.
 
@@ -108,11 +115,15 @@ def absolute_interval(values: Sequence[float], gain: float, q: float = FIXED) ->
 
 
 def wilson(successes: int, trials: int) -> Interval:
-    """Wilson's 95 % score interval of a proportion (Wilson 1927)."""
-    from scipy.stats import binomtest
+    """Wilson's 95 % score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212).
 
-    ci = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    return Interval(successes / trials, float(ci.low), float(ci.high))
+    The result is identical to that of `scipy.stats.binomtest`, which also computes a p-value and takes a thousand times as long.
+    """
+    share, z = successes / trials, -normal_isf(FIXED)
+    scale = 2 * (trials + z**2)
+    centre = (2 * trials * share + z**2) / scale
+    half = z / scale * math.sqrt(4 * trials * share * (1 - share) + z**2)
+    return Interval(share, centre - half if successes else 0.0, centre + half if successes < trials else 1.0)
 
 
 def percentile(values: np.ndarray, p: int) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.analysis.interval import Interval
+from harness.analysis.interval import Interval, normal_isf, t_quantile
 from harness.schema import Floats
 
 Verdict = Literal["non_inferior", "inferior", "inconclusive"]
@@ -49,9 +49,8 @@ def tango(gained: int, lost: int, samples: int) -> Interval:
         (gained - lost) / n and its one-sided 95 % bounds.
     """
     from scipy.optimize import brentq
-    from scipy.stats import norm
 
-    z, difference = float(norm.isf(ALPHA)), (gained - lost) / samples
+    z, difference = normal_isf(ALPHA), (gained - lost) / samples
 
     def bound(sign: float) -> float:
         def excess(at: float) -> float:
@@ -139,11 +138,9 @@ def samples_needed(differences: Floats, margin: float) -> int | None:
         differences: Case minus baseline of each sample, shape (n,), n > 0.
         margin: Largest loss that is still as good, in the metric's unit.
     """
-    from scipy.stats import norm
-
     if margin <= 0:
         return None
-    floor = float(norm.isf(ALPHA)) ** 2 * (1 - margin) / margin if np.isin(differences, (-1, 0, 1)).all() else 0.0
+    floor = normal_isf(ALPHA) ** 2 * (1 - margin) / margin if np.isin(differences, (-1, 0, 1)).all() else 0.0
     return int(np.ceil(max(POWER_FACTOR * float(np.mean(differences**2)) / margin**2, floor)))
 
 
@@ -161,17 +158,15 @@ def as_good_and_better(
         margin: Largest difference that is still as good.
         alpha_better: One-sided error of `better`; that of `as good` is 5 %.
     """
-    from scipy.stats import norm, t
-
     own, other = np.asarray(losses), np.asarray(others)
     n, least = own.shape[1], min(np.min(own), np.min(other))
     if all(np.isin(values, (least, least + 1)).all() for values in (own, other)):
         wrong, theirs = own - least, other - least
         gained, lost = (1 - wrong) @ theirs.T, wrong @ (1 - theirs).T
-        return tango_score(gained, lost, n, -margin) > norm.isf(ALPHA), tango_score(gained, lost, n, 0.0) > norm.isf(alpha_better)
+        return tango_score(gained, lost, n, -margin) > normal_isf(ALPHA), tango_score(gained, lost, n, 0.0) > normal_isf(alpha_better)
     mean, their_mean = np.mean(own, axis=1), np.mean(other, axis=1)
     centred, their_centred = own - mean[:, None], other - their_mean[:, None]
     squares = np.sum(centred**2, axis=1)[:, None] + np.sum(their_centred**2, axis=1)[None, :] - 2 * centred @ their_centred.T
     u = np.sqrt(np.maximum(squares, 0.0) / (n - 1) / n)
     difference = mean[:, None] - their_mean[None, :]
-    return difference + t.isf(ALPHA, n - 1) * u <= margin, difference + t.isf(alpha_better, n - 1) * u < 0
+    return difference - t_quantile(n - 1, ALPHA) * u <= margin, difference - t_quantile(n - 1, alpha_better) * u < 0

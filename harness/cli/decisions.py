@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from harness.decide.select import Weights
 
 QUALITY = "minimum quality (lower 95 % bound), in the unit of its metric; default: non-inferior to dense on the same samples"
-RATE = "minimum inferences per second (lower 95 % bound): print the share of missed deadlines"
-OFFERS = "YAML file of hardware offers, such as suites/offers.example.yaml: print the cost of a million inferences"
+RATE = "minimum inferences (of generated text: output tokens) per second (lower 95 % bound): print the share of missed deadlines"
+OFFERS = "YAML file of hardware offers, such as suites/offers.example.yaml: print the cost of a million inferences or output tokens"
+HIGHEST = "upper 95 % bound of p99, or of p90 or p50 where not every case has enough requests"
+TTFT = f"maximum time to the first text ({HIGHEST})"
+TPOT = f"maximum time per output token ({HIGHEST})"
+E2E = f"maximum duration of a request ({HIGHEST})"
 
 
 @app.command(epilog=EXIT_CODES)
@@ -27,9 +31,12 @@ def select(
     results: Results = Path("results"),
     min_quality: Annotated[float | None, optional(QUALITY, "VALUE")] = None,
     max_latency_p99: Annotated[float | None, optional("maximum latency p99 (upper 95 % bound)", "SECONDS")] = None,
+    max_ttft: Annotated[float | None, optional(TTFT, "SECONDS")] = None,
+    max_tpot: Annotated[float | None, optional(TPOT, "SECONDS")] = None,
+    max_e2e: Annotated[float | None, optional(E2E, "SECONDS")] = None,
     max_memory: Annotated[float | None, optional("maximum peak memory of any launch", "BYTES")] = None,
     max_device_memory: Annotated[float | None, optional("maximum peak memory on the accelerator of any launch", "BYTES")] = None,
-    max_energy: Annotated[float | None, optional("maximum energy per inference (upper 95 % bound)", "JOULES")] = None,
+    max_energy: Annotated[float | None, optional("maximum energy per inference or output token (upper 95 % bound)", "JOULES")] = None,
     weights: Annotated[str, typer.Option(metavar="W1,W2", help="weights of cost and energy, each relative to dense")] = "1,1",
     compute: Annotated[str, typer.Option(metavar="NAME", help="cost to minimise: latency or macs")] = "latency",
     battery_wh: Annotated[float | None, optional("capacity of a battery: print its battery life", "WH")] = None,
@@ -50,9 +57,10 @@ def select(
     from harness.report.selection import selection_lines
 
     positive = {"--max-latency-p99": max_latency_p99, "--max-memory": max_memory, "--max-device-memory": max_device_memory}
+    positive |= {"--max-ttft": max_ttft, "--max-tpot": max_tpot, "--max-e2e": max_e2e}
     _check_limits(positive | {"--max-energy": max_energy, "--rate": rate, "--battery-wh": battery_wh}, {"--min-quality": min_quality})
     check_names([compute], COLUMNS, "cost", "--compute")
-    constraints = Constraints(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory)
+    constraints = Constraints(min_quality, max_latency_p99, max_memory, max_energy, rate, max_device_memory, max_ttft, max_tpot, max_e2e)
     stored = read_stored(run, results, calibrated=calibrated)
     quantile_t = quantile(stored.header.profile.half_width)
     selections = selections_of(frame.tables([stored]), constraints, _weights(weights), compute, quantile_t)  # type: ignore[arg-type]
@@ -60,7 +68,7 @@ def select(
         best = next((r for r in results_of(stored) if selection.best and r.case.case_id == selection.best["case_id"]), None)
         rate_per_s = (rate or best.throughput_per_s) if best and best.throughput_per_s else None
         power_w = power(best, rate_per_s) if best and rate_per_s else None
-        late = missed(best, rate, quantile_t) if best and rate else None
+        late = missed(best, rate, quantile_t) if best and rate and not best.case.load else None
         for line in (*([""] if k else []), *selection_lines(selection, battery_wh, power_w, late)):
             print_line(line)
     return 0 if all(selection.best for selection in selections) else 1

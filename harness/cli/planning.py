@@ -23,13 +23,13 @@ def plan_lines(suite: Suite, catalogue: Catalogue, cached: Collection[str], need
         cached: Ids of the builds in the cache.
         needed: Separate environments that it needs.
     """
-    from harness.run.plan import BUILD_S, expected_s, needed_builds
+    from harness.run.plan import build_s, expected_s, needed_builds
     from harness.schema import PROFILES
     from harness.suite.options import applied_text
 
     builds = needed_builds(suite, cached)
-    missing = sum(build.build_id not in cached for build in builds)
-    yield f"{suite.name}: {counted(len(suite.cases), 'case')}{_by_device(suite)}, {counted(len(builds), 'build')}, in the cache: {len(builds) - missing}"
+    missing = [build for build in builds if build.build_id not in cached]
+    yield f"{suite.name}: {counted(len(suite.cases), 'case')}{_by_device(suite)}, {counted(len(builds), 'build')}, in the cache: {len(builds) - len(missing)}"
     for build in builds:
         yield f"  build  {'cached ' if build.build_id in cached else ''}{build.model}: {' > '.join(build.lineage)}"
     for case in suite.cases:
@@ -41,7 +41,7 @@ def plan_lines(suite: Suite, catalogue: Catalogue, cached: Collection[str], need
         yield f"  environment  {_environment(need, len(suite.cases))}"
     to_install = [need.environment.name for need in needed if not need.environment.installed]
     apart = [
-        *([f"{minutes(missing * BUILD_S)} for the builds"] if missing else []),
+        *([f"{minutes(sum(build_s(build, catalogue) for build in missing))} for the builds"] if missing else []),
         *([f"the installation of {', '.join(to_install)}"] if to_install else []),
     ]
     for profile in PROFILES.values():

@@ -80,6 +80,8 @@ def plan(
     from harness import plugins
     from harness.artifacts import Cache
     from harness.cli.planning import lacking, plan_lines
+    from harness.run.prepared import with_prepared
+    from harness.sensors.probe import cards_present
     from harness.suite.environments import needs
 
     catalogue, cache = plugins.catalogue(), Cache()
@@ -90,6 +92,7 @@ def plan(
             if not need.environment.given:  # the user's own is the user's to set up
                 print(need.environment.name)
         return
+    resolved = with_prepared(resolved, catalogue, cards_present(catalogue) if len(present) > 1 else ())
     cached = {build.build_id for build in resolved.builds if cache.find(build.build_id)}
     for line in plan_lines(resolved, catalogue, cached, needed):
         print_line(line)
@@ -135,7 +138,8 @@ def _load(suite: Path, device: str, *, trust: bool) -> tuple[Suite, set[str]]:
     """The suite of a file, resolved for the devices of this machine; and those devices, with the one that the user names."""
     from harness import plugins
     from harness.run import preconditions
-    from harness.sensors.probe import cards_present, devices_present, gpu_left_out
+    from harness.sensors.nvml_driver import gpu_left_out
+    from harness.sensors.probe import cards_present, devices_present
     from harness.suite import load_suite
     from harness.suite.environments import needs
     from harness.suite.gpu_cards import names_card

@@ -27,14 +27,15 @@ def print_summary(run: StoredRun, cases: pd.DataFrame, catalogue: Catalogue) -> 
         catalogue: The plug-ins, for the duration of the next profile.
     """
     from harness.frame.rows import rows_of
-    from harness.report import output_sentences, preface, sentences, terminal
+    from harness.report import output_sentences, preface, prefill_lines, sentences, terminal
 
     print_table(lambda width: terminal(cases, width))
     rows = rows_of(cases)
     compared = [f"-  {line}" for line in shortened(sentences(run.header, rows))]
     about_dense = [f"-  {line}" for line in output_sentences(rows)]
     before = [preface(run.header, rows)] if compared else []
-    for line in (*before, *compared, *about_dense, *warning_lines(run, cases), interval_widths(run, cases, catalogue)):
+    by_length = [f"-  {line}" for line in shortened(prefill_lines(rows))]
+    for line in (*before, *compared, *about_dense, *by_length, *warning_lines(run, cases), interval_widths(run, cases, catalogue)):
         print_line(line)
 
 

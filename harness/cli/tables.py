@@ -13,7 +13,7 @@ from harness.cli.app import EXIT_CODES, Calibrated, Results, app, check_names, o
 from harness.cli.console import print_line, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import pandas as pd
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OBJECTIVE = "objective of the Pareto front, repeatable: energy, latency, quality, memory, COLUMN:min or COLUMN:max"
 FORMAT = "md, tex or html (rounded, with notes); csv, json or parquet (full precision)"
 COLUMNS = "comma-separated columns, such as variant,energy_j; empty: a selection for md, tex and html, all for csv, json and parquet"
+PLOT = "also draw energy against latency into this file (.png or .svg)"
 UNITS = "comma-separated units instead of SI, such as mJ,ms,MB or Wh/1000 (per 1,000 inferences)"
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN...", help="names of runs in the results folder, or paths", show_default=False)]
@@ -138,16 +139,20 @@ def history(
     columns: Columns = "",
     units: Units = "",
     output: File = None,
+    plot: Annotated[Path | None, optional(PLOT, "FILE")] = None,
     method: Method = False,
     calibrated: Calibrated = False,
     allow_simulated: AllowSimulated = False,
 ) -> None:
     """Print the history of one case over runs.
 
-    Lists energy, latency, quality and machine of each run in order of time, and the differences between runs.
+    Lists energy, latency, quality and machine of each run in order of time, and the differences between runs. With --plot also draws energy
+    against latency, labelled with the power limit of the card.
     """
     from harness import frame
 
+    if plot is not None:
+        check_names([plot.suffix], (".png", ".svg"), "ending", "--plot")
     target = _Output(format, columns, units, output, method, allow_simulated)
     stored = _read(runs or sorted(str(path.parent) for path in results.glob("*/run.json")), results, calibrated=calibrated)
     case_id = _case_id(case, frame.case_ids(stored))
@@ -155,9 +160,21 @@ def history(
     if without and runs:
         warn(f"{case_id} is not in {', '.join(without)}")
     stored = [run for run in stored if run.header.run_id not in without]
-    table = frame.history(stored, case_id)
+    table, cases = frame.history(stored, case_id), frame.cases(stored).query("case_id == @case_id")
     _check_simulated(table, target)
-    _write(stored, "history", table, frame.cases(stored).query("case_id == @case_id"), target)
+    if plot is not None:
+        _plot(plot, cases, {run.header.run_id: run.header.started_utc for run in stored}, frame.history_differences(stored, case_id))
+    _write(stored, "history", table, cases, target)
+
+
+def _plot(path: Path, cases: pd.DataFrame, started_utc: Mapping[str, str], differences: Sequence[str]) -> None:
+    """Draw one case over its runs into a file."""
+    from harness.frame.rows import rows_of
+    from harness.report import draw_runs
+    from harness.store import write_output
+
+    rows = [row | {"started_utc": started_utc[row["run_id"]]} for row in rows_of(cases)]
+    write_output(path, draw_runs(rows, differences)[path.suffix[1:]])
 
 
 def _read(names: Iterable[str], results: Path, *, calibrated: bool) -> list[StoredRun]:

@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.frame.results import Result, known, mean
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
+from harness.schema.served import Unit
 
 SITE_RANGES = {
     "price_per_kwh": (0.02, 1.0),
@@ -46,6 +47,7 @@ class ServiceCost:
         service: The machine in service.
         low: At its cheapest: energy and idle power at their lower absolute bounds, throughput at its upper one; None if a bound is unknown.
         high: At its most expensive. All bounds are combined, so the range covers more than 95 %.
+        unit: Unit of the case: `service` is per inference, or per output token.
     """
 
     case_id: str
@@ -55,6 +57,7 @@ class ServiceCost:
     service: Service
     low: Service | None
     high: Service | None
+    unit: Unit = "inference"
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def _service_cost(result: Result, k: int, site: Mapping[str, Any]) -> ServiceCos
     if not energy_j > 0 or not result.throughput_per_s:
         return None
     service = Service(energy_j, result.throughput_per_s, mean(each.idle_w for _, each in result.launches), **site)
-    return ServiceCost(result.case.case_id, k, result.kind, result.scope_label or "", service, *_ends(result, service))
+    return ServiceCost(result.case.case_id, k, result.kind, result.scope_label or "", service, *_ends(result, service), result.case.unit)
 
 
 def _ends(result: Result, service: Service) -> tuple[Service | None, Service | None]:

@@ -17,6 +17,7 @@ from harness.frame.reference import is_double
 from harness.frame.results import Result, known, results
 from harness.frame.uncertainty import gain
 from harness.schema import StoredRun
+from harness.schema.served import Unit
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Comparison:
         verdict: Verdict, jointly for all ratios; None if there is none.
         why_not: Why there is no verdict: modelled, gain unknown, no scatter or one launch.
         kind: Kind of the energies; of latency `measured`, on a test double `simulated`.
+        unit: Unit of the case: of an output token, latency is the time per output token.
     """
 
     case_id: str
@@ -40,6 +42,7 @@ class Comparison:
     verdict: Verdict | None
     why_not: str = ""
     kind: str = ""
+    unit: Unit = "inference"
 
 
 def compare(runs: Sequence[StoredRun]) -> list[Comparison]:
@@ -60,7 +63,10 @@ def compare(runs: Sequence[StoredRun]) -> list[Comparison]:
     stopped = any(run.header.profile.half_width is not None for run in runs)
     tested = [ratio for _, ratio in ratios if ratio is not None]
     joint = iter(verdicts(tested, float(np.log1p(MARGIN)), STOPPED_ALPHA if stopped else JOINT_ALPHA))
-    return [comparison if ratio is None else replace(comparison, verdict=next(joint)) for comparison, ratio in ratios]
+    return [
+        replace(comparison, unit=base[comparison.case_id].case.unit, verdict=None if ratio is None else next(joint))
+        for comparison, ratio in ratios
+    ]
 
 
 def aligned(runs: Sequence[StoredRun]) -> list[dict[str, Result]]:

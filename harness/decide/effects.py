@@ -18,11 +18,16 @@ ANSWERS: dict[str, Answer] = {"better": "cheaper", "same": "same", "not separate
 """Answer of each verdict on the energy."""
 RUNS_IN = {"quantization_aware": "int8", "fp8": "float8"}
 """Precision of recipes that are not named after it."""
+OF_TEXT = ("load", "energy_j_per_output_token", "input_tokens", "output_tokens", "concurrency", "agreement_noise_floor", "cost_only")
+"""Columns of generated text that belong to an effect; null for other cases."""
 REQUESTED = re.compile(r"bfloat16|float16|tf32|int16x8|fp8|int8|int4|quantization_aware")
 """Precisions in names of recipes."""
 WEIGHTS_ONLY = re.compile(r"weight_int|int\d_weight_only")
 """Names of recipes that store smaller weights and leave the arithmetic as it is."""
-DOUBTS = ("card_not_used", "device_not_confirmed", "card_shared", "foreign_load", "differs_from_reference")
+DOUBTS = (
+    *("card_not_used", "device_not_confirmed", "card_shared", "foreign_load", "differs_from_reference"),
+    *("tokens_disagree", "batch_not_reached", "rate_not_reached", "prompt_cache_used", "answers_short"),
+)
 """Warnings of the case or its baseline that make their ratio doubtful."""
 
 
@@ -123,7 +128,7 @@ def as_data(effect: Effect) -> dict[str, Any]:
     payback = {name: row[f"payback_{name}"] for name in ("inferences", "low", "high", "verdict")} if row["build_j"] is not None else None
     return {
         **named,
-        **{name: row[name] for name in ("device", "batch_size", "threads", "scenario", "status", "repetitions")},
+        **{name: row[name] for name in ("device", "batch_size", "threads", "scenario", "status", "repetitions", "unit", *OF_TEXT)},
         "answer": effect.answer,
         "why_not": effect.why_not or None,
         **{name: _dict(getattr(effect, name)) for name in ("energy", "latency", "quality")},

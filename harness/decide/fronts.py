@@ -12,7 +12,8 @@ from harness.analysis.hypervolume import hypervolume
 from harness.analysis.pareto import front
 from harness.frame.objectives import sign
 from harness.frame.rows import Row, rows_of
-from harness.schema import Objective, evidence, timing_text
+from harness.frame.settings import timing_of
+from harness.schema import Objective, evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +53,7 @@ def fronts(cases: pd.DataFrame, objectives: Sequence[Objective]) -> list[Front]:
 
 
 def _name(row: Row) -> str:
-    timing = timing_text(row["device"], row["copies"], row["in_flight"])
+    timing = timing_of(row)
     return (
         f"{row['model']}, {row['quality_metric'] or 'no quality'}, energy {evidence(row['energy_kind'])}, environment {row['environment_id']}"
         + (f", {timing}" if timing else "")

@@ -9,10 +9,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from harness.analysis import gate as tests
+from harness.analysis.interval import normal_isf
 from harness.analysis.paired import as_good_and_better
 from harness.decide.thresholds import METRICS, Thresholds
 from harness.frame.results import Result, mean, results
 from harness.schema import StoredRun
+from harness.schema.served import Unit
 
 ENERGY_ALPHA, REST_ALPHA = 0.02, 0.02
 """One-sided error of a run's rows in energy, and of all other metrics together: with these at most 5 % of unchanged runs fail (design/0011)."""
@@ -30,6 +32,7 @@ class Check(NamedTuple):
         values: Values of the finding, by name.
         p: One-sided p-value of no increase; None if nothing was tested.
         least: Smallest relative increase that would have failed; None if unknown.
+        unit: Unit of the case: of an output token, `latency` is the time per output token.
     """
 
     case_id: str
@@ -39,6 +42,7 @@ class Check(NamedTuple):
     values: Mapping[str, Any] = MappingProxyType({})
     p: float | None = None
     least: float | None = None
+    unit: Unit = "inference"
 
 
 class Caveat(NamedTuple):
@@ -76,6 +80,8 @@ def gate(now: StoredRun, before: StoredRun, thresholds: Thresholds) -> list[Chec
             del of_metric["device_memory"]  # takes no share of the error without a value
     for metric, own in of_metric.items():
         checks += _metric(metric, own, getattr(thresholds, metric), alpha_of(metric, list(of_metric)) / max(len(own), 1))
+    units = {name: (new.get(name) or old[name]).case.unit for name in names}
+    checks = [check._replace(unit=units[check.case_id]) for check in checks]
     if not any(check.outcome == "passed" or check.p is not None for check in checks):
         checks.append(Check("(all)", "case", "failed", "nothing_compared"))
     return checks
@@ -203,8 +209,6 @@ def _quality(old: Result, new: Result, threshold: float, alpha: float) -> Check:
 
 def _is_worse(old: Result, new: Result, sign: float, loss: float, alpha: float) -> tuple[bool | None, str]:
     """(whether the quality is significantly worse, None if that cannot be tested; reason code)."""
-    from scipy.stats import norm
-
     samples = old.per_sample, new.per_sample
     if len(samples[0]) > 1 and samples[0].shape == samples[1].shape and all(np.isfinite(each).all() for each in samples):
         _, better = as_good_and_better([sign * samples[0]], [sign * samples[1]], 0.0, alpha)
@@ -212,7 +216,7 @@ def _is_worse(old: Result, new: Result, sign: float, loss: float, alpha: float) 
     u = float(np.hypot(_half_width(old), _half_width(new))) / 1.96
     if not np.isfinite(u) or not u:
         return None, "quality_unknown"
-    return bool(loss / u > norm.isf(alpha)), "quality_intervals"
+    return bool(loss / u > normal_isf(alpha)), "quality_intervals"
 
 
 def _half_width(result: Result) -> float:

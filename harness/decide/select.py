@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from harness.analysis.interval import FIXED, Interval
 from harness.analysis.select import Choice, choose, leads, nearest_miss
-from harness.decide.limits import Constraints, Miss, misses
+from harness.decide.limits import OF_TEXT, Constraints, Miss, misses, percentile_of
 from harness.errors import HarnessError
 from harness.frame.rows import Row, rows_of
-from harness.schema import evidence, timing_text
+from harness.frame.settings import is_text, timing_of
+from harness.schema import evidence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +51,7 @@ class Selection:
         missed: Constraints that each row does not satisfy.
         leads: Lead of the choice over each row; NaN for rejected rows.
         nearest: Row with the smallest shortfall if there is no choice, otherwise None.
+        percentiles: Percentile that each limit of generated text is compared with; empty for cases that answer queries.
     """
 
     rows: list[Row]
@@ -62,6 +64,7 @@ class Selection:
     missed: list[list[Miss]]
     leads: list[Interval]
     nearest: int | None
+    percentiles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best(self) -> Row | None:
@@ -91,7 +94,7 @@ def select(
         One selection for each group of comparable cases.
 
     Raises:
-        HarnessError: The weights are not valid, or the run has no case.
+        HarnessError: The weights are not valid, the run has no case, or a limit is for generated text and no case generates any.
     """
     if min(weights) < 0 or not np.isfinite(weights).all() or sum(weights) <= 0:
         raise HarnessError(
@@ -101,6 +104,11 @@ def select(
     if not rows:
         raise HarnessError("the run has no case that ran", "complete it: `harness run --resume RUN`")
     usable = [row for row in rows if row["status"] == "ok" and row["valid"] and row["energy_j"] is not None]
+    if any(getattr(limits, name) is not None for name in OF_TEXT) and not any(map(is_text, rows)):
+        raise HarnessError(
+            "--max-ttft, --max-tpot and --max-e2e limit cases that generate text, and the run has none",
+            "use --max-latency-p99 for the latency of a query",
+        )
     groups: dict[tuple[Any, ...], list[Row]] = {_peers(row): [] for row in usable}
     for row in usable:
         groups[_peers(row)].append(row)
@@ -115,7 +123,7 @@ def select(
 
 def _peers(row: Row) -> tuple[Any, ...]:
     """Key of comparable cases; measured and modelled energies never are, nor cases timed in different ways."""
-    timing = timing_text(row["device"], row["copies"], row["in_flight"])
+    timing = timing_of(row)
     return row["model"], row["quality_metric"], row["environment_id"], evidence(row["energy_kind"]), timing
 
 
@@ -124,7 +132,8 @@ def _selection(
 ) -> Selection:
     column = COLUMNS[compute]
     dense = next((row for row in rows if row["case_id"] == row["baseline_case_id"] and row[column]), None)
-    missed = [misses(row, limits) for row in rows]
+    percentiles = {name: percentile_of(rows, stem) for name, stem in OF_TEXT.items()} if any(map(is_text, rows)) else {}
+    missed = [misses(row, limits, percentiles) for row in rows]
     shortfalls = np.array([[sum(miss.shortfall for miss in each)] for each in missed]).reshape(-1, 1)
     choice, lead = None, [UNKNOWN] * len(rows)
     if dense is not None:
@@ -134,7 +143,7 @@ def _selection(
         if choice.best is not None:
             lead = _leads(rows, dense, choice, allowed, compute, weights, tables, q)
     nearest = nearest_miss(shortfalls) if choice is None or choice.best is None else None
-    return Selection(rows, out, dense, compute, weights, limits, choice, missed, lead, nearest)
+    return Selection(rows, out, dense, compute, weights, limits, choice, missed, lead, nearest, percentiles)
 
 
 def _leads(

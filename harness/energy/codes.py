@@ -134,6 +134,10 @@ CODES: dict[str, Code] = {
         "the server worked on {batch:.2f} requests at once, but the load has {asked:.2f} in progress: the others waited",
         "give the server as many slots as the concurrency, or read the case as one of the smaller batch",
     ),
+    "static_batches": Code(
+        "{batch:.2f} of {asked:.2f} sequences were generated at once: a batch runs until its longest answer is complete, the slots of others wait",
+        "use lengths with `spread: 0`, or read the case as one of the smaller batch",
+    ),
     "rate_not_reached": Code(
         "the server completed {share:.1%} of the requests that were due, at least {least:.0%} are expected: its queue grows",
         "use a lower rate: energy and latency are those of an overloaded server",
@@ -155,7 +159,7 @@ CODES: dict[str, Code] = {
         "no request ended in the window", "use a longer window (--window), or ask for shorter answers", invalid=True
     ),
     "server_external": Code(
-        "the server was already running: its loading and its idle power are not measured",
+        "the server was already running: its loading, its idle power and the load of other processes are not known",
         "let the harness start it (`command` or `preset`) to measure them",
     ),
     "server_elsewhere": Code(
@@ -169,6 +173,11 @@ CODES: dict[str, Code] = {
     ),
     "server_left_files": Code(
         "the server left {names} in /dev/shm, which holds memory until it is removed", "remove them when no other server uses them"
+    ),
+    "compiled_again": Code(
+        "the engine compiled the model again when it was loaded, although a build had compiled it for this card: time and energy are for the new "
+        "engine, not for that of the build",
+        "remove the artifact (`harness cache --clear`) and start a new run",
     ),
     # conditions
     "unstable_idle": Code(
@@ -209,6 +218,14 @@ CODES: dict[str, Code] = {
     "optimisation_not_confirmed": Code(
         "the variant requests {asked}, but nothing confirms that it ran: {why}",
         "use an engine that reports its kernels, or an artifact that stores {asked}",
+    ),
+    "stored_types_differ": Code(
+        "the variant requests weights in {asked}, but only {share:.0%} of the parameters are stored so: the file stores {stored}",
+        "compare it by what it stores, or use a variant whose blocks fit the rows of the model",
+    ),
+    "cost_only": Code(
+        "{why}: energy and latency are those of the model, its quality has no meaning",
+        "compare the cost alone, or use weights that were trained and stored without quantization",
     ),
     "precision_emulated": Code(
         "this CPU has no instructions for {precision}: the numbers are converted to float32 for each product",

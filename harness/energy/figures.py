@@ -13,13 +13,13 @@ from harness.energy import cards, joules, performance, validity
 from harness.energy.completions import CompletionCurve
 from harness.energy.joules import Window
 from harness.energy.lag import Lag, lags_of
-from harness.energy.placement import examine_placement
-from harness.energy.precision import examine_instructions, examine_precision
+from harness.energy.placement import examine_placement, examine_prepared
+from harness.energy.precision import examine_instructions, examine_precision, examine_weights
 from harness.energy.scope import case_energy, device_detail, near_domains
 from harness.energy.token_findings import examine_tokens
 from harness.energy.tokens import latency_of, token_figures
 from harness.schema import Case, Finding, Kernel, Latency, Measurement, Phase, Quality, Trace, WindowTimes
-from harness.schema.served import REQUEST_COLUMNS, TokenFigures
+from harness.schema.served import REQUEST_COLUMNS, Slo, TokenFigures
 from harness.schema.worker import Scores
 
 
@@ -66,6 +66,7 @@ class Setting:
         shift_s: Update period by which the phase of the load was shifted, s; None: it was not shifted.
         requested_precision: Precision that the variant requests; None: none.
         profiled: Whether the kernels were requested in this repetition.
+        slo: Objectives of a request; None: the suite has none.
     """
 
     case: Case | None = None
@@ -75,6 +76,7 @@ class Setting:
     shift_s: float | None = None
     requested_precision: str | None = None
     profiled: bool = False
+    slo: Slo | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def figures_of(raw: Raw, setting: Setting, measurements: Sequence[Measurement], 
     inferences = progress.between(window.start_s, window.end_s) if window else None
     waited_s = progress.waited_s(window.start_s, window.end_s) if window else 0.0
     conditions, load = performance.conditions(raw.trace, window), setting.case.load if setting.case else None
-    tokens = token_figures(raw.requests, raw.completions, window, load, raw.facts)
+    tokens = token_figures(raw.requests, raw.completions, window, load, raw.facts, setting.slo)
     latency = latency_of(tokens, raw.requests, window) if load else performance.latency(raw.completions, window)
     quality = performance.quality(raw.scores, raw.per_sample)
     peak_bytes, source = cards.device_memory(raw.trace, phases, setting.case.device if setting.case else None)
@@ -171,6 +173,11 @@ def _phases(windows: Sequence[WindowTimes], steady: tuple[float, float] | None) 
     return tuple(Phase(name=w.phase, start_s=start_s, end_s=end_s) for w, (start_s, end_s) in zip(windows, spans, strict=True))
 
 
+def _of_others(conditions: Mapping[str, float | None], facts: Mapping[str, Any]) -> Mapping[str, float | None]:
+    """The conditions without the foreign load beside a server that ran already: it would count as foreign itself."""
+    return {name: value for name, value in conditions.items() if name != "foreign_load" or facts.get("server") != "external"}
+
+
 def _start_s(phases: Sequence[Phase]) -> float | None:
     """Start of the child of a case; None if the task ended before."""
     return next((phase.start_s for phase in phases if phase.name == "load"), None)
@@ -190,7 +197,7 @@ def _findings(
         findings += validity.examine(
             raw.trace,
             measurements,
-            conditions,
+            _of_others(conditions, raw.facts),
             {m.domain for m in case_energy(measurements, case.device, setting.domains).parts},
             lags_s={name: lag.seconds for name, lag in lags.items() if lag.suspect},
             clock_step_s=raw.clock_step_s,
@@ -201,8 +208,9 @@ def _findings(
         charged = device_detail(raw.trace.domains.values(), case.device).get("uuid")
         findings += validity.examine_device(case.device, charged, raw.facts, simulated=setting.simulated)
         findings += examine_placement(case.device, raw.facts)
+        findings += examine_prepared(raw.facts)
         findings += performance.examine_repeatability(raw.facts)
-        findings += examine_instructions(raw.facts)
+        findings += examine_instructions(raw.facts) + examine_weights(raw.facts.get("weights") or {})
     findings += examine_precision(
         setting.requested_precision or raw.facts.get("precision_requested"),
         raw.precision,

@@ -34,3 +34,12 @@ def examine_placement(device: str, facts: Mapping[str, Any]) -> list[Finding]:
     kinds = ", ".join(kind if count == 1 else f"{count} {kind}" for kind, count in placed["elsewhere"].items())
     where = " and ".join(others)
     return [finding("operators_elsewhere", asked=asked, where=where, share=share, count=sum(others.values()), total=total, kinds=kinds)]
+
+
+def examine_prepared(facts: Mapping[str, Any]) -> list[Finding]:
+    """Finding on an engine that compiled a model again although a build had prepared it.
+
+    Args:
+        facts: Facts that the engine reports; `tensorrt_engine` is `compiled again` if it did.
+    """
+    return [finding("compiled_again")] if facts.get("tensorrt_engine") == "compiled again" else []

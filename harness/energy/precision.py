@@ -11,6 +11,8 @@ from harness.schema import Finding, Kernel
 
 STORED_AS = {"int16x8": "int8"}
 """Stored type of a precision that is named after activations and weights; any other is stored as itself."""
+LEAST_SHARE, LISTED_SHARE = 0.5, 0.005
+"""Least share of the parameters that must be stored as requested, and least share of a type that is listed."""
 CAST_WHEN_LOADED = ("float16", "bfloat16", "tf32")
 """Precisions that an engine may cast floating-point numbers to, whatever the artifact stores."""
 
@@ -40,6 +42,27 @@ def examine_precision(
     elif stored is not None and requested not in CAST_WHEN_LOADED and STORED_AS.get(requested, requested) not in stored:
         why = f"its kernels are {requested}, but the artifact stores only {' and '.join(sorted(stored)) or 'no numbers'}"
     return [finding("optimisation_not_confirmed", asked=requested, why=why)] if why else []
+
+
+def examine_weights(weights: Mapping[str, Any]) -> list[Finding]:
+    """Findings on the stored weights: other types than the variant requests, and weights whose quality means nothing.
+
+    Args:
+        weights: `stored` (share of the parameters by type), `requested_types`, `requantized_from` and `random_weights`, each if it is known.
+    """
+    findings = []
+    stored, requested = weights.get("stored") or {}, weights.get("requested_types") or []
+    share = sum(stored.get(name, 0.0) for name in requested)
+    if requested and share < LEAST_SHARE:
+        listed = ", ".join(f"{part:.0%} {name}" for name, part in stored.items() if part >= LISTED_SHARE)
+        findings.append(finding("stored_types_differ", asked="/".join(requested), share=share, stored=listed))
+    if weights.get("random_weights"):
+        findings.append(finding("cost_only", why="its weights are random"))
+    elif before := weights.get("requantized_from"):
+        findings.append(
+            finding("cost_only", why=f"its weights were quantized to {' and '.join(before)} before, and keep the quality of that")
+        )
+    return findings
 
 
 def examine_instructions(facts: Mapping[str, Any]) -> list[Finding]:

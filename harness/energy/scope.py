@@ -157,9 +157,15 @@ def holds_device(domain: str, own: str, device: str) -> bool:
     return device in ("cpu", own) or family(domain) in ("wall", "system")
 
 
-def build_energy(measurements: Iterable[Measurement]) -> CaseEnergy:
-    """Sum of the host and all accelerators, which training may use; `energy_j` is that of the whole build."""
-    chosen = _rails([m for m in measurements if m.phase == "build" and (family(m.domain) in CPU_FAMILIES or m.device != "cpu")])
+def build_energy(measurements: Iterable[Measurement], device: str | None = None) -> CaseEnergy:
+    """Sum of the host and accelerators; `energy_j` is that of the whole build.
+
+    Args:
+        measurements: Measurements of the build.
+        device: Device that it is for, whose energy alone counts next to the host's; None: all accelerators, which training may use.
+    """
+    accelerators = {m.device for m in measurements if m.device != "cpu" and device in (None, m.device)}
+    chosen = _rails([m for m in measurements if m.phase == "build" and (family(m.domain) in CPU_FAMILIES or m.device in accelerators)])
     measured = {name: [m for m in windows if not _is_model(m)] for name, windows in chosen.items()}
     summed = {name: windows for name, windows in measured.items() if windows} or chosen
     parts = [m for windows in summed.values() for m in windows]

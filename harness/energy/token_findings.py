@@ -50,7 +50,8 @@ def _of_requests(figures: TokenFigures, load: TokenLoad, facts: Mapping[str, Any
         yield finding("prompt_cache_used", share=figures.cached_share)
     asked = load.concurrency if load.concurrency is not None else figures.concurrency
     if figures.batch is not None and figures.batch < BATCH_SHARE * asked:
-        yield finding("batch_not_reached", batch=figures.batch, asked=float(asked))
+        code = "static_batches" if facts.get("batching") == "static" else "batch_not_reached"
+        yield finding(code, batch=figures.batch, asked=float(asked))
     if figures.offered is not None and figures.offered < OFFERED_SHARE:
         yield finding("rate_not_reached", share=figures.offered, least=OFFERED_SHARE)
 

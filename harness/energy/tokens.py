@@ -9,12 +9,17 @@ import numpy as np
 
 from harness.analysis.interval import percentile
 from harness.schema import Floats, Latency, Phase
-from harness.schema.served import COMPLETED, FAILED, REQUEST_COLUMNS, SHORT, Percentiles, TokenFigures, TokenLoad
+from harness.schema.served import COMPLETED, FAILED, REQUEST_COLUMNS, SHORT, Percentiles, Slo, TokenFigures, TokenLoad
 
 SAME_READ_S = 20e-6
 """Two texts of a request that are nearer than this came in one read: the time between their tokens is not known."""
+FEWEST_READINGS = 3
+PREFILL_MARGIN = 2.0
+"""Factor by which prompts may take longer beside the steps of other requests than alone."""
 SAME_READ_SHARE = 0.01
 """Share of such texts above which no time between tokens is given."""
+
+Source = Literal["metrics", "prefill", "log", "bound"]
 
 
 class Requests:
@@ -36,7 +41,12 @@ class Requests:
 
 
 def token_figures(
-    table: np.ndarray, completions: np.ndarray, window: Phase | None, load: TokenLoad | None, facts: Mapping[str, Any]
+    table: np.ndarray,
+    completions: np.ndarray,
+    window: Phase | None,
+    load: TokenLoad | None,
+    facts: Mapping[str, Any],
+    slo: Slo | None = None,
 ) -> TokenFigures | None:
     """Figures over the window; None for a case without a load, or without a window.
 
@@ -46,6 +56,7 @@ def token_figures(
         window: The window.
         load: Load of the case; None: it answers queries.
         facts: Facts that the child reports.
+        slo: Objectives of a request; None: there are none.
     """
     if load is None or window is None or not table.shape[1]:
         return None
@@ -56,6 +67,7 @@ def token_figures(
     due = (due_s >= window.start_s) & (due_s <= window.end_s)
     estimated = bool(facts.get("tokens_estimated", False))
     several = done & (tokens > 1)
+    ttft_s, e2e_s, tpot_s = first_s - due_s, end_s - due_s, (end_s - first_s) / np.maximum(tokens - 1, 1)
     batch, source = _batch(requests, window, load, facts)
     return TokenFigures(
         requests=int(done.sum()),
@@ -69,10 +81,11 @@ def token_figures(
         batch_source=source,
         offered=float(done.sum() / due.sum()) if load.rate_per_s is not None and due.any() else None,
         cached_share=_cached_share(requests, done),
-        ttft=_percentiles((first_s - due_s)[done]),
-        tpot=_percentiles(((end_s - first_s) / np.maximum(tokens - 1, 1))[several]),
+        ttft=_percentiles(ttft_s[done]),
+        tpot=_percentiles(tpot_s[several]),
         itl=None if estimated else _between_tokens(requests, completions, window),
-        e2e=_percentiles((end_s - due_s)[done]),
+        e2e=_percentiles(e2e_s[done]),
+        goodput_per_s=_goodput(ended & (requests.status == COMPLETED), ttft_s, np.where(tokens > 1, tpot_s, 0.0), e2e_s, slo, window),
         estimated=estimated,
         **_client(facts),
     )
@@ -103,6 +116,15 @@ def _percentiles(each: Floats) -> Percentiles | None:
     return None if p50 is None else Percentiles(p50_s=p50, p90_s=p90, p99_s=p99)
 
 
+def _goodput(complete: np.ndarray, ttft_s: Floats, tpot_s: Floats, e2e_s: Floats, slo: Slo | None, window: Phase) -> float | None:
+    """Requests per second of the window that were complete and met every objective; an unknown time does not meet one."""
+    if slo is None:
+        return None
+    limits = ((ttft_s, slo.max_ttft_s), (tpot_s, slo.max_tpot_s), (e2e_s, slo.max_e2e_s))
+    met = [each <= limit for each, limit in limits if limit is not None]
+    return float((complete & np.all(met, axis=0)).sum()) / window.duration_s
+
+
 def _mean(values: Floats) -> float | None:
     """Mean of the known values; None if one is unknown or there is none."""
     return float(np.mean(values)) if len(values) and np.isfinite(values).all() else None
@@ -115,21 +137,42 @@ def _mean_number(begin_s: Floats, end_s: Floats, window: Phase) -> float:
     return float(np.sum(np.maximum(overlaps, 0.0)) / window.duration_s)
 
 
-def _batch(
-    requests: Requests, window: Phase, load: TokenLoad, facts: Mapping[str, Any]
-) -> tuple[float | None, Literal["metrics", "prefill", "log"] | None]:
-    """Mean number of requests that the model worked on, and how it is known; requests that wait in the server's queue do not count."""
-    running = [(t_s, number) for t_s, number in facts.get("server_running", ()) if window.start_s <= t_s <= window.end_s]
-    if len(running) >= 3:
-        return float(np.mean([number for _, number in running])), "metrics"
+def _batch(requests: Requests, window: Phase, load: TokenLoad, facts: Mapping[str, Any]) -> tuple[float | None, Source | None]:
+    """Mean number of requests that the model worked on, and how it is known; requests that wait in the server's queue do not count.
+
+    A server whose own report is above what the times of its requests allow is not believed.
+    """
+    reported, source = _batch_reported(requests, window, facts)
+    alone_s = facts.get("alone_s")
+    if load.concurrency is None or not alone_s:
+        return reported, source
+    bound = _batch_bound(requests, window, load.concurrency, float(alone_s))
+    return (bound, "bound") if reported is None or bound < reported else (reported, source)
+
+
+def _batch_reported(requests: Requests, window: Phase, facts: Mapping[str, Any]) -> tuple[float | None, Source | None]:
+    """By the server's metrics, by the prefill durations that it reports, or by the log of a library in this process, where nothing waits."""
+    running = [number for t_s, number in facts.get("server_running", ()) if window.start_s <= t_s <= window.end_s]
+    if len(running) >= FEWEST_READINGS:
+        return float(np.mean(running)), "metrics"
     first_s, end_s = requests.seconds("first_ns"), requests.seconds("end_ns")
-    if facts.get("batching"):  # in this process: nothing waits
+    if facts.get("batching"):
         return _mean_number(requests.seconds("sent_ns"), end_s, window), "log"
-    prefill_s = requests.seconds("prefill_ns")
-    begun = np.isfinite(first_s)
+    prefill_s, begun = requests.seconds("prefill_ns"), np.isfinite(first_s)
     if begun.any() and np.isfinite(prefill_s[begun & requests.ok]).all():
         return _mean_number(np.where(begun, first_s - np.nan_to_num(prefill_s), np.nan), end_s, window), "prefill"
     return None, None
+
+
+def _batch_bound(requests: Requests, window: Phase, concurrency: int, alone_s: float) -> float:
+    """Upper bound of the number of requests that the model works on, from times alone.
+
+    A request is worked on from its first text to its end, and before it at most twice as long as the prompts of all streams take one after the
+    other: what it waits longer is a queue.
+    """
+    sent_s, first_s, end_s = (requests.seconds(name) for name in ("sent_ns", "first_ns", "end_ns"))
+    begin_s = np.maximum(sent_s, first_s - PREFILL_MARGIN * concurrency * alone_s)
+    return _mean_number(np.where(np.isfinite(first_s), begin_s, np.nan), end_s, window)
 
 
 def _cached_share(requests: Requests, done: np.ndarray) -> float | None:

@@ -42,6 +42,7 @@ class Load:
         threads: Largest number of cores to use.
         options: Instance of the spec's `parameters`; None if the engine has none.
         trusted: Whether the model may run its own code.
+        prepared: Folder that `Engine.prepare` filled for this device; None: there is none.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Load:
     threads: int
     options: Any = None
     trusted: bool = False
+    prepared: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,10 @@ class Tensor:
     def batched(self, batch_size: int) -> bool:
         """Whether the first axis is the batch; if not, the tensor holds one whole sample (a state, a scalar)."""
         return bool(self.shape) and self.shape[0] in (None, batch_size)
+
+
+Query = Callable[[Sequence[Tensor]], Sequence[Array]]
+"""Makes the inputs of one query for tensors of a model."""
 
 
 class Event(Protocol):
@@ -198,6 +204,30 @@ class Engine(ABC):
             card: Facts that the driver reports: `name`, `driver`, `cuda_driver_version`, `compute_capability`; None if not reported.
         """
         return None
+
+    @classmethod
+    def libraries(cls) -> Mapping[str, str | None]:
+        """Versions of the libraries, other than the spec's `packages`, on which what `prepare` makes depends; None: not installed.
+
+        Called in a process of its own in the engine's environment, so that it may load them.
+        """
+        return {}
+
+    def prepare(self, load: Load, folder: Path, query: Query) -> Mapping[str, Any]:
+        """Make of a model what its cases need on this device, such as a compiled engine: a measured build, if the spec has `prepares`.
+
+        Args:
+            load: As that of the cases, which get the folder as `load.prepared`.
+            folder: Empty folder for the result.
+            query: Makes the inputs of a query of the cases' shape (noise, encoded) for tensors of the model.
+
+        Returns:
+            Values for the record.
+
+        Raises:
+            EngineError: It cannot be made; `refused` if it never can be on this machine.
+        """
+        raise EngineError(f"the engine {self.spec.name} prepares nothing", "report this to its authors", refused=True)
 
     @abstractmethod
     def open(self, load: Load) -> Session:

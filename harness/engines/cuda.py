@@ -10,7 +10,6 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 TF32_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
@@ -20,7 +19,6 @@ DRIVER = "libcuda.so.1"
 CUDNN = ("libcudnn.so.9", "libcudnn.so.8")
 CUDART = ("libcudart.so.13", "libcudart.so.12", "libcudart.so.11.0")
 TENSORRT = ("libnvinfer.so.10", "libnvinfer.so.11", "libnvinfer.so.8")
-KERNEL_MODULE = Path("/proc/driver/nvidia/version")
 DRIVERS = {11: 450, 12: 525, 13: 580}
 """Oldest driver for any release of each CUDA, by NVIDIA's table of minor-version compatibility."""
 
@@ -44,19 +42,6 @@ def facts(tf32: bool | None) -> dict[str, Any]:
         "cuda": _query_loaded(CUDART, _cudart_version),
         "cudnn": _query_loaded(CUDNN, _cudnn_version),
     }
-
-
-def identity() -> dict[str, Any] | None:
-    """What a compiled engine depends on: UUIDs of the visible cards, driver and its CUDA; None if one of them is unknown. Loads the driver."""
-    try:
-        driver = ctypes.CDLL(DRIVER)
-        text = KERNEL_MODULE.read_text()
-    except OSError:
-        return None
-    version, number, uuids = re.search(r"\d+\.\d+[.\d]*", text), ctypes.c_int(), _device_uuids(driver)
-    if not uuids or version is None or driver.cuDriverGetVersion(ctypes.byref(number)):
-        return None
-    return {"cards": uuids, "driver": version[0], "cuda": number.value}
 
 
 def tensorrt_version() -> str | None:

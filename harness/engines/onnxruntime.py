@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -12,12 +13,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from harness import venvs
-from harness.engines import cuda, onnxruntime_gpu, onnxruntime_profile
+from harness.engines import cuda, onnxruntime_gpu, onnxruntime_profile, onnxruntime_tensorrt
 from harness.engines.base import (
     Array,
     Engine,
     EngineOptions,
     Load,
+    Query,
     Session,
     Tensor,
     check_batch,
@@ -33,7 +35,7 @@ from harness.formats.heads import Head, onnx_head
 from harness.formats.libraries import reading
 from harness.formats.onnx import load_onnx, precision
 from harness.formats.onnx_weights import nodes
-from harness.schema import EngineSpec, Kernel
+from harness.schema import EngineSpec, Kernel, Prepares
 
 KIND = ("a model for ONNX Runtime", "the file may be damaged, or need a newer version of ONNX Runtime")
 PROVIDERS = {"cpu": CPU, "cuda": CUDA, "tensorrt": TENSORRT}
@@ -72,7 +74,8 @@ class OnnxRuntime(Engine):
         devices=("cpu", "gpu"),
         stages=("gpu",),
         parameters=Options,
-        by_options={"tf32": {"tf32": "on"}},
+        by_options={"tf32": {"tf32": "on"}, "tensorrt": {"provider": "tensorrt"}},
+        prepares=Prepares(format="tensorrt", options={"provider": "tensorrt"}, build_s=60.0),
         by_device={"gpu": {"venv": "onnxruntime-gpu", "packages": ("onnxruntime-gpu", "onnx"), "load_s": 5.0}},
     )
 
@@ -87,6 +90,18 @@ class OnnxRuntime(Engine):
     def examine_card(cls, card: Mapping[str, Any]) -> EngineError | None:
         """Whether the driver runs the CUDA of the installed package, and whether that has code for the card."""
         return onnxruntime_gpu.examine(card, venvs.used(cls.spec.at("gpu")))
+
+    @classmethod
+    def libraries(cls) -> Mapping[str, str | None]:
+        """TensorRT, which no package brings."""
+        return {"tensorrt": cuda.tensorrt_version()}
+
+    def prepare(self, load: Load, folder: Path, query: Query) -> Mapping[str, Any]:
+        """Compile TensorRT's engines: those of dynamic shapes only at the first query."""
+        session = self.open(replace(load, prepared=folder))
+        session.answer(query(session.inputs))
+        engines = onnxruntime_tensorrt.seal(folder)
+        return {"tensorrt": cuda.tensorrt_version(), "engines": len(engines), "placement": session.facts()["placement"]}
 
     def open(self, load: Load) -> Session:
         """Load the model, and check the providers and, on a GPU, the place of each operator."""
@@ -137,7 +152,7 @@ class Opened(NamedTuple):
     Attributes:
         session: The session.
         providers: Providers that were asked for, the preferred one first.
-        facts: Versions, the placement of the operators and the state of the engine cache; empty on the CPU.
+        facts: Versions and the placement of the operators; empty on the CPU.
         precision: Precision of most of the arithmetic; None if unknown.
     """
 
@@ -160,16 +175,12 @@ def _opened(onnxruntime: Any, load: Load, asked: str, model: Any) -> Opened:
     if asked == TENSORRT:
         versions["tensorrt"] = _tensorrt()
     quantized = any(node.op_type == "QuantizeLinear" for node in nodes(model))
-    providers = onnxruntime_gpu.providers(load, versions, quantized=quantized)
-    cache = providers[0].options.get("trt_engine_cache_path")
-    compiled = "reused" if cache and any(Path(cache).glob("*.engine")) else "compiled"
+    providers = onnxruntime_gpu.providers(load, quantized=quantized)
     settings.add_session_config_entry(RECORD, "1")
     session = onnxruntime.InferenceSession(str(load.path), settings, providers=[tuple(each) for each in providers], enable_fallback=0)
     onnxruntime_gpu.check_providers(session.get_providers(), [each.name for each in providers])
     facts = {**versions, "placement": onnxruntime_gpu.placed(session, asked, cpu_fallback=load.options.cpu_fallback)}
-    if asked == TENSORRT:
-        facts["tensorrt_engine"] = compiled
-        facts |= {"precision_requested": "float16"} if load.options.trt_fp16 else {}
+    facts |= {"precision_requested": "float16"} if asked == TENSORRT and load.options.trt_fp16 else {}
     return Opened(session, providers, facts, _on_gpu(computes_in, asked, load.options))
 
 
@@ -219,7 +230,10 @@ class OnnxRuntimeSession(Session):
         left_out = {"tf32"} if self._load.device != "cpu" else GPU_OPTIONS
         options = self._load.options.model_dump(exclude=left_out)
         facts = {**options, "provider": self._opened.providers[0].name, "threads": self._load.threads, **self._opened.facts}
-        return facts if self._load.device == "cpu" else facts | cuda.facts(self._load.options.tf32 == "on")
+        if self._load.device == "cpu":
+            return facts
+        compiled = {"tensorrt_engine": onnxruntime_tensorrt.state(self._load.prepared)} if facts["provider"] == TENSORRT else {}
+        return facts | compiled | cuda.facts(self._load.options.tf32 == "on")
 
     def head(self, output: int) -> Head | None:
         """Meaning of an output from the operators in the file."""

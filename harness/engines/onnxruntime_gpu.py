@@ -1,16 +1,12 @@
-"""ONNX Runtime on an NVIDIA GPU: its providers with their options, the cache of TensorRT's engines, and what driver and card must offer."""
+"""ONNX Runtime on an NVIDIA GPU: its providers with their options, where nodes run, and what driver and card must offer."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness import venvs
-from harness.engines import cuda
+from harness.engines import cuda, onnxruntime_tensorrt
 from harness.engines.base import Load
 from harness.engines.placement import placement
 from harness.errors import EngineError
@@ -36,12 +32,11 @@ class Provider(NamedTuple):
     options: dict[str, str]
 
 
-def providers(load: Load, versions: Mapping[str, str], *, quantized: bool) -> list[Provider]:
+def providers(load: Load, *, quantized: bool) -> list[Provider]:
     """The providers of a case on a GPU, the preferred one first; ONNX Runtime itself adds the CPU as the last.
 
     Args:
         load: The case.
-        versions: Versions on which a compiled engine depends.
         quantized: Whether the model has quantize-dequantize pairs, which TensorRT takes only with its int8 allowed.
     """
     tf32 = "1" if load.options.tf32 == "on" else "0"
@@ -52,31 +47,9 @@ def providers(load: Load, versions: Mapping[str, str], *, quantized: bool) -> li
         "device_id": "0",
         "trt_fp16_enable": str(int(load.options.trt_fp16)),
         "trt_int8_enable": str(int(quantized)),
+        **onnxruntime_tensorrt.options(load.prepared),
     }
-    cache = engine_cache(load, versions, {**options, "tf32": tf32})
-    caching = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)} if cache else {"trt_engine_cache_enable": "0"}
-    return [Provider(TENSORRT, {**options, **caching}), last]
-
-
-def engine_cache(load: Load, versions: Mapping[str, str], options: Mapping[str, str]) -> Path | None:
-    """Folder of TensorRT's engines for exactly this model, card, driver, set of versions and options.
-
-    It is in the folder of the artifact, so that the cache of artifacts counts it and removes it with the model. None if the card or the driver is
-    unknown or the folder cannot be written: the engine is then compiled at each load.
-    """
-    card = cuda.identity()
-    home = load.path.parent
-    if card is None or not os.access(home, os.W_OK):
-        return None
-    content = [load.path.name, _sha256(load.path), card, dict(versions), dict(options), load.batch_size]
-    folder = home / f"tensorrt-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]}"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return [Provider(TENSORRT, options), last]
 
 
 def check_providers(given: Sequence[str], asked: Sequence[str]) -> None:

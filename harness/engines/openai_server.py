@@ -24,14 +24,12 @@ from harness.serving import cpu
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.presets import PRESETS, Preset
-from harness.serving.process import Launch, ServerProcess, shown, split_cores
+from harness.serving.process import Launch, ServerProcess, redacted, split_cores
 from harness.serving.reports import KEY, Reports
 from harness.serving.urls import checked_url, elsewhere
 
 GENERIC, BUNDLED = "openai", "xllamacpp"
 """Presets of a server of which nothing is known, and of the one that is used if the suite names none."""
-POISSON_SLOTS = 32
-"""Requests at a time that a server is started for if arrivals are at random."""
 LEAST_CONTEXT, CONTEXT_STEP, CONTEXT_MARGIN = 768, 256, 64
 """Tokens of one request: the least, which the prompts that calibrate lengths need, the step, and what a chat template may add."""
 PROMPT_EXCESS = 1.25
@@ -161,7 +159,7 @@ def sizes(options: Options, requests: TokenLoad) -> tuple[int, int]:
     longest_in, longest_out = longest_lengths(requests)
     needed = math.ceil(PROMPT_EXCESS * longest_in) + longest_out + CONTEXT_MARGIN
     context = max(LEAST_CONTEXT, CONTEXT_STEP * math.ceil(needed / CONTEXT_STEP))
-    return requests.concurrency or POISSON_SLOTS, options.context or context
+    return requests.concurrency or PRESETS[str(options.preset)].poisson_slots, options.context or context
 
 
 def longest_lengths(requests: TokenLoad) -> tuple[int, int]:
@@ -218,12 +216,27 @@ def _start(load: Load, preset: Preset, requests: TokenLoad) -> TokenSession:
         server.stop(0.0)
         raise
     started = {
-        "server_command": shown(launch.command), "server_pid": server.pid, "server_ready_s": server.started_s, "server_cores": cores,
-        "client_cores": left or None, "slots_asked": parallel, "context_asked": context, **_version(preset),
+        "server_command": redacted(launch.command), "server_pid": server.pid, "server_ready_s": server.started_s, "server_cpus": cores,
+        "client_cpus": left or None, "slots_asked": parallel, "context_asked": context, **_version(preset),
     }  # fmt: skip
     if left:
         cpu.pin(left)
     return ServedSession(session, started | facts)
+
+
+def check_applied(title: str, asked: Mapping[str, str], reported: Mapping[str, str | None]) -> None:
+    """Check that options became what was asked, or a form of it, such as `fp8_e4m3` of `fp8`; what is not reported is not checked.
+
+    Raises:
+        EngineError: The server reports something else.
+    """
+    for option, value in asked.items():
+        result = reported.get(option)
+        if result is None or value == "auto" or result.lower().startswith(value.lower()) or value.lower().startswith(result.lower()):
+            continue
+        raise EngineError(
+            f"{title} was asked for {option}: {value}, but reports {result}", "remove the option, or name what the server supports"
+        )
 
 
 def _connect(options: Options, preset: Preset, requests: TokenLoad) -> TokenSession:
@@ -262,6 +275,7 @@ def _session(
     name = reports.model(options.served_name or model)
     asked = {option: value for option in SERVER_OPTIONS if (value := getattr(options, option))}
     proofs = reports.proofs(preset, asked, server.output() if server else "")
+    check_applied(preset.title, asked, proofs)
     facts = {
         "server": preset.name, "served_model": name, "prompt_cache_off": preset.cache_off or None,
         **reports.facts(preset), **asked, **{f"{option}_reported": value for option, value in proofs.items()},
@@ -318,7 +332,7 @@ def _words(command: str) -> list[str]:
 
 def filled(text: str, values: Mapping[str, object]) -> str:
     """A text of a preset with its placeholders replaced; other braces, such as those of JSON, are left."""
-    return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], found[0])), text)
+    return re.sub(r"\{(\w+)\}", lambda match: str(values.get(match[1], match[0])), text)
 
 
 def _run_after_start(preset: Preset, server: ServerProcess, values: Mapping[str, object], limit_s: float) -> None:
@@ -336,9 +350,9 @@ def _run_after_start(preset: Preset, server: ServerProcess, values: Mapping[str,
             command, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=limit_s, check=False
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError(f"{preset.title} cannot import the model: {error} (`{shown(command)}`)", "run the command yourself") from None
+        raise EngineError(f"{preset.title} cannot import the model: {error} (`{redacted(command)}`)", "run the command yourself") from None
     if done.returncode:
         last = " ".join((done.stderr or done.stdout).split())[-300:]
         raise EngineError(
-            f"{preset.title} cannot import the model: {last} (`{shown(command)}`)", "run the command yourself to see all its output"
+            f"{preset.title} cannot import the model: {last} (`{redacted(command)}`)", "run the command yourself to see all its output"
         )

@@ -232,7 +232,7 @@ class TorchSession(Session):
         facts = {**self._options.model_dump(exclude={"tf32"}), "threads": self._torch.get_num_threads(), "torch": self._torch.__version__}
         facts |= {"freezing": self._frozen, "quantized": self._quantized, "converted_layers": self._converted}
         if self._device.type == "cpu" and (name := str(self._floats).removeprefix("torch.")) in ("bfloat16", "float16"):
-            facts[f"{name}_instructions"] = _has_instructions(self._torch, name)
+            facts[f"{name}_instructions"] = has_instructions(self._torch, name)
         if self._device.type != "cuda":
             return facts
         return {**facts, **cuda.facts(self._options.tf32 == "on"), "device_name": self._torch.cuda.get_device_name(self._device)}
@@ -286,7 +286,7 @@ def _quantized(torch: Any, module: Any) -> str | None:
     return "program" if any(str(node.target).startswith("quantized_decomposed.") for node in nodes) else None
 
 
-def _has_instructions(torch: Any, dtype: str) -> bool | None:
+def has_instructions(torch: Any, dtype: str) -> bool | None:
     """Whether the CPU multiplies in this type; without, PyTorch converts to float32. None if PyTorch does not report it."""
     if dtype == "float16":
         checks = [getattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", None)]
@@ -320,6 +320,15 @@ def _device(torch: Any, case: Load) -> Any:
         if gpu_only:
             raise EngineError(f"option {gpu_only[0]} has no effect on the CPU", "name `devices: [gpu]`, or leave it out", refused=True)
         return torch.device("cpu")
+    return cuda_device(torch)
+
+
+def cuda_device(torch: Any) -> Any:
+    """The first visible card.
+
+    Raises:
+        EngineError: PyTorch is built without CUDA, or finds no card.
+    """
     if torch.version.cuda is None:
         raise EngineError("this PyTorch is built without CUDA", "install PyTorch's CUDA wheel: make torch", refused=True)
     if not torch.cuda.is_available():

@@ -18,11 +18,13 @@ class Layout(NamedTuple):
         config: Class of its configuration.
         settings: Its arguments.
         capability: Least compute capability of a card that has kernels for it.
+        package: Module of torchao that has the configuration.
     """
 
     config: str
     settings: dict[str, Any]
     capability: tuple[int, int]
+    package: str = "torchao.quantization"
 
 
 LAYOUTS = {
@@ -46,14 +48,8 @@ def convert(torch: Any, module: Any, layout: str) -> int:
     Raises:
         EngineError: The card has no kernels for it, the library fails, or there is no layer that it takes.
     """
-    chosen, have = LAYOUTS[layout], tuple(torch.cuda.get_device_capability())
-    if have < chosen.capability:
-        needed, offered = (".".join(map(str, version)) for version in (chosen.capability, have))
-        raise EngineError(
-            f"{layout} needs a card of compute capability {needed} or higher; {torch.cuda.get_device_name()} has {offered}",
-            REMOVE,
-            refused=True,
-        )
+    chosen = LAYOUTS[layout]
+    check_card(torch, layout, chosen)
     layers = [each for each in module.modules() if type(each) is torch.nn.Linear]
     before = {id(each): type(each.weight) for each in layers}
     with library_errors(f"torchao cannot convert the weights to {layout}", REMOVE, refused=True):
@@ -68,6 +64,22 @@ def convert(torch: Any, module: Any, layout: str) -> int:
     if not converted:
         raise EngineError(f"the model has no nn.Linear whose weights can be {layout}", "remove this variant for this model", refused=True)
     return converted
+
+
+def check_card(torch: Any, layout: str, chosen: Layout) -> None:
+    """Check that the card has kernels for a layout.
+
+    Raises:
+        EngineError: It has none.
+    """
+    have = tuple(torch.cuda.get_device_capability())
+    if have < chosen.capability:
+        needed, offered = (".".join(map(str, version)) for version in (chosen.capability, have))
+        raise EngineError(
+            f"{layout} needs a card of compute capability {needed} or higher; {torch.cuda.get_device_name()} has {offered}",
+            REMOVE,
+            refused=True,
+        )
 
 
 def _prune_2_4(torch: Any, layers: list[Any]) -> None:

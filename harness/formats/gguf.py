@@ -15,6 +15,8 @@ from harness.schema import ArtifactFacts, FormatSpec
 FILE = "model.gguf"
 REQUIRED = ("block_count", "context_length", "embedding_length")
 """Metadata that every architecture of text generation has."""
+RANDOM, REQUANTIZED = "harness.random_weights", "harness.requantized_from"
+"""Our own metadata: whether the weights are random, and the types in which they were quantized before, as `Q4_1,Q8_0`."""
 GIVE = "give a language model that generates text"
 
 
@@ -46,16 +48,19 @@ def check_generates(header: Header, name: str) -> None:
         raise EngineError(f"{name} is one of {parts} parts of a model", "join them with `llama-gguf-split --merge`")
     kind = header.text("general.type") or "model"
     if kind != "model":
-        raise EngineError(f"{name} is not a model, but of the type {kind!r}", GIVE)
+        raise EngineError(f"{name} is not a model, but of the type {kind[:40]!r}", GIVE)
     architecture = header.text("general.architecture")
     if not architecture:
         raise EngineError(f"{name} does not name its architecture (general.architecture)", DAMAGED)
+    title = f"{name} ({architecture[:40]!r})"
     keys = [*(f"{architecture}.{field}" for field in REQUIRED), "tokenizer.ggml.model"]
     if missing := [key for key in keys if key not in header.fields]:
-        raise EngineError(f"{name} ({architecture}) is no language model: it has no {' and no '.join(missing)}", GIVE)
+        raise EngineError(
+            f"{title} is no language model: it has no {' and no '.join(key.removeprefix(f'{architecture}.') for key in missing)}", GIVE
+        )
     pooled, causal = header.number(f"{architecture}.pooling_type"), header.fields.get(f"{architecture}.attention.causal")
     if pooled or (causal and causal.value is False):
-        raise EngineError(f"{name} ({architecture}) is an encoder, which generates no text", GIVE)
+        raise EngineError(f"{title} is an encoder, which generates no text", GIVE)
 
 
 def facts(header: Header) -> ArtifactFacts:
@@ -85,7 +90,7 @@ def notes(header: Header) -> dict[str, Any]:
         }.items()
     }
     tokens = header.fields.get("tokenizer.ggml.tokens")
-    file_type = header.number("general.file_type")
+    file_type, requantized = header.number("general.file_type"), header.text(REQUANTIZED)
     written = {
         "architecture": architecture,
         "model_name": header.text("general.name"),
@@ -93,5 +98,7 @@ def notes(header: Header) -> dict[str, Any]:
         "vocabulary": tokens.length if tokens else None,
         "chat_template": "tokenizer.chat_template" in header.fields,
         "file_type": None if file_type is None else FILE_TYPES.get(file_type, str(file_type)),
+        "random_weights": RANDOM in header.fields or None,
+        "requantized_from": requantized.split(",") if requantized else None,
     }
     return {**{name: value for name, value in written.items() if value is not None}, "stored": stored_shares(header)}

@@ -26,7 +26,7 @@ MAX_HEADER_BYTES = 64 * MIB
 MAX_FIELDS, MAX_TENSORS, MAX_ELEMENTS = 2**16, 2**17, 2**62
 MAX_NAME_BYTES, MAX_TEXT_BYTES = 2**16 - 1, 1024
 """Largest key or name, and largest text value that is kept."""
-MAX_DIMENSIONS = 4
+MAX_DIMENSIONS, MAX_SENTENCE = 4, 250
 ALIGNMENT, MAX_ALIGNMENT = 32, 2**20
 NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 """Formats of the plain types of values, by number."""
@@ -149,7 +149,7 @@ class _Reader:
 
     def error(self, reason: str, hint: str = DAMAGED) -> EngineError:
         """An error about the file."""
-        return EngineError(f"{self.name} {reason}", hint)
+        return EngineError(f"{self.name} {reason if len(reason) <= MAX_SENTENCE else reason[:MAX_SENTENCE] + ' ...'}", hint)
 
     def preamble(self) -> tuple[int, int]:
         """Numbers of tensors and of fields, after the magic and the version were checked."""
@@ -293,7 +293,7 @@ def _alignment(reader: _Reader, fields: dict[str, Field]) -> int:
 
 
 def _check_data(reader: _Reader, tensors: tuple[TensorInfo, ...], alignment: int, data_start: int) -> None:
-    """Check that the tensors lie one after the other, and inside the file."""
+    """Check that the tensors follow one after the other, and inside the file."""
     if not tensors:
         raise reader.error("holds no tensors: it may be a vocabulary alone", "give the file of a model")
     expected = 0

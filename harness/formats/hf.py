@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 
 from harness.errors import EngineError
 from harness.formats.base import Format, Imported, ImportRequest
+from harness.formats.gguf import RANDOM
 from harness.formats.libraries import reading
 from harness.formats.linking import store_file
 from harness.formats.safetensors import DAMAGED, Stored, read_tensors
 from harness.schema import ArtifactFacts, FormatSpec
 from harness.userfiles import MIB, read_text
 
-CONFIG, INDEX, FOLDER = "config.json", "model.safetensors.index.json", "model"
+CONFIG, SINGLE, INDEX, FOLDER = "config.json", "model.safetensors", "model.safetensors.index.json", "model"
 KIND = ("a Hugging Face folder", "download the whole folder again")
 TRUST = "if you trust its author, run with --trust: loading it would run code that it holds"
 JSON_BYTES = 64 * MIB
@@ -106,7 +107,7 @@ def weight_files(folder: Path, *, trusted: bool) -> list[Path]:
             if missing := sorted(names - {path.name for path in files}):
                 raise EngineError(f"{folder.name} lacks {', '.join(missing[:3])}, which its index names", KIND[1])
             return [path for path in files if path.name in names]
-        return files
+        return [path for path in files if path.name == SINGLE] or files
     pickled = sorted(path for suffix in PICKLED for path in folder.glob(f"pytorch_model*{suffix}"))
     if not pickled:
         raise EngineError(f"{folder.name} has no weights: neither *.safetensors nor pytorch_model*.bin", KIND[1])
@@ -132,6 +133,7 @@ def notes(config: dict[str, Any], tensors: Sequence[Stored] | None) -> dict[str,
         "architecture": next(iter(config.get("architectures") or ()), config.get("model_type")),
         **{name: next((text[key] for key in keys if isinstance(text.get(key), int)), None) for name, keys in SIZES.items()},
         "quantization": method,
+        "random_weights": config.get(RANDOM) is True or None,
         "stored": None if tensors is None else _shares(tensors),
     }
     return {name: value for name, value in written.items() if value is not None}
@@ -182,7 +184,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _store(source: Path, target: Path, weights: set[str], *, trusted: bool) -> None:
-    """Store the weights, the configuration, the tokenizer and, if trusted, the code; not what else lies beside them."""
+    """Store the weights, the configuration, the tokenizer and, if trusted, the code; not what else is in the folder."""
     target.mkdir()
     for path in sorted(source.iterdir()):
         kept = path.suffix in KEPT and (path.suffix != ".safetensors" or path.name in weights)

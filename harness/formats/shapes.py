@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import EngineError
 
 
 def fit_shape(have: Sequence[int], target: Sequence[int | None]) -> tuple[int, ...] | None:
@@ -55,3 +61,20 @@ def shape_hint(target: Mapping[str, Sequence[int | None]]) -> str:
 def dynamic_shape(sizes: Sequence[int]) -> tuple[int | None, ...]:
     """A shape with None for each dynamic dimension, which TFLite stores as -1."""
     return tuple(None if size == -1 else int(size) for size in sizes)
+
+
+def stored_sample_shape(path: Path, key: str) -> tuple[int, ...]:
+    """Shape of one sample of an array in an `.npz`, from the head of the array.
+
+    Raises:
+        EngineError: The file cannot be read, or the array has no axis of samples.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape = read[np.lib.format.read_magic(stream)](stream)[0]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise EngineError(f"{path} cannot be read as .npz: {error}", "write it with numpy.savez from arrays of numbers") from error
+    if not shape:
+        raise EngineError(f"{key!r} in {path} is a single number, not an array of samples", "give it a first axis, which is the sample")
+    return tuple(int(size) for size in shape[1:])

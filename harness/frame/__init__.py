@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from harness.frame.columns import describe_columns
 from harness.frame.history import case_ids
-from harness.frame.tables import builds, cases, domains, history, runs, tables
+from harness.frame.tables import builds, cases, domains, history, history_differences, runs, tables
 
-__all__ = ["builds", "case_ids", "cases", "describe_columns", "domains", "history", "runs", "tables"]
+__all__ = ["builds", "case_ids", "cases", "describe_columns", "domains", "history", "history_differences", "runs", "tables"]

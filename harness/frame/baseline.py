@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.analysis.interval import FIXED
-from harness.analysis.multiple_testing import verdicts
+from harness.analysis.multiple_testing import Adjustment, shaffer, verdicts
 from harness.analysis.ratio import log_ratio, log_welch, offset_term
 from harness.frame.results import Result, known
 from harness.frame.rows import Row
@@ -41,16 +41,16 @@ def ratios(result: Result, baseline: Result | None) -> Row:
     return row
 
 
-def joint_verdicts(of_run: Sequence[Result]) -> dict[str, Row]:
+def joint_verdicts(of_run: Sequence[Result], adjust: Adjustment = shaffer) -> dict[str, Row]:
     """`energy_verdict` and `latency_verdict` of the cases of a run, by case_id.
 
-    The probability that any verdict of the run is wrong is at most 5 %, after a stopping rule 1 % (Holm), as in `decide.compare`.
+    The probability that any verdict of the run is wrong is at most 5 %, after a stopping rule 1 % (Shaffer), as in `decide.compare`.
     """
     pairs = [(result, pair) for result in of_run if not result.is_baseline for pair in _pairs(result, result.baseline)]
     ratios_of = [(result, pair, log_ratio(pair.values, pair.baseline, pair.u)) for result, pair in pairs]
     tested = [(result, pair, ratio) for result, pair, ratio in ratios_of if ratio[1] > 0]
     alpha = JOINT_ALPHA if all(result.q == FIXED for result in of_run) else STOPPED_ALPHA
-    joint = verdicts([ratio for _, _, ratio in tested], float(np.log1p(MARGIN)), alpha)
+    joint = verdicts([ratio for _, _, ratio in tested], float(np.log1p(MARGIN)), alpha, adjust)
     rows: dict[str, Row] = {}
     for (result, pair, _), verdict in zip(tested, joint, strict=True):
         rows.setdefault(result.case.case_id, {})[f"{pair.quantity}_verdict"] = verdict

@@ -17,7 +17,7 @@ _NO_BOUND = "the metric has no interval, or the metric is agreement and the case
 _NO_PAIR = "no baseline, no quality, or the samples were not kept"
 _NO_REFERENCE = "no reference, the case is the reference, or either has no comparable outputs"
 _NO_VERDICT = "no baseline, the case is the baseline, no interval, or identical launches"
-_VERDICTS = "better, worse, same (within 1 %) or not separated, jointly for all such ratios of the run (Holm)"
+_VERDICTS = "better, worse, same (within 1 %) or not separated, jointly for all such ratios of the run (Shaffer)"
 _NO_PAIR_BOUND = _NO_PAIR + ", or the case is the baseline"
 _FORMAT = "unknown for this model format"
 _ENGINE = "not reported by the engine"
@@ -71,6 +71,8 @@ STATE = (
 )
 CALIBRATED = _text("calibrated", "summed domains whose sensor was corrected by a calibration, joined by +", "none was corrected")
 
+UNIT = _text("unit", "unit that energy, throughput and carbon are counted per: inference or output_token")
+
 CASES = (
     _int("schema_version", "schema version of the records"),
     RUN_ID,
@@ -87,7 +89,7 @@ CASES = (
     _int("batch_size", "samples per query"),
     _int("threads", "maximum number of CPU cores"),
     _text("scenario", "load pattern: single_stream or offline; of text generation closed or poisson"),
-    _text("unit", "unit that energy, throughput and carbon are counted per: inference or output_token"),
+    UNIT,
     _text("status", "ok if at least one repetition is; otherwise the status of the last attempt"),
     _bool("valid", "whether at least one repetition has no finding that invalidates its energy", _NOT_OK),
     _text("invalid_reasons", "codes of the findings that invalidate the energy, joined by semicolons", "valid, or " + _NOT_OK),
@@ -231,7 +233,7 @@ CASES = (
     _float("build_j", "energy of the build steps that the baseline does not share, in joules", _NO_BUILD),
     _float(
         "payback_inferences",
-        "build_j divided by the energy saved per inference compared with the baseline",
+        "build_j divided by the energy saved per unit compared with the baseline: a number of inferences or of output tokens",
         "no saving, or build_j is empty",
     ),
     _float("payback_low", "lower 95 % bound (Fieller)", "payback_verdict is empty or no_saving"),
@@ -286,6 +288,7 @@ RUNS = (
     _text("warnings", "codes of the other findings, joined by semicolons", "none"),
     _text("trace", "path of the raw trace in the run's folder", "not stored"),
     CALIBRATED,
+    UNIT,
     *TOKEN_RUNS,
 )
 
@@ -310,6 +313,7 @@ DOMAINS = (
     _float("gain", "relative standard uncertainty of the sensor's gain", "unknown, as of every modelled domain"),
     _float("update_period_s", "update period of the reading as probed, in seconds", "unknown"),
     _text("calibrated", "name of the domain, if its sensor was corrected by a calibration", "not corrected"),
+    UNIT,
 )
 
 BUILDS = (
@@ -337,7 +341,7 @@ _CASE_COLUMNS = (
     "latency_p50_s", "latency_p50_low_s", "latency_p50_high_s", "latency_p99_s", "latency_p99_low_s", "latency_p99_high_s",
     "energy_j", "energy_low_j", "energy_high_j", "energy_abs_low_j", "energy_abs_high_j", "energy_kind", "energy_scope", "calibrated",
     "energy_vs_baseline", "energy_vs_baseline_low", "energy_vs_baseline_high", "power_limit_w", "power_limit_share", "power_capped_share",
-    "warnings",
+    "warnings", "unit", "load", "energy_j_per_output_token", "input_tokens", "output_tokens", "concurrency", "ttft_p50_s", "tpot_p50_s",
 )  # fmt: skip
 """Columns of `cases` that `history` has too."""
 

@@ -35,13 +35,27 @@ def history_rows(cases: Sequence[tuple[Result, Mapping[str, Any]]]) -> list[Row]
     return rows
 
 
+def differing(results: Sequence[Result], cases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of the settings, other than the power limit and the state of the cards, that differ between runs of a case.
+
+    Args:
+        results: Result of each run.
+        cases: Its row of `cases`.
+    """
+    settings = [
+        dict(_general_settings(result, case)) | {"driver": _facts(result, "driver")} for result, case in zip(results, cases, strict=True)
+    ]
+    names = dict.fromkeys(name for each in settings for name in each)
+    return [name for name in names if len({str(each.get(name)) for each in settings}) > 1]
+
+
 def case_ids(stored: Iterable[StoredRun]) -> list[str]:
     """Ids of the cases that ran in any of the runs."""
     return list(dict.fromkeys(record.case_id for run in stored for record in run.records if record.case_id))
 
 
 def _against_previous(ordered: Sequence[Result]) -> list[Row]:
-    """Ratios of energy and latency of each run but the first to the previous one, with their joint verdicts (Holm)."""
+    """Ratios of energy and latency of each run but the first to the previous one, with their joint verdicts (Shaffer)."""
     pairs = list(pairwise(ordered))
     ratios = [
         (quantity, k, ratio)
@@ -98,6 +112,18 @@ def _sensors(result: Result) -> tuple[object, ...]:
 
 def _settings(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Everything but the case itself that may change a figure, as (name, value)."""
+    yield from _general_settings(result, case)
+    for number, device in enumerate(result.environment.devices if result.environment else ()):
+        yield from ((f"{device.get('name', number)} {key}", device[key]) for key in sorted(device) if key != "name")
+
+
+def _facts(result: Result, key: str) -> list[object]:
+    """One fact of each device of the machine."""
+    return [device.get(key) for device in (result.environment.devices if result.environment else ())]
+
+
+def _general_settings(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Settings without the facts of the devices."""
     header, environment = result.run.header, result.environment
     yield "profile", header.profile.name
     yield "suite", header.suite.sha256[:12]
@@ -108,8 +134,6 @@ def _settings(result: Result, case: Mapping[str, Any]) -> Iterator[tuple[str, ob
     if environment:
         yield from ((name, getattr(environment, name)) for name in ("cpu", "cpu_limit", "kernel", "python", "governor", "turbo", "virtual"))
         yield from environment.versions.items()
-        for number, device in enumerate(environment.devices):
-            yield from ((f"{device.get('name', number)} {key}", device[key]) for key in sorted(device) if key != "name")
 
 
 def _changes(previous: Mapping[str, object], current: Mapping[str, object]) -> Iterator[str]:

@@ -41,11 +41,11 @@ def payback(result: Result, baseline: Result | None) -> dict[str, Any]:
 
 def _own_steps(result: Result, baseline: Result) -> list[Build]:
     """Steps of the case's build that the baseline's build does not share."""
-    shared = {build.build_id for build in _chain(result.run, baseline.case.build_id)}
-    return [build for build in _chain(result.run, result.case.build_id) if build.build_id not in shared]
+    shared = {build.build_id for build in chain(result.run, baseline.case.build_id)}
+    return [build for build in chain(result.run, result.case.build_id) if build.build_id not in shared]
 
 
-def _chain(run: StoredRun, build_id: str | None) -> list[Build]:
+def chain(run: StoredRun, build_id: str | None) -> list[Build]:
     """A build and its ancestors, the build itself first."""
     builds = {build.build_id: build for build in run.header.suite.builds}
     chain = []
@@ -58,7 +58,7 @@ def _chain(run: StoredRun, build_id: str | None) -> list[Build]:
 def _energy(run: StoredRun, build: Build) -> CaseEnergy | None:
     """Energy of the last completed record of a build, which for a cached one is the original's; None if there is none."""
     records: list[Record] = [r for r in run.records if r.task == "build" and r.build_id == build.build_id and r.status == "ok"]
-    return build_energy(records[-1].measurements) if records else None
+    return build_energy(records[-1].measurements, build.target.device if build.target else None) if records else None
 
 
 def _offsets_j(result: Result, baseline: Result, spent: Iterable[CaseEnergy]) -> tuple[float, float]:

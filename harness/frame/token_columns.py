@@ -9,6 +9,7 @@ from harness.frame.column import ONE, Column, bool_, bounds, float_, int_, text_
 _NO_TEXT = "the unit is not output_token, or it was not measured"
 _NO_ENERGY = "the unit is not output_token, or energy_j is empty"
 _NO_INPUT = f"{_NO_TEXT}, or the server does not report the length of prompts"
+_NO_PREFILL = f"{_NO_ENERGY}, input_tokens is empty, or answers have more than one token"
 LATENCIES = {
     "ttft": "time from the due time of a request to its first text",
     "tpot": "time per output token after the first, (end - first text) / (tokens - 1)",
@@ -27,8 +28,10 @@ def _latencies() -> Iterator[Column]:
         empty = _NO_TEXT + _EMPTY.get(stem, "")
         yield float_(f"{stem}_p50_s", f"{meaning}: median, mean over launches, in seconds", empty)
         yield from bounds(f"{stem}_p50", "_s", "over launches, in seconds", f"{empty}; {ONE}")
-        yield float_(f"{stem}_p90_s", f"{meaning}: 90th percentile, in seconds", f"{empty}, or a launch has fewer than 36 requests")
-        yield float_(f"{stem}_p99_s", f"{meaning}: 99th percentile, in seconds", f"{empty}, or a launch has fewer than 368 requests")
+        for p, least in ((90, 36), (99, 368)):
+            few = f"{empty}, or a launch has fewer than {least} {'values' if stem == 'itl' else 'requests'}"
+            yield float_(f"{stem}_p{p}_s", f"{meaning}: {p}th percentile, mean over launches, in seconds", few)
+            yield from bounds(f"{stem}_p{p}", "_s", "over launches, in seconds", f"{few}; {ONE}")
 
 
 TOKEN_CASES = (
@@ -39,6 +42,17 @@ TOKEN_CASES = (
         "energy_j_per_total_token",
         "energy_j_per_request over input_tokens + output_tokens, in joules; only to compare with others who divide by both",
         f"{_NO_ENERGY}, or input_tokens is empty",
+    ),
+    float_(
+        "prefill_j_per_input_token",
+        "energy_j_per_request over input_tokens of a case whose answers have one token: of the processing of prompts, in joules",
+        _NO_PREFILL,
+    ),
+    *bounds("prefill", "_j_per_input_token", "repeatability on this sensor, in joules", f"{_NO_PREFILL}; {ONE}"),
+    text_(
+        "cost_only",
+        "why the quality says nothing about the variant, so that its figures are costs alone: random weights, or weights that were quantized before",
+        "the quality is the variant's own, or the unit is not output_token",
     ),
     float_("input_tokens", "mean length of a prompt in tokens, as the server reports it", _NO_INPUT),
     float_("output_tokens", "mean number of generated tokens per request", _NO_TEXT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.frame.payback import chain
 from harness.frame.results import Result, known, mean
 from harness.frame.rows import Row
 from harness.frame.token_columns import LATENCIES
@@ -12,6 +13,8 @@ from harness.schema import Record
 from harness.schema.served import Percentiles, TokenFigures
 
 WH_PER_1000_J = 1000 / 3600
+RANDOM_WEIGHTS = ("random-llama", "random-llama-hf")
+"""Built-in language models with random weights: their text is noise."""
 MEANS = (
     "input_tokens",
     "output_tokens",
@@ -50,6 +53,7 @@ def token_row(result: Result, energy_j: float | None) -> Row:
         "offered_share": mean(each.offered for each in figures),
         "tokens_estimated": any(each.estimated for each in figures) if figures else None,
         "server_token_ratio": mean(each.server_ratio for each in figures),
+        "cost_only": _cost_only(result),
         "mean_logprob": _fact(result, "mean_logprob"),
         "agreement_noise_floor": _fact(result.baseline, "repeat_agreement") if result.baseline else None,
     }
@@ -73,9 +77,33 @@ def _energies(result: Result, energy_j: float, row: Row) -> Row:
         "energy_j_per_request": per_request_j,
         "energy_wh_per_1000_requests": per_request_j * WH_PER_1000_J,
         "energy_j_per_total_token": per_request_j / total if total else None,
+        **_prefill(result),
         "ramp_energy_j": mean(_phase_j(result, record, "warmup") for record, _ in result.launches),
         "drain_energy_j": mean(_phase_j(result, record, "drain") for record, _ in result.launches),
     }
+
+
+def _prefill(result: Result) -> Row:
+    """Energy per input token of a case whose answers have a single token; empty for any other."""
+    per_launch = [(energy.energy_j, record.tokens) for record, energy in result.launches]
+    if not all(joules is not None and each and each.input_tokens and each.output_tokens == 1 for joules, each in per_launch):
+        return {}
+    return with_interval("prefill", "j_per_input_token", [joules / each.input_tokens for joules, each in per_launch], result.q)
+
+
+def _cost_only(result: Result) -> str | None:
+    """Why the agreement with the baseline says nothing about the quality of the variant; None if nothing is known against it."""
+    model = next((model for model in result.run.header.suite.models if model.name == result.case.model), None)
+    if model and model.workload in RANDOM_WEIGHTS:
+        return "random weights"
+    before = [kind for build in chain(result.run, result.case.build_id) for kind in _requantized(result, build.build_id)]
+    return f"quantized before ({', '.join(dict.fromkeys(before))})" if before else None
+
+
+def _requantized(result: Result, build_id: str) -> list[str]:
+    """Quantized types that a build step rewrote, as its notes tell; empty if it rewrote none."""
+    artifacts = [r.artifact for r in result.run.records if r.task == "build" and r.build_id == build_id and r.artifact]
+    return list(artifacts[-1].notes.get("requantized_from", ())) if artifacts else []
 
 
 def _phase_j(result: Result, record: Record, phase: str) -> float | None:
@@ -89,8 +117,8 @@ def _latencies(result: Result, figures: list[TokenFigures]) -> Row:
     row: Row = {}
     for stem in LATENCIES:
         each: list[Percentiles | None] = [getattr(launch, stem) for launch in figures]
-        row |= with_interval(f"{stem}_p50", "s", [one.p50_s if one else None for one in each], result.q)
-        row |= {f"{stem}_{p}_s": mean(getattr(one, f"{p}_s") if one else None for one in each) for p in ("p90", "p99")}
+        for p in ("p50", "p90", "p99"):
+            row |= with_interval(f"{stem}_{p}", "s", [getattr(one, f"{p}_s") if one else None for one in each], result.q)
     return row
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ import numpy as np
 
 from harness import userfiles
 from harness.energy import joules
-from harness.errors import MeterError, StoreError
+from harness.errors import MeterError
 from harness.schema import Domain, Environment, Floats, FrozenModel, Measurement, Meter, Record, Sample, StoredRun
 from harness.store import read_meter_sample, read_meters, task_key, write_atomically
 
@@ -141,12 +140,7 @@ def default_folder() -> Path:
     Raises:
         StoreError: The user has no home.
     """
-    import platformdirs
-
-    try:
-        return Path(os.environ.get("HARNESS_CALIBRATION") or platformdirs.user_data_path("harness", appauthor=False) / "calibration")
-    except RuntimeError as error:
-        raise StoreError(f"calibrations cannot be stored: {error}", "set HARNESS_CALIBRATION to a folder that you can write to") from None
+    return userfiles.own_folder("HARNESS_CALIBRATION", "calibration", "calibrations")
 
 
 def save(calibration: Calibration, folder: Path | None = None) -> Path:

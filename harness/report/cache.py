@@ -38,7 +38,8 @@ def size(count: int) -> str:
 
 
 def _cells(entry: CacheEntry) -> list[str]:
-    artifact, energy = entry.record.artifact, build_energy(entry.record.measurements)
+    artifact = entry.record.artifact
+    energy = build_energy(entry.record.measurements, artifact.device if artifact else None)
     used = f"{datetime.fromtimestamp(entry.used_unix_s, UTC):%Y-%m-%d %H:%M}"
     return [
         (artifact.model if artifact else None) or NONE,

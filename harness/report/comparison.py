@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from harness.decide.compare import Comparison, compare
+from harness.decide.compare import Comparison, aligned, compare
 from harness.frame.baseline import JOINT_ALPHA, MARGIN, STOPPED_ALPHA
+from harness.frame.cases import case_row
 from harness.report.tables import NOT_SEPARATED, NS
 from harness.schema import StoredRun
 from harness.text import NONE, number
@@ -23,12 +24,15 @@ def ratio_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
         yield "no case was measured on the base and on another machine"
         return
     stopped = any(run.header.profile.half_width is not None for run in runs)
-    cells = [(c.case_id, (f"{letter(c.run)}/A", c.quantity, number(c.ratio.value), _interval(c), _verdict(c), c.kind)) for c in comparisons]
+    cells = [
+        (c.case_id, (f"{letter(c.run)}/A", _quantity(c), number(c.ratio.value), _interval(c), _verdict(c), c.kind)) for c in comparisons
+    ]
     yield from table_lines(("machine", "quantity", "ratio", "95 % interval", "verdict", "kind"), cells)
+    yield from load_lines(runs)
     yield ""
     yield (
         f"better = less energy, shorter latency (median); same = within {MARGIN:.0%}; {NOT_SEPARATED}. Intervals are individual; the verdicts "
-        f"hold jointly: Holm's correction over all of them at {STOPPED_ALPHA if stopped else JOINT_ALPHA:g}{' (after a stopping rule)' if stopped else ''}. "
+        f"hold jointly: Shaffer's correction over all of them at {STOPPED_ALPHA if stopped else JOINT_ALPHA:g}{' (after a stopping rule)' if stopped else ''}. "
         "Energy ratios include the gain uncertainty of both machines' sensors, which does not cancel."
     )
     if any(c.verdict is None for c in comparisons):
@@ -36,6 +40,27 @@ def ratio_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
             "none = no verdict: energies that are modelled, or from a sensor with unknown gain, have no absolute interval; "
             "the spread of a single launch, or of identical launches, is unknown."
         )
+
+
+def load_lines(runs: Sequence[StoredRun]) -> Iterator[str]:
+    """Mean lengths and concurrency of each case that generates text on each machine, without which an energy per token means nothing."""
+    of_runs = [{name: case_row(result) for name, result in each.items() if result.case.load} for each in aligned(runs)]
+    names = [name for name in of_runs[0] if any(name in each for each in of_runs[1:])]
+    if names:
+        yield from ["", "Loads of generated text as measured (J/token is the energy per output token, prompts included):"]
+    cells = [
+        (name, (letter(k), *(number(row.get(column)) for column in ("input_tokens", "output_tokens", "concurrency", "energy_j"))))
+        for name in names
+        for k, each in enumerate(of_runs)
+        if (row := each.get(name))
+    ]
+    if cells:
+        yield from table_lines(("machine", "input", "output", "concurrency", "J/token"), cells)
+
+
+def _quantity(c: Comparison) -> str:
+    """`energy`, `latency`; of generated text `J/token`, `TPOT`."""
+    return {"energy": "J/token", "latency": "TPOT"}[c.quantity] if c.unit == "output_token" else c.quantity
 
 
 def letter(k: int) -> str:

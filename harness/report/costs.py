@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.decide.buyer import FACTORS, RANKINGS, SITE_RANGES, RankingChange, ServiceCost, break_even_point, sensitivity, service_costs
 from harness.decide.offers import Offers
 from harness.report.comparison import below_cases, letter, table_lines
+from harness.report.words import WORDS
 from harness.schema import StoredRun
 from harness.text import NONE, Scale, number, with_interval
 
@@ -26,7 +27,7 @@ INPUTS = {
 
 
 def cost_lines(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
-    """Cost of a million inferences on each machine, the base first, break-even, and inputs that change the ranking.
+    """Cost of a million inferences or output tokens on each machine, the base first, break-even, and inputs that change the ranking.
 
     Raises:
         HarnessError: A run has no offer.
@@ -35,8 +36,9 @@ def cost_lines(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     base = {each.case_id: each for each in costs if each.run == 0}
     rows = sorted((each for each in costs if each.case_id in base), key=lambda each: (list(base).index(each.case_id), each.run))
     pairs = [(base[each.case_id], each) for each in rows if each.run]
-    yield from ["", "A million inferences in service:"]
-    yield from _service(rows, offers)
+    for unit in dict.fromkeys(each.unit for each in rows) or ("inference",):
+        yield from ["", f"A million {WORDS[unit].many} in service:"]
+        yield from _service([each for each in rows if each.unit == unit], offers, unit)
     yield ""
     yield from _assumed(runs, offers, rows)
     if not pairs:
@@ -56,7 +58,7 @@ def cost_lines(runs: Sequence[StoredRun], offers: Offers) -> Iterator[str]:
     yield from below_cases((base.case_id, list(_sensitivity(base, other, offers))) for base, other in pairs)
 
 
-def _service(rows: Sequence[ServiceCost], offers: Offers) -> Iterator[str]:
+def _service(rows: Sequence[ServiceCost], offers: Offers, unit: str) -> Iterator[str]:
     """Table of costs, with a suitable SI prefix for joules and grams."""
     million = 1e6
     energy = Scale([each.service.total_j and each.service.total_j * million for each in rows], "J")
@@ -81,7 +83,7 @@ def _service(rows: Sequence[ServiceCost], offers: Offers) -> Iterator[str]:
         )
         for each in rows
     ]
-    yield from table_lines(("machine", "inf./s per W", energy.unit, offers.currency, f"{carbon.unit} CO2e", "kind"), cells)
+    yield from table_lines(("machine", f"{WORDS[unit].short}/s per W", energy.unit, offers.currency, f"{carbon.unit} CO2e", "kind"), cells)
 
 
 def _assumed(runs: Sequence[StoredRun], offers: Offers, rows: Sequence[ServiceCost]) -> Iterator[str]:
@@ -120,19 +122,21 @@ def _break_even(base: ServiceCost, other: ServiceCost) -> Iterator[str]:
     if not costs:
         return
     dear, point = costs
-    first = base if dear == base.run else other
+    first, units = base if dear == base.run else other, WORDS[base.unit].many
     if point.inferences is None and point.low is None:
         text = "saves nothing in operation: never pays back"
     elif point.inferences is None:
-        text = f"saves nothing (point estimates); pays back after at least {point.low:.3g} inferences, since the saving is not separated from 0"
+        text = (
+            f"saves nothing (point estimates); pays back after at least {point.low:.3g} {units}, since the saving is not separated from 0"
+        )
     else:
         life = first.service.lifetime_inferences
-        text = f"pays back after {point.inferences:.3g} inferences"
+        text = f"pays back after {point.inferences:.3g} {units}"
         if point.high is not None:
             text += f" [{point.low:.3g} {point.high:.3g}]"
         elif point.low is not None:
             text += f" (point estimates); at least {point.low:.3g}, without an upper bound, since the saving is not separated from 0"
-        text += f"; its lifetime is {life:.3g} inferences" + ("" if life >= point.inferences else ", too short")
+        text += f"; its lifetime is {life:.3g} {units}" + ("" if life >= point.inferences else ", too short")
     yield f"  {letter(other.run)}/A: {letter(dear)} {text} ({_kinds(base, other)})"
 
 

@@ -11,7 +11,8 @@ from harness import text
 from harness.errors import HarnessError
 from harness.frame.rows import rows_of
 from harness.report import latex
-from harness.report.tables import NOT_SEPARATED, NS, case_cells, left_of, table_cells, tabulated
+from harness.report.tables import NOT_SEPARATED, NS, CaseTable, case_tables, left_of, markdown_table, table_cells
+from harness.report.token_notes import OVER_BOTH
 from harness.report.units import in_units
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ PUBLISHED = ("md", "tex", "html")
 RAW = ("csv", "json", "parquet")
 """Formats for programs, with full precision."""
 FORMATS = (*PUBLISHED, *RAW)
+TOTAL = "energy_j_per_total_token"
+"""Column that has a remark wherever it is."""
 GROUPS = ("run", "host", "model", "engine", "device", "threads", "scenario", "copies", "in flight")
 """Columns of the cases that LaTeX has as lines above the rows that share their values."""
-Cells = tuple[list[str], list[list[str]]]
 
 
 def export(
@@ -55,19 +57,25 @@ def export(
     """
     if format not in FORMATS:
         raise HarnessError(f"there is no format {format!r}", f"choose one of {', '.join(FORMATS)}")
+    if TOTAL in (columns or (table.columns if format in RAW else ())) and table[TOTAL].notna().any():
+        notes = [*notes, OVER_BOTH]
     converted, names = in_units(table, units)
     chosen = [names[column] for column in columns]
     if format in PUBLISHED:
         of_cases = "baseline_case_id" in table and not columns
-        cells = case_cells(rows_of(table), marks=format == "tex", units=units) if of_cases else table_cells(converted, chosen)
-        if any(NS in line for line in cells[1]):
+        parts = (
+            case_tables(rows_of(table), marks=format == "tex", units=units)
+            if of_cases
+            else [CaseTable("", [], *table_cells(converted, chosen))]
+        )
+        if any(NS in line for part in parts for line in part.cells):
             notes = [*notes, f"{NOT_SEPARATED}."]
         if format == "tex":
-            return latex.table(*cells, notes, caption=caption, label=label, groups=GROUPS if of_cases else groups).encode()
+            return _latex(parts, notes, caption, label, GROUPS if of_cases else groups).encode()
         if format == "md":
-            return _markdown(cells, notes).encode()
-        numeric = [not left for left in left_of(*cells)]
-        return rendered("table.html.j2", headings=cells[0], lines=cells[1], numeric=numeric, notes=notes).encode()
+            return _markdown(parts, notes).encode()
+        tables = [(part, [not left for left in left_of(part.headings, part.cells)]) for part in parts]
+        return rendered("table.html.j2", tables=tables, notes=notes).encode()
     raw = converted[chosen] if columns else converted
     if format == "csv":
         return to_csv(raw).encode()
@@ -97,9 +105,24 @@ def _parquet(table: pd.DataFrame, notes: Sequence[str]) -> bytes:
     return stream.getvalue()
 
 
-def _markdown(cells: Cells, notes: Sequence[str]) -> str:
+def _markdown(parts: Sequence[CaseTable], notes: Sequence[str]) -> str:
     below = "".join(f"- {text.markdown(note)}\n" for note in notes)
-    return f"{tabulated(*cells, text.markdown, 'pipe')}\n" + (f"\n{below}" if notes else "")
+    return "\n\n".join(map(markdown_table, parts)) + "\n" + (f"\n{below}" if notes else "")
+
+
+def _latex(parts: Sequence[CaseTable], notes: Sequence[str], caption: str, label: str, groups: Collection[str]) -> str:
+    """A table for each part, the notes below the last; the label of a further one has its number."""
+    return "\n".join(
+        latex.table(
+            part.headings,
+            part.cells,
+            notes if k == len(parts) else [],
+            caption=f"{part.title}. {caption}" if part.title else caption,
+            label=label if k == 1 else f"{label}-{k}",
+            groups=groups,
+        )
+        for k, part in enumerate(parts, 1)
+    )
 
 
 def rendered(template: str, **values: Any) -> str:

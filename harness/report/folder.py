@@ -11,6 +11,7 @@ from harness.errors import StoreError
 from harness.frame.rows import rows_of
 from harness.report import page, plots
 from harness.report.export import to_csv
+from harness.report.prefill import prefill_lines
 from harness.report.sentences import output_sentences, preface, sentences
 from harness.report.tables import to_markdown
 from harness.schema import OBJECTIVES, Objective, StoredRun
@@ -55,5 +56,8 @@ def _compared(run: StoredRun, cases: pd.DataFrame) -> str:
     """The sentences below the table, as a Markdown list."""
     rows = rows_of(cases)
     compared = sentences(run.header, rows)
-    lines = [*([preface(run.header, rows), ""] if compared else []), *(f"- {each}." for each in (*compared, *output_sentences(rows)))]
+    lines = [
+        *([preface(run.header, rows), ""] if compared else []),
+        *(f"- {each}." for each in (*compared, *output_sentences(rows), *prefill_lines(rows))),
+    ]
     return "\n".join(["", *map(markdown, lines), ""]) if lines else ""

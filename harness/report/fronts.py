@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.decide.fronts import Front
 from harness.frame.rows import Row
-from harness.report.tables import case_text
+from harness.report.cells import case_text
 from harness.schema import Objective
 from harness.text import number
 

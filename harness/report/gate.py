@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree
 
 from harness.decide.gate import Caveat, Check
+from harness.report.words import WORDS
 from harness.text import markdown, number, plain
 
 SENTENCES = {
@@ -43,7 +44,7 @@ LARGE = 10
 
 def sentence(check: Check) -> str:
     """What a check found: `energy +8.0% (p = 0.001, significant below 0.002; up to 2% allowed)`."""
-    return SENTENCES[check.reason].format(metric=_words(check.metric), p=check.p, **check.values)
+    return SENTENCES[check.reason].format(metric=_words(check.metric, check.unit), p=check.p, **check.values)
 
 
 def caveat_texts(caveats: Sequence[Caveat]) -> list[str]:
@@ -101,6 +102,7 @@ def summary(checks: Sequence[Check], remarks: Sequence[str], name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _words(metric: str) -> str:
-    """`device memory` of `device_memory`."""
-    return metric.replace("_", " ")
+def _words(metric: str, unit: str = "inference") -> str:
+    """`device memory` of `device_memory`; of generated text `energy per output token` and `TPOT`."""
+    words = WORDS[unit]
+    return {"energy": words.energy, "latency": words.latency}.get(metric, metric.replace("_", " "))

@@ -49,7 +49,7 @@ def table(
         *(["% wider than most pages: choose fewer with --columns"] if width > LINE else []),
     ]
     titled = rf"\caption{{{latex(caption)}}}\label{{{label}}}"
-    below = rf"\par\smallskip{{\raggedright\noindent {latex(' '.join(notes))}\par}}"
+    below = "%" if not notes else rf"\par\smallskip{{\raggedright\noindent {latex(' '.join(notes))}\par}}"
     if len(body) > LONG:
         parts = _long(titled, columns, setup, top, body, below)
     else:

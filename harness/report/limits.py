@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from harness.decide.limits import Miss
 from harness.frame.rows import Row
+from harness.frame.settings import is_text
 from harness.text import Scale, number
 
 NAMES = {
@@ -17,16 +18,35 @@ NAMES = {
 ONE_LAUNCH = "the spread of a single launch is unknown"
 
 
+NAMES_OF_TEXT = {
+    "latency_p99_s": ("TPOT p99", "s"),
+    "energy_j": ("energy per output token", "J"),
+    "rate_per_s": ("throughput", "output tokens/s"),
+}
+"""Those that differ for generated text."""
+LATENCIES = {"ttft": "TTFT", "tpot": "TPOT", "e2e": "end to end"}
+
+
+def name_of(constraint: str, row: Row) -> tuple[str, str]:
+    """Name and unit of a constraint with a limit in SI, for a row; of a column of a latency `TTFT p90`."""
+    if constraint in NAMES:
+        return (NAMES | NAMES_OF_TEXT)[constraint] if is_text(row) else NAMES[constraint]
+    stem, percentile, unit = constraint.split("_")
+    return f"{LATENCIES[stem]} {percentile}", unit
+
+
 def miss_text(row: Row, miss: Miss) -> str:
     """`energy 500 µJ, upper 95 % bound 510 µJ: at most 400 µJ required`."""
     if miss.constraint == "non_inferior":
         return _inferior(row)
     if miss.constraint == "quality":
         return _quality(row, miss)
-    name, unit = NAMES[miss.constraint]
+    name, unit = name_of(miss.constraint, row)
     side, word = ("lower", "at least") if miss.constraint == "rate_per_s" else ("upper", "at most")
     if miss.value is None:
-        return f"{name} unknown{' (a launch had fewer than 368 queries)' if miss.constraint == 'latency_p99_s' else ''}"
+        few = f"fewer than 368 {'requests' if is_text(row) else 'queries'}"
+        single = " (its answers have a single token)" if miss.constraint.startswith("tpot") else ""
+        return f"{name} unknown{f' (a launch had {few})' if miss.constraint == 'latency_p99_s' else single}"
     if miss.bound is None:
         return f"{name} has no {side} bound: {ONE_LAUNCH}"
     scale = Scale([] if side == "lower" else [miss.value, miss.limit], unit)

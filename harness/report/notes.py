@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.frame.quality import FLOAT32_TOLERANCE, LEAST_AGREEMENT
-from harness.report.tables import caption, remarks
-from harness.schema import OBJECTIVES, Header, Objective, StoredRun
+from harness.frame.settings import by_unit
+from harness.report.cells import remarks
+from harness.report.tables import caption
+from harness.report.token_notes import of_text
+from harness.schema import OBJECTIVES, Header, Objective, Profile, StoredRun
 from harness.text import Scale, estimate_text, number
 
 MODELLED = "Modelled energy is computed from a model of the machine's power, not measured: independent tests found errors of up to 40 %."
@@ -115,17 +118,19 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
     else:
         target = f"until the half-width of the interval is {profile.half_width:.0%}, at most {profile.cap}"
     quantile = "t(.9825), since a stopping rule was used" if profile.half_width else "t(.975)"
+    queries, text = by_unit(rows)
     sentences = [
         f"Profile {profile.name}: launches (independent processes) per case ({target}; here {launches}), in blocks of random order, seed {header.seed}.",
-        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, with the load running across both edges; idle energy is not subtracted.",
-        "Energy is gross, per inference, summed over the domains named as scope. Latency is per query (a batch is one query), closed loop.",
+        *(_of_queries(profile) if queries or not text else []),
+        *(of_text(header, text) if text else []),
         f"± is the half-width of the 95 % repeatability interval over launches, {quantile}: it compares cases on this sensor. An interval wider than half "
         "of its value is computed on the log scale and given by its bounds. "
         "energy_abs_low_j and energy_abs_high_j in the data include the gain uncertainty of the sensor, for comparison with other machines; modelled energies have none.",
-        'The interval of a quality is over test samples. "vs dense" is the ratio to the dense case of the same engine, device, batch, threads, scenario, copies and queries in flight '
+        'The interval of a quality is over test samples. "vs dense" is the ratio to the dense case of the same engine, device, batch, threads, scenario, copies and queries in flight'
+        f"{'; of generated text, of the same load' if text else ''} "
         f'(log-Welch). "front": on the front of {", ".join(each.name for each in objectives)} in 95 % of bootstrap resamples of launches and test samples; otherwise the percentage.',
     ]
-    sentences += _about_timing(rows)
+    sentences += _about_timing(queries)
     sentences += _about_quality(header, rows)
     kinds = {row["energy_kind"] for row in rows}
     if "modelled" in kinds:
@@ -146,6 +151,14 @@ def method(header: Header, rows: Sequence[dict[str, Any]], objectives: Sequence[
     if grid:
         sentences.append(f"Carbon: {grid.g_per_kwh:g} g CO2e per kWh, {grid.country}, {grid.year or 'year unknown'}, from {grid.source}.")
     return sentences
+
+
+def _of_queries(profile: Profile) -> list[str]:
+    """Windows and energies of cases that answer queries."""
+    return [
+        f"Each window is at least {profile.window_s:g} s, from tick to tick of every counter, with the load running across both edges; idle energy is not subtracted.",
+        "Energy is gross, per inference, summed over the domains named as scope. Latency is per query (a batch is one query), closed loop.",
+    ]
 
 
 def _about_timing(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -173,7 +186,7 @@ def _about_quality(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
             f"Quality is compared with dense on the same samples: non-inferior within {header.suite.quality_margin:g} of the metric, one-sided 5 % "
             "(Tango's score interval for correct and incorrect predictions, otherwise a paired bootstrap)."
         )
-    agreed = {row["model"] for row in rows if row["quality_metric"] == "agreement"}
+    agreed = {row["model"] for row in by_unit(rows)[0] if row["quality_metric"] == "agreement"}
     if agreed:
         sentences.append(
             "Agreement is the share of samples with the same top-1 class as dense; for outputs without classes, the share within 1 % of the output range of dense."

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from harness.frame.findings import case_findings
 from harness.frame.order import order_finding
 from harness.frame.rows import rows_of
-from harness.report import plots, tables
+from harness.report import plots, prefill, tables
+from harness.report.cells import kind_of
 from harness.report.export import rendered
 from harness.report.notes import machine, method
 from harness.report.sentences import claims, output_sentences, payback, preface
+from harness.report.words import words_of_units
 from harness.schema import OBJECTIVES, Finding, Objective, StoredRun
 from harness.text import NONE, counted, number
 
@@ -23,13 +25,13 @@ if TYPE_CHECKING:
 def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objectives: Sequence[Objective] = OBJECTIVES) -> str:
     """HTML of the page."""
     rows = rows_of(frames["cases"])
-    headings, cells = tables.case_cells(rows)
     return rendered(
         "page.html.j2",
         header=run.header,
-        headings=headings,
-        lines=[(row, line) for row, line in zip(rows, cells, strict=True)],
-        numeric=[heading not in tables.LEFT for heading in headings],
+        tables=[
+            (table, list(zip(table.rows, table.cells, strict=True)), [heading not in tables.LEFT for heading in table.headings])
+            for table in tables.case_tables(rows)
+        ],
         caption=tables.caption(rows),
         svg=_inline(svg),
         alt=plots.alt_text(frames["cases"], objectives),
@@ -42,6 +44,9 @@ def render(run: StoredRun, frames: Mapping[str, pd.DataFrame], svg: str, objecti
         about_outputs=output_sentences(rows),
         builds=builds(rows_of(frames["builds"])),
         paybacks=paybacks(rows),
+        prefill=prefill.prefill_lines(rows),
+        about_prefill=prefill.HEADING,
+        units_saved=units_saved(rows),
         problems=run.problems,
         source=run.header.suite_source.splitlines(),
     )
@@ -66,11 +71,14 @@ def _count(listed: Sequence[Finding], noun: str) -> str:
     return counted(len(listed), noun) + (", the first" if len(listed) > 1 else "")
 
 
+def units_saved(rows: Sequence[dict[str, Any]]) -> str:
+    """What the paybacks count: inferences, output tokens, or both."""
+    return words_of_units(row["unit"] for row in rows if row["build_j"] is not None).many
+
+
 def paybacks(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """(case, energy of its own build steps with its kind, payback) of each case with such steps."""
-    return [
-        (row["case_id"], f"{number(row['build_j'])} J, {tables.kind_of(row)}", payback(row)) for row in rows if row["build_j"] is not None
-    ]
+    return [(row["case_id"], f"{number(row['build_j'])} J, {kind_of(row)}", payback(row)) for row in rows if row["build_j"] is not None]
 
 
 def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
@@ -81,7 +89,7 @@ def builds(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, str, str]]:
             (row["status"] if row["status"] == "ok" else f"{row['status']}: {row['reason']}")
             + (", from the cache" if row["cached"] else ""),
             f"{number(row['seconds'])} s" if row["seconds"] is not None else NONE,
-            f"{number(row['energy_j'])} J, {tables.kind_of(row)}" if row["energy_j"] is not None else NONE,
+            f"{number(row['energy_j'])} J, {kind_of(row)}" if row["energy_j"] is not None else NONE,
         )
         for row in rows
     ]

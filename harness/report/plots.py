@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.frame.rows import Row, rows_of
+from harness.frame.settings import is_text, lengths_text, setting_text
+from harness.report.cells import case_text, remarks
 from harness.report.panel import INK, SOFT, Axis, Style, axis_of, draw_panel, shortened
-from harness.report.tables import case_text, provenance, remarks
+from harness.report.tables import provenance
+from harness.report.words import words_of
 from harness.schema import OBJECTIVES, Objective
 from harness.text import engine_text, number, plain
 
@@ -42,10 +45,15 @@ def panels(objectives: Sequence[Objective] = OBJECTIVES) -> list[tuple[Axis, Axi
 
 def draw(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> dict[str, bytes]:
     """The figure as `png` and as `svg`, in which text stays text."""
+    rows = rows_of(frame)
+    return figure_files(lambda figure: _compose(figure, rows, panels(objectives)), WIDTH_IN)
+
+
+def figure_files(compose: Callable[[Figure], None], width_in: float) -> dict[str, bytes]:
+    """A figure as `png` and as `svg`; `compose` draws it and sets its height."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    rows = rows_of(frame)
     settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "harness",
@@ -56,8 +64,8 @@ def draw(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) -> d
     with mpl.rc_context(settings), warnings.catch_warnings():
         # The font may lack a model's script; the SVG still contains the text.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=(WIDTH_IN, 1.0), dpi=DPI, facecolor="white")
-        _compose(figure, rows, panels(objectives))
+        figure = Figure(figsize=(width_in, 1.0), dpi=DPI, facecolor="white")
+        compose(figure)
         return {form: _saved(figure, form) for form in ("png", "svg")}
 
 
@@ -65,7 +73,9 @@ def alt_text(frame: pd.DataFrame, objectives: Sequence[Objective] = OBJECTIVES) 
     """Text alternative of the figure."""
     rows = rows_of(frame)
     sure = [row for row in rows if row["p_front"] is not None and row["p_front"] >= 0.95]
-    names = [f"{row['variant']} on {engine_text(row)}, batch {row['batch_size']}, energy {number(row['energy_j'])} J" for row in sure]
+    names = [
+        f"{row['variant']} on {engine_text(row)}, {setting_text(row)}, {words_of(row).energy} {number(row['energy_j'])} J" for row in sure
+    ]
     count = len(panels(objectives))
     return plain(
         f"{COUNTS.get(count, count)} scatter plots of {len(rows)} cases. {provenance(rows)}. "
@@ -80,32 +90,39 @@ def _saved(figure: Figure, form: str) -> bytes:
 
 
 def _compose(figure: Figure, rows: Sequence[Row], pairs: Sequence[tuple[Axis, Axis]]) -> None:
-    """Rows of panels for each model, with the legend below; positions in inches from the top."""
-    models = list(dict.fromkeys(row["model"] for row in rows)) or [""]
+    """Rows of panels for each group, with the legend below; positions in inches from the top."""
+    groups = list(dict.fromkeys(map(_group, rows))) or [("", "")]
+    models = list(dict.fromkeys(model for model, _ in groups))
     style = Style(rows)
     texts = [_legend_text(row, names_model=len(models) > 1) for row in rows]
     longest = max(map(len, texts), default=0)
     columns = 3 if longest <= 80 else 2 if longest <= 130 else 1
     legend_in = LEGEND_LINE_IN * (-(-len(rows) // columns) + 2)
     per_model = -(-len(pairs) // PER_ROW)
-    height = len(models) * per_model * ROW_IN + legend_in + 0.2
+    height = len(groups) * per_model * ROW_IN + legend_in + 0.2
     figure.set_size_inches(WIDTH_IN, height)
-    for i, model in enumerate(models):
-        of_model = [row for row in rows if row["model"] == model]
+    for i, group in enumerate(groups):
+        of_group = [row for row in rows if _group(row) == group]
+        title = " ".join(filter(None, (group[0] if len(models) > 1 else "", group[1] if len(groups) > len(models) else "")))
         for j, pair in enumerate(pairs):
             down, across = divmod(j, PER_ROW)
             left, bottom = 0.8 + across * 5.95, height - (i * per_model + down + 1) * ROW_IN + 0.75
             ax = figure.add_axes((left / WIDTH_IN, bottom / height, 5.1 / WIDTH_IN, PANEL_IN / height))
-            draw_panel(ax, of_model, style, pair, model if len(models) > 1 else "")
+            draw_panel(ax, of_group, style, pair, title)
     ax = figure.add_axes((0.8 / WIDTH_IN, 0.1 / height, 17.0 / WIDTH_IN, legend_in / height))
     _legend(ax, rows, texts, style, columns)
+
+
+def _group(row: Row) -> tuple[str, str]:
+    """Cases that share panels: those of one model, of generated text with the same lengths."""
+    return row["model"], lengths_text(row) if is_text(row) else ""
 
 
 def _legend_text(row: Row, *, names_model: bool = False) -> str:
     """`digits-cnn · dense · litert cpu · batch 32 · offline`, and why it failed or is invalid."""
     parts = [row["model"], case_text(row)] if names_model else [case_text(row)]
     parts += [] if row["threads"] == 1 else [f"{row['threads']} threads"]
-    parts += [] if row["scenario"] == "single_stream" else [row["scenario"]]
+    parts += [] if row["scenario"] == "single_stream" or is_text(row) else [row["scenario"]]
     problem = remarks(row) if row["status"] != "ok" or row["valid"] is False else ""
     return shortened(plain(" · ".join(parts)) + (f" — {plain(problem)[:70]}" if problem else ""), NAME)
 
@@ -115,9 +132,10 @@ def _legend(ax: Axes, rows: Sequence[Row], texts: Sequence[str], style: Style, c
     lines = max(1, -(-len(rows) // columns))
     ax.set(xlim=(0, columns), ylim=(lines + 1, -1))
     ax.set_axis_off()
-    ax.text(0.0, -0.6, KEY, fontsize=9, color=SOFT)
+    floor = " · dotted: dense against itself (noise floor)" if any(row["agreement_noise_floor"] is not None for row in rows) else ""
+    ax.text(0.0, -0.6, KEY + floor, fontsize=9, color=SOFT)
     for i, (row, text) in enumerate(zip(rows, texts, strict=True)):
         x, y = divmod(i, lines)
-        ax.text(x + 0.03, y + 0.5, str(style.numbers[row["case_id"]]), fontsize=9, ha="right", va="center", weight="bold", color=INK)
+        ax.text(x + 0.03, y + 0.5, style.label(row), fontsize=9, ha="right", va="center", weight="bold", color=INK)
         ax.scatter(x + 0.05, y + 0.5, **{**style.of(row), "s": min(70, style.of(row)["s"])})
         ax.text(x + 0.07, y + 0.5, text, fontsize=9, va="center", color=INK, parse_math=False)

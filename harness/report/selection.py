@@ -8,12 +8,13 @@ import numpy as np
 
 from harness.analysis.interval import Interval
 from harness.analysis.mission import hours
-from harness.decide.limits import AT_MOST, Constraints
+from harness.decide.limits import AT_MOST, OF_TEXT, PERCENTILES
 from harness.decide.select import COLUMNS, Selection
 from harness.frame.rows import Row
-from harness.report.limits import NAMES, miss_text
-from harness.report.tables import case_text
-from harness.schema import timing_text
+from harness.frame.settings import is_text, timing_of
+from harness.report.cells import case_text
+from harness.report.limits import LATENCIES, miss_text, name_of
+from harness.report.words import words_of
 from harness.text import Scale, counted, number, with_interval
 
 KINDS = {
@@ -43,42 +44,54 @@ def selection_lines(
     ]
     if selection.best and battery_wh is not None:
         text.append(f"battery    {_battery(selection.best, battery_wh, selection.limits.rate_per_s, drawn_w)}")
-    if selection.best and selection.limits.rate_per_s and missed:
+    if selection.best and selection.limits.rate_per_s and (missed or is_text(selection.best)):
         text.append(f"deadlines  {_deadlines(selection.best, selection.limits.rate_per_s, missed)}")
     return text
 
 
 def _name(row: Row) -> str:
-    tail = "" if row["scenario"] == "single_stream" else f" · {row['scenario']}"
+    tail = "" if row["scenario"] == "single_stream" or is_text(row) else f" · {row['scenario']}"
     return f"{case_text(row)} · {counted(row['threads'], 'thread')}{tail}"
 
 
 def _request(selection: Selection) -> Iterator[str]:
     first = (selection.rows or selection.out)[0]
-    timing = timing_text(first["device"], first["copies"], first["in_flight"])
+    timing = timing_of(first)
     yield f"{first['model']} on {first['host'] or 'an unknown machine'}" + (f", {timing}" if timing else "")
     if selection.rows and (kind := KINDS.get(first["energy_kind"])):
         yield f"energy is {kind}"
-    n = "latency p50" if selection.compute == "latency" else "MACs"
+    n = f"{words_of(first).latency} p50" if selection.compute == "latency" else "MACs"
     yield (
         f"minimise {selection.weights.share:.2g} * {n} + {1 - selection.weights.share:.2g} * energy"
         + (f", both relative to {_name(selection.dense)}," if selection.dense else "")
         + " among cases that satisfy all constraints at 95 % confidence"
     )
-    yield f"subject to {_limits(selection.limits, first['quality_direction'])}"
+    yield f"subject to {_limits(selection, first)}"
+    if lower := [
+        f"{LATENCIES[OF_TEXT[name]]} {p}"
+        for name, p in selection.percentiles.items()
+        if p != PERCENTILES[0] and getattr(selection.limits, name)
+    ]:
+        yield f"{', '.join(lower)}: the highest percentile that every case has (p99 needs 368 requests in each launch, p90 36); use a longer profile"
 
 
-def _limits(limits: Constraints, direction: str | None) -> str:
+def _limits(selection: Selection, first: Row) -> str:
+    limits, direction = selection.limits, first["quality_direction"]
     parts = ["quality non-inferior to dense within the suite's margin, on the same samples (one-sided 95 %)"]
     if limits.quality is not None:
         side, sign = ("upper", "<=") if direction == "lower" else ("lower", ">=")
         parts = [f"quality ({side} 95 % bound) {sign} {limits.quality:g}"]
     for field in AT_MOST:
         if (value := getattr(limits, field)) is not None:
-            name, unit = NAMES[field]
+            name, unit = name_of(field, first)
             scale = Scale([value], unit)
             parts.append(f"{name}{'' if unit == 'B' else ' (upper 95 % bound)'} <= {number(scale(value))} {scale.unit}")
-    return ", ".join([*parts, *([f"throughput (lower 95 % bound) >= {number(limits.rate_per_s)}/s"] if limits.rate_per_s else [])])
+    for field, percentile in selection.percentiles.items():
+        if (value := getattr(limits, field)) is not None:
+            scale = Scale([value], "s")
+            parts.append(f"{LATENCIES[OF_TEXT[field]]} {percentile} (upper 95 % bound) <= {number(scale(value))} {scale.unit}")
+    unit = " output tokens/s" if is_text(first) else "/s"
+    return ", ".join([*parts, *([f"throughput (lower 95 % bound) >= {number(limits.rate_per_s)}{unit}"] if limits.rate_per_s else [])])
 
 
 def _answer(selection: Selection) -> Iterator[str]:
@@ -108,7 +121,12 @@ def _scored(selection: Selection, i: int) -> str:
     assert selection.choice and selection.dense
     row, column = selection.rows[i], COLUMNS[selection.compute]
     n = "?" if row[column] is None else number(row[column] / selection.dense[column])
-    return f"{_name(row)}: score {number(selection.choice.scores[i])} ({selection.compute} {n}, energy {number(row['energy_j'] / selection.dense['energy_j'])} of dense)"
+    return f"{_name(row)}: score {number(selection.choice.scores[i])} ({_compute(selection, row)} {n}, energy {number(row['energy_j'] / selection.dense['energy_j'])} of dense)"
+
+
+def _compute(selection: Selection, row: Row) -> str:
+    """Name of the cost: latency, TPOT or macs."""
+    return words_of(row).latency if selection.compute == "latency" else selection.compute
 
 
 def _figures(row: Row) -> str:
@@ -119,13 +137,27 @@ def _figures(row: Row) -> str:
         else "quality not measured"
     )
     latency = time.text(row["latency_p50_s"], row["latency_p50_low_s"], row["latency_p50_high_s"])
+    per = " per output token" if is_text(row) else ""
     parts = [
-        f"energy {energy.text(row['energy_j'], row['energy_low_j'], row['energy_high_j'])} {energy.unit}, {row['energy_kind']} ({row['energy_scope']})",
+        f"energy {energy.text(row['energy_j'], row['energy_low_j'], row['energy_high_j'])} {energy.unit}{per}, {row['energy_kind']} ({row['energy_scope']})",
         quality,
-        f"latency p50 {latency}, p99 {number(time(row['latency_p99_s']))} {time.unit}",
+        f"{words_of(row).latency} p50 {latency}, p99 {number(time(row['latency_p99_s']))} {time.unit}",
+        *(_of_text(row) if is_text(row) else ()),
         f"peak memory {_bytes(row['peak_memory_bytes'])}",
     ]
     return "; ".join(parts + ([f"peak device memory {_bytes(row['peak_device_memory_bytes'])}"] if row["peak_device_memory_bytes"] else []))
+
+
+def _of_text(row: Row) -> Iterator[str]:
+    """Lengths and concurrency, without which an energy per token means nothing, the other latencies and the rate of requests."""
+    yield f"{number(row['input_tokens'])} input and {number(row['output_tokens'])} output tokens a request, concurrency {number(row['concurrency'])}"
+    for stem, name in (("ttft", "TTFT"), ("e2e", "end to end")):
+        time = Scale([row[f"{stem}_p50_s"]], "s")
+        yield f"{name} p50 {time.text(*(row[f'{stem}_p50{end}_s'] for end in ('', '_low', '_high')))} {time.unit}"
+    goodput = f", goodput {number(row['goodput_per_s'])}/s" if row["goodput_per_s"] is not None else ""
+    yield f"{number(row['requests_per_s'])} requests/s{goodput}"
+    if row["cost_only"]:
+        yield f"cost only: {row['cost_only']}"
 
 
 def _bytes(count: int | None) -> str:
@@ -135,7 +167,7 @@ def _bytes(count: int | None) -> str:
 
 def _changes(selection: Selection) -> str:
     assert selection.choice
-    n = "latency" if selection.compute == "latency" else "MACs"
+    n = words_of(selection.rows[0]).latency if selection.compute == "latency" else "MACs"
     parts = [
         f"if the weight of {n} is {word} {change.share:.2g}: {_name(selection.rows[change.index])}"
         for word, change in (("below", selection.choice.below), ("above", selection.choice.above))
@@ -196,17 +228,19 @@ def _battery(row: Row, battery_wh: float, rate_per_s: float | None, drawn_w: Int
     watts, low_w, high_w = (None if np.isnan(w) else w for w in drawn_w)
     span, shortest, longest = (None if w is None else hours(battery_wh, w) for w in (watts, high_w, low_w))
     kind = f", {row['energy_kind']}" if row["energy_kind"] in KINDS else ""
-    rate = number(rate_per_s or row["throughput_per_s"])
+    rate, unit = number(rate_per_s or row["throughput_per_s"]), words_of(row).many
     if row["idle_w"] is None and rate_per_s:  # the idle power adds to it
         most = number(longest or span)
-        return f"at most {most} h of {battery_wh:g} Wh at {rate} inferences/s: idle power not measured{kind}"
+        return f"at most {most} h of {battery_wh:g} Wh at {rate} {unit}/s: idle power not measured{kind}"
     return (
-        f"{with_interval(span, shortest, longest)} h of {battery_wh:g} Wh at {rate} inferences/s: {with_interval(watts, low_w, high_w)} W of {row['energy_scope']} only{kind}"
+        f"{with_interval(span, shortest, longest)} h of {battery_wh:g} Wh at {rate} {unit}/s: {with_interval(watts, low_w, high_w)} W of {row['energy_scope']} only{kind}"
         + ("" if row["energy_abs_low_j"] is not None or shortest is None else "; the interval covers repeatability only")
     )
 
 
-def _deadlines(row: Row, rate_per_s: float, missed: tuple[Interval, int]) -> str:
+def _deadlines(row: Row, rate_per_s: float, missed: tuple[Interval, int] | None) -> str:
+    if missed is None:
+        return "not computed for generated text: limit its latencies with --max-ttft, --max-tpot and --max-e2e"
     share, queries = missed
     deadline_s = row["batch_size"] / rate_per_s
     scale = Scale([deadline_s], "s")

@@ -8,8 +8,10 @@ from typing import Any
 from harness.decide.effects import DOUBTS, Effect, Ratio, as_data, effects, verdict_count
 from harness.frame.baseline import JOINT_ALPHA, STOPPED_ALPHA
 from harness.frame.rows import Row
+from harness.frame.settings import is_text, setting_text, timing_of
 from harness.report.tables import NS, provenance
-from harness.schema import Header, timing_text
+from harness.report.words import words_of
+from harness.schema import Header
 from harness.text import counted, engine_text, number
 
 ZEROS = 0.25
@@ -107,7 +109,7 @@ def preface(header: Header, rows: Sequence[Row]) -> str:
     parts = [
         "Variants against dense with all other settings equal; brackets: 95 % intervals, of quality one-sided 95 % bounds.",
         f"{provenance(rows)}.",
-        f"The verdicts hold jointly for {count} ratios (Holm, {100 * joint_alpha(header):g} %); {NS} = not separated." if count else "",
+        f"The verdicts hold jointly for {count} ratios (Shaffer, {100 * joint_alpha(header):g} %); {NS} = not separated." if count else "",
         "Modelled energy follows the CPU load and was not measured." if "modelled" in kinds else "",
         "Simulated energy is not valid for any real machine." if "simulated" in kinds else "",
         f"All ratios are doubtful: {', '.join(doubts)}." if doubts else "",
@@ -129,6 +131,8 @@ def _parts(effect: Effect, several: bool, without: Sequence[str] = ()) -> tuple[
     figures = ", ".join(filter(None, (_energy(effect), _latency(effect))))
     clauses = [
         _quality(effect),
+        _noise_floor(effect.row),
+        f"cost only: {effect.row['cost_only']}" if effect.row["cost_only"] else None,
         _precision(effect),
         _dense_precision(effect),
         _pruning(effect),
@@ -146,10 +150,13 @@ def _several_models(rows: Sequence[Row]) -> bool:
 def _name(row: Row, several: bool) -> str:
     """`int8 on litert (cpu, batch 1, 1 thread)`, after the model if there are several."""
     model = f"{row['model']}: " if several else ""
-    scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
-    timing = f", {text}" if (text := timing_text(row["device"], row["copies"], row["in_flight"])) else ""
     threads = counted(row["threads"], "thread")
-    return f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, batch {row['batch_size']}, {threads}{scenario}{timing})"
+    place = f"{model}{row['variant']} on {engine_text(row)} ({row['device']}, {setting_text(row)}, {threads}"
+    if is_text(row):
+        return f"{place})"
+    scenario = "" if row["scenario"] == "single_stream" else f", {row['scenario']}"
+    timing = f", {text}" if (text := timing_of(row)) else ""
+    return f"{place}{scenario}{timing})"
 
 
 def _claim(effect: Effect) -> str:
@@ -177,14 +184,14 @@ def _energy(effect: Effect) -> str | None:
     if effect.energy is None:
         return None
     kind = "" if effect.answer else KINDS.get(effect.energy.kind, "")
-    return f"{number(effect.energy.value)} x the {kind}energy of dense{_bounds(effect.energy)}"
+    return f"{number(effect.energy.value)} x the {kind}{words_of(effect.row).energy} of dense{_bounds(effect.energy)}"
 
 
 def _latency(effect: Effect) -> str | None:
     if effect.latency is None:
         return None
     than = "" if effect.energy else " of dense"
-    return f"{number(effect.latency.value)} x the {KINDS.get(effect.latency.kind, '')}p50 latency{than}{_bounds(effect.latency)}"
+    return f"{number(effect.latency.value)} x the {KINDS.get(effect.latency.kind, '')}p50 {words_of(effect.row).latency}{than}{_bounds(effect.latency)}"
 
 
 def _bounds(ratio: Ratio) -> str:
@@ -213,6 +220,12 @@ def _quality(effect: Effect) -> str:
         "inconclusive": f"a loss above the margin of {margin} is not excluded{needed}",
     }[cost.verdict]
     return f"{text} [{_signed(factor * cost.low)}, {_signed(factor * cost.high)}] ({counted(cost.samples, 'paired sample')}), {result}"
+
+
+def _noise_floor(row: Row) -> str | None:
+    """Agreement of dense with itself at the same load, below which an agreement says nothing."""
+    floor = row["agreement_noise_floor"]
+    return f"dense agrees with itself to {100 * floor:.1f} %" if row["quality_metric"] == "agreement" and floor is not None else None
 
 
 def _signed(value: float) -> str:
@@ -269,14 +282,14 @@ def _payback(effect: Effect) -> str | None:
     """When the energy of the build is saved, if it is."""
     row = effect.row
     return (
-        f"its build pays back after {payback(row)} inferences"
+        f"its build pays back after {payback(row)} {words_of(row).many}"
         if effect.answer == "cheaper" and row["payback_verdict"] == "pays_back"
         else None
     )
 
 
 def payback(row: Row) -> str:
-    """Number of inferences with its interval, or why there is none."""
+    """Number of inferences, or of output tokens, with its interval, or why there is none."""
     verdict, point = row["payback_verdict"], row["payback_inferences"]
     if verdict == "no_saving":
         return "never: no saving"

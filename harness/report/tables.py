@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.frame.rows import Row, rows_of
+from harness.frame.settings import by_unit, is_text
+from harness.report import token_tables
+from harness.report.cells import failed_launches, kind_of, quality_text, ratio_text, remarks, short_remark
 from harness.report.units import scale, suited
-from harness.schema import default_copies, timing_text
+from harness.schema import default_copies
 from harness.text import NONE, Scale, decimals_of, engine_text, markdown, number, with_interval
 
 if TYPE_CHECKING:
@@ -18,31 +21,35 @@ HEADINGS = (
     "run", "host", "model", "variant", "engine", "device", "batch", "threads", "scenario", "copies", "in flight", "quality", "latency p50",
     "energy", "vs dense", "kind", "remarks",
 )  # fmt: skip
-LEFT = ("run", "host", "model", "variant", "engine", "device", "scenario", "copies", "kind", "remarks")
+LEFT = ("run", "host", "model", "variant", "engine", "device", "load", "scenario", "copies", "kind", "remarks")
 SHARED = ("run", "host", "model", "device", "threads", "scenario", "in flight")
 """Columns that are left out if all cases have one value."""
 PUBLISHED_COLUMNS = {
     "runs": (
-        "run_id", "case_id", "repetition", "status", "throughput_per_s", "latency_p50_s", "latency_p99_s", "quality", "energy_j", "idle_w",
-        "energy_kind", "invalid_reasons", "warnings",
+        "run_id", "case_id", "repetition", "status", "throughput_per_s", "latency_p50_s", "latency_p99_s", "ttft_p50_s", "tpot_p50_s",
+        "quality", "energy_j", "unit", "input_tokens", "output_tokens", "concurrency", "idle_w", "energy_kind", "invalid_reasons", "warnings",
     ),
     "domains": (
-        "run_id", "case_id", "domain", "sensor", "kind", "in_scope", "energy_j", "power_w", "idle_w", "gain", "update_period_s",
+        "run_id", "case_id", "domain", "sensor", "kind", "in_scope", "energy_j", "unit", "power_w", "idle_w", "gain", "update_period_s",
     ),
     "builds": (
         "run_id", "model", "lineage", "format", "status", "cached", "seconds", "energy_j", "energy_kind", "artifact_bytes", "parameters",
         "nonzero_parameters",
     ),
     "history": (
-        "started_utc", "run_id", "host", "status", "power_limit_w", "quality", "latency_p50_s", "latency_change", "energy_j", "energy_vs_previous",
-        "energy_change", "energy_kind", "energy_scope", "changed",
+        "started_utc", "run_id", "host", "status", "power_limit_w", "quality", "latency_p50_s", "ttft_p50_s", "tpot_p50_s", "latency_change",
+        "energy_j", "unit", "input_tokens", "output_tokens", "concurrency", "energy_vs_previous", "energy_change", "energy_kind",
+        "energy_scope", "changed",
     ),
 }  # fmt: skip
 """Columns of each table in a published format; `cases` has its own formatting, and the raw formats have all columns."""
+OF_QUERIES = ("latency_p50_s", "latency_p99_s")
+OF_TEXT = ("ttft_p50_s", "tpot_p50_s", "input_tokens", "output_tokens", "concurrency")
+"""Published columns that a table has only with cases that answer queries, and only with cases that generate text."""
 WORDS = re.compile(r"[^\W\d_]|\d+-\d")
 """Start of a cell of words, dates and names of runs included."""
-SURE = 0.95
-"""Share of resamples from which a case is on the front; below 1 - SURE it is not."""
+TITLES = ("Cases that answer queries", "Generated text: energy per output token", "Generated text: latency")
+"""Titles of the tables of cases."""
 NS = "n.s."
 """Cell for two values that are not separated."""
 NOT_SEPARATED = f"{NS} = not separated: not significantly different at 95 %"
@@ -92,6 +99,32 @@ def case_cells(
     return [headings.get(name, name) for name in names], [[cell[name] for name in names] for cell in cells]
 
 
+class CaseTable(NamedTuple):
+    """A table of cases of one unit.
+
+    Attributes:
+        title: Title; empty if there is no other table.
+        rows: Rows of `cases`.
+        headings: Headings with units.
+        cells: Cells of each row.
+    """
+
+    title: str
+    rows: list[Row]
+    headings: list[str]
+    cells: list[list[str]]
+
+
+def case_tables(rows: Sequence[Row], *, marks: bool = False, units: Collection[str] = ()) -> list[CaseTable]:
+    """Tables of the cases: of those that answer queries, and of generated text its energy and its latencies; arguments as of `case_cells`."""
+    queries, text = by_unit(rows)
+    tables = [CaseTable(TITLES[0] if text else "", queries, *case_cells(queries, marks=marks, units=units))] if queries or not text else []
+    if text:
+        tables.append(CaseTable(TITLES[1], text, *token_tables.energy_cells(text, marks=marks, units=units)))
+        tables.append(CaseTable(TITLES[2], text, *token_tables.latency_cells(text, units)))
+    return tables
+
+
 def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool, marks: bool) -> dict[str, str]:
     return {
         "run": row["run_id"],
@@ -100,60 +133,13 @@ def _cells(row: Row, energy: Scale, time: Scale, *, brief: bool, marks: bool) ->
         "in flight": str(row["in_flight"]),
         "engine": engine_text(row),
         "batch": str(row["batch_size"]),
-        "quality": _quality(row).replace("[0.", "[.").replace(" 0.", " .") if brief else _quality(row),
+        "quality": quality_text(row).replace("[0.", "[.").replace(" 0.", " .") if brief else quality_text(row),
         "latency p50": time.text(row["latency_p50_s"], row["latency_p50_low_s"], row["latency_p50_high_s"]),
         "energy": energy.text(row["energy_j"], row["energy_low_j"], row["energy_high_j"]),
-        "vs dense": _ratio(row, 3 if brief else None),
+        "vs dense": ratio_text(row, 3 if brief else None),
         "kind": kind_of(row),
-        "remarks": _short_remark(row) if marks else remarks(row),
+        "remarks": short_remark(row) if marks else remarks(row),
     }
-
-
-def _quality(row: Row) -> str:
-    """`0.972 [0.950 0.985]`: both bounds, since Wilson's interval is not symmetric."""
-    if row["quality"] is None:
-        return NONE
-    if row["quality_low"] is None or row["quality_high"] is None:
-        return number(row["quality"], 4)
-    return f"{row['quality']:.3f} [{row['quality_low']:.3f} {row['quality_high']:.3f}]"
-
-
-def _ratio(row: Row, most: int | None = None) -> str:
-    if row["case_id"] == row["baseline_case_id"] and row["energy_j"] is not None:
-        return "1"
-    return with_interval(row["energy_vs_baseline"], row["energy_vs_baseline_low"], row["energy_vs_baseline_high"], most)
-
-
-def case_text(row: Row) -> str:
-    """`int8 · litert cpu · batch 32`, and how it was timed where that is not the default."""
-    timing = timing_text(row["device"], row["copies"], row["in_flight"])
-    return f"{row['variant']} · {engine_text(row)} {row['device']} · batch {row['batch_size']}" + (f" · {timing}" if timing else "")
-
-
-def kind_of(row: Row) -> str:
-    """Kind of the energy: `counter`, or `counter, calibrated`."""
-    return f"{row['energy_kind']}, calibrated" if row["calibrated"] else str(row["energy_kind"])
-
-
-def remarks(row: Row) -> str:
-    """Failure of a case, or reasons for an invalid energy, whether it is on the front, and its warnings."""
-    if row["status"] != "ok":
-        return f"{row['status']}: {'; '.join(row['reason'].splitlines())}" if row["reason"] else str(row["status"])
-    parts = [failed_launches(row)] if row["failed_repetitions"] else []
-    parts += [f"invalid: {row['invalid_reasons'].replace(';', ', ')}"] if row["valid"] is False else []
-    if row["p_front"] is not None and row["p_front"] > 1 - SURE:
-        parts.append("front" if row["p_front"] >= SURE else f"front {row['p_front']:.0%}")
-    if row["warnings"]:
-        parts.append(row["warnings"].replace(";", ", "))
-    return "; ".join(parts)
-
-
-def _short_remark(row: Row) -> str:
-    """One word for the remarks: `invalid`, `front`, `front?`, with `!` for warnings and failed launches."""
-    if row["status"] != "ok" or row["valid"] is False:
-        return str(row["status"]) if row["status"] != "ok" else "invalid"
-    front = "" if row["p_front"] is None or row["p_front"] <= 1 - SURE else "front" if row["p_front"] >= SURE else "front?"
-    return f"{front} !".strip() if row["warnings"] or row["failed_repetitions"] else front
 
 
 def failures(rows: Sequence[Row]) -> list[str]:
@@ -166,15 +152,16 @@ def failures(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def failed_launches(row: Row) -> str:
-    """`1 of 3 launches failed`, of a case that completed in the others."""
-    return f"{row['failed_repetitions']} of {row['repetitions'] + row['failed_repetitions']} launches failed"
-
-
 def to_markdown(frame: pd.DataFrame) -> str:
     """Markdown table of the cases, with its caption below."""
     rows = rows_of(frame)
-    return f"{tabulated(*case_cells(rows), markdown, 'pipe')}\n\n{markdown(caption(rows))}\n"
+    return "\n\n".join([*map(markdown_table, case_tables(rows)), markdown(caption(rows))]) + "\n"
+
+
+def markdown_table(table: CaseTable) -> str:
+    """Markdown of a table, below its title if it has one."""
+    title = f"**{markdown(table.title)}**\n\n" if table.title else ""
+    return title + tabulated(table.headings, table.cells, markdown, "pipe")
 
 
 def published_columns(name: str, table: pd.DataFrame, units: Sequence[str] = ()) -> tuple[list[str], list[str]]:
@@ -192,6 +179,10 @@ def published_columns(name: str, table: pd.DataFrame, units: Sequence[str] = ())
         return [], list(units)
     columns = PUBLISHED_COLUMNS[name]
     left_out = {"run_id"} if name != "history" and table["run_id"].nunique() <= 1 else set()
+    if "unit" in columns:
+        units_of_rows = set(table["unit"])
+        left_out |= set(OF_QUERIES) if units_of_rows == {"output_token"} else set()
+        left_out |= set() if "output_token" in units_of_rows else {"unit", *OF_TEXT}
     left_out |= {c for c in columns if (table[c].dtype == "string" or c == "power_limit_w") and table[c].isna().all()}
     return [column for column in columns if column not in left_out], list(units) or suited(table)
 
@@ -217,7 +208,7 @@ def _cell(row: Row, name: str, bounds: dict[str, tuple[str, str]]) -> str:
     if not isinstance(value, float):
         return NONE if value is None else NS if name.endswith("_change") and value == "not separated" else str(value)
     if name == "quality" and {"quality_low", "quality_high"} <= set(row):
-        return _quality(row)
+        return quality_text(row)
     if name in bounds:
         low, high = bounds[name]
         return with_interval(value, row[low], row[high])
@@ -228,8 +219,9 @@ def _cell(row: Row, name: str, bounds: dict[str, tuple[str, str]]) -> str:
 
 
 def caption(rows: Sequence[Row]) -> str:
-    """Caption of a table: kinds and domains of the energies, and the meaning of ±."""
-    return f"{provenance(rows)}. ± is the half-width of the 95 % repeatability interval over launches; {NONE} is not measured."
+    """Caption of a table: kinds and domains of the energies, and the meaning of ±; of generated text what its energy includes."""
+    of_text = " Energy per output token is gross and includes the processing of prompts." if any(map(is_text, rows)) else ""
+    return f"{provenance(rows)}. ± is the half-width of the 95 % repeatability interval over launches; {NONE} is not measured.{of_text}"
 
 
 def provenance(rows: Sequence[Row]) -> str:

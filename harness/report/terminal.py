@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from harness.frame.rows import rows_of
+from harness.frame.rows import Row, rows_of
+from harness.frame.settings import by_unit, is_text
 from harness.report.tables import LEFT, caption, case_cells, failures
-from harness.text import plain
+from harness.report.token_tables import Cells, brief_cells
+from harness.text import engine_text, plain
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Group
     from rich.table import Table
 
 FIRST_TO_GO = ("interval", "scenario", "latency p50", "quality", "vs dense")
 """Columns left out of a narrow terminal, in this order."""
+FIRST_TO_GO_OF_TEXT = ("TTFT", "quality", "tokens/s", "vs dense", "TPOT", "kind")
+"""As `FIRST_TO_GO`, of generated text; energy, mean lengths and concurrency stay."""
 FOLDED = 16
 """Minimum width of the variant's column, the only one that folds, in characters."""
 
 
-def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
-    """Table of the cases for a terminal that is `columns` characters wide."""
+def terminal(frame: pd.DataFrame, columns: int = 120) -> Table | Group:
+    """Tables of the cases for a terminal that is `columns` characters wide: of those that answer queries, and of generated text."""
+    from rich.console import Group
+
+    queries, text = by_unit(rows_of(frame))
+    tables = [_table(queries, columns, _of_queries, FIRST_TO_GO)] if queries or not text else []
+    tables += [_table(text, columns, brief_cells, FIRST_TO_GO_OF_TEXT)] if text else []
+    return tables[0] if len(tables) == 1 else Group(*tables)
+
+
+def _of_queries(rows: Sequence[Row], without: Collection[str]) -> Cells:
+    return case_cells(rows, brief=True, without=without)
+
+
+def _table(
+    rows: Sequence[Row], columns: int, cells_of: Callable[[Sequence[Row], Collection[str]], Cells], first_to_go: Sequence[str]
+) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    rows = rows_of(frame)
-    for count in range(len(FIRST_TO_GO) + 1):
-        headings, cells = case_cells(rows, brief=True, without=FIRST_TO_GO[:count])
+    for count in range(len(first_to_go) + 1):
+        headings, cells = cells_of(rows, first_to_go[:count])
         widths = _widths(headings, cells)
         room = columns - sum(width + 1 for heading, width in widths.items() if heading != "variant") - 1
         if room >= min(FOLDED, widths["variant"]):
             break
-    fold = max(FOLDED, min(room, widths["variant"]))
+    fold = max(min(FOLDED, widths["variant"]) if any(map(is_text, rows)) else FOLDED, min(room, widths["variant"]))
     # Text, not str: rich reads [brackets] in a string as markup.
-    below = Text("\n".join(plain(line) for line in [caption(rows), *failures(rows)]))
+    below = Text("\n".join(plain(line) for line in [caption(rows), *_of_text(rows), *failures(rows)]))
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False, caption=below, caption_justify="left")
     for heading in headings:
         variant = heading == "variant"
@@ -53,6 +72,18 @@ def terminal(frame: pd.DataFrame, columns: int = 120) -> Table:
         ]
         table.add_row(*map(Text, texts), style=style)
     return table
+
+
+def _of_text(rows: Sequence[Row]) -> list[str]:
+    """The engine that the table of generated text leaves out, and `cost only, random weights: dense, q8_0` for each reason."""
+    text = by_unit(rows)[1]
+    engines = {f"{engine_text(row)} on {row['device']}" for row in text}
+    lines = [f"engine: {next(iter(engines))}"] if len(engines) == 1 else []
+    reasons: dict[str, dict[str, None]] = {}
+    for row in text:
+        if row["cost_only"]:
+            reasons.setdefault(row["cost_only"], {})[row["variant"]] = None
+    return lines + [f"cost only, {reason}: {', '.join(variants)}" for reason, variants in reasons.items()]
 
 
 def _by_steps(chain: str, width: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import HarnessError
+from harness.report.words import WORDS
 from harness.text import Scale
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class Unit(NamedTuple):
         si: End of the column names that it replaces: `j`, `s`, `w`, `bytes`, `g`.
         per_si: Its number in one SI unit.
         ending: New end of the name: `energy_j` becomes `energy_mJ`.
-        per_inference: Whether it applies only to values per inference.
+        per_inference: Whether it applies only to values per inference or per output token.
     """
 
     si: str
@@ -40,17 +41,24 @@ UNITS = {
     "g/1000": Unit("g", 1e3, "g_per_1000", per_inference=True),
 }
 """Units by the name that --units takes."""
-LABELS = {"Wh/1000": "Wh / 1,000 inferences", "kWh/1000000": "kWh / 1,000,000 inferences"}
-OF_A_BUILD = ("build_j",)
-"""Columns of `cases` that are not per inference."""
+LABELS = {"Wh/1000": "Wh / 1,000 {}", "kWh/1000000": "kWh / 1,000,000 {}"}
+NOT_PER_UNIT = ("build_j", "ramp_energy_j", "drain_energy_j")
+"""Columns of `cases` that are neither per inference nor per output token."""
 
 
-def scale(values: Iterable[float | None], unit: str, units: Collection[str] = ()) -> Scale:
-    """Scale of a column in SI: one of the requested `UNITS`, otherwise the SI unit (`J`, `s`) with a suitable prefix."""
+def scale(values: Iterable[float | None], unit: str, units: Collection[str] = (), per: str = "inference") -> Scale:
+    """Scale of a column in SI: one of the requested `UNITS`, otherwise the SI unit (`J`, `s`) with a suitable prefix.
+
+    Args:
+        values: Values of the column.
+        unit: SI unit.
+        units: Names out of `UNITS`.
+        per: Unit that the values are counted per: inference or output_token.
+    """
     result = Scale(values, unit)
     for name in units:
         if UNITS[name].si == unit.lower():
-            result.factor, result.unit = 1 / UNITS[name].per_si, LABELS.get(name, name.replace("u", "µ"))
+            result.factor, result.unit = 1 / UNITS[name].per_si, LABELS.get(name, name.replace("u", "µ")).format(WORDS[per].many)
     return result
 
 
@@ -81,15 +89,22 @@ def in_units(table: pd.DataFrame, units: Collection[str]) -> tuple[pd.DataFrame,
         if clash := [other for other in units if other != name and UNITS[other].si == unit.si]:
             raise HarnessError(f"{name} and {clash[0]} are units of the same columns", "give one of them with --units")
         if not own:
-            counted = ", counted per inference" if unit.per_inference else ""
+            counted = ", counted per inference or output token" if unit.per_inference else ""
             raise HarnessError(f"no column of this table can be in {name}", f"{name} is for columns in _{unit.si}{counted}")
-        names |= {column: f"{column.removesuffix(unit.si)}{unit.ending}" for column in own}
+        names |= {column: _renamed(unit, column) for column in own}
         table = table.assign(**{column: table[column].astype("Float64") * unit.per_si for column in own})
     return table.rename(columns=names), names
 
 
+def _renamed(unit: Unit, column: str) -> str:
+    """`energy_mJ` of `energy_j`, `energy_mJ_per_output_token` of `energy_j_per_output_token`."""
+    stem, per, counted = column.partition("_per_")
+    return f"{stem.removesuffix(unit.si)}{unit.ending}{per}{counted}"
+
+
 def _applies(unit: Unit, column: str, *, of_builds: bool) -> bool:
-    """Whether a column is in the unit's SI unit; a rate per second is not, nor is a value of a whole build per inference."""
-    if not column.endswith(f"_{unit.si}") or column.endswith("_per_s"):
+    """Whether a column is in the unit's SI unit; a rate per second is not, nor is a value of a whole build or phase per inference."""
+    stem, per, _ = column.partition("_per_")
+    if not stem.endswith(f"_{unit.si}") or column.endswith("_per_s") or (per and unit.per_inference):
         return False
-    return not (unit.per_inference and (of_builds or column in OF_A_BUILD))
+    return not (unit.per_inference and (of_builds or column in NOT_PER_UNIT))

@@ -15,9 +15,10 @@ from harness.energy.scope import device_detail, for_card
 from harness.errors import EngineError, WorkerError
 from harness.run import plan, preconditions, recovery
 from harness.run.machine import Sensors, available_memory_bytes
+from harness.run.prepared import chosen_card, target_of
 from harness.run.requests import build_request, case_request
 from harness.run.runner import Outcome, RunContext, run
-from harness.schema import Build, Case, Catalogue, Domain, Header, Record, Status, Task, Trace
+from harness.schema import Build, Case, Catalogue, Domain, Header, Record, Status, Target, Task, Trace
 from harness.store import Store, journal
 
 MEMORY_SHARE = 0.9
@@ -137,9 +138,14 @@ class Campaign:
         if missing := self._missing(build.parent, build.data_id):
             self._store(self._not_begun(task, missing[0], f"the build before it failed: {missing[1]}"))
             return
+        target = build.target
+        if target and (problem := self._refused(target)):
+            self._store(self._not_begun(task, "refused", problem))
+            return
         with self.cache.build_folder() as folder:
             try:
-                request = build_request(build, self.header.suite, self.artifacts, folder, self.memory_bytes)
+                visible = self._visible(target) if target else None
+                request = build_request(build, self.header.suite, self.artifacts, folder, self.memory_bytes, visible)
             except EngineError as error:
                 self._store(self._not_begun(task, "refused" if error.refused else "failed", str(error)))
                 return
@@ -155,20 +161,28 @@ class Campaign:
         return original.model_copy(update={**update, "artifact": self.artifacts[build.build_id]})
 
     def _case(self, task: Task, case: Case) -> None:
-        if missing := self._missing(case.build_id, case.dataset_id):
+        prepared = target_of(self.header.suite, case)
+        if missing := self._missing(case.build_id, prepared.parent if prepared else None, case.dataset_id):
             self._store(self._not_begun(task, missing[0], f"its artifact was not built: {missing[1]}"))
             return
-        problem = preconditions.examine(case, self.header.environments[-1].devices)
-        if problem and problem.refused:
-            self._store(self._not_begun(task, "refused", str(problem)))
+        if problem := self._refused(case):
+            self._store(self._not_begun(task, "refused", problem))
             return
-        visible = case.card or device_detail((d for _, domains in self.sensors for d in domains), case.device).get("visible")
-        self._store(self._run(task, case_request(case, self.header.suite, self.artifacts, self.memory_bytes, visible)))
+        self._store(self._run(task, case_request(case, self.header.suite, self.artifacts, self.memory_bytes, self._visible(case))))
+
+    def _refused(self, of: Case | Target) -> str | None:
+        """Why an engine cannot run on its device here; None if nothing is known to be wrong."""
+        problem = preconditions.examine(of, self.header.environments[-1].devices)
+        return str(problem) if problem and problem.refused else None
+
+    def _visible(self, of: Case | Target) -> str | None:
+        """UUID of the GPU that the child may use; None: as CUDA_VISIBLE_DEVICES is set."""
+        return of.card or device_detail((d for _, domains in self.sensors for d in domains), of.device).get("visible")
 
     def _run(self, task: Task, request: Request) -> Outcome:
         """Run a task; a child that cannot be started gives a failed record."""
         try:
-            return run(task, request, self.context(task.case.card if task.case else None), self._phase, self.observer.slow)
+            return run(task, request, self.context(chosen_card(task)), self._phase, self.observer.slow)
         except WorkerError as error:
             return self._not_begun(task, "failed", str(error))
 
@@ -189,6 +203,7 @@ class Campaign:
             self.header.suite.domains,
             self.log.samples if self.log else None,
             self.header.suite.allow,
+            self.header.suite.slo,
         )
 
     def _phase(self, name: str) -> None:

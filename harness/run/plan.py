@@ -73,6 +73,12 @@ def expected_s(suite: Suite, profile: Profile, catalogue: Catalogue) -> tuple[fl
     return round_s * profile.first, round_s * _cap(suite, profile)
 
 
+def build_s(build: Build, catalogue: Catalogue) -> float:
+    """Typical duration of a build in seconds."""
+    engine = catalogue.engines.get(build.target.engine) if build.target else None
+    return engine.prepares.build_s if engine and engine.prepares else BUILD_S
+
+
 def _load_s(case: Case, catalogue: Catalogue) -> float:
     """Typical time until a case is loaded, with the variants that its engine applies, in seconds."""
     engine = catalogue.engines[case.engine].at(case.device)
@@ -87,7 +93,7 @@ def needed_builds(suite: Suite, cached: Collection[str]) -> list[Build]:
     def need(build_id: str | None) -> None:
         if build_id and build_id not in needed:
             needed.add(build_id)
-            if build_id not in cached:
+            if build_id not in cached or by_id[build_id].target:  # what was prepared of a model is used with the model
                 need(by_id[build_id].parent)
                 need(by_id[build_id].data_id)
 

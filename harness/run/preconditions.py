@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import plugins, venvs
 from harness.errors import EngineError
-from harness.schema import Case, Catalogue, Suite
+from harness.schema import Case, Catalogue, Suite, Target
 
 Cards = Sequence[Mapping[str, Any]]
 """Facts of each device, as sensors describe them."""
@@ -26,19 +26,32 @@ def of_cards(catalogue: Catalogue, cards: Cards) -> list[EngineError]:
     return [problem for card in cards if card.get("device") == "gpu" for plugin in plugins_ if (problem := plugin.examine_card(card))]
 
 
-def examine(case: Case, cards: Cards) -> EngineError | None:
-    """The error of the engine of a case on its device; None if nothing is known to be wrong.
+def examine(of: Case | Target, cards: Cards) -> EngineError | None:
+    """The error of the engine of a case, or of a build for its card, on its device; None if nothing is known to be wrong.
 
     Args:
-        case: The case.
+        of: The case, or the target of the build.
         cards: Facts of the devices of this machine.
     """
-    plugin, device = plugins.load("engines", case.engine), case.device
+    plugin, device = plugins.load("engines", of.engine), of.device
     try:
-        for spec in (plugin.spec.at(device), *plugin.spec.started(case.engine_options)):
+        for spec in (plugin.spec.at(device), *plugin.spec.started(of.engine_options)):
             venvs.python(spec)
     except EngineError as error:
         return error
-    card = next((card for card in cards if (case.card or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)
-    problem: EngineError | None = plugin.examine_card(card) if device != "cpu" and card else None
+    card = card_of(cards, device, of.card)
+    problem: EngineError | None = plugin.examine_card(card) if card else None
     return problem
+
+
+def card_of(cards: Cards, device: str, uuid: str | None = None) -> Mapping[str, Any] | None:
+    """Facts of the card that cases run on; None on the CPU, or if it is unknown.
+
+    Args:
+        cards: Facts of the devices of this machine.
+        device: Device of the cases.
+        uuid: UUID of the card that the cases choose; None: the one that is `device`.
+    """
+    if device == "cpu":
+        return None
+    return next((card for card in cards if (uuid or device) in (card.get("device"), card.get("domain"), card.get("uuid"))), None)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from harness.energy.figures import Raw, Setting, figures
 from harness.energy.scope import for_card
+from harness.run.prepared import chosen_card
 from harness.schema import Environment, Header, Record, Status, Task, Trace, WindowTimes
 from harness.store.journal import Lost
 
@@ -34,7 +35,7 @@ def killed(lost: Lost, header: Header, *, simulated: bool) -> tuple[Record, Trac
         simulated: Whether the engine is a test double.
     """
     announced = lost.announced
-    card = announced.task.case.card if announced.task.case else None
+    card = chosen_card(announced.task)
     domains = {domain.name: domain for domain in for_card(header.domains, card) if domain.name in lost.samples}
     trace = Trace(domains, {name: lost.samples[name] for name in domains})
     windows = _windows(lost)

@@ -8,8 +8,10 @@ from pathlib import Path
 from harness import plugins, venvs
 from harness.channel import Request
 from harness.engines.base import Load
-from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Task
-from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, ServeTask, SourceFile, SplitFile
+from harness.formats.shapes import stored_sample_shape
+from harness.run.prepared import target_of
+from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Target, Task
+from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SampleShape, ServeTask, SourceFile, SplitFile
 from harness.suite.environments import maker
 
 CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario", "copies", "in_flight"}
@@ -20,27 +22,42 @@ MODEL_FIELDS = {"metric_direction", "metric_threshold", "metric_ignore", "input_
 BUILD_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 
-def build_request(build: Build, suite: Suite, artifacts: Mapping[str, Artifact], folder: Path, memory_bytes: int) -> Request:
+def build_request(
+    build: Build, suite: Suite, artifacts: Mapping[str, Artifact], folder: Path, memory_bytes: int, visible: str | None = None
+) -> Request:
     """The request of a build; the model's test data are left out.
 
+    Args:
+        build: The build.
+        suite: Suite that it belongs to.
+        artifacts: Artifacts by build id.
+        folder: Empty folder for the artifact.
+        memory_bytes: Memory limit of the child; not applied on a GPU.
+        visible: UUID of the GPU that the child of a build with a target may use; as in `case_request`.
+
     Raises:
-        EngineError: The virtual environment of the recipe is not installed.
+        EngineError: The virtual environment of the recipe is not installed, or the test data cannot be read.
     """
-    model, catalogue = suite.model(build.model), plugins.catalogue()
+    model, catalogue, target = suite.model(build.model), plugins.catalogue(), build.target
     source = artifacts.get(build.parent) if build.parent else None
     dataset = artifacts.get(build.data_id or _first(suite, build).build_id)
     task = BuildTask(
         model=model,
         build=build,
         source=SourceFile(path=source.path, format=source.format, facts=source.facts) if source else None,
-        dataset=Dataset(path=dataset.path, splits=dataset.notes.get("splits", {})) if dataset and dataset.format == "npz" else None,
+        dataset=_dataset(dataset) if dataset and dataset.format == "npz" and not target else None,
         data=_data_source(model, build),
+        shapes=_shapes(model, dataset if build.data_id else None) if target else (),
         folder=str(folder),
         seed=suite.seed,
-        memory_bytes=memory_bytes,
+        memory_bytes=memory_bytes if target is None or target.device == "cpu" else None,
     )
     python = venvs.python(maker(build, suite, catalogue))
-    return Request("harness.worker.build", task, python=(python,), environment=BUILD_ENVIRONMENT)
+    environment: Mapping[str, str] = BUILD_ENVIRONMENT
+    if target:
+        assert source
+        environment = _environment(target, source, trusted=model.trusted, visible=visible)
+    return Request("harness.worker.build", task, python=(python,), environment=environment)
 
 
 def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], memory_bytes: int, visible: str | None = None) -> Request:
@@ -53,18 +70,18 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
         memory_bytes: Memory limit of the child; not applied on a GPU, whose driver maps far more memory than it uses.
         visible: UUID of the GPU that the child may use; None: as CUDA_VISIBLE_DEVICES is set. A case on `cpu` sees no GPU.
     """
-    model, artifact = suite.model(case.model), artifacts[case.build_id]
     if case.load:
-        return _token_request(case, suite, artifact, memory_bytes, visible)
+        return _token_request(case, suite, artifacts[case.build_id], memory_bytes, visible)
+    model, artifact, prepared = suite.model(case.model), artifacts[case.build_id], target_of(suite, case)
+    opened = artifacts[str(prepared.parent)] if prepared else artifact
     inputs, labels = _test_data(model, artifacts.get(case.dataset_id or ""))
     engine = plugins.load("engines", case.engine)
-    options = engine.spec.parameters(**case.engine_options) if engine.spec.parameters else None
-    load = Load(Path(artifact.path), artifact.format, case.device, case.batch_size, case.threads, options, model.trusted)
     task = MeasureTask(
         **case.model_dump(include=CASE_FIELDS),
         **model.model_dump(include=MODEL_FIELDS),
         engine_options=case.engine_options,
-        artifact=ModelFile(path=artifact.path, format=artifact.format),
+        artifact=ModelFile(path=opened.path, format=opened.format),
+        prepared=artifact.path if prepared else None,
         inputs=inputs,
         labels=labels,
         metric=model.metric if labels and not engine.spec.simulated else None,
@@ -75,7 +92,7 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
         "harness.worker.measure",
         task,
         python=(venvs.python(engine.spec.at(case.device)),),
-        environment={**engine.environment(load), **_cuda_visible(case.device, visible)},
+        environment=_environment(case, opened, trusted=model.trusted, visible=visible),
         simulated=engine.spec.simulated,
         artifact=artifact,
         precision=plugins.catalogue().requested_precision(case),
@@ -85,8 +102,6 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
 def _token_request(case: Case, suite: Suite, artifact: Artifact, memory_bytes: int, visible: str | None) -> Request:
     """As `case_request`, of a case that generates text."""
     model, engine = suite.model(case.model), plugins.load("engines", case.engine)
-    options = engine.spec.parameters(**case.engine_options) if engine.spec.parameters else None
-    load = Load(Path(artifact.path), artifact.format, case.device, case.batch_size, case.threads, options, model.trusted)
     task = ServeTask(
         **case.model_dump(include={"engine", "engine_options", "device", "threads", "scenario", "load"}),
         artifact=ModelFile(path=artifact.path, format=artifact.format),
@@ -101,11 +116,19 @@ def _token_request(case: Case, suite: Suite, artifact: Artifact, memory_bytes: i
         "harness.worker.serve",
         task,
         python=(venvs.python(engine.spec.at(case.device)),),
-        environment={**engine.environment(load), **_cuda_visible(case.device, visible)},
+        environment=_environment(case, artifact, trusted=model.trusted, visible=visible),
         simulated=engine.spec.simulated,
         artifact=artifact,
         precision=plugins.catalogue().requested_precision(case),
     )
+
+
+def _environment(of: Case | Target, source: Artifact, *, trusted: bool, visible: str | None) -> dict[str, str]:
+    """Environment of a child that opens a model with an engine."""
+    engine = plugins.load("engines", of.engine)
+    options = engine.spec.parameters(**of.engine_options) if engine.spec.parameters else None
+    load = Load(Path(source.path), source.format, of.device, of.batch_size, of.threads, options, trusted)
+    return {**engine.environment(load), **_cuda_visible(of.device, visible)}
 
 
 def _cuda_visible(device: str, visible: str | None) -> dict[str, str]:
@@ -123,6 +146,16 @@ def null_request() -> tuple[Task, Request]:
     artifact = ModelFile(path="/", format="none")
     task = MeasureTask(**case.model_dump(include=CASE_FIELDS), engine_options={"query_s": 0.001}, artifact=artifact)
     return Task(case=case), Request("harness.worker.measure", task, simulated=True)
+
+
+def _dataset(artifact: Artifact) -> Dataset:
+    return Dataset(path=artifact.path, splits=artifact.notes.get("splits", {}))
+
+
+def _shapes(model: Model, dataset: Artifact | None) -> tuple[SampleShape, ...]:
+    """Shapes of the test inputs; empty if there are none."""
+    inputs, _ = _test_data(model, dataset)
+    return tuple(SampleShape(shape=stored_sample_shape(Path(each.path), each.key), name=each.name) for each in inputs)
 
 
 def _first(suite: Suite, build: Build) -> Build:

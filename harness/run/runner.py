@@ -18,10 +18,11 @@ from harness.energy.figures import Raw, Setting, figures
 from harness.errors import WorkerError
 from harness.run.conversation import Conversation, TaskEndedError
 from harness.run.exit_reason import exit_reason, oom_kills
+from harness.run.prepared import device_of
 from harness.run.timing import LEAD_IN_S, Limit, Timing
 from harness.run.windows import Windows
 from harness.schema import Domain, Finding, Kernel, Limits, Profile, Record, Sample, Status, Task, Trace
-from harness.schema.served import REQUEST_COLUMNS, TokenLoad
+from harness.schema.served import REQUEST_COLUMNS, Slo, TokenLoad
 from harness.schema.worker import (
     GROUP_S,
     AskKernels,
@@ -68,6 +69,7 @@ class RunContext:
         domains: Domains that count as a case's energy; None: those of its device.
         keep: Called with the readings as they arrive, so that they survive the harness; None: not kept.
         allow: Codes of findings that the suite accepts.
+        slo: Objectives of a request; None: the suite has none.
     """
 
     sensors: Sequence[tuple[Sensor, Sequence[Domain]]]
@@ -79,6 +81,7 @@ class RunContext:
     domains: Sequence[str] | None = None
     keep: Callable[[Mapping[str, Sample]], None] | None = None
     allow: Collection[str] = ()
+    slo: Slo | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ class _Execution:
     def __init__(self, task: Task, request: Request, context: RunContext, folder: Path, on_slow: Callable[[float, float], None]) -> None:
         self.task, self.request, self.context, self.folder, self.on_slow = task, request, context, folder, on_slow
         domains = [domain for _, each in context.sensors for domain in each]
-        self.timing = Timing(domains, task.case.device if task.case else None, context.domains, context.profile, context.limits)
+        self.timing = Timing(domains, device_of(task), context.domains, context.profile, context.limits)
         self.sampler = Sampler(context.sensors, context.keep, self.timing.near)
         self.started_utc, self.offset_s = datetime.now(UTC), time.time() - time.monotonic()
         self.ready: Ready | None = None
@@ -212,7 +215,7 @@ class _Execution:
         windows, wait_for, timing = self.windows, self.conversation.wait_for, self.timing
         windows.begin("load")
         self.ready = wait_for(Ready, timing.loading, lambda waited_s: self.on_slow(waited_s, timing.loading.seconds))
-        self.facts = dict(self.ready.facts)
+        self.facts = dict(self.ready.facts) | (self.request.artifact.weight_facts if self.request.artifact else {})
         windows.end()
         self._idle()
         windows.begin("warmup")
@@ -335,8 +338,6 @@ class _Execution:
         """Numbers of query groups reserved for each repetition."""
         return int((self.timing.window_s(self._query_s) + LEAD_IN_S) / GROUP_S) + 1
 
-    # --- record ---
-
     def _outcome(self, end: _End, trace: Trace) -> Outcome:
         case, ended = self.task.case, end.status == "ok"
         raw = Raw(
@@ -360,6 +361,7 @@ class _Execution:
             shift_s=self.timing.shift_s if case and not case.load else None,
             requested_precision=self.request.precision,
             profiled=self.task.profiled,
+            slo=self.context.slo,
         )
         figures_ = figures(raw, setting, ended=ended)
         record = Record(

@@ -16,6 +16,7 @@ from harness.errors import SuiteError
 from harness.run import checks
 from harness.run.campaign import Campaign, Observer
 from harness.run.machine import Sensors, environment_here, machine_lock, near_suite, opened_sensors
+from harness.run.prepared import with_prepared
 from harness.run.requests import null_request
 from harness.run.runner import RunContext, run
 from harness.schema import PROFILES, Catalogue, Domain, Environment, Grid, Header, Limits, Profile, Suite
@@ -61,6 +62,7 @@ def begin(request: RunRequest, catalogue: Catalogue, observer: Observer) -> Iter
         here = environment_here(catalogue, sensors)
         checks.check_power_cap(request.suite, here, domains)
         probed["sampler"] = _overhead(sensors, request.suite, here)
+        suite = with_prepared(request.suite, catalogue, here.devices)
         header = Header(
             run_id=checks.unused_id(request.results, run_id),
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -68,7 +70,7 @@ def begin(request: RunRequest, catalogue: Catalogue, observer: Observer) -> Iter
             harness_commit=here.harness_commit,
             profile=request.profile,
             seed=request.suite.seed,
-            suite=request.suite,
+            suite=suite,
             suite_source=request.source,
             environments=(here,),
             domains=tuple(domains),
@@ -76,7 +78,8 @@ def begin(request: RunRequest, catalogue: Catalogue, observer: Observer) -> Iter
             probe=probed,
             grid=request.grid,
         )
-        yield Campaign(Store.create(request.results, header), header, catalogue, sensors, observer)
+        with Cache().use({build.build_id for build in suite.builds if build.target}):
+            yield Campaign(Store.create(request.results, header), header, catalogue, sensors, observer)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harness.schema.base import KINDS, SCHEMA_VERSION, Floats, FrozenModel, Kind, Status, evidence
+from harness.schema.builds import Build, Prepares, Step, Target
 from harness.schema.measured import Domain, Finding, Kernel, Latency, Measurement, Phase, Quality, Sample, Trace, WindowTimes
 from harness.schema.objectives import DECLARED, OBJECTIVES, Objective
 from harness.schema.plugins import Catalogue, EngineSpec, FormatSpec, FrameworkSpec, PluginSpec, SensorSpec, VariantSpec, WorkloadSpec
@@ -24,7 +25,6 @@ from harness.schema.suite import (
     TIMEOUT_S,
     Acceptance,
     ArrayRef,
-    Build,
     Case,
     Copies,
     DataRef,
@@ -32,7 +32,6 @@ from harness.schema.suite import (
     Impossible,
     Limits,
     Model,
-    Step,
     Suite,
     Task,
     Training,
@@ -45,6 +44,6 @@ __all__ = [
     "CacheEntry", "Case", "Catalogue", "Copies", "DataRef", "DataSource", "Domain", "EngineSpec", "Environment", "Finding", "Floats", "FormatSpec",
     "FrameworkSpec", "FrozenModel",
     "Grid", "Header", "Impossible", "Kernel", "Kind", "Latency", "Limits", "Measurement", "Meter", "MeterReading", "Model", "Objective",
-    "Phase", "PluginSpec", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredOutputs", "StoredRun", "Suite", "Task",
+    "Phase", "PluginSpec", "Prepares", "Profile", "Quality", "Record", "Sample", "SensorSpec", "Status", "Step", "StoredOutputs", "StoredRun", "Suite", "Target", "Task",
     "Trace", "Training", "VariantSpec", "WindowTimes", "WorkloadSpec", "default_copies", "evidence", "timing_text",
 ]  # fmt: skip

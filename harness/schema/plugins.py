@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from harness.schema.base import FrozenModel
+from harness.schema.builds import Prepares
 from harness.schema.served import Unit
 from harness.schema.suite import Case
 
@@ -53,6 +54,8 @@ class EngineSpec(PluginSpec):
     """Typical time in s to import it and load a model, for the estimated duration of a run."""
     by_options: dict[str, dict[str, Any]] = {}
     """Variants that the engine applies itself when it loads the model, with the options that request each; nothing is built for them."""
+    prepares: Prepares | None = None
+    """What `prepare` makes of a model for one device in a measured build, before any case; None: it has no such step."""
     by_device: dict[str, dict[str, Any]] = {}
     """Fields of this spec that differ on a device, such as another virtual environment with other packages."""
     programs: dict[str, dict[str, PluginSpec]] = {}
@@ -67,8 +70,8 @@ class EngineSpec(PluginSpec):
         if not self.programs or self.parameters is None:
             return ()
         chosen = self.parameters(**options)
-        found = (by_value.get(getattr(chosen, option)) for option, by_value in self.programs.items())
-        return tuple(program for program in found if program)
+        programs = (by_value.get(getattr(chosen, option)) for option, by_value in self.programs.items())
+        return tuple(program for program in programs if program)
 
     def every_program(self) -> tuple[PluginSpec, ...]:
         """The programs that it starts with any options."""

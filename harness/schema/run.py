@@ -15,6 +15,9 @@ from harness.schema.profile import Profile
 from harness.schema.served import TokenFigures
 from harness.schema.suite import Copies, Suite
 
+WEIGHT_NOTES = ("stored", "requested_types", "requantized_from", "random_weights")
+"""Notes on stored weights: share of the parameters by type, the types that were asked, earlier quantizations, whether they are random."""
+
 
 class ArtifactFacts(FrozenModel):
     """Counts of a model; None where the format does not give them."""
@@ -44,10 +47,18 @@ class Artifact(FrozenModel):
     """Name of the model in the suite that built it; None in artifacts of schema 1."""
     lineage: tuple[str, ...] = ()
     """Build steps as text."""
+    device: str | None = None
+    """Device on which it was made and which alone can use it; None: it was made on the CPU and runs anywhere."""
     facts: ArtifactFacts = ArtifactFacts()
     """Counts of the model."""
     notes: dict[str, Any] = {}
     """Values that the recipe reports: sparsity per layer, validation accuracy, epochs."""
+
+    @property
+    def weight_facts(self) -> dict[str, Any]:
+        """`weights` with what is known of the stored weights, for the facts of a measured case; empty if nothing is."""
+        weights = {name: self.notes[name] for name in WEIGHT_NOTES if name in self.notes}
+        return {"weights": weights} if weights else {}
 
 
 class Environment(FrozenModel):

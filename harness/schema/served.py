@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
 
 from harness.schema.base import FrozenModel
 
@@ -58,6 +60,22 @@ class TokenLoad(FrozenModel):
         return f"in{self.input_tokens}/out{self.output_tokens}{spread}{prompts}"
 
 
+class Slo(FrozenModel):
+    """Objectives of a request, of which those that are set must all be met; at least one is set."""
+
+    model_config = ConfigDict(strict=True)
+
+    max_ttft_s: float | None = Field(None, gt=0, le=86_400, description="time from the due time of a request to its first text, s")
+    max_tpot_s: float | None = Field(None, gt=0, le=86_400, description="time per output token after the first, s")
+    max_e2e_s: float | None = Field(None, gt=0, le=86_400, description="duration of a request from its due time, s")
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if (self.max_ttft_s, self.max_tpot_s, self.max_e2e_s) == (None, None, None):
+            raise ValueError("must have at least one of max_ttft_s, max_tpot_s and max_e2e_s")
+        return self
+
+
 class Percentiles(FrozenModel):
     """Percentiles over the requests of one launch, s; None for p90 and p99 of fewer than 36 and 368 values."""
 
@@ -85,8 +103,9 @@ class TokenFigures(FrozenModel):
     """Requests in progress, mean over the window."""
     batch: float | None = None
     """Requests that the model was working on, mean over the window; None: unknown."""
-    batch_source: Literal["metrics", "prefill", "log"] | None = None
-    """How `batch` is known: the server's metrics, the prefill durations that it reports, or a log in which nothing waits in a queue."""
+    batch_source: Literal["metrics", "prefill", "log", "bound"] | None = None
+    """How `batch` is known: the server's metrics, the prefill durations that it reports, a log in which nothing waits in a queue; or only an upper bound
+    from the times of the requests."""
     offered: float | None = None
     """Requests completed over requests due in the window, of `poisson`; None for `closed`."""
     cached_share: float | None = None
@@ -100,7 +119,7 @@ class TokenFigures(FrozenModel):
     e2e: Percentiles | None = None
     """Duration of a request from its due time; None without a request."""
     goodput_per_s: float | None = None
-    """Requests per second that met all objectives of the suite; None: it has none."""
+    """Requests per second that were complete and met all objectives of the suite; None: it has none."""
     estimated: bool = False
     """Whether tokens were known for each request in total only, and were spread over its chunks of text."""
     client_cores: float | None = None

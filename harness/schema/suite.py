@@ -7,16 +7,8 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from harness.schema.base import FrozenModel
-from harness.schema.served import TokenLoad, Unit
-
-
-class Step(FrozenModel):
-    """One recipe of a variant's chain."""
-
-    recipe: str
-    """Name of the plug-in."""
-    parameters: dict[str, Any] = {}
-    """Options, with defaults filled in."""
+from harness.schema.builds import Build, Step
+from harness.schema.served import Slo, TokenLoad, Unit
 
 
 class ArrayRef(FrozenModel):
@@ -123,25 +115,6 @@ class Model(FrozenModel):
     """Whether the user allows the model to run its own code."""
     folder: str | None = None
     """Folder that the user's functions are imported from; None: there are none."""
-
-
-class Build(FrozenModel):
-    """One step of making an artifact."""
-
-    build_id: str
-    """Hash of everything that determines the result."""
-    model: str
-    """Name of the model in the suite."""
-    step: Step
-    """Recipe: `dataset`, `train` or `source` at the start of a chain, then variants and exporters; `data` for the user's samples."""
-    parent: str | None = None
-    """Build whose artifact is the input; None for the first step."""
-    data_id: str | None = None
-    """Build that wrote its training data; None: it needs none, or those at the start of its own chain."""
-    format: str
-    """Format of the result."""
-    lineage: tuple[str, ...] = ()
-    """Steps so far, as text."""
 
 
 Copies = Literal["inside", "outside"]
@@ -298,6 +271,8 @@ class Suite(FrozenModel):
     """Bounds on each task."""
     acceptance: Acceptance | None = None
     """Rules that a run must keep; None: the suite has none."""
+    slo: Slo | None = None
+    """Objectives of a request, for the goodput of cases that generate text; None: the suite has none."""
     seed: int = 0
     """Seed of the order of tasks."""
 

@@ -28,10 +28,11 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, field_validator
 
 from harness.schema.base import FrozenModel, Status
+from harness.schema.builds import Build
 from harness.schema.measured import Kernel
 from harness.schema.run import Artifact, ArtifactFacts
 from harness.schema.served import TokenLoad
-from harness.schema.suite import Build, DataSource, Model, Timed
+from harness.schema.suite import DataSource, Model, Timed
 
 GROUP_S = 0.25
 """Length of a group of queries when the phase of the load is shifted, s."""
@@ -83,6 +84,14 @@ class Dataset(FrozenModel):
     splits: dict[str, SplitFile] = {}
 
 
+class SampleShape(FrozenModel):
+    """Shape of one sample of a test input."""
+
+    shape: tuple[int, ...]
+    name: str | None = None
+    """Model input that it feeds; None: by position."""
+
+
 class MeasureTask(Timed):
     """One repetition of a case."""
 
@@ -92,6 +101,8 @@ class MeasureTask(Timed):
     threads: int
     scenario: str
     artifact: ModelFile
+    prepared: str | None = None
+    """Folder that a build filled for the device of the case; None: the engine needs none."""
     inputs: tuple[ArrayFile, ...] = ()
     labels: ArrayFile | None = None
     metric: str | None = None
@@ -157,6 +168,8 @@ class BuildTask(FrozenModel):
     """Training data that a build wrote; None: the suite names arrays, or none."""
     data: DataSource | None = None
     """Source of a build of data; None for any other build."""
+    shapes: tuple[SampleShape, ...] = ()
+    """Shapes of the test inputs of a build with a target, which never gets the data themselves; empty: there are none."""
     folder: str
     """Empty output folder."""
     seed: int = 0

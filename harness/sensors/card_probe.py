@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,12 +95,7 @@ def default_folder() -> Path:
     Raises:
         StoreError: The user has no home.
     """
-    import platformdirs
-
-    try:
-        return Path(os.environ.get("HARNESS_PROBES") or platformdirs.user_data_path("harness", appauthor=False) / "probes")
-    except RuntimeError as error:
-        raise StoreError(f"probes cannot be stored: {error}", "set HARNESS_PROBES to a folder that you can write to") from None
+    return userfiles.own_folder("HARNESS_PROBES", "probes", "probes")
 
 
 def save(probe: CardProbe) -> Path | None:

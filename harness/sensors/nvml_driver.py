@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.errors import SensorError
@@ -25,6 +26,8 @@ VALUES = {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal
 """nvmlValueType_t -> member of the union that holds the value."""
 EVENT_REASONS = ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons")
 """Function for the clocks' event reasons, and its name before driver 535."""
+DRIVER_FILES = ("/proc/driver/nvidia/version", "/dev/nvidiactl")
+"""Files of a machine, or container, with a driver."""
 
 
 class Driver:
@@ -97,3 +100,13 @@ class Driver:
         if self.get("nvmlDeviceGetMemoryInfo", handle) is not None:
             return lambda: float(nvml.nvmlDeviceGetMemoryInfo(handle).used), False
         return None, False
+
+
+def gpu_left_out(present: Collection[str]) -> str | None:
+    """Warning that `auto` leaves out the GPU of this machine, given the result of `probe.devices_present`; None if it does not."""
+    if "gpu" in present or not any(Path(path).exists() for path in DRIVER_FILES):
+        return None
+    return (
+        "there is an NVIDIA driver, but no readable GPU: the device `auto` leaves the GPU out; `harness doctor` shows the reason; "
+        "--device gpu runs its cases without energy"
+    )

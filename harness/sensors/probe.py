@@ -6,7 +6,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ LIMIT_S = 5.0
 DISAGREE = 0.05
 SAME_PERIOD = 0.2
 """Relative difference between a stored and a new update period up to which the stored one, of more ticks, is used."""
-NVIDIA_DRIVER = ("/proc/driver/nvidia/version", "/dev/nvidiactl")
 
 
 def open_sensors(catalogue: Catalogue, cards: Collection[str] = ()) -> tuple[Opened, dict[str, str]]:
@@ -98,16 +96,6 @@ def cards_present(catalogue: Catalogue) -> list[dict[str, Any]]:
             except Exception:  # noqa: S112  the reason is reported when the sensor is opened to measure
                 continue
     return cards
-
-
-def gpu_left_out(present: Collection[str]) -> str | None:
-    """Warning that `auto` leaves out the GPU of this machine, given the result of `devices_present`; None if it does not."""
-    if "gpu" in present or not any(Path(path).exists() for path in NVIDIA_DRIVER):
-        return None
-    return (
-        "there is an NVIDIA driver, but no readable GPU: the device `auto` leaves the GPU out; `harness doctor` shows the reason; "
-        "--device gpu runs its cases without energy"
-    )
 
 
 def probe(sensors: Opened, seconds: float = LIMIT_S, near: Collection[str] | None = None) -> tuple[Opened, dict[str, Any]]:

@@ -63,7 +63,8 @@ class Load:
         requests: Concurrency or rate, and lengths.
         prompts: Endless prompts, none of them twice.
         log: Log of requests and tokens.
-        stop: Called often (at least every 50 ms), also while nothing is generated: True ends the load; no request is sent afterwards.
+        stop: Called often (at least every 50 ms, in this process after each step), also while nothing is generated: True ends the load; no
+            request is sent afterwards.
         drain_s: Time limit for the requests in progress after the stop; those that take longer are cut off.
         seed: Seed of the arrivals of `poisson`.
         totals: Readings of the server's own counts during the load, appended about once a second.

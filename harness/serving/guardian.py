@@ -115,8 +115,8 @@ def _left(ended: dict[int, int]) -> set[int]:
     """Our descendants that are still alive; the exit codes of those that are not are added to `ended`."""
     ended.update(processes.reap())
     left = processes.descendants({os.getpid()}, table := processes.table())
-    if mark := os.environ.get(processes.MARK):
-        left |= processes.marked(mark, table) - {os.getpid()}
+    if server_id := os.environ.get(processes.MARK):
+        left |= processes.marked(server_id, table) - {os.getpid()}
     return left
 
 

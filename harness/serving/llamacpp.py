@@ -40,25 +40,25 @@ def serve(arguments: argparse.Namespace) -> None:
 
 def parameters(xllamacpp: Any, arguments: argparse.Namespace) -> Any:
     """The parameters of llama.cpp for a measurement: nothing is cached between requests, adapted to the memory or downloaded."""
-    wanted = xllamacpp.CommonParams()
-    wanted.model.path = arguments.model
-    wanted.port = arguments.port
-    wanted.n_parallel = arguments.parallel
-    wanted.n_ctx = arguments.ctx_size
-    wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = arguments.threads
-    wanted.cache_prompt = wanted.cache_idle_slots = False
-    wanted.cache_ram_mib = 0
-    wanted.fit_params = False
-    wanted.offline = True
-    wanted.ui = False
-    wanted.endpoint_metrics = wanted.endpoint_slots = wanted.warmup = True
+    params = xllamacpp.CommonParams()
+    params.model.path = arguments.model
+    params.port = arguments.port
+    params.n_parallel = arguments.parallel
+    params.n_ctx = arguments.ctx_size
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = arguments.threads
+    params.cache_prompt = params.cache_idle_slots = False
+    params.cache_ram_mib = 0
+    params.fit_params = False
+    params.offline = True
+    params.ui = False
+    params.endpoint_metrics = params.endpoint_slots = params.warmup = True
     if arguments.cache_type:
         kind = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{arguments.cache_type.upper()}", None)
         if kind is None:
             sys.exit(f"llama.cpp has no type {arguments.cache_type} of the key-value cache")
-        wanted.cache_type_k = wanted.cache_type_v = kind
-        wanted.verbosity = LOADED_TYPES
-    return wanted
+        params.cache_type_k = params.cache_type_v = kind
+        params.verbosity = LOADED_TYPES
+    return params
 
 
 if __name__ == "__main__":

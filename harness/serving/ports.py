@@ -38,15 +38,15 @@ def listens(pids: Iterable[int], port: int) -> bool | None:
 
 def _listening(port: int) -> set[str] | None:
     """The sockets that listen on a port, as their entries in /proc/PID/fd read; None if this cannot be read."""
-    found, readable = set(), False
+    sockets, readable = set(), False
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             lines = Path(f"/proc/net/{name}").read_text().splitlines()[1:]
             readable = True
             for fields in map(str.split, lines):
                 if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    found.add(f"socket:[{fields[9]}]")
-    return found if readable else None
+                    sockets.add(f"socket:[{fields[9]}]")
+    return sockets if readable else None
 
 
 def _open_sockets(pid: int) -> set[str]:

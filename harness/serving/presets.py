@@ -34,12 +34,13 @@ class Preset:
         files: Files that are written into {folder} before the start, by name.
         after_start: Command that is run once, when it is ready; empty: none.
         program: Separate environment of {python} and the package that it must have, such as (`llama-cpp`, `xllamacpp`); None: {python} is not used.
+        poisson_slots: Requests at a time that it is started for if arrivals are at random.
         devices: Devices that it runs on.
         device_arguments: Further arguments by device.
         option_arguments: Arguments of the engine's options `kv_cache_dtype` and `quantization`, with {value}; an option that is not here is not supported.
         apis: What of the OpenAI API it has: `completions` is `/v1/completions`, `chat` is `/v1/chat/completions`.
         model_name: Name of the model in requests; None: the one that `/v1/models` reports.
-        fields: Fields of every request beside `model`, `prompt` or `messages`, `stream` and `max_tokens`: prompt cache off, counts in the stream on.
+        fields: Fields of every request in addition to `model`, `prompt` or `messages`, `stream` and `max_tokens`: prompt cache off, counts in the stream on.
         length_fields: Fields that make an answer exactly as long as asked; the text `OUTPUT_TOKENS` stands for the number (alone: as an integer).
         exact_length: Whether the length of answers can be fixed at all; if not, an answer may be shorter than asked.
         cache_off: Whether reuse of prompts between requests is turned off, by a field or by the command.
@@ -64,6 +65,7 @@ class Preset:
     files: Mapping[str, str] = field(default_factory=dict)
     after_start: tuple[str, ...] = ()
     program: tuple[str, str] | None = None
+    poisson_slots: int = 256
     devices: tuple[str, ...] = ("cpu", "gpu")
     device_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     option_arguments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -98,6 +100,7 @@ _LLAMA_CPP = Preset(
     ),
     ready_path="/health",
     tokens_from="timings_predicted_n",
+    poisson_slots=32,  # each has memory of its own, used or not
     device_arguments={"cpu": ("--n-gpu-layers", "0"), "gpu": ("--n-gpu-layers", "all")},
     option_arguments={"kv_cache_dtype": ("--cache-type-k", "{value}", "--cache-type-v", "{value}", "--log-verbosity", "4")},
     fields={"cache_prompt": False, "timings_per_token": True, "stream_options": _USAGE},
@@ -257,7 +260,7 @@ _PRESETS = (
         option_arguments={"quantization": ("--quantization", "{value}")},
         model_name="{model}",
         length_fields={"generation_config": '{"max_new_tokens": {output_tokens}, "min_new_tokens": {output_tokens}}'},
-        read="transformers 5.24, cli/serve.py and cli/serving; streams as recorded from 5.24",
+        tested="transformers 5.24.0",
     ),
     Preset(
         name="ollama",

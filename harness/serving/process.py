@@ -123,7 +123,7 @@ class ServerProcess:
     def pids(self) -> set[int]:
         """All processes of the server that are alive."""
         table = processes.table()
-        pids = self._of_group(table) | processes.marked(self._mark, table)
+        pids = self._of_group(table) | processes.marked(self._server_id, table)
         pids |= processes.descendants(pids | {self._guardian.pid}, table)
         return pids - {self._guardian.pid}
 
@@ -171,7 +171,7 @@ class ServerProcess:
         self._stopped, self._code, self._killed_by_guardian, self._buffer = None, None, 0, b""
         self._error: str | None = None
         self._known: set[tuple[int, int]] = set()
-        self._mark = f"{os.getpid()}-{secrets.token_hex(8)}"
+        self._server_id = f"{os.getpid()}-{secrets.token_hex(8)}"
         self._memory = SharedMemory()
         self._log = tempfile.TemporaryFile(prefix="harness-server-")  # noqa: SIM115 - closed in `_end_guardian`
         self._folder = Path(tempfile.mkdtemp(prefix="harness-server-")) if self.launch.files else None
@@ -188,7 +188,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             start_new_session=True,  # it must survive a signal to our group, to kill the server
-            env={**os.environ, **variables, processes.MARK: self._mark},
+            env={**os.environ, **variables, processes.MARK: self._server_id},
         )
         self._read_messages(30.0, until_started=True)
         if not self.pid:
@@ -226,7 +226,9 @@ class ServerProcess:
     def _not_started(self, reason: str) -> EngineError:
         if _TAKEN.search(self.output()):
             return _PortTakenError(f"port {self.port} is in use: {reason}", "end the program that uses it, or choose another port")
-        return EngineError(reason, f"run it yourself to see all its output: `{shown(self.launch.command)}`")
+        return EngineError(
+            reason, f"run it yourself to see all its output: `{redacted([self.filled(word) for word in self.launch.command])}`"
+        )
 
     def _check_owner(self) -> None:
         if ports.listens(self.pids(), self.port) is False:
@@ -273,7 +275,7 @@ class ServerProcess:
         """Processes of the server that are alive although its guardian has ended: adopted by us, or known from before."""
         _reap_adopted(self._known)
         table = processes.table()
-        left = processes.marked(self._mark, table) | (self._of_group(table) & processes.descendants({os.getpid()}, table))
+        left = processes.marked(self._server_id, table) | (self._of_group(table) & processes.descendants({os.getpid()}, table))
         left |= {pid for pid, started in self._known if pid in table and table[pid].started == started}
         return left | processes.descendants(left, table)
 
@@ -329,7 +331,7 @@ def plain_lines(text: str) -> list[str]:
     return [plain(line) for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).splitlines()]
 
 
-def shown(command: Sequence[str]) -> str:
+def redacted(command: Sequence[str]) -> str:
     """A command line for messages and records, without the values of what may be secrets."""
     words, hide = [], False
     for word in command:

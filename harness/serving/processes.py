@@ -27,7 +27,7 @@ class Process:
         parent: Process id of its parent.
         group: Its process group.
         session: Its session.
-        started: Start in clock ticks since boot, which tells a reused id from the first one.
+        started: Start in clock ticks since boot, which differs if the id was reused.
     """
 
     pid: int
@@ -58,24 +58,24 @@ def descendants(pids: set[int], processes: dict[int, Process]) -> set[int]:
     children: dict[int, list[int]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process.pid)
-    found: set[int] = set()
+    below: set[int] = set()
     open_pids = list(pids)
     while open_pids:
-        new = set(children.get(open_pids.pop(), ())) - found
-        found |= new
+        new = set(children.get(open_pids.pop(), ())) - below
+        below |= new
         open_pids += new
-    return found
+    return below
 
 
-def marked(mark: str, processes: dict[int, Process]) -> set[int]:
-    """The processes whose environment has a mark; those of other users cannot be read."""
-    entry = f"{MARK}={mark}".encode()
-    found = set()
+def marked(server_id: str, processes: dict[int, Process]) -> set[int]:
+    """The processes whose environment has the value of a server; those of other users cannot be read."""
+    entry = f"{MARK}={server_id}".encode()
+    pids = set()
     for pid in processes:
         with contextlib.suppress(OSError):
             if entry in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found.add(pid)
-    return found
+                pids.add(pid)
+    return pids
 
 
 def adopt_orphans() -> None:

@@ -94,8 +94,8 @@ class Reports:
         if name not in preset.proofs:
             return None
         source, pattern = preset.proofs[name]
-        found = re.search(pattern, output if source == OUTPUT else self.text(source) or "")
-        return found.group(1) if found else None
+        match = re.search(pattern, output if source == OUTPUT else self.text(source) or "")
+        return match.group(1) if match else None
 
     def _get(self, path: str) -> str | None:
         import httpx

@@ -47,6 +47,8 @@ def _specs(case: Case, suite: Suite, builds: Mapping[str, Build], catalogue: Cat
 
 def maker(build: Build, suite: Suite, catalogue: Catalogue) -> PluginSpec:
     """The plug-in in whose environment a build runs."""
+    if build.target:
+        return catalogue.engines[build.target.engine].at(build.target.device)
     model = suite.model(build.model)
     if build.step.recipe == "data":  # with a parent it reads the size of images from the model
         return catalogue.formats[suite.build(build.parent).format] if build.parent else importer(model, catalogue)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from harness.schema import Acceptance, Catalogue, Copies, Limits, Training
+from harness.schema.served import Slo
 from harness.suite.document import Document, format_value, nearest, wrong_value
 
 
@@ -191,6 +192,7 @@ class SuiteFile(Strict):
     ] = "half_width"
     limits: Limits = Limits()
     acceptance: Annotated[Acceptance | None, Field(description="rules that a run must keep to be used for a procurement")] = None
+    slo: Annotated[Slo | None, Field(description="objectives of a request, for the goodput of cases that generate text")] = None
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
     @property
@@ -211,6 +213,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     "quality": QualityRule,
     "limits": Limits,
     "acceptance": Acceptance,
+    "slo": Slo,
     "engines": EngineItem,
 }
 TAGS = {

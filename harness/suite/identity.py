@@ -13,7 +13,7 @@ from harness.schema import Case, Model
 from harness.suite.grammar import SuiteFile
 
 # Fields that came later are hashed only if they differ from these defaults, so that old runs keep their hash.
-LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": [], "acceptance": None}
+LATER_SUITE_FIELDS: dict[str, Any] = {"stopping": "half_width", "allow": [], "acceptance": None, "slo": None}
 LATER_MATRIX_FIELDS: dict[str, Any] = {
     "models": None,
     "copies": None,
@@ -55,6 +55,7 @@ def suite_fields(written: SuiteFile, models: Sequence[Model], cases: Iterable[Ca
         "stopping": written.stopping,
         "limits": written.limits,
         "acceptance": written.acceptance,
+        "slo": written.slo,
         "seed": written.seed,
     }
 

@@ -59,3 +59,9 @@ class Compile(ByOptions):
     """The engine's compiler instead of operator by operator; the arithmetic keeps its precision."""
 
     spec: ClassVar = VariantSpec(name="compile", summary="compiled by the engine, not operator by operator", conversions=(), load_s=10.0)
+
+
+class TensorRt(ByOptions):
+    """TensorRT's compiled engine instead of the CUDA kernels of the runtime; `plan` shows the build that compiles it."""
+
+    spec: ClassVar = VariantSpec(name="tensorrt", summary="compiled by TensorRT for the card", conversions=(), devices=("gpu",))

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.formats.ggml import F16, Q4_0, Q8_0, TYPES, GgmlType
-from harness.formats.gguf import FILE, facts, stored_shares
+from harness.formats.gguf import FILE, RANDOM, facts, stored_shares
 from harness.formats.gguf_header import Header, read_header
 from harness.schema import ArtifactFacts, VariantSpec
 from harness.variants.base import Job, Recipe, not_applicable
-from harness.variants.gguf_rewrite import planned, rewrite
+from harness.variants.gguf_rewrite import planned, quantized_before, rewrite
 
 FILE_TYPES = {F16: 1, Q4_0: 2, Q8_0: 7}
 """llama.cpp's number of the file type, by the type of the matrices."""
-LEAST_SHARE = 0.5
-"""Least share of the parameters that must be stored in the types of a variant."""
 LISTED = 20
 """Largest number of tensors that are listed by name."""
 
@@ -71,29 +69,27 @@ class GgufQ4(GgufRecipe):
 
 
 def check_stored(written: Header, names: set[str], variant: str) -> None:
-    """Refuse a file that stores less than half of its parameters in the types of its variant.
+    """Refuse a file that stores nothing in the types of its variant.
 
     Raises:
         EngineError: It does, with the shares of the types that it stores.
     """
     stored = stored_shares(written)
-    if sum(stored.get(name, 0.0) for name in names) < LEAST_SHARE:
+    if not names & stored.keys():
         listed = ", ".join(f"{share:.0%} {name}" for name, share in stored.items())
         block = max(each.block for each in TYPES.values() if each.name in names)
-        raise not_applicable(
-            f"the file would not be {variant}: it stores {listed}, since rows that are no multiple of {block} elements get another type"
-        )
+        raise not_applicable(f"the file would store {listed} and nothing of {variant}, whose rows are multiples of {block} elements")
 
 
 def stored_notes(source: Header, written: Header, names: set[str]) -> dict[str, Any]:
-    """What a new file stores, the tensors that are not what was asked, and the types that were quantized already before."""
-    types = {tensor.name: tensor.type for tensor in written.tensors}
-    changed = [tensor.type for tensor in source.tensors if types.get(tensor.name) != tensor.type]
-    coarse = sorted({kind.name for kind in changed if kind.numpy is None})
+    """What a new file stores, what was asked, the tensors that differ, and what is known of the weights before."""
+    before = quantized_before(source, {tensor.name: tensor.type for tensor in written.tensors})
     others = [tensor for tensor in written.tensors if tensor.rows > 1 and tensor.type.name not in names]
     return {
         "stored": stored_shares(written),
-        **({"requantized_from": coarse} if coarse else {}),
+        "requested_types": sorted(names),
+        **({"random_weights": True} if RANDOM in written.fields else {}),
+        **({"requantized_from": before} if before else {}),
         **({"other_types": {tensor.name: tensor.type.name for tensor in others[:LISTED]}} if others else {}),
         **({"other_types_total": len(others)} if len(others) > LISTED else {}),
     }

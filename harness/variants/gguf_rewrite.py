@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.formats.ggml import F16, TYPES, GgmlType
-from harness.formats.gguf_header import MAGIC, UINT32, Field, Header, TensorInfo, padding
+from harness.formats.gguf import REQUANTIZED
+from harness.formats.gguf_header import MAGIC, TEXT, UINT32, Field, Header, TensorInfo, padding
 from harness.formats.libraries import import_library
 from harness.variants.base import not_applicable
 
@@ -42,6 +43,17 @@ def _planned(tensor: TensorInfo, target: GgmlType) -> GgmlType:
     return target if tensor.sizes[0] % target.block == 0 else TYPES[F16]
 
 
+def quantized_before(header: Header, types: Mapping[str, GgmlType]) -> list[str]:
+    """Quantized types, in this file or one before it, of tensors that get another type, by GGML's name.
+
+    Args:
+        header: Header of the source.
+        types: New type of each tensor by its name.
+    """
+    here = {each.type.name for each in header.tensors if each.type.numpy is None and types.get(each.name) != each.type}
+    return sorted(here | set(filter(None, (header.text(REQUANTIZED) or "").split(","))))
+
+
 def rewrite(source: Path, header: Header, types: list[GgmlType], target: Path, file_type: int) -> None:
     """Write a file with the metadata of another and tensors of other types.
 
@@ -55,30 +67,37 @@ def rewrite(source: Path, header: Header, types: list[GgmlType], target: Path, f
     Raises:
         EngineError: A tensor cannot be read by the package gguf, or has values that the new type cannot hold.
     """
-    numbers = {"general.file_type": file_type, "general.quantization_version": QUANTIZATION_VERSION}
+    before = quantized_before(header, {each.name: kind for each, kind in zip(header.tensors, types, strict=True)})
+    added = {key: struct.pack("<II", UINT32, number) for key, number in _numbers(file_type).items()}
+    added |= {REQUANTIZED: struct.pack("<I", TEXT) + _text(",".join(before))} if before else {}
     with source.open("rb") as reading, target.open("xb") as writing:
-        _write_header(reading, writing, header, types, numbers)
+        writing.write(_header(reading, header, types, added))
         for tensor, kind in zip(header.tensors, types, strict=True):
-            writing.write(bytes(padding(writing.tell(), header.alignment)))
             reading.seek(header.data_start + tensor.offset)
             for piece in _pieces(reading, tensor):
                 writing.write(piece if kind == tensor.type else converted(piece, tensor, kind))
-        writing.write(bytes(padding(writing.tell(), header.alignment)))
+            writing.write(bytes(padding(tensor._replace(type=kind).bytes, header.alignment)))
 
 
-def _write_header(reading: BinaryIO, writing: BinaryIO, header: Header, types: list[GgmlType], numbers: Mapping[str, int]) -> None:
-    kept = [field for key, field in header.fields.items() if key not in numbers and not key.startswith(CALIBRATION)]
-    writing.write(MAGIC + struct.pack("<IQQ", VERSION, len(types), len(kept) + len(numbers)))
+def _header(reading: BinaryIO, header: Header, types: list[GgmlType], added: Mapping[str, bytes]) -> bytes:
+    """All of the new file before its data."""
+    kept = [field for key, field in header.fields.items() if key not in added and not key.startswith(CALIBRATION)]
+    content = bytearray(MAGIC + struct.pack("<IQQ", VERSION, len(types), len(kept) + len(added)))
     for field in kept:
-        writing.write(_raw(reading, field))
-    for key, number in numbers.items():
-        writing.write(_text(key) + struct.pack("<II", UINT32, number))
+        content += _raw(reading, field)
+    for key, value in added.items():
+        content += _text(key) + value
     offset = 0
     for tensor, kind in zip(header.tensors, types, strict=True):
         sizes = struct.pack(f"<I{len(tensor.sizes)}Q", len(tensor.sizes), *tensor.sizes)
-        writing.write(_text(tensor.name) + sizes + struct.pack("<IQ", kind.number, offset))
+        content += _text(tensor.name) + sizes + struct.pack("<IQ", kind.number, offset)
         offset += tensor._replace(type=kind).bytes
         offset += padding(offset, header.alignment)
+    return bytes(content) + bytes(padding(len(content), header.alignment))
+
+
+def _numbers(file_type: int) -> dict[str, int]:
+    return {"general.file_type": file_type, "general.quantization_version": QUANTIZATION_VERSION}
 
 
 def _raw(reading: BinaryIO, field: Field) -> bytes:

@@ -125,6 +125,7 @@ def _setting(run: StoredRun, record: Record, case: Case | None) -> Setting:
         shift_s=record.shift_s,
         requested_precision=catalogue.requested_precision(case) if case else None,
         profiled=not record.repetition if record.profiled is None else record.profiled,
+        slo=suite.slo,
     )
 
 

@@ -50,7 +50,8 @@ def build(task: BuildTask) -> Artifact:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if task.model.trusted and task.model.folder:
         make_importable(task.model.folder)
-    path, facts, notes = FIRST_STEPS.get(task.build.step.recipe, _recipe)(task)
+    target = task.build.target
+    path, facts, notes = (_prepared if target else FIRST_STEPS.get(task.build.step.recipe, _recipe))(task)
     sha256, size = fingerprint(path)
     return Artifact(
         build_id=task.build.build_id,
@@ -60,6 +61,7 @@ def build(task: BuildTask) -> Artifact:
         bytes=size,
         model=task.build.model,
         lineage=task.build.lineage,
+        device=target.device if target else None,
         facts=facts,
         notes=notes,
     )
@@ -189,6 +191,13 @@ def _check_unchanged(path: Path, sha256: str) -> None:
 FIRST_STEPS: dict[str, Callable[[BuildTask], Made]] = {"dataset": _dataset, "data": _data, "train": _train, "source": _source}
 
 # --- every later step ----------------------------------------------------------------------------------------------------
+
+
+def _prepared(task: BuildTask) -> Made:
+    """What an engine makes for one device."""
+    from harness.worker.prepare import prepare  # no other build needs the engines
+
+    return prepare(task)
 
 
 def _recipe(task: BuildTask) -> Made:

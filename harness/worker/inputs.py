@@ -11,7 +11,7 @@ from harness.engines.base import Array, Tensor
 from harness.errors import EngineError
 from harness.formats.inputs import base_name, positions
 from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, takes
-from harness.schema.worker import ArrayFile, MeasureTask
+from harness.schema.worker import ArrayFile, MeasureTask, SampleShape
 from harness.workloads.data import batches, load_array
 
 QUERY_POOL_BYTES = 64 * 2**20
@@ -144,6 +144,28 @@ def sized(inputs: Sequence[Tensor], shapes: Mapping[str, Sequence[int]], batch_s
         if name not in (*names, *map(base_name, names)):
             raise _refusal(f"`input_shapes` names {name!r}, but the model's inputs are {', '.join(names)}", "correct the name in the suite")
     return [_sized(tensor, shapes.get(tensor.name, shapes.get(base_name(tensor.name))), batch_size) for tensor in inputs]
+
+
+def sized_as(inputs: Sequence[Tensor], samples: Sequence[SampleShape], batch_size: int) -> list[Tensor]:
+    """The inputs with the sizes of the test data.
+
+    Raises:
+        EngineError: The data do not fit the inputs.
+    """
+    if len(samples) != len(inputs):
+        raise _refusal(f"the model has {len(inputs)} inputs, but the data have {len(samples)} arrays", "correct `data.test` in the suite")
+    order = positions([tensor.name for tensor in inputs], [sample.name for sample in samples])
+    shapes = {}
+    for tensor, index in zip(inputs, order, strict=True):
+        needed, have = _sample_shape(tensor, batch_size), samples[index].shape
+        shape = fit_shape(have, needed)
+        if shape is None:
+            raise _refusal(
+                f"input {tensor.name!r} takes samples of shape {needed}, but those of the data have {have}",
+                "reshape the array in the .npz; the first axis is the sample",
+            )
+        shapes[tensor.name] = shape
+    return sized(inputs, shapes, batch_size)
 
 
 def _sized(tensor: Tensor, shape: Sequence[int] | None, batch_size: int) -> Tensor:

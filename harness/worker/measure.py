@@ -137,6 +137,7 @@ def open_session(task: MeasureTask) -> Session:
         threads=task.threads,
         options=engine.spec.parameters(**task.engine_options) if engine.spec.parameters else None,
         trusted=task.trusted,
+        prepared=Path(task.prepared) if task.prepared else None,
     )
     session: Session = engine().open(load)
     return session

@@ -9,6 +9,7 @@ The load does not stop between warm-up and window:
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,15 +26,16 @@ from harness.engines.tokens import TokenEngine
 from harness.errors import EngineError
 from harness.schema.served import COMPLETED, REQUEST_COLUMNS, SHORT, TokenLoad
 from harness.schema.worker import Close, Done, Go, Kernels, Ready, ServeTask, Warmed
+from harness.serving import processes
 from harness.serving.answers import as_array, mean_logprob
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, TokenSession
 from harness.serving.cpu import cpu_s
 from harness.serving.log import TokenLog
 from harness.serving.prompts import Tokenization, calibrated, prompts
+from harness.userfiles import system_number
 from harness.worker.measure import peak_memory_bytes, profiled
 from harness.worker.outcome import outcome
-from harness.worker.processes import descendants_peak_bytes
 from harness.worker.warmup import Warmup
 from harness.workloads.functions import make_importable
 
@@ -67,19 +69,21 @@ class _Child:
         channel, task = self.channel, self.task
         channel.send_mark("load")
         session = self.session = open_session(task)
-        tokenization, first_s = calibrate(session)
-        facts = session.facts() | ({} if task.device == "cpu" else {"device_uuids": visible_uuids()})
+        tokenization, first_s, alone_s = calibrate(session, task.load)
+        facts = session.facts() | {"alone_s": alone_s} | ({} if task.device == "cpu" else {"device_uuids": visible_uuids()})
         channel.send(Ready(first_query_s=first_s, precision=session.precision(), facts=facts))
         log = TokenLog()
-        facts = self._generate(session, log, tokenization) if isinstance(channel.receive(), Go) else {}
-        np.save(task.completions_path, log.completions())
-        np.save(task.requests_path, log.requests())
+        try:
+            facts = self._generate(session, log, tokenization) if isinstance(channel.receive(), Go) else {}
+        finally:  # also what was generated before a server died
+            np.save(task.completions_path, log.completions())
+            np.save(task.requests_path, log.requests())
         channel.send(Done(n=log.completions().shape[1]))
         if task.outputs_path:
             channel.send_mark("quality")
             facts |= take_answers(session, task)
             channel.send_mark("quality_end")
-        return {"peak_memory_bytes": descendants_peak_bytes() or peak_memory_bytes(), "facts": facts}
+        return {"peak_memory_bytes": server_peak_bytes() or peak_memory_bytes(), "facts": facts}
 
     def _generate(self, session: TokenSession, log: TokenLog, tokenization: Tokenization) -> dict[str, Any]:
         """Run the load until the window is over; facts about it."""
@@ -177,6 +181,13 @@ def client_cpu(readings: Sequence[tuple[int, int]], control: Control) -> dict[st
     }
 
 
+def server_peak_bytes() -> int | None:
+    """Sum of the largest resident sets of the processes that this one has started; None without one. Shared pages count in each."""
+    started = processes.descendants({os.getpid()}, processes.table())
+    kibibytes = [number for pid in started if (number := system_number(f"/proc/{pid}/status", "VmHWM:")) is not None]
+    return sum(kibibytes) * 1024 if kibibytes else None
+
+
 def open_session(task: ServeTask) -> TokenSession:
     """The engine's session for this task."""
     if task.trusted and task.code_folder:
@@ -194,8 +205,13 @@ def open_session(task: ServeTask) -> TokenSession:
     return engine().open_tokens(load, task.load)
 
 
-def calibrate(session: TokenSession) -> tuple[Tokenization, float]:
-    """How long texts are in tokens, by two prompts, and the duration of the first answer in seconds."""
+def calibrate(session: TokenSession, load: TokenLoad) -> tuple[Tokenization, float, float]:
+    """How long texts are in tokens, by two prompts; the duration of the first answer in seconds, and that of one token after the longest prompt of the load.
+
+    Args:
+        session: The model, without any load.
+        load: Load that will follow.
+    """
     lengths, durations_s = [], []
     for characters in CALIBRATION_CHARACTERS:
         began_s = time.monotonic()
@@ -203,7 +219,10 @@ def calibrate(session: TokenSession) -> tuple[Tokenization, float]:
         durations_s.append(time.monotonic() - began_s)
         if reply.prompt_tokens:
             lengths.append((characters, reply.prompt_tokens))
-    return calibrated(lengths) if lengths else Tokenization(), durations_s[0]
+    tokenization = calibrated(lengths) if lengths else Tokenization()
+    began_s = time.monotonic()
+    session.answer([synthetic(tokenization.characters(round(load.input_tokens * (1 + load.spread))), 1, seed=0)], 1)
+    return tokenization, durations_s[0], time.monotonic() - began_s
 
 
 def synthetic(characters: int, output_tokens: int, seed: int) -> Prompt:

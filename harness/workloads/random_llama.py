@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from harness.formats.gguf import RANDOM
 from harness.formats.libraries import import_library
 from harness.workloads.base import WorkloadOptions
 
@@ -152,6 +153,7 @@ def write_gguf(path: Path, size: RandomLlamaOptions) -> None:
 def _add_metadata(gguf: Any, writer: Any, size: RandomLlamaOptions) -> None:
     tokens = vocabulary(size.vocabulary)
     writer.add_name("random-llama")
+    writer.add_bool(RANDOM, True)
     writer.add_file_type(FILE_TYPES[size.type])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     writer.add_vocab_size(len(tokens))
@@ -228,6 +230,7 @@ def _config(size: RandomLlamaOptions) -> dict[str, Any]:
         "mlp_bias": False,
         "bos_token_id": 0,
         "eos_token_id": 0,
+        RANDOM: True,
         "torch_dtype": {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}[size.type],
     }
 

@@ -91,7 +91,7 @@ def test_the_history_of_a_case_over_runs(harness, tmp_path):
     rows = [line for line in harness("history", run.records[0].case_id).stdout.splitlines() if line.startswith("|")]
     assert "energy_uJ" in rows[0]
     assert ["run-1" in rows[2], "run-0" in rows[3]] == [True, True]
-    assert "onnxruntime 1.23.0 -&gt; 1.22.0" in rows[3] and "onnxruntime" not in rows[2]
+    assert "onnxruntime 1.23.0 -> 1.22.0" in rows[3] and "onnxruntime" not in rows[2]
     lost = Store.create(tmp_path / "results", run.header.model_copy(update={"run_id": "empty"}))
     done = harness("history", run.records[0].case_id, "run-0", lost.folder)
     assert done.returncode == 0 and "is not in empty" in done.stderr
@@ -182,3 +182,21 @@ def test_a_report_as_json_has_the_effect_of_each_variant(harness, results):
     assert (first["run_id"], second["run_id"]) == ("run-a", "run-b")
     assert [each["variant"] for each in first["effects"]] and all(each["sentence"] for each in first["effects"])
     assert {each["case_id"] for each in first["references"]}
+
+
+def test_a_history_can_be_drawn(harness, results, tmp_path):
+    """Into a .png or .svg, next to the table; another ending is an error before anything is read, and simulated energies need the flag."""
+    for name, factor in (("run-a", 1.0), ("run-b", 0.8)):
+        keep(measured(factor={c.case_id: factor for c in CELLS}), results, name)
+    done = harness("history", CELLS[0].case_id, "--plot", tmp_path / "limits.svg")
+    assert done.returncode == 0, done.stderr
+    assert "run-b" in done.stdout and "Energy and latency over runs" in (tmp_path / "limits.svg").read_text()
+    harness("history", CELLS[0].case_id, "--plot", tmp_path / "limits.png")
+    assert (tmp_path / "limits.png").read_bytes().startswith(b"\x89PNG")
+    assert_error(harness("history", CELLS[0].case_id, "--plot", tmp_path / "limits.pdf"), 2, "--plot", ".png")
+    simulated = Domain(name="package", sensor="replay", quantity="energy", unit="J", kind="simulated")
+    keep(measured(domains=(simulated,)), results, "run-c")
+    assert_error(harness("history", CELLS[0].case_id, "--plot", tmp_path / "no.svg"), 2, "simulator")
+    assert not (tmp_path / "no.svg").exists()
+    assert harness("history", CELLS[0].case_id, "--plot", tmp_path / "yes.svg", "--allow-simulated").returncode == 0
+    assert "simulated (package)" in (tmp_path / "yes.svg").read_text()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.decide.limits import Constraints, misses
+from harness import frame
+from harness.decide.limits import Constraints, misses, percentile_of
+from harness.frame.rows import rows_of
 from harness.report.limits import miss_text
 from harness.report.selection import selection_lines
+from tests import factories, generating
 from tests.decide.selected import found, pair
 from tests.factories import CARD, COUNTERS, case, digits, record, stored
 
@@ -100,3 +103,42 @@ def test_a_shortfall_is_relative_and_infinite_if_unknown():
     (miss,) = misses(row | {"latency_p99_high_s": None}, Constraints(0.0, latency_p99_s=1.0))
     assert miss.bound is None and miss.shortfall == float("inf")
     assert misses(row, Constraints(0.0, memory_bytes=150.0)) == []
+
+
+TEXT = rows_of(frame.cases([generating.sweep()]))
+
+
+def test_a_limit_of_generated_text_is_compared_with_the_highest_percentile_that_all_cases_have():
+    """p90 where a case has too few requests for p99; the same for all, so that few requests are no advantage."""
+    assert percentile_of(TEXT, "ttft") == "p90"
+    assert percentile_of([row | {"ttft_p99_s": 1.0} for row in TEXT], "ttft") == "p99"
+    assert percentile_of([TEXT[0] | {"ttft_p90_s": None}, *TEXT[1:]], "ttft") == "p50"
+    assert percentile_of([], "tpot") == "p50"
+
+
+def test_the_upper_bound_of_that_percentile_is_compared():
+    """12.48 ± 0.31 ms: 12.6 ms is not shown to be met."""
+    limits = Constraints(quality=0.0, ttft_s=0.0126)
+    (miss,) = misses(TEXT[0], limits, {"ttft_s": "p90"})
+    assert (miss.constraint, miss.value) == ("ttft_p90_s", pytest.approx(0.01248, rel=1e-3))
+    assert miss.bound > 0.0126 and miss.shortfall == pytest.approx(miss.bound / 0.0126 - 1)
+    assert misses(TEXT[0], limits._replace(ttft_s=0.0130), {"ttft_s": "p90"}) == []
+    assert misses(TEXT[0], limits, {"ttft_s": "p50"}) == []
+
+
+def test_an_unknown_latency_does_not_satisfy_a_limit():
+    """A single launch has no bound; answers of one token have no time per token."""
+    row = TEXT[0] | {"tpot_p90_s": None, "tpot_p90_high_s": None}
+    (miss,) = misses(row, Constraints(quality=0.0, tpot_s=1.0), {"tpot_s": "p90"})
+    assert (miss.value, miss.bound, miss.shortfall) == (None, None, float("inf"))
+    query = rows_of(frame.cases([factories.digits()]))[0]
+    assert misses(query, Constraints(quality=0.5, ttft_s=1e-9)) == []
+
+
+def test_the_agreement_of_text_has_the_bound_of_its_paired_difference():
+    """Dense agrees with itself by definition, so the bound of the difference is that of the agreement."""
+    row = TEXT[1]
+    bound = 1 + row["quality_diff_low"]
+    assert misses(row, Constraints(quality=bound - 0.01)) == []
+    (miss,) = misses(row, Constraints(quality=bound + 0.01))
+    assert miss.bound == pytest.approx(bound)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.energy.placement import examine_placement, share_elsewhere
+from harness.energy.placement import examine_placement, examine_prepared, share_elsewhere
 
 FACTS = {"placement": {"asked": "CUDA", "operators": {"CUDA": 9, "CPU": 3}, "elsewhere": {"Shape": 2, "NonZero": 1}}}
 WHOLE = {"placement": {"asked": "CUDA", "operators": {"CUDA": 9}, "elsewhere": {}}}
@@ -27,3 +27,10 @@ def test_nothing_is_found_otherwise(device, facts):
 def test_the_share_is_unknown_without_a_report(facts, share):
     """Never 0 in its place."""
     assert share_elsewhere(facts) == share
+
+
+@pytest.mark.parametrize(("state", "codes"), [("compiled again", ["compiled_again"]), ("built", []), ("compiled", []), (None, [])])
+def test_an_engine_that_was_compiled_again_is_found(state, codes):
+    """Its energy is used: the compilation is outside the window."""
+    found = examine_prepared({"tensorrt_engine": state})
+    assert [finding.code for finding in found] == codes and not any(finding.invalid for finding in found)

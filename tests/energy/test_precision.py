@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.energy.precision import examine_instructions, examine_precision
+from harness.energy.precision import examine_instructions, examine_precision, examine_weights
 from harness.schema import Kernel
 
 IN_INT8 = [Kernel(op="Conv", precision="int8", share=0.8), Kernel(op="Softmax", precision="float32", share=0.2)]
@@ -66,3 +66,30 @@ def test_a_precision_without_instructions_is_emulated():
     (found,) = examine_instructions({"float16_instructions": False, "bfloat16_instructions": True})
     assert found.code == "precision_emulated" and "no instructions for float16" in found.sentence and not found.invalid
     assert examine_instructions({"bfloat16_instructions": None}) == examine_instructions({}) == []
+
+
+@pytest.mark.parametrize(
+    ("weights", "code", "sentence"),
+    [
+        ({}, None, ""),
+        ({"stored": {"Q8_0": 1.0}}, None, ""),
+        ({"stored": {"Q8_0": 0.79, "F16": 0.21}, "requested_types": ["Q8_0"]}, None, ""),
+        (
+            {"stored": {"Q5_0": 0.58, "Q4_K": 0.3, "Q6_K": 0.118, "F32": 0.002}, "requested_types": ["Q4_K", "Q6_K"]},
+            "stored_types_differ",
+            "the variant requests weights in Q4_K/Q6_K, but only 42% of the parameters are stored so: the file stores 58% Q5_0, 30% Q4_K, 12% Q6_K",
+        ),
+        (
+            {"random_weights": True},
+            "cost_only",
+            "its weights are random: energy and latency are those of the model, its quality has no meaning",
+        ),
+        ({"requantized_from": ["Q4_1"]}, "cost_only", "its weights were quantized to Q4_1 before, and keep the quality of that"),
+    ],
+    ids=["unknown", "dense", "mostly", "fallen back", "random", "requantized"],
+)
+def test_stored_weights_are_named_where_they_are_not_what_was_asked(weights, code, sentence):
+    """Less than half of the parameters in the types of the variant, or weights whose quality has no meaning."""
+    findings = examine_weights(weights)
+    assert [each.code for each in findings] == ([code] if code else [])
+    assert not code or (findings[0].sentence.startswith(sentence) and not findings[0].invalid)

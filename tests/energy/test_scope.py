@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.energy.scope import case_energy, device_detail, for_card, near_domains
-from harness.schema import Domain
+from harness.energy.scope import build_energy, case_energy, device_detail, for_card, near_domains
+from harness.schema import Domain, Measurement
 from tests.factories import measurement
 
 
@@ -117,3 +117,16 @@ def test_the_host_belongs_to_every_card():
     package = Domain(name="package", sensor="rapl", quantity="energy", unit="J", kind="counter")
     wall = Domain(name="wall", sensor="meter", quantity="power", unit="W", kind="sampled", device="cpu")
     assert for_card([package, wall], "GPU-1") == [package, wall]
+
+
+def test_a_build_for_a_card_is_charged_with_that_card_alone():
+    """Next to the host; idle cards next to it are not its price. A build on the CPU counts all accelerators, as it always did."""
+    names = {"package": "cpu", "gpu:0": "gpu", "gpu:1": "gpu:1"}
+    measured = [
+        Measurement(
+            domain=name, sensor="s", kind="counter", phase="build", start_s=0, end_s=1, inferences=None, gross_j=10.0, device=device
+        )
+        for name, device in names.items()
+    ]
+    assert (build_energy(measured, "gpu").scope, build_energy(measured, "gpu").energy_j) == ("package+gpu:0", 20.0)
+    assert (build_energy(measured).scope, build_energy(measured).energy_j) == ("package+gpu:0+gpu:1", 30.0)

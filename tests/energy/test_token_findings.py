@@ -48,6 +48,11 @@ def test_each_departure_has_its_finding(changes, code):
     assert code in codes(**changes)
 
 
+def test_a_static_batch_has_a_remedy_of_its_own():
+    """No server is there to get more slots."""
+    assert codes({"batching": "static"}, batch=6.1) == ["static_batches"]
+
+
 def test_too_many_failures_invalidate_the_energy():
     """The sentence names the most frequent reason."""
     (finding,) = examine_tokens(GOOD.model_copy(update={"failed": 30}), CLOSED, {"request_errors": {"timeout": 2, "500 Internal": 28}})

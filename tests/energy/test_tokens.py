@@ -5,7 +5,7 @@ import pytest
 
 from harness.energy.tokens import latency_of, token_figures
 from harness.schema import Phase
-from harness.schema.served import COMPLETED, FAILED, TokenLoad
+from harness.schema.served import COMPLETED, FAILED, SHORT, Slo, TokenLoad
 from harness.serving.log import End, TokenLog
 
 SECOND = 1_000_000_000
@@ -28,8 +28,8 @@ def streams(log: TokenLog, number=2, seconds=40, tokens=10, first_s=0.25, step_s
     return log
 
 
-def figures(log, load=CLOSED, facts=None):
-    return token_figures(log.requests(), log.completions(), WINDOW, load, facts or {})
+def figures(log, load=CLOSED, facts=None, slo=None):
+    return token_figures(log.requests(), log.completions(), WINDOW, load, facts or {}, slo)
 
 
 def test_latencies_and_rates_of_known_requests():
@@ -47,6 +47,35 @@ def test_latencies_and_rates_of_known_requests():
     assert it.concurrency == pytest.approx(1.4)
     assert it.cached_share == 0.0
     assert latency_of(it, log.requests(), WINDOW).p50_s == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("slo", "per_s"),
+    [
+        (None, None),
+        (Slo(max_ttft_s=0.26), 2.0),
+        (Slo(max_ttft_s=0.24), 0.0),
+        (Slo(max_tpot_s=0.051, max_e2e_s=0.71), 2.0),
+        (Slo(max_tpot_s=0.051, max_e2e_s=0.69), 0.0),
+        (Slo(max_tpot_s=0.049), 0.0),
+    ],
+)
+def test_goodput_counts_the_requests_that_met_every_objective(slo, per_s):
+    """Two requests a second with a first text after 0.25 s, 50 ms per token and 0.7 s in all; None without objectives."""
+    found = figures(streams(TokenLog()), slo=slo).goodput_per_s
+    assert found is None if per_s is None else found == pytest.approx(per_s)
+
+
+def test_goodput_leaves_out_failed_and_short_answers():
+    """They are not what was asked, however fast they are; a single token has no time per token to miss."""
+    slo = Slo(max_tpot_s=1.0)
+    assert figures(streams(TokenLog(), fail=(12, 13)), slo=slo).goodput_per_s == pytest.approx(36 / 20)
+    log = TokenLog()
+    for second in range(40):
+        request = log.sent(second * SECOND, second * SECOND, 1 if second % 2 else 2)
+        log.tokens(request, second * SECOND + SECOND // 4, 1)
+        log.ended(request, second * SECOND + SECOND // 4, End(COMPLETED if second % 2 else SHORT, output_tokens=1, prompt_tokens=8))
+    assert figures(log, slo=slo).goodput_per_s == pytest.approx(0.5)
 
 
 def test_a_failed_request_is_no_request_and_no_token():
@@ -80,6 +109,14 @@ def test_a_queue_is_seen_by_the_prefill_that_the_server_reports():
     assert figures(streams(TokenLog())).batch is None
     metrics = figures(streams(TokenLog()), facts={"server_running": [[float(t), 1.5] for t in range(40)]})
     assert (metrics.batch, metrics.batch_source) == (1.5, "metrics")
+
+
+def test_a_queue_of_a_silent_server_is_seen_by_its_times():
+    """Of 0.5 s to the first token at most 2 x 2 x 0.05 s are work; a server that reports more requests is not believed."""
+    late = streams(TokenLog(), wait_s=0.25)
+    for facts in ({"alone_s": 0.05}, {"alone_s": 0.05, "server_running": [[float(t), 2.0] for t in range(40)]}):
+        assert (figures(late, facts=facts).batch, figures(late, facts=facts).batch_source) == (pytest.approx(1.3), "bound")
+    assert figures(streams(TokenLog()), facts={"alone_s": 0.25}).batch == pytest.approx(1.4)
 
 
 def test_no_time_between_tokens_that_came_in_one_read():

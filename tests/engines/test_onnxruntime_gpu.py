@@ -1,16 +1,11 @@
-"""ONNX Runtime on a GPU: which driver and card its package needs, and the folder of TensorRT's engines."""
+"""ONNX Runtime on a GPU: which driver and card its package needs."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from harness import venvs
-from harness.engines import cuda
-from harness.engines.base import Load
-from harness.engines.onnxruntime import Options
-from harness.engines.onnxruntime_gpu import engine_cache, examine, placed
+from harness.engines.onnxruntime_gpu import examine, placed
 from harness.errors import EngineError
 
 CARD = {"name": "NVIDIA H100", "driver": "550.54.14", "cuda_driver_version": "12.4", "compute_capability": "9.0"}
@@ -79,45 +74,6 @@ def test_a_library_that_reports_no_place_is_refused():
     with pytest.raises(EngineError, match="does not report which provider") as caught:
         placed(object(), "CUDAExecutionProvider")
     assert caught.value.refused
-
-
-IDENTITY = {"cards": ["GPU-1"], "driver": "580.65.06", "cuda": 13000}
-
-
-def folder(path: Path, monkeypatch, identity=IDENTITY, versions=("1.31.1", "10.9.0"), batch_size=1, **options):
-    """The cache's folder for a case."""
-    monkeypatch.setattr(cuda, "identity", lambda: identity)
-    load = Load(path, "onnx", "gpu", batch_size, 1, Options(provider="tensorrt"))
-    return engine_cache(load, dict(zip(("onnxruntime", "tensorrt"), versions, strict=True)), options)
-
-
-def test_an_engine_is_used_again_only_where_it_was_compiled(tmp_path, monkeypatch):
-    """Same card, driver, versions, model, batch and options; anything else has a folder of its own, next to the artifact."""
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"model")
-    here = folder(path, monkeypatch)
-    assert here and here.parent == tmp_path and here.is_dir()
-    assert folder(path, monkeypatch) == here
-    others = [
-        folder(path, monkeypatch, {**IDENTITY, "cards": ["GPU-2"]}),
-        folder(path, monkeypatch, {**IDENTITY, "driver": "580.82.07"}),
-        folder(path, monkeypatch, {**IDENTITY, "cuda": 13010}),
-        folder(path, monkeypatch, versions=("1.31.0", "10.9.0")),
-        folder(path, monkeypatch, versions=("1.31.1", "10.8.0")),
-        folder(path, monkeypatch, batch_size=32),
-        folder(path, monkeypatch, trt_fp16_enable="1"),
-    ]
-    path.write_bytes(b"other")
-    others.append(folder(path, monkeypatch))
-    assert len({here, *others}) == 1 + len(others)
-
-
-def test_without_a_known_card_nothing_is_kept(tmp_path, monkeypatch):
-    """An engine of an unknown card might be a stale one."""
-    path = tmp_path / "model.onnx"
-    path.write_bytes(b"model")
-    assert folder(path, monkeypatch, None) is None
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_environment_of_a_gpu_is_another_one(monkeypatch):

@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from harness import plugins, venvs
 from harness.engines import openai_server
 from harness.engines.base import Load
-from harness.engines.openai_server import OpenAiServer, Options, filled, sizes
+from harness.engines.openai_server import OpenAiServer, Options, check_applied, filled, sizes
 from harness.errors import EngineError
 from harness.schema.served import TokenLoad
 from harness.serving.base import Prompt
+from harness.serving.ports import free_port
 from harness.serving.presets import PRESETS, Preset
+from harness.workloads.random_llama import RandomLlamaOptions, write_gguf
 
 FAKE = Path(__file__).parent.parent / "serving" / "fake_server.py"
 COMMAND = f"{sys.executable} {FAKE} {{port}}"
@@ -49,8 +51,7 @@ def running():
     started = []
 
     def start(*behaviour: str) -> str:
-        with_port = [sys.executable, "-c", "from harness.serving.ports import free_port; print(free_port())"]
-        port = subprocess.run(with_port, capture_output=True, text=True, check=True).stdout.strip()
+        port = str(free_port())
         server = subprocess.Popen([sys.executable, FAKE, port, *behaviour], stdout=subprocess.PIPE)
         started.append(server)
         assert server.stdout.readline()
@@ -99,7 +100,22 @@ def test_slots_and_context_are_those_of_the_load():
     """A prompt may be a quarter longer than estimated; a rate has a fixed number of slots; the least is what calibration needs."""
     assert sizes(Options(), TokenLoad(concurrency=4, input_tokens=1000, output_tokens=200)) == (4, 2304)
     assert sizes(Options(), TokenLoad(rate_per_s=2, input_tokens=16, output_tokens=48)) == (32, 768)
+    assert sizes(Options(preset="vllm"), TokenLoad(rate_per_s=2, input_tokens=16, output_tokens=48))[0] == 256
     assert sizes(Options(context=512), SHORT) == (2, 512)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reported"), [("fp8", "fp8_e4m3"), ("q8_0", "Q8_0"), ("awq", "awq_marlin"), ("auto", "bfloat16"), ("fp8", None)]
+)
+def test_an_option_that_was_applied_is_accepted(asked, reported):
+    """Servers name a form of it, or report nothing."""
+    check_applied("fake", {"quantization": asked}, {"quantization": reported})
+
+
+def test_an_option_that_was_not_applied_is_an_error():
+    """Its figures would be those of something else."""
+    with pytest.raises(EngineError, match="was asked for kv_cache_dtype: q8_0, but reports f16"):
+        check_applied("fake", {"kv_cache_dtype": "q8_0"}, {"kv_cache_dtype": "f16"})
 
 
 def test_only_known_placeholders_are_replaced():
@@ -116,7 +132,7 @@ def test_a_command_is_started_asked_and_ended():
     try:
         assert session.answer([Prompt("hello", 2)], 1)[0].prompt_tokens == 3
         facts = session.facts()
-        assert (facts["server"], facts["served_model"], facts["server_cores"]) == ("openai", "fake", [min(os.sched_getaffinity(0))])
+        assert (facts["server"], facts["served_model"], facts["server_cpus"]) == ("openai", "fake", [min(os.sched_getaffinity(0))])
         assert "abc" not in facts["server_command"] and str(FAKE) in facts["server_command"]
         assert session.totals() is None and session.precision() is None and session.profile(0.1) == ()
     finally:
@@ -124,7 +140,7 @@ def test_a_command_is_started_asked_and_ended():
     assert ending["killed"] is False and not Path(f"/proc/{facts['server_pid']}").exists()
 
 
-def test_a_preset_tells_where_a_command_reports():
+def test_a_preset_states_where_a_command_reports():
     """Its command is the user's, its requests are the preset's."""
     session = open_(command(preset="llama-server"))
     facts = session.facts()
@@ -173,7 +189,7 @@ def _command_line(process: Path) -> bytes:
 
 
 def test_a_load_beyond_the_context_is_refused():
-    """llama.cpp would answer with fewer tokens and say nothing."""
+    """llama.cpp would answer with fewer tokens without an error."""
     with pytest.raises(EngineError, match="takes requests of 64 tokens, but the longest of the load has 120") as caught:
         open_(command("short", preset="llama-server"), TokenLoad(concurrency=1, input_tokens=40, output_tokens=40))
     assert caught.value.refused and "context" in caught.value.hint
@@ -202,8 +218,6 @@ def test_one_of_its_models_is_chosen_by_name(running):
 
 def test_a_server_that_does_not_answer_is_a_sentence():
     """With its address."""
-    from harness.serving.ports import free_port
-
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(EngineError, match=f"at {url} does not list its models"):
         open_(Options(url=url))
@@ -298,10 +312,8 @@ def test_the_server_of_the_wheel_generates_text(tmp_path):
     """With the type of the cache as llama.cpp reports it, and a file cut short as a sentence."""
     if venvs.used(OpenAiServer.spec.started({})[0]) is None:
         pytest.skip("the environment llama-cpp is not installed: make llama-cpp")
-    from tests.gguf_models import write_gguf
-
     path = tmp_path / "model.gguf"
-    write_gguf(path)
+    write_gguf(path, RandomLlamaOptions(layers=2, dim=128, ffn=256))
     session = open_(Options(kv_cache_dtype="q8_0"), path=str(path), trusted=False)
     try:
         reply = session.answer([Prompt("hello", 5)], 1)[0]
@@ -312,5 +324,5 @@ def test_the_server_of_the_wheel_generates_text(tmp_path):
     finally:
         assert session.close()["killed"] is False
     path.write_bytes(path.read_bytes()[:50_000])
-    with pytest.raises(EngineError, match="exited with code 1 before it was ready.*failed to load model"):
+    with pytest.raises(EngineError, match=r"exited with code 1 before it was ready.*failed to load model"):
         open_(Options(), path=str(path), trusted=False)

@@ -59,9 +59,10 @@ def test_stored_types_are_those_of_the_tensors(tmp_path):
         ({"general.type": "mmproj"}, "of the type 'mmproj'"),
         ({"general.architecture": None}, "does not name its architecture"),
         ({"general.architecture": 7}, "does not name its architecture"),
-        ({"general.architecture": "clip"}, r"\(clip\) is no language model: it has no clip.block_count"),
-        ({"tokenizer.ggml.model": None}, "it has no tokenizer.ggml.model"),
+        ({"general.architecture": "clip"}, r"\('clip'\) is no language model: it has no block_count and no context"),
+        ({"tokenizer.ggml.model": None}, r"it has no tokenizer\.ggml\.model"),
         ({"llama.pooling_type": 1}, "is an encoder"),
+        ({"general.architecture": "two\nlines"}, r"'two\\nlines'"),
         ({"llama.attention.causal": False}, "is an encoder"),
     ],
 )
@@ -69,7 +70,7 @@ def test_what_is_no_language_model_is_refused(tmp_path, fields, reason):
     """Parts, adapters, vision towers and encoders."""
     with pytest.raises(EngineError, match=reason) as refusal:
         imported(tiny(tmp_path, fields), tmp_path / "out")
-    assert refusal.value.hint
+    assert refusal.value.hint and "\n" not in refusal.value.what
     assert not list((tmp_path / "out").iterdir())
 
 

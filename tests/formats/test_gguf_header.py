@@ -86,6 +86,7 @@ def test_other_versions_are_refused(tmp_path, version):
         (gguf_bytes(LLAMA, [Tensor("a", (1,) * 5)]), "5 axes"),
         (gguf_bytes(LLAMA, [Tensor("a", (48, 2), "Q8_0", bytes(102))]), "48 columns in Q8_0, whose blocks have 32"),
         (gguf_bytes(LLAMA, [Tensor("a", (64,)), Tensor("a", (64,))]), "two tensors named 'a'"),
+        (gguf_bytes(LLAMA, [Tensor("a\n" * 20_000, (64,), 99)]), "tensor 'a\\na\\n"),
         (gguf_bytes(LLAMA, [Tensor("a", (64,), offset=32)]), "at byte 32 of its data, not at 0"),
         (gguf_bytes(LLAMA, [Tensor("a", (64,)), Tensor("b", (64,), offset=0)]), "at byte 0 of its data, not at 256"),
         (gguf_bytes(LLAMA, [Tensor("a", (2**40,), content=b"")]), "is cut short: tensor 'a'"),

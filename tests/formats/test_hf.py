@@ -40,7 +40,7 @@ def test_a_folder_is_recognised_by_its_configuration(tmp_path):
 
 
 def test_a_model_is_counted_and_described(tmp_path):
-    """By the headers of its weights; what else lies in the folder is not stored."""
+    """By the headers of its weights; what else is in the folder is not stored."""
     files = {"README.md": "text", "modeling_x.py": "print()", "pytorch_model.bin": b"pickle", "chat_template.jinja": "{{ x }}"}
     made = imported(hf_folder(tmp_path, files), tmp_path / "out")
     assert (made.facts.parameters, made.facts.nonzero_parameters, made.facts.macs) == (72, None, None)
@@ -65,6 +65,12 @@ def test_a_model_in_several_files_is_one(tmp_path):
     assert made.facts.parameters == 72 and not (made.path / "model.safetensors").exists()
     (folder / "b.safetensors").unlink()
     assert "lacks b.safetensors" in refusal(folder, tmp_path / "out 2").what
+
+
+def test_a_second_copy_of_the_weights_does_not_count(tmp_path):
+    """As in folders that hold the weights in the author's own layout too."""
+    made = imported(hf_folder(tmp_path, {"consolidated.safetensors": safetensors_bytes(TENSORS)}), tmp_path / "out")
+    assert made.facts.parameters == 72 and not (made.path / "consolidated.safetensors").exists()
 
 
 @pytest.mark.parametrize("weight_map", [None, [], {"a": 1}, {"a": "../model.safetensors"}, {"a": "/etc/passwd"}])
@@ -98,7 +104,7 @@ def test_quantized_weights_are_counted_only_where_they_can_be(tmp_path, tensors,
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "generation_config.json"])
 def test_code_of_the_model_is_refused_without_trust(tmp_path, name):
-    """With it the code is stored beside the weights."""
+    """With it the code is stored with the weights."""
     content = {**(CONFIG if name == "config.json" else {}), "auto_map": {"AutoModelForCausalLM": "modeling_x.Net"}}
     folder = hf_folder(tmp_path, {name: content, "modeling_x.py": "print()"})
     error = refusal(folder, tmp_path / "out")

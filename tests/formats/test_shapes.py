@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, takes
+from harness.errors import EngineError
+from harness.formats.shapes import dynamic_text, fit_shape, shape_hint, stored_sample_shape, takes
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,17 @@ def test_dynamic_dimensions_are_shown_and_filled():
     assert dynamic_text((3, None, None)) == "[3, ?, ?]"
     shapes = {"image": (3, None, None), "tokens": (None,), "state": (2, None, 64)}
     assert shape_hint(shapes) == "input_shapes: {image: [3, 224, 224], tokens: [128], state: [2, 1, 64]}"
+
+
+def test_the_shape_of_a_sample_is_read_from_the_head_of_the_array(tmp_path):
+    """Without the array itself."""
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, x=np.zeros((5, 28, 1)), **{"y:0": np.array(["a", "b"])}, one=np.float32(1))
+    assert (stored_sample_shape(path, "x"), stored_sample_shape(path, "y:0")) == ((28, 1), ())
+    with pytest.raises(EngineError, match="single number"):
+        stored_sample_shape(path, "one")
+    with pytest.raises(EngineError, match=r"cannot be read as \.npz"):
+        stored_sample_shape(path, "missing")
+    path.write_bytes(b"text")
+    with pytest.raises(EngineError, match=r"cannot be read as \.npz"):
+        stored_sample_shape(path, "x")

@@ -56,7 +56,7 @@ def test_gains_cancel_where_two_cases_share_them_alike():
 
 
 def test_the_verdicts_hold_jointly_for_the_run():
-    """Those of Holm over energies and latencies of all variants; the baseline has none."""
+    """Those of Shaffer over energies and latencies of all variants; the baseline has none."""
     variants = {"int8": HALF, "float16": CLOSE, "compile": (0.943e-3, 0.96e-3, 0.977e-3)}
     cells = [case(), *map(case, variants)]
     records = [*launches("dense", DENSE_J), *(r for v, energies in variants.items() for r in launches(v, energies))]

@@ -19,7 +19,7 @@ int cuDeviceGetCount(int *count) { *count = 1; return 0; }
 int cuDeviceGet(int *device, int index) { *device = index; return 0; }
 int cuDeviceGetUuid(unsigned char *uuid, int device) { (void)device; for (int i = 0; i < 16; i++) uuid[i] = i; return 0; }
 """
-ENTRY_POINTS = "[harness.engines]\nfake-cuda = fake_cuda:FakeCuda\n"
+ENTRY_POINTS = "[harness.engines]\nfake-cuda = fake_cuda:FakeCuda\nfake-tensorrt = fake_cuda:FakeTensorRt\n"
 
 
 @functools.cache

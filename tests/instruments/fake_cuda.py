@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +17,7 @@ import numpy as np
 from harness.engines import cuda
 from harness.engines.base import Engine, EngineOptions, Session, Tensor, kernels_of
 from harness.errors import EngineError
-from harness.schema import EngineSpec
+from harness.schema import EngineSpec, Prepares
 
 QUERY_S = {"float32": 2e-3, "tf32": 1e-3, "bfloat16": 0.7e-3, "float16": 0.7e-3}
 """Time on the card of a query of one sample, by the precision."""
@@ -92,3 +93,48 @@ class FakeSession(Session):
     def profile(self, queries: Any, seconds: float) -> Any:
         """One kernel in the precision that ran."""
         return kernels_of([("MatMul", f"fake_gemm_{self.ran}", self.ran, 1e3 * self._query_s)])
+
+
+class CompilerOptions(EngineOptions):
+    """Options of an engine that may compile a model for the card."""
+
+    provider: Literal["cuda", "tensorrt"] = "cuda"
+    compile_s: float = 0.6
+
+
+class FakeTensorRt(FakeCuda):
+    """An engine that compiles a model for one card, in a build, and refuses to load anything else."""
+
+    spec: ClassVar = EngineSpec(
+        name="fake-tensorrt",
+        formats=("onnx",),
+        devices=("gpu",),
+        parameters=CompilerOptions,
+        by_options={"tensorrt": {"provider": "tensorrt"}},
+        prepares=Prepares(format="plan", options={"provider": "tensorrt"}),
+    )
+
+    @classmethod
+    def libraries(cls) -> dict[str, str | None]:
+        """The library of the compiler."""
+        return {"fake_trt": os.environ.get("FAKE_TRT_VERSION", "10.9.0")}
+
+    def prepare(self, load: Any, folder: Path, query: Any) -> dict[str, Any]:
+        """Keep the card busy, and write the plan."""
+        inputs = query([Tensor("in put:0", (None, None), np.dtype(np.float32))])
+        if os.environ.get("FAKE_TRT_FAILS"):
+            raise EngineError("no tactic for MatMul", "give TensorRT more memory")
+        ctypes.CDLL(cuda.DRIVER)
+        time.sleep(load.options.compile_s)
+        (folder / "model.plan").write_text(f"{cuda.visible_uuids()} {inputs[0].shape}")
+        return {"shape": list(inputs[0].shape)}
+
+    def open(self, load: Any) -> Session:
+        """The plan of the build, or the CUDA kernels."""
+        session = super().open(replace(load, options=Options(tf32="on" if load.options.provider == "tensorrt" else "off")))
+        session.ran, session.compiled = "float32", None
+        if load.options.provider == "tensorrt":
+            assert load.prepared, "this engine loads plans only"
+            session.compiled = "built" if "GPU-" in (load.prepared / "model.plan").read_text() else "compiled again"
+            session.facts = lambda: {**cuda.facts(False), "tensorrt_engine": session.compiled}
+        return session

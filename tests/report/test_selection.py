@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from harness.analysis.interval import Interval
 from harness.decide.limits import Constraints
+from harness.errors import HarnessError
 from harness.report.selection import selection_lines
+from tests import generating
 from tests.decide.selected import found, pair
 from tests.factories import COUNTERS, digits
 
@@ -44,3 +48,34 @@ def test_every_constraint_is_in_the_request():
         ">= 1.00/s",
     ):
         assert words in line, words
+
+
+def test_a_selection_of_generated_text_is_in_tokens():
+    """TPOT, output tokens, lengths and concurrency; which percentile a limit is compared with, and the nearest miss."""
+    limits = Constraints(0.0, ttft_s=0.02, tpot_s=0.03, rate_per_s=100.0)
+    (selection,) = found(generating.sweep(), limits)
+    text = "\n".join(selection_lines(selection, 50.0, Interval(30.0, 29.0, 31.0)))
+    assert "llama on box-1, in16/out48" in text and "TPOT p50" in text
+    assert "TTFT p90 (upper 95 % bound) <= 20.0 ms" in text and ">= 100 output tokens/s" in text
+    assert "TTFT p90, TPOT p90: the highest percentile that every case has" in text
+    assert "choice     q4_0 · openai-server cpu · c4/in16/out48" in text
+    assert "mJ per output token" in text and "16.0 input and 48.0 output tokens a request, concurrency 3.96" in text
+    assert "output tokens/s" in text.partition("battery")[2] and "--max-tpot" in text.partition("deadlines")[2]
+    assert "inference" not in text
+    (impossible,) = found(generating.sweep(), Constraints(0.0, ttft_s=0.001))
+    assert "nearest" in "\n".join(selection_lines(impossible)) and impossible.best is None
+
+
+def test_lengths_are_not_chosen_against_each_other():
+    """A case with shorter prompts is another work: each pair of lengths has its own choice."""
+    run = generating.sweep(loads=(generating.LOAD, *generating.PREFILL_AND_DECODE[1:]))
+    assert [selection_lines(each)[0] for each in found(run, Constraints(0.0))] == [
+        "llama on box-1, in16/out48",
+        "llama on box-1, in16/out256",
+    ]
+
+
+def test_a_limit_of_text_is_refused_where_nothing_generates_text():
+    """It would be satisfied by every case."""
+    with pytest.raises(HarnessError, match="limit cases that generate text"):
+        found(pair(), Constraints(0.0, ttft_s=1.0))

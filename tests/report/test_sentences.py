@@ -201,7 +201,7 @@ def test_the_preface_explains_brackets_and_verdicts():
     text = preface(run.header, rows_of_run(run))
     assert "95 % intervals, of quality one-sided 95 % bounds" in text
     assert "bounds. Energy: modelled (package+dram). The verdicts" in text
-    assert "hold jointly for 21 ratios (Holm, 5 %); n.s. = not separated" in text
+    assert "hold jointly for 21 ratios (Shaffer, 5 %); n.s. = not separated" in text
     assert "Modelled energy follows the CPU load and was not measured." in text and "doubtful" not in text
     fake = run_of(HALF, found=SIMULATED)
     assert "Simulated energy is not valid for any real machine." in preface(fake.header, rows_of_run(fake))

@@ -72,6 +72,15 @@ def test_a_missing_environment_is_named_before_the_run(monkeypatch, tmp_path):
     assert problem.refused and "make onnxruntime-gpu" in problem.hint
 
 
+def test_the_missing_environment_of_a_program_is_named_too(monkeypatch, tmp_path):
+    """That of a server which the options of the case choose; another server needs none."""
+    monkeypatch.setenv("HARNESS_VENV_LLAMA_CPP", str(tmp_path))
+    case = CASE.model_copy(update={"engine": "openai-server", "device": "cpu"})
+    other = case.model_copy(update={"engine_options": {"preset": "vllm"}})
+    (problem,) = preconditions.problems(SimpleNamespace(cases=[case, other]), [])
+    assert problem.refused and "make llama-cpp" in problem.hint
+
+
 @pytest.mark.usefixtures("environment")
 def test_a_chosen_card_is_the_one_that_is_examined():
     """By its UUID, whatever card is the first."""

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from harness import plugins
+from harness.run.prepared import with_prepared
 from harness.run.requests import build_request, case_request
 from harness.schema import Artifact, Suite
 from harness.suite import load_suite
+from tests import tiny
+from tests.run.test_prepared import CARD, TEXT
 
 
 def resolved(folder: Path, text: str) -> tuple[Suite, dict[str, Artifact]]:
@@ -67,3 +70,23 @@ def test_a_case_on_a_gpu_has_no_memory_limit(tmp_path, device, limit_bytes):
     suite, made = resolved(tmp_path, "name: x\nmodels: [digits-cnn]\nmatrices:\n  - {engines: [tensorflow], devices: [cpu, gpu]}\n")
     case = next(case for case in suite.cases if case.device == device)
     assert case_request(case, suite, made, 2**30).task.memory_bytes == limit_bytes
+
+
+def test_a_build_for_a_card_runs_there_in_the_environment_of_its_cases(tmp_path, monkeypatch):
+    """On that card, with the shapes of the test data instead of the data, and without a memory limit; its cases open the model with what it made."""
+    monkeypatch.setenv("HARNESS_VENV_ONNXRUNTIME_GPU", str(tmp_path / "venv"))
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/bin/python").symlink_to("/bin/sh")
+    suite = with_prepared(load_suite(tiny.write(tmp_path, TEXT), plugins.catalogue()), plugins.catalogue(), [CARD])
+    made = {b.build_id: Artifact(build_id=b.build_id, format=b.format, path=f"/{b.format}", sha256="-", bytes=1) for b in suite.builds}
+    case = next(case for case in suite.cases if case.variant == "tensorrt" and case.batch_size == 4)
+    request = build_request(suite.build(case.build_id), suite, made, tmp_path, 2**30, "GPU-1")
+    assert request.python == (str(tmp_path / "venv/bin/python"),)
+    assert request.environment["CUDA_VISIBLE_DEVICES"] == "GPU-1"
+    assert (request.task.source.path, request.task.memory_bytes) == ("/onnx", None)
+    assert [shape.shape for shape in request.task.shapes] == [(8,)] and "data.npz" not in request.task.model_dump_json()
+    measured = case_request(case, suite, made, 2**30, "GPU-1")
+    assert (measured.task.artifact.path, measured.task.prepared, measured.artifact.build_id) == ("/onnx", "/tensorrt", case.build_id)
+    assert request.environment == measured.environment
+    plain = next(case for case in suite.cases if case.variant == "dense" and case.device == "gpu")
+    assert case_request(plain, suite, made, 2**30).task.prepared is None

@@ -59,6 +59,18 @@ def test_anything_else_is_left_for_validation(raw):
     assert repr(upgrade(raw)) == before
 
 
+def test_a_run_of_schema_5_is_read_and_verified(tmp_path):
+    """As its harness wrote it: its cases answer queries, and its profile has the windows of today for text."""
+    run = read_run(RUNS / "schema-5")
+    assert {(r.schema_version, r.tokens) for r in run.records if r.task == "case"} == {(5, None)}
+    assert {(case.load, case.unit) for case in run.header.suite.cases} == {(None, "inference")}
+    assert run.header.profile.token_window_s > 0
+    shutil.copytree(RUNS / "schema-5", tmp_path / "run")
+    verification = verify(tmp_path / "run")
+    assert verification.problems == []
+    assert verification.recomputed["energy"] > 20
+
+
 def test_a_run_of_schema_4_is_read_and_verified(tmp_path):
     """As its harness wrote it: what was not recorded is what it was then."""
     (record, *_), header = read_run(RUNS / "schema-4").records[-1:], read_run(RUNS / "schema-4").header

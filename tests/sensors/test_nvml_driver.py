@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.errors import SensorError
+from harness.sensors import nvml_driver
 from harness.sensors.nvml_driver import ERRORS, Driver
 from tests.sensors.conftest import by_name
 
@@ -82,3 +83,10 @@ def test_failed_fields_are_left_out():
     ]
     assert fake_driver(nvmlDeviceGetFieldValues=lambda handle, numbers: fields).fields("card", (1, 2, 3)) == {1: 7, 3: 0.5}
     assert fake_driver(nvmlDeviceGetFieldValues=failing(13)).fields("card", (1,)) == {}
+
+
+@pytest.mark.parametrize(("present", "driver", "warns"), [({"cpu"}, True, True), ({"cpu", "gpu"}, True, False), ({"cpu"}, False, False)])
+def test_a_gpu_that_auto_leaves_out_has_a_warning(tmp_path, monkeypatch, present, driver, warns):
+    """A container with CUDA and without the driver's library would silently run the suite on the CPU."""
+    monkeypatch.setattr(nvml_driver, "DRIVER_FILES", (str(tmp_path if driver else tmp_path / "none"),))
+    assert (nvml_driver.gpu_left_out(present) is not None) is warns

@@ -225,13 +225,6 @@ def test_facts_of_cards_come_from_sensors_of_other_devices(monkeypatch):
     assert opened == ["cards", "broken"]
 
 
-@pytest.mark.parametrize(("present", "driver", "warns"), [({"cpu"}, True, True), ({"cpu", "gpu"}, True, False), ({"cpu"}, False, False)])
-def test_a_gpu_that_auto_leaves_out_has_a_warning(tmp_path, monkeypatch, present, driver, warns):
-    """A container with CUDA and without the driver's library would silently run the suite on the CPU."""
-    monkeypatch.setattr(probe_module, "NVIDIA_DRIVER", (str(tmp_path if driver else tmp_path / "none"),))
-    assert (probe_module.gpu_left_out(present) is not None) is warns
-
-
 def test_the_devices_of_a_machine_are_its_cards_too(monkeypatch):
     """Each with the reason why no case can run there."""
     cards = [

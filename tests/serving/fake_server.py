@@ -1,6 +1,6 @@
 """A program that behaves like a server of language models, well or badly: `python fake_server.py PORT [BEHAVIOUR ...]`; standard library only.
 
-Behaviours: `exits` (at once, with code 3), `silent` (never listens), `loading` (answers 503), `key` (answers 401), `taken` (says that the port is in use),
+Behaviours: `exits` (at once, with code 3), `silent` (never listens), `loading` (answers 503), `key` (answers 401), `taken` (prints that the port is in use),
 `stubborn` (ignores SIGTERM), `workers` (starts one worker in its group and two that left its session, one of them without an environment), `shm` (leaves a
 file in /dev/shm that it has mapped), `two` (has two models), `short` (a context of 64 tokens), `elsewhere` (a process that is not its descendant answers).
 """
@@ -68,7 +68,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Behave as the command line says."""
+    """Behave as the command line asks."""
     if "stubborn" in BEHAVIOUR:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if "exits" in BEHAVIOUR:

@@ -112,11 +112,11 @@ def test_no_process_is_left_at_any_time():
 
 def test_the_exit_code_is_forwarded():
     """As a message, and as its own."""
-    guardian = guarded("sh", "-c", "echo last words; exit 3")
-    output, printed = guardian.communicate(timeout=WAIT_S)
-    started, ended = messages(output)
-    assert started["pid"] and ended == {"exit": 3, "killed": 0}
-    assert (printed, guardian.returncode) == (b"last words\n", 3) or guardian.stdin.closed
+    with guarded("sh", "-c", "echo last words; exit 3") as guardian:
+        started, ended = (json.loads(guardian.stdout.readline()) for _ in range(2))
+        assert started["pid"] and ended == {"exit": 3, "killed": 0}
+        assert guardian.stderr.read() == b"last words\n"
+        assert guardian.wait(WAIT_S) == 3
 
 
 def test_the_end_of_its_input_kills_the_server():
@@ -150,7 +150,6 @@ def test_the_server_runs_on_the_cores_that_are_named(tmp_path):
     core = min(os.sched_getaffinity(0))
     options = ("--cores", str(core), "--folder", str(tmp_path / "files"))
     show = "import os; print(sorted(os.sched_getaffinity(0)), flush=True)"
-    guardian = guarded(sys.executable, "-c", show, options=options)
-    assert guardian.stderr.readline().decode().strip() == f"[{core}]"
-    guardian.communicate(timeout=WAIT_S)
+    with guarded(sys.executable, "-c", show, options=options) as guardian:
+        assert guardian.stderr.readline().decode().strip() == f"[{core}]"
     assert not (tmp_path / "files").exists()

@@ -1,4 +1,4 @@
-"""llama.cpp's server out of the wheel: what it is told, with a stand-in of the wheel."""
+"""llama.cpp's server out of the wheel: its parameters, with a stand-in of the wheel."""
 
 from argparse import Namespace
 from types import SimpleNamespace

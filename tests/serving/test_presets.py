@@ -16,7 +16,7 @@ each = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
 @each
 def test_its_texts_have_known_placeholders_only(preset):
-    """Every server is told its port."""
+    """Every server gets its port."""
     arguments = [*preset.device_arguments.values(), *preset.option_arguments.values(), preset.command, preset.after_start]
     texts = [*(word for words in arguments for word in words), *preset.variables.values(), *preset.files.values()]
     assert {name for text in texts for name in re.findall(r"\{(\w+)\}", text)} <= PLACEHOLDERS
@@ -36,7 +36,7 @@ def test_its_proofs_have_one_group_and_a_source(preset):
 
 
 @each
-def test_the_docs_say_whether_it_was_run(preset):
+def test_the_docs_state_whether_it_was_run(preset):
     """With the version, or what was read."""
     row = next(line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{preset.name}`"))
     assert ("only read" in row) == (preset.tested is None and preset.read is not None)

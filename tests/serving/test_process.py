@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import EngineError
 from harness.serving import ports, process
-from harness.serving.process import Launch, ServerProcess, plain_lines, shown, split_cores
+from harness.serving.process import Launch, ServerProcess, plain_lines, redacted, split_cores
 
 FAKE = [sys.executable, str(Path(__file__).parent / "fake_server.py"), "{port}"]
 
@@ -150,7 +150,7 @@ def test_shared_memory_that_it_leaves_is_removed_and_named():
 def test_secrets_are_not_shown():
     """Neither as a value of their own, nor behind an equals sign."""
     command = ["serve", "--api-key", "abc", "--hf-token=def", "HF_TOKEN=ghi", "--port", "{port}", "--keys"]
-    assert shown(command) == "serve --api-key '***' '--hf-token=***' 'HF_TOKEN=***' --port '{port}' --keys"
+    assert redacted(command) == "serve --api-key '***' '--hf-token=***' 'HF_TOKEN=***' --port '{port}' --keys"
 
 
 def test_output_is_shown_without_colours_and_control_characters():

@@ -20,6 +20,16 @@ matrices:
   - {engines: [litert], models: [digits-cnn], devices: [cpu], variants: [dense, prune_low_magnitude]}
 """
 
+SERVED = """\
+name: served
+models: [{name: llama, workload: random-llama}]
+matrices:
+  - engines: [openai-server, {name: openai-server, options: {preset: llama-server}}]
+    devices: [cpu]
+    concurrency: [1]
+    lengths: [{input: 16, output: 24}]
+"""
+
 
 @pytest.fixture
 def suite(tmp_path, monkeypatch):
@@ -62,3 +72,14 @@ def test_pictures_are_read_in_the_environment_of_the_models_format(suite):
     data = source.model_copy(update={"build_id": "data", "step": Step(recipe="data"), "parent": source.build_id, "format": "npz"})
     assert maker(data, suite, catalogue) is catalogue.formats["torch"]
     assert maker(data.model_copy(update={"parent": None}), suite, catalogue) is catalogue.frameworks["torch"]
+
+
+def test_a_program_that_an_engine_starts_needs_its_environment(tmp_path, monkeypatch):
+    """By the options of the case; the engine itself runs in ours."""
+    monkeypatch.setenv("HARNESS_VENV_LLAMA_CPP", str(tmp_path / "nowhere"))
+    (tmp_path / "suite.yaml").write_text(SERVED)
+    suite = load_suite(tmp_path / "suite.yaml", plugins.catalogue())
+    assert [(need.environment.name, need.environment.setup) for need in needs(suite, plugins.catalogue())] == [
+        ("llama-cpp", "make llama-cpp")
+    ]
+    assert [case_id.split("/")[2] for case_id in needs(suite, plugins.catalogue())[0].case_ids] == ["openai-server(preset=xllamacpp)"]

@@ -53,6 +53,11 @@ from tests.suites import GOOD, errors, load, matrix
         (GOOD + "limits: {load_timeout_s: 0}\n", 7, ["load_timeout_s", "greater than 0"]),
         (GOOD + "limits: {load_timout_s: 60}\n", 7, ["did you mean 'load_timeout_s'"]),  # codespell:ignore
         (GOOD + "acceptance: {exclusive_card: yes}\n", 7, ["'exclusive_card' must be true or false, not the text 'yes'"]),
+        (GOOD + "slo: {}\n", 7, ["slo", "at least one of max_ttft_s, max_tpot_s and max_e2e_s"]),
+        (GOOD + "slo: {max_ttft_s: 200 ms}\n", 7, ["max_ttft_s", "seconds"]),
+        (GOOD + "slo: {max_tpot_s: 0}\n", 7, ["max_tpot_s", "greater than 0"]),
+        (GOOD + "slo: {max_ttft: 1}\n", 7, ["did you mean 'max_ttft_s'"]),
+        (GOOD + "slo: {max_e2e_s: .nan}\n", 7, ["max_e2e_s"]),
         ("name: x\nmodels: [timm]\nmatrices: [{engines: [litert]}]\n", 2, ["timm is a family of models: write timm/NAME"]),
         ("name: x\nmodels: [timm/]\nmatrices: [{engines: [litert]}]\n", 2, ["timm is a family of models: write timm/NAME"]),
         (GOOD + "limits: {timeout_ms: 60}\n", 7, ["did you mean 'timeout_s'"]),

@@ -53,6 +53,15 @@ def test_how_a_case_is_timed_is_hashed_where_it_is_not_the_default(tmp_path):
     assert len({plain.sha256, *(load(tmp_path, matrix("scenarios: [offline]\n" + more)).sha256 for more in others)}) == 4
 
 
+def test_objectives_of_a_request_are_hashed_only_if_they_are_written(tmp_path):
+    """Goodput depends on them, so a run with others is of another suite."""
+    plain = load(tmp_path, GOOD).sha256
+    limited = load(tmp_path, GOOD + "slo: {max_ttft_s: 0.2}\n")
+    assert load(tmp_path, GOOD + "slo: null\n").sha256 == plain
+    assert limited.sha256 not in (plain, load(tmp_path, GOOD + "slo: {max_ttft_s: 0.3}\n").sha256)
+    assert (limited.slo.max_ttft_s, limited.slo.max_tpot_s) == (0.2, None)
+
+
 def test_acceptance_and_models_of_a_matrix_are_hashed_only_if_they_are_written(tmp_path):
     """So that no suite without them has another hash."""
     plain = load(tmp_path, GOOD).sha256

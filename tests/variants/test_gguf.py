@@ -8,6 +8,7 @@ import pytest
 
 from harness import plugins
 from harness.errors import EngineError
+from harness.formats.gguf import notes as describe
 from harness.formats.gguf_header import read_header
 from harness.schema import Step
 from harness.variants.base import Job
@@ -53,7 +54,7 @@ def test_matrices_are_stored_in_the_type(tmp_path, variant, kind, tolerance):
         assert np.abs(values - after[name]).max() <= tolerance * np.abs(values).max()
     assert facts.parameters == 64 * 8 + 64 + 48 * 4
     assert notes["stored"][kind] >= 512 / 768 and "requantized_from" not in notes
-    assert notes.get("other_types") == (None if kind == "F16" else {"blk.0.ffn_up.weight": "F16"})
+    assert notes["requested_types"] == [kind] and notes.get("other_types") == (None if kind == "F16" else {"blk.0.ffn_up.weight": "F16"})
 
 
 def test_the_metadata_are_kept_to_the_byte(tmp_path):
@@ -100,6 +101,16 @@ def test_a_coarser_source_is_noted(tmp_path, kind):
     assert np.abs(weights(path)["a.weight"] - weights(source)["a.weight"]).max() < 0.05
 
 
+def test_an_earlier_quantization_is_remembered(tmp_path):
+    """Also by a file that was dequantized in between, as by random weights; another quantization adds its type."""
+    source = tiny(tmp_path, {"harness.random_weights": True}, tensors=[matrix("a.weight", "Q4_1")])
+    first, _, _ = made("float16", source, tmp_path / "1")
+    second, _, notes = made("q8_0", first, tmp_path / "2")
+    _, _, last = made("q4_0", second, tmp_path / "3")
+    assert notes["requantized_from"] == ["Q4_1"] and last["requantized_from"] == ["Q4_1", "Q8_0"] and last["random_weights"]
+    assert describe(read_header(second))["requantized_from"] == ["Q4_1"]
+
+
 @pytest.mark.parametrize(
     ("variant", "tensors", "reason"),
     [
@@ -107,7 +118,7 @@ def test_a_coarser_source_is_noted(tmp_path, kind):
         ("float16", [matrix("a.weight", "F16")], "it is already F16"),
         ("q4_0", [Tensor("norm.weight", (64,))], "no matrix that q4_0 would change"),
         ("q4_0", [Tensor("blk.0.ffn_gate_inp.weight", (64, 2))], "no matrix that q4_0 would change"),
-        ("q8_0", [Tensor("a.weight", (48, 4)), Tensor("b.weight", (32, 2))], "would not be q8_0: it stores 75% F16, 25% Q8_0"),
+        ("q8_0", [Tensor("a.weight", (48, 4)), Tensor("b.weight", (33, 2))], "would store 100% F16 and nothing of q8_0"),
         ("float16", [Tensor("a.weight", (64, 2), content=np.full(128, 1e6, np.float32).tobytes())], "values up to 1e\\+06, which F16"),
         ("q4_0", [Tensor("a.weight", (64, 2), content=np.full(128, 1e6, np.float32).tobytes())], "values up to 1e\\+06, which Q4_0"),
         ("q8_0", [Tensor("a.weight", (64, 2), content=np.full(128, np.nan, np.float32).tobytes())], "values that are not finite"),
@@ -132,6 +143,6 @@ def test_integers_and_float64_are_handled(tmp_path):
 
 @pytest.mark.parametrize("variant", RECIPES)
 def test_no_precision_of_the_arithmetic_is_requested(variant):
-    """Stored weights say nothing of it: the check is that of the file."""
+    """Stored weights do not determine it: the check is that of the file."""
     case = CASE.model_copy(update={"engine": "none", "steps": (Step(recipe=variant),)})
     assert plugins.catalogue().requested_precision(case) is None

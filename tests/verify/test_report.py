@@ -118,3 +118,29 @@ def test_a_changed_answer_changes_the_verdicts_of_the_table(folder):
     next(folder.glob("traces/*int8*-r0-a1.outputs.parquet")).unlink()
     reseal(folder)
     assert any(f"report/table.csv, {CELLS[1].case_id}: agreement" in each for each in verify(folder).problems)
+
+
+def test_verdicts_of_an_earlier_version_are_a_note(folder, monkeypatch):
+    """All of them by Holm's correction; a verdict that neither correction gives is a problem."""
+    from harness.frame import baseline
+    from harness.verify import report
+
+    name = "energy_verdict"
+    rows = report.stored_table(folder)[1]
+    verdict = next(row[name] for row in rows if row[name])
+    other = "same" if verdict != "same" else "worse"
+
+    def older(results, adjust):
+        return {
+            row["case_id"]: {each: (other if each == name else row[each]) or None for each in report.VERDICTS} for row in rows if row[name]
+        }
+
+    text = (folder / "report" / "table.csv").read_text()
+    (folder / "report" / "table.csv").write_text(text.replace(f",{verdict},", f",{other},"))
+    reseal(folder)
+    assert any("verdict" in each for each in verify(folder).problems)
+    assert baseline.joint_verdicts is report.joint_verdicts
+    monkeypatch.setattr(report, "joint_verdicts", older)
+    result = verify(folder)
+    assert not any(name in each for each in result.problems), result.problems
+    assert any("Holm's correction" in note for note in result.notes)

