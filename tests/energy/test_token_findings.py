@@ -27,6 +27,7 @@ def test_a_good_load_has_no_finding():
     """Nor has one whose batch and cache are unknown."""
     assert codes() == []
     assert codes(batch=None, cached_share=None) == []
+    assert codes(batch=6.7, batch_u=0.1) == []
 
 
 @pytest.mark.parametrize(
