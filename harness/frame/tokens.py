@@ -85,10 +85,14 @@ def _energies(result: Result, energy_j: float, row: Row) -> Row:
 
 def _prefill(result: Result) -> Row:
     """Energy per input token of a case whose answers have a single token; empty for any other."""
-    per_launch = [(energy.energy_j, record.tokens) for record, energy in result.launches]
-    if not all(joules is not None and each and each.input_tokens and each.output_tokens == 1 for joules, each in per_launch):
-        return {}
-    return with_interval("prefill", "j_per_input_token", [joules / each.input_tokens for joules, each in per_launch], result.q)
+    values = [_prefill_j(energy.energy_j, record.tokens) for record, energy in result.launches]
+    return with_interval("prefill", "j_per_input_token", values, result.q)
+
+
+def _prefill_j(energy_j: float | None, figures: TokenFigures | None) -> float | None:
+    if energy_j is None or figures is None or not figures.input_tokens or figures.output_tokens != 1:
+        return None
+    return energy_j / figures.input_tokens
 
 
 def _cost_only(result: Result) -> str | None:

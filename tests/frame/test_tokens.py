@@ -1,5 +1,7 @@
 """Columns of text generation."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -27,7 +29,8 @@ def test_no_column_is_forgotten():
     poisson = factories.stored(
         [rate], [generating.record(rate, tokens=figures, repetition=n) for n in range(3)], found=factories.COUNTERS[:1]
     )
-    table = pd.concat([frame.cases([generating.llama()]), frame.cases([poisson])])
+    prefill = generating.sweep(loads=generating.PREFILL_AND_DECODE)
+    table = pd.concat([frame.cases([generating.random_weights(generating.llama())]), frame.cases([poisson]), frame.cases([prefill])])
     assert [column.name for column in TOKEN_CASES if table[column.name].isna().all()] == []
     runs = frame.runs([generating.llama()])
     assert [column.name for column in TOKEN_RUNS if runs[column.name].isna().all()] == []
@@ -53,3 +56,22 @@ def test_other_cases_have_none_of_these():
     row = frame.cases([factories.digits()]).iloc[0]
     assert row.unit == "inference"
     assert all(pd.isna(row[column.name]) for column in TOKEN_CASES)
+
+
+def test_random_weights_are_cost_only():
+    """Of the built-in models with random weights; a user's model is taken to be one."""
+    assert set(frame.cases([generating.random_weights(generating.sweep())])["cost_only"]) == {"random weights"}
+    assert frame.cases([generating.sweep()])["cost_only"].isna().all()
+
+
+def test_weights_that_were_quantized_before_are_cost_only():
+    """By the notes of any build step of the case: the float16 of a Q4_1 file has the quality of Q4_1."""
+    run = generating.sweep(("dense", "float16"))
+    step = next(each for each in run.header.suite.builds if each.build_id == "build-float16")
+    artifact = run.records[0].artifact.model_copy(update={"build_id": step.build_id, "notes": {"requantized_from": ["Q4_1"]}})
+    built = run.records[0].model_copy(update={"task": "build", "case_id": None, "build_id": step.build_id, "artifact": artifact})
+    table = frame.cases([replace(run, records=(built, *run.records))])
+    assert {(row.variant, row.cost_only if isinstance(row.cost_only, str) else None) for row in table.itertuples()} == {
+        ("dense", None),
+        ("float16", "quantized before (Q4_1)"),
+    }
