@@ -76,7 +76,10 @@ def test_a_built_in_model_may_bring_no_data(folder):
         ("{name: a}", ["`path`", "`workload`"]),
         ("{name: a, path: m.onnx, workload: zoo/Ant}", ["needs exactly one of"]),
         ("{name: a, path: m.onnx, options: {weights: random}}", ["options belong to a built-in model"]),
-        ("{name: a, path: train}", ["is not a model: ", "a TensorFlow SavedModel has saved_model.pb", "a Hugging Face folder has config.json"]),
+        (
+            "{name: a, path: train}",
+            ["is not a model: ", "a TensorFlow SavedModel has saved_model.pb", "a Hugging Face folder has config.json"],
+        ),
         ("{name: a, path: m.onnx, metric: accurac}", ["did you mean 'accuracy'"]),
         ("{name: a, path: m.onnx, metric: 'mod:f'}", ["--trust"]),
     ],
