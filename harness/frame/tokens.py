@@ -96,7 +96,7 @@ def _prefill_j(energy_j: float | None, figures: TokenFigures | None) -> float | 
 
 
 def _cost_only(result: Result) -> str | None:
-    """Why the agreement with the baseline says nothing about the quality of the variant; None if nothing is known against it."""
+    """Why the agreement with the baseline is no evidence about the quality of the variant; None if nothing is known against it."""
     model = next((model for model in result.run.header.suite.models if model.name == result.case.model), None)
     if model and model.workload in RANDOM_WEIGHTS:
         return "random weights"
@@ -105,7 +105,7 @@ def _cost_only(result: Result) -> str | None:
 
 
 def _requantized(result: Result, build_id: str) -> list[str]:
-    """Quantized types that a build step rewrote, as its notes tell; empty if it rewrote none."""
+    """Quantized types that a build step rewrote, by its notes; empty if it rewrote none."""
     artifacts = [r.artifact for r in result.run.records if r.task == "build" and r.build_id == build_id and r.artifact]
     return list(artifacts[-1].notes.get("requantized_from", ())) if artifacts else []
 

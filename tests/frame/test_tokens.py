@@ -43,7 +43,7 @@ def test_the_latency_of_text_is_the_time_per_output_token():
 
 
 def test_agreement_is_the_share_of_tokens_before_the_first_that_differs():
-    """24 of 32 tokens of each answer; beside it how far dense agrees with itself."""
+    """24 of 32 tokens of each answer; and how far dense agrees with itself."""
     row = frame.cases([generating.llama()]).iloc[1]
     assert row.agreement == pytest.approx(0.75)
     assert row.quality == pytest.approx(0.75)

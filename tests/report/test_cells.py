@@ -14,7 +14,7 @@ def test_a_case_is_named_by_its_batch_or_by_its_load():
 
 
 def test_a_variant_whose_quality_is_not_its_own_is_cost_only():
-    """Random weights agree with nothing: the remark says so, whatever else is to be said."""
+    """Random weights agree with nothing: the remark states it before anything else."""
     row = rows_of(frame.cases([generating.sweep()]))[1] | {"cost_only": "random weights", "p_front": 0.5, "warnings": None}
     assert remarks(row) == "front 50%; cost only: random weights"
     assert short_remark(row) == "front?"

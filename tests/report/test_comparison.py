@@ -52,7 +52,7 @@ def test_machines_have_letters(k, name):
     assert letter(k) == name
 
 
-def test_machines_are_compared_per_output_token_with_the_loads_beside():
+def test_machines_are_compared_per_output_token_next_to_their_loads():
     """J/token and TPOT; lengths and concurrency as measured on each."""
     text = "\n".join(ratio_lines([generating.sweep(), generating.other(1.3)]))
     assert "B/A      J/token   1.30" in text and "B/A      TPOT      1.00" in text

@@ -236,7 +236,7 @@ def test_every_reason_is_a_clause():
 
 
 def test_the_sentence_on_generated_text_is_per_output_token():
-    """Energy per output token and TPOT at one load, with the noise floor beside the agreement."""
+    """Energy per output token and TPOT at one load, with the noise floor next to the agreement."""
     run = generating.sweep()
     lines = sentences(run.header, rows_of(frame.cases([run])))
     (line,) = [line for line in lines if line.startswith("q8_0 on openai-server (cpu, c4/in16/out48, 1 thread) is cheaper and faster")]

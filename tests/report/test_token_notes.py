@@ -18,7 +18,7 @@ def test_the_notes_define_an_energy_per_output_token():
     text = " ".join(notes([RUN], ROWS))
     for part in (
         "gross energy of the window",
-        "arrival lies in the window",
+        "arrival is in the window",
         "processing of prompts is included",
         "both edges",
         "same meter",
@@ -37,7 +37,7 @@ def test_a_run_of_queries_has_the_notes_of_queries():
     assert "Energy is gross, per inference" in text and "Energy per output token is the gross" in text
 
 
-def test_what_is_not_known_is_said():
+def test_what_is_not_known_is_stated():
     """Estimated tokens, a cache that is not reported, a client that was not measured."""
     rows = [row | {"tokens_estimated": True, "cached_share": None, "client_cores": None} for row in ROWS]
     text = " ".join(of_text(RUN.header, rows))
