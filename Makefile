@@ -58,7 +58,7 @@ environments: $(STAMP) ## set up the separate environments that SUITE needs
 	done
 
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not torch"  # a third worker, because tests wait for children
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not torch"  # a third worker, because tests wait for children; bytecode, because each compiles all tests
 
 test-slow: $(STAMP) tfmot ## run the slow tests: models trained and converted, the toolkit, a plug-in package
 	@$(BIN)/python -m pytest -n 2 -m slow

@@ -67,8 +67,10 @@ def package_of(path: Path) -> str:
     return path.relative_to(ROOT).with_suffix("").parts[0]
 
 
-def imports(path: Path) -> Iterator[tuple[str, bool]]:
+@functools.cache
+def imports(path: Path) -> list[tuple[str, bool]]:
     """Each module that a file imports, and whether it does so at the top."""
+    found = []
     tree = parsed(path)
     top = set(map(id, tree.body))
     for node in ast.walk(tree):
@@ -77,8 +79,8 @@ def imports(path: Path) -> Iterator[tuple[str, bool]]:
             names = [f"harness.{alias.name}" for alias in node.names] if node.module == "harness" else [node.module]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        for name in names:
-            yield name, id(node) in top
+        found += [(name, id(node) in top) for name in names]
+    return found
 
 
 def package_imports() -> dict[str, set[str]]:

@@ -117,7 +117,7 @@ def absolute_interval(values: Sequence[float], gain: float, q: float = FIXED) ->
 def wilson(successes: int, trials: int) -> Interval:
     """Wilson's 95 % score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212).
 
-    The result is identical to that of `scipy.stats.binomtest`, which also computes a p-value and takes a thousand times as long.
+    The result is identical to that of `scipy.stats.binomtest`, which also computes a p-value and takes hundreds of times as long.
     """
     share, z = successes / trials, -normal_isf(FIXED)
     scale = 2 * (trials + z**2)

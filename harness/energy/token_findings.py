@@ -49,7 +49,7 @@ def _of_requests(figures: TokenFigures, load: TokenLoad, facts: Mapping[str, Any
     if figures.cached_share is not None and figures.cached_share > CACHED_SHARE:
         yield finding("prompt_cache_used", share=figures.cached_share)
     asked = load.concurrency if load.concurrency is not None else figures.concurrency
-    if figures.batch is not None and figures.batch < BATCH_SHARE * asked:
+    if figures.batch is not None and figures.batch + 2 * figures.batch_u < BATCH_SHARE * asked:
         code = "static_batches" if facts.get("batching") == "static" else "batch_not_reached"
         yield finding(code, batch=figures.batch, asked=float(asked))
     if figures.offered is not None and figures.offered < OFFERED_SHARE:

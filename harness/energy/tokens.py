@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ SAME_READ_S = 20e-6
 """Two texts of a request that are nearer than this came in one read: the time between their tokens is not known."""
 FEWEST_READINGS = 3
 PREFILL_MARGIN = 2.0
-"""Factor by which prompts may take longer beside the steps of other requests than alone."""
+"""Factor by which prompts may take longer among the steps of other requests than alone."""
 SAME_READ_SHARE = 0.01
 """Share of such texts above which no time between tokens is given."""
 
@@ -68,7 +68,7 @@ def token_figures(
     estimated = bool(facts.get("tokens_estimated", False))
     several = done & (tokens > 1)
     ttft_s, e2e_s, tpot_s = first_s - due_s, end_s - due_s, (end_s - first_s) / np.maximum(tokens - 1, 1)
-    batch, source = _batch(requests, window, load, facts)
+    batch = _batch(requests, window, load, facts)
     return TokenFigures(
         requests=int(done.sum()),
         failed=int((ended & (requests.status == FAILED)).sum()),
@@ -77,8 +77,9 @@ def token_figures(
         input_tokens=_mean(requests.number("prompt_tokens")[done]),
         output_tokens=_mean(tokens[done]) or 0.0,
         concurrency=_mean_number(requests.seconds("sent_ns"), end_s, window),
-        batch=batch,
-        batch_source=source,
+        batch=batch.number,
+        batch_source=batch.source,
+        batch_u=batch.u,
         offered=float(done.sum() / due.sum()) if load.rate_per_s is not None and due.any() else None,
         cached_share=_cached_share(requests, done),
         ttft=_percentiles(ttft_s[done]),
@@ -137,31 +138,45 @@ def _mean_number(begin_s: Floats, end_s: Floats, window: Phase) -> float:
     return float(np.sum(np.maximum(overlaps, 0.0)) / window.duration_s)
 
 
-def _batch(requests: Requests, window: Phase, load: TokenLoad, facts: Mapping[str, Any]) -> tuple[float | None, Source | None]:
-    """Mean number of requests that the model worked on, and how it is known; requests that wait in the server's queue do not count.
+class Batch(NamedTuple):
+    """Mean number of requests that the model worked on.
+
+    Attributes:
+        number: The mean; None if unknown.
+        source: How it is known.
+        u: Standard uncertainty of the mean, of readings alone.
+    """
+
+    number: float | None = None
+    source: Source | None = None
+    u: float = 0.0
+
+
+def _batch(requests: Requests, window: Phase, load: TokenLoad, facts: Mapping[str, Any]) -> Batch:
+    """Requests that the model worked on; those that wait in the server's queue do not count.
 
     A server whose own report is above what the times of its requests allow is not believed.
     """
-    reported, source = _batch_reported(requests, window, facts)
+    reported = _batch_reported(requests, window, facts)
     alone_s = facts.get("alone_s")
     if load.concurrency is None or not alone_s:
-        return reported, source
+        return reported
     bound = _batch_bound(requests, window, load.concurrency, float(alone_s))
-    return (bound, "bound") if reported is None or bound < reported else (reported, source)
+    return Batch(bound, "bound") if reported.number is None or bound < reported.number else reported
 
 
-def _batch_reported(requests: Requests, window: Phase, facts: Mapping[str, Any]) -> tuple[float | None, Source | None]:
-    """By the server's metrics, by the prefill durations that it reports, or by the log of a library in this process, where nothing waits."""
-    running = [number for t_s, number in facts.get("server_running", ()) if window.start_s <= t_s <= window.end_s]
-    if len(running) >= FEWEST_READINGS:
-        return float(np.mean(running)), "metrics"
+def _batch_reported(requests: Requests, window: Phase, facts: Mapping[str, Any]) -> Batch:
+    """By the log of a library in this process, where nothing waits, the prefill durations that the server reports, or readings of its metrics."""
     first_s, end_s = requests.seconds("first_ns"), requests.seconds("end_ns")
     if facts.get("batching"):
-        return _mean_number(requests.seconds("sent_ns"), end_s, window), "log"
+        return Batch(_mean_number(requests.seconds("sent_ns"), end_s, window), "log")
     prefill_s, begun = requests.seconds("prefill_ns"), np.isfinite(first_s)
     if begun.any() and np.isfinite(prefill_s[begun & requests.ok]).all():
-        return _mean_number(np.where(begun, first_s - np.nan_to_num(prefill_s), np.nan), end_s, window), "prefill"
-    return None, None
+        return Batch(_mean_number(np.where(begun, first_s - np.nan_to_num(prefill_s), np.nan), end_s, window), "prefill")
+    running = [number for t_s, number in facts.get("server_running", ()) if window.start_s <= t_s <= window.end_s]
+    if len(running) >= FEWEST_READINGS:
+        return Batch(float(np.mean(running)), "metrics", float(np.std(running, ddof=1) / np.sqrt(len(running))))
+    return Batch()
 
 
 def _batch_bound(requests: Requests, window: Phase, concurrency: int, alone_s: float) -> float:

@@ -1,4 +1,4 @@
-"""Cells of the tables of generated text: energy beside lengths and concurrency, and latencies."""
+"""Cells of the tables of generated text: energy next to lengths and concurrency, and latencies."""
 
 from __future__ import annotations
 

@@ -106,6 +106,8 @@ class TokenFigures(FrozenModel):
     batch_source: Literal["metrics", "prefill", "log", "bound"] | None = None
     """How `batch` is known: the server's metrics, the prefill durations that it reports, a log in which nothing waits in a queue; or only an upper bound
     from the times of the requests."""
+    batch_u: float = 0.0
+    """Standard uncertainty of `batch` where it is a mean of readings."""
     offered: float | None = None
     """Requests completed over requests due in the window, of `poisson`; None for `closed`."""
     cached_share: float | None = None

@@ -21,7 +21,7 @@ from harness.serving.load import drive
 from harness.serving.log import TokenLog
 from harness.serving.presets import Preset, length_fields
 from harness.serving.stream import AnswerStream, StreamError, error_text, shortened
-from harness.serving.transport import Transport
+from harness.serving.transport import ReadClock, Transport
 
 Api = Literal["completions", "chat"]
 PATHS: Mapping[Api, str] = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
@@ -83,12 +83,15 @@ class OpenAiSession(TokenSession):
         self._stop = stop
         self._facts: dict[str, Any] = {"api": PATHS[self._api]}
         self._runner = asyncio.Runner()
+        self._clock = ReadClock()
         self._most = _raised_file_limit()
         self._client = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             headers={"accept-encoding": "identity"} | ({"authorization": f"Bearer {key}"} if key else {}),
             timeout=httpx.Timeout(silence_s, connect=CONNECT_S, pool=None),
-            transport=Transport(KEPT_S, verify=not url.startswith("http:")),  # reading certificates takes 0.1 s, and http has none
+            transport=Transport(
+                KEPT_S, self._clock, verify=not url.startswith("http:")
+            ),  # reading certificates takes 0.1 s, and http has none
             trust_env=False,  # a proxy of the environment would be part of the measurement
         )
 
@@ -123,11 +126,10 @@ class OpenAiSession(TokenSession):
 
     async def _load(self, load: Load) -> None:
         failures = _Failures(max(FEWEST_FAILURES, 2 * (load.requests.concurrency or 0)))
-        clock = _ReadClock(asyncio.get_running_loop())
         readings = asyncio.create_task(self._read_totals(load))
 
         async def send(due_ns: int, prompt: Prompt) -> bool:
-            error = await self._request(load.log, due_ns, prompt, clock)
+            error = await self._request(load.log, due_ns, prompt)
             failures.note(error)
             return error is None
 
@@ -142,17 +144,17 @@ class OpenAiSession(TokenSession):
             readings.cancel()
             await asyncio.gather(readings, return_exceptions=True)
 
-    async def _request(self, log: TokenLog, due_ns: int, prompt: Prompt, clock: _ReadClock) -> str | None:
+    async def _request(self, log: TokenLog, due_ns: int, prompt: Prompt) -> str | None:
         """Send a request and log all of it; the reason if it has failed."""
         body = json.dumps(self._body(prompt) | {"stream": True}).encode()
         number = log.sent(due_ns, time.monotonic_ns(), prompt.output_tokens)
         answer = AnswerStream(log, number, prompt.output_tokens, self._preset)
         try:
             try:
-                await self._stream(body, answer, clock)
+                await self._stream(body, answer)
             except _NotAnsweredError:
                 log.retries += 1
-                await self._stream(body, answer, clock)
+                await self._stream(body, answer)
             answer.ended(time.monotonic_ns())
             return answer.error
         except (StreamError, httpx.HTTPError, SSEError, _NotAnsweredError) as error:
@@ -163,7 +165,7 @@ class OpenAiSession(TokenSession):
             answer.cut(time.monotonic_ns())
             raise
 
-    async def _stream(self, body: bytes, answer: AnswerStream, clock: _ReadClock) -> None:
+    async def _stream(self, body: bytes, answer: AnswerStream) -> None:
         """Read one response to its end.
 
         Raises:
@@ -177,10 +179,10 @@ class OpenAiSession(TokenSession):
                     raise StreamError(_refusal(response.status_code, await response.aread()))
                 async with contextlib.aclosing(EventSource(response).aiter_sse()) as events:
                     async for event in events:
-                        answer.chunk(event.data, clock.now())
+                        answer.chunk(event.data, self._clock.now_ns)
                         if answer.done:
                             break
-                    await _rest(events, answer, clock)
+                    await _rest(events, answer, self._clock)
         except NOT_ANSWERED as error:
             if answered:
                 raise
@@ -275,24 +277,6 @@ class _NotAnsweredError(Exception):
     """The connection was closed before any byte of the response."""
 
 
-class _ReadClock:
-    """The time of the read that a chunk came in: all chunks that are handled in one turn of the event loop were read before it."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._now_ns: int | None = None
-
-    def now(self) -> int:
-        """Time on CLOCK_MONOTONIC in ns."""
-        if self._now_ns is None:
-            self._now_ns = time.monotonic_ns()
-            self._loop.call_soon(self._next_turn)
-        return self._now_ns
-
-    def _next_turn(self) -> None:
-        self._now_ns = None
-
-
 class _Failures:
     """Requests that failed in a row."""
 
@@ -312,12 +296,12 @@ class _Failures:
             raise EngineError(f"{title} answers no request: {self._count} in a row failed, the last one: {self._error}", _hint(self._error))
 
 
-async def _rest(events: AsyncIterator[ServerSentEvent], answer: AnswerStream, clock: _ReadClock) -> None:
+async def _rest(events: AsyncIterator[ServerSentEvent], answer: AnswerStream, clock: ReadClock) -> None:
     """Read what comes after `[DONE]`, so that the connection can be kept, but do not wait for it."""
     try:
         async with asyncio.timeout(AFTER_DONE_S):
             async for event in events:
-                answer.chunk(event.data, clock.now())
+                answer.chunk(event.data, clock.now_ns)
     except TimeoutError:
         pass
 

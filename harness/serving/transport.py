@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import select
 import ssl
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,23 +17,44 @@ import httpcore
 import httpx
 
 
+class ReadClock:
+    """The time of the last read.
+
+    A chunk is handled before its task waits for the next read, so this is the time of the read that it came in, also of several chunks of one read.
+
+    Attributes:
+        now_ns: Time on CLOCK_MONOTONIC in ns.
+    """
+
+    def __init__(self) -> None:
+        self.now_ns = time.monotonic_ns()
+
+
 class Transport(httpx.AsyncHTTPTransport):
     """A transport without a limit of connections.
 
     Args:
         kept_s: Time after which an idle connection is closed.
+        clock: Set at each read.
         verify: Whether certificates are checked.
     """
 
-    def __init__(self, kept_s: float, *, verify: bool) -> None:
+    def __init__(self, kept_s: float, clock: ReadClock, *, verify: bool) -> None:
         super().__init__(verify=verify)
         context = httpx.create_ssl_context() if verify else None
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context, max_connections=None, max_keepalive_connections=None, keepalive_expiry=kept_s, network_backend=_Backend()
+            ssl_context=context,
+            max_connections=None,
+            max_keepalive_connections=None,
+            keepalive_expiry=kept_s,
+            network_backend=_Backend(clock),
         )
 
 
 class _Backend(httpcore.AsyncNetworkBackend):
+    def __init__(self, clock: ReadClock) -> None:
+        self._clock = clock
+
     async def connect_tcp(
         self,
         host: str,
@@ -43,21 +65,24 @@ class _Backend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         with _mapped(httpcore.ConnectTimeout, httpcore.ConnectError):
             async with asyncio.timeout(timeout):
-                return _Stream(*await asyncio.open_connection(host, port))
+                return _Stream(*await asyncio.open_connection(host, port), self._clock)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: ReadClock) -> None:
+        self._clock = clock
         self._reader = reader
         self._writer = writer
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         with _mapped(httpcore.ReadTimeout, httpcore.ReadError):
             async with asyncio.timeout(timeout):
-                return await self._reader.read(max_bytes)
+                content = await self._reader.read(max_bytes)
+        self._clock.now_ns = time.monotonic_ns()
+        return content
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         with _mapped(httpcore.WriteTimeout, httpcore.WriteError):

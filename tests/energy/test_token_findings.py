@@ -27,6 +27,7 @@ def test_a_good_load_has_no_finding():
     """Nor has one whose batch and cache are unknown."""
     assert codes() == []
     assert codes(batch=None, cached_share=None) == []
+    assert codes(batch=6.7, batch_u=0.1) == []
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_a_good_load_has_no_finding():
     ],
 )
 def test_each_departure_has_its_finding(changes, code):
-    """Beside those that it implies."""
+    """With those that it implies."""
     assert code in codes(**changes)
 
 

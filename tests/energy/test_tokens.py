@@ -107,8 +107,9 @@ def test_a_queue_is_seen_by_the_prefill_that_the_server_reports():
     assert queued.batch == pytest.approx(1.4)
     assert queued.batch_source == "prefill"
     assert figures(streams(TokenLog())).batch is None
-    metrics = figures(streams(TokenLog()), facts={"server_running": [[float(t), 1.5] for t in range(40)]})
-    assert (metrics.batch, metrics.batch_source) == (1.5, "metrics")
+    metrics = figures(streams(TokenLog()), facts={"server_running": [[float(t), 1.0 + t % 2] for t in range(40)]})
+    assert (metrics.batch, metrics.batch_source) == (pytest.approx(1.48, abs=0.03), "metrics")
+    assert metrics.batch_u == pytest.approx(0.5 / 20**0.5, rel=0.1)
 
 
 def test_a_queue_of_a_silent_server_is_seen_by_its_times():
@@ -120,7 +121,7 @@ def test_a_queue_of_a_silent_server_is_seen_by_its_times():
 
 
 def test_no_time_between_tokens_that_came_in_one_read():
-    """Two tokens of a request at one time say nothing of when they were generated."""
+    """Two tokens of a request at one time are no evidence of when they were generated."""
     assert figures(streams(TokenLog(), step_s=0.0)).itl is None
     assert figures(streams(TokenLog()), facts={"tokens_estimated": True}).itl is None
 

@@ -15,6 +15,8 @@ from tests import factories, tiny
 from tests.campaigns import Watcher, done, problems, run, run_request
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
+ONE = tiny.SUITE.replace("[1, 4]", "[1]")
+"""A suite of a single case."""
 
 
 def test_a_users_own_model_is_measured(tmp_path):
@@ -45,7 +47,7 @@ def test_a_case_that_the_card_cannot_run_is_refused_before_its_child_starts(tmp_
         monkeypatch.setattr(campaign.preconditions, "examine", lambda *_, error=error: error)
         folder = tmp_path / str(refused)
         folder.mkdir()
-        cases = [r for r in read_run(run(run_request(folder))).records if r.case_id]
+        cases = [r for r in read_run(run(run_request(folder, ONE))).records if r.case_id]
         assert {r.status for r in cases} == statuses
         assert not refused or all(r.reason == "CUDA 13 needs driver 580\nupdate it" and not r.phases for r in cases)
 
@@ -76,7 +78,7 @@ def test_without_labels_the_quality_is_agreement_even_if_the_cache_is_cleared(tm
 
 def test_the_second_run_builds_nothing(tmp_path):
     """It copies the record of the build in the cache."""
-    request = run_request(tmp_path)
+    request = run_request(tmp_path, ONE)
     folders = run(request), run(request)
     assert problems(folders[1]) == []
     first, second = map(read_run, folders)
@@ -138,7 +140,7 @@ def test_a_task_whose_record_is_stored_was_not_lost(elsewhere_begun, monkeypatch
 
 def test_a_model_that_does_not_load_gives_records_with_the_reason(tmp_path):
     """The build fails, each of its cases has the reason, and the others are measured."""
-    suite = tiny.SUITE.replace("matrices:", "  - {name: broken, path: broken.onnx}\nmatrices:")
+    suite = ONE.replace("matrices:", "  - {name: broken, path: broken.onnx}\nmatrices:")
     (tmp_path / "broken.onnx").write_bytes(b"\x00garbage")
     folder = run(run_request(tmp_path, suite))
     stored = read_run(folder)
@@ -155,7 +157,7 @@ def test_a_case_whose_child_cannot_be_started_fails_alone(tmp_path, monkeypatch)
     def refuse(request):
         raise WorkerError("no process left")
 
-    with start.begin(run_request(tmp_path, tiny.SUITE.replace("[1, 4]", "[1]")), plugins.catalogue(), Watcher()) as running:
+    with start.begin(run_request(tmp_path, ONE), plugins.catalogue(), Watcher()) as running:
         monkeypatch.setattr(runner, "Child", refuse)
         running.run()
     (build,) = [r for r in read_run(running.store.folder).records if r.task == "build"]

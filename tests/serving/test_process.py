@@ -95,12 +95,23 @@ def test_a_server_that_does_not_start_is_a_sentence(command, sentence, step):
     assert step in caught.value.hint
 
 
-@pytest.mark.parametrize(("behaviour", "answer"), [("silent", "no answer"), ("loading", "it answers 503")])
-def test_a_server_that_is_never_ready_is_ended(behaviour, answer):
+@pytest.mark.parametrize(("status", "answer"), [(None, "no answer"), (503, "it answers 503")])
+def test_a_server_that_is_never_ready_is_ended(status, answer, monkeypatch):
     """After the time limit, with what it has answered until then."""
+    monkeypatch.setattr(process, "_status", lambda port, path: status)
     with pytest.raises(EngineError, match=rf"was not ready after 0.2 s \({answer} at /health\)") as caught:
-        ServerProcess(launch(behaviour, ready_s=0.2))
+        ServerProcess(launch("silent", ready_s=0.2))
     assert "ready_s" in caught.value.hint
+
+
+@pytest.mark.parametrize(("behaviour", "status"), [("loading", 503), ("key", 401)])
+def test_a_server_that_loads_is_asked_again(behaviour, status):
+    """Its answer is its status."""
+    port = ports.free_port()
+    with subprocess.Popen([*FAKE[:2], str(port), behaviour], stdout=subprocess.PIPE) as server:
+        assert server.stdout.readline()
+        assert process._status(port, "/health") == status
+        server.kill()
 
 
 def test_another_port_is_tried_if_one_was_taken_meanwhile(monkeypatch):

@@ -2,11 +2,12 @@
 
 import asyncio
 import contextlib
+import time
 
 import httpx
 import pytest
 
-from harness.serving.transport import Transport
+from harness.serving.transport import ReadClock, Transport
 
 
 async def answered(answer, call, *, kept_s: float = 5.0, **options):
@@ -15,7 +16,7 @@ async def answered(answer, call, *, kept_s: float = 5.0, **options):
     port = server.sockets[0].getsockname()[1]
     async with (
         server,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", transport=Transport(kept_s, verify=False), **options) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", transport=Transport(kept_s, ReadClock(), verify=False), **options) as client,
     ):
         return await call(client)
 
@@ -82,7 +83,7 @@ def test_no_server():
     """A refused connection."""
 
     async def get():
-        async with httpx.AsyncClient(transport=Transport(1.0, verify=False)) as client:
+        async with httpx.AsyncClient(transport=Transport(1.0, ReadClock(), verify=False)) as client:
             await client.get("http://127.0.0.1:9")
 
     with pytest.raises(httpx.ConnectError):
@@ -100,8 +101,25 @@ def test_certificates_are_checked():
     async def get():
         handler = await asyncio.start_server(no_tls, "127.0.0.1", 0)
         port = handler.sockets[0].getsockname()[1]
-        async with handler, httpx.AsyncClient(transport=Transport(1.0, verify=True)) as client:
+        async with handler, httpx.AsyncClient(transport=Transport(1.0, ReadClock(), verify=True)) as client:
             await client.get(f"https://127.0.0.1:{port}", timeout=5.0)
 
     with pytest.raises(httpx.ConnectError):
         asyncio.run(get())
+
+
+def test_the_clock_is_set_at_a_read():
+    """Not before, and not by what is done afterwards."""
+    clock = ReadClock()
+    before_ns = clock.now_ns
+
+    async def get(port):
+        async with httpx.AsyncClient(transport=Transport(1.0, clock, verify=False)) as client:
+            await client.get(f"http://127.0.0.1:{port}")
+
+    async def main():
+        async with await asyncio.start_server(server_of(OK), "127.0.0.1", 0) as server:
+            await get(server.sockets[0].getsockname()[1])
+
+    asyncio.run(main())
+    assert before_ns < clock.now_ns <= time.monotonic_ns()
