@@ -337,6 +337,7 @@ def redacted(command: Sequence[str]) -> str:
     for word in command:
         name, equals, _ = word.partition("=")
         secret = bool(_SECRET.search(name))
+        hide = hide and not word.startswith("--")  # the flag before it was a switch, such as vLLM's --enable-prompt-tokens-details
         words.append("***" if hide else f"{name}=***" if equals and secret else word)
         hide = not hide and not equals and word.startswith("-") and secret
     return shlex.join(words)
