@@ -94,7 +94,19 @@ _LLAMA_CPP = Preset(
     title="llama-server",
     formats=("gguf",),
     command=(
-        *("llama-server", "--model", "{model}", "--host", "127.0.0.1", "--port", "{port}", "--offline", "--no-webui", "--metrics", "--slots"),
+        *(
+            "llama-server",
+            "--model",
+            "{model}",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "{port}",
+            "--offline",
+            "--no-webui",
+            "--metrics",
+            "--slots",
+        ),
         *("--threads", "{threads}", "--threads-batch", "{threads}", "--parallel", "{parallel}", "--ctx-size", "{total_context}"),
         *("--no-kv-unified", "--no-cache-prompt", "--cache-ram", "0", "--fit", "off"),
     ),
@@ -160,6 +172,9 @@ _PRESETS = (
         ),
         ready_path="/health",
         tokens_from="continuous_usage",
+        device_arguments={
+            "cpu": ("--gpu-memory-utilization", "0.5")
+        },  # share of the memory, 0.92 by default: refused unless that much is free
         option_arguments={"kv_cache_dtype": ("--kv-cache-dtype", "{value}"), "quantization": ("--quantization", "{value}")},
         fields={"stream_options": _STEPS},
         length_fields={"ignore_eos": True, "min_tokens": OUTPUT_TOKENS},
