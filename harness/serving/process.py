@@ -105,6 +105,8 @@ class ServerProcess:
         if self._stopped is not None:
             return "was stopped"
         self._read_messages(0.0)
+        if self._ended is not None:
+            return _ending(self._ended)
         if self._code is None and self._guardian.poll() is None:
             return None
         self._read_messages(0.1)
@@ -145,7 +147,7 @@ class ServerProcess:
         """
         if self._stopped is None:
             began_s = time.monotonic()
-            running = self._code is None and self._guardian.poll() is None
+            running = self._ended is None and self._code is None and self._guardian.poll() is None
             if running and grace_s:
                 self.note()
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -160,7 +162,7 @@ class ServerProcess:
             removed, remaining = self._memory.clean()
             extra = {
                 "left_processes": (0 if killed else self._killed_by_guardian) + len(left),
-                "shm_removed": removed,
+                "shm_removed": sorted({*removed, *self._removed_by_guardian}),
                 "shm_left": remaining,
             }
             self._stopped = facts | {name: value for name, value in extra.items() if value}
@@ -168,7 +170,8 @@ class ServerProcess:
 
     def _start(self, port: int) -> None:
         self.port, self.pid = port, 0
-        self._stopped, self._code, self._killed_by_guardian, self._buffer = None, None, 0, b""
+        self._stopped, self._ended, self._code, self._buffer = None, None, None, b""
+        self._killed_by_guardian, self._removed_by_guardian = 0, []
         self._error: str | None = None
         self._known: set[tuple[int, int]] = set()
         self._server_id = f"{os.getpid()}-{secrets.token_hex(8)}"
@@ -214,6 +217,7 @@ class ServerProcess:
                 self._check_owner()
                 self.started_s = time.monotonic() - began_s
                 self.note()
+                self._have_guardian_note()
                 return
             answer = f"it answers {status}" if status else answer
             time.sleep(pause_s)
@@ -222,6 +226,12 @@ class ServerProcess:
             f"{self.launch.title} was not ready after {self.launch.ready_s:g} s ({answer} at {self.launch.ready_path}); {self._last_output()}",
             "raise the option `ready_s` of the engine and `limits: load_timeout_s` of the suite if the model only loads slowly",
         )
+
+    def _have_guardian_note(self) -> None:
+        """Have the guardian note the shared memory of the server too, since it cleans up if we are killed."""
+        assert self._guardian.stdin
+        with contextlib.suppress(OSError):
+            os.write(self._guardian.stdin.fileno(), b"\n")
 
     def _not_started(self, reason: str) -> EngineError:
         if _TAKEN.search(self.output()):
@@ -251,7 +261,9 @@ class ServerProcess:
             for message in map(json.loads, lines):
                 self._error = message.get("error")
                 self.pid = message.get("pid", self.pid)
+                self._ended = message.get("ended", self._ended)
                 self._killed_by_guardian = message.get("killed", 0)
+                self._removed_by_guardian = message.get("shm_removed", [])
                 self._code = message.get("exit", self._code)
             if self._error and not self.pid:
                 return
@@ -337,6 +349,7 @@ def redacted(command: Sequence[str]) -> str:
     for word in command:
         name, equals, _ = word.partition("=")
         secret = bool(_SECRET.search(name))
+        hide = hide and not word.startswith("--")  # the flag before it was a switch, such as vLLM's --enable-prompt-tokens-details
         words.append("***" if hide else f"{name}=***" if equals and secret else word)
         hide = not hide and not equals and word.startswith("-") and secret
     return shlex.join(words)

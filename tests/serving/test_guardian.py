@@ -113,8 +113,8 @@ def test_no_process_is_left_at_any_time():
 def test_the_exit_code_is_forwarded():
     """As a message, and as its own."""
     with guarded("sh", "-c", "echo last words; exit 3") as guardian:
-        started, ended = (json.loads(guardian.stdout.readline()) for _ in range(2))
-        assert started["pid"] and ended == {"exit": 3, "killed": 0}
+        started, news, ended = (json.loads(guardian.stdout.readline()) for _ in range(3))
+        assert started["pid"] and news == {"ended": 3} and ended == {"exit": 3, "killed": 0}
         assert guardian.stderr.read() == b"last words\n"
         assert guardian.wait(WAIT_S) == 3
 
@@ -153,3 +153,36 @@ def test_the_server_runs_on_the_cores_that_are_named(tmp_path):
     with guarded(sys.executable, "-c", show, options=options) as guardian:
         assert guardian.stderr.readline().decode().strip() == f"[{core}]"
     assert not (tmp_path / "files").exists()
+
+
+HOLDS = """
+import mmap, subprocess, sys, time
+if len(sys.argv) == 2:
+    subprocess.run([sys.executable, "-c", *sys.orig_argv[2:], "worker"])
+with open(sys.argv[1], "wb+") as file:
+    file.write(b"x" * 4096)
+    file.flush()
+    mapped = mmap.mmap(file.fileno(), 0)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("victim", ["server", "guardian's parent"])
+def test_shared_memory_of_a_server_that_is_killed_is_removed(victim):
+    """Of vLLM's engine it is hundreds of megabytes."""
+    path = Path("/dev/shm", f"harness-test-{uuid.uuid4().hex}")
+    guardian = guarded(sys.executable, "-c", HOLDS, str(path))
+    try:
+        pid = json.loads(guardian.stdout.readline())["pid"]
+        assert guardian.stderr.readline() == b"ready\n" and path.exists()
+        if victim == "server":
+            os.kill(pid, signal.SIGKILL)
+            assert json.loads(guardian.stdout.readline()) == {"ended": -signal.SIGKILL}
+            assert json.loads(guardian.stdout.readline())["shm_removed"] == [path.name]
+        output, _ = guardian.communicate(timeout=WAIT_S)
+        assert victim == "server" or messages(output)[-1]["shm_removed"] == [path.name]
+        assert not path.exists()
+    finally:
+        path.unlink(missing_ok=True)
+        guardian.kill()

@@ -57,3 +57,15 @@ def test_servers_that_refuse_unknown_fields_get_none():
     """`transformers serve` answers 422 to `stream_options`, TensorRT-LLM to any field that it does not have."""
     assert PRESETS["transformers"].fields == {}
     assert set(PRESETS["tensorrt-llm"].fields) == {"stream_options"}
+
+
+def test_servers_that_refuse_requests_beyond_a_queue_get_a_long_one():
+    """As many as the client may have in progress: TGI refuses more than 128 by default, Ollama more than 512."""
+    command = PRESETS["tgi"].command
+    assert command[command.index("--max-concurrent-requests") + 1] == PRESETS["ollama"].variables["OLLAMA_MAX_QUEUE"] == "4096"
+
+
+def test_ollamas_model_has_the_name_that_it_lists():
+    """`/v1/models` of Ollama shows the tag, and a name that is not listed is refused."""
+    assert PRESETS["ollama"].after_start[:3] == ("ollama", "create", "harness")
+    assert PRESETS["ollama"].model_name == "harness:latest"

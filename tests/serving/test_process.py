@@ -162,6 +162,10 @@ def test_secrets_are_not_shown():
     """Neither as a value of their own, nor behind an equals sign."""
     command = ["serve", "--api-key", "abc", "--hf-token=def", "HF_TOKEN=ghi", "--port", "{port}", "--keys"]
     assert redacted(command) == "serve --api-key '***' '--hf-token=***' 'HF_TOKEN=***' --port '{port}' --keys"
+    assert (
+        redacted(["--enable-prompt-tokens-details", "--model", "m", "--api-key", "-x"])
+        == "--enable-prompt-tokens-details --model m --api-key '***'"
+    )
 
 
 def test_output_is_shown_without_colours_and_control_characters():
