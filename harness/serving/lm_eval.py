@@ -247,7 +247,8 @@ def _task(content: Mapping[str, Any], evaluation: Evaluation) -> str:
 def _main(content: Mapping[str, Any], task: str) -> tuple[str, float, float | None]:
     """Main metric with its filter, value and standard error: the first metric of the task, after the first of its filters."""
     results = {**content["results"][task], **content.get("groups", {}).get(task, {})}
-    config = content.get("configs", {}).get(task, {})
+    configs = content.get("configs", {})
+    config = configs.get(task) or configs.get(_members(content, task)[0], {})  # a group has the metrics of its tasks
     keys = [key for key, value in results.items() if "," in key and "_stderr," not in key]
     metrics = [str(each.get("metric")) for each in config.get("metric_list") or ()]
     filters = [str(each.get("name")) for each in config.get("filter_list") or ()]

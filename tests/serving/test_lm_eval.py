@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import psutil
@@ -17,6 +15,7 @@ from harness.schema.worker import Evaluation
 from harness.serving.base import Endpoint
 from harness.serving.lm_eval import Client, command, evaluate
 from tests import fake_lm_eval
+from tests.asked import asked
 
 
 @pytest.fixture(scope="module")
@@ -28,24 +27,8 @@ def python(tmp_path_factory):
 @pytest.fixture
 def server():
     """A server that keeps the requests, and refuses all if `refuse` is set."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            own.seen.append((self.path, body, self.headers["authorization"]))
-            self.send_response(400 if own.refuse else 200)
-            self.end_headers()
-            self.wfile.write(b"the request exceeds the context size" if own.refuse else b"{}")
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    own = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    own.seen, own.refuse = [], False
-    threading.Thread(target=own.serve_forever, daemon=True).start()
-    yield own
-    own.shutdown()
-    own.server_close()
+    with asked() as running:
+        yield running
 
 
 def run(server, python, task, limit=8, timeout_s=60.0, chat=False, **fields):
