@@ -378,13 +378,5 @@ class _Execution:
             stderr_tail=None if ended else self.child.tail or None,
             **figures_.of_record(trace),
         )
-        return Outcome(
-            record,
-            trace,
-            raw.completions,
-            raw.per_sample,
-            end.interrupted,
-            child_array(self._path("outputs"), (0,)),
-            raw.requests,
-            child_text(self._path("evaluation")),
-        )
+        outputs, evaluation = child_array(self._path("outputs"), (0,)), child_text(self._path("evaluation"))
+        return Outcome(record, trace, raw.completions, raw.per_sample, end.interrupted, outputs, raw.requests, evaluation)

@@ -219,10 +219,10 @@ def read(folder: Path, evaluation: Evaluation, output: str = "") -> Results:
     Raises:
         EngineError: There are none, or the main metric has no value or no direction.
     """
-    found = sorted(folder.glob("lm_eval_*.json"))
-    if not found:
+    files = sorted(folder.glob("lm_eval_*.json"))
+    if not files:
         raise EngineError(f"it wrote no results: {_failure(0, output).what}", "use lm_eval 0.4.10 or later: run `make lm-eval`")
-    text = found[-1].read_text(encoding="utf-8")
+    text = files[-1].read_text(encoding="utf-8")
     try:
         content = json.loads(text)
         task = _task(content, evaluation)

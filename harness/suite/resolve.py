@@ -95,7 +95,9 @@ class _Item:
     def _check_settings(self, metric: MetricItem) -> None:
         """Check that a metric has only settings that apply to it."""
         if (metric.function is None) == (metric.name is None):
-            self.problem("metric", "a metric needs one of `function` (your own), `name` and `lm_eval`")
+            self.problem(
+                "metric", "a metric needs either `function` (your own) or `name`, one of the two (or `lm_eval` for a served model)"
+            )
         if metric.limit is not None:
             self.problem("metric.limit", "'limit' belongs to `lm_eval`: remove it")
         for field, takers in (("threshold", CUTTING), ("ignore", POSITIONS)):

@@ -91,7 +91,12 @@ def evaluated(per_sample, stderr, value=0.75):
 def test_an_evaluation_by_another_program_has_the_interval_of_its_standard_error():
     """Its value is recomputed from the samples where these are kept; a share stays between 0 and 1."""
     bleu = evaluated([], 1.25, value=31.5)
-    assert (bleu.value, bleu.samples, bleu.low, bleu.high) == (31.5, 8, pytest.approx(31.5 - 1.96 * 1.25), pytest.approx(31.5 + 1.96 * 1.25))
+    assert (bleu.value, bleu.samples, bleu.low, bleu.high) == (
+        31.5,
+        8,
+        pytest.approx(31.5 - 1.96 * 1.25),
+        pytest.approx(31.5 + 1.96 * 1.25),
+    )
     share = evaluated([0, 1, 1, 1, 0, 1, 1, 1], 0.164)
     assert (share.value, share.low, share.high) == (0.75, pytest.approx(0.75 - 1.96 * 0.164), 1.0)
     assert evaluated([0.0] * 8, 0.1).value == 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from harness.run.child_files import child_array, child_text
 
@@ -14,6 +15,15 @@ def test_an_array_that_is_cut_short_is_empty(tmp_path):
     np.save(path, np.arange(9).reshape(3, 3))
     assert child_array(path, (3, 0)).shape == (3, 3)
     path.write_bytes(path.read_bytes()[:-8])
+    assert child_array(path, (3, 0)).shape == (3, 0)
+
+
+@pytest.mark.parametrize("size", [0, 5, 100, 140])
+def test_an_array_of_a_killed_child_is_empty(tmp_path, size):
+    """It leaves a record nevertheless."""
+    path = tmp_path / "completions.npy"
+    np.save(path, np.arange(30).reshape(3, 10))
+    path.write_bytes(path.read_bytes()[:size])
     assert child_array(path, (3, 0)).shape == (3, 0)
 
 
