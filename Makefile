@@ -108,7 +108,7 @@ $(ENVIRONMENT_STAMPS): | $(STAMP)
 	@echo "installing $$(grep -c == requirements/$(lock).txt) packages of requirements/$(lock).txt into .venv-$(name) (once; minutes to tens of minutes)"
 	@rm -rf .venv-$(name)
 	@$(BIN)/python -m venv .venv-$(name)
-	@.venv-$(name)/bin/python $(PIP_INSTALL) --require-hashes -r requirements/$(lock).txt
+	@.venv-$(name)/bin/python $(PIP_INSTALL) --no-deps --require-hashes -r requirements/$(lock).txt  # the lock is complete
 	@.venv-$(name)/bin/python $(PIP_INSTALL) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 	@echo "installed .venv-$(name)"

@@ -155,6 +155,11 @@ def requirements(name: str | None, package: str) -> list[str]:
     return list(distribution.requires or ()) if distribution else []
 
 
+def find_distribution(package: str, name: str) -> Distribution | None:
+    """A package in our environment, or else in a separate one; None if neither has it."""
+    return _distribution(None, package) or _distribution(name, package)
+
+
 def _distribution(name: str | None, package: str) -> Distribution | None:
     site = [str(path) for path in folder(name).glob("lib/python*/site-packages")] if name else sys.path
     return next(iter(distributions(name=package, path=site)), None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from harness.decide.offers import Offers
+from harness.energy.codes import finding
 from harness.schema import Case, Domain, Measurement, Record, StoredOutputs, StoredRun
 from harness.schema.served import Percentiles, TokenFigures, TokenLoad
 from tests import factories
@@ -149,3 +152,33 @@ def mixed() -> StoredRun:
     suite = queries.header.suite.model_copy(update={"cases": (*queries.header.suite.cases, *text.header.suite.cases)})
     header = queries.header.model_copy(update={"suite": suite})
     return replace(queries, header=header, records=(*queries.records, *text.records), outputs={**queries.outputs, **text.outputs})
+
+
+def other(factor: float, run: StoredRun | None = None) -> StoredRun:
+    """The run on another machine, which uses `factor` times the energy."""
+    run = run or sweep()
+    records = tuple(
+        r.model_copy(
+            update={
+                "run_id": "other",
+                "measurements": tuple(
+                    m.model_copy(update={"gross_j": None if m.gross_j is None else factor * m.gross_j}) for m in r.measurements
+                ),
+            }
+        )
+        for r in run.records
+    )
+    return replace(run, header=run.header.model_copy(update={"run_id": "other"}), records=records)
+
+
+def offers(runs: Sequence[StoredRun]) -> Offers:
+    """Offers for the machines of the runs, the first the most expensive."""
+    listed = [{"machine": run.header.run_id, "capital_cost": 9000.0 - 4000 * k, "lifetime_years": 4.0} for k, run in enumerate(runs)]
+    site = {"currency": "EUR", "electricity_price_per_kwh": 0.3, "duty_cycle": 0.5, "pue": 1.2}
+    return Offers.model_validate({**site, "offers": listed})
+
+
+def cost_only(run: StoredRun) -> StoredRun:
+    """The run with random weights."""
+    random = finding("cost_only", why="its weights are random")
+    return replace(run, records=tuple(r.model_copy(update={"warnings": (*r.warnings, random)}) for r in run.records))

@@ -234,11 +234,11 @@ def longer(folder: Path) -> dict[str, Any]:
     """Answers that are longer than the planned static cache."""
     session = opened(folder, 1, dtype="float32")
     session.answer([Prompt("a", 8)], 1)
-    planned = session.facts()["cache_length"]
+    planned = session._decoder.capacity
     (reply,) = session.answer([Prompt("a", 150)], 1)
-    grown = session.facts()["cache_length"]
+    grown = session._decoder.capacity
     (again,) = session.answer([Prompt("a", 8)], 1)
-    return {"planned": planned, "grown": grown, "after": session.facts()["cache_length"], "same": reply.tokens[:8] == again.tokens}
+    return {"planned": planned, "grown": grown, "after": session._decoder.capacity, "same": reply.tokens[:8] == again.tokens}
 
 
 def main(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The suites of language models: what `plan` says of them."""
+"""The suites of language models: what `plan` prints of them."""
 
 from __future__ import annotations
 

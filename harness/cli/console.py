@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rich.console import Group
     from rich.table import Table
 
 PIPE_COLUMNS = 140
@@ -33,7 +34,7 @@ def print_line(line: str, *, prefix: str = "") -> None:
         print(f"{prefix}{part}")
 
 
-def print_table(table: Callable[[int], Table]) -> None:
+def print_table(table: Callable[[int], Table | Group]) -> None:
     """Print a table as wide as the terminal, `PIPE_COLUMNS` wide into a pipe or a file.
 
     Args:

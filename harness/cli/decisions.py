@@ -38,7 +38,7 @@ def select(
     max_device_memory: Annotated[float | None, optional("maximum peak memory on the accelerator of any launch", "BYTES")] = None,
     max_energy: Annotated[float | None, optional("maximum energy per inference or output token (upper 95 % bound)", "JOULES")] = None,
     weights: Annotated[str, typer.Option(metavar="W1,W2", help="weights of cost and energy, each relative to dense")] = "1,1",
-    compute: Annotated[str, typer.Option(metavar="NAME", help="cost to minimise: latency or macs")] = "latency",
+    compute: Annotated[str, typer.Option(metavar="NAME", help="cost to minimise: latency, macs, or of text ttft or e2e")] = "latency",
     battery_wh: Annotated[float | None, optional("capacity of a battery: print its battery life", "WH")] = None,
     rate: Annotated[float | None, optional(RATE, "PER_SECOND")] = None,
     calibrated: Calibrated = False,

@@ -19,8 +19,8 @@ from harness.schema import evidence
 if TYPE_CHECKING:
     import pandas as pd
 
-Compute = Literal["latency", "macs"]
-COLUMNS = {"latency": "latency_p50_s", "macs": "macs"}
+Compute = Literal["latency", "macs", "ttft", "e2e"]
+COLUMNS = {"latency": "latency_p50_s", "macs": "macs", "ttft": "ttft_p50_s", "e2e": "e2e_p50_s"}
 UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
 
 
@@ -87,7 +87,7 @@ def select(
         tables: Tables of one run, by name.
         limits: Constraints, each compared with a bound of the 95 % interval.
         weights: Weights of cost and energy, not both 0.
-        compute: Quantity of the cost: median latency per query, or multiply-accumulates per inference.
+        compute: Quantity of the cost: median latency per query (of text TPOT), multiply-accumulates per inference, or of text TTFT or the duration.
         q: `interval.FIXED`, or `STOPPED` after a stopping rule.
 
     Returns:
@@ -171,9 +171,9 @@ def _leads(
 def _scores(row: Row, dense: Row, compute: Compute, share: float, runs: pd.DataFrame) -> np.ndarray:
     """Scores of the valid launches with an energy; multiply-accumulates are the same in all."""
     own = runs[(runs["case_id"] == row["case_id"]) & runs["valid"].fillna(False) & runs["energy_j"].notna()]
-    if compute == "latency":
-        own = own[own["latency_p50_s"].notna()]
-        first = own["latency_p50_s"].to_numpy(dtype=np.float64) / dense["latency_p50_s"]
+    if compute != "macs":
+        own = own[own[COLUMNS[compute]].notna()]
+        first = own[COLUMNS[compute]].to_numpy(dtype=np.float64) / dense[COLUMNS[compute]]
     else:
         first = np.full(len(own), (row["macs"] or np.nan) / dense["macs"])
     second = own["energy_j"].to_numpy(dtype=np.float64) / dense["energy_j"]

@@ -174,7 +174,7 @@ def _phases(windows: Sequence[WindowTimes], steady: tuple[float, float] | None) 
 
 
 def _of_others(conditions: Mapping[str, float | None], facts: Mapping[str, Any]) -> Mapping[str, float | None]:
-    """The conditions without the foreign load beside a server that ran already: it would count as foreign itself."""
+    """The conditions without the foreign load where there is a server that ran already: it would count as foreign itself."""
     return {name: value for name, value in conditions.items() if name != "foreign_load" or facts.get("server") != "external"}
 
 

@@ -15,7 +15,7 @@ SAME_READ_S = 20e-6
 """Two texts of a request that are nearer than this came in one read: the time between their tokens is not known."""
 FEWEST_READINGS = 3
 PREFILL_MARGIN = 2.0
-"""Factor by which prompts may take longer beside the steps of other requests than alone."""
+"""Factor by which prompts may take longer among the steps of other requests than alone."""
 SAME_READ_SHARE = 0.01
 """Share of such texts above which no time between tokens is given."""
 

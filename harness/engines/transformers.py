@@ -227,7 +227,7 @@ def _device_facts(torch: Any, device: Any, model: Any) -> dict[str, Any]:
 
 
 def _counts(decoder: TransformersDecoder, options: Options) -> dict[str, Any]:
-    facts: dict[str, Any] = {"cache": decoder.cache, "cache_length": decoder.capacity}
+    facts: dict[str, Any] = {"cache": decoder.cache, "cache_length": decoder.planned, "longest_cache_length": decoder.longest}
     return facts | decoder.compilation() if options.mode == "compile" else facts
 
 

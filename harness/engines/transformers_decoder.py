@@ -45,6 +45,9 @@ class TransformersDecoder:
         model: A causal language model on its device.
         length: Length of the static cache for the expected load, in tokens; None for a cache that grows.
         compiled: Whether the forward pass of `step` is compiled.
+
+    Attributes:
+        longest: Longest static cache so far, in tokens; None if the cache grows.
     """
 
     def __init__(self, torch: Any, transformers: Any, model: Any, length: int | None, *, compiled: bool = False) -> None:
@@ -58,6 +61,7 @@ class TransformersDecoder:
         ends = [] if eos is None else eos if isinstance(eos, list) else [eos]
         self._eos = torch.tensor(ends, dtype=torch.long, device=model.device)
         self._static: tuple[int, int, Any] | None = None
+        self.longest = length
         self._cache: Any = None
         self._tokens: Any = None
         self._logits: Any = None
@@ -85,6 +89,11 @@ class TransformersDecoder:
     def capacity(self) -> int | None:
         """Length of the static cache in tokens; None if the cache grows."""
         return self._static[1] if self._static else self._length
+
+    @property
+    def planned(self) -> int | None:
+        """Length of the static cache for the expected load, in tokens; None if the cache grows."""
+        return self._length
 
     def start(self, rows: Sequence[Sequence[int]], new_tokens: int) -> None:
         """Process the prompts of a batch, and choose the first token of each."""
@@ -168,6 +177,7 @@ class TransformersDecoder:
         capacity = self._length
         while capacity < tokens:
             capacity *= 2
+        self.longest = max(capacity, self.longest or 0)
         if self._static and self._static[:2] == (batch, capacity):
             self._static[2].reset()
         else:

@@ -41,11 +41,11 @@ def payback(result: Result, baseline: Result | None) -> dict[str, Any]:
 
 def _own_steps(result: Result, baseline: Result) -> list[Build]:
     """Steps of the case's build that the baseline's build does not share."""
-    shared = {build.build_id for build in chain(result.run, baseline.case.build_id)}
-    return [build for build in chain(result.run, result.case.build_id) if build.build_id not in shared]
+    shared = {build.build_id for build in _chain(result.run, baseline.case.build_id)}
+    return [build for build in _chain(result.run, result.case.build_id) if build.build_id not in shared]
 
 
-def chain(run: StoredRun, build_id: str | None) -> list[Build]:
+def _chain(run: StoredRun, build_id: str | None) -> list[Build]:
     """A build and its ancestors, the build itself first."""
     builds = {build.build_id: build for build in run.header.suite.builds}
     chain = []

@@ -51,8 +51,8 @@ TOKEN_CASES = (
     *bounds("prefill", "_j_per_input_token", "repeatability on this sensor, in joules", f"{_NO_PREFILL}; {ONE}"),
     text_(
         "cost_only",
-        "why the quality says nothing about the variant, so that its figures are costs alone: random weights, or weights that were quantized before",
-        "the quality is the variant's own, or the unit is not output_token",
+        "why the quality has no meaning for the variant, so that its figures are costs alone: weights that are random, or were quantized before",
+        "no finding cost_only, or the unit is not output_token",
     ),
     float_("input_tokens", "mean length of a prompt in tokens, as the server reports it", _NO_INPUT),
     float_("output_tokens", "mean number of generated tokens per request", _NO_TEXT),

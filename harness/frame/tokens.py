@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from harness.frame.payback import chain
 from harness.frame.results import Result, known, mean
 from harness.frame.rows import Row
 from harness.frame.token_columns import LATENCIES
@@ -13,8 +12,6 @@ from harness.schema import Record
 from harness.schema.served import Percentiles, TokenFigures
 
 WH_PER_1000_J = 1000 / 3600
-RANDOM_WEIGHTS = ("random-llama", "random-llama-hf")
-"""Built-in language models with random weights: their text is noise."""
 MEANS = (
     "input_tokens",
     "output_tokens",
@@ -85,25 +82,19 @@ def _energies(result: Result, energy_j: float, row: Row) -> Row:
 
 def _prefill(result: Result) -> Row:
     """Energy per input token of a case whose answers have a single token; empty for any other."""
-    per_launch = [(energy.energy_j, record.tokens) for record, energy in result.launches]
-    if not all(joules is not None and each and each.input_tokens and each.output_tokens == 1 for joules, each in per_launch):
-        return {}
-    return with_interval("prefill", "j_per_input_token", [joules / each.input_tokens for joules, each in per_launch], result.q)
+    values = [_prefill_j(energy.energy_j, record.tokens) for record, energy in result.launches]
+    return with_interval("prefill", "j_per_input_token", values, result.q)
+
+
+def _prefill_j(energy_j: float | None, figures: TokenFigures | None) -> float | None:
+    if energy_j is None or figures is None or not figures.input_tokens or figures.output_tokens != 1:
+        return None
+    return energy_j / figures.input_tokens
 
 
 def _cost_only(result: Result) -> str | None:
-    """Why the agreement with the baseline says nothing about the quality of the variant; None if nothing is known against it."""
-    model = next((model for model in result.run.header.suite.models if model.name == result.case.model), None)
-    if model and model.workload in RANDOM_WEIGHTS:
-        return "random weights"
-    before = [kind for build in chain(result.run, result.case.build_id) for kind in _requantized(result, build.build_id)]
-    return f"quantized before ({', '.join(dict.fromkeys(before))})" if before else None
-
-
-def _requantized(result: Result, build_id: str) -> list[str]:
-    """Quantized types that a build step rewrote, as its notes tell; empty if it rewrote none."""
-    artifacts = [r.artifact for r in result.run.records if r.task == "build" and r.build_id == build_id and r.artifact]
-    return list(artifacts[-1].notes.get("requantized_from", ())) if artifacts else []
+    """Why the quality has no meaning for the variant, by the finding of that name; None without one."""
+    return next((str(f.values.get("why")) for record in result.ok for f in record.warnings if f.code == "cost_only"), None)
 
 
 def _phase_j(result: Result, record: Record, phase: str) -> float | None:

@@ -47,8 +47,6 @@ def remarks(row: Row) -> str:
         parts.append("front" if row["p_front"] >= SURE else f"front {row['p_front']:.0%}")
     if row["warnings"]:
         parts.append(row["warnings"].replace(";", ", "))
-    if row["cost_only"]:
-        parts.append(f"cost only: {row['cost_only']}")
     return "; ".join(parts)
 
 

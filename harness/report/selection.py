@@ -60,7 +60,7 @@ def _request(selection: Selection) -> Iterator[str]:
     yield f"{first['model']} on {first['host'] or 'an unknown machine'}" + (f", {timing}" if timing else "")
     if selection.rows and (kind := KINDS.get(first["energy_kind"])):
         yield f"energy is {kind}"
-    n = f"{words_of(first).latency} p50" if selection.compute == "latency" else "MACs"
+    n = "MACs" if selection.compute == "macs" else f"{_compute(selection, first)} p50"
     yield (
         f"minimise {selection.weights.share:.2g} * {n} + {1 - selection.weights.share:.2g} * energy"
         + (f", both relative to {_name(selection.dense)}," if selection.dense else "")
@@ -125,8 +125,8 @@ def _scored(selection: Selection, i: int) -> str:
 
 
 def _compute(selection: Selection, row: Row) -> str:
-    """Name of the cost: latency, TPOT or macs."""
-    return words_of(row).latency if selection.compute == "latency" else selection.compute
+    """Name of the cost: latency, TPOT, TTFT, end to end or macs."""
+    return words_of(row).latency if selection.compute == "latency" else LATENCIES.get(selection.compute, selection.compute)
 
 
 def _figures(row: Row) -> str:
@@ -167,7 +167,7 @@ def _bytes(count: int | None) -> str:
 
 def _changes(selection: Selection) -> str:
     assert selection.choice
-    n = words_of(selection.rows[0]).latency if selection.compute == "latency" else "MACs"
+    n = "MACs" if selection.compute == "macs" else _compute(selection, selection.rows[0])
     parts = [
         f"if the weight of {n} is {word} {change.share:.2g}: {_name(selection.rows[change.index])}"
         for word, change in (("below", selection.choice.below), ("above", selection.choice.above))
@@ -180,7 +180,7 @@ def _no_answer(selection: Selection) -> Iterator[str]:
     if not selection.rows:
         yield "choice     none: no case has a valid energy"
     elif selection.dense is None:
-        yield f"choice     none: no dense case has both its energy and its {selection.compute}: scores need it as reference"
+        yield f"choice     none: no dense case has both its energy and its {_compute(selection, selection.rows[0])}: scores need it as reference"
     else:
         yield "choice     none: no case satisfies all constraints at 95 % confidence"
     if selection.nearest is not None and selection.missed[selection.nearest]:

@@ -223,7 +223,7 @@ def _quality(effect: Effect) -> str:
 
 
 def _noise_floor(row: Row) -> str | None:
-    """Agreement of dense with itself at the same load, below which an agreement says nothing."""
+    """Agreement of dense with itself at the same load, below which an agreement is no evidence."""
     floor = row["agreement_noise_floor"]
     return f"dense agrees with itself to {100 * floor:.1f} %" if row["quality_metric"] == "agreement" and floor is not None else None
 

@@ -75,7 +75,7 @@ def _table(
 
 
 def _of_text(rows: Sequence[Row]) -> list[str]:
-    """The engine that the table of generated text leaves out, and `cost only, random weights: dense, q8_0` for each reason."""
+    """The engine that the table of generated text leaves out, and `cost only: dense, q8_0: its weights are random` for each reason."""
     text = by_unit(rows)[1]
     engines = {f"{engine_text(row)} on {row['device']}" for row in text}
     lines = [f"engine: {next(iter(engines))}"] if len(engines) == 1 else []
@@ -83,7 +83,7 @@ def _of_text(rows: Sequence[Row]) -> list[str]:
     for row in text:
         if row["cost_only"]:
             reasons.setdefault(row["cost_only"], {})[row["variant"]] = None
-    return lines + [f"cost only, {reason}: {', '.join(variants)}" for reason, variants in reasons.items()]
+    return lines + [f"cost only: {', '.join(variants)}: {reason}" for reason, variants in reasons.items()]
 
 
 def _by_steps(chain: str, width: int) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 from harness.schema import Header
 
 DEFINITION = (
-    "Energy per output token is the gross energy of the window, idle power included, over the output tokens whose arrival lies in the window; the "
+    "Energy per output token is the gross energy of the window, idle power included, over the output tokens whose arrival is in the window; the "
     "processing of prompts is included, and so are the joules of failed requests, whose tokens do not count. It depends on the lengths and on the "
-    "concurrency, which are given beside it as measured; requests of different lengths are never compared with each other."
+    "concurrency, which are given next to it as measured; requests of different lengths are never compared with each other."
 )
 WINDOW = (
     "Each window of generated text is at least {window_s:g} s and {requests} mean request durations, from tick to tick of every counter, with the load "
@@ -23,7 +23,7 @@ TIMES = (
     "window, p90 of at least 36 and p99 of at least 368, and then means over launches. Where a table of both units has a column latency, of text it is TPOT."
 )
 OTHERS = (
-    "The load generator runs on the same machine and on the same meter; {client}. Host energy (package, dram) is beside that of an accelerator wherever a "
+    "The load generator runs on the same machine and on the same meter; {client}. Host energy (package, dram) is added to that of an accelerator wherever a "
     "sensor reads it: the scope names the domains."
 )
 AGREEMENT = (
@@ -55,7 +55,7 @@ def of_text(header: Header, rows: Sequence[dict[str, Any]]) -> list[str]:
         sentences.append(AGREEMENT)
     if reasons := dict.fromkeys(row["cost_only"] for row in rows if row["cost_only"]):
         sentences.append(
-            f"Cost only ({'; '.join(reasons)}): energy and speed are real, but quality and agreement say nothing about the variant."
+            f"Cost only ({'; '.join(reasons)}): energy and speed are real, but quality and agreement have no meaning for the variant."
         )
     if slo := header.suite.slo:
         limits = (("TTFT", slo.max_ttft_s), ("TPOT", slo.max_tpot_s), ("end to end", slo.max_e2e_s))

@@ -1,4 +1,4 @@
-"""Cells of the tables of generated text: energy beside lengths and concurrency, and latencies."""
+"""Cells of the tables of generated text: energy next to lengths and concurrency, and latencies."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def energy_cells(rows: Sequence[Row], *, marks: bool = False, units: Collection[
 
     Args:
         rows: Rows of `cases` of generated text.
-        marks: One word as remarks, and no column for a single kind of energy.
+        marks: One word as remarks, no column for a single kind of energy, and short loads.
         units: Names out of `UNITS`.
     """
     energy = scale((row["energy_j"] for row in rows), "J", units, "output_token")
@@ -65,6 +65,8 @@ def energy_cells(rows: Sequence[Row], *, marks: bool = False, units: Collection[
         _identity(row) | _figures(row, energy) | {"kind": kind_of(row), "remarks": (short_remark if marks else remarks)(row)}
         for row in rows
     ]
+    if marks:
+        cells = _short_loads(rows, cells)
     left_out = _same(cells) | ({"kind"} if marks and len(kinds) == 1 else set()) | _empty(cells, ("goodput/s", "input"))
     headings = {
         "quality": _quality_heading(rows),
@@ -111,8 +113,7 @@ def brief_cells(rows: Sequence[Row], without: Collection[str] = ()) -> Cells:
         cell |= {NAMES[stem]: time.text(*(row[f"{stem}_p50{end}_s"] for end in ("", "_low", "_high"))) for stem, time in times.items()}
         cell |= {"in/out": f"{cell['input']}/{cell['output']}", "conc.": cell["concurrency"], "vs dense": ratio_text(row, 3)}
         cells.append(cell | {"kind": kind_of(row), "remarks": short_remark(row)})
-    if len({lengths_text(row) for row in rows}) == 1:
-        cells = [cell | {"load": concurrency_text(row)} for row, cell in zip(rows, cells, strict=True)]
+    cells = _short_loads(rows, cells)
     if len({cell["device"] for cell in cells}) > 1:
         cells = [cell | {"engine": f"{cell['engine']} {cell['device']}".removesuffix(" cpu")} for cell in cells]
     kind = f"{next(iter(kinds))}\n" if len(kinds) == 1 else ""
@@ -125,6 +126,13 @@ def brief_cells(rows: Sequence[Row], without: Collection[str] = ()) -> Cells:
     left_out = {*without, *_same(cells), *({"kind"} if len(kinds) == 1 else ())}
     left_out |= {"engine"} if len({cell["engine"] for cell in cells}) == 1 else set()  # in the caption
     return _chosen(BRIEF, cells, left_out, headings)
+
+
+def _short_loads(rows: Sequence[Row], cells: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Cells with `c4` instead of `c4/in16/out48` if all cases have the same lengths."""
+    if len({lengths_text(row) for row in rows}) > 1:
+        return cells
+    return [cell | {"load": concurrency_text(row)} for row, cell in zip(rows, cells, strict=True)]
 
 
 def _chosen(names: Sequence[str], cells: Sequence[Mapping[str, str]], left_out: Collection[str], headings: Mapping[str, str]) -> Cells:

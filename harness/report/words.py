@@ -38,5 +38,5 @@ def words_of(row: Mapping[str, Any]) -> Words:
 
 def words_of_units(units: Iterable[str]) -> Words:
     """Words of one unit, of both if there are several; of an inference if there is none."""
-    found: Collection[str] = set(units)
-    return WORDS[next(iter(found), "inference")] if len(found) < 2 else MIXED
+    names: Collection[str] = set(units)
+    return WORDS[next(iter(names), "inference")] if len(names) < 2 else MIXED

@@ -255,7 +255,7 @@ class _Execution:
         self.windows.end()
 
     def _idle(self) -> None:
-        """Measure without load, once the sensors no longer show the load before; not beside a server that others may use."""
+        """Measure without load, once the sensors no longer show the load before; not for a server that others may use."""
         if self.facts.get("server") == "external":
             return
         self.windows.begin("idle")

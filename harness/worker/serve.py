@@ -43,8 +43,8 @@ PROFILE_S = 2.0
 """Time limit of profiling, in seconds."""
 QUALITY_PROMPTS, QUALITY_TOKENS, QUALITY_CHARACTERS = 16, 32, 120
 """Number of the fixed prompts of the quality, tokens of their answers, characters of a prompt: the same in every case of a model."""
-CALIBRATION_CHARACTERS = (40, 400)
-"""Lengths of two prompts that show how many characters a token has, and how many tokens a template adds."""
+CALIBRATION_CHARACTERS, LONGEST_CHARACTERS = 40, 2000
+"""Length of a first prompt that shows how many characters a token has, and the largest one of a second, which shows how many tokens a template adds."""
 COVER_S = 30.0
 """Longest time after the window in which a token is awaited that covers its end."""
 
@@ -215,17 +215,25 @@ def calibrate(session: TokenSession, load: TokenLoad) -> tuple[Tokenization, flo
         session: The model, without any load.
         load: Load that will follow.
     """
-    lengths, durations_s = [], []
-    for characters in CALIBRATION_CHARACTERS:
-        began_s = time.monotonic()
-        (reply,) = session.answer([synthetic(characters, 1, seed=characters)], 1)
-        durations_s.append(time.monotonic() - began_s)
-        if reply.prompt_tokens:
-            lengths.append((characters, reply.prompt_tokens))
+    began_s = time.monotonic()
+    first = _prompt_tokens(session, CALIBRATION_CHARACTERS)
+    first_s = time.monotonic() - began_s
+    longest = load.input_tokens * (1 + load.spread)
+    characters = max(
+        2 * CALIBRATION_CHARACTERS, min(LONGEST_CHARACTERS, round(longest * CALIBRATION_CHARACTERS / (first or CALIBRATION_CHARACTERS)))
+    )
+    second = _prompt_tokens(session, characters)
+    lengths = [(length, tokens) for length, tokens in ((CALIBRATION_CHARACTERS, first), (characters, second)) if tokens]
     tokenization = calibrated(lengths) if lengths else Tokenization()
     began_s = time.monotonic()
-    session.answer([synthetic(tokenization.characters(round(load.input_tokens * (1 + load.spread))), 1, seed=0)], 1)
-    return tokenization, durations_s[0], time.monotonic() - began_s
+    _prompt_tokens(session, tokenization.characters(round(longest)))
+    return tokenization, first_s, time.monotonic() - began_s
+
+
+def _prompt_tokens(session: TokenSession, characters: int) -> int | None:
+    """Length in tokens of a prompt of so many characters, which is answered with a single token; None if it is not reported."""
+    (reply,) = session.answer([synthetic(characters, 1, seed=characters)], 1)
+    return reply.prompt_tokens
 
 
 def synthetic(characters: int, output_tokens: int, seed: int) -> Prompt:

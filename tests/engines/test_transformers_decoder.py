@@ -43,7 +43,7 @@ def test_a_static_cache_is_kept_for_batches_of_one_shape():
     assert each._new_cache(4, 64) is first and first.resets == 1 and each.capacity == 64
     longer = each._new_cache(4, 65)
     assert longer.length == 128 and each.capacity == 128
-    assert each._new_cache(2, 10).length == 64
+    assert each._new_cache(2, 10).length == 64 == each.planned and each.longest == 128
 
 
 def test_a_growing_cache_is_new_for_each_batch():

@@ -27,7 +27,8 @@ def test_no_column_is_forgotten():
     poisson = factories.stored(
         [rate], [generating.record(rate, tokens=figures, repetition=n) for n in range(3)], found=factories.COUNTERS[:1]
     )
-    table = pd.concat([frame.cases([generating.llama()]), frame.cases([poisson])])
+    prefill = generating.sweep(loads=generating.PREFILL_AND_DECODE)
+    table = pd.concat([frame.cases([generating.cost_only(generating.llama())]), frame.cases([poisson]), frame.cases([prefill])])
     assert [column.name for column in TOKEN_CASES if table[column.name].isna().all()] == []
     runs = frame.runs([generating.llama()])
     assert [column.name for column in TOKEN_RUNS if runs[column.name].isna().all()] == []
@@ -40,7 +41,7 @@ def test_the_latency_of_text_is_the_time_per_output_token():
 
 
 def test_agreement_is_the_share_of_tokens_before_the_first_that_differs():
-    """24 of 32 tokens of each answer; beside it how far dense agrees with itself."""
+    """24 of 32 tokens of each answer; next to it how far dense agrees with itself."""
     row = frame.cases([generating.llama()]).iloc[1]
     assert row.agreement == pytest.approx(0.75)
     assert row.quality == pytest.approx(0.75)
@@ -53,3 +54,9 @@ def test_other_cases_have_none_of_these():
     row = frame.cases([factories.digits()]).iloc[0]
     assert row.unit == "inference"
     assert all(pd.isna(row[column.name]) for column in TOKEN_CASES)
+
+
+def test_a_variant_whose_quality_is_not_its_own_is_cost_only():
+    """With the reason of the finding."""
+    assert set(frame.cases([generating.cost_only(generating.sweep())])["cost_only"]) == {"its weights are random"}
+    assert frame.cases([generating.sweep()])["cost_only"].isna().all()

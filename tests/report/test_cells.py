@@ -13,11 +13,11 @@ def test_a_case_is_named_by_its_batch_or_by_its_load():
     assert case_text(text) == "q8_0 · openai-server cpu · c1/in16/out48"
 
 
-def test_a_variant_whose_quality_is_not_its_own_is_cost_only():
-    """Random weights agree with nothing: the remark says so, whatever else is to be said."""
-    row = rows_of(frame.cases([generating.sweep()]))[1] | {"cost_only": "random weights", "p_front": 0.5, "warnings": None}
-    assert remarks(row) == "front 50%; cost only: random weights"
-    assert short_remark(row) == "front?"
+def test_the_remarks_have_place_and_warnings():
+    """A share of resamples, and codes; one word in a narrow table."""
+    row = rows_of(frame.cases([generating.sweep()]))[1] | {"p_front": 0.5, "warnings": "cost_only"}
+    assert remarks(row) == "front 50%; cost_only"
+    assert short_remark(row) == "front? !"
 
 
 def test_quality_ratio_and_kind():

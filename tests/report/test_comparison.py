@@ -7,7 +7,7 @@ import pytest
 from harness.decide.offers import Offer
 from harness.report.comparison import letter, ratio_lines
 from harness.report.costs import cost_lines
-from tests import factories
+from tests import factories, generating
 from tests.decide.machines import OFFERS, machine
 from tests.factories import MODELLED
 
@@ -50,3 +50,12 @@ def test_runs_without_a_common_case():
 def test_machines_have_letters(k, name):
     """Beyond Z a number."""
     assert letter(k) == name
+
+
+def test_machines_are_compared_per_output_token_with_the_measured_loads():
+    """J/token and TPOT; lengths and concurrency as measured on each."""
+    text = "\n".join(ratio_lines([generating.sweep(), generating.other(1.3)]))
+    assert "B/A      J/token   1.30" in text and "B/A      TPOT      1.00" in text
+    assert "Loads of generated text as measured" in text
+    assert "  B        16.0   48.0    0.990        0.596" in text
+    assert not any(" energy " in line or " latency " in line for line in text.splitlines() if "B/A" in line)

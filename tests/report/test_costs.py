@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.report.costs import cost_lines
+from tests import generating
 from tests.decide.machines import OFFERS, machine
 
 
@@ -37,3 +38,18 @@ def test_site_and_machines_are_stated():
     text = "\n".join(cost_lines([machine(), machine("box-2")], OFFERS))
     assert "FRA, 2022, 56 g" in text and "PUE 1.2" in text and "0.3 EUR/kWh" in text
     assert "embodied carbon not given for every machine, so not counted" in text
+
+
+def test_a_million_output_tokens_and_their_break_even():
+    """Units of the case, not inferences."""
+    runs = [generating.sweep(), generating.other(1.3)]
+    text = "\n".join(cost_lines(runs, generating.offers(runs)))
+    assert "A million output tokens in service:" in text and "tok./s per W" in text
+    assert "output tokens [" in text and "inference" not in text
+
+
+def test_both_units_have_a_table_each():
+    """In a run that has both."""
+    runs = [generating.mixed(), generating.other(1.3, generating.mixed())]
+    text = "\n".join(cost_lines(runs, generating.offers(runs)))
+    assert "A million inferences in service:" in text and "A million output tokens in service:" in text

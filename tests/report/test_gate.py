@@ -9,6 +9,7 @@ import pytest
 from harness.decide.gate import Caveat, Check, gate, undetected
 from harness.decide.thresholds import Thresholds
 from harness.report.gate import SENTENCES, caveat_texts, headline, junit, sentence, summary, undetected_text
+from tests import generating
 from tests.decide.gated import CELLS, run
 
 
@@ -78,3 +79,10 @@ def test_inconclusive_checks_are_skipped_in_junit():
     assert (tree.get("skipped"), tree.get("failures")) == ("1", "0")
     assert tree.find("testcase/skipped").text == "not in the base run"
     assert "### Inconclusive" in summary([Check("c", "case", "inconclusive", "new")], [], "a against b")
+
+
+def test_a_check_of_generated_text_names_its_quantities():
+    """`energy` and `latency` of text are per output token."""
+    checks = gate(generating.other(1.3), generating.sweep(), Thresholds())
+    texts = {check.metric: sentence(check) for check in checks if check.case_id.endswith("c4/in16/out48")}
+    assert texts["energy"].startswith("energy per output token +30.0%") and texts["latency"].startswith("TPOT +0.0%")

@@ -12,6 +12,8 @@ from harness import frame
 from harness.frame.objectives import parse
 from harness.frame.rows import rows_of
 from harness.report import panel, plots
+from harness.report.panel import Style
+from tests import generating
 from tests.factories import COUNTERS, MODELLED, case, record, stored
 
 
@@ -113,3 +115,27 @@ def test_the_figure_is_the_same_each_time():
     """No date and no random identifier."""
     run = stored([case()], [record(case())])
     assert svg(run) == svg(run)
+
+
+def test_generated_text_is_labelled_by_its_concurrency():
+    """`c4` next to each point, axes in tokens, colours by variant, a row of panels for each pair of lengths."""
+    run = generating.sweep(("dense", "q8_0"), (generating.LOAD, *generating.PREFILL_AND_DECODE[1:]))
+    table = frame.cases([run])
+    text = plots.draw(table)["svg"].decode()
+    for part in ("energy per output token", "TPOT p50", "c4", "in16/out256", "q8_0 · openai-server cpu · c4/in16/out48", "noise floor"):
+        assert part in text
+    assert "inference" not in text and "batch" not in text
+    assert "c4/in16/out48" in plots.alt_text(table) or "no case with certainty" in plots.alt_text(table)
+    style = Style(rows_of(table))
+    one, two = rows_of(table)[:2]
+    assert style.of(one)["facecolor"] != style.of(two)["facecolor"] and style.of(one)["marker"] == style.of(two)["marker"]
+    assert (style.label(one), style.name(two)) == ("c4", "q8_0 c4")
+
+
+def test_a_mixed_run_has_panels_for_each_unit():
+    """Numbers for queries, concurrencies for text; no axis has both."""
+    table = frame.cases([generating.mixed()])
+    text = plots.draw(table)["svg"].decode()
+    assert "energy per inference" in text and "energy per output token" in text and "latency p50 per query" in text
+    style = Style(rows_of(table))
+    assert {style.label(row) for row in rows_of(table) if row["unit"] == "output_token"} == {"c1", "c4", "c8"}

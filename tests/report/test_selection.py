@@ -6,8 +6,10 @@ import dataclasses
 
 import pytest
 
+from harness import frame
 from harness.analysis.interval import Interval
 from harness.decide.limits import Constraints
+from harness.decide.select import Weights, select
 from harness.errors import HarnessError
 from harness.report.selection import selection_lines
 from tests import generating
@@ -79,3 +81,14 @@ def test_a_limit_of_text_is_refused_where_nothing_generates_text():
     """It would be satisfied by every case."""
     with pytest.raises(HarnessError, match="limit cases that generate text"):
         found(pair(), Constraints(0.0, ttft_s=1.0))
+
+
+def test_cases_of_a_single_token_are_chosen_by_their_time_to_the_first_text():
+    """They have no time per token, so that TPOT cannot be their cost."""
+    tables = frame.tables([generating.sweep(loads=generating.PREFILL_AND_DECODE[:1])])
+    limits = Constraints(0.0, tpot_s=1.0)
+    (by_tpot,) = select(tables, limits, Weights())
+    text = "\n".join(selection_lines(by_tpot))
+    assert "no dense case has both its energy and its TPOT" in text and "TPOT p99 unknown (its answers have a single token)" in text
+    (by_ttft,) = select(tables, Constraints(0.0), Weights(), "ttft")
+    assert by_ttft.best["variant"] == "q8_0" and "0.5 * TTFT p50" in "\n".join(selection_lines(by_ttft))

@@ -11,6 +11,7 @@ from harness import frame
 from harness.frame.rows import rows_of
 from harness.report.sentences import REASONS, joint_alpha, output_sentences, preface, run_effects, sentences
 from harness.schema import StoredOutputs
+from tests import generating
 from tests.effects import (
     CLOSE,
     DENSE_J,
@@ -232,3 +233,23 @@ def test_the_data_hold_each_sentence_and_the_references():
 def test_every_reason_is_a_clause():
     """Lower case, without a full stop."""
     assert not [text for text in REASONS.values() if text[0].isupper() or text.endswith(".")]
+
+
+def test_the_sentence_on_generated_text_is_per_output_token():
+    """Energy per output token and TPOT at one load, with the noise floor next to the agreement."""
+    run = generating.sweep()
+    lines = sentences(run.header, rows_of(frame.cases([run])))
+    (line,) = [line for line in lines if line.startswith("q8_0 on openai-server (cpu, c4/in16/out48, 1 thread) is cheaper and faster")]
+    assert "0.764 x the energy per output token of dense [" in line and "0.800 x the p50 TPOT [" in line
+    assert "dense agrees with itself to 98.0 %" in line
+    assert (
+        "cost only: its weights are random"
+        in sentences(run.header, [row | {"cost_only": "its weights are random"} for row in rows_of(frame.cases([run]))])[0]
+    )
+
+
+def test_a_doubtful_count_of_tokens_makes_the_ratio_doubtful():
+    """As does a batch that was not reached."""
+    run = generating.sweep()
+    rows = [row | {"warnings": "tokens_disagree;batch_not_reached"} for row in rows_of(frame.cases([run]))]
+    assert "All ratios are doubtful: tokens_disagree, batch_not_reached." in preface(run.header, rows)

@@ -18,7 +18,7 @@ def test_the_notes_define_an_energy_per_output_token():
     text = " ".join(notes([RUN], ROWS))
     for part in (
         "gross energy of the window",
-        "arrival lies in the window",
+        "arrival is in the window",
         "processing of prompts is included",
         "both edges",
         "same meter",
@@ -37,7 +37,7 @@ def test_a_run_of_queries_has_the_notes_of_queries():
     assert "Energy is gross, per inference" in text and "Energy per output token is the gross" in text
 
 
-def test_what_is_not_known_is_said():
+def test_what_is_not_known_is_stated():
     """Estimated tokens, a cache that is not reported, a client that was not measured."""
     rows = [row | {"tokens_estimated": True, "cached_share": None, "client_cores": None} for row in ROWS]
     text = " ".join(of_text(RUN.header, rows))
@@ -49,7 +49,7 @@ def test_objectives_and_costs_only_are_named():
     """The limits behind the goodput, and why a quality is not to be read."""
     suite = RUN.header.suite.model_copy(update={"slo": Slo(max_ttft_s=0.5, max_tpot_s=0.05)})
     header = RUN.header.model_copy(update={"suite": suite})
-    text = " ".join(of_text(header, [row | {"cost_only": "random weights"} for row in ROWS]))
+    text = " ".join(of_text(header, [row | {"cost_only": "its weights are random"} for row in ROWS]))
     assert "every objective: TTFT at most 0.5 s, TPOT at most 0.05 s." in text
-    assert "Cost only (random weights)" in text
+    assert "Cost only (its weights are random)" in text
     assert "Goodput" not in " ".join(of_text(RUN.header, ROWS))

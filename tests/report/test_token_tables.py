@@ -25,7 +25,7 @@ def printed(table, width: int) -> str:
     return console.file.getvalue()
 
 
-def test_an_energy_per_token_has_lengths_and_concurrency_beside_it():
+def test_an_energy_per_token_is_next_to_lengths_and_concurrency():
     """As measured, with the noise floor of the agreement and the energy of 1,000 requests."""
     headings, cells = energy_cells(ROWS)
     line = dict(zip(headings, cells[4], strict=True))

