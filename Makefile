@@ -72,6 +72,8 @@ torch: ## set up the environment of the torch engine: PyTorch, torchvision, timm
 
 llama-cpp: ## set up the environment of llama.cpp's HTTP server (the wheel xllamacpp)
 
+lm-eval: ## set up the environment of lm_eval, which evaluates served models (without PyTorch)
+
 onnxruntime-gpu: ## set up the environment of ONNX Runtime on an NVIDIA GPU, for the CUDA that the driver runs
 
 lint: $(STAMP) ## run ruff (with docstrings), mypy (strict) and codespell (with design/glossary.txt)

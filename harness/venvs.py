@@ -52,6 +52,7 @@ def environments(catalogue: Catalogue) -> list[VirtualEnvironment]:
     families: dict[str, Mapping[Any, PluginSpec]] = {
         "engine": engines, "variant": catalogue.variants, "workload": catalogue.workloads, "format": catalogue.formats,
         "framework": catalogue.frameworks, "sensor": catalogue.sensors, "server": programs,
+        "evaluator": {spec.evaluator.name: spec.evaluator for spec in catalogue.engines.values() if spec.evaluator},
     }  # fmt: skip
     users: dict[str, list[tuple[str, PluginSpec]]] = {}
     for kind, specs in families.items():

@@ -18,8 +18,8 @@ from harness.errors import EngineError
 from harness.schema import EngineSpec
 from harness.schema.served import COMPLETED, CUT, FAILED, TokenLoad
 from harness.serving import cpu
+from harness.serving.base import Endpoint, Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.base import Load as Requests
-from harness.serving.base import Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.log import End
 
 
@@ -32,6 +32,8 @@ class Options(BaseModel):
     """Time from a request to its first token."""
     log: str = ""
     """File of the arrivals of all tokens as the writer knows them, int64 in ns."""
+    url: str = ""
+    """Address that another client can ask; empty: there is none."""
     what: str = ""
     """slow: no request ever ends; dies: the load raises; refused: the model cannot be opened; fails: every tenth request fails."""
 
@@ -110,6 +112,10 @@ class Session(TokenSession):
     def answer(self, prompts: Sequence[Prompt], concurrency: int) -> list[Reply]:
         """The letters of the prompt, each with the same probability."""
         return [Reply(tuple(each.text[: each.output_tokens]), (-1.0,) * each.output_tokens, len(each.text)) for each in prompts]
+
+    def endpoint(self) -> Endpoint | None:
+        """The address of its options."""
+        return Endpoint(self.options.url, "writer", chat=False) if self.options.url else None
 
     def facts(self) -> dict[str, Any]:
         """The letters that it knows."""

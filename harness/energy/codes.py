@@ -171,6 +171,7 @@ CODES: dict[str, Code] = {
         "the server did not end within {seconds:.0f} s of SIGTERM and was killed",
         "check the GPU for what it left",
     ),
+    "not_evaluated": Code("lm_eval measured no quality: {why} ({how})", "correct that and run again: the energy is not affected"),
     "server_left_files": Code(
         "the server left {names} in /dev/shm, which holds memory until it is removed", "remove them when no other server uses them"
     ),

@@ -11,7 +11,9 @@ from harness.analysis.interval import percentile, wilson
 from harness.energy.cards import STARTS_S
 from harness.energy.clock_limits import clock_limits
 from harness.energy.codes import finding
+from harness.energy.ticks import Z95
 from harness.schema import Finding, Latency, Measurement, Phase, Quality, Trace
+from harness.schema.measured import Evaluated
 from harness.schema.worker import Scores
 
 SHARES = ("multilabel_accuracy", "pixel_accuracy", "token_accuracy")
@@ -48,6 +50,8 @@ def latency(completions: np.ndarray, window: Phase | None) -> Latency | None:
 
 def quality(scores: Scores | None, per_sample: np.ndarray) -> Quality | None:
     """Mean of a metric over the test samples, with Wilson's interval if each is right or wrong; None if there are no scores."""
+    if scores and scores.evaluated:
+        return _evaluated(scores, scores.evaluated, per_sample)
     if not scores or not len(per_sample):
         return None
     mean = Quality(**scores.model_dump(), value=float(np.mean(per_sample)), samples=len(per_sample))
@@ -55,6 +59,24 @@ def quality(scores: Scores | None, per_sample: np.ndarray) -> Quality | None:
         return mean
     interval = wilson(int(per_sample.sum()), len(per_sample))
     return mean.model_copy(update={"low": interval.low, "high": interval.high})
+
+
+def _evaluated(scores: Scores, reported: Evaluated, per_sample: np.ndarray) -> Quality:
+    """Quality as another program reports it, with the interval of its standard error.
+
+    Where all samples are right, or all wrong, the standard error is 0 and says nothing: the interval is then Wilson's.
+    """
+    value = float(np.mean(per_sample)) if len(per_sample) else reported.value
+    quality = Quality(**scores.model_dump(), value=value, samples=reported.samples)
+    if reported.stderr:
+        low, high = value - Z95 * reported.stderr, value + Z95 * reported.stderr
+        if len(per_sample) and ((per_sample >= 0) & (per_sample <= 1)).all():
+            low, high = max(0.0, low), min(1.0, high)
+        return quality.model_copy(update={"low": low, "high": high})
+    if len(per_sample) and np.isin(per_sample, (0, 1)).all():
+        interval = wilson(int(per_sample.sum()), len(per_sample))
+        return quality.model_copy(update={"low": interval.low, "high": interval.high})
+    return quality
 
 
 def examine_quality(quality: Quality | None) -> list[Finding]:

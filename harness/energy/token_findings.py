@@ -75,5 +75,7 @@ def _of_server(facts: Mapping[str, Any]) -> Iterator[Finding]:
         yield finding("server_elsewhere", host=host)
     if facts.get("killed"):
         yield finding("server_killed", seconds=float(facts.get("stop_s", 0.0)))
+    if why := facts.get("lm_eval_failed"):
+        yield finding("not_evaluated", why=why, how=facts.get("lm_eval_remedy") or "read its output")
     if left := facts.get("shm_left"):
         yield finding("server_left_files", names=", ".join(left))

@@ -21,8 +21,8 @@ from harness.errors import EngineError
 from harness.schema import EngineSpec, Kernel, PluginSpec
 from harness.schema.served import TokenLoad
 from harness.serving import cpu
+from harness.serving.base import Endpoint, Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.base import Load as Requests
-from harness.serving.base import Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.presets import PRESETS, Preset
 from harness.serving.process import Launch, ServerProcess, redacted, split_cores
 from harness.serving.reports import KEY, Reports
@@ -88,6 +88,7 @@ class OpenAiServer(TokenEngine):
         scenarios=("closed", "poisson"),
         parameters=Options,
         load_s=5.0,
+        evaluator=PluginSpec(name="lm_eval", summary="quality of served models", venv="lm-eval", packages=("lm_eval",)),
         programs={
             "preset": {
                 preset.name: PluginSpec(name=preset.name, summary=preset.title, venv=preset.program[0], packages=preset.program[1:])
@@ -127,6 +128,10 @@ class ServedSession(TokenSession):
     def answer(self, prompts: Sequence[Prompt], concurrency: int) -> list[Reply]:
         """Greedy answers to some prompts."""
         return self._inner.answer(prompts, concurrency)
+
+    def endpoint(self) -> Endpoint | None:
+        """Where another client can reach the server."""
+        return self._inner.endpoint()
 
     def totals(self) -> ServerTotals | None:
         """The server's own counts."""

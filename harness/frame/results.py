@@ -155,12 +155,18 @@ class Result:
 
     @cached_property
     def qualities(self) -> list[Quality]:
-        """Measured qualities of the repetitions; if there are none, the agreement with the baseline."""
-        return known(r.quality for r in self.ok) or ([self.agreement.quality] if self.agreement else [])
+        """Measured qualities of the repetitions; if there are none, and lm_eval was not to give them, the agreement with the baseline."""
+        return known(r.quality for r in self.ok) or ([self.agreement.quality] if self._by_agreement and self.agreement else [])
 
     def quality_of(self, record: Record) -> Quality | None:
         """Quality of one repetition; if none was measured in any, the agreement with the baseline."""
-        return record.quality or (self.agreement.quality if self.agreement and not any(r.quality for r in self.ok) else None)
+        return record.quality or (self.agreement.quality if self._by_agreement and self.agreement else None)
+
+    @property
+    def _by_agreement(self) -> bool:
+        """Whether its quality is the agreement with the baseline; not where an evaluation with lm_eval failed, whose metric is another one."""
+        model = next((m for m in self.run.header.suite.models if m.name == self.case.model), None)
+        return not any(r.quality for r in self.ok) and not (model and model.lm_eval)
 
     @cached_property
     def per_sample(self) -> Floats:
@@ -168,7 +174,7 @@ class Result:
         if any(r.quality for r in self.ok):
             answers = self.run.outputs.get(self.case.case_id)
             return answers.per_sample if answers else np.zeros(0)
-        return self.agreement.samples.astype(np.float64) if self.agreement else np.zeros(0)
+        return self.agreement.samples.astype(np.float64) if self._by_agreement and self.agreement else np.zeros(0)
 
     @cached_property
     def agreement(self) -> Agreement | None:

@@ -213,7 +213,7 @@ class Campaign:
 
     def _store(self, outcome: Outcome) -> None:
         record = self.store.append(
-            outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs, outcome.requests
+            outcome.record, outcome.trace, outcome.completions, outcome.per_sample, outcome.outputs, outcome.requests, outcome.evaluation
         )
         if self.log:
             self.log.discard()

@@ -8,10 +8,23 @@ from pathlib import Path
 from harness import plugins, venvs
 from harness.channel import Request
 from harness.engines.base import Load
+from harness.errors import EngineError
 from harness.formats.shapes import stored_sample_shape
 from harness.run.prepared import target_of
-from harness.schema import Artifact, Build, Case, DataSource, Model, Suite, Target, Task
-from harness.schema.worker import ArrayFile, BuildTask, Dataset, MeasureTask, ModelFile, SampleShape, ServeTask, SourceFile, SplitFile
+from harness.schema import Artifact, Build, Case, DataSource, Model, PluginSpec, Suite, Target, Task
+from harness.schema.suite import LmEval
+from harness.schema.worker import (
+    ArrayFile,
+    BuildTask,
+    Dataset,
+    Evaluation,
+    MeasureTask,
+    ModelFile,
+    SampleShape,
+    ServeTask,
+    SourceFile,
+    SplitFile,
+)
 from harness.suite.environments import maker
 
 CASE_FIELDS = {"engine", "device", "batch_size", "threads", "scenario", "copies", "in_flight"}
@@ -102,6 +115,7 @@ def case_request(case: Case, suite: Suite, artifacts: Mapping[str, Artifact], me
 def _token_request(case: Case, suite: Suite, artifact: Artifact, memory_bytes: int, visible: str | None) -> Request:
     """As `case_request`, of a case that generates text."""
     model, engine = suite.model(case.model), plugins.load("engines", case.engine)
+    limits, evaluator = suite.limits, engine.spec.evaluator
     task = ServeTask(
         **case.model_dump(include={"engine", "engine_options", "device", "threads", "scenario", "load"}),
         artifact=ModelFile(path=artifact.path, format=artifact.format),
@@ -109,8 +123,9 @@ def _token_request(case: Case, suite: Suite, artifact: Artifact, memory_bytes: i
         code_folder=model.folder,
         memory_bytes=memory_bytes if case.device == "cpu" else None,
         seed=suite.seed,
-        warm_s=suite.limits.timeout_s,
-        drain_s=suite.limits.timeout_s,
+        warm_s=limits.timeout_s,
+        drain_s=limits.timeout_s,
+        evaluation=_evaluation(model.lm_eval, evaluator, limits.lm_eval_timeout_s) if model.lm_eval and evaluator else None,
     )
     return Request(
         "harness.worker.serve",
@@ -121,6 +136,14 @@ def _token_request(case: Case, suite: Suite, artifact: Artifact, memory_bytes: i
         artifact=artifact,
         precision=plugins.catalogue().requested_precision(case),
     )
+
+
+def _evaluation(task: LmEval, evaluator: PluginSpec, timeout_s: float) -> Evaluation:
+    """The evaluation of a served model; the case has its energy without it, so that a missing environment is not an error here."""
+    try:
+        return Evaluation(**task.model_dump(), python=venvs.python(evaluator), timeout_s=timeout_s)
+    except EngineError as error:
+        return Evaluation(**task.model_dump(), missing=error.what, remedy=error.hint or "", timeout_s=timeout_s)
 
 
 def _environment(of: Case | Target, source: Artifact, *, trusted: bool, visible: str | None) -> dict[str, str]:

@@ -16,6 +16,7 @@ from harness.channel import Child, Request
 from harness.energy import codes, steady_state
 from harness.energy.figures import Raw, Setting, figures
 from harness.errors import WorkerError
+from harness.run.child_files import child_array, child_file, child_text, with_paths
 from harness.run.conversation import Conversation, TaskEndedError
 from harness.run.exit_reason import exit_reason, oom_kills
 from harness.run.prepared import device_of
@@ -26,14 +27,11 @@ from harness.schema.served import REQUEST_COLUMNS, Slo, TokenLoad
 from harness.schema.worker import (
     GROUP_S,
     AskKernels,
-    BuildTask,
     Close,
     Done,
     Go,
     Kernels,
-    LoadTask,
     Mark,
-    MeasureTask,
     More,
     Ready,
     Result,
@@ -42,15 +40,10 @@ from harness.schema.worker import (
 from harness.sensors.base import Sensor
 from harness.sensors.sampler import Sampler
 
-AnyTask = MeasureTask | ServeTask | BuildTask | LoadTask
 ROUND_S = 0.3
 """Length of a round of warm-up."""
 PROFILE_PATIENCE_S = 15.0
 """Time limit of a profiler, which opens the model again and runs a few queries."""
-ANSWER_SHARE = 0.25
-"""Share of the child's time limit that may be spent on inputs without labels."""
-SEEDS = 1_000
-"""Distance of the seeds of two repetitions, so that no prompt comes twice."""
 SETTLED = 0.05
 """Relative difference between the rates of two rounds of warm-up up to which they are steady."""
 
@@ -96,6 +89,7 @@ class Outcome:
         interrupted: Whether the user interrupted the task.
         outputs: Scored output for the first test samples, shape (n, ...); empty if not requested.
         requests: Requests of a case that generates text, shape (columns, n); n is 0 for any other.
+        evaluation: Results of an evaluation as lm_eval wrote them; empty without one.
     """
 
     record: Record
@@ -105,6 +99,7 @@ class Outcome:
     interrupted: bool = False
     outputs: np.ndarray = field(default_factory=lambda: np.zeros(0))
     requests: np.ndarray = field(default_factory=lambda: np.zeros((len(REQUEST_COLUMNS), 0), dtype=np.int64))
+    evaluation: str = ""
 
 
 class _End(NamedTuple):
@@ -158,7 +153,7 @@ class _Execution:
         kills = oom_kills()
         self.sampler.start()
         try:
-            self.child = Child(replace(self.request, task=self._with_paths(self.request.task)))
+            self.child = Child(replace(self.request, task=with_paths(self.request.task, self.task, self.folder, self.context.limits)))
         except BaseException:
             self.sampler.stop()
             raise
@@ -194,19 +189,7 @@ class _Execution:
             sensor.watch(pid)
 
     def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.npy"
-
-    def _with_paths(self, task: AnyTask) -> AnyTask:
-        """The task with the paths of the child's output arrays."""
-        if isinstance(task, ServeTask):
-            arrays = {f"{name}_path": str(self._path(name)) for name in ("completions", "requests", *(["outputs"] * self.task.profiled))}
-            return task.model_copy(update={**arrays, "seed": task.seed + SEEDS * self.task.repetition + self.task.attempt})
-        if not isinstance(task, MeasureTask):
-            return task
-        paths: dict[str, Any] = {f"{name}_path": str(self._path(name)) for name in ("completions", "per_sample")}
-        if self.task.profiled:  # a model gives the same outputs in each launch: those of one are enough
-            paths |= {"outputs_path": str(self._path("outputs")), "answer_s": self.context.limits.timeout_s * ANSWER_SHARE}
-        return task.model_copy(update=paths)
+        return child_file(self.folder, name)
 
     # --- phases ---
 
@@ -222,7 +205,7 @@ class _Execution:
         self.sampler.watch_closely(self.timing.lag_watch_s)
         (self._generate if self._load else self._query)()
         windows.begin("quality")
-        self.result = wait_for(Result, timing.scoring)
+        self.result = wait_for(Result, timing.scoring(self._evaluation_s))
         self.facts |= self.result.facts
         if "quality" in self.conversation.marks:
             windows.end()
@@ -321,6 +304,12 @@ class _Execution:
         return self.task.case.load if self.task.case else None
 
     @property
+    def _evaluation_s(self) -> float:
+        """Time limit of the child's evaluation with lm_eval, s; 0 without one."""
+        evaluation = self.request.task.evaluation if isinstance(self.request.task, ServeTask) and self.task.profiled else None
+        return evaluation.timeout_s if evaluation else 0.0
+
+    @property
     def _query_s(self) -> float:
         """Duration of the first query in seconds."""
         assert self.ready
@@ -343,15 +332,15 @@ class _Execution:
         raw = Raw(
             trace=trace,
             windows=self.windows.closed,
-            completions=_load(self._path("completions"), (3, 0)),
-            per_sample=_load(self._path("per_sample"), (0,)),
+            completions=child_array(self._path("completions"), (3, 0)),
+            per_sample=child_array(self._path("per_sample"), (0,)),
             scores=self.result.quality if self.result else None,
             load_s=self.conversation.marks.get("warmup"),
             clock_step_s=time.time() - time.monotonic() - self.offset_s,
             precision=self._precision,
             kernels=self.kernels,
             facts=self.facts,
-            requests=_load(self._path("requests"), (len(REQUEST_COLUMNS), 0)),
+            requests=child_array(self._path("requests"), (len(REQUEST_COLUMNS), 0)),
         )
         setting = Setting(
             case=case,
@@ -389,12 +378,5 @@ class _Execution:
             stderr_tail=None if ended else self.child.tail or None,
             **figures_.of_record(trace),
         )
-        return Outcome(record, trace, raw.completions, raw.per_sample, end.interrupted, _load(self._path("outputs"), (0,)), raw.requests)
-
-
-def _load(path: Path, empty: tuple[int, ...]) -> np.ndarray:
-    """An array that the child wrote; empty if missing or truncated."""
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError):
-        return np.zeros(empty, dtype=np.int64)
+        outputs, evaluation = child_array(self._path("outputs"), (0,)), child_text(self._path("evaluation"))
+        return Outcome(record, trace, raw.completions, raw.per_sample, end.interrupted, outputs, raw.requests, evaluation)

@@ -152,10 +152,14 @@ class Timing:
         name = "timeout_s" if self.limits.load_timeout_s is None and self.limits.timeout_s != TIMEOUT_S else "load_timeout_s"
         return _of_suite(name, self.limits.loading_s, "loading the model and answering the first queries", "load_timeout_s")
 
-    @property
-    def scoring(self) -> Limit:
-        """Limit for the quality."""
-        return _of_suite("timeout_s", self.limits.timeout_s, "scoring the quality on the test data")
+    def scoring(self, evaluation_s: float = 0.0) -> Limit:
+        """Limit for the quality.
+
+        Args:
+            evaluation_s: Time limit of an evaluation that the child ends itself, s; 0 without one.
+        """
+        limit = _of_suite("timeout_s", self.limits.timeout_s, "scoring the quality on the test data")
+        return limit._replace(seconds=limit.seconds + evaluation_s + WARM_PATIENCE_S) if evaluation_s else limit
 
     @property
     def warming(self) -> Limit:

@@ -198,8 +198,19 @@ class Finding(FrozenModel):
     """Values in the sentence, by name; empty in records of schema 2 and before."""
 
 
+class Evaluated(FrozenModel):
+    """A metric as the program that evaluated the model reports it."""
+
+    value: float
+    """Value over all samples."""
+    stderr: float | None
+    """Standard error of the value; None: not reported."""
+    samples: int
+    """Number of samples."""
+
+
 class Quality(FrozenModel):
-    """Quality of the outputs on the test data, scored in the measured process."""
+    """Quality of the outputs on the test data, scored in the measured process or by a program that asks its server."""
 
     metric: str
     """Name of the metric."""
@@ -221,6 +232,8 @@ class Quality(FrozenModel):
     """For a logit: the quality at a threshold of 0.5; None for any other output."""
     ties: int | None = None
     """Samples whose top classes have exactly equal scores, so that the first one is taken; None for a metric without classes."""
+    evaluated: Evaluated | None = None
+    """What the program that evaluated the model reports; None: it was scored in the measured process."""
 
 
 class Kernel(FrozenModel):

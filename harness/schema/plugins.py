@@ -61,6 +61,9 @@ class EngineSpec(PluginSpec):
     programs: dict[str, dict[str, PluginSpec]] = {}
     """Programs that it starts, with their virtual environment and packages, by an option and its value; the engine itself runs in its own `venv`."""
 
+    evaluator: PluginSpec | None = None
+    """Program that evaluates its models over the API of their server; None: they have no server."""
+
     def at(self, device: str) -> EngineSpec:
         """The spec as it is on a device."""
         return self.model_copy(update=self.by_device.get(device, {}))

@@ -70,6 +70,19 @@ class Training(FrozenModel):
     learning_rate: float | None = Field(None, gt=0)
 
 
+class LmEval(FrozenModel):
+    """A task of EleutherAI's lm_eval, which evaluates a served model over its API."""
+
+    task: str
+    """Name of the task or of a group of tasks."""
+    limit: int | None = None
+    """Number of samples, the first ones of the task; None: all."""
+    path: str | None = None
+    """Absolute path of the user's definition of the task; None: a task of lm_eval."""
+    sha256: str | None = None
+    """Hash of that definition; None as `path`."""
+
+
 class Model(FrozenModel):
     """A model of the suite, built in (`workload`) or user-defined (`path`)."""
 
@@ -105,6 +118,8 @@ class Model(FrozenModel):
     """Value above which a single output is class 1; None: by the model's last operator."""
     metric_ignore: int | None = None
     """Label of positions that do not count, in maps and sequences; None: all count."""
+    lm_eval: LmEval | None = None
+    """Task that gives the quality of a served model; None: its quality is not evaluated so."""
     signature: str | None = None
     """Measured signature of a `.tflite` file; None: the only one, or the main graph."""
     input_shapes: dict[str, tuple[int, ...]] = {}
@@ -204,7 +219,7 @@ class Impossible(FrozenModel):
     reason: str
 
 
-TIMEOUT_S, LOAD_TIMEOUT_S = 120.0, 600.0
+TIMEOUT_S, LOAD_TIMEOUT_S, LM_EVAL_TIMEOUT_S = 120.0, 600.0, 3600.0
 """Default time limits, s. Loading has the longer one: kernels that a wheel lacks for a card are compiled for minutes (TensorFlow's PTX, TensorRT)."""
 
 
@@ -219,6 +234,8 @@ class Limits(FrozenModel):
     """Longest duration of loading and of the first queries, which may compile kernels, s; None: 600 s, or `timeout_s` if that is not 120 s."""
     build_timeout_s: float = Field(1800.0, gt=0, le=604_800)
     """Longest duration of a build, s."""
+    lm_eval_timeout_s: float = Field(LM_EVAL_TIMEOUT_S, gt=0, le=604_800)
+    """Longest duration of an evaluation with lm_eval, s; then the case has no quality."""
     memory_bytes: int | None = Field(None, ge=64 * 2**20)
     """Limit of the child's private memory; None: nine tenths of what is available when the run starts."""
 

@@ -29,10 +29,10 @@ from pydantic import Field, JsonValue, field_validator
 
 from harness.schema.base import FrozenModel, Status
 from harness.schema.builds import Build
-from harness.schema.measured import Kernel
+from harness.schema.measured import Evaluated, Kernel
 from harness.schema.run import Artifact, ArtifactFacts
 from harness.schema.served import TokenLoad
-from harness.schema.suite import DataSource, Model, Timed
+from harness.schema.suite import DataSource, LmEval, Model, Timed
 
 GROUP_S = 0.25
 """Length of a group of queries when the phase of the load is shifted, s."""
@@ -127,6 +127,19 @@ class MeasureTask(Timed):
     """Time limit for inputs without labels, s."""
 
 
+class Evaluation(LmEval):
+    """An evaluation of a served model with lm_eval."""
+
+    python: str | None = None
+    """Interpreter of the virtual environment of lm_eval; None: there is none."""
+    missing: str = ""
+    """Why there is none."""
+    remedy: str = ""
+    """How to get it."""
+    timeout_s: float
+    """Time limit, s."""
+
+
 class ServeTask(FrozenModel):
     """One repetition of a case that generates text."""
 
@@ -154,6 +167,12 @@ class ServeTask(FrozenModel):
     """Output file of the table of requests: int64 of shape (columns, n), in the order of `REQUEST_COLUMNS`."""
     outputs_path: str | None = None
     """Output file of the greedy answers; None: they are not kept."""
+    evaluation: Evaluation | None = None
+    """Evaluation of the model after the window; None: there is none, or an earlier launch has made it."""
+    per_sample_path: str = ""
+    """Output file of the score of each sample of the evaluation."""
+    evaluation_path: str = ""
+    """Output file of the results as lm_eval wrote them."""
 
 
 class BuildTask(FrozenModel):
@@ -243,6 +262,7 @@ class Scores(FrozenModel):
     threshold_from: Literal["suite", "probability", "logit"] | None = None
     rival: float | None = None
     ties: int | None = None
+    evaluated: Evaluated | None = None
 
 
 class Result(FrozenModel):

@@ -41,6 +41,21 @@ class Reply:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """Where another client can reach a server.
+
+    Attributes:
+        url: Address with the path of its API.
+        model: Name of the model in requests.
+        chat: Whether it is the API of chats.
+    """
+
+    url: str
+    model: str
+    chat: bool
+
+
+@dataclass(frozen=True)
 class ServerTotals:
     """Cumulative counts of a server by its own metrics, at one time.
 
@@ -99,6 +114,10 @@ class TokenSession(ABC):
         Raises:
             EngineError: It does not answer.
         """
+
+    def endpoint(self) -> Endpoint | None:
+        """Where another client can reach the server; None for a model in this process."""
+        return None
 
     def totals(self) -> ServerTotals | None:
         """The server's own counts; None if it reports none."""

@@ -16,7 +16,7 @@ from httpx_sse import EventSource, ServerSentEvent, SSEError
 
 from harness.errors import EngineError
 from harness.serving import metrics
-from harness.serving.base import Load, Prompt, Reply, ServerTotals, TokenSession
+from harness.serving.base import Endpoint, Load, Prompt, Reply, ServerTotals, TokenSession
 from harness.serving.load import drive
 from harness.serving.log import TokenLog
 from harness.serving.presets import Preset, length_fields
@@ -105,6 +105,10 @@ class OpenAiSession(TokenSession):
     def answer(self, prompts: Sequence[Prompt], concurrency: int) -> list[Reply]:
         """Greedy answers, with the log-likelihood of each token where the server reports it."""
         return self._runner.run(self._answers(prompts, concurrency))
+
+    def endpoint(self) -> Endpoint:
+        """Where another client can reach the server."""
+        return Endpoint(str(self._client.base_url).rstrip("/") + PATHS[self._api], self._model, self._api == "chat")
 
     def totals(self) -> ServerTotals | None:
         """The counts of the server's metrics; None if it has none, or does not answer within a second."""

@@ -21,6 +21,8 @@ from harness.schema.served import REQUEST_COLUMNS
 
 KINDS = ("", ".completions", ".requests", ".quality", ".outputs")
 """Suffixes of a record's files: sensor readings, ends of queries, requests of text generation, metric of each test sample, scored outputs."""
+EVALUATION = ".lm_eval.json"
+"""Suffix of the results of lm_eval, as it wrote them."""
 SAMPLE_SHAPE = b"sample_shape"
 """Key of the shape of one sample, as JSON, in the metadata of kept outputs."""
 HINT = "was the run copied completely?"
@@ -162,7 +164,8 @@ def _path(run: StoredRun, record: Record, kind: str) -> Path:
 
 def files_of(folder: Path, record: Record) -> list[Path]:
     """The files of a record's raw data in the folder of its run."""
-    return [path for kind in KINDS if (path := folder / f"traces/{stem_of(record)}{kind}.parquet").exists()]
+    suffixes = (*(f"{kind}.parquet" for kind in KINDS), EVALUATION)
+    return [path for suffix in suffixes if (path := folder / f"traces/{stem_of(record)}{suffix}").exists()]
 
 
 def trace_columns(samples: Mapping[str, Sample]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from harness import userfiles
 from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Header, Record, StoredRun, Trace
 from harness.schema.served import REQUEST_COLUMNS
-from harness.store.arrays import files_of, stem_of, trace_columns, write_outputs, write_table
+from harness.store.arrays import EVALUATION, files_of, stem_of, trace_columns, write_outputs, write_table
 from harness.store.files import migrate, read_bytes, write_atomically, write_error
 
 CURRENT = f'{{"schema_version":{SCHEMA_VERSION},'.encode()
@@ -90,6 +90,7 @@ class Store:
         per_sample: np.ndarray,
         outputs: np.ndarray | None = None,
         requests: np.ndarray | None = None,
+        evaluation: str = "",
     ) -> Record:
         """Store one task: first its raw data, then its line, each flushed to the disk.
 
@@ -100,6 +101,7 @@ class Store:
             per_sample: Metric of each test sample, shape (samples,); may be empty.
             outputs: Outputs to keep, shape (samples, ...); None or empty for none.
             requests: Requests of text generation, shape (columns, n); None or empty for none.
+            evaluation: Results of an evaluation as lm_eval wrote them; empty for none.
 
         Returns:
             The record as stored.
@@ -123,6 +125,8 @@ class Store:
                 write_table(self.folder / f"{stem}.quality.parquet", {"value": per_sample})
             if outputs is not None and outputs.size:
                 write_outputs(self.folder / f"{stem}.outputs.parquet", outputs)
+            if evaluation:
+                write_atomically(self.folder / f"{stem}{EVALUATION}", evaluation)
             stored = record.model_copy(update={"trace": f"{stem}.parquet" if trace.samples else None})
             self._append_line(stored.model_dump_json().encode() + b"\n")
         except OSError as error:

@@ -37,6 +37,9 @@ def _specs(case: Case, suite: Suite, builds: Mapping[str, Build], catalogue: Cat
     """The plug-ins whose libraries a case needs: its engine with the programs that it starts, and what makes its artifact and its data."""
     yield catalogue.engines[case.engine].at(case.device)
     yield from catalogue.engines[case.engine].started(case.engine_options)
+    evaluator = catalogue.engines[case.engine].evaluator
+    if evaluator and suite.model(case.model).lm_eval:
+        yield evaluator
     open_ids = [case.build_id, case.dataset_id]
     while open_ids:
         if build_id := open_ids.pop():

@@ -235,6 +235,9 @@ class _Expansion:
         if reason := unanswered(engine, cell.scenario) or _untimed(cell, engine):
             self._refuse(cell, reason)
             return
+        if model.lm_eval and engine.evaluator is None:
+            self._refuse(cell, f"lm_eval asks a model over the API of its server, and {engine.name} has none: use the engine openai-server")
+            return
         if "*" not in engine.formats and (unfit := unfit_batch(model, cell.batch_size)):
             self._refuse(cell, unfit)
             return

@@ -61,7 +61,7 @@ class Data(Strict):
 
 
 class MetricItem(Strict):
-    """A user-defined metric (`function`), or a built-in one with settings."""
+    """A user-defined metric (`function`), a built-in one with settings (`name`), or a task of lm_eval for a served model (`lm_eval`)."""
 
     function: str | None = None
     direction: Annotated[Literal["higher", "lower"], Field(description="which is better; for a function")] = "higher"
@@ -71,6 +71,8 @@ class MetricItem(Strict):
         Field(allow_inf_nan=False, description="threshold above which a single output is class 1: 0.5 for a probability, 0 for a logit"),
     ] = None
     ignore: Annotated[int | None, Field(description="label of pixels or tokens to ignore")] = None
+    lm_eval: Annotated[str | None, Field(description="task of lm_eval, or a file task.yaml that defines one, which needs --trust")] = None
+    limit: Annotated[Positive | None, Field(description="number of samples of the task of lm_eval; null: all")] = None
 
 
 def _shape(value: Any) -> str | None:

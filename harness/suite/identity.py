@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.schema import Case, Model
+from harness.schema.suite import LM_EVAL_TIMEOUT_S
 from harness.suite.grammar import SuiteFile
 
 # Fields that came later are hashed only if they differ from these defaults, so that old runs keep their hash.
@@ -22,7 +23,7 @@ LATER_MATRIX_FIELDS: dict[str, Any] = {
     "rates_per_s": None,
     "lengths": [{"input": 128, "output": 128, "spread": 0.5, "prompts": None}],
 }
-LATER_LIMITS: dict[str, Any] = {"load_timeout_s": None}
+LATER_LIMITS: dict[str, Any] = {"load_timeout_s": None, "lm_eval_timeout_s": LM_EVAL_TIMEOUT_S}
 LATER_MODEL_FIELDS: dict[str, Any] = {
     "metric_direction": "higher",
     "metric_threshold": None,
@@ -30,6 +31,7 @@ LATER_MODEL_FIELDS: dict[str, Any] = {
     "signature": None,
     "input_shapes": {},
     "framework": "keras",
+    "lm_eval": None,
 }
 
 
@@ -63,7 +65,7 @@ def suite_fields(written: SuiteFile, models: Sequence[Model], cases: Iterable[Ca
 def model_identity(model: Model) -> dict[str, Any]:
     """What makes a model the same on another machine; its path does not."""
     fields = {"name", "workload", "format", "sha256", "metric", "training", "trusted", *LATER_MODEL_FIELDS}
-    content = _without(model.model_dump(mode="json", include=fields), LATER_MODEL_FIELDS)
+    content = _without(model.model_dump(mode="json", include=fields, exclude={"lm_eval": {"path"}}), LATER_MODEL_FIELDS)
     return content | {split: ref.content() if (ref := getattr(model, split)) else None for split in ("train", "test")}
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from harness.schema import Catalogue, FormatSpec, Model, WorkloadSpec
+from harness.schema.suite import LmEval
 from harness.suite.data import resolve_data
 from harness.suite.document import Document, Place, nearest
 from harness.suite.files import Files
@@ -18,6 +20,8 @@ from harness.suite.input_checks import check_file
 METRICS = ("accuracy", "multilabel_accuracy", "pixel_accuracy", "token_accuracy", "mean_squared_error", "reconstruction_auc")
 CUTTING, POSITIONS = METRICS[:4], METRICS[2:4]
 """Metrics that take a threshold, and metrics that may ignore positions."""
+TASK = re.compile(r"\w[\w.:+-]*", re.ASCII)
+"""Name of a task of lm_eval."""
 
 
 def resolve(document: Document, written: SuiteFile, catalogue: Catalogue, *, trusted: bool) -> tuple[Model | None, ...]:
@@ -66,12 +70,15 @@ class _Item:
             "metric_direction": metric.direction,
             "metric_threshold": metric.threshold,
             "metric_ignore": metric.ignore,
+            "lm_eval": self._lm_eval(metric),
             "trusted": self.files.trusted,
             "folder": str(self.files.folder) if self.files.trusted else None,
         }
 
     def metric(self) -> str | None:
-        """Name of the metric; None if the suite or the data have none."""
+        """Name of the metric; None if the suite or the data have none, or lm_eval gives the quality."""
+        if isinstance(self.item.metric, MetricItem) and self.item.metric.lm_eval is not None:
+            return None
         metric, named = self.item.metric, "metric" in self.item.model_fields_set
         own = isinstance(metric, MetricItem) and metric.name is None
         written = (metric.function or metric.name) if isinstance(metric, MetricItem) else metric
@@ -88,12 +95,36 @@ class _Item:
     def _check_settings(self, metric: MetricItem) -> None:
         """Check that a metric has only settings that apply to it."""
         if (metric.function is None) == (metric.name is None):
-            self.problem("metric", "a metric needs either `function` (your own) or `name`, one of the two")
+            self.problem(
+                "metric", "a metric needs either `function` (your own) or `name`, one of the two (or `lm_eval` for a served model)"
+            )
+        if metric.limit is not None:
+            self.problem("metric.limit", "'limit' belongs to `lm_eval`: remove it")
         for field, takers in (("threshold", CUTTING), ("ignore", POSITIONS)):
             if getattr(metric, field) is not None and metric.name not in takers:
                 self.problem(f"metric.{field}", f"{field!r} belongs to the metrics {', '.join(takers)}: remove it")
         if metric.name and "direction" in metric.model_fields_set:
             self.problem("metric.direction", "'direction' belongs to a function, a named metric has its own: remove it")
+
+    def _lm_eval(self, metric: MetricItem) -> LmEval | None:
+        """The task of lm_eval; None, and perhaps an error, without one."""
+        task, place = metric.lm_eval, (*self.place, "metric", "lm_eval")
+        if task is None:
+            return None
+        if others := sorted(metric.model_fields_set - {"lm_eval", "limit"}):
+            self.problem(f"metric.{others[0]}", f"{others[0]!r} does not belong to a task of lm_eval: remove it")
+        if self.test:
+            self.problem("data.test", "'test' has no effect beside `lm_eval`, whose task has its own data: remove one of them")
+        if not task.endswith((".yaml", ".yml")):
+            if not TASK.fullmatch(task):
+                self.problem("metric.lm_eval", f"{task!r} is not the name of one task: write one such as gsm8k, or a file task.yaml")
+            return LmEval(task=task, limit=metric.limit)
+        path = self.files.file(place, task)
+        if path is None:
+            return None
+        if not self.files.trusted:
+            self.problem("metric.lm_eval", f"{task!r} can run code: use --trust if you trust it")
+        return LmEval(task=path.stem, limit=metric.limit, path=str(path), sha256=self.files.sha256(path))
 
 
 class _BuiltIn(_Item):

@@ -25,8 +25,8 @@ from harness.engines.cuda import visible_uuids
 from harness.engines.tokens import TokenEngine
 from harness.errors import EngineError
 from harness.schema.served import COMPLETED, REQUEST_COLUMNS, SHORT, TokenLoad
-from harness.schema.worker import Close, Done, Go, Kernels, Ready, ServeTask, Warmed
-from harness.serving import processes
+from harness.schema.worker import Close, Done, Go, Kernels, Ready, Scores, ServeTask, Warmed
+from harness.serving import lm_eval, processes
 from harness.serving.answers import as_array, mean_logprob
 from harness.serving.base import Load as Requests
 from harness.serving.base import Prompt, TokenSession
@@ -82,8 +82,11 @@ class _Child:
         if task.outputs_path:
             channel.send_mark("quality")
             facts |= take_answers(session, task)
+        peak_bytes = server_peak_bytes() or peak_memory_bytes()  # before lm_eval has processes of its own
+        scores, evaluated = take_quality(session, task)
+        if task.outputs_path:
             channel.send_mark("quality_end")
-        return {"peak_memory_bytes": server_peak_bytes() or peak_memory_bytes(), "facts": facts}
+        return {"peak_memory_bytes": peak_bytes, "facts": facts | evaluated, "quality": scores}
 
     def _generate(self, session: TokenSession, log: TokenLog, tokenization: Tokenization) -> dict[str, Any]:
         """Run the load until the window is over; facts about it."""
@@ -255,6 +258,27 @@ def take_answers(session: TokenSession, task: ServeTask) -> dict[str, Any]:
     np.save(task.outputs_path, outputs)
     again = as_array(second, QUALITY_TOKENS)
     return {"repeat_agreement": float(np.mean(common_prefix(outputs, again))), "mean_logprob": mean_logprob(first)}
+
+
+def take_quality(session: TokenSession, task: ServeTask) -> tuple[Scores | None, dict[str, Any]]:
+    """Evaluate the model with lm_eval, and keep its results; the scores and facts, or why there are none."""
+    evaluation, endpoint = task.evaluation, session.endpoint()
+    if evaluation is None or endpoint is None:
+        return None, {}
+    known = session.facts()
+    client = lm_eval.Client(
+        endpoint,
+        task.load.concurrency or QUALITY_PROMPTS,
+        tokenizer=task.artifact.path if task.artifact.format == "hf" else None,
+        context=known.get("context") or known.get("context_asked"),
+    )
+    try:
+        results = lm_eval.evaluate(evaluation, client)
+    except EngineError as error:
+        return None, {"lm_eval_failed": error.what, "lm_eval_remedy": error.hint}
+    np.save(task.per_sample_path, results.per_sample)
+    Path(task.evaluation_path).write_text(results.text, encoding="utf-8")
+    return results.scores, results.facts
 
 
 if __name__ == "__main__":

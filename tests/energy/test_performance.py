@@ -7,6 +7,7 @@ import pytest
 
 from harness.energy import performance
 from harness.schema import Domain, Phase, Quality, Sample, Trace
+from harness.schema.measured import Evaluated
 from harness.schema.worker import Scores
 
 WINDOW = Phase(name="steady", start_s=1.0, end_s=3.0)
@@ -80,3 +81,29 @@ def test_a_model_that_answers_the_same_query_differently_is_a_finding():
     assert performance.examine_repeatability({"threads": 1}) == []
     (found,) = performance.examine_repeatability({"answers_differ": 0.5})
     assert found.code == "answers_differ" and "by 0.5 of the largest value" in found.sentence and not found.invalid
+
+
+def evaluated(per_sample, stderr, value=0.75):
+    scores = Scores(metric="lm_eval/t/m", direction="higher", evaluated=Evaluated(value=value, stderr=stderr, samples=8))
+    return performance.quality(scores, np.asarray(per_sample))
+
+
+def test_an_evaluation_by_another_program_has_the_interval_of_its_standard_error():
+    """Its value is recomputed from the samples where these are kept; a share stays between 0 and 1."""
+    bleu = evaluated([], 1.25, value=31.5)
+    assert (bleu.value, bleu.samples, bleu.low, bleu.high) == (
+        31.5,
+        8,
+        pytest.approx(31.5 - 1.96 * 1.25),
+        pytest.approx(31.5 + 1.96 * 1.25),
+    )
+    share = evaluated([0, 1, 1, 1, 0, 1, 1, 1], 0.164)
+    assert (share.value, share.low, share.high) == (0.75, pytest.approx(0.75 - 1.96 * 0.164), 1.0)
+    assert evaluated([0.0] * 8, 0.1).value == 0.0
+
+
+def test_a_standard_error_of_zero_says_nothing():
+    """None of eight is right: the interval is Wilson's; without samples there is none."""
+    none = evaluated([0.0] * 8, 0.0, value=0.0)
+    assert (none.low, none.high) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.324, abs=1e-3))
+    assert evaluated([], 0.0).low is None and evaluated([], None).high is None

@@ -75,6 +75,7 @@ def test_an_overloaded_server():
         ({"usage_disagreements": 20, "requests_ended": 1000}, "tokens_disagree"),
         ({"server": "external"}, "server_external"),
         ({"server_host": "10.0.0.7"}, "server_elsewhere"),
+        ({"lm_eval_failed": "it has no task x", "lm_eval_remedy": "list them"}, "not_evaluated"),
         ({"killed": True, "stop_s": 10.0}, "server_killed"),
         ({"shm_left": ["/dev/shm/psm_1"]}, "server_left_files"),
     ],

@@ -63,14 +63,15 @@ def test_loading_has_a_limit_of_its_own():
         900,
     ]
     assert limits(load_timeout_s=5.0).querying(10.0).seconds == 120
-    assert limits(load_timeout_s=5.0).scoring.seconds == 120
+    assert limits(load_timeout_s=5.0).scoring().seconds == 120
+    assert limits().scoring(3600.0).seconds > 3720  # an evaluation ends itself before
 
 
 @pytest.mark.parametrize(
     ("limit", "name"),
     [
         (limits().loading, "load_timeout_s: 1200"),
-        (limits(timeout_s=60.0).scoring, "timeout_s: 120"),
+        (limits(timeout_s=60.0).scoring(), "timeout_s: 120"),
         (limits().building, "build_timeout_s: 3600"),
         (limits(timeout_s=30.0).querying(2.0), "timeout_s: 60"),
     ],

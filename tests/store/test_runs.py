@@ -16,6 +16,7 @@ from harness.errors import StoreError
 from harness.schema import SCHEMA_VERSION, Record
 from harness.store import (
     Store,
+    files_of,
     find_run,
     new_run_id,
     read_run,
@@ -156,3 +157,13 @@ def test_a_run_id_is_a_safe_file_name(name):
     assert "/" not in run_id
     assert len(run_id) < 100
     assert ".." not in run_id or not run_id.startswith(".")
+
+
+def test_the_results_of_an_evaluation_are_kept_as_they_are(store, run):
+    """Beside the raw data of the record, and removed with them by the next writer of it."""
+    record = next(each for each in run.records if each.case_id).model_copy(update={"trace": None})
+    store.append(record, EMPTY, *NOTHING, evaluation='{"n": 1}')
+    (path,) = [each for each in files_of(store.folder, record) if each.suffix == ".json"]
+    assert path.read_text() == '{"n": 1}'
+    store.append(record, EMPTY, *NOTHING)
+    assert not path.exists()

@@ -10,8 +10,9 @@ from harness.channel import Request
 from harness.run.runner import Outcome, RunContext, run
 from harness.schema import PROFILES, Case, Limits, Task
 from harness.schema.served import TokenLoad
-from harness.schema.worker import ModelFile, ServeTask
-from tests import simulated, writer
+from harness.schema.worker import Evaluation, ModelFile, ServeTask
+from tests import fake_lm_eval, simulated, writer
+from tests.asked import asked
 from tests.launch import PidKeeper
 
 PROFILE = PROFILES["quick"].model_copy(update={"idle_s": 0.1, "token_window_s": 2.0, "token_window_requests": 2})
@@ -19,7 +20,9 @@ LOAD = TokenLoad(concurrency=4, input_tokens=16, output_tokens=20)
 WATTS = 40.0
 
 
-def generated(tmp_path, load=LOAD, counter=None, timeout_s=60.0, profiled=True, **options) -> tuple[Outcome, np.ndarray, int]:
+def generated(
+    tmp_path, load=LOAD, counter=None, timeout_s=60.0, profiled=True, evaluation=None, **options
+) -> tuple[Outcome, np.ndarray, int]:
     """One launch: its outcome, the arrivals of all tokens as the writer knows them in ns, and the id of its process."""
     log = tmp_path / "arrivals.npy"
     case = Case(
@@ -28,7 +31,7 @@ def generated(tmp_path, load=LOAD, counter=None, timeout_s=60.0, profiled=True, 
     )  # fmt: skip
     task = ServeTask(
         engine="writer", engine_options={"log": str(log), **options}, device="cpu", threads=1, scenario="closed", load=load,
-        artifact=ModelFile(path="/", format="none"), warm_s=timeout_s, drain_s=timeout_s,
+        artifact=ModelFile(path="/", format="none"), warm_s=timeout_s, drain_s=timeout_s, evaluation=evaluation,
     )  # fmt: skip
     keeper = PidKeeper()
     sensors = [(keeper, ())] + ([(counter, counter.open())] if counter else [])
@@ -106,3 +109,46 @@ def test_requests_that_fail_invalidate_the_energy(tmp_path):
     (steady,) = [phase for phase in record.phases if phase.name == "steady"]
     truth_n = ((arrivals * 1e-9 > steady.start_s) & (arrivals * 1e-9 <= steady.end_s)).sum()
     assert record.inferences == pytest.approx(truth_n, abs=4)
+
+
+@pytest.fixture
+def answering():
+    """A server that another client can ask."""
+    with asked() as running:
+        yield running
+
+
+def evaluated(tmp_path, answering, task, profiled=True) -> Outcome:
+    """One launch with an evaluation, whose requests are answered."""
+    python = fake_lm_eval.install(tmp_path / "env") / "bin" / "python"
+    evaluation = Evaluation(task=task, limit=8, python=str(python), timeout_s=30.0)
+    return generated(
+        tmp_path, profiled=profiled, evaluation=evaluation, url=f"http://127.0.0.1:{answering.server_address[1]}/v1/completions"
+    )[0]
+
+
+def test_the_quality_is_that_of_lm_eval(tmp_path, answering):
+    """Value, interval of its standard error, samples; the results are kept as they were written, the answers too."""
+    outcome = evaluated(tmp_path, answering, "copy")
+    quality = outcome.record.quality
+    assert (quality.metric, quality.direction, quality.value, quality.samples) == ("lm_eval/copy/exact_match", "higher", 0.75, 8)
+    assert (quality.low, quality.high) == (pytest.approx(0.75 - 1.96 * quality.evaluated.stderr), 1.0)
+    assert outcome.per_sample.tolist() == [0, 1, 1, 1, 0, 1, 1, 1]
+    assert '"lm_eval_version": "0.4.13"' in outcome.evaluation
+    assert outcome.record.engine_facts["lm_eval_task_version"] == 1.0
+    assert outcome.outputs.shape == (16, 32)
+
+
+def test_a_later_launch_is_not_evaluated(tmp_path, answering):
+    """Its quality is that of the first one."""
+    outcome = evaluated(tmp_path, answering, "copy", profiled=False)
+    assert (outcome.record.quality, outcome.evaluation, answering.seen) == (None, "", [])
+
+
+def test_an_evaluation_that_fails_leaves_the_energy(tmp_path, answering):
+    """With a finding in place of the quality."""
+    record = evaluated(tmp_path, answering, "nonesuch").record
+    assert (record.status, record.quality) == ("ok", None)
+    (found,) = [finding for finding in record.warnings if finding.code == "not_evaluated"]
+    assert found.sentence.startswith("lm_eval measured no quality: it has no task nonesuch (list its tasks")
+    assert not found.invalid
