@@ -171,7 +171,8 @@ class ServerProcess:
     def _start(self, port: int) -> None:
         self.port, self.pid = port, 0
         self._stopped, self._ended, self._code, self._buffer = None, None, None, b""
-        self._killed_by_guardian, self._removed_by_guardian = 0, []
+        self._killed_by_guardian = 0
+        self._removed_by_guardian: list[str] = []
         self._error: str | None = None
         self._known: set[tuple[int, int]] = set()
         self._server_id = f"{os.getpid()}-{secrets.token_hex(8)}"
