@@ -64,7 +64,7 @@ def quality(scores: Scores | None, per_sample: np.ndarray) -> Quality | None:
 def _evaluated(scores: Scores, reported: Evaluated, per_sample: np.ndarray) -> Quality:
     """Quality as another program reports it, with the interval of its standard error.
 
-    Where all samples are right, or all wrong, the standard error is 0 and says nothing: the interval is then Wilson's.
+    Where all samples are right, or all wrong, the standard error is 0 and no evidence: the interval is then Wilson's.
     """
     value = float(np.mean(per_sample)) if len(per_sample) else reported.value
     quality = Quality(**scores.model_dump(), value=value, samples=reported.samples)

@@ -15,7 +15,7 @@
   the engine facts get these names, and the findings new sentences.
 - 5: adds `copies` and `in_flight` of a case and a record, `card` of a case, `profiled` and `start_conditions` of a record, `acceptance` and
   `load_timeout_s` of a suite, the basis `operators` of a kernel's share, and more findings.
-- 6: adds builds for a card (`target` of a build) and text generation: `load` of a case, `tokens` of a record, the phase `drain`, token windows of a profile, `slo` of a suite, and more
+- 6: adds builds for a card (`target` of a build), qualities that lm_eval evaluated, and text generation: `load` of a case, `tokens` of a record, the phase `drain`, token windows of a profile, `slo` of a suite, and more
   findings. New files: requests.
 """
 

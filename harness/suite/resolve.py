@@ -114,7 +114,7 @@ class _Item:
         if others := sorted(metric.model_fields_set - {"lm_eval", "limit"}):
             self.problem(f"metric.{others[0]}", f"{others[0]!r} does not belong to a task of lm_eval: remove it")
         if self.test:
-            self.problem("data.test", "'test' has no effect beside `lm_eval`, whose task has its own data: remove one of them")
+            self.problem("data.test", "'test' has no effect with `lm_eval`, whose task has its own data: remove one of them")
         if not task.endswith((".yaml", ".yml")):
             if not TASK.fullmatch(task):
                 self.problem("metric.lm_eval", f"{task!r} is not the name of one task: write one such as gsm8k, or a file task.yaml")

@@ -102,7 +102,7 @@ def test_an_evaluation_by_another_program_has_the_interval_of_its_standard_error
     assert evaluated([0.0] * 8, 0.1).value == 0.0
 
 
-def test_a_standard_error_of_zero_says_nothing():
+def test_a_standard_error_of_zero_is_no_evidence():
     """None of eight is right: the interval is Wilson's; without samples there is none."""
     none = evaluated([0.0] * 8, 0.0, value=0.0)
     assert (none.low, none.high) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.324, abs=1e-3))

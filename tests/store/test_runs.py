@@ -160,7 +160,7 @@ def test_a_run_id_is_a_safe_file_name(name):
 
 
 def test_the_results_of_an_evaluation_are_kept_as_they_are(store, run):
-    """Beside the raw data of the record, and removed with them by the next writer of it."""
+    """With the raw data of the record, and removed with them by the next writer of it."""
     record = next(each for each in run.records if each.case_id).model_copy(update={"trace": None})
     store.append(record, EMPTY, *NOTHING, evaluation='{"n": 1}')
     (path,) = [each for each in files_of(store.folder, record) if each.suffix == ".json"]
