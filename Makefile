@@ -60,7 +60,7 @@ environments: $(STAMP) ## set up the separate environments that SUITE needs
 test: $(STAMP) ## run the tests; they need no GPU, no network, no sensor
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow and not torch"  # a third worker, because tests wait for children; bytecode, because each compiles all tests
 
-test-slow: $(STAMP) tfmot ## run the slow tests: models trained and converted, the toolkit, a plug-in package
+test-slow: $(STAMP) tfmot llama-cpp ## run the slow tests: models trained and converted, the toolkit, a plug-in package
 	@$(BIN)/python -m pytest -n 2 -m slow
 
 test-torch: $(STAMP) torch ## run the tests that need PyTorch
