@@ -82,7 +82,8 @@ class _Child:
         if task.outputs_path:
             channel.send_mark("quality")
             facts |= take_answers(session, task)
-        peak_bytes = server_peak_bytes() or peak_memory_bytes()  # before lm_eval has processes of its own
+        external = session.facts().get("server") == "external"
+        peak_bytes = None if external else server_peak_bytes() or peak_memory_bytes()  # before lm_eval has processes of its own
         scores, evaluated = take_quality(session, task)
         if task.outputs_path:
             channel.send_mark("quality_end")
