@@ -210,7 +210,7 @@ def _findings(
         findings += examine_placement(case.device, raw.facts)
         findings += examine_prepared(raw.facts)
         findings += performance.examine_repeatability(raw.facts)
-        findings += examine_instructions(raw.facts) + examine_weights(raw.facts.get("weights") or {})
+        findings += examine_instructions(raw.facts) + examine_weights(raw.facts.get("stored_weights") or {})
     findings += examine_precision(
         setting.requested_precision or raw.facts.get("precision_requested"),
         raw.precision,

@@ -56,9 +56,9 @@ class Artifact(FrozenModel):
 
     @property
     def weight_facts(self) -> dict[str, Any]:
-        """`weights` with what is known of the stored weights, for the facts of a measured case; empty if nothing is."""
+        """`stored_weights` with what is known of the stored weights, for the facts of a measured case; empty if nothing is."""
         weights = {name: self.notes[name] for name in WEIGHT_NOTES if name in self.notes}
-        return {"weights": weights} if weights else {}
+        return {"stored_weights": weights} if weights else {}
 
 
 class Environment(FrozenModel):

@@ -65,3 +65,10 @@ def test_quality_and_precision():
     found = figures(raw(**scored), Setting(case=CASE, requested_precision="int8", profiled=True))
     assert (found.quality.value, found.precision_ran) == (0.5, "int8")
     assert [f.code for f in found.findings] == ["optimisation_not_confirmed"]
+
+
+def test_facts_of_an_engine_are_not_those_of_the_file():
+    """The torch engine has a fact `weights` of its own; what is known of a file's weights is `stored_weights`."""
+    assert figures(raw(facts={"weights": "inference tensors"}), Setting(case=CASE)).findings == ()
+    codes = [finding.code for finding in figures(raw(facts={"stored_weights": {"random_weights": True}}), Setting(case=CASE)).findings]
+    assert codes == ["cost_only"]
