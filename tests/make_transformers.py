@@ -152,7 +152,7 @@ def cases(folder: Path) -> dict[str, Any]:
 
 def damaged(folder: Path, name: str, change: Callable[[Path], Any]) -> str | None:
     """What is reported of a copy of the model after a change."""
-    copy = folder.parent / name
+    copy = folder.parent / f"damaged-{name}"  # other models of the tests are in this folder too
     shutil.copytree(folder, copy)
     change(copy)
     return refusal(lambda: opened(copy, 1))
