@@ -69,7 +69,7 @@ def guard(command: Sequence[str], cores: set[int], folder: str | None = None) ->
         _send(error=str(error))
         return NOT_STARTED
     _send(pid=server.pid)
-    code = _watch(server.pid, wake, parent, lambda: memory.note(_left({})))
+    code = _watch(server.pid, wake, parent, lambda: memory.note(_alive()))
     if code is not None:
         _send(ended=code)
     ended = {} if code is None else {server.pid: code}
@@ -124,10 +124,15 @@ def _watch(server: int, wake: int, parent: int, note: Callable[[], None]) -> int
 def _left(ended: dict[int, int]) -> set[int]:
     """Our descendants that are still alive; the exit codes of those that are not are added to `ended`."""
     ended.update(processes.reap())
-    left = processes.descendants({os.getpid()}, table := processes.table())
+    return _alive()
+
+
+def _alive() -> set[int]:
+    """Our descendants that are still alive; none is reaped, so that the server's exit code is left to `_watch`."""
+    alive = processes.descendants({os.getpid()}, table := processes.table())
     if server_id := os.environ.get(processes.MARK):
-        left |= processes.marked(server_id, table) - {os.getpid()}
-    return left
+        alive |= processes.marked(server_id, table) - {os.getpid()}
+    return alive
 
 
 def _send(**message: object) -> None:
